@@ -1,0 +1,94 @@
+# The commands of this project. `make` alone lists them; CONTRIBUTING.md says when to use which.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# make test T=tests/unit/model_store runs a part of the tests.
+T := tests
+
+.PHONY: help
+help: ## List the commands
+	@echo "Usage: make COMMAND"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(INSTALLED) ## Create .venv and install everything, at the pinned versions
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "$(PYTHON) not found. Install it (Debian: apt-get install python3.11 python3.11-venv) or name another: make setup PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is too old: Lethe needs Python 3.11 or newer" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot create virtual environments (Debian: apt-get install python3.11-venv)" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV); the first time takes some minutes."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[gateway,worker,dev]'
+	@touch $@
+
+.PHONY: up
+up: $(INSTALLED) ## Build the demo if there is none and run everything here until Ctrl-C
+	@exec $(BIN)/lethe up
+
+.PHONY: lint
+lint: $(INSTALLED) ## Check style and likely mistakes (ruff)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: format
+format: $(INSTALLED) ## Apply the style and the mistakes that mend themselves
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: types
+types: $(INSTALLED) ## Check types (mypy; strict on recommender, unlearning, model_store)
+	$(BIN)/mypy
+
+.PHONY: walls
+walls: $(INSTALLED) ## Check which room imports which (import-linter)
+	$(BIN)/lint-imports --no-logo
+
+.PHONY: test
+test: $(INSTALLED) $(if $(filter tests,$(T)),lint types walls) ## Check style, types and walls, run all tests but a GPU's; T=path runs a part
+	@$(if $(filter-out tests/unit%,$(T)),$(BIN)/python -m tests.services,true)
+	$(BIN)/python -m pytest -m 'not gpu' $(T)
+
+.PHONY: test-unit
+test-unit: $(INSTALLED) ## Run the tests that need no service
+	$(BIN)/python -m pytest -m 'not gpu' tests/unit
+
+.PHONY: test-integration
+test-integration: $(INSTALLED) ## Run the tests against PostgreSQL and Redis
+	@$(BIN)/python -m tests.services
+	$(BIN)/python -m pytest tests/integration
+
+.PHONY: test-acceptance
+test-acceptance: $(INSTALLED) ## Run the whole path as real processes, in both sizes
+	@$(BIN)/python -m tests.services
+	$(BIN)/python -m pytest tests/acceptance
+
+.PHONY: test-gpu
+test-gpu: $(INSTALLED) ## Run the tests that need CUDA
+	$(BIN)/python -m pytest -m gpu tests
+
+.PHONY: migrate
+migrate: $(INSTALLED) ## Bring the database at LETHE_DATABASE_URL to the current schema
+	$(BIN)/lethe migrate
+
+.PHONY: constraints
+constraints: $(INSTALLED) ## Write constraints.txt anew from what is installed
+	@{ sed -n '/^#/p' constraints.txt; \
+	   $(BIN)/python -m pip freeze --all --exclude-editable \
+	   | sed -E 's/\+[a-z0-9.]+$$//' | grep -v -i -E '^(pip|wheel|triton|nvidia-.*|cuda-.*)=='; } > constraints.new
+	@mv constraints.new constraints.txt
+
+.PHONY: clean
+clean: ## Remove .venv and caches; .lethe, where an installation keeps its state, stays
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.lethe/*' -prune -exec rm -rf {} +

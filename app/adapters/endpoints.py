@@ -1,0 +1,104 @@
+"""GET /adapters: what serves, what served, and what every replica says it runs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel
+
+from app.authentication import Caller, require
+from app.db import pointer
+from app.db.api_keys import Scope
+from app.db.base import utc_now
+from app.db.control import live_replicas
+from app.db.models import Replica, ServingPointer, Version
+from app.dependencies import GatewayDependency
+
+router = APIRouter(tags=["adapters"])
+
+_SHOWN = 100
+
+
+class VersionView(BaseModel):
+    digest: str
+    parent: str | None
+    forget_epoch: int
+    method: str
+    job: str | None
+    published_at: datetime
+    destroyed_at: datetime | None
+    live: bool
+    eligible: bool
+
+    @classmethod
+    def of(cls, version: Version, pointer: ServingPointer) -> VersionView:
+        return cls(
+            digest=version.digest,
+            parent=version.parent_digest,
+            forget_epoch=version.forget_epoch,
+            method=version.method,
+            job=f"/jobs/{version.run_id}" if version.run_id else None,
+            published_at=version.published_at,
+            destroyed_at=version.destroyed_at,
+            live=version.digest == pointer.digest,
+            eligible=version.forget_epoch >= pointer.erasure_floor and version.destroyed_at is None,
+        )
+
+
+class ReplicaView(BaseModel):
+    id: str
+    last_seen_at: datetime
+    generation: int
+    version: str | None
+    ready: str | None
+    epoch: int
+    resident_versions: list[str]
+    error: str | None
+
+    @classmethod
+    def of(cls, replica: Replica) -> ReplicaView:
+        return cls(
+            id=replica.id,
+            last_seen_at=replica.last_seen_at,
+            generation=replica.generation,
+            version=replica.live_digest,
+            ready=replica.ready_digest,
+            epoch=replica.epoch,
+            resident_versions=replica.resident_versions,
+            error=replica.error,
+        )
+
+
+class AdaptersView(BaseModel):
+    generation: int
+    live: str | None
+    previous: str | None
+    candidate: str | None
+    erasure_floor: int
+    versions: list[VersionView]
+    replicas: list[ReplicaView]
+
+
+@router.get("/adapters")
+def list_adapters(
+    gateway: GatewayDependency, _caller: Annotated[Caller, Depends(require(Scope.ADAPTERS_READ))]
+) -> AdaptersView:
+    """The serving pointer, the versions behind it (the newest first) and the replicas heard of lately."""
+    with gateway.database.read() as session:
+        serving = pointer.current(session)
+        return AdaptersView(
+            generation=serving.generation,
+            live=serving.digest,
+            previous=serving.previous_digest,
+            candidate=serving.candidate_digest,
+            erasure_floor=serving.erasure_floor,
+            versions=[
+                VersionView.of(version, serving) for version in pointer.versions(session, limit=_SHOWN)
+            ],
+            replicas=[
+                ReplicaView.of(replica)
+                for replica in live_replicas(session, now=utc_now(), timeout=gateway.replica_timeout)
+            ],
+        )

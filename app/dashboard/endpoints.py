@@ -1,0 +1,58 @@
+"""The page at /: the worklist by time left, the runs, and what serves. Reads only."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse
+from fastapi.templating import Jinja2Templates
+from jinja2 import Environment, PackageLoader
+
+from app.authentication import Caller, require
+from app.db import forget_requests, pointer, runs
+from app.db.api_keys import Scope
+from app.db.base import utc_now
+from app.db.control import live_replicas
+from app.dependencies import GatewayDependency
+from app.forget_requests.schemas import ForgetRequestView
+from app.jobs.schemas import JobDetail
+
+router = APIRouter(include_in_schema=False)
+
+_templates = Jinja2Templates(
+    env=Environment(loader=PackageLoader("app", "dashboard/templates"), autoescape=True)
+)
+_REQUESTS_SHOWN = 100
+_RUNS_SHOWN = 25
+
+
+@router.get("/", response_class=HTMLResponse)
+def worklist(
+    request: Request,
+    gateway: GatewayDependency,
+    _caller: Annotated[Caller, Depends(require(Scope.JOBS_READ))],
+) -> HTMLResponse:
+    now = utc_now()
+    with gateway.database.read() as session:
+        newest = runs.newest(session, limit=_RUNS_SHOWN)
+        context = {
+            "now": now,
+            "counts": forget_requests.counts(session, now),
+            "requests": [
+                ForgetRequestView.of(row)
+                for row in forget_requests.by_time_left(session, limit=_REQUESTS_SHOWN)
+            ],
+            "jobs": [
+                JobDetail.with_attempts(
+                    run, list(forget_requests.of_run(session, run.id)), list(runs.attempts(session, run.id))
+                )
+                for run in newest
+            ],
+            "pointer": pointer.current(session),
+            "replicas": live_replicas(session, now=now, timeout=gateway.replica_timeout),
+        }
+    response = _templates.TemplateResponse(request, "worklist.html", context)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'self'; img-src 'self'"
+    return response

@@ -1,0 +1,73 @@
+"""API keys: issuing, revoking, looking up. The key itself is shown once and never stored."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from app.db.models import ApiKey
+
+PREFIX = "lethe_"
+
+
+class Scope(StrEnum):
+    """What a key may do."""
+
+    FORGET_CREATE = "forget:create"
+    FORGET_READ = "forget:read"
+    FORGET_RETRY = "forget:retry"
+    RECOMMEND = "recommend:read"
+    INTERACTIONS_WRITE = "interactions:write"
+    JOBS_READ = "jobs:read"
+    ADAPTERS_READ = "adapters:read"
+    METRICS_READ = "metrics:read"
+
+
+def digest_of(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def issue(
+    session: Session, *, name: str, scopes: Sequence[Scope], now: datetime, expires_at: datetime | None = None
+) -> str:
+    """Create a key and return it; this is the only moment it can be seen."""
+    key = PREFIX + secrets.token_hex(32)
+    session.add(
+        ApiKey(
+            key_digest=digest_of(key),
+            name=name,
+            scopes=[str(scope) for scope in scopes],
+            created_at=now,
+            expires_at=expires_at,
+        )
+    )
+    return key
+
+
+def revoke(session: Session, *, name: str, now: datetime) -> bool:
+    """False if there is no active key of that name."""
+    result = session.execute(
+        update(ApiKey).where(ApiKey.name == name, ApiKey.revoked_at.is_(None)).values(revoked_at=now)
+    )
+    return bool(result.rowcount)  # type: ignore[attr-defined]
+
+
+def find_active(session: Session, key: str, now: datetime) -> ApiKey | None:
+    """The key's row if it exists, has not expired and was not revoked.
+
+    Looked up by digest: the comparison runs over digests of the guess, so its timing tells nothing about the key.
+    """
+    row = session.get(ApiKey, digest_of(key))
+    if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
+        return None
+    return row
+
+
+def all_keys(session: Session) -> Sequence[ApiKey]:
+    return session.scalars(select(ApiKey).order_by(ApiKey.created_at)).all()

@@ -1,0 +1,100 @@
+"""What a serving replica reads and reports. Pull is the truth: whatever is pushed only means "look now"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from app.db.base import utc_now
+from app.db.models import Ledger, Replica, ServingPointer, Suppression
+from app.db.session import Database
+
+_FORGET_REPLICA_AFTER = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class ControlState:
+    """One consistent look at the pointer and the suppression feed."""
+
+    generation: int
+    live_digest: str | None
+    erasure_floor: int
+    candidate_digest: str | None
+    epoch: int
+    suppressed: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True)
+class ReplicaReport:
+    """What a replica runs: acknowledged generation and digest, prepared candidate, epoch it enforces, or an error."""
+
+    replica_id: str
+    generation: int
+    live_digest: str | None
+    ready_digest: str | None
+    epoch: int
+    resident_versions: tuple[str, ...] = ()
+    error: str | None = None
+
+
+class DatabaseControlPlane:
+    """The control plane of a replica, kept in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def read(self, after_epoch: int) -> ControlState:
+        """The pointer, and every suppression with an epoch above ``after_epoch``.
+
+        Raises:
+            DatabaseUnavailable: the caller's lease runs on and it must stop personalising when it lapses.
+        """
+        with self._database.read() as session:
+            # The epoch is read before the feed: a suppression committed in between is then seen again next time
+            # instead of being skipped for good.
+            epoch = session.scalars(select(Ledger.epoch)).one()
+            pointer = session.get_one(ServingPointer, 1)
+            rows = session.execute(
+                select(Suppression.epoch, Suppression.subject_hmac)
+                .where(Suppression.epoch > after_epoch)
+                .order_by(Suppression.epoch)
+            ).all()
+            return ControlState(
+                generation=pointer.generation,
+                live_digest=pointer.digest,
+                erasure_floor=pointer.erasure_floor,
+                candidate_digest=pointer.candidate_digest,
+                epoch=epoch,
+                suppressed=tuple((row.epoch, row.subject_hmac) for row in rows),
+            )
+
+    def report(self, report: ReplicaReport) -> None:
+        """Store what this replica runs; its row is also its sign of life."""
+        with self._database.unit_of_work() as session:
+            session.merge(
+                Replica(
+                    id=report.replica_id,
+                    last_seen_at=utc_now(),
+                    generation=report.generation,
+                    live_digest=report.live_digest,
+                    ready_digest=report.ready_digest,
+                    epoch=report.epoch,
+                    resident_versions=list(report.resident_versions),
+                    error=report.error,
+                )
+            )
+
+
+def live_replicas(session: Session, *, now: datetime, timeout: timedelta) -> Sequence[Replica]:
+    """Replicas heard of within ``timeout``. One silent for longer has let its feed lease lapse and falls back."""
+    return session.scalars(
+        select(Replica).where(Replica.last_seen_at >= now - timeout).order_by(Replica.id)
+    ).all()
+
+
+def forget_old_replicas(session: Session, now: datetime) -> None:
+    session.execute(delete(Replica).where(Replica.last_seen_at < now - _FORGET_REPLICA_AFTER))

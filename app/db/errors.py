@@ -1,0 +1,38 @@
+"""What can go wrong between the service and its database.
+
+DatabaseError
+├── DatabaseUnavailable   nobody answers; nothing was written
+├── FenceLost             another worker owns the run now, or it is over
+├── SubjectKeyChanged     this process names subjects otherwise than the database does
+├── PointerMoved          the parent is no longer live; the compare-and-swap found another version
+└── BelowErasureFloor     the version does not cover everyone already forgotten
+"""
+
+from __future__ import annotations
+
+
+class DatabaseError(Exception):
+    """Root; the default message of a leaf is its docstring."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or type(self).__doc__)
+
+
+class DatabaseUnavailable(DatabaseError):
+    """The database does not answer; nothing was written. Check LETHE_DATABASE_URL and that the server runs."""
+
+
+class FenceLost(DatabaseError):
+    """The run has a newer fence: another worker has taken it over, or it is over."""
+
+
+class SubjectKeyChanged(DatabaseError):
+    """LETHE_SUBJECT_KEY is not the key this database was made with: forgotten users would not be recognised."""
+
+
+class PointerMoved(DatabaseError):
+    """The serving pointer no longer shows the version this run started from."""
+
+
+class BelowErasureFloor(DatabaseError):
+    """The version does not cover every forgotten subject and may never serve."""

@@ -1,0 +1,250 @@
+"""Every table of the service. No table holds a raw user id: users are known by their keyed HMAC (``subject_hmac``)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base import Base
+
+# SQLite only auto-increments a column typed exactly INTEGER.
+BigId = BigInteger().with_variant(Integer, "sqlite")
+Digest = String(64)
+
+
+class RequestStatus(StrEnum):
+    """Where a forget request stands. There is no `failed`: an erasure can only be late."""
+
+    QUEUED = "queued"  # accepted and suppressed; waits for a run
+    UNLEARNING = "unlearning"  # a run edits the adapter and the gate measures
+    DEPLOYING = "deploying"  # published; waits for every replica, then destroys what is older
+    COMPLETED = "completed"
+    NEEDS_ATTENTION = "needs_attention"  # a person must act; suppression stays, the clock runs
+
+
+class RunStatus(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    NEEDS_ATTENTION = "needs_attention"
+
+
+class RunStage(StrEnum):
+    """What a running run is doing. From `PUBLISHED` on, a reclaimed run continues instead of starting again."""
+
+    WAITING = "waiting"
+    LADDER = "ladder"
+    PREPARING = "preparing"
+    PUBLISHED = "published"
+    ERASING = "erasing"
+    DONE = "done"
+
+
+class Ledger(Base):
+    """One row, locked first by every transaction that accepts, claims, publishes or finishes: it puts them in order.
+
+    ``epoch`` ticks with each suppression and with each claim, ``fence`` with each claim, ``audit_*`` is the head of
+    the audit chain, ``subject_key_check`` tells whether a process holds the key the subjects were named with.
+    """
+
+    __tablename__ = "ledger"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    epoch: Mapped[int] = mapped_column(BigInteger, default=0)
+    fence: Mapped[int] = mapped_column(BigInteger, default=0)
+    audit_sequence: Mapped[int] = mapped_column(BigInteger, default=0)
+    audit_head: Mapped[str] = mapped_column(Digest, default="0" * 64)
+    audit_seal: Mapped[str] = mapped_column(Digest, default="")
+    subject_key_check: Mapped[str | None] = mapped_column(Digest)
+
+    __table_args__ = (CheckConstraint("id = 1", name="single_row"),)
+
+
+class Interaction(Base):
+    """One event of a user. ``id`` grows with arrival; an adapter's training watermark refers to it."""
+
+    __tablename__ = "interactions"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    subject_hmac: Mapped[str] = mapped_column(Digest)
+    item_id: Mapped[str] = mapped_column(String(128))
+    timestamp: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (
+        UniqueConstraint("subject_hmac", "item_id", "timestamp"),
+        Index("ix_interactions_subject_time", "subject_hmac", "timestamp"),
+        # An id must never be used twice, not even after the newest row was erased: the watermark would lie.
+        {"sqlite_autoincrement": True},
+    )
+
+
+class Run(Base):
+    """One execution on the worker. A queued row is also its own outbox entry: `dispatched_at` says when it was rung."""
+
+    __tablename__ = "runs"
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    status: Mapped[str] = mapped_column(String(20), default=RunStatus.QUEUED)
+    stage: Mapped[str] = mapped_column(String(20), default=RunStage.WAITING)
+    created_at: Mapped[datetime]
+    dispatched_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    claims: Mapped[int] = mapped_column(default=0)
+    fence: Mapped[int] = mapped_column(BigInteger, default=0)
+    lease_until: Mapped[datetime | None]
+    progress: Mapped[str | None] = mapped_column(String(120))
+    covers_epoch: Mapped[int | None] = mapped_column(BigInteger)
+    parent_digest: Mapped[str | None] = mapped_column(Digest)
+    version_digest: Mapped[str | None] = mapped_column(Digest)
+    policy_hash: Mapped[str | None] = mapped_column(Digest)
+    policy: Mapped[dict[str, Any] | None]
+    detail_code: Mapped[str | None] = mapped_column(String(40))
+    detail: Mapped[str | None] = mapped_column(String(500))
+
+    __table_args__ = (
+        # At most one waits and at most one works, whatever the processes believe.
+        Index(
+            "uq_runs_queued",
+            "status",
+            unique=True,
+            sqlite_where=status == "queued",
+            postgresql_where=status == "queued",
+        ),
+        Index(
+            "uq_runs_running",
+            "status",
+            unique=True,
+            sqlite_where=status == "running",
+            postgresql_where=status == "running",
+        ),
+    )
+
+
+class ForgetRequest(Base):
+    """One subject's request, with a clock."""
+
+    __tablename__ = "forget_requests"
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    subject_hmac: Mapped[str] = mapped_column(Digest, index=True)
+    epoch: Mapped[int] = mapped_column(BigInteger, unique=True)
+    status: Mapped[str] = mapped_column(String(20), default=RequestStatus.QUEUED)
+    outcome: Mapped[str | None] = mapped_column(String(20))
+    detail_code: Mapped[str | None] = mapped_column(String(40))
+    reason: Mapped[str | None] = mapped_column(String(40))
+    client_reference: Mapped[str | None] = mapped_column(String(64))
+    requested_by: Mapped[str] = mapped_column(String(64))
+    received_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    completed_at: Mapped[datetime | None]
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"), index=True)
+
+    __table_args__ = (
+        Index(
+            "uq_forget_requests_live",
+            "subject_hmac",
+            unique=True,
+            sqlite_where=status != "completed",
+            postgresql_where=status != "completed",
+        ),
+        Index("ix_forget_requests_queue", "status", "due_at"),
+    )
+
+
+class Suppression(Base):
+    """The fact that a subject is suppressed. Never deleted: it is what keeps an erased subject from coming back."""
+
+    __tablename__ = "suppressions"
+    epoch: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    subject_hmac: Mapped[str] = mapped_column(Digest, unique=True)
+    suppressed_at: Mapped[datetime]
+
+
+class Attempt(Base):
+    """One rung of the ladder as it was tried: method, numbers, verdict. Written once, kept for ever."""
+
+    __tablename__ = "attempts"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
+    fence: Mapped[int] = mapped_column(BigInteger)
+    step: Mapped[int]
+    method: Mapped[str] = mapped_column(String(40))
+    config: Mapped[dict[str, Any]]
+    policy_hash: Mapped[str] = mapped_column(Digest)
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime]
+    decision: Mapped[str] = mapped_column(String(20))
+    accepted: Mapped[bool]
+    report: Mapped[dict[str, Any]]
+    verdict: Mapped[dict[str, Any]]
+
+    __table_args__ = (UniqueConstraint("run_id", "fence", "step"),)
+
+
+class Version(Base):
+    """An adapter that has been published at least once, named by the digest of its manifest."""
+
+    __tablename__ = "versions"
+    digest: Mapped[str] = mapped_column(Digest, primary_key=True)
+    parent_digest: Mapped[str | None] = mapped_column(Digest)
+    forget_epoch: Mapped[int] = mapped_column(BigInteger)
+    method: Mapped[str] = mapped_column(String(40))
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    published_at: Mapped[datetime]
+    destroyed_at: Mapped[datetime | None]
+
+
+class ServingPointer(Base):
+    """One row: what serves. `generation` grows by one with each move; `erasure_floor` only grows."""
+
+    __tablename__ = "serving_pointer"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    generation: Mapped[int] = mapped_column(BigInteger)
+    digest: Mapped[str | None] = mapped_column(Digest)
+    previous_digest: Mapped[str | None] = mapped_column(Digest)
+    candidate_digest: Mapped[str | None] = mapped_column(Digest)
+    erasure_floor: Mapped[int] = mapped_column(BigInteger)
+    moved_by: Mapped[str | None] = mapped_column(String(64))
+    moved_at: Mapped[datetime]
+
+    __table_args__ = (CheckConstraint("id = 1", name="single_row"),)
+
+
+class Replica(Base):
+    """What one gateway process last said about itself."""
+
+    __tablename__ = "replicas"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    last_seen_at: Mapped[datetime]
+    generation: Mapped[int] = mapped_column(BigInteger)
+    live_digest: Mapped[str | None] = mapped_column(Digest)
+    ready_digest: Mapped[str | None] = mapped_column(Digest)
+    epoch: Mapped[int] = mapped_column(BigInteger)
+    resident_versions: Mapped[list[str]]
+    error: Mapped[str | None] = mapped_column(String(60))
+
+
+class ApiKey(Base):
+    """A caller. Only the SHA-256 of the key is stored; a key is 256 random bits, so a plain digest is enough."""
+
+    __tablename__ = "api_keys"
+    key_digest: Mapped[str] = mapped_column(Digest, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[list[str]]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class AuditEntry(Base):
+    """One link of the audit chain. Triggers of the migration refuse UPDATE and DELETE."""
+
+    __tablename__ = "audit_entries"
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    recorded_at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(64))
+    action: Mapped[str] = mapped_column(String(40))
+    data: Mapped[dict[str, Any]]
+    previous_mac: Mapped[str] = mapped_column(Digest)
+    mac: Mapped[str] = mapped_column(Digest)

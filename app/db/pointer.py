@@ -1,0 +1,228 @@
+"""What serves. The pointer moves only by compare-and-swap, in the transaction that records why (invariants I3, I6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from app.db.audit import AuditLog
+from app.db.errors import BelowErasureFloor, PointerMoved
+from app.db.ledger import lock_ledger
+from app.db.models import (
+    ForgetRequest,
+    Interaction,
+    RequestStatus,
+    RunStage,
+    RunStatus,
+    ServingPointer,
+    Version,
+)
+from app.db.runs import Claim, owned
+
+
+def current(session: Session) -> ServingPointer:
+    return session.get_one(ServingPointer, 1)
+
+
+def install(
+    session: Session, audit: AuditLog, version: Version, *, parent: str | None, actor: str, now: datetime
+) -> int:
+    """Make a version that no run made (a first fit, the operator's own adapter) live; the new generation.
+
+    Args:
+        parent: what was live when the version's training data were read.
+
+    Raises:
+        BelowErasureFloor: it was trained with someone who has been forgotten since.
+        PointerMoved: another version became live since.
+    """
+    ledger = lock_ledger(session)
+    session.merge(version)
+    floor = current(session).erasure_floor
+    generation = _move(session, parent, version, floor=floor, actor=actor, now=now)
+    audit.append(
+        session,
+        ledger,
+        actor=actor,
+        action="version.installed",
+        data={"version": version.digest, "generation": generation, "forget_epoch": version.forget_epoch},
+    )
+    return generation
+
+
+def announce_candidate(session: Session, claim: Claim, digest: str) -> None:
+    """Ask the replicas to prepare a version off the request path; nothing serves it yet.
+
+    Raises:
+        FenceLost: this worker no longer holds the run.
+    """
+    lock_ledger(session)
+    run = owned(session, claim.run_id, claim.fence)
+    run.stage = RunStage.PREPARING
+    current(session).candidate_digest = digest
+
+
+def publish(session: Session, audit: AuditLog, claim: Claim, version: Version, *, now: datetime) -> int:
+    """Fence check, pointer swap from the run's own parent, floor raised, requests moved on: all or nothing.
+
+    Returns:
+        The generation that every replica must reach.
+
+    Raises:
+        FenceLost: this worker no longer holds the run.
+        PointerMoved: another version became live since the run started; rebase, never overwrite.
+        BelowErasureFloor: the version covers less than what must be covered.
+    """
+    ledger = lock_ledger(session)
+    run = owned(session, claim.run_id, claim.fence)
+    session.add(version)
+    generation = _move(
+        session, claim.parent_digest, version, floor=claim.covers_epoch, actor=claim.run_id, now=now
+    )
+    run.stage, run.version_digest = RunStage.PUBLISHED, version.digest
+    for request in session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)):
+        request.status = RequestStatus.DEPLOYING
+    audit.append(
+        session,
+        ledger,
+        actor="worker",
+        action="version.published",
+        data={
+            "run": run.id,
+            "version": version.digest,
+            "parent": claim.parent_digest,
+            "generation": generation,
+            "forget_epoch": version.forget_epoch,
+            "erasure_floor": claim.covers_epoch,
+        },
+    )
+    return generation
+
+
+def _move(
+    session: Session, parent: str | None, version: Version, *, floor: int, actor: str, now: datetime
+) -> int:
+    session.flush()
+    lowest = max(floor, current(session).erasure_floor)
+    if version.forget_epoch < lowest:
+        raise BelowErasureFloor
+    generation = session.scalar(
+        update(ServingPointer)
+        .where(ServingPointer.id == 1, ServingPointer.digest.is_not_distinct_from(parent))
+        .values(
+            generation=ServingPointer.generation + 1,
+            digest=version.digest,
+            previous_digest=parent,
+            candidate_digest=None,
+            erasure_floor=lowest,
+            moved_by=actor,
+            moved_at=now,
+        )
+        .returning(ServingPointer.generation)
+        .execution_options(synchronize_session=False)
+    )
+    if generation is None:
+        raise PointerMoved
+    session.expire(current(session))
+    return generation
+
+
+def rebase(session: Session, claim: Claim) -> Claim:
+    """The same claim, starting from what is live now.
+
+    Raises:
+        FenceLost: this worker no longer holds the run.
+    """
+    lock_ledger(session)
+    run = owned(session, claim.run_id, claim.fence)
+    pointer = current(session)
+    run.parent_digest, run.stage = pointer.digest, RunStage.LADDER
+    pointer.candidate_digest = None
+    return Claim(
+        run_id=claim.run_id,
+        fence=claim.fence,
+        stage=RunStage.LADDER,
+        covers_epoch=claim.covers_epoch,
+        parent_digest=pointer.digest,
+        subjects=claim.subjects,
+    )
+
+
+def erase_subjects(
+    session: Session, audit: AuditLog, claim: Claim, *, unknown_subjects: frozenset[str]
+) -> int:
+    """Delete the subjects' interactions and settle each request's outcome; the number of rows. Safe to repeat.
+
+    Args:
+        unknown_subjects: those of whom no adapter had learnt anything. Settled in the same transaction as the
+            deletion, because afterwards nothing shows it any more.
+
+    Raises:
+        FenceLost: this worker no longer holds the run.
+    """
+    ledger = lock_ledger(session)
+    run = owned(session, claim.run_id, claim.fence)
+    run.stage = RunStage.ERASING
+    erased = session.execute(delete(Interaction).where(Interaction.subject_hmac.in_(claim.subjects)))
+    rows = int(erased.rowcount)  # type: ignore[attr-defined]
+    for request in session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)):
+        if request.outcome is None:
+            request.outcome = "no_data" if request.subject_hmac in unknown_subjects else "erased"
+    audit.append(
+        session, ledger, actor="worker", action="interactions.erased", data={"run": run.id, "rows": rows}
+    )
+    return rows
+
+
+def mark_destroyed(session: Session, audit: AuditLog, claim: Claim, digest: str, *, now: datetime) -> None:
+    ledger = lock_ledger(session)
+    owned(session, claim.run_id, claim.fence)
+    version = session.get(Version, digest)
+    if version is None or version.destroyed_at is not None:
+        # A candidate that never served has no row, and what is on record is on record once.
+        return
+    version.destroyed_at = now
+    audit.append(
+        session,
+        ledger,
+        actor="worker",
+        action="version.destroyed",
+        data={"run": claim.run_id, "version": digest},
+    )
+
+
+def complete(session: Session, audit: AuditLog, claim: Claim, *, now: datetime) -> None:
+    """The run and its requests are done; counted once, because the fence is checked in the same transaction.
+
+    Raises:
+        FenceLost: this worker no longer holds the run.
+    """
+    ledger = lock_ledger(session)
+    run = owned(session, claim.run_id, claim.fence)
+    run.status, run.stage, run.finished_at, run.lease_until = RunStatus.COMPLETED, RunStage.DONE, now, None
+    run.detail_code, run.detail = None, None
+    if claim.parent_digest is None:
+        # Nothing was live, but a first fit may be under way that still reads these subjects: it comes too late.
+        pointer = current(session)
+        pointer.erasure_floor = max(pointer.erasure_floor, claim.covers_epoch)
+    requests = session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)).all()
+    for request in requests:
+        request.status, request.completed_at = RequestStatus.COMPLETED, now
+    audit.append(
+        session,
+        ledger,
+        actor="worker",
+        action="forget.completed",
+        data={"run": run.id, "version": run.version_digest, "requests": [request.id for request in requests]},
+    )
+
+
+def versions(session: Session, *, limit: int) -> Sequence[Version]:
+    return session.scalars(select(Version).order_by(Version.published_at.desc()).limit(limit)).all()
+
+
+def find_version(session: Session, digest: str) -> Version | None:
+    return session.get(Version, digest)

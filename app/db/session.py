@@ -1,0 +1,133 @@
+"""Engines and transactions. One `unit_of_work` is one transaction: all or nothing, committed before anyone answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+
+from app.db.errors import DatabaseUnavailable
+
+SQLITE_BUSY_SECONDS = 15
+
+# A host that vanishes inside a transaction must not hold the ledger until TCP gives up; a database that vanishes must
+# be an error soon enough for the caller to fall back.
+_POSTGRES_LIMITS = {
+    "connect_timeout": 3,
+    "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s -c statement_timeout=120s",
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+
+
+def open_database(url: str, *, pooled: bool = True) -> Engine:
+    """An engine for SQLite (WAL) or PostgreSQL.
+
+    Args:
+        pooled: False in processes that fork later, so that no connection is ever shared across a fork.
+
+    Raises:
+        ValueError: the URL names another database.
+    """
+    parsed = make_url(url)
+    backend = parsed.get_backend_name()
+    options: dict[str, Any] = {} if pooled else {"poolclass": NullPool}
+    if backend == "postgresql":
+        if pooled:
+            options |= {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 30, "pool_timeout": 5}
+        return create_engine(
+            parsed.set(drivername="postgresql+psycopg"), connect_args=_POSTGRES_LIMITS, **options
+        )
+    if backend != "sqlite":
+        raise ValueError(f"database_url: {backend} is not supported; use sqlite:///FILE or postgresql://…")
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, connect_args={"timeout": SQLITE_BUSY_SECONDS}, **options)
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    # The driver's own transaction handling defers BEGIN; ours starts in _begin_sqlite instead.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    # FULL: a 202 is a promise that also survives the machine losing power.
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    # Deleted events are overwritten, not left in free pages.
+    cursor.execute("PRAGMA secure_delete=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    # IMMEDIATE takes the write lock at once: upgrading a read transaction later can only fail.
+    read_only = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+class Database:
+    """The two ways to touch the database: `read` and `unit_of_work`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._reader = engine.execution_options(read_only=True)
+
+    @contextmanager
+    def unit_of_work(self) -> Iterator[Session]:
+        """One transaction, committed when the block ends without an exception.
+
+        Raises:
+            DatabaseUnavailable: the database could not be reached or did not take the commit.
+        """
+        with translated(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A read-only transaction; on SQLite it never waits for a writer.
+
+        Raises:
+            DatabaseUnavailable: the database could not be reached.
+        """
+        with (
+            translated(),
+            Session(self._reader, expire_on_commit=False, autoflush=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    def truncate_write_ahead_log(self) -> None:
+        """On SQLite, drop erased rows from the log beside the database too; elsewhere nothing."""
+        if self.engine.dialect.name == "sqlite":
+            with translated(), self._reader.connect() as connection:
+                connection.rollback()
+                cursor = connection.connection.cursor()
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                cursor.close()
+
+    def dispose(self) -> None:
+        self.engine.dispose()
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn a driver's way of saying that nobody answers into `DatabaseUnavailable`."""
+    try:
+        yield
+    except (OperationalError, PoolTimeout) as error:
+        raise DatabaseUnavailable from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise DatabaseUnavailable from error
+        raise

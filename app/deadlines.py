@@ -1,0 +1,28 @@
+"""When a forget request is due. Pure calendar arithmetic, no I/O."""
+
+from __future__ import annotations
+
+import calendar
+from datetime import UTC, datetime, timedelta
+
+
+def gdpr_due_at(received_at: datetime) -> datetime:
+    """One calendar month after receipt: the same-numbered day of the next month, else its last day, 23:59:59 UTC.
+
+    GDPR Article 12(3) with the earlier reading of Regulation 1182/71: the day of receipt counts, and a weekend
+    does not extend the period. Nothing that happens later moves the result (invariant I11).
+
+    Args:
+        received_at: an aware instant.
+    """
+    if received_at.tzinfo is None:
+        raise ValueError("received_at must carry a time zone")
+    received = received_at.astimezone(UTC)
+    year, month = (received.year + 1, 1) if received.month == 12 else (received.year, received.month + 1)
+    day = min(received.day, calendar.monthrange(year, month)[1])
+    return datetime(year, month, day, 23, 59, 59, tzinfo=UTC)
+
+
+def time_left(due_at: datetime, now: datetime) -> timedelta:
+    """Negative once overdue."""
+    return due_at - now

@@ -1,0 +1,112 @@
+"""Errors as problem documents (RFC 9457). No document ever repeats a value that came from the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from app.db.errors import DatabaseUnavailable
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+_ERRORS_SHOWN = 20
+
+
+class Problem(Exception):
+    """Something the caller must be told. ``slug`` names the kind of problem and is documented in docs/problems.md."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        slug: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **extensions: Any,
+    ) -> None:
+        super().__init__(slug)
+        self.status = status
+        self.slug = slug
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.extensions = extensions
+
+
+def not_found(what: str) -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, "not-found", f"There is no such {what}.")
+
+
+def problem_response(request: Request, problem: Problem) -> JSONResponse:
+    document = {
+        "type": f"urn:lethe:problem:{problem.slug}",
+        "title": problem.slug.replace("-", " ").capitalize(),
+        "status": problem.status.value,
+        "detail": problem.detail,
+        "code": problem.slug,
+        "request_id": structlog.contextvars.get_contextvars().get("request_id"),
+        **problem.extensions,
+    }
+    return JSONResponse(document, problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
+
+
+def _described(item: Any) -> dict[str, str]:
+    location = item["loc"]
+    if item["type"] == "extra_forbidden":
+        # The name of an unexpected field is the caller's own text.
+        location = (*location[:-1], "?")
+    pointer = "/" + "/".join(str(part) for part in location)
+    return {"pointer": pointer, "code": item["type"], "message": item["msg"]}
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """One shape for every error, whoever raised it."""
+
+    @app.exception_handler(Problem)
+    def on_problem(request: Request, error: Problem) -> JSONResponse:
+        return problem_response(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    def on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        # Pydantic's own report carries the rejected input; only where and what kind leave the house.
+        found = error.errors()
+        malformed = any(item["type"] == "json_invalid" for item in found)
+        errors = [_described(item) for item in found[:_ERRORS_SHOWN]]
+        problem = (
+            Problem(HTTPStatus.BAD_REQUEST, "invalid-request", "The body is not valid JSON.", errors=errors)
+            if malformed
+            else Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "validation-failed",
+                "A value is missing or not allowed; see errors.",
+                errors=errors,
+            )
+        )
+        return problem_response(request, problem)
+
+    @app.exception_handler(DatabaseUnavailable)
+    def on_database(request: Request, error: DatabaseUnavailable) -> JSONResponse:
+        log.error("database.unavailable", error=type(error.__cause__).__name__)
+        return problem_response(
+            request,
+            Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "database-unavailable",
+                "Whether or not anything was accepted, the same request is safe to send again.",
+                headers={"Retry-After": "2"},
+            ),
+        )
+
+    @app.exception_handler(HTTPException)
+    def on_http(request: Request, error: HTTPException) -> JSONResponse:
+        status = HTTPStatus(error.status_code)
+        slug = status.phrase.lower().replace(" ", "-")
+        problem = Problem(status, slug, f"{status.phrase}.", headers=error.headers)
+        return problem_response(request, problem)

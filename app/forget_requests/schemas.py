@@ -1,0 +1,79 @@
+"""Bodies of the forget endpoints."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.db.base import utc_now
+from app.db.models import ForgetRequest, RequestStatus
+from app.deadlines import time_left
+from app.subjects import subject_reference
+
+Reason = Literal["withdrawn_consent", "objection", "no_longer_needed", "unlawful", "account_closed", "other"]
+
+_WAITS_FOR = {
+    RequestStatus.QUEUED: "a worker to claim the run",
+    RequestStatus.UNLEARNING: "a candidate that passes the gate",
+    RequestStatus.DEPLOYING: "every replica to serve the new version, and the destruction of what is older",
+    RequestStatus.NEEDS_ATTENTION: "a person; see detail_code and the run, then POST …/retry",
+}
+
+
+class ForgetBody(BaseModel):
+    """Everything is optional."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Reason | None = None
+    client_reference: str | None = Field(
+        None,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="the caller's own ticket number; it is stored and logged, so it must not identify the user",
+    )
+
+
+class ForgetRequestView(BaseModel):
+    """A forget request as its caller sees it; the user id is not in it and not kept."""
+
+    id: str
+    status: RequestStatus
+    waits_for: str | None
+    done: bool
+    outcome: Literal["erased", "no_data"] | None
+    detail_code: str | None
+    subject_ref: str
+    client_reference: str | None
+    suppression_epoch: int
+    received_at: datetime
+    due_at: datetime
+    overdue: bool
+    seconds_left: int
+    completed_at: datetime | None
+    run: str | None
+
+    @classmethod
+    def of(cls, request: ForgetRequest) -> ForgetRequestView:
+        status = RequestStatus(request.status)
+        done = status is RequestStatus.COMPLETED
+        left = time_left(request.due_at, request.completed_at or utc_now())
+        return cls(
+            id=request.id,
+            status=status,
+            waits_for=_WAITS_FOR.get(status),
+            done=done,
+            outcome=request.outcome,
+            detail_code=request.detail_code,
+            subject_ref=subject_reference(request.subject_hmac),
+            client_reference=request.client_reference,
+            suppression_epoch=request.epoch,
+            received_at=request.received_at,
+            due_at=request.due_at,
+            overdue=left.total_seconds() < 0,
+            seconds_left=int(left.total_seconds()),
+            completed_at=request.completed_at,
+            run=f"/jobs/{request.run_id}" if request.run_id else None,
+        )

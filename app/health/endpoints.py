@@ -1,0 +1,42 @@
+"""Liveness, readiness, metrics."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from app.authentication import Caller, require
+from app.db.api_keys import Scope
+from app.dependencies import GatewayDependency
+from app.gateway import database_answers
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """This process answers; outside the thread pool, so that slow requests do not make it look dead."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+def readyz(gateway: GatewayDependency, response: Response) -> dict[str, bool]:
+    """Whether this replica should get traffic: 200 if every check holds, 503 with the failing ones otherwise."""
+    checks = {
+        "database": database_answers(gateway.database),
+        "store": gateway.store.check().writable,
+        "serving": gateway.engine.status().ready,
+    }
+    if not all(checks.values()):
+        response.status_code = 503
+    return checks
+
+
+@router.get("/metrics")
+def metrics(
+    gateway: GatewayDependency, _caller: Annotated[Caller, Depends(require(Scope.METRICS_READ))]
+) -> Response:
+    """Prometheus text format."""
+    return Response(generate_latest(gateway.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,41 @@
+"""GET /jobs: what the worker did and does."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+
+from app.authentication import Caller, require
+from app.db import forget_requests, runs
+from app.db.api_keys import Scope
+from app.dependencies import GatewayDependency
+from app.errors import not_found
+from app.jobs.schemas import JobDetail, JobView
+
+router = APIRouter(tags=["jobs"])
+
+MayRead = Annotated[Caller, Depends(require(Scope.JOBS_READ))]
+
+
+@router.get("/jobs")
+def list_jobs(
+    gateway: GatewayDependency, _caller: MayRead, limit: Annotated[int, Query(ge=1, le=500)] = 50
+) -> dict[str, list[JobView]]:
+    """Runs, the newest first."""
+    with gateway.database.read() as session:
+        return {"jobs": [JobView.of(run) for run in runs.newest(session, limit=limit)]}
+
+
+@router.get("/jobs/{run_id}")
+def read_job(
+    run_id: Annotated[str, Path(pattern=r"^ur_[0-9a-f]{32}$")], gateway: GatewayDependency, _caller: MayRead
+) -> JobDetail:
+    """One run with every attempt, its measures and its verdicts."""
+    with gateway.database.read() as session:
+        run = runs.find(session, run_id)
+        if run is None:
+            raise not_found("job")
+        return JobDetail.with_attempts(
+            run, list(forget_requests.of_run(session, run_id)), list(runs.attempts(session, run_id))
+        )

@@ -1,0 +1,74 @@
+"""The gateway as an ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CollectorRegistry
+
+from app.adapters import endpoints as adapters
+from app.authentication import Authenticator
+from app.dashboard import endpoints as dashboard
+from app.db.schema import require_current_schema
+from app.db.session import Database, open_database
+from app.errors import install_error_handlers
+from app.forget_requests import endpoints as forget_requests
+from app.gateway import Gateway
+from app.health import endpoints as health
+from app.interactions import endpoints as interactions
+from app.jobs import endpoints as jobs
+from app.logging import configure_logging
+from app.metrics import HttpMetrics, QueueMetrics
+from app.middleware import BodyLimit, RequestContext
+from app.recommendations import endpoints as recommendations
+from app.settings import Settings, get_settings
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build the application; nothing is opened before its lifespan starts."""
+    settings = settings or get_settings()
+    configure_logging(human_readable=settings.environment == "development")
+    registry = CollectorRegistry()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        database = Database(open_database(settings.database_url))
+        try:
+            gateway = await anyio.to_thread.run_sync(_open_gateway, settings, database, registry)
+        except Exception as error:
+            # The server only knows that the start failed; the command line says why.
+            app.state.startup_error = error
+            raise
+        app.state.gateway = gateway
+        app.state.authenticator = Authenticator(database)
+        gateway.start()
+        try:
+            yield
+        finally:
+            await anyio.to_thread.run_sync(gateway.stop)
+            database.dispose()
+
+    app = FastAPI(
+        title="Lethe",
+        summary="Forget users inside a fine-tuned recommendation model, and keep the record.",
+        version="0.1.0",
+        lifespan=lifespan,
+    )
+    app.state.startup_error = None
+    for room in (forget_requests, recommendations, interactions, jobs, adapters, health, dashboard):
+        app.include_router(room.router)
+    app.mount("/static", StaticFiles(packages=[("app", "dashboard/static")]), name="static")
+    install_error_handlers(app)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(RequestContext, metrics=HttpMetrics(registry))
+    return app
+
+
+def _open_gateway(settings: Settings, database: Database, registry: CollectorRegistry) -> Gateway:
+    require_current_schema(database.engine)
+    registry.register(QueueMetrics(database))
+    return Gateway(settings, database, registry)

@@ -1,0 +1,59 @@
+"""Prometheus metrics of the HTTP edge and of the queue. Labels are closed sets: no id of anyone can become one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from app.db import forget_requests
+from app.db.base import utc_now
+from app.db.errors import DatabaseUnavailable
+from app.db.models import RequestStatus
+from app.db.session import Database
+
+
+class HttpMetrics:
+    """Requests by method, route template and status."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requests = Counter(
+            "lethe_http_requests", "Requests answered.", ["method", "route", "status"], registry=registry
+        )
+        self._seconds = Histogram(
+            "lethe_http_request_seconds",
+            "Time from the first byte in to the last byte out.",
+            ["route"],
+            registry=registry,
+        )
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+
+class QueueMetrics(Collector):
+    """Forget requests by status, read from the database when scraped, so that a restart forgets nothing."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            with self._database.read() as session:
+                counts = forget_requests.counts(session, utc_now())
+        except DatabaseUnavailable:
+            return
+        by_status = GaugeMetricFamily(
+            "lethe_forget_requests", "Forget requests by status.", labels=["status"]
+        )
+        for status in RequestStatus:
+            by_status.add_metric([status.value], counts.by_status.get(status, 0))
+        yield by_status
+        overdue = GaugeMetricFamily(
+            "lethe_forget_requests_overdue", "Unfinished forget requests past their deadline."
+        )
+        overdue.add_metric([], counts.overdue)
+        yield overdue

@@ -1,0 +1,130 @@
+"""What wraps every request: a correlation id, one log line and one count by route, and a limit on the body."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from http import HTTPStatus
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import Problem, problem_response
+from app.logging import CORRELATION_HEADER
+from app.metrics import HttpMetrics
+
+log = structlog.get_logger()
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_SAFE_CORRELATION_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+
+
+class RequestContext:
+    """Correlation id in, log line and metrics out. Both name the route's template, never the path (invariant I8)."""
+
+    def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        offered = Headers(scope=scope).get(CORRELATION_HEADER, "")
+        request_id = offered if _SAFE_CORRELATION_ID.match(offered) else uuid.uuid4().hex
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        status, answered = HTTPStatus.INTERNAL_SERVER_ERROR.value, False
+        started = time.perf_counter()
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status, answered
+            if message["type"] == "http.response.start":
+                status, answered = message["status"], True
+                MutableHeaders(scope=message)[CORRELATION_HEADER] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as error:  # noqa: BLE001  (the last place that can answer)
+            # Caught here and not left to the server: it would print the message, and a message can hold a user id.
+            log.error("request.failed", error=type(error).__name__, place=_place(error))
+            if not answered:
+                problem = Problem(
+                    HTTPStatus.INTERNAL_SERVER_ERROR,
+                    "internal-error",
+                    "The request failed and nothing was changed; the log has it under this request_id.",
+                )
+                await problem_response(Request(scope), problem)(scope, receive, send_with_id)
+        finally:
+            seconds = time.perf_counter() - started
+            route = getattr(scope.get("route"), "path", "unmatched")
+            # A method is whatever token the caller sends; as a label it must come from a closed set.
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.observe(method, route, status, seconds)
+            log.info(
+                "request",
+                method=method,
+                route=route,
+                status=status,
+                milliseconds=round(seconds * 1e3, 1),
+            )
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "unknown"
+    return f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"
+
+
+class BodyLimit:
+    """Refuses bodies above a size, by their declared length or, where none is declared, while they arrive."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "0")
+        if not declared.isdigit() or int(declared) > self._max_bytes:
+            await self._refuse(scope, receive, send)
+            return
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            if len(body) > self._max_bytes:
+                await self._refuse(scope, receive, send)
+                return
+            if not message.get("more_body", False):
+                break
+        complete: Message | None = {"type": "http.request", "body": bytes(body), "more_body": False}
+
+        async def replay() -> Message:
+            nonlocal complete
+            if complete is None:
+                return await receive()
+            message, complete = complete, None
+            return message
+
+        await self._app(scope, replay, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        problem = Problem(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "body-too-large",
+            f"The body exceeds {self._max_bytes} bytes; send it in parts.",
+            max_bytes=self._max_bytes,
+        )
+        await problem_response(Request(scope), problem)(scope, receive, send)

@@ -1,0 +1,54 @@
+"""A serving engine from settings: the only door through which the gateway reaches a model."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Sequence
+
+import torch
+import transformers
+from prometheus_client import CollectorRegistry
+
+from app.serving.config import ServingConfig
+from app.serving.control import ControlPlane
+from app.serving.engine import ServingEngine
+from app.serving.fallback import PopularityFallback
+from app.settings import REPORT_SECONDS, Settings
+from model_store import Store
+from recommender import Catalogue, load_base
+
+
+def build_engine(
+    settings: Settings, store: Store, control: ControlPlane, registry: CollectorRegistry
+) -> ServingEngine:
+    """An engine that is not started yet, with a fallback in catalogue order until a popularity list replaces it.
+
+    Raises:
+        recommender.ModelLoadError: the base model is missing or unusable.
+    """
+    torch.set_num_threads(settings.torch_threads)
+    transformers.utils.logging.disable_progress_bar()
+    base = load_base(settings.base, device=settings.device)
+    config = ServingConfig(
+        replica_id=_replica_id(),
+        poll_interval_seconds=settings.feed_poll_seconds,
+        lease_seconds=settings.feed_lease_seconds,
+        report_interval_seconds=REPORT_SECONDS,
+    )
+    return ServingEngine(
+        config, base, store, control, popularity_fallback(base.catalogue, ()), registry=registry
+    )
+
+
+def popularity_fallback(catalogue: Catalogue, item_ids: Sequence[str]) -> PopularityFallback:
+    """The fallback for a list of item ids, most popular first; ids the catalogue lacks are left out."""
+    return PopularityFallback(
+        catalogue, [index for item in item_ids if (index := catalogue.index(item)) is not None]
+    )
+
+
+def _replica_id() -> str:
+    # A restarted process is another replica: what it had acknowledged before says nothing about it now.
+    return f"{socket.gethostname()[:32]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"

@@ -1,0 +1,188 @@
+"""A work-conserving micro-batcher: one inference thread, no timer.
+
+A lone request never waits; what queued while the thread was busy is the next batch. Source: our own design
+(continuous pick-up instead of a collection window, whose delay is pure loss when there is one caller).
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import structlog
+
+from app.serving.errors import DeadlineExceeded, Draining, InferenceFailed, QueueFull
+from app.serving.metrics import ServingMetrics
+
+Pinned = TypeVar("Pinned")
+Request = TypeVar("Request")
+Result = TypeVar("Result")
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+@dataclass
+class _Waiting(Generic[Request, Result]):
+    request: Request
+    tokens: int
+    deadline: float
+    future: concurrent.futures.Future[Result] = field(default_factory=concurrent.futures.Future)
+
+
+class MicroBatcher(Generic[Pinned, Request, Result]):
+    """Runs requests of many threads through one function on one thread, first come, first served.
+
+    Args:
+        pin: called once per batch; what it returns is used for the whole batch and by nobody after it.
+        score: answers a batch, one result per request in order. Runs on the inference thread only.
+        token_budget: most tokens of one batch, padding included; a single larger request still runs, alone.
+        max_queue: requests that may wait.
+    """
+
+    def __init__(
+        self,
+        pin: Callable[[], Pinned],
+        score: Callable[[Pinned, Sequence[Request]], Sequence[Result]],
+        *,
+        token_budget: int,
+        max_queue: int,
+        metrics: ServingMetrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pin = pin
+        self._score = score
+        self._token_budget = token_budget
+        self._max_queue = max_queue
+        self._metrics = metrics
+        self._clock = clock
+        self._wake = threading.Condition()
+        self._queue: deque[_Waiting[Request, Result]] = deque()
+        self._closed = False
+        self._batch_seconds = 0.0
+        self._thread = threading.Thread(target=self._loop, name="lethe-inference", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, drain_seconds: float) -> bool:
+        """Take no new request, answer those that wait, end the thread.
+
+        Returns:
+            Whether everything was answered in time; whatever was not is refused with `Draining`.
+        """
+        with self._wake:
+            self._closed = True
+            self._wake.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join(drain_seconds)
+        with self._wake:
+            abandoned = list(self._queue)
+            self._queue.clear()
+        for waiting in abandoned:
+            if waiting.future.set_running_or_notify_cancel():
+                waiting.future.set_exception(Draining())
+        return not abandoned and not self._thread.is_alive()
+
+    def call(self, request: Request, *, tokens: int, timeout_seconds: float) -> Result:
+        """Have one request answered; blocks the calling thread.
+
+        Raises:
+            QueueFull: too many requests wait.
+            DeadlineExceeded: no answer within ``timeout_seconds``.
+            Draining: `stop` was called.
+            InferenceFailed: the batch raised.
+        """
+        waiting: _Waiting[Request, Result] = _Waiting(request, tokens, self._clock() + timeout_seconds)
+        with self._wake:
+            if self._closed:
+                raise Draining
+            if len(self._queue) >= self._max_queue:
+                self._metrics.rejected.labels(QueueFull.code).inc()
+                raise QueueFull(self._retry_after_seconds())
+            self._queue.append(waiting)
+            self._metrics.queue_depth.set(len(self._queue))
+            self._wake.notify()
+        try:
+            return waiting.future.result(timeout_seconds)
+        except (TimeoutError, DeadlineExceeded):
+            waiting.future.cancel()
+            self._metrics.rejected.labels(DeadlineExceeded.code).inc()
+            with self._wake:
+                retry_after = self._retry_after_seconds()
+            raise DeadlineExceeded(retry_after) from None
+
+    def queue_depth(self) -> int:
+        with self._wake:
+            return len(self._queue)
+
+    def _retry_after_seconds(self) -> int:
+        batches = 1 + sum(waiting.tokens for waiting in self._queue) / self._token_budget
+        return max(1, math.ceil(batches * self._batch_seconds))
+
+    def _loop(self) -> None:
+        while True:
+            batch = self._take()
+            if not batch:
+                return
+            self._run(batch)
+            # Waiting for the next batch must not keep this one's histories and answers in memory.
+            del batch
+
+    def _take(self) -> list[_Waiting[Request, Result]]:
+        """Wait for work and take as much as fits the token budget; empty only when closed and drained."""
+        batch: list[_Waiting[Request, Result]] = []
+        longest = 0
+        with self._wake:
+            while not batch:
+                while not self._queue and not self._closed:
+                    self._wake.wait()
+                if not self._queue:
+                    return batch
+                now = self._clock()
+                while self._queue:
+                    padded = max(longest, self._queue[0].tokens)
+                    if batch and padded * (len(batch) + 1) > self._token_budget:
+                        break
+                    waiting = self._queue.popleft()
+                    # A caller that has given up costs no inference.
+                    if not waiting.future.set_running_or_notify_cancel():
+                        continue
+                    if waiting.deadline < now:
+                        waiting.future.set_exception(DeadlineExceeded())
+                        continue
+                    batch.append(waiting)
+                    longest = padded
+            self._metrics.queue_depth.set(len(self._queue))
+        self._metrics.batch_requests.observe(len(batch))
+        self._metrics.batch_tokens.observe(longest * len(batch))
+        return batch
+
+    def _run(self, batch: list[_Waiting[Request, Result]]) -> None:
+        started = self._clock()
+        try:
+            pinned = self._pin()
+            results = self._score(pinned, [waiting.request for waiting in batch])
+            if len(results) != len(batch):
+                raise RuntimeError(f"{len(batch)} requests, {len(results)} results")
+        except Exception as error:  # noqa: BLE001 - one batch may fail in any way, the thread goes on
+            self._metrics.batch_failures.inc()
+            # The message may quote an input, the type cannot.
+            _log.error("serving.batch.failed", error=type(error).__name__, requests=len(batch))
+            # A fresh exception each, without the cause: a traceback would keep the pinned version in memory.
+            for waiting in batch:
+                waiting.future.set_exception(InferenceFailed())
+        else:
+            for waiting, result in zip(batch, results, strict=True):
+                waiting.future.set_result(result)
+        seconds = self._clock() - started
+        self._metrics.batch_seconds.observe(seconds)
+        with self._wake:
+            self._batch_seconds = (
+                seconds if self._batch_seconds == 0 else 0.8 * self._batch_seconds + 0.2 * seconds
+            )

@@ -1,0 +1,87 @@
+"""Answers already computed, kept only while the version that computed them serves."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from array import array
+from collections import OrderedDict, defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from app.serving.recommendation import RankedItem
+
+
+class CacheKey(NamedTuple):
+    """Content identities only: a name that could be reused for other bytes would serve old answers."""
+
+    version: str
+    catalogue_digest: str
+    subject_hmac: str
+    history_digest: str
+    k: int
+
+
+def history_digest(history: Sequence[int]) -> str:
+    """Identity of a whole history (128-bit BLAKE2b over the item indices): any new event makes another key."""
+    return hashlib.blake2b(array("q", history).tobytes(), digest_size=16).hexdigest()
+
+
+class ResultCache:
+    """Bounded, least recently used out first, and of one version at a time. Safe for any thread.
+
+    A late answer of a retired version is dropped on arrival, so nothing a forgotten subject shaped outlives the
+    swap in here. Whoever puts an answer must check the suppression *afterwards* and purge if it has come about;
+    together with suppress-then-purge on the other side, no order of events leaves an entry behind.
+    """
+
+    def __init__(self, max_entries: int) -> None:
+        self._max_entries = max_entries
+        self._lock = threading.Lock()
+        self._version: str | None = None
+        self._entries: OrderedDict[CacheKey, tuple[RankedItem, ...]] = OrderedDict()
+        self._keys_of: defaultdict[str, set[CacheKey]] = defaultdict(set)
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._entries)
+
+    def enter(self, version: str | None) -> None:
+        """From now on hold answers of this version; drop those of any other."""
+        with self._lock:
+            if version != self._version:
+                self._version = version
+                self._entries.clear()
+                self._keys_of.clear()
+
+    def get(self, key: CacheKey) -> tuple[RankedItem, ...] | None:
+        with self._lock:
+            items = self._entries.get(key)
+            if items is not None:
+                self._entries.move_to_end(key)
+            return items
+
+    def put(self, key: CacheKey, items: tuple[RankedItem, ...]) -> None:
+        with self._lock:
+            if key.version != self._version or self._max_entries == 0:
+                return
+            self._entries[key] = items
+            self._entries.move_to_end(key)
+            self._keys_of[key.subject_hmac].add(key)
+            while len(self._entries) > self._max_entries:
+                oldest, _ = self._entries.popitem(last=False)
+                self._forget_key(oldest)
+
+    def purge(self, subject_hmac: str) -> int:
+        """Drop every answer of one subject; returns how many there were."""
+        with self._lock:
+            keys = self._keys_of.pop(subject_hmac, set())
+            for key in keys:
+                del self._entries[key]
+            return len(keys)
+
+    def _forget_key(self, key: CacheKey) -> None:
+        keys = self._keys_of[key.subject_hmac]
+        keys.discard(key)
+        if not keys:
+            del self._keys_of[key.subject_hmac]

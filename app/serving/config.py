@@ -1,0 +1,61 @@
+"""How one replica serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ServingConfig:
+    """Everything the engine may be told; validated on construction.
+
+    Args:
+        replica_id: name of this gateway process in the control plane; unique among live replicas.
+        poll_interval_seconds: time between two reads of the control plane, before jitter.
+        poll_jitter: share of the interval by which it varies at random, so that replicas do not read in step.
+        lease_seconds: a replica whose last successful read *started* longer ago than this stops personalising.
+        report_interval_seconds: an unchanged report is sent again after this long (a changed one at once).
+        token_budget: most tokens of one batch, padding included (requests x longest history).
+        max_queue: requests that may wait for the inference thread; one more is refused.
+        request_timeout_seconds: how long one caller waits at most.
+        cache_entries: answers kept; 0 turns the cache off.
+        fingerprint_tolerance: largest absolute difference between a canary value and the manifest's.
+        build_retry_seconds: pause before a version that failed to load is tried again; doubles up to 32 times that.
+        history_limit: newest events of a user worth reading; older ones are not masked either.
+        drain_seconds: how long ``stop`` waits for queued requests.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    replica_id: str
+    poll_interval_seconds: float = 0.2
+    poll_jitter: float = 0.25
+    lease_seconds: float = 1.0
+    report_interval_seconds: float = 2.0
+    token_budget: int = 4096
+    max_queue: int = 256
+    request_timeout_seconds: float = 10.0
+    cache_entries: int = 10_000
+    fingerprint_tolerance: float = 1e-3
+    build_retry_seconds: float = 1.0
+    history_limit: int = 10_000
+    drain_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not self.replica_id:
+            raise ValueError("replica_id is empty")
+        positive = (
+            "poll_interval_seconds", "lease_seconds", "report_interval_seconds", "token_budget", "max_queue",
+            "request_timeout_seconds", "fingerprint_tolerance", "build_retry_seconds",
+            "history_limit", "drain_seconds",
+        )  # fmt: skip
+        for name in positive:
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+        if not 0 <= self.poll_jitter < 1:
+            raise ValueError(f"poll_jitter must be in [0, 1), not {self.poll_jitter}")
+        if self.cache_entries < 0:
+            raise ValueError(f"cache_entries must not be negative, not {self.cache_entries}")
+        if self.poll_interval_seconds * (1 + self.poll_jitter) >= self.lease_seconds:
+            raise ValueError("lease_seconds must exceed the longest pause between two polls")

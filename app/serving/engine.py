@@ -1,0 +1,262 @@
+"""The serving engine: what the HTTP layer calls, from as many threads as it likes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from prometheus_client import CollectorRegistry
+
+from app.serving.batcher import MicroBatcher
+from app.serving.cache import CacheKey, ResultCache, history_digest
+from app.serving.config import ServingConfig
+from app.serving.control import ControlPlane
+from app.serving.errors import Draining, InvalidRequest
+from app.serving.fallback import PopularityFallback
+from app.serving.live import Answer, LiveVersion, Serving
+from app.serving.metrics import ServingMetrics
+from app.serving.recommendation import FallbackReason, Recommendation
+from app.serving.reconciler import Reconciler
+from app.serving.resident import ResidentVersions
+from app.serving.snapshot import RankingRequest, Snapshot, build_snapshot
+from app.serving.status import EngineStatus
+from app.serving.suppression import SuppressionSet
+from model_store import Store
+from recommender import Base
+
+
+class ServingEngine:
+    """One replica: a base model, the version that serves, and everything that decides who gets it.
+
+    Args:
+        base: shared by every version and never changed.
+        fallback: what everyone gets who must not, or cannot, be personalised.
+        registry: where the metrics go; its own by default.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        config: ServingConfig,
+        base: Base,
+        store: Store,
+        control: ControlPlane,
+        fallback: PopularityFallback,
+        *,
+        registry: CollectorRegistry | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.config = config
+        self.catalogue = base.catalogue
+        self.metrics = ServingMetrics(registry if registry is not None else CollectorRegistry())
+        self.resident = ResidentVersions()
+        self._base = base
+        self._store = store
+        self._fallback = self._fitting(fallback)
+        self._live = LiveVersion()
+        self._suppression = SuppressionSet(clock)
+        self._cache = ResultCache(config.cache_entries)
+        self._draining = False
+        self._batcher: MicroBatcher[Serving, RankingRequest, Answer | FallbackReason] = MicroBatcher(
+            lambda: self._live.serving,
+            Serving.answer,
+            token_budget=config.token_budget,
+            max_queue=config.max_queue,
+            metrics=self.metrics,
+            clock=clock,
+        )
+        self._reconciler = Reconciler(
+            config,
+            control,
+            self._build,
+            live=self._live,
+            suppression=self._suppression,
+            cache=self._cache,
+            resident=self.resident,
+            metrics=self.metrics,
+            clock=clock,
+        )
+        self.metrics.watch_feed(self._suppression.age_seconds, self._suppression.__len__)
+
+    def start(self) -> None:
+        """Begin to follow the control plane; until a version is loaded, answers are the fallback."""
+        self._batcher.start()
+        self._reconciler.start()
+
+    def stop(self) -> bool:
+        """Answer what is queued, then end all threads; afterwards every answer is the fallback.
+
+        Returns:
+            Whether everything queued was answered within ``drain_seconds``.
+        """
+        self._draining = True
+        drained = self._batcher.stop(self.config.drain_seconds)
+        self._reconciler.stop(self.config.drain_seconds)
+        return drained
+
+    def wait_for_version(self, timeout_seconds: float) -> bool:
+        """Block until a version serves; False if none does in time."""
+        return self._live.wait_for_version(timeout_seconds)
+
+    def poke(self) -> None:
+        """Look at the control plane now instead of at the next poll."""
+        self._reconciler.poke()
+
+    def suppress(self, epoch: int, subject_hmac: str) -> None:
+        """Stop personalising for a subject at once, right after this replica committed the accepting transaction."""
+        self._suppression.apply(epoch, subject_hmac)
+        self._cache.purge(subject_hmac)
+
+    def is_suppressed(self, subject_hmac: str) -> bool:
+        """Whether this replica knows the subject to be suppressed."""
+        return subject_hmac in self._suppression
+
+    def must_fall_back(self, subject_hmac: str) -> bool:
+        """Whether this subject would get the fallback whatever their history; then it need not even be read."""
+        return self._draining or self._obstacle(subject_hmac) is not None
+
+    @property
+    def feed_is_stale(self) -> bool:
+        """Whether the lease on the suppression feed has lapsed; then nobody is personalised."""
+        return self._suppression.is_stale(self.config.lease_seconds)
+
+    @property
+    def serves_a_version(self) -> bool:
+        """Whether a version is loaded and may serve."""
+        return self._live.serving.snapshot is not None
+
+    @property
+    def history_limit(self) -> int:
+        """Newest events of a user worth reading."""
+        return self.config.history_limit
+
+    def replace_fallback(self, fallback: PopularityFallback) -> None:
+        """Use another popularity list from now on; it names itself in the answers.
+
+        Raises:
+            ValueError: the list is for another catalogue.
+        """
+        self._fallback = self._fitting(fallback)
+
+    def status(self) -> EngineStatus:
+        serving = self._live.serving
+        return EngineStatus(
+            ready=serving.snapshot is not None and not self.feed_is_stale and not self._draining,
+            draining=self._draining,
+            generation=serving.generation,
+            live_digest=serving.snapshot.digest if serving.snapshot else None,
+            erasure_floor=serving.floor,
+            epoch=self._suppression.epoch,
+            feed_age_seconds=self._suppression.age_seconds(),
+            queue_depth=self._batcher.queue_depth(),
+            resident_versions=self.resident.versions(),
+            report=self._reconciler.report,
+        )
+
+    def recommend(
+        self,
+        subject_hmac: str,
+        history: Sequence[int],
+        k: int,
+        *,
+        timeout_seconds: float | None = None,
+    ) -> Recommendation:
+        """The best ``k`` items the subject has not seen, or the labelled fallback; blocks the calling thread.
+
+        Args:
+            subject_hmac: the subject's pseudonym; reaches neither the model nor any metric.
+            history: item indices, oldest first; empty for a user nobody knows.
+            k: how many; fewer come back only if fewer are unseen.
+            timeout_seconds: instead of the configured ``request_timeout_seconds``.
+
+        Raises:
+            InvalidRequest: ``k`` is not in [1, size of the catalogue], or an item is not in the catalogue.
+            QueueFull, DeadlineExceeded: too busy; both carry ``retry_after_seconds``.
+            InferenceFailed: the model failed on this batch.
+        """
+        size = len(self.catalogue.item_ids)
+        if not 1 <= k <= size or not all(0 <= item < size for item in history):
+            raise InvalidRequest
+        timeout = self.config.request_timeout_seconds if timeout_seconds is None else timeout_seconds
+        request = RankingRequest(tuple(history), k)
+        outcome = self._personalise(subject_hmac, request, timeout)
+        if isinstance(outcome, Answer):
+            self.metrics.answers.inc()
+            return Recommendation(outcome.items, True, None, outcome.version, outcome.generation)
+        return self.fall_back(k, outcome)
+
+    def fall_back(self, k: int, reason: FallbackReason) -> Recommendation:
+        """The labelled fallback, for callers that know already why they need it.
+
+        Raises:
+            InvalidRequest: ``k`` is not in [1, size of the catalogue].
+        """
+        answer = self._fallback.recommend(k, reason)
+        self.metrics.fallbacks.labels(reason).inc()
+        return answer
+
+    def _personalise(self, subject: str, request: RankingRequest, timeout: float) -> Answer | FallbackReason:
+        if self._draining:
+            return "draining"
+        for attempt in range(2):
+            if attempt:
+                self.metrics.repeats.inc()
+            if reason := self._obstacle(subject):
+                return reason
+            if not request.history:
+                return "unknown_user"
+            answer = self._answer(subject, request, timeout)
+            # While the batch ran the subject may have been suppressed or the feed have gone stale.
+            if reason := self._obstacle(subject):
+                self._cache.purge(subject)
+                return reason
+            # Or the floor may have risen above the version that computed this: then its successor answers.
+            if not isinstance(answer, Answer) or answer.forget_epoch >= self._live.serving.floor:
+                return answer
+        return "below_erasure_floor"
+
+    def _obstacle(self, subject: str) -> FallbackReason | None:
+        if subject in self._suppression:
+            return "suppressed"
+        if self.feed_is_stale:
+            return "stale_feed"
+        serving = self._live.serving
+        return serving.absence if serving.snapshot is None else None
+
+    def _answer(self, subject: str, request: RankingRequest, timeout: float) -> Answer | FallbackReason:
+        serving = self._live.serving
+        snapshot = serving.snapshot
+        if snapshot is None:
+            return serving.absence
+        digest = history_digest(request.history)
+        key = CacheKey(snapshot.digest, snapshot.catalogue.digest, subject, digest, request.k)
+        items = self._cache.get(key)
+        self.metrics.cache_lookups.labels("miss" if items is None else "hit").inc()
+        if items is not None:
+            return Answer(items, snapshot.digest, serving.generation, snapshot.forget_epoch)
+        # Waiting for a batch must not keep a version alive that is retired meanwhile.
+        del serving, snapshot
+        tokens = min(len(request.history), self._base.style.window) + 1
+        try:
+            answer = self._batcher.call(request, tokens=tokens, timeout_seconds=timeout)
+        except Draining:
+            return "draining"
+        if isinstance(answer, Answer):
+            self._cache.put(key._replace(version=answer.version), answer.items)
+        return answer
+
+    def _build(self, digest: str, floor: int) -> Snapshot:
+        return build_snapshot(
+            self._store,
+            digest,
+            self._base,
+            floor,
+            resident=self.resident,
+            token_budget=self.config.token_budget,
+            fingerprint_tolerance=self.config.fingerprint_tolerance,
+        )
+
+    def _fitting(self, fallback: PopularityFallback) -> PopularityFallback:
+        if fallback.catalogue_digest != self.catalogue.digest:
+            raise ValueError("the popularity list is for another catalogue")
+        return fallback

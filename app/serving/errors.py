@@ -1,0 +1,119 @@
+"""What can go wrong while serving; each leaf carries a stable ``code`` that may be logged, counted and reported.
+
+ServingError
+├── InvalidRequest          k or the history does not fit the catalogue; the caller is at fault
+├── ServingOverloaded       try again later: carries ``retry_after_seconds``
+│   ├── QueueFull           too many requests wait already
+│   └── DeadlineExceeded    the request was not answered within its time
+├── Draining                the engine is shutting down (answered with the fallback, never seen by a client)
+├── InferenceFailed         the batch this request was in raised
+└── SnapshotRefused         a version may not serve here
+    ├── BelowErasureFloor   it does not cover everyone already forgotten
+    ├── VersionDestroyed    it has been destroyed for good
+    ├── WrongBase           it was made for another base model
+    ├── WrongCatalogue      it was made for another catalogue
+    ├── CorruptVersion      its bytes are missing, altered or hostile
+    ├── IncompatibleAdapter its tensors do not fit the base model
+    └── FingerprintMismatch it loads, but does not compute what its manifest says
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ServingError(Exception):
+    """Root; the default message of a leaf is its docstring."""
+
+    code: ClassVar[str] = "serving_error"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or type(self).__doc__)
+
+
+class InvalidRequest(ServingError):
+    """k must be between 1 and the size of the catalogue, and every item of a history must be in the catalogue."""
+
+    code = "invalid_request"
+
+
+class ServingOverloaded(ServingError):
+    """The engine cannot answer in time; try again later."""
+
+    code = "overloaded"
+
+    def __init__(self, retry_after_seconds: int = 1) -> None:
+        super().__init__()
+        self.retry_after_seconds = retry_after_seconds
+
+
+class QueueFull(ServingOverloaded):
+    """Too many requests wait for the model already; try again later."""
+
+    code = "queue_full"
+
+
+class DeadlineExceeded(ServingOverloaded):
+    """The model did not answer within the time allowed for one request; try again later."""
+
+    code = "deadline_exceeded"
+
+
+class Draining(ServingError):
+    """The engine is shutting down and takes no new work."""
+
+    code = "draining"
+
+
+class InferenceFailed(ServingError):
+    """The batch this request was in failed; other batches are not affected."""
+
+    code = "inference_failed"
+
+
+class SnapshotRefused(ServingError):
+    """The version may not serve on this replica."""
+
+    code = "version_refused"
+
+
+class BelowErasureFloor(SnapshotRefused):
+    """The version does not cover every forgotten subject and may never serve again."""
+
+    code = "below_erasure_floor"
+
+
+class VersionDestroyed(SnapshotRefused):
+    """The version has been destroyed and may never serve again."""
+
+    code = "version_destroyed"
+
+
+class WrongBase(SnapshotRefused):
+    """The version was made for another base model than this replica holds."""
+
+    code = "wrong_base"
+
+
+class WrongCatalogue(SnapshotRefused):
+    """The version was made for another catalogue than this replica holds."""
+
+    code = "wrong_catalogue"
+
+
+class CorruptVersion(SnapshotRefused):
+    """The bytes of the version are missing, altered or not what an adapter consists of."""
+
+    code = "corrupt_version"
+
+
+class IncompatibleAdapter(SnapshotRefused):
+    """The adapter's tensors or configuration do not fit the base model."""
+
+    code = "incompatible_adapter"
+
+
+class FingerprintMismatch(SnapshotRefused):
+    """On the canary prompts the version does not compute the numbers its manifest records."""
+
+    code = "fingerprint_mismatch"

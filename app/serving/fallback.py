@@ -1,0 +1,56 @@
+"""The same answer for everyone: what suppressed and unknown users get, and everybody while the feed is stale."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+from app.serving.errors import InvalidRequest
+from app.serving.recommendation import FallbackReason, RankedItem, Recommendation
+from recommender import Catalogue
+
+
+class PopularityFallback:
+    """An immutable ranking of the whole catalogue that depends on no single user.
+
+    Every answer names what computed it. For a fallback that is not an adapter version but this list, so its name
+    is ``fallback:`` followed by the SHA-256 of the canonical JSON of the catalogue's digest and the item ids in
+    order. A list made from other interactions has another name; the same list has the same name on every replica.
+
+    Nothing is masked, not even what the user has seen: that would be personalising.
+    """
+
+    def __init__(self, catalogue: Catalogue, ranking: Sequence[int]) -> None:
+        """Args: ranking: item indices, most popular first; items left out follow in catalogue order.
+
+        Raises:
+            ValueError: an index is outside the catalogue or occurs twice.
+        """
+        size = len(catalogue.item_ids)
+        if len(set(ranking)) != len(ranking) or not all(0 <= item < size for item in ranking):
+            raise ValueError(
+                "a popularity ranking names each item of the catalogue at most once, and no other"
+            )
+        ranked = set(ranking)
+        order = [*ranking, *(item for item in range(size) if item not in ranked)]
+        self._items = tuple(
+            RankedItem(item, catalogue.item_ids[item], catalogue.titles[item], None) for item in order
+        )
+        self.catalogue_digest = catalogue.digest
+        named = {"catalogue": catalogue.digest, "items": [item.item_id for item in self._items]}
+        canonical = json.dumps(named, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        self.version = f"fallback:{hashlib.sha256(canonical.encode()).hexdigest()}"
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def recommend(self, k: int, reason: FallbackReason) -> Recommendation:
+        """The first ``k`` items, labelled with why they are not personal.
+
+        Raises:
+            InvalidRequest: ``k`` is not in [1, size of the catalogue].
+        """
+        if not 1 <= k <= len(self._items):
+            raise InvalidRequest
+        return Recommendation(self._items[:k], False, reason, self.version, None)

@@ -1,0 +1,85 @@
+"""What serves now: one immutable value behind one reference."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.serving.recommendation import FallbackReason, RankedItem
+from app.serving.snapshot import RankingRequest, Snapshot
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Items, and the version and generation that computed them."""
+
+    items: tuple[RankedItem, ...]
+    version: str
+    generation: int
+    forget_epoch: int
+
+
+@dataclass(frozen=True, eq=False)
+class Serving:
+    """A snapshot and the generation of the pointer under which it serves, or why there is none.
+
+    ``floor`` is the highest erasure floor ever read here; a snapshot below it is never published.
+
+    Raises:
+        ValueError: the snapshot is below the floor.
+    """
+
+    snapshot: Snapshot | None
+    generation: int
+    floor: int
+    absence: FallbackReason = "no_version"
+
+    def __post_init__(self) -> None:
+        if self.snapshot is not None and self.snapshot.forget_epoch < self.floor:
+            raise ValueError("a snapshot below the erasure floor may not serve")
+
+    def answer(self, requests: Sequence[RankingRequest]) -> list[Answer | FallbackReason]:
+        """Answer a whole batch from this one version."""
+        snapshot = self.snapshot
+        if snapshot is None:
+            return [self.absence for _ in requests]
+        return [
+            Answer(items, snapshot.digest, self.generation, snapshot.forget_epoch)
+            for items in snapshot.rank(requests)
+        ]
+
+
+NOTHING = Serving(None, 0, 0)
+
+
+class LiveVersion:
+    """The reference that a swap replaces. One thread publishes; any thread reads, without a lock.
+
+    Reading once and using only what was read is what keeps two versions out of one answer.
+    """
+
+    def __init__(self) -> None:
+        self._serving = NOTHING
+        self._published = threading.Condition()
+
+    @property
+    def serving(self) -> Serving:
+        return self._serving
+
+    def publish(self, serving: Serving) -> None:
+        """Swap.
+
+        Raises:
+            ValueError: the erasure floor would sink.
+        """
+        if serving.floor < self._serving.floor:
+            raise ValueError("the erasure floor only grows")
+        with self._published:
+            self._serving = serving
+            self._published.notify_all()
+
+    def wait_for_version(self, timeout_seconds: float) -> bool:
+        """Block until some version serves; False if none does in time."""
+        with self._published:
+            return self._published.wait_for(lambda: self._serving.snapshot is not None, timeout_seconds)

@@ -1,0 +1,41 @@
+"""What the engine answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+FallbackReason = Literal[
+    "suppressed",
+    "unknown_user",
+    "stale_feed",
+    "no_history",
+    "no_version",
+    "below_erasure_floor",
+    "draining",
+]
+
+
+class RankedItem(NamedTuple):
+    """One item of an answer; ``score`` is the model's log-odds, None where no model computed it."""
+
+    item: int
+    item_id: str
+    title: str
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One answer, best item first.
+
+    ``version`` names what computed it: the digest of a version's manifest, or ``fallback:`` and the digest of the
+    popularity list (see `app.serving.fallback`). ``generation`` is the pointer's generation under which that
+    version served, None for a fallback: it does not depend on the pointer.
+    """
+
+    items: tuple[RankedItem, ...]
+    personalised: bool
+    fallback_reason: FallbackReason | None
+    version: str
+    generation: int | None

@@ -1,0 +1,226 @@
+"""The loop that makes this replica do what the control plane says. Pull is the truth; a poke only means "look now"."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+
+from app.serving.builder import SnapshotBuilder
+from app.serving.cache import ResultCache
+from app.serving.config import ServingConfig
+from app.serving.control import ControlPlane, ControlState, ReplicaReport
+from app.serving.errors import BelowErasureFloor
+from app.serving.live import LiveVersion, Serving
+from app.serving.metrics import ServingMetrics
+from app.serving.recommendation import FallbackReason
+from app.serving.reporter import Reporter
+from app.serving.resident import ResidentVersions
+from app.serving.snapshot import Snapshot
+from app.serving.suppression import SuppressionSet
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+FEED_REWOUND = "feed_rewound"
+
+
+class Reconciler:
+    """Level-triggered: every look compares what is wanted with what is, so restarts and missed pokes heal.
+
+    The thread only reads. Loading is the builder's work and writing the reporter's, because whatever delays the
+    next read delays the suppression of someone who has just asked to be forgotten.
+    """
+
+    def __init__(
+        self,
+        config: ServingConfig,
+        control: ControlPlane,
+        build: Callable[[str, int], Snapshot],
+        *,
+        live: LiveVersion,
+        suppression: SuppressionSet,
+        cache: ResultCache,
+        resident: ResidentVersions,
+        metrics: ServingMetrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config = config
+        self._control = control
+        self._live = live
+        self._suppression = suppression
+        self._cache = cache
+        self._resident = resident
+        self._metrics = metrics
+        self._clock = clock
+        self._builder = SnapshotBuilder(
+            build,
+            on_change=self.poke,
+            metrics=metrics,
+            retry_seconds=config.build_retry_seconds,
+            clock=clock,
+        )
+        self._reporter = Reporter(
+            control,
+            interval_seconds=config.report_interval_seconds,
+            retry_seconds=config.poll_interval_seconds,
+            metrics=metrics,
+        )
+        self._look_now = threading.Event()
+        self._closed = threading.Event()
+        self._readable = True
+        self._moved_at: float | None = None
+        self._report: ReplicaReport | None = None
+        self._residents: frozenset[str] = frozenset()
+        self._thread = threading.Thread(target=self._loop, name="lethe-reconciler", daemon=True)
+
+    @property
+    def report(self) -> ReplicaReport | None:
+        """What this replica last found about itself, delivered or not; None before the first read."""
+        return self._report
+
+    def start(self) -> None:
+        self._builder.start()
+        self._reporter.start()
+        self._thread.start()
+
+    def stop(self, timeout_seconds: float) -> None:
+        self._closed.set()
+        self._look_now.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_seconds)
+        self._builder.stop(timeout_seconds)
+        self._reporter.stop(timeout_seconds)
+
+    def poke(self) -> None:
+        """Look now; from any thread, returns at once."""
+        self._look_now.set()
+
+    def reconcile(self) -> bool:
+        """Look once; called by the loop only.
+
+        Returns:
+            Whether the control plane could be read. If not, nothing changes and the lease runs on.
+        """
+        after_epoch = self._suppression.cursor
+        read_started = self._clock()
+        try:
+            state = self._control.read(after_epoch)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the lease runs on
+            self._metrics.control_failures.labels("read").inc()
+            if self._readable:
+                _log.warning("serving.control.unreadable", error=type(error).__name__)
+            self._readable = False
+            return False
+        if not self._readable:
+            _log.info("serving.control.readable")
+        self._readable = True
+        rewound = state.epoch < self._suppression.epoch
+        # Suppressions first: nothing that follows may delay them.
+        for subject in self._suppression.catch_up(after_epoch, state, read_started=read_started):
+            self._cache.purge(subject)
+        if rewound:
+            _log.error("serving.feed.rewound", epoch=state.epoch)
+            self.poke()
+        self._follow(state)
+        self._acknowledge(state, FEED_REWOUND if rewound else None)
+        self._metrics.looks.inc()
+        return True
+
+    def _loop(self) -> None:
+        interval, jitter = self._config.poll_interval_seconds, self._config.poll_jitter
+        while not self._closed.is_set():
+            self._look_now.clear()
+            try:
+                self.reconcile()
+            except Exception:  # noqa: BLE001 - the loop must live on to notice when it is over
+                # Whatever this is, the replica may not be following the pointer: it must not go on personalising.
+                self._suppression.lapse()
+                _log.exception("serving.reconcile.crashed")
+            self._look_now.wait(interval * random.uniform(1 - jitter, 1 + jitter))
+
+    def _follow(self, state: ControlState) -> None:
+        """Enforce the floor, have the builder prepare what is missing, swap if the pointer's version is ready."""
+        serving = self._live.serving
+        # A row edited by hand, or restored, cannot lower what this process has already promised.
+        floor = max(serving.floor, state.erasure_floor)
+        held = serving.snapshot if serving.snapshot and serving.snapshot.forget_epoch >= floor else None
+        missing = [
+            d for d in (state.live_digest, state.candidate_digest) if d and not (held and held.digest == d)
+        ]
+        self._builder.want(missing, floor)
+        if state.live_digest is None:
+            self._moved_at = None
+            self._publish(Serving(None, 0, floor))
+        elif held is not None and held.digest == state.live_digest:
+            self._moved_at = None
+            self._publish(Serving(held, state.generation, floor))
+        elif (target := self._builder.ready(state.live_digest)) is not None:
+            self._publish(Serving(target, state.generation, floor))
+            since = self._clock() if self._moved_at is None else self._moved_at
+            self._metrics.swap_seconds.observe(self._clock() - since)
+            self._moved_at = None
+        else:
+            self._moved_at = self._clock() if self._moved_at is None else self._moved_at
+            if held is not None:
+                self._publish(Serving(held, serving.generation, floor))
+            else:
+                self._publish(Serving(None, 0, floor, self._absence(serving, state.live_digest)))
+
+    def _absence(self, serving: Serving, live_digest: str) -> FallbackReason:
+        below = BelowErasureFloor.code
+        if (
+            serving.snapshot is not None
+            or serving.absence == below
+            or self._builder.error(live_digest) == below
+        ):
+            return "below_erasure_floor"
+        return "no_version"
+
+    def _publish(self, serving: Serving) -> None:
+        before = self._live.serving
+        if (before.snapshot, before.generation, before.floor, before.absence) == (
+            serving.snapshot, serving.generation, serving.floor, serving.absence,
+        ):  # fmt: skip
+            return
+        self._live.publish(serving)
+        self._metrics.generation.set(serving.generation)
+        self._metrics.erasure_floor.set(serving.floor)
+        if before.snapshot is not serving.snapshot:
+            digest = serving.snapshot.digest if serving.snapshot else None
+            self._cache.enter(digest)
+            if digest is not None:
+                self._metrics.swaps.inc()
+            _log.info(
+                "serving.swapped",
+                version=digest,
+                generation=serving.generation,
+                erasure_floor=serving.floor,
+            )
+
+    def _acknowledge(self, state: ControlState, feed_error: str | None) -> None:
+        serving = self._live.serving
+        live_digest = serving.snapshot.digest if serving.snapshot else None
+        candidate = state.candidate_digest
+        ready = candidate is not None and (
+            candidate == live_digest or self._builder.ready(candidate) is not None
+        )
+        residents = self._resident.versions()
+        for version in self._residents.difference(residents):
+            _log.info("serving.version.released", version=version)
+        self._residents = frozenset(residents)
+        self._metrics.set_resident(residents)
+        wanted = [digest for digest in (state.live_digest, candidate) if digest is not None]
+        errors = [feed_error, *(self._builder.error(digest) for digest in wanted)]
+        self._report = ReplicaReport(
+            replica_id=self._config.replica_id,
+            generation=serving.generation,
+            live_digest=live_digest,
+            ready_digest=candidate if ready else None,
+            epoch=self._suppression.epoch,
+            resident_versions=residents,
+            error=next((error for error in errors if error is not None), None),
+        )
+        self._reporter.offer(self._report)

@@ -1,0 +1,111 @@
+"""Who must not be personalised, and whether this replica knows that well enough to go on (invariant I2)."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+
+from app.serving.control import ControlState
+
+
+class SuppressionSet:
+    """Suppressed subjects, as learnt from the feed and from this replica's own accepts. Safe for any thread.
+
+    Ordering rules:
+
+    - The set only grows while the process lives. No feed, however old or late, lifts a suppression.
+    - A local ``apply`` takes effect at once but moves neither ``cursor`` nor ``epoch``: this replica may have
+      accepted epoch 7 before it has heard of another replica's epoch 6.
+    - ``cursor`` follows the entries actually received, ``epoch`` the feed's promise. Reading again from the
+      cursor therefore repairs an entry that a promise came too early for.
+    - A feed read from beyond the cursor would leave a hole and is ignored; one that arrives late is merged but
+      moves nothing back and renews no lease.
+    - A feed whose epoch is lower than one already promised comes from a database put back to an older state. The
+      set is kept, the lease is not renewed, and the next read starts from zero because epochs may be reused.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._subjects: set[str] = set()
+        self._cursor = 0
+        self._epoch = 0
+        self._fresh_as_of = -math.inf
+
+    def __contains__(self, subject_hmac: object) -> bool:
+        with self._lock:
+            return subject_hmac in self._subjects
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._subjects)
+
+    @property
+    def cursor(self) -> int:
+        """Where the next read of the feed starts."""
+        with self._lock:
+            return self._cursor
+
+    @property
+    def epoch(self) -> int:
+        """Every suppression at or below this epoch is in force here."""
+        with self._lock:
+            return self._epoch
+
+    def apply(self, epoch: int, subject_hmac: str) -> bool:
+        """Suppress a subject whose accepting transaction this replica has just committed.
+
+        Returns:
+            Whether the subject was not suppressed before.
+
+        Raises:
+            ValueError: the epoch is not positive.
+        """
+        if epoch < 1:
+            raise ValueError(f"a suppression epoch starts at 1, not {epoch}")
+        with self._lock:
+            known = subject_hmac in self._subjects
+            self._subjects.add(subject_hmac)
+            return not known
+
+    def catch_up(self, after_epoch: int, state: ControlState, *, read_started: float) -> frozenset[str]:
+        """Merge one read of the feed.
+
+        Args:
+            after_epoch: what the feed was asked for.
+            read_started: reading of the clock before the read began. The lease counts from there: what was
+                accepted while the answer travelled may be missing from it.
+
+        Returns:
+            The subjects that were not suppressed before; their cached answers must go.
+        """
+        with self._lock:
+            received = {subject for _, subject in state.suppressed}
+            new = frozenset(received - self._subjects)
+            self._subjects |= received
+            if after_epoch > self._cursor:
+                return new
+            if state.epoch < self._epoch:
+                if read_started > self._fresh_as_of:
+                    self._cursor = self._epoch = 0
+                return new
+            self._cursor = max([self._cursor, *(epoch for epoch, _ in state.suppressed)])
+            self._epoch = state.epoch
+            self._fresh_as_of = max(self._fresh_as_of, read_started)
+            return new
+
+    def lapse(self) -> None:
+        """End the lease now: this replica cannot be sure to follow the control plane."""
+        with self._lock:
+            self._fresh_as_of = -math.inf
+
+    def age_seconds(self) -> float:
+        """Seconds since the last successful read of the feed started; infinite before the first."""
+        with self._lock:
+            return self._clock() - self._fresh_as_of
+
+    def is_stale(self, lease_seconds: float) -> bool:
+        """Whether the feed is too old to personalise for anyone."""
+        return self.age_seconds() > lease_seconds

@@ -1,0 +1,57 @@
+"""Progress bars on standard error, with the time left; silent where that is not a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+class Step(Protocol):
+    """What any computation here reports: `step` of `steps`, from 1."""
+
+    @property
+    def step(self) -> int: ...
+
+    @property
+    def steps(self) -> int: ...
+
+
+Bar = Callable[[str], Callable[[Step], None]]
+
+
+@contextmanager
+def bars() -> Iterator[Bar]:
+    """Yield a function that opens a bar with a title and returns what moves it."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description:<34}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+
+        def start(title: str) -> Callable[[Step], None]:
+            task = progress.add_task(title, total=None)
+            if not console.is_terminal:
+                console.print(title)
+
+            def move(step: Step) -> None:
+                progress.update(task, completed=step.step, total=step.steps)
+
+            return move
+
+        yield start

@@ -1,0 +1,224 @@
+"""Where the thresholds of the default policy and the defaults of U-CAN come from: development users only.
+
+Groups of development users are forgotten one after the other. For each group the adapter is re-fitted without it, so
+that every one of its users has a model that truly never saw them. From these:
+
+* membership: how often a true never-member falls outside a band |z| <= limit, which must be rare, and how often a
+  member does, which must not;
+* the reference error: how far the mean gain of true never-members lies from what matched held-out items predict;
+* U-CAN: how near each configuration comes to the re-fit, and what it costs the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from benchmarks.bars import bars
+from benchmarks.environment import environment
+from benchmarks.fits import Fits, Regime
+from benchmarks.population import Population, load_population
+from benchmarks.tasks import prepare
+from unlearning import (
+    Method,
+    Policy,
+    Report,
+    build_method,
+    collect_statistics,
+    decide,
+    default_policy,
+    evaluate,
+)
+from unlearning.band import power, z_score
+from unlearning.evaluation.report import SubjectEvidence
+from unlearning.gate import bootstrap_bounds
+
+LIMITS = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0)
+GROUPS, SEED = 4, 0
+
+Variant = tuple[str, dict[str, Any]]
+
+
+def sweep() -> list[Variant]:
+    """The configurations that are compared: strengths and shapes of U-CAN, and the uniform shrink beside them."""
+    strengths = [{"threshold": t, "gamma": g} for t, g in product((0.5, 0.7, 0.8, 0.9), (3.0, 6.0))]
+    shapes: list[dict[str, Any]] = [
+        {"fusion": "protective"},
+        {"fusion": "product"},
+        {"fusion_lambda": 0.8},
+        {"gap": "z_score"},
+        {"gap": "difference", "normalisation": "global_rank"},
+        {"normalisation": "module_min_max"},
+        {"normalisation": "global_rank"},
+        {"utility": "convex"},
+        {"utility": "wanda"},
+        {"prescreen": 0.5},
+        {"decay": "sigmoid"},
+        {"unit": "output_row"},
+        {"unit": "input_column"},
+        {"hard_prune": True},
+        {"use_contrast": False},
+        {"use_utility": False},
+    ]
+    factors = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
+    return [
+        *(("ucan", strength) for strength in strengths),
+        *(("ucan", shape | {"threshold": 0.5, "gamma": 3.0}) for shape in shapes),
+        *(("uniform_shrink", {"factor": factor}) for factor in factors),
+    ]
+
+
+def run(
+    data: Path,
+    *,
+    share: float = 0.05,
+    fits_folder: Path | None = None,
+    with_sweep: bool = True,
+    regime: Regime | None = None,
+) -> dict[str, Any]:
+    """Calibrate on the development users of `data`; returns the figures as plain JSON values."""
+    population = load_population(data)
+    policy = default_policy()
+    fits = Fits(fits_folder, regime)
+    variants = sweep() if with_sweep else []
+    reports: dict[str, list[Report]] = {}
+    header = environment()
+    with bars() as bar:
+        base = fits.base(population, bar("base on the panel"))
+        sequences = tuple(split.train for split in population.service)
+        parent = fits.adapter(base, sequences, SEED, bar("adapter on everybody")).adapter
+        statistics = collect_statistics(
+            base, parent, sequences, sites=("bottleneck", "input", "output"), on_step=bar("activation sums")
+        )
+        for number, group in enumerate(groups(population, share), start=1):
+            task, inputs = prepare(
+                population,
+                group,
+                base,
+                parent,
+                statistics,
+                seed=SEED + number,
+                policy=policy,
+                regime=fits.regime,
+            )
+            for method in [build_method("do_nothing"), build_method("refit"), *_methods(variants)]:
+                title = f"group {number}: {label(method)}"
+                candidate = fits.candidate(method, task, bar(title) if method.exact else None)
+                reports.setdefault(label(method), []).append(evaluate(inputs, candidate, method))
+    return {
+        "benchmark": "calibrate",
+        "environment": header,
+        "data": {"source": population.source, "development_users": population.development, "share": share},
+        "policy": {"name": policy.name, "hash": policy.hash},
+        "membership": _membership(reports["refit"], reports["do_nothing"], policy),
+        "rows": [_row(name, found, reports["refit"], policy) for name, found in reports.items()],
+    }
+
+
+def groups(population: Population, share: float) -> list[tuple[int, ...]]:
+    """The development groups, as large as a reported forget set where there are users enough."""
+    size = min(round(share * len(population.service)), population.development // GROUPS)
+    return population.development_groups(GROUPS, size)
+
+
+def label(method: Method) -> str:
+    """The method and what differs from its defaults."""
+    defaults = vars(build_method(method.name).config)
+    changed = {name: value for name, value in vars(method.config).items() if value != defaults[name]}
+    return (
+        f"{method.name}({', '.join(f'{name}={value}' for name, value in changed.items())})"
+        if changed
+        else method.name
+    )
+
+
+def _methods(variants: Sequence[Variant]) -> list[Method]:
+    return [build_method(name, config) for name, config in variants]
+
+
+def _membership(refits: Sequence[Report], parents: Sequence[Report], policy: Policy) -> dict[str, Any]:
+    """False alarms and power of the band, from models that truly never saw the users."""
+    out = [subject for report in refits for subject in report.membership.subjects]
+    members = [subject for report in parents for subject in report.membership.subjects]
+    judged = [place for place, subject in enumerate(members) if power(subject, policy) >= policy.min_power]
+    z_out = [z_score(subject, policy) for subject in out]
+    z_in = [z_score(subject, policy) for subject in members]
+    errors = [subject.candidate.gain - subject.candidate.expected for subject in out]
+    forgotten = [_lost(subject) / subject.memory for subject in out if subject.memory > 0]
+    return {
+        "users": len(out),
+        "users_with_power": len(judged),
+        "never_member_z": _moments(z_out),
+        "never_member_z_with_power": _moments([z_out[place] for place in judged]),
+        "member_z": _moments(z_in),
+        "member_z_with_power": _moments([z_in[place] for place in judged]),
+        "reference_error_of_groups": [
+            report.membership.run.candidate.gain - report.membership.run.candidate.expected
+            for report in refits
+        ],
+        "never_member_error": _moments(errors),
+        # Its deviation is the policy's memory_variation, as long as the normal model holds.
+        "lost_gain_over_memory": _moments(forgotten),
+        "run_z_of_never_members": [z_score(report.membership.run, policy) for report in refits],
+        "run_z_of_members": [z_score(report.membership.run, policy) for report in parents],
+        "bands": [
+            {
+                "limit": limit,
+                "never_members_rejected": _share(z_out, limit),
+                "never_members_with_power_rejected": _share([z_out[place] for place in judged], limit),
+                "members_rejected": _share(z_in, limit),
+                "members_with_power_rejected": _share([z_in[place] for place in judged], limit),
+            }
+            for limit in LIMITS
+        ],
+    }
+
+
+def _row(name: str, found: Sequence[Report], refits: Sequence[Report], policy: Policy) -> dict[str, Any]:
+    verdicts = [decide(report, policy) for report in found]
+    decisions = [subject.decision for verdict in verdicts for subject in verdict.subjects]
+    nll_gap = [_value(r, "forget_nll") - _value(x, "forget_nll") for r, x in zip(found, refits, strict=True)]
+    return {
+        "method": name,
+        "forget_nll_minus_refit": fmean(nll_gap),
+        **{
+            metric: fmean(_value(report, metric) for report in found)
+            for metric in (
+                "forget_recall@10",
+                "retained_member_recall@10",
+                "test_recall@10",
+                "validation_ndcg@10",
+            )
+        },
+        "held_out_change": fmean(bootstrap_bounds(report, policy)[1] for report in found),
+        "run_z": fmean(z_score(report.membership.run, policy) for report in found),
+        **{word: decisions.count(word) for word in ("pass", "fail", "inconclusive")},
+        "seconds": fmean(report.cost.seconds for report in found),
+    }
+
+
+def _lost(subject: SubjectEvidence) -> float:
+    """What a re-fit took from the subject's gain, beyond what it took from never-members' at such places."""
+    before, after = subject.parent, subject.candidate
+    return (before.gain - before.expected) - (after.gain - after.expected)
+
+
+def _value(report: Report, metric: str) -> float:
+    value = report.value(metric)
+    return math.nan if value is None else value
+
+
+def _share(values: Sequence[float], limit: float) -> float | None:
+    return sum(abs(value) > limit for value in values) / len(values) if values else None
+
+
+def _moments(values: Sequence[float]) -> Mapping[str, float | None]:
+    if not values:
+        return {"mean": None, "deviation": None, "lowest": None, "highest": None}
+    mean = fmean(values)
+    deviation = math.sqrt(fmean((value - mean) ** 2 for value in values))
+    return {"mean": mean, "deviation": deviation, "lowest": min(values), "highest": max(values)}

@@ -1,0 +1,52 @@
+"""Where and with what a figure was measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unlearning.evaluation.evaluate import library_versions
+
+
+def environment() -> dict[str, Any]:
+    """Machine, threads, library versions, commit and moment; no host name and no path."""
+    return {
+        "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
+        "threads": torch.get_num_threads(),
+        "library_versions": library_versions(),
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(
+            _git("status", "--porcelain", "--", "recommender", "unlearning", "benchmarks")
+        ),
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "load_before": [round(load, 2) for load in os.getloadavg()],
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git(*arguments: str) -> str | None:
+    folder = Path(__file__).parent
+    try:
+        done = subprocess.run(  # fixed arguments, no shell
+            ["git", "-C", str(folder.parent), *arguments],  # noqa: S607  # git from the path, as a developer would
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,142 @@
+"""Fitted models of a benchmark: each is made once, kept in memory, and on disk if a folder is given."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from benchmarks.population import Population
+from recommender import (
+    BASE_TRAINING,
+    Adapter,
+    AdapterConfig,
+    Base,
+    BaseConfig,
+    StepReport,
+    TrainingConfig,
+    build_base,
+    fit_adapter,
+    load_base,
+    save_base,
+)
+from unlearning import Candidate, Cost, ForgetTask, Method, Progress
+from unlearning.methods.method import Stopwatch
+from unlearning.records import canonical_json, sha256_hex
+
+
+@dataclass(frozen=True)
+class Regime:
+    """How the base and every adapter of a benchmark are trained.
+
+    Without dropout and early stop the adapter remembers its users about twice as well as a re-fit that never saw
+    them; the defaults of the service, chosen for serving, remember less. A benchmark of forgetting needs something to
+    forget, and an early stop would pick another epoch, and with it another amount of memory, for each fit.
+    """
+
+    base_config: BaseConfig = field(default_factory=BaseConfig)
+    base_training: TrainingConfig = BASE_TRAINING
+    adapter_config: AdapterConfig = field(default_factory=lambda: AdapterConfig(dropout=0.0))
+    adapter_training: TrainingConfig = field(default_factory=lambda: TrainingConfig(epochs=20, patience=None))
+
+    def training(self, seed: int) -> TrainingConfig:
+        """How an adapter is fitted with this seed."""
+        return replace(self.adapter_training, seed=seed)
+
+
+OnStep = Callable[[StepReport], None]
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """An adapter and what fitting it cost when it was made."""
+
+    adapter: Adapter
+    cost: Cost
+
+
+class Fits:
+    """Makes and keeps fits. With a folder, a later session on the same data reuses them, seconds included."""
+
+    def __init__(self, folder: Path | None = None, regime: Regime | None = None) -> None:
+        self.regime = regime or Regime()
+        self._folder = folder
+        self._kept: dict[str, Fit] = {}
+
+    def base(self, population: Population, on_step: OnStep | None = None) -> Base:
+        """The base trained on the panel; bit for bit the same for the same data, threads and libraries."""
+        config, training = self.regime.base_config, self.regime.base_training
+        key = {"panel": population.panel, "config": asdict(config), "training": asdict(training)}
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) if self._folder is None else self._folder / f"base-{_digest(key)}"
+            if not (folder / "config.json").is_file():
+                model = build_base(population.catalogue, population.panel, config, training, on_step=on_step)
+                save_base(model, population.catalogue, config.style(population.catalogue), folder)
+            return load_base(folder)
+
+    def adapter(
+        self, base: Base, sequences: tuple[tuple[int, ...], ...], seed: int, on_step: OnStep | None = None
+    ) -> Fit:
+        """The service's adapter: fitted on every service user's training sequence."""
+
+        def fit() -> Fit:
+            watch, training = Stopwatch(), self.regime.training(seed)
+            steps = 0
+
+            def count(report: StepReport) -> None:
+                nonlocal steps
+                steps += 1
+                if on_step is not None:
+                    on_step(report)
+
+            adapter = fit_adapter(base, sequences, self.regime.adapter_config, training, on_step=count)
+            passes = steps * training.batch_size
+            return Fit(adapter, Cost(watch.seconds, passes, passes, passes))
+
+        return self._get(self._key(base, sequences, seed), fit)
+
+    def candidate(self, method: Method, task: ForgetTask, on_step: OnProgress | None = None) -> Candidate:
+        """What `method` makes of `task`; an exact re-fit is kept, everything else is made anew."""
+        if not method.exact:
+            return method.run(task, on_step=on_step)
+
+        def fit() -> Fit:
+            made = method.run(task, on_step=on_step)
+            return Fit(made.adapter, made.cost)
+
+        made_by = {"method": method.name, "method_config": asdict(method.config)}
+        kept = self._get(self._key(task.base, task.retain, task.seed) | made_by, fit)
+        return Candidate(adapter=kept.adapter, cost=kept.cost)
+
+    def _key(self, base: Base, sequences: tuple[tuple[int, ...], ...], seed: int) -> dict[str, object]:
+        return {
+            "base": base.digest,
+            "sequences": sequences,
+            "adapter_config": asdict(self.regime.adapter_config),
+            "training": asdict(self.regime.training(seed)),
+        }
+
+    def _get(self, key: Mapping[str, object], make: Callable[[], Fit]) -> Fit:
+        name = _digest(key)
+        if name not in self._kept:
+            self._kept[name] = self._load(name) or self._save(name, make())
+        return self._kept[name]
+
+    def _load(self, name: str) -> Fit | None:
+        if self._folder is None or not (self._folder / name / "cost.json").is_file():
+            return None
+        cost = json.loads((self._folder / name / "cost.json").read_text())
+        return Fit(Adapter.load(self._folder / name), Cost(**cost))
+
+    def _save(self, name: str, fit: Fit) -> Fit:
+        if self._folder is not None:
+            fit.adapter.save(self._folder / name)
+            (self._folder / name / "cost.json").write_text(json.dumps(asdict(fit.cost)))
+        return fit
+
+
+def _digest(key: Mapping[str, object]) -> str:
+    return sha256_hex(canonical_json(key))[:24]

@@ -1,0 +1,92 @@
+"""Who takes part in a benchmark, and in which role.
+
+Three groups of users never mix:
+
+* the panel trains the base and nothing else;
+* development users are the only ones whose forgetting may steer a choice: a method's configuration, a threshold of
+  the policy, a training setting;
+* report users are the only ones that are forgotten in a reported figure.
+
+Development and report users together are the service's users: the adapter is fitted on all of them. The groups are
+drawn with one seed that no benchmark varies, so a choice made in one session never meets its own users in another.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from recommender import (
+    Catalogue,
+    InteractionData,
+    Split,
+    SyntheticConfig,
+    generate_synthetic,
+    k_core,
+    leave_two_out,
+    load_interactions,
+    split_panel,
+)
+
+PANEL_SHARE, DEVELOPMENT_SHARE, SPLIT_SEED, CORE = 0.1, 0.2, 0, 5
+
+
+@dataclass(frozen=True)
+class Population:
+    """The panel's histories, and the service's users split by time; the first `development` of those are its own."""
+
+    source: str
+    catalogue: Catalogue
+    panel: tuple[tuple[int, ...], ...]
+    service: tuple[Split, ...]
+    development: int
+
+    @property
+    def development_users(self) -> range:
+        """Places in `service` of the users that choices may be made on."""
+        return range(self.development)
+
+    @property
+    def report_users(self) -> range:
+        """Places in `service` of the users that reported figures may forget."""
+        return range(self.development, len(self.service))
+
+    def draw(self, share: float, seed: int) -> tuple[int, ...]:
+        """Report users to forget: `share` of all service users, rounded, at least one; sorted places."""
+        count = max(1, round(share * len(self.service)))
+        if count > len(self.report_users):
+            raise ValueError(
+                f"cannot forget {count} of {len(self.report_users)} report users; lower the share"
+            )
+        return tuple(sorted(random.Random(seed).sample(self.report_users, count)))
+
+    def development_groups(self, count: int, size: int) -> list[tuple[int, ...]]:
+        """Disjoint groups of `size` development users."""
+        order = random.Random(SPLIT_SEED).sample(self.development_users, self.development)
+        if count * size > self.development:
+            raise ValueError(f"{count} groups of {size} need more than {self.development} development users")
+        return [tuple(sorted(order[start * size : (start + 1) * size])) for start in range(count)]
+
+
+def load_population(path: Path) -> Population:
+    """MovieLens-100K or any data `load_interactions` reads, reduced to its 5-core."""
+    return _population(path.name, k_core(load_interactions(path), CORE))
+
+
+def synthetic_population(config: SyntheticConfig | None = None) -> Population:
+    """Generated users, for where there is no data."""
+    return _population("synthetic", generate_synthetic(config or SyntheticConfig()))
+
+
+def _population(source: str, data: InteractionData) -> Population:
+    panel, users = split_panel(data, PANEL_SHARE, SPLIT_SEED)
+    random.Random(SPLIT_SEED).shuffle(users)
+    service = tuple(leave_two_out(data.items(user)) for user in users)
+    return Population(
+        source=source,
+        catalogue=data.catalogue,
+        panel=tuple(data.items(user) for user in panel),
+        service=service,
+        development=round(DEVELOPMENT_SHARE * len(service)),
+    )

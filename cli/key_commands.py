@@ -1,0 +1,57 @@
+"""API keys from the command line."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from app.db import api_keys
+from app.db.api_keys import Scope
+from app.db.base import utc_now
+from app.db.session import Database, open_database
+from app.settings import get_settings
+from cli.failures import CommandError
+
+
+def _database() -> Database:
+    return Database(open_database(get_settings().database_url, pooled=False))
+
+
+def issue(name: str, scopes: list[str], days: int | None) -> str:
+    """The new key.
+
+    Raises:
+        CommandError: an unknown scope, or a name that is taken.
+    """
+    unknown = sorted(set(scopes) - {"all", *Scope})
+    if unknown:
+        raise CommandError(f"unknown scope {', '.join(unknown)}; choose from all, {', '.join(Scope)}")
+    granted = list(Scope) if "all" in scopes else [Scope(scope) for scope in scopes]
+    now = utc_now()
+    with _database().unit_of_work() as session:
+        if any(key.name == name for key in api_keys.all_keys(session)):
+            raise CommandError(f"there is a key named {name} already; revoked names are not used again")
+        expires_at = now + timedelta(days=days) if days else None
+        return api_keys.issue(session, name=name, scopes=granted, now=now, expires_at=expires_at)
+
+
+def describe_all() -> list[str]:
+    with _database().read() as session:
+        return [
+            f"{key.name}\t{','.join(key.scopes)}\t"
+            + (f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else _validity(key.expires_at))
+            for key in api_keys.all_keys(session)
+        ]
+
+
+def _validity(expires_at: object) -> str:
+    return f"until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else "until revoked"
+
+
+def revoke(name: str) -> None:
+    """
+    Raises:
+        CommandError: there is no active key of that name.
+    """
+    with _database().unit_of_work() as session:
+        if not api_keys.revoke(session, name=name, now=utc_now()):
+            raise CommandError(f"there is no active key named {name}")

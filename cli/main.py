@@ -1,0 +1,157 @@
+"""The console command ``lethe``. It only composes: every command imports what it needs when it runs.
+
+Exit codes: 0 done, 1 it ran and the answer is no (a broken audit chain, say), 2 it could not run; then one line on
+standard error says why and what to do.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.failures import report_failures
+
+app = typer.Typer(
+    name="lethe",
+    help="Forget users inside a fine-tuned recommendation model, and keep the record.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+keys = typer.Typer(help="Issue, list and revoke API keys.", no_args_is_help=True)
+audit = typer.Typer(help="The audit log.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
+app.add_typer(audit, name="audit")
+
+
+@app.command()
+def up(
+    state: Annotated[Path, typer.Option(help="folder of everything this installation keeps")] = Path(
+        ".lethe"
+    ),
+    host: str = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    data: Annotated[Path | None, typer.Option(help="your interactions; generated users otherwise")] = None,
+    seed: int = 0,
+) -> None:
+    """Build the demo if there is none yet and run everything on this machine until Ctrl-C."""
+    from cli.up import run_all
+
+    run_all(state, host=host, port=port, data=data, seed=seed)
+
+
+@app.command()
+def init(
+    data: Annotated[Path | None, typer.Option(help="your interactions; generated users otherwise")] = None,
+    adapter: Annotated[
+        Path | None, typer.Option(help="your LoRA adapter, trained on --data; fitted otherwise")
+    ] = None,
+    panel: Annotated[float, typer.Option(min=0.01, max=0.9, help="share of users for the base model")] = 0.1,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="passes over the data per fit, now and at every re-fit")
+    ] = None,
+    seed: int = 0,
+) -> None:
+    """Load interactions, fit or take an adapter, and make it the live version. Safe to repeat after a failure.
+
+    The base model is the folder or hub id in LETHE_BASE. Where that folder does not exist, a small one is trained on
+    a panel of the users, who then are not users of the service.
+    """
+    from cli.installation import initialise
+
+    initialise(data=data, adapter=adapter, panel=panel, epochs=epochs, seed=seed)
+
+
+@app.command("example-user", hidden=True)
+def example_user(data: Path | None = None, seed: int = 0) -> None:
+    """Print the id of one user of the service, for the examples that `up` prints."""
+    from cli.installation import example_user
+
+    typer.echo(example_user(data, seed))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the current schema."""
+    from cli.processes import migrate_database
+
+    migrate_database()
+
+
+@app.command()
+def gateway() -> None:
+    """Run one gateway process: API, dashboard and serving."""
+    from cli.processes import run_gateway
+
+    run_gateway()
+
+
+@app.command()
+def worker() -> None:
+    """Run one worker process; one per GPU."""
+    from cli.processes import run_worker
+
+    run_worker()
+
+
+@keys.command("issue")
+def issue_key(
+    name: str,
+    scope: Annotated[list[str], typer.Option(help="repeat it for several; 'all' for every scope")],
+    days: Annotated[
+        int | None, typer.Option(min=1, help="valid for this long; without it, until revoked")
+    ] = None,
+) -> None:
+    """Create a key and print it, once."""
+    from cli.key_commands import issue
+
+    typer.echo(issue(name, scope, days))
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """Names, scopes and validity of every key."""
+    from cli.key_commands import describe_all
+
+    for line in describe_all():
+        typer.echo(line)
+
+
+@keys.command("revoke")
+def revoke_key(name: str) -> None:
+    """Make a key useless; gateways notice within seconds."""
+    from cli.key_commands import revoke
+
+    revoke(name)
+
+
+@audit.command("verify")
+def verify_audit() -> None:
+    """Recompute the whole chain; exit code 1 and the first broken entry if it does not hold."""
+    from cli.audit_commands import verify
+
+    broken = verify()
+    if broken is not None:
+        typer.echo(f"the audit chain breaks at entry {broken}")
+        raise typer.Exit(1)
+    typer.echo("the audit chain holds")
+
+
+def main() -> None:
+    """Run, and turn every expected failure into one line and exit code 2."""
+    # The benchmarks bring their own command group; loading it must not cost the other commands a torch import.
+    if "bench" in sys.argv[1:2]:
+        from benchmarks.commands import bench_app
+
+        app.add_typer(bench_app, name="bench")
+    else:
+        app.command("bench", help="Benchmarks; lethe bench --help lists them.")(lambda: None)
+    with report_failures():
+        app()
+
+
+if __name__ == "__main__":
+    main()

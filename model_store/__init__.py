@@ -1,0 +1,63 @@
+"""Immutable bytes: versions of the adapter, what was measured about them, and whom they forgot.
+
+Blobs are named by their SHA-256, a version by that of its manifest; both are created once and never
+changed. Only safetensors and JSON are accepted, and nothing is handed out before its digest matches.
+Which version serves is not known here: that is a row of the database.
+
+Imports the standard library only. The wall: nothing of this project, no tensor library.
+"""
+
+from model_store.artefacts import read_version
+from model_store.errors import (
+    BlobMissing,
+    DigestMismatch,
+    HostileArtefact,
+    InvalidDigest,
+    InvalidJournalEntry,
+    InvalidManifest,
+    JournalConflict,
+    ManifestMissing,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+    StoreUnavailable,
+    UnsupportedStoreUrl,
+    VersionDestroyed,
+)
+from model_store.interface import Destruction, Store, StoreHealth
+from model_store.journal import JournalEntry
+from model_store.local import LocalStore
+from model_store.manifest import ADAPTER_WEIGHTS, BlobRef, Manifest
+from model_store.memory import MemoryStore
+from model_store.opening import open_store
+from model_store.safetensors_header import TensorInfo, inspect_safetensors
+
+__all__ = [
+    "ADAPTER_WEIGHTS",
+    "BlobMissing",
+    "BlobRef",
+    "Destruction",
+    "DigestMismatch",
+    "HostileArtefact",
+    "InvalidDigest",
+    "InvalidJournalEntry",
+    "InvalidManifest",
+    "JournalConflict",
+    "JournalEntry",
+    "LocalStore",
+    "Manifest",
+    "ManifestMissing",
+    "MemoryStore",
+    "Store",
+    "StoreError",
+    "StoreFull",
+    "StoreHealth",
+    "StoreReadOnly",
+    "StoreUnavailable",
+    "TensorInfo",
+    "UnsupportedStoreUrl",
+    "VersionDestroyed",
+    "inspect_safetensors",
+    "open_store",
+    "read_version",
+]

@@ -1,0 +1,48 @@
+"""The rules by which a version's artefacts are accepted, for those who publish and those who load."""
+
+from collections.abc import Iterable
+
+from model_store.canonical_json import NotCanonical, decode
+from model_store.errors import DigestMismatch, HostileArtefact, InvalidManifest, VersionDestroyed
+from model_store.interface import Store
+from model_store.manifest import BlobRef, Manifest
+from model_store.safetensors_header import inspect_safetensors
+
+
+def check_artefact(name: str, ref: BlobRef, data: bytes) -> None:
+    """Refuse bytes of the wrong size, or that are not what the end of ``name`` says.
+
+    Raises DigestMismatch for the size and HostileArtefact for the form.
+    """
+    if len(data) != ref.bytes:
+        raise DigestMismatch(f"{name}: the manifest states {ref.bytes} bytes, the blob has {len(data)}")
+    try:
+        if name.endswith(".safetensors"):
+            inspect_safetensors(data)
+        else:
+            decode(data)
+    except HostileArtefact as error:
+        raise HostileArtefact(f"{name}: {error}") from error
+    except NotCanonical as error:
+        raise HostileArtefact(f"{name}: not well-formed JSON: {error}") from error
+
+
+def read_version(
+    store: Store, digest: str, names: Iterable[str] | None = None
+) -> tuple[Manifest, dict[str, bytes]]:
+    """A living version's manifest and its artefacts' bytes, everything verified; the way to load one.
+
+    ``names`` picks artefacts; by default all are read. Raises VersionDestroyed, InvalidManifest for a
+    name the version lacks, and whatever :class:`~model_store.Store`'s readers raise.
+    """
+    if store.is_destroyed(digest):
+        raise VersionDestroyed(f"version {digest} was destroyed: only its manifest is left")
+    manifest = store.read_manifest(digest)
+    artefacts = {}
+    for name in manifest.blobs if names is None else names:
+        if name not in manifest.blobs:
+            raise InvalidManifest(f"version {digest} has no artefact {name!r}, only {sorted(manifest.blobs)}")
+        ref = manifest.blobs[name]
+        artefacts[name] = store.read_blob(ref.digest)
+        check_artefact(name, ref, artefacts[name])
+    return manifest, artefacts

@@ -1,0 +1,191 @@
+"""Named bytes in a local directory: whole, durable, create-only, and never through a symbolic link.
+
+A file is written under a temporary name in the folder it will live in, flushed to the medium, and then
+linked to its real name, which fails if that name is taken; a reader therefore sees nothing or all of it,
+and a writer that dies leaves a temporary file that no listing shows and the next opening sweeps away.
+Folders are opened part by part from the root, so a link put anywhere below it leads nowhere.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from model_store.errors import HostileArtefact, StoreError
+from model_store.filesystem_errors import translated
+from model_store.interface import StoreHealth
+
+ABANDONED_AFTER_SECONDS = 3600.0
+
+_TEMPORARY = re.compile(r"\.writing-[0-9a-f]{32}")
+_LOCK = ".lock"
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # NONBLOCK: a FIFO must not hang us
+_WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class DirectoryObjects:
+    """:class:`~model_store.objects.Objects` under ``root``, which is created if it is missing."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().absolute()
+        with translated("create the folder", self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+        self._sweep_abandoned()
+
+    def create(self, key: str, data: bytes) -> bool:
+        """See :meth:`model_store.objects.Objects.create`."""
+        *folders, name = key.split("/")
+        with translated("write", self.root / key), self._folders(folders, make=True) as chain:
+            created = self._write(chain[-1], name, data)
+            # Also when another writer was first: it may have died before its own flush.
+            for folder in reversed(chain):
+                os.fsync(folder)
+        return created
+
+    def read(self, key: str, limit: int) -> bytes | None:
+        """See :meth:`model_store.objects.Objects.read`."""
+        *folders, name = key.split("/")
+        try:
+            with translated("read", self.root / key, absence=True), self._folders(folders) as chain:
+                handle = os.open(name, _READ_FLAGS, dir_fd=chain[-1])
+                try:
+                    _check_ordinary(self.root / key, os.fstat(handle), limit)
+                    with open(handle, "rb", closefd=False) as file:
+                        return file.read(limit)
+                finally:
+                    os.close(handle)
+        except FileNotFoundError:
+            return None
+
+    def exists(self, key: str) -> bool:
+        """See :meth:`model_store.objects.Objects.exists`."""
+        *folders, name = key.split("/")
+        try:
+            with translated("look at", self.root / key, absence=True), self._folders(folders) as chain:
+                os.stat(name, dir_fd=chain[-1], follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def delete(self, key: str) -> None:
+        """See :meth:`model_store.objects.Objects.delete`."""
+        *folders, name = key.split("/")
+        try:
+            with translated("delete", self.root / key, absence=True), self._folders(folders) as chain:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=chain[-1])
+                os.fsync(chain[-1])
+        except FileNotFoundError:
+            return
+
+    def names(self, folder: str) -> list[str]:
+        """See :meth:`model_store.objects.Objects.names`."""
+        try:
+            with translated("list", self.root / folder, absence=True), self._folders([folder]) as chain:
+                return [name for name in os.listdir(chain[-1]) if not _TEMPORARY.fullmatch(name)]
+        except FileNotFoundError:
+            return []
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """See :meth:`model_store.objects.Objects.exclusive`."""
+        with translated("lock", self.root / _LOCK), self._folders([]) as chain:
+            handle = os.open(
+                _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640, dir_fd=chain[-1]
+            )
+        try:
+            with translated("lock", self.root / _LOCK):
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def health(self) -> StoreHealth:
+        """See :meth:`model_store.Store.check`."""
+        try:
+            with translated("write", self.root), self._folders([]) as chain:
+                probe = _temporary_name()
+                try:
+                    with open(os.open(probe, _WRITE_FLAGS, 0o640, dir_fd=chain[-1]), "wb") as file:
+                        file.write(b"?")
+                finally:
+                    with contextlib.suppress(OSError):
+                        os.unlink(probe, dir_fd=chain[-1])
+                space = os.fstatvfs(chain[-1])
+        except StoreError as error:
+            return StoreHealth(writable=False, free_bytes=self._free_bytes(), detail=str(error))
+        return StoreHealth(writable=True, free_bytes=space.f_bavail * space.f_frsize)
+
+    def _write(self, folder: int, name: str, data: bytes) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(name, dir_fd=folder, follow_symlinks=False)
+            return False
+        temporary = _temporary_name()
+        # Read-only from birth: nothing in the store is ever changed.
+        handle = os.open(temporary, _WRITE_FLAGS, 0o440, dir_fd=folder)
+        try:
+            with os.fdopen(handle, "wb", buffering=0) as file:
+                remaining = memoryview(data)
+                while remaining:
+                    remaining = remaining[file.write(remaining) :]
+                os.fsync(handle)
+            os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+        except FileExistsError:
+            return False
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=folder)
+        return True
+
+    @contextmanager
+    def _folders(self, parts: list[str], *, make: bool = False) -> Iterator[list[int]]:
+        """Open the root and each folder below it; the root itself may be a link, nothing under it may."""
+        with translated("open", self.root):
+            chain = [os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
+        try:
+            for part in parts:
+                if make:
+                    with contextlib.suppress(FileExistsError):
+                        os.mkdir(part, 0o750, dir_fd=chain[-1])
+                chain.append(os.open(part, _FOLDER_FLAGS, dir_fd=chain[-1]))
+            yield chain
+        finally:
+            for folder in chain:
+                os.close(folder)
+
+    def _free_bytes(self) -> int | None:
+        try:
+            space = os.statvfs(self.root)
+        except OSError:
+            return None
+        return space.f_bavail * space.f_frsize
+
+    def _sweep_abandoned(self) -> None:
+        """Remove what writers that died left behind: it may be weights that ought to be destroyed."""
+        oldest_allowed = time.time() - ABANDONED_AFTER_SECONDS
+        for folder, subfolders, names in os.walk(self.root):
+            subfolders[:] = [name for name in subfolders if not os.path.islink(os.path.join(folder, name))]
+            for name in names:
+                path = os.path.join(folder, name)
+                # A store that is read-only, or swept by someone else, is still a good store to read.
+                with contextlib.suppress(OSError):
+                    if _TEMPORARY.fullmatch(name) and os.lstat(path).st_mtime < oldest_allowed:
+                        os.unlink(path)
+
+
+def _check_ordinary(path: Path, status: os.stat_result, limit: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise HostileArtefact(f"{path} is not an ordinary file; remove it")
+    if status.st_size > limit:
+        raise HostileArtefact(f"{path} has {status.st_size} bytes; at most {limit} are read")
+
+
+def _temporary_name() -> str:
+    return f".writing-{secrets.token_hex(16)}"

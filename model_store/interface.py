@@ -1,0 +1,107 @@
+"""What every store does, whatever holds the bytes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from model_store.journal import JournalEntry
+from model_store.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class StoreHealth:
+    """Whether a small object can be written now. ``free_bytes`` is None where there is no such figure."""
+
+    writable: bool
+    free_bytes: int | None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Destruction:
+    """What :meth:`Store.destroy` left: ``deleted`` blobs are gone, ``kept`` ones serve another version."""
+
+    version: str
+    destroyed_at: str
+    deleted: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+class Store(Protocol):
+    """Immutable bytes. Every object is created once and never changed; only blobs are ever deleted.
+
+    All methods may be called from several threads and processes at once. Any of them may raise
+    :class:`~model_store.StoreUnavailable`; those that write, :class:`~model_store.StoreReadOnly` and
+    :class:`~model_store.StoreFull`; those that take a digest, :class:`~model_store.InvalidDigest`.
+    """
+
+    def put_blob(self, data: bytes) -> str:
+        """Store ``data`` and return its digest. The same bytes again are a no-op.
+
+        Durable when it returns. Raises DigestMismatch if damaged bytes already stand under that name.
+        """
+        ...
+
+    def read_blob(self, digest: str) -> bytes:
+        """The blob's bytes, verified against ``digest`` before any is returned.
+
+        Raises BlobMissing, VersionDestroyed, DigestMismatch, or HostileArtefact if what stands under the
+        name is not an ordinary file.
+        """
+        ...
+
+    def put_manifest(self, manifest: Manifest) -> str:
+        """Publish a version and return its digest. The same manifest again is a no-op.
+
+        Every blob must be in the store, verify, have the stated size, and be well-formed for its name:
+        raises BlobMissing, DigestMismatch, HostileArtefact, InvalidManifest; VersionDestroyed if this
+        version was destroyed before.
+        """
+        ...
+
+    def read_manifest(self, digest: str) -> Manifest:
+        """The version's manifest, also after its destruction.
+
+        Raises ManifestMissing, DigestMismatch, InvalidManifest, HostileArtefact.
+        """
+        ...
+
+    def append_journal(self, entry: JournalEntry) -> None:
+        """Record a suppression. The same entry again is a no-op; another one raises JournalConflict."""
+        ...
+
+    def journal(self, after: int = 0) -> Iterator[JournalEntry]:
+        """The entries with an epoch greater than ``after``, in order of epoch.
+
+        Raises InvalidJournalEntry or HostileArtefact at an entry that was damaged.
+        """
+        ...
+
+    def destroy(self, digest: str) -> Destruction:
+        """Destroy a version: record that (first), then delete the blobs that no living version names.
+
+        The manifest stays. Call it again after a crash: it ends in the same state, and ``destroyed_at``
+        is that of the first call. Deletes the names; what the medium keeps of the bytes is the
+        operator's to settle. Raises ManifestMissing.
+        """
+        ...
+
+    def delete_orphans(self) -> tuple[str, ...]:
+        """Delete every blob that no living version names, and return their digests.
+
+        An interrupted publication leaves such blobs, and they can hold weights that ought to be gone. A publication
+        under way loses its blobs too and is refused with BlobMissing: call this where nobody else publishes.
+        """
+        ...
+
+    def is_destroyed(self, digest: str) -> bool:
+        """Whether the destruction of that version was recorded, even if deleting was interrupted."""
+        ...
+
+    def versions(self) -> list[str]:
+        """The digests of all published versions, destroyed ones included, sorted."""
+        ...
+
+    def check(self) -> StoreHealth:
+        """Try a small write and look at the free space. Never raises."""
+        ...

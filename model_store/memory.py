@@ -1,0 +1,62 @@
+"""A store in this process's memory: for tests and for trying things out. Nothing survives the process."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from model_store.content_addressed import ContentAddressedStore
+from model_store.errors import HostileArtefact
+from model_store.interface import StoreHealth
+
+
+class MemoryObjects:
+    """A dictionary with the manners of :class:`~model_store.objects.Objects`."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, bytes] = {}
+        self._creating = threading.Lock()
+        self._publishing = threading.Lock()
+
+    def create(self, key: str, data: bytes) -> bool:
+        """See :meth:`model_store.objects.Objects.create`."""
+        with self._creating:
+            if key in self._held:
+                return False
+            self._held[key] = bytes(data)
+            return True
+
+    def read(self, key: str, limit: int) -> bytes | None:
+        """See :meth:`model_store.objects.Objects.read`."""
+        data = self._held.get(key)
+        if data is not None and len(data) > limit:
+            raise HostileArtefact(f"{key} has {len(data)} bytes; at most {limit} are read")
+        return data
+
+    def exists(self, key: str) -> bool:
+        """See :meth:`model_store.objects.Objects.exists`."""
+        return key in self._held
+
+    def delete(self, key: str) -> None:
+        """See :meth:`model_store.objects.Objects.delete`."""
+        self._held.pop(key, None)
+
+    def names(self, folder: str) -> list[str]:
+        """See :meth:`model_store.objects.Objects.names`."""
+        return [key.removeprefix(f"{folder}/") for key in list(self._held) if key.startswith(f"{folder}/")]
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """See :meth:`model_store.objects.Objects.exclusive`."""
+        with self._publishing:
+            yield
+
+    def health(self) -> StoreHealth:
+        """Always writable; there is no figure for free space."""
+        return StoreHealth(writable=True, free_bytes=None)
+
+
+class MemoryStore(ContentAddressedStore):
+    """A :class:`~model_store.Store` that lives as long as the object does."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryObjects())

@@ -1,0 +1,80 @@
+"""The recommender: catalogue, interactions, prompts, models, adapters, training and scoring.
+
+Needs torch, transformers, peft, safetensors and numpy only; knows nothing of HTTP, databases or queues.
+"""
+
+from recommender.adapters import Adapter, attach, check_compatible
+from recommender.base import Base, BaseConfig, load_base, save_base
+from recommender.catalogue import Catalogue
+from recommender.data import (
+    Event,
+    InteractionData,
+    RejectedRow,
+    SyntheticConfig,
+    generate_synthetic,
+    k_core,
+    load_interactions,
+    split_panel,
+)
+from recommender.errors import (
+    AdapterMismatch,
+    ConfigError,
+    DataError,
+    Interrupted,
+    ModelLoadError,
+    RecommenderError,
+)
+from recommender.fingerprint import canary_fingerprint, fingerprints_match
+from recommender.fitting import BASE_TRAINING, AdapterConfig, build_base, fit_adapter
+from recommender.popularity import most_popular, popularity
+from recommender.prompts import ItemTokenStyle, PromptStyle
+from recommender.ranking import RankingMetrics, mrr_at, ndcg_at, ranks, recall_at, top_k
+from recommender.scoring import Scorer
+from recommender.splits import Split, leave_two_out
+from recommender.training import StepReport, TrainingConfig
+
+__all__ = [
+    "BASE_TRAINING",
+    "Adapter",
+    "AdapterConfig",
+    "AdapterMismatch",
+    "Base",
+    "BaseConfig",
+    "Catalogue",
+    "ConfigError",
+    "DataError",
+    "Event",
+    "InteractionData",
+    "Interrupted",
+    "ItemTokenStyle",
+    "ModelLoadError",
+    "PromptStyle",
+    "RankingMetrics",
+    "RecommenderError",
+    "RejectedRow",
+    "Scorer",
+    "Split",
+    "StepReport",
+    "SyntheticConfig",
+    "TrainingConfig",
+    "attach",
+    "build_base",
+    "canary_fingerprint",
+    "check_compatible",
+    "fingerprints_match",
+    "fit_adapter",
+    "generate_synthetic",
+    "k_core",
+    "leave_two_out",
+    "load_base",
+    "load_interactions",
+    "most_popular",
+    "mrr_at",
+    "ndcg_at",
+    "popularity",
+    "ranks",
+    "recall_at",
+    "save_base",
+    "split_panel",
+    "top_k",
+]

@@ -1,0 +1,227 @@
+"""LoRA adapters as values, and how one is put on a base that keeps serving.
+
+PEFT changes the module tree it is given. A base is shared by every version that serves, so an adapter is never
+loaded into it: `attach` builds a new tree of modules around the same base tensors.
+"""
+
+import copy
+import json
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model_state_dict
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from recommender.base import Base
+from recommender.errors import AdapterMismatch, ModelLoadError
+
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+_ADAPTER_NAME = "default"
+
+# Each of these makes the adapter something other than "W + scale * B A"; every method here relies on that form.
+_REFUSED_WHEN_SET = (
+    "use_dora", "lora_bias", "modules_to_save", "trainable_token_indices", "layer_replication",
+    "target_parameters", "alora_invocation_tokens", "arrow_config", "use_qalora", "use_bdlora",
+    "kasa_config", "monteclora_config", "velora_config", "megatron_config",
+)  # fmt: skip
+
+# Others (PiSSA, OLoRA, LoftQ, …) subtract the adapter's start from the base weights, which are everyone's.
+_HARMLESS_STARTS = (True, False, "gaussian", "orthogonal", "eva")
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A LoRA adapter: PEFT's `adapter_config.json` and the tensors of `adapter_model.safetensors`.
+
+    Tensor names are PEFT's, without the adapter's own name: `base_model.model.<module>.lora_A.weight` of shape
+    `[r, in]` and `….lora_B.weight` of shape `[out, r]`. Nothing here changes in place; `replace` makes another.
+    """
+
+    config: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+
+    def replace(self, tensors: Mapping[str, Tensor]) -> "Adapter":
+        """The same adapter with other tensors."""
+        return replace(self, tensors=dict(tensors))
+
+    def to_bytes(self) -> bytes:
+        """The tensors as one safetensors blob; equal tensors give equal bytes."""
+        tensors = {name: self.tensors[name].detach().cpu().contiguous() for name in sorted(self.tensors)}
+        return safetensors.torch.save(tensors, metadata={"format": "pt"})
+
+    @classmethod
+    def from_bytes(cls, config: Mapping[str, Any], data: bytes) -> "Adapter":
+        """The reverse of `to_bytes`.
+
+        Raises:
+            ModelLoadError: `data` is not safetensors.
+        """
+        try:
+            return cls(config=dict(config), tensors=safetensors.torch.load(data))
+        except SafetensorError as error:
+            raise ModelLoadError(f"adapter weights are not safetensors: {error}") from error
+
+    def save(self, directory: Path) -> None:
+        """Write an ordinary PEFT folder, readable by `PeftModel.from_pretrained`."""
+        directory.mkdir(parents=True, exist_ok=True)
+        config = json.dumps(dict(self.config), indent=2, sort_keys=True)
+        (directory / CONFIG_FILE).write_text(config, encoding="utf-8")
+        (directory / WEIGHTS_FILE).write_bytes(self.to_bytes())
+
+    @classmethod
+    def load(cls, directory: Path) -> "Adapter":
+        """Read an ordinary PEFT folder.
+
+        Raises:
+            ModelLoadError: a file is missing or unreadable; pickled weights are refused.
+        """
+        for name in (CONFIG_FILE, WEIGHTS_FILE):
+            if not (directory / name).is_file():
+                raise ModelLoadError(f"{directory} has no {name}")
+        try:
+            config = json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ModelLoadError(f"{directory / CONFIG_FILE} is not JSON: {error}") from error
+        if not isinstance(config, dict):
+            raise ModelLoadError(f"{directory / CONFIG_FILE} is not a JSON object")
+        return cls.from_bytes(config, (directory / WEIGHTS_FILE).read_bytes())
+
+    @classmethod
+    def from_peft(cls, model: PeftModel) -> "Adapter":
+        """Copy the active adapter out of a PEFT model, ready to be used for inference."""
+        config = model.peft_config[_ADAPTER_NAME].to_dict()
+        tensors = get_peft_model_state_dict(model, save_embedding_layers=False)
+        return cls(
+            config={name: _to_json(value) for name, value in config.items()} | {"inference_mode": True},
+            tensors={name: tensor.detach().cpu().clone() for name, tensor in tensors.items()},
+        )
+
+
+def attach(base: Base, adapter: Adapter) -> PeftModel:
+    """A model of `base` plus `adapter`, for inference only, that shares every base tensor.
+
+    `base` and every model attached before stay as they are, so a server can prepare a version while the last one
+    answers. The LoRA tensors are private copies. The random generators are not touched.
+
+    Raises:
+        AdapterMismatch: see `check_compatible`.
+    """
+    model = _skeleton(base, adapter)
+    _check_tensors(model, adapter)
+    private = {
+        # As PEFT does: LoRA computes in float32 even where the base is half precision.
+        _with_adapter_name(name): tensor.detach().to(
+            base.model.device, torch.promote_types(tensor.dtype, torch.float32), copy=True
+        )
+        for name, tensor in adapter.tensors.items()
+    }
+    # Assigning, not copying: the skeleton's LoRA tensors lie on the meta device and have no storage. PEFT's own
+    # loader would round the tensors to the base's precision on the way.
+    model.load_state_dict(private, strict=False, assign=True)
+    model.requires_grad_(False)
+    return model.eval()
+
+
+def check_compatible(base: Base, adapter: Adapter) -> None:
+    """Refuse an adapter that would not be exactly itself on this base.
+
+    Raises:
+        AdapterMismatch: not plain LoRA (DoRA, bias, extra saved modules, unknown options), rank or alpha missing,
+            target modules the base lacks, tensors missing, left over, of another shape, or not finite.
+    """
+    _check_tensors(_skeleton(base, adapter), adapter)
+
+
+def trainable(base: Base, config: LoraConfig) -> PeftModel:
+    """A model of `base` with fresh LoRA tensors (global torch generator) that alone require gradients.
+
+    Raises:
+        AdapterMismatch: the base has none of the target modules.
+    """
+    return _peft_model(_share_tensors(base.model), config)
+
+
+def _skeleton(base: Base, adapter: Adapter) -> PeftModel:
+    """The module tree `adapter` describes, base tensors shared, LoRA tensors on the meta device."""
+    config = _lora_config(adapter.config)
+    # Entered per thread, unlike PEFT's own low-memory mode, which patches torch for the whole process.
+    with torch.device("meta"):
+        return _peft_model(_share_tensors(base.model), config)
+
+
+def _peft_model(tree: PreTrainedModel, config: LoraConfig) -> PeftModel:
+    with warnings.catch_warnings():
+        # PEFT 0.21 asks transformers 5 for a property by its old name; nothing a caller could change.
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
+        try:
+            return PeftModel(tree, config, adapter_name=_ADAPTER_NAME)
+        except (ValueError, TypeError, KeyError) as error:
+            raise AdapterMismatch(f"the adapter does not fit this base: {error}") from error
+
+
+def _share_tensors(model: PreTrainedModel) -> PreTrainedModel:
+    memo: dict[int, Any] = {id(tensor): tensor for tensor in [*model.parameters(), *model.buffers()]}
+    return copy.deepcopy(model, memo)
+
+
+def _lora_config(config: Mapping[str, Any]) -> LoraConfig:
+    if config.get("peft_type") != "LORA":
+        raise AdapterMismatch(f"only LoRA adapters are supported, not peft_type {config.get('peft_type')!r}")
+    for name in ("r", "lora_alpha"):
+        value = config.get(name)
+        # PEFT would fill in a default of 8: another model, silently.
+        if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
+            raise AdapterMismatch(f"the adapter config needs a positive {name}, got {value!r}")
+    if config.get("bias", "none") != "none":
+        raise AdapterMismatch(f"adapters that train biases are not supported (bias={config['bias']!r})")
+    if config.get("init_lora_weights", True) not in _HARMLESS_STARTS:
+        raise AdapterMismatch(f"init_lora_weights={config['init_lora_weights']!r} changes the base weights")
+    refused = [name for name in _REFUSED_WHEN_SET if config.get(name)]
+    unknown = [name for name in config if name not in LoraConfig.__dataclass_fields__ and config[name]]
+    if refused or unknown:
+        raise AdapterMismatch(f"the adapter is not plain LoRA: {', '.join(refused + unknown)} set")
+    fields = {name: value for name, value in config.items() if name in LoraConfig.__dataclass_fields__}
+    try:
+        return LoraConfig(**{**fields, "inference_mode": True, "init_lora_weights": True})
+    except (TypeError, ValueError) as error:
+        raise AdapterMismatch(f"the adapter config is not valid: {error}") from error
+
+
+def _check_tensors(skeleton: PeftModel, adapter: Adapter) -> None:
+    expected = {
+        name: tuple(tensor.shape)
+        for name, tensor in get_peft_model_state_dict(skeleton, save_embedding_layers=False).items()
+    }
+    for problem, names in (
+        ("lacks", expected.keys() - adapter.tensors.keys()),
+        ("has unexpected", adapter.tensors.keys() - expected.keys()),
+    ):
+        if names:
+            raise AdapterMismatch(f"the adapter {problem} {len(names)} tensors, first {min(names)}")
+    for name, shape in expected.items():
+        found = adapter.tensors[name]
+        if tuple(found.shape) != shape:
+            raise AdapterMismatch(f"{name} has shape {tuple(found.shape)}, this base needs {shape}")
+        if not found.is_floating_point() or not bool(torch.isfinite(found).all()):
+            raise AdapterMismatch(f"{name} holds values that are not finite floating-point numbers")
+
+
+def _with_adapter_name(name: str) -> str:
+    """PEFT's name of a stored tensor inside a model, where several adapters could stand side by side."""
+    return re.sub(r"\.(lora_(?:embedding_)?[AB])(?=\.|$)", rf".\1.{_ADAPTER_NAME}", name)
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, set):
+        return sorted(value)
+    # PEFT's enums are strings with a class; JSON wants the string.
+    return str(value.value) if hasattr(value, "value") else value

@@ -1,0 +1,175 @@
+"""The frozen base model: an ordinary Hugging Face folder that also knows its catalogue.
+
+The folder holds what `save_pretrained` writes (config, safetensors) plus `catalogue.json` and `style.json`.
+"""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers.utils.hub import cached_file
+
+from recommender.catalogue import CATALOGUE_FILE, Catalogue
+from recommender.errors import ConfigError, DataError, ModelLoadError
+from recommender.prompts import ItemTokenStyle
+
+STYLE_FILE = "style.json"
+_WEIGHTS_PATTERN = "*.safetensors"
+
+
+@dataclass(frozen=True)
+class BaseConfig:
+    """Shape of an item-token Llama; `window` is the longest history in items.
+
+    Raises:
+        ConfigError: a size is not positive, or `width` is not a multiple of `2 * heads`.
+    """
+
+    layers: int = 2
+    width: int = 64
+    heads: int = 2
+    feed_forward: int = 256
+    window: int = 100
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "width", "heads", "feed_forward", "window"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        # Rotary embeddings turn pairs of channels, so each head needs an even width.
+        if self.width % (2 * self.heads):
+            raise ConfigError(f"width {self.width} must be a multiple of 2 x heads ({2 * self.heads})")
+
+    def style(self, catalogue: Catalogue) -> ItemTokenStyle:
+        """The prompt style of a base of this shape."""
+        return ItemTokenStyle(len(catalogue), window=self.window)
+
+
+@dataclass(frozen=True)
+class Base:
+    """A loaded base model. Frozen, in eval mode and shared by everyone: nobody may change `model`.
+
+    `digest` is the SHA-256 over the digests of the files that determine its output.
+    """
+
+    model: PreTrainedModel
+    catalogue: Catalogue
+    style: ItemTokenStyle
+    digest: str
+
+
+def new_model(catalogue: Catalogue, config: BaseConfig) -> LlamaForCausalLM:
+    """A randomly initialised item-token Llama (global torch generator)."""
+    style = config.style(catalogue)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=style.vocab_size,
+            hidden_size=config.width,
+            intermediate_size=config.feed_forward,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            max_position_embeddings=2 ** math.ceil(math.log2(config.window + 1)),
+            pad_token_id=style.pad_token,
+            bos_token_id=style.bos_token,
+            eos_token_id=None,
+            tie_word_embeddings=False,
+            use_cache=False,
+        )
+    )
+
+
+def save_base(model: PreTrainedModel, catalogue: Catalogue, style: ItemTokenStyle, directory: Path) -> None:
+    """Write the folder `load_base` reads: Hugging Face files, `catalogue.json`, `style.json`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(directory)
+    catalogue.save(directory / CATALOGUE_FILE)
+    (directory / STYLE_FILE).write_text(json.dumps(style.to_json(), indent=1), encoding="utf-8")
+
+
+def load_base(directory_or_hub_id: str | Path, device: str = "cpu") -> Base:
+    """Load any causal language model that carries a `catalogue.json`, from a folder or the hub.
+
+    Only safetensors and JSON are read and no code from the folder runs. Without a `style.json` the vocabulary is
+    taken to be `pad, bos, items`.
+
+    Raises:
+        ModelLoadError: a file is missing or unreadable, or vocabulary and catalogue do not fit.
+    """
+    source, directory, revision = _locate(directory_or_hub_id)
+    catalogue, style = _read_catalogue_and_style(directory)
+    try:
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            source, revision=revision, use_safetensors=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ModelLoadError(f"{source} is not a causal language model we can read: {error}") from error
+    rows = len(model.get_input_embeddings().get_parameter("weight"))
+    if rows < style.vocab_size:
+        raise ModelLoadError(
+            f"{source}: the model has {rows} token embeddings but {len(catalogue)} items need {style.vocab_size};"
+            f" extend its vocabulary or correct {STYLE_FILE}"
+        )
+    model.to(torch.device(device))  # type: ignore[arg-type]  # transformers wraps `to` without its types
+    model.requires_grad_(False).train(False)
+    return Base(model=model, catalogue=catalogue, style=style, digest=_digest(directory))
+
+
+def _locate(directory_or_hub_id: str | Path) -> tuple[str, Path, str]:
+    """What to load the weights from, the folder its files lie in, and the revision (of the hub's)."""
+    source = str(directory_or_hub_id)
+    directory = Path(source)
+    if directory.is_dir():
+        if not (directory / "config.json").is_file():
+            raise ModelLoadError(f"{directory} has no config.json")
+        return source, directory, "main"
+    # Anything that can only be a path must not turn into a request to the hub.
+    if isinstance(directory_or_hub_id, Path) or source.count("/") != 1 or source.startswith((".", "/", "~")):
+        raise ModelLoadError(f"{source} is not a folder")
+    try:
+        directory = Path(str(cached_file(source, "config.json"))).parent
+        # The weights that follow must be of the same commit, even if the hub moves on meanwhile.
+        revision = directory.name
+        for name in (CATALOGUE_FILE, STYLE_FILE):
+            cached_file(source, name, revision=revision, _raise_exceptions_for_missing_entries=False)
+    except (OSError, ValueError) as error:
+        raise ModelLoadError(f"{source} is neither a folder nor a model of the hub: {error}") from error
+    return source, directory, revision
+
+
+def _read_catalogue_and_style(directory: Path) -> tuple[Catalogue, ItemTokenStyle]:
+    if not (directory / CATALOGUE_FILE).is_file():
+        raise ModelLoadError(f"{directory} has no {CATALOGUE_FILE}, so its tokens cannot be told as items")
+    try:
+        catalogue = Catalogue.load(directory / CATALOGUE_FILE)
+        style_path = directory / STYLE_FILE
+        if style_path.is_file():
+            style = ItemTokenStyle.from_json(json.loads(style_path.read_text(encoding="utf-8")))
+        else:
+            style = ItemTokenStyle(len(catalogue))
+    except (DataError, ConfigError, OSError, ValueError) as error:
+        raise ModelLoadError(f"{directory}: {error}") from error
+    if style.catalogue_size != len(catalogue):
+        raise ModelLoadError(
+            f"{directory}: {STYLE_FILE} counts {style.catalogue_size} items, "
+            f"{CATALOGUE_FILE} {len(catalogue)}"
+        )
+    return catalogue, style
+
+
+def _digest(directory: Path) -> str:
+    total = hashlib.sha256()
+    names = [
+        "config.json",
+        CATALOGUE_FILE,
+        STYLE_FILE,
+        *(path.name for path in directory.glob(_WEIGHTS_PATTERN)),
+    ]
+    for path in (directory / name for name in sorted(names)):
+        if path.is_file():
+            with path.open("rb") as file:
+                total.update(f"{path.name}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return total.hexdigest()

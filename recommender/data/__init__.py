@@ -1,0 +1,18 @@
+"""Interactions: reading, filtering, generating."""
+
+from recommender.data.filters import k_core, split_panel
+from recommender.data.formats import load_interactions
+from recommender.data.interactions import Event, InteractionData
+from recommender.data.synthetic import SyntheticConfig, generate_synthetic
+from recommender.data.tables import RejectedRow
+
+__all__ = [
+    "Event",
+    "InteractionData",
+    "RejectedRow",
+    "SyntheticConfig",
+    "generate_synthetic",
+    "k_core",
+    "load_interactions",
+    "split_panel",
+]

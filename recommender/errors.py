@@ -1,0 +1,33 @@
+"""Everything `recommender` raises on purpose.
+
+RecommenderError
+├── DataError          an interaction file, history or sequence cannot be used
+├── ConfigError        a configuration field has a value that cannot work
+├── ModelLoadError     a folder or hub id does not hold a usable base model
+├── AdapterMismatch    an adapter does not fit the base it is put on
+└── Interrupted        a training was asked to stop before it finished
+"""
+
+
+class RecommenderError(Exception):
+    """Root of the errors of this package."""
+
+
+class DataError(RecommenderError):
+    """Interactions, a catalogue or a sequence cannot be used."""
+
+
+class ConfigError(RecommenderError, ValueError):
+    """A configuration field has a value that cannot work."""
+
+
+class ModelLoadError(RecommenderError):
+    """A base model or adapter folder lacks something or holds something we refuse to read."""
+
+
+class AdapterMismatch(RecommenderError):
+    """An adapter does not fit the base model: wrong shapes, modules, rank or kind."""
+
+
+class Interrupted(RecommenderError):
+    """`should_stop` answered yes; nothing was produced."""

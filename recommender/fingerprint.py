@@ -1,0 +1,55 @@
+"""A version's canary fingerprint: what it answers to fixed prompts that no user wrote.
+
+A replica that has loaded a version compares its own answers with the ones recorded when the version was made;
+wrong weights, a wrong scale or a wrong base show before the first request.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from recommender.errors import DataError
+from recommender.scoring import Scorer
+
+Fingerprint = list[list[float]]
+
+_PROMPT_LENGTHS = (0, 1, 5, 20)
+_VALUES_PER_PROMPT = 16
+
+
+def canary_fingerprint(scorer: Scorer) -> Fingerprint:
+    """Log-probabilities of evenly spaced items after each canary prompt, one list per prompt.
+
+    The prompts follow from an arithmetic rule, so they hold no user's data and depend on nothing but the size of
+    the catalogue.
+    """
+    size = scorer.style.catalogue_size
+    prompts = [
+        [(17 * step * step + 31 * step + length) % size for step in range(length)]
+        for length in _PROMPT_LENGTHS
+    ]
+    probes = sorted({position * size // _VALUES_PER_PROMPT for position in range(_VALUES_PER_PROMPT)})
+    values: Fingerprint = scorer.item_log_probs(prompts)[:, probes].tolist()
+    return values
+
+
+def fingerprints_match(
+    first: Sequence[Sequence[float]], second: Sequence[Sequence[float]], tolerance: float
+) -> bool:
+    """Whether both have the same shape and every value agrees within `tolerance` (absolute, in nats).
+
+    Differences of 1e-4 come from another processor or thread count; of 1e-2 and more, from another model.
+
+    Raises:
+        DataError: the tolerance is not positive.
+    """
+    if not tolerance > 0:
+        raise DataError(f"tolerance must be positive, got {tolerance}")
+    if [len(row) for row in first] != [len(row) for row in second]:
+        return False
+    a, b = (
+        torch.tensor([value for row in rows for value in row], dtype=torch.float64)
+        for rows in (first, second)
+    )
+    # Written so that NaN, which compares false with anything, never matches.
+    return bool(((a - b).abs() <= tolerance).all())

@@ -1,0 +1,172 @@
+"""The one training loop: next-item cross-entropy over item tokens, for bases and adapters alike."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+
+from recommender.batching import pad_right
+from recommender.errors import ConfigError, DataError, Interrupted
+from recommender.prompts import PromptStyle
+
+_IGNORED_TARGET = -100
+# Batches are drawn from pools of this many, sorted by length: little padding, yet a new mix each epoch.
+_BATCHES_PER_POOL = 8
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a base or an adapter is trained.
+
+    Args:
+        epochs: passes over the sequences.
+        lr: peak learning rate of AdamW.
+        batch_size: windows (at most `window + 1` items each) per step.
+        schedule: `one_cycle` (Smith and Topin, 2018) or `constant`.
+        weight_decay: AdamW's decoupled decay.
+        max_grad_norm: gradients are clipped to this Euclidean norm.
+        patience: epochs without a better validation result before the training stops; None trains all epochs.
+        seed: of the initial weights, the order of batches and dropout.
+
+    Raises:
+        ConfigError: a value out of range.
+    """
+
+    epochs: int = 18
+    lr: float = 3e-3
+    batch_size: int = 16
+    schedule: Literal["one_cycle", "constant"] = "one_cycle"
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    patience: int | None = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1 or (self.patience is not None and self.patience < 1):
+            raise ConfigError(f"epochs, batch_size and patience must be at least 1: {self}")
+        if not (self.lr > 0 and self.max_grad_norm > 0 and self.weight_decay >= 0):
+            raise ConfigError(f"lr and max_grad_norm must be positive, weight_decay not negative: {self}")
+        if self.schedule not in ("one_cycle", "constant"):
+            raise ConfigError(f"schedule must be one_cycle or constant, got {self.schedule!r}")
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """Where a training stands: `step` of `steps` (counted from 1), the batch's mean NLL, the last validation value."""
+
+    step: int
+    steps: int
+    epoch: int
+    loss: float
+    validation: float | None
+
+
+OnStep = Callable[[StepReport], None]
+ShouldStop = Callable[[], bool]
+
+
+def train(
+    model: nn.Module,
+    style: PromptStyle,
+    sequences: Sequence[Sequence[int]],
+    config: TrainingConfig,
+    *,
+    validate: Callable[[nn.Module], float] | None = None,
+    on_step: OnStep | None = None,
+    should_stop: ShouldStop | None = None,
+) -> None:
+    """Train the parameters of `model` that require gradients, in place; leaves it in eval mode.
+
+    `validate` (higher is better) is asked after each epoch in eval mode; the weights of its best epoch are kept.
+    The caller seeds torch; given that, the result on a CPU is repeatable bit for bit for a number of threads.
+
+    Raises:
+        DataError: no sequence holds an item.
+        Interrupted: `should_stop` answered yes.
+    """
+    windows = [window for sequence in sequences for window in style.windows(sequence)]
+    if not windows:
+        raise DataError("nothing to train on: no sequence holds an item")
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    device = parameters[0].device
+    optimiser = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
+    steps = config.epochs * -(-len(windows) // config.batch_size)
+    schedule = _schedule(optimiser, config, steps)
+    shuffle = torch.Generator().manual_seed(config.seed)
+    keeper = _BestWeights(parameters)
+    step, validation = 0, None
+
+    for epoch in range(1, config.epochs + 1):
+        model.train()
+        for batch in _batches([len(tokens) for tokens, _ in windows], config.batch_size, shuffle):
+            if should_stop is not None and should_stop():
+                raise Interrupted(f"training stopped at step {step} of {steps}")
+            tokens, _ = pad_right([windows[index][0] for index in batch], style.pad_token)
+            targets, _ = pad_right([windows[index][1] for index in batch], _IGNORED_TARGET)
+            loss = next_item_loss(model, style, tokens.to(device), targets.to(device))
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+            nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
+            optimiser.step()
+            schedule.step()
+            optimiser.zero_grad(set_to_none=True)
+            step += 1
+            if on_step is not None:
+                on_step(StepReport(step, steps, epoch, loss.item(), validation))
+        if validate is not None:
+            model.eval()
+            validation = validate(model)
+            keeper.offer(validation, epoch)
+            if config.patience is not None and epoch - keeper.epoch >= config.patience:
+                break
+    keeper.restore()
+    model.eval()
+
+
+def next_item_loss(model: nn.Module, style: PromptStyle, tokens: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy over the item tokens; `targets` are catalogue indices `[batch, length]`, -100 ignored.
+
+    `tokens` are padded on the right and need no mask: under causal attention nothing real sees the padding.
+    """
+    logits = model(input_ids=tokens, use_cache=False).logits[..., style.item_token_slice]
+    return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=_IGNORED_TARGET)
+
+
+class _BestWeights:
+    """Remembers the weights of the epoch that validated best; the earliest wins a tie."""
+
+    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
+        self.epoch = 0
+        self._parameters = parameters
+        self._value = float("-inf")
+        self._weights: list[Tensor] = []
+
+    def offer(self, value: float, epoch: int) -> None:
+        if value > self._value:
+            self._value, self.epoch = value, epoch
+            self._weights = [parameter.detach().clone() for parameter in self._parameters]
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        for parameter, weight in zip(self._parameters, self._weights, strict=False):
+            parameter.copy_(weight)
+
+
+def _schedule(optimiser: torch.optim.Optimizer, config: TrainingConfig, steps: int) -> LRScheduler:
+    if config.schedule == "constant":
+        return LambdaLR(optimiser, lambda step: 1.0)
+    # One more than are taken: the cycle ends at zero, and that step would be wasted.
+    return OneCycleLR(optimiser, max_lr=config.lr, total_steps=steps + 1)
+
+
+def _batches(lengths: Sequence[int], batch_size: int, generator: torch.Generator) -> list[list[int]]:
+    """A random partition of the indices into batches whose members have similar lengths."""
+    order = torch.randperm(len(lengths), generator=generator).tolist()
+    pool_size = batch_size * _BATCHES_PER_POOL
+    batches = []
+    for pool_start in range(0, len(order), pool_size):
+        pool = sorted(order[pool_start : pool_start + pool_size], key=lambda index: lengths[index])
+        batches += [pool[start : start + batch_size] for start in range(0, len(pool), batch_size)]
+    return [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]

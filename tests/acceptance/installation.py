@@ -1,0 +1,193 @@
+"""A whole installation as real processes, in either size, for tests that kill parts of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+READY_SECONDS = 90.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True)
+class Size:
+    """Where the parts of an installation live."""
+
+    name: str
+    database_url: str
+    broker_url: str
+    lose_broker: Callable[[], None]
+
+
+@dataclass
+class Process:
+    name: str
+    popen: subprocess.Popen[bytes]
+    log: Path
+
+    def kill(self) -> None:
+        """SIGKILL to the whole process group: nobody gets to clean up."""
+        os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.wait()
+
+    def terminate(self) -> None:
+        if self.popen.poll() is None:
+            os.killpg(self.popen.pid, signal.SIGTERM)
+            try:
+                self.popen.wait(45)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+
+@dataclass
+class Installation:
+    """Settings, command line, processes and an HTTP client of one installation."""
+
+    root: Path
+    size: Size
+    base: Path
+    extra: dict[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+    processes: list[Process] = field(default_factory=list)
+    secrets: dict[str, str] = field(
+        default_factory=lambda: {f"LETHE_{name}_KEY": secrets.token_hex(32) for name in ("SUBJECT", "AUDIT")}
+    )
+    key: str = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **{name: value for name, value in os.environ.items() if not name.startswith("LETHE_")},
+            "LETHE_DATABASE_URL": self.size.database_url,
+            "LETHE_BROKER_URL": self.size.broker_url,
+            "LETHE_STORE_URL": str(self.root / "store"),
+            "LETHE_BASE": str(self.base),
+            "LETHE_PORT": str(self.port),
+            "LETHE_LEASE_SECONDS": "6",
+            "LETHE_HEARTBEAT_SECONDS": "1",
+            "LETHE_SWEEP_SECONDS": "0.5",
+            "LETHE_REDISPATCH_SECONDS": "3",
+            "LETHE_FEED_LEASE_SECONDS": "3",
+            **self.secrets,
+            **self.extra,
+        }
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def lethe(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "cli.main", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=400,
+        )
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def set_up(self, data: Path, *, epochs: int) -> None:
+        """Schema, first version, key. Few epochs: the tests are about the path, not about the recommendations."""
+        self.lethe("migrate")
+        self.lethe("init", "--data", str(data), "--epochs", str(epochs))
+        self.key = self.lethe("keys", "issue", "tests", "--scope", "all").stdout.strip()
+
+    def start(self, name: str, **environment: str) -> Process:
+        log = self.root / f"{name}-{len(self.processes)}.log"
+        with log.open("wb") as output:
+            popen = subprocess.Popen(
+                [sys.executable, "-m", "cli.main", name],
+                env=self.environment | environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        process = Process(name, popen, log)
+        self.processes.append(process)
+        return process
+
+    def start_gateway(self, **environment: str) -> Process:
+        """Start a gateway and wait until it is ready; another port makes it a second replica."""
+        process = self.start("gateway", **environment)
+        url = f"http://127.0.0.1:{environment.get('LETHE_PORT', self.port)}"
+
+        def ready() -> bool:
+            assert process.popen.poll() is None, process.log.read_text()[-3000:]
+            try:
+                return httpx.get(f"{url}/readyz", timeout=5).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        wait_until(ready, READY_SECONDS, what=f"the gateway ({process.log})")
+        return process
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.terminate()
+
+    def client(self, port: int | None = None) -> httpx.Client:
+        return httpx.Client(
+            base_url=f"http://127.0.0.1:{port or self.port}",
+            headers={"Authorization": f"Bearer {self.key}"},
+            timeout=30,
+        )
+
+    def logs(self) -> str:
+        return "\n".join(process.log.read_text(errors="replace") for process in self.processes)
+
+    def everything_written(self) -> bytes:
+        """All bytes of logs, store, embedded database and embedded broker."""
+        return b"\n".join(path.read_bytes() for path in sorted(self.root.rglob("*")) if path.is_file())
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, *, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} took more than {seconds} s"
+        time.sleep(0.1)
+
+
+def completed(client: httpx.Client, location: str, seconds: float = 240) -> dict[str, Any]:
+    """The forget request once it is done; fails at once if it needs attention."""
+    seen: dict[str, Any] = {}
+
+    def done() -> bool:
+        response = client.get(location)
+        assert response.status_code == 200, response.text
+        seen.update(response.json())
+        if seen["status"] == "needs_attention":
+            raise AssertionError(client.get(seen["run"]).text[:4000])
+        return bool(seen["done"])
+
+    wait_until(done, seconds, what="completion")
+    return seen
+
+
+def empty_folder(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def raw_id_pattern(user_id: str) -> re.Pattern[bytes]:
+    """The id as a word of its own, also percent-encoded or inside a path."""
+    return re.compile(rb"(?<![0-9A-Za-z])" + re.escape(user_id.encode()) + rb"(?![0-9A-Za-z])")

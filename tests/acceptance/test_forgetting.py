@@ -1,0 +1,256 @@
+"""From POST /users/{id}/forget to an adapter that no longer knows the user, in both sizes, with parts being killed.
+
+The tests of one size share an installation and run in order: each forgets another user.
+"""
+
+from __future__ import annotations
+
+import csv
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.acceptance.installation import (
+    Installation,
+    Process,
+    completed,
+    free_port,
+    raw_id_pattern,
+    wait_until,
+)
+
+
+@pytest.fixture(scope="module")
+def users(installation: Installation, small_data: Path) -> list[str]:
+    """Users of the service with a history, the longest first; the panel's are not among them."""
+    events: Counter[str] = Counter()
+    with (small_data / "interactions.csv").open() as file:
+        events.update(row["user_id"] for row in csv.DictReader(file))
+    installation.start_gateway()
+    with installation.client() as client:
+        known = [
+            user
+            for user, _ in events.most_common()
+            if client.get("/recommend", params={"user_id": user}).json()["personalised"]
+        ]
+    assert len(known) > 40
+    return known
+
+
+@pytest.fixture
+def client(installation: Installation, users: list[str]) -> Iterator[httpx.Client]:
+    with installation.client() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def worker(installation: Installation, users: list[str]) -> Process:
+    return installation.start("worker")
+
+
+def job_of(client: httpx.Client, request: dict[str, object]) -> dict[str, object]:
+    job: dict[str, object] = client.get(str(request["run"])).json()
+    return job
+
+
+def test_a_user_is_forgotten_end_to_end(
+    installation: Installation, client: httpx.Client, users: list[str], worker: Process
+) -> None:
+    user = users[0]
+    before = client.get("/recommend", params={"user_id": user, "k": 5})
+    assert before.json()["personalised"]
+    assert before.headers["Lethe-Version"] == before.json()["version"]
+
+    accepted = client.post(
+        f"/users/{user}/forget", json={"reason": "withdrawn_consent", "client_reference": "T-1"}
+    )
+    assert accepted.status_code == 202
+    location = accepted.headers["Location"]
+    # Suppressed from the very answer on, on the replica that gave it.
+    during = client.get("/recommend", params={"user_id": user, "k": 5}).json()
+    assert (during["personalised"], during["fallback_reason"]) == (False, "suppressed")
+    again = client.post(f"/users/{user}/forget")
+    assert again.headers["Location"] == location
+    assert again.json()["due_at"] == accepted.json()["due_at"]
+    dropped = client.post(
+        "/interactions",
+        json={"interactions": [{"user_id": user, "item_id": during["items"][0]["item_id"], "timestamp": 1}]},
+    ).json()
+    assert (dropped["stored"], dropped["dropped_suppressed"]) == (0, 1)
+
+    request = completed(client, location)
+    assert request["outcome"] == "erased"
+    job = job_of(client, request)
+    assert job["status"] == "completed"
+    attempts = job["attempts"]
+    assert isinstance(attempts, list)
+    assert attempts[0]["method"] == "ucan"
+    assert [attempt["accepted"] for attempt in attempts].count(True) == 1
+    assert all(attempt["verdict"]["reasons"] for attempt in attempts)
+
+    adapters = client.get("/adapters").json()
+    assert adapters["live"] == job["version"] != before.json()["version"]
+    assert adapters["erasure_floor"] == job["covers_epoch"]
+    old = next(version for version in adapters["versions"] if version["digest"] == before.json()["version"])
+    assert old["destroyed_at"]
+    assert not old["eligible"]
+    other = client.get("/recommend", params={"user_id": users[1]}).json()
+    assert other["personalised"]
+    assert other["version"] == adapters["live"]
+    assert client.post(f"/users/{user}/forget").status_code == 200
+    assert installation.lethe("audit", "verify").stdout.strip() == "the audit chain holds"
+
+
+def test_a_user_nobody_knows_gets_the_same_answer_and_ends_as_no_data(
+    client: httpx.Client, worker: Process
+) -> None:
+    before = client.get("/adapters").json()["live"]
+    accepted = client.post("/users/quetzal-nobody/forget")
+    assert accepted.status_code == 202
+    assert completed(client, accepted.headers["Location"])["outcome"] == "no_data"
+    assert client.get("/adapters").json()["live"] == before
+
+
+def test_steady_load_sees_no_error_and_no_mixed_version(
+    client: httpx.Client, installation: Installation, users: list[str], worker: Process
+) -> None:
+    """Every answer is a 200 that names a version, and equal questions to equal versions get equal answers."""
+    asked = users[20:28]
+    stop = threading.Event()
+    statuses: Counter[int] = Counter()
+    answers: dict[tuple[str, str], set[tuple[str, ...]]] = {}
+    mislabelled: list[str] = []
+    lock = threading.Lock()
+
+    def ask(user: str) -> None:
+        with installation.client() as own:
+            while not stop.is_set():
+                response = own.get("/recommend", params={"user_id": user, "k": 10})
+                body = response.json()
+                with lock:
+                    statuses[response.status_code] += 1
+                    if response.status_code != 200:
+                        continue
+                    if response.headers["Lethe-Version"] != body["version"]:
+                        mislabelled.append(user)
+                    items = tuple(item["item_id"] for item in body["items"])
+                    answers.setdefault((user, body["version"]), set()).add(items)
+                time.sleep(0.01)
+
+    threads = [threading.Thread(target=ask, args=(user,)) for user in asked]
+    for thread in threads:
+        thread.start()
+    before = client.get("/adapters").json()["live"]
+    request = completed(client, client.post(f"/users/{users[2]}/forget").headers["Location"])
+    after = client.get("/adapters").json()["live"]
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert request["outcome"] == "erased"
+    assert set(statuses) == {200}, statuses
+    assert sum(statuses.values()) > 100
+    assert not mislabelled
+    versions = {version for _, version in answers}
+    assert {before, after} <= versions
+    assert {len(items) for items in answers.values()} == {1}
+
+
+def test_a_worker_killed_in_the_middle_of_a_run_completes_it_once(
+    client: httpx.Client, installation: Installation, users: list[str], worker: Process
+) -> None:
+    location = client.post(f"/users/{users[3]}/forget").headers["Location"]
+    # The request is tied to its run once the run is claimed: the work has begun.
+    wait_until(lambda: client.get(location).json()["run"] is not None, 60, what="the claim")
+    worker.kill()
+    assert not client.get(location).json()["done"]
+    worker.popen = installation.start("worker").popen
+    request = completed(client, location)
+    job = job_of(client, request)
+    assert job["claims"] == 2
+    assert_completed_once(client, str(job["id"]))
+
+
+def test_a_gateway_killed_right_after_a_202_loses_nothing(
+    client: httpx.Client, installation: Installation, users: list[str], worker: Process
+) -> None:
+    gateway = next(process for process in reversed(installation.processes) if process.name == "gateway")
+    accepted = client.post(f"/users/{users[4]}/forget")
+    gateway.kill()
+    assert accepted.status_code == 202
+    installation.start_gateway()
+    request = completed(client, accepted.headers["Location"])
+    assert request["outcome"] == "erased"
+    assert_completed_once(client, str(request["run"]).rpartition("/")[2])
+    assert not client.get("/recommend", params={"user_id": users[4]}).json()["personalised"]
+
+
+def test_a_broker_that_loses_everything_loses_no_request(
+    client: httpx.Client, installation: Installation, users: list[str], worker: Process
+) -> None:
+    worker.terminate()
+    location = client.post(f"/users/{users[5]}/forget").headers["Location"]
+    installation.size.lose_broker()
+    worker.popen = installation.start("worker").popen
+    request = completed(client, location)
+    assert_completed_once(client, str(request["run"]).rpartition("/")[2])
+
+
+def test_requests_that_wait_together_are_served_by_one_run(
+    client: httpx.Client, installation: Installation, users: list[str], worker: Process
+) -> None:
+    worker.terminate()
+    locations = [client.post(f"/users/{user}/forget").headers["Location"] for user in users[6:9]]
+    worker.popen = installation.start("worker").popen
+    assert len({completed(client, location)["run"] for location in locations}) == 1
+
+
+def test_a_second_replica_suppresses_and_swaps_too(
+    client: httpx.Client, installation: Installation, users: list[str], worker: Process
+) -> None:
+    port = free_port()
+    replica = installation.start_gateway(LETHE_PORT=str(port))
+    user = users[9]
+    with installation.client(port) as other:
+        assert other.get("/recommend", params={"user_id": user}).json()["personalised"]
+        location = client.post(f"/users/{user}/forget").headers["Location"]
+        wait_until(
+            lambda: (
+                other.get("/recommend", params={"user_id": user}).json()["fallback_reason"] == "suppressed"
+            ),
+            10,
+            what="suppression on the second replica",
+        )
+        completed(client, location)
+        live = client.get("/adapters").json()["live"]
+        assert other.get("/recommend", params={"user_id": users[10]}).json()["version"] == live
+    replica.terminate()
+
+
+def test_no_raw_user_id_was_written_anywhere(installation: Installation, users: list[str]) -> None:
+    written = installation.everything_written()
+    assert b"request" in written
+    leaked = [user for user in users if raw_id_pattern(user).search(written)]
+    assert not leaked
+    assert "Traceback" not in installation.logs()
+
+
+def test_the_page_shows_the_jobs(client: httpx.Client, installation: Installation) -> None:
+    page = httpx.get(installation.url, auth=("anyone", installation.key))
+    assert page.status_code == 200
+    assert "completed" in page.text
+    assert httpx.get(installation.url).status_code == 401
+
+
+def assert_completed_once(client: httpx.Client, run_id: str) -> None:
+    """One completion, one published version: a second execution would have left traces."""
+    job = client.get(f"/jobs/{run_id}").json()
+    assert job["status"] == "completed"
+    published = [v for v in client.get("/adapters").json()["versions"] if v["job"] == f"/jobs/{run_id}"]
+    assert len(published) == 1
+    accepted = [attempt for attempt in job["attempts"] if attempt["accepted"]]
+    assert accepted

@@ -1,0 +1,51 @@
+"""The same path on real data: MovieLens-100K, through HTTP, in both sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.installation import Installation, Size, completed
+
+
+@pytest.fixture(scope="module")
+def movielens_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("movielens") / "base"
+
+
+@pytest.fixture(scope="module")
+def movielens(size: tuple[Size, Path], ml100k: Path, movielens_base: Path) -> Iterator[Installation]:
+    where, root = size
+    made = Installation(root, where, movielens_base)
+    made.set_up(ml100k, epochs=3)
+    made.start_gateway()
+    made.start("worker")
+    yield made
+    made.stop()
+
+
+def test_a_movielens_user_is_forgotten_end_to_end(movielens: Installation) -> None:
+    with movielens.client() as client:
+        users = [
+            user
+            for user in map(str, range(1, 60))
+            if client.get("/recommend", params={"user_id": user}).json()["personalised"]
+        ]
+        user, other = users[0], users[1]
+        before = client.get("/recommend", params={"user_id": user}).json()["version"]
+        location = client.post(f"/users/{user}/forget").headers["Location"]
+        request = completed(client, location, seconds=400)
+        assert request["outcome"] == "erased"
+        job = client.get(request["run"]).json()
+        assert job["attempts"][0]["method"] == "ucan"
+        assert job["attempts"][-1]["accepted"]
+        forgotten = client.get("/recommend", params={"user_id": user}).json()
+        assert (forgotten["personalised"], forgotten["fallback_reason"]) == (False, "suppressed")
+        kept = client.get("/recommend", params={"user_id": other}).json()
+        assert kept["personalised"]
+        assert kept["version"] == job["version"] != before
+        titles = [item["title"] for item in kept["items"]]
+        assert len(set(titles)) == 10
+    assert movielens.lethe("audit", "verify").returncode == 0

@@ -1,0 +1,95 @@
+"""`lethe up`: what `make up` runs. Its own curl lines are taken at their word."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from tests.acceptance.installation import free_port, wait_until
+
+
+def start(state: Path, data: Path, port: int, log: Path) -> subprocess.Popen[bytes]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LETHE_")}
+    with log.open("wb") as output:
+        command = ["up", "--state", str(state), "--port", str(port), "--data", str(data)]
+        return subprocess.Popen(
+            [sys.executable, "-m", "cli.main", *command], env=environment, stdout=output, stderr=output
+        )
+
+
+def until_up(process: subprocess.Popen[bytes], log: Path) -> list[str]:
+    """The curl lines it prints."""
+
+    def printed() -> bool:
+        assert process.poll() is None, log.read_text()[-3000:]
+        return "Ctrl-C stops everything" in log.read_text()
+
+    wait_until(printed, 400, what="lethe up")
+    lines = re.findall(r"^  (curl .*)$", log.read_text(), re.MULTILINE)
+    assert len(lines) == 3
+    return lines
+
+
+def run(line: str) -> dict[str, object]:
+    answered = subprocess.run(shlex.split(line), capture_output=True, text=True, check=True, timeout=60)
+    answer: dict[str, object] = json.loads(answered.stdout)
+    return answer
+
+
+def test_up_works_as_printed_stops_on_ctrl_c_and_goes_on_where_it_was(
+    tmp_path: Path, small_data: Path
+) -> None:
+    state, port = tmp_path / "state", free_port()
+    first = start(state, small_data, port, tmp_path / "first.log")
+    try:
+        recommend, forget, jobs = until_up(first, tmp_path / "first.log")
+        assert run(recommend)["personalised"] is True
+        request = run(forget)
+        assert request["status"] == "queued"
+        assert run(jobs)["jobs"]
+    finally:
+        first.send_signal(signal.SIGINT)
+        assert first.wait(90) == 0
+    assert (state / "secrets.json").stat().st_mode & 0o777 == 0o600
+    assert (state / "demo-key").stat().st_mode & 0o777 == 0o600
+
+    second = start(state, small_data, port, tmp_path / "second.log")
+    try:
+        recommend, forget, _ = until_up(second, tmp_path / "second.log")
+        assert "a version is live already" in (tmp_path / "second.log").read_text()
+        assert run(recommend)["fallback_reason"] == "suppressed"
+        wait_until(lambda: run(forget)["status"] == "completed", 240, what="completion after the restart")
+        # Whoever kills a part of it sees it come back.
+        gateway = _child(second.pid, "gateway")
+        os.kill(gateway, signal.SIGKILL)
+        wait_until(
+            lambda: _answers(port) and _child(second.pid, "gateway") != gateway, 90, what="the restart"
+        )
+    finally:
+        second.send_signal(signal.SIGTERM)
+        assert second.wait(90) == 0
+    assert not _answers(port)
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _child(parent: int, name: str) -> int:
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    for child in children:
+        arguments = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+        if name.encode() in arguments:
+            return int(child)
+    return 0

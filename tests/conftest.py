@@ -1,0 +1,87 @@
+"""What all tiers share: marks by folder, early word on what is missing, one thread, MovieLens if it is there."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.postgres_server import PostgresServer
+
+
+# Before anything imports torch: the models are tiny, and more threads only make them wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# No test asks a model hub for anything.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+_TESTS = Path(__file__).parent
+_TIERS = ("integration", "acceptance", "gpu")
+_NEED_SERVICES = ("integration", "acceptance")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test in tests/integration, tests/acceptance or tests/gpu bears that mark; the quick tier comes first."""
+    for item in items:
+        if _tier(item) in _TIERS:
+            item.add_marker(_tier(item))
+    items.sort(key=lambda item: _TIERS.index(_tier(item)) if _tier(item) in _TIERS else -1)
+
+
+def _tier(item: pytest.Item) -> str:
+    return item.path.relative_to(_TESTS).parts[0]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Stop before the first test, and not an hour into the run, if a service is missing."""
+    if any(item.get_closest_marker(tier) for item in session.items for tier in _NEED_SERVICES):
+        # Imported here and not above: the learning half's tests run where no database driver is installed.
+        from tests.services import EXIT_CODE, advice, missing_services
+
+        problems = missing_services()
+        if problems:
+            pytest.exit(advice(problems), returncode=EXIT_CODE)
+
+
+@pytest.fixture(scope="session")
+def ml100k() -> Path:
+    """The folder of MovieLens-100K (u.data, u.item); it is never part of the repository."""
+    folder = os.environ.get("LETHE_ML100K")
+    if not folder:
+        pytest.skip("LETHE_ML100K does not name a copy of MovieLens-100K")
+    path = Path(folder)
+    if not (path / "u.data").is_file() and not any(path.glob("*.inter")):
+        pytest.skip(f"LETHE_ML100K ({folder}) holds no MovieLens-100K")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _gpu_or_skip(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs CUDA")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> "PostgresServer":
+    from tests.postgres_server import PostgresServer
+
+    return PostgresServer()
+
+
+@pytest.fixture(scope="session")
+def empty_redis() -> Iterator[str]:
+    """The address of the tests' own Redis database, empty before and after."""
+    import redis
+
+    from tests.services import redis_url
+
+    with redis.Redis.from_url(redis_url()) as client:
+        client.flushdb()
+        yield redis_url()
+        client.flushdb()

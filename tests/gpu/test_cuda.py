@@ -1,0 +1,80 @@
+"""The learning half on a GPU: the same answers as on the CPU, within float32's tolerance."""
+
+import pytest
+import torch
+
+from recommender import (
+    AdapterConfig,
+    Base,
+    BaseConfig,
+    Scorer,
+    SyntheticConfig,
+    TrainingConfig,
+    attach,
+    build_base,
+    fit_adapter,
+    generate_synthetic,
+    leave_two_out,
+    load_base,
+    save_base,
+)
+from unlearning import ForgetTask, build_method, collect_statistics
+
+DATA = generate_synthetic(SyntheticConfig(users=60, items=120, tastes=10, seed=3))
+SPLITS = [leave_two_out(DATA.items(user)) for user in sorted(DATA.histories)]
+TRAINING = TrainingConfig(epochs=2, patience=None)
+SHAPE = AdapterConfig(r=4, alpha=8)
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Base]:
+    """The same base on both devices."""
+    if not torch.cuda.is_available():
+        pytest.skip("needs CUDA")
+    folder = tmp_path_factory.mktemp("base")
+    config = BaseConfig(layers=1, width=32, heads=2, feed_forward=64, window=32)
+    model = build_base(DATA.catalogue, [split.train for split in SPLITS[:10]], config, TRAINING)
+    save_base(model, DATA.catalogue, config.style(DATA.catalogue), folder)
+    return {device: load_base(folder, device=device) for device in ("cpu", "cuda")}
+
+
+def task_on(base: Base) -> ForgetTask:
+    sequences = [split.train for split in SPLITS[10:]]
+    adapter = fit_adapter(base, sequences, SHAPE, TRAINING)
+    return ForgetTask(
+        base=base,
+        adapter=adapter,
+        forget=tuple(sequences[:3]),
+        retain=tuple(sequences[3:]),
+        retain_validation=tuple((split.train, split.validation) for split in SPLITS[13:]),
+        statistics=collect_statistics(base, adapter, sequences),
+        training=TRAINING,
+        adapter_config=SHAPE,
+        seed=0,
+    )
+
+
+def test_an_adapter_scores_the_same_on_both_devices(bases: dict[str, Base]) -> None:
+    adapter = task_on(bases["cpu"]).adapter
+    histories = [split.train for split in SPLITS[:8]]
+    scores = {
+        device: Scorer(attach(base, adapter), base.style).scores(histories, mask_seen=False)
+        for device, base in bases.items()
+    }
+    assert torch.allclose(scores["cuda"], scores["cpu"], rtol=1e-3, atol=1e-3)
+
+
+def test_ucan_makes_the_same_edit_on_both_devices(bases: dict[str, Base]) -> None:
+    on_cpu = task_on(bases["cpu"])
+    on_cuda = ForgetTask(**{**vars(on_cpu), "base": bases["cuda"], "statistics": None})
+    edits = [build_method("ucan", {}).run(task).adapter.tensors for task in (on_cpu, on_cuda)]
+    for name, tensor in edits[0].items():
+        assert torch.allclose(edits[1][name].cpu(), tensor, rtol=1e-3, atol=1e-4), name
+
+
+def test_a_refit_runs_on_the_gpu_and_never_reads_the_subjects(bases: dict[str, Base]) -> None:
+    task = task_on(bases["cuda"])
+    other = ForgetTask(**{**vars(task), "forget": ((0, 1, 2),)})
+    first, second = (build_method("refit", {}).run(each).adapter for each in (task, other))
+    for name, tensor in first.tensors.items():
+        assert torch.allclose(second.tensors[name], tensor, rtol=1e-3, atol=1e-3), name

@@ -1,0 +1,250 @@
+"""The command line: what works, and one line and exit code 2 for what cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recommender import (
+    AdapterConfig,
+    BaseConfig,
+    Catalogue,
+    TrainingConfig,
+    build_base,
+    fit_adapter,
+    load_base,
+    save_base,
+)
+from tests.integration.tiny_model import ITEMS, SECRET
+
+
+def lethe(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LETHE_")}
+    return subprocess.run(
+        [sys.executable, "-m", "cli.main", *arguments],
+        env=kept | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 2, done.stdout + done.stderr
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("lethe: ")
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+@pytest.fixture
+def environment(tmp_path: Path, base_folder: Path) -> dict[str, str]:
+    """An embedded installation in a folder of its own, not set up yet."""
+    return {
+        "LETHE_DATABASE_URL": f"sqlite:///{tmp_path}/lethe.sqlite3",
+        "LETHE_BROKER_URL": f"filesystem://{tmp_path}/broker",
+        "LETHE_STORE_URL": str(tmp_path / "store"),
+        "LETHE_BASE": str(base_folder),
+        "LETHE_SUBJECT_KEY": SECRET,
+        "LETHE_AUDIT_KEY": SECRET,
+    }
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder of interactions over the tiny base model's catalogue."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    rows = [f"user-{user},i{(user + step) % ITEMS},{step}" for user in range(30) for step in range(8)]
+    (folder / "interactions.csv").write_text("user_id,item_id,timestamp\n" + "\n".join(rows) + "\n")
+    titles = [f"i{item},Title {item}" for item in range(ITEMS)]
+    (folder / "items.csv").write_text("item_id,title\n" + "\n".join(titles) + "\n")
+    return folder
+
+
+def test_set_up_with_the_operators_own_base_and_adapter(
+    environment: dict[str, str], data: Path, base_folder: Path, tmp_path: Path
+) -> None:
+    base = load_base(str(base_folder))
+    shape = AdapterConfig(r=2, alpha=4)
+    fit_adapter(base, [list(range(8))], shape, TrainingConfig(epochs=1)).save(tmp_path / "adapter")
+    assert lethe("migrate", **environment).returncode == 0
+    done = lethe("init", "--data", str(data), "--adapter", str(tmp_path / "adapter"), **environment)
+    assert done.returncode == 0, done.stderr
+    assert "30 users, 240 interactions (240 of them new)" in done.stdout
+    assert "is live as generation 1" in done.stdout
+    again = lethe("init", "--data", str(data), **environment)
+    assert (again.returncode, again.stdout) == (0, "a version is live already; nothing to do\n")
+    assert lethe("audit", "verify", **environment).stdout == "the audit chain holds\n"
+
+
+def test_keys_are_issued_listed_and_revoked(environment: dict[str, str]) -> None:
+    lethe("migrate", **environment)
+    issued = lethe("keys", "issue", "shop", "--scope", "recommend:read", "--days", "30", **environment)
+    key = issued.stdout.strip()
+    assert key.startswith("lethe_")
+    listed = lethe("keys", "list", **environment).stdout
+    assert "shop\trecommend:read\tuntil " in listed
+    assert key not in listed
+    assert_one_line(lethe("keys", "issue", "shop", "--scope", "all", **environment), "already")
+    assert_one_line(
+        lethe("keys", "issue", "x", "--scope", "everything", **environment), "unknown scope everything"
+    )
+    assert lethe("keys", "revoke", "shop", **environment).returncode == 0
+    assert "revoked" in lethe("keys", "list", **environment).stdout
+    assert_one_line(lethe("keys", "revoke", "shop", **environment), "no active key")
+
+
+@pytest.mark.parametrize("command", ["gateway", "worker", "migrate", "init"])
+def test_no_process_starts_on_placeholder_secrets(command: str, environment: dict[str, str]) -> None:
+    del environment["LETHE_SUBJECT_KEY"]
+    assert_one_line(lethe(command, **environment), "LETHE_SUBJECT_KEY", "openssl rand -hex 32")
+
+
+@pytest.mark.parametrize("command", ["gateway", "worker", "init"])
+def test_no_process_starts_on_an_old_schema(command: str, environment: dict[str, str]) -> None:
+    assert_one_line(lethe(command, **environment, LETHE_PORT=str(_free_port())), "lethe migrate")
+
+
+@pytest.mark.parametrize("command", ["gateway", "worker", "migrate", "init"])
+def test_a_database_that_is_down_is_named(command: str, environment: dict[str, str]) -> None:
+    environment["LETHE_DATABASE_URL"] = f"postgresql://nobody@127.0.0.1:{_free_port()}/none"
+    assert_one_line(lethe(command, **environment, LETHE_PORT=str(_free_port())), "LETHE_DATABASE_URL")
+
+
+def test_a_port_in_use_is_named(environment: dict[str, str]) -> None:
+    lethe("migrate", **environment)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert_one_line(lethe("gateway", **environment, LETHE_PORT=port), port, "choose another port")
+        assert_one_line(lethe("up", "--port", port), port, "choose another port")
+
+
+def test_a_missing_column_is_named(environment: dict[str, str], data: Path) -> None:
+    lethe("migrate", **environment)
+    (data / "interactions.csv").write_text("user,item_id,timestamp\n1,i1,1\n")
+    assert_one_line(lethe("init", "--data", str(data), **environment), "user_id", "interactions.csv")
+
+
+def test_a_folder_that_is_not_there_is_named(environment: dict[str, str], tmp_path: Path) -> None:
+    lethe("migrate", **environment)
+    assert_one_line(lethe("init", "--data", str(tmp_path / "nowhere"), **environment), "nowhere")
+
+
+def test_items_of_another_catalogue_are_refused(environment: dict[str, str], data: Path) -> None:
+    lethe("migrate", **environment)
+    for name in ("interactions.csv", "items.csv"):
+        header, _, rows = (data / name).read_text().partition("\n")
+        renamed = re.sub(r"\bi(\d)", r"other\1", rows)
+        (data / name).write_text(f"{header}\n{renamed}")
+    assert_one_line(lethe("init", "--data", str(data), **environment), "catalogue.json")
+
+
+def test_an_adapter_for_another_base_is_refused_and_nothing_goes_live(
+    environment: dict[str, str], data: Path, tmp_path: Path
+) -> None:
+    catalogue = Catalogue(
+        tuple(f"i{item}" for item in range(ITEMS)), tuple(f"T{item}" for item in range(ITEMS))
+    )
+    config = BaseConfig(layers=1, width=32, heads=2, feed_forward=64, window=16)
+    model = build_base(catalogue, [list(range(8))], config, TrainingConfig(epochs=1))
+    save_base(model, catalogue, config.style(catalogue), tmp_path / "other-base")
+    other = load_base(str(tmp_path / "other-base"))
+    foreign = fit_adapter(other, [list(range(8))], AdapterConfig(r=2, alpha=4), TrainingConfig(epochs=1))
+    foreign.save(tmp_path / "adapter")
+    lethe("migrate", **environment)
+    adapter = ["--adapter", str(tmp_path / "adapter")]
+    assert_one_line(lethe("init", "--data", str(data), *adapter, **environment), "shape")
+    assert not list((tmp_path / "store").rglob("*.json"))
+
+
+def test_a_pickled_adapter_is_refused_by_name(
+    environment: dict[str, str], data: Path, tmp_path: Path, base_folder: Path
+) -> None:
+    folder = tmp_path / "adapter"
+    base = load_base(str(base_folder))
+    fit_adapter(base, [list(range(8))], AdapterConfig(r=2, alpha=4), TrainingConfig(epochs=1)).save(folder)
+    (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")
+    lethe("migrate", **environment)
+    assert_one_line(
+        lethe("init", "--data", str(data), "--adapter", str(folder), **environment),
+        "adapter_model.safetensors",
+    )
+
+
+def test_a_policy_that_does_not_parse_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
+    from app.settings import Settings
+    from unlearning import UnlearningError
+    from worker.process import open_process
+
+    lethe("migrate", **environment)
+    policy = tmp_path / "policy.json"
+    policy.write_text(json.dumps({"schema": "something else"}))
+    settings = Settings(
+        _env_file=None,  # type: ignore[call-arg]
+        policy_file=policy,
+        **{name.removeprefix("LETHE_").lower(): value for name, value in environment.items()},  # type: ignore[arg-type]
+    )
+    with pytest.raises(UnlearningError, match="policy"):
+        open_process(settings)
+
+
+def test_a_store_that_cannot_be_written_is_named(
+    environment: dict[str, str], data: Path, tmp_path: Path
+) -> None:
+    lethe("migrate", **environment)
+    (tmp_path / "store").write_text("a file where the folder should be")
+    done = lethe("init", "--data", str(data), **environment)
+    assert_one_line(done, "store")
+
+
+def test_a_gateway_without_its_base_model_says_so(environment: dict[str, str], tmp_path: Path) -> None:
+    lethe("migrate", **environment)
+    environment["LETHE_BASE"] = str(tmp_path / "no-base")
+    assert_one_line(lethe("gateway", **environment, LETHE_PORT=str(_free_port())), "no-base")
+
+
+def test_a_restored_database_whose_version_was_destroyed_is_fitted_again(
+    environment: dict[str, str], data: Path, tmp_path: Path
+) -> None:
+    from model_store import open_store
+
+    lethe("migrate", **environment)
+    init = ["init", "--data", str(data), "--epochs", "1"]
+    assert lethe(*init, **environment).returncode == 0
+    store = open_store(str(tmp_path / "store"))
+    store.destroy(store.versions()[0])
+    again = lethe(*init, **environment)
+    assert "is live as generation 2" in again.stdout, again.stderr
+    assert "0 of them new" in again.stdout
+
+
+def test_another_subject_key_is_refused(environment: dict[str, str], data: Path) -> None:
+    lethe("migrate", **environment)
+    assert lethe("init", "--data", str(data), "--epochs", "1", **environment).returncode == 0
+    environment["LETHE_SUBJECT_KEY"] = SECRET[::-1]
+    assert_one_line(lethe("gateway", **environment, LETHE_PORT=str(_free_port())), "LETHE_SUBJECT_KEY")
+
+
+def test_help_lists_every_command() -> None:
+    text = lethe("--help").stdout
+    for command in ("up", "init", "migrate", "gateway", "worker", "keys", "audit", "bench"):
+        assert command in text
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

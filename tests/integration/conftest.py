@@ -1,0 +1,72 @@
+"""Every test of this tier runs on SQLite and on PostgreSQL, each time on a database of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from app.db.audit import AuditLog
+from app.db.schema import migrate
+from app.db.session import Database, open_database
+from app.settings import Settings
+from tests.integration.tiny_model import build_base_folder, install_version, tiny_settings
+from tests.postgres_server import PostgresServer
+
+AUDIT_KEY = b"an audit key for tests, 32 bytes"
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: PostgresServer) -> Iterator[str]:
+    url = postgres.create()
+    engine = open_database(url, pooled=False)
+    migrate(engine)
+    engine.dispose()
+    yield url
+    postgres.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path}/lethe.sqlite3"
+        engine = open_database(url, pooled=False)
+        migrate(engine)
+        engine.dispose()
+        yield url
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    template = make_url(request.getfixturevalue("migrated_template")).database
+    url = server.create(template)
+    yield url
+    server.drop(url)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    opened = Database(open_database(database_url))
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def audit() -> AuditLog:
+    return AuditLog(AUDIT_KEY)
+
+
+@pytest.fixture(scope="session")
+def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_base_folder(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture
+def settings(database_url: str, base_folder: Path, tmp_path: Path) -> Settings:
+    return tiny_settings(database_url, base_folder, tmp_path)
+
+
+@pytest.fixture
+def installed(settings: Settings, database: Database) -> str:
+    """The digest of the live version."""
+    return install_version(settings, database)

@@ -1,0 +1,71 @@
+"""Steps of a run's life, as the worker takes them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.db import forget_requests, pointer, runs
+from app.db.audit import AuditLog
+from app.db.forget_requests import Acceptance
+from app.db.models import Version
+from app.db.runs import Claim
+from app.db.session import Database
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+LEASE = timedelta(seconds=60)
+
+
+class Service:
+    """Accepts, claims and publishes against one database."""
+
+    def __init__(self, database: Database, audit: AuditLog) -> None:
+        self.database = database
+        self.audit = audit
+
+    def accept(self, subject: str, now: datetime = NOON) -> Acceptance:
+        with self.database.unit_of_work() as session:
+            return forget_requests.accept(
+                session, self.audit, subject_hmac=subject * 64, requested_by="tests", now=now
+            )
+
+    def claim(
+        self, run_id: str, now: datetime = NOON, *, max_claims: int = 3, max_subjects: int = 64
+    ) -> Claim | None:
+        with self.database.unit_of_work() as session:
+            return runs.claim(
+                session,
+                self.audit,
+                run_id,
+                now=now,
+                lease=LEASE,
+                max_claims=max_claims,
+                max_subjects=max_subjects,
+                policy={"name": "tests"},
+                policy_hash="f" * 64,
+            )
+
+    def publish(self, claim: Claim, digest: str, *, forget_epoch: int | None = None) -> int:
+        epoch = claim.covers_epoch if forget_epoch is None else forget_epoch
+        version = Version(
+            digest=digest * 64,
+            parent_digest=claim.parent_digest,
+            forget_epoch=epoch,
+            method="refit",
+            run_id=claim.run_id,
+            published_at=NOON,
+        )
+        with self.database.unit_of_work() as session:
+            return pointer.publish(session, self.audit, claim, version, now=NOON)
+
+    def finish(self, claim: Claim) -> None:
+        with self.database.unit_of_work() as session:
+            pointer.erase_subjects(session, self.audit, claim, unknown_subjects=frozenset())
+        with self.database.unit_of_work() as session:
+            pointer.complete(session, self.audit, claim, now=NOON)
+
+
+@pytest.fixture
+def service(database: Database, audit: AuditLog) -> Service:
+    return Service(database, audit)

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from app.db import forget_requests, pointer, runs
+from app.db.errors import BelowErasureFloor, FenceLost, PointerMoved
+from app.db.models import Attempt, Ledger, Run, RunStage, Version
+from tests.integration.db.conftest import LEASE, NOON, Service
+
+LATER = NOON + LEASE + timedelta(seconds=1)
+
+
+def accepted_run(service: Service, subject: str = "a") -> str:
+    run_id = service.accept(subject).run_id
+    assert run_id is not None
+    return run_id
+
+
+def attempt(run_id: str, fence: int) -> Attempt:
+    return Attempt(
+        run_id=run_id,
+        fence=fence,
+        step=0,
+        method="ucan",
+        config={},
+        policy_hash="f" * 64,
+        started_at=NOON,
+        finished_at=NOON,
+        decision="fail",
+        accepted=False,
+        report={},
+        verdict={},
+    )
+
+
+def test_only_one_of_many_simultaneous_claims_gets_the_run(service: Service) -> None:
+    run_id = accepted_run(service)
+    with ThreadPoolExecutor(8) as pool:
+        claims = list(pool.map(lambda _: service.claim(run_id), range(16)))
+    assert sum(claim is not None for claim in claims) == 1
+
+
+def test_a_claim_takes_every_queued_request_the_earliest_deadline_first(service: Service) -> None:
+    service.accept("b", now=NOON + timedelta(days=3))
+    service.accept("a", now=NOON)
+    run_id = accepted_run(service, "c")
+    claim = service.claim(run_id, max_subjects=2)
+    assert claim is not None
+    assert [subject[0] for subject in claim.subjects] == ["a", "c"]
+    with service.database.read() as session:
+        waiting = runs.queued_run(session)
+    assert waiting not in (None, run_id)
+
+
+def test_no_second_run_starts_while_one_works(service: Service) -> None:
+    first = accepted_run(service)
+    assert service.claim(first)
+    second = accepted_run(service, "b")
+    assert second != first
+    assert service.claim(second) is None
+
+
+def test_a_dead_workers_run_is_claimed_again_under_a_higher_fence_and_epoch(service: Service) -> None:
+    run_id = accepted_run(service)
+    first = service.claim(run_id)
+    assert first is not None
+    assert service.claim(run_id, NOON + LEASE / 2) is None
+    second = service.claim(run_id, LATER)
+    assert second is not None
+    assert second.fence > first.fence
+    assert second.covers_epoch > first.covers_epoch
+    assert second.subjects == first.subjects
+
+
+def test_kills_are_counted_and_the_last_one_asks_for_a_person(service: Service) -> None:
+    run_id = accepted_run(service)
+    for claim_number in range(3):
+        assert service.claim(run_id, NOON + claim_number * 2 * LEASE) is not None
+    assert service.claim(run_id, NOON + 6 * LEASE) is None
+    again = service.accept("a").request
+    assert (again.status, again.detail_code) == ("needs_attention", "claims_exhausted")
+
+
+def test_a_run_claimed_again_takes_nobody_new_with_it(service: Service) -> None:
+    run_id = accepted_run(service)
+    assert service.claim(run_id)
+    later = service.accept("b").run_id
+    assert later not in (None, run_id)
+    claim = service.claim(run_id, LATER)
+    assert claim is not None
+    assert [subject[0] for subject in claim.subjects] == ["a"]
+
+
+def test_a_published_run_is_finished_however_often_it_was_claimed(service: Service) -> None:
+    run_id = accepted_run(service)
+    claim = service.claim(run_id)
+    assert claim is not None
+    service.publish(claim, "1")
+    for number in range(1, 6):
+        claim = service.claim(run_id, NOON + 2 * number * LEASE)
+        assert claim is not None
+    service.finish(claim)
+    assert service.accept("a").request.status == "completed"
+
+
+def test_a_first_fit_that_read_somebody_forgotten_meanwhile_comes_too_late(service: Service) -> None:
+    with service.database.read() as session:
+        epoch = session.get_one(Ledger, 1).epoch
+    claim = service.claim(accepted_run(service))
+    assert claim is not None
+    assert claim.parent_digest is None
+    service.finish(claim)
+    late = Version(digest="7" * 64, forget_epoch=epoch, method="fit", published_at=NOON)
+    with pytest.raises(BelowErasureFloor), service.database.unit_of_work() as session:
+        pointer.install(session, service.audit, late, parent=None, actor="tests", now=NOON)
+
+
+def test_a_renewed_lease_is_not_taken(service: Service) -> None:
+    run_id = accepted_run(service)
+    claim = service.claim(run_id)
+    assert claim is not None
+    with service.database.unit_of_work() as session:
+        assert runs.renew(session, run_id, claim.fence, until=LATER + LEASE, progress="still here")
+    assert service.claim(run_id, LATER) is None
+
+
+def test_a_zombie_changes_nothing(service: Service) -> None:
+    run_id = accepted_run(service)
+    zombie = service.claim(run_id)
+    owner = service.claim(run_id, LATER)
+    assert zombie is not None
+    assert owner is not None
+    with service.database.unit_of_work() as session:
+        assert not runs.renew(session, run_id, zombie.fence, until=LATER + LEASE, progress=None)
+    with pytest.raises(FenceLost), service.database.unit_of_work() as session:
+        runs.record_attempt(session, service.audit, zombie, attempt(run_id, zombie.fence))
+    with pytest.raises(FenceLost), service.database.unit_of_work() as session:
+        pointer.announce_candidate(session, zombie, "9" * 64)
+    with pytest.raises(FenceLost):
+        service.publish(zombie, "9")
+    with pytest.raises(FenceLost):
+        service.finish(zombie)
+    service.publish(owner, "1")
+    service.finish(owner)
+    with pytest.raises(FenceLost):
+        service.finish(owner)
+    with service.database.read() as session:
+        assert pointer.current(session).digest == "1" * 64
+        assert runs.attempts(session, run_id) == []
+
+
+def test_a_published_run_goes_on_instead_of_starting_again(service: Service) -> None:
+    run_id = accepted_run(service)
+    first = service.claim(run_id)
+    assert first is not None
+    service.publish(first, "1")
+    service.accept("b")
+    second = service.claim(run_id, LATER)
+    assert second is not None
+    assert second.stage == RunStage.PUBLISHED
+    assert second.covers_epoch == first.covers_epoch
+    assert second.subjects == first.subjects
+
+
+def test_the_pointer_moves_only_from_the_runs_own_parent(service: Service) -> None:
+    claim = service.claim(accepted_run(service))
+    assert claim is not None
+    version = Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON)
+    with service.database.unit_of_work() as session:
+        pointer.install(session, service.audit, version, parent=None, actor="tests", now=NOON)
+    with pytest.raises(PointerMoved):
+        service.publish(claim, "1")
+    with service.database.unit_of_work() as session:
+        rebased = pointer.rebase(session, claim)
+    assert rebased.parent_digest == "7" * 64
+    assert service.publish(rebased, "1") == 2
+
+
+def test_publishing_raises_the_floor_and_nothing_below_it_is_ever_live_again(service: Service) -> None:
+    original = Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON)
+    with service.database.unit_of_work() as session:
+        pointer.install(session, service.audit, original, parent=None, actor="tests", now=NOON)
+    claim = service.claim(accepted_run(service))
+    assert claim is not None
+    with pytest.raises(BelowErasureFloor):
+        service.publish(claim, "1", forget_epoch=claim.covers_epoch - 1)
+    service.publish(claim, "1")
+    rollback = Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON)
+    with pytest.raises(BelowErasureFloor), service.database.unit_of_work() as session:
+        pointer.install(session, service.audit, rollback, parent="1" * 64, actor="tests", now=NOON)
+    with service.database.read() as session:
+        assert pointer.current(session).erasure_floor == claim.covers_epoch
+        assert pointer.current(session).digest == "1" * 64
+
+
+def test_a_lost_message_is_rung_again_and_not_by_everyone_at_once(service: Service) -> None:
+    run_id = accepted_run(service)
+
+    def due(now: object = NOON) -> list[str]:
+        with service.database.unit_of_work() as session:
+            return list(runs.due_for_dispatch(session, now=now, redispatch_after=timedelta(seconds=30)))  # type: ignore[arg-type]
+
+    assert due() == [run_id]
+    assert due() == []
+    assert due(NOON + timedelta(seconds=31)) == [run_id]
+    assert service.claim(run_id, NOON + timedelta(seconds=31))
+    assert due(NOON + timedelta(seconds=62)) == []
+    assert due(NOON + timedelta(minutes=5)) == [run_id]
+
+
+def test_queued_requests_without_a_run_get_one(service: Service) -> None:
+    run_id = accepted_run(service)
+    with service.database.unit_of_work() as session:
+        run = session.get_one(Run, run_id)
+        run.status = "completed"
+    with service.database.unit_of_work() as session:
+        healed = runs.heal_queue(session, NOON)
+    assert healed not in (None, run_id)
+    with service.database.unit_of_work() as session:
+        assert runs.heal_queue(session, NOON) is None
+
+
+def test_the_policy_is_on_record_before_the_first_attempt(service: Service) -> None:
+    claim = service.claim(accepted_run(service))
+    assert claim is not None
+    with service.database.unit_of_work() as session:
+        runs.record_attempt(session, service.audit, claim, attempt(claim.run_id, claim.fence))
+    from sqlalchemy import select
+
+    from app.db.models import AuditEntry
+
+    with service.database.read() as session:
+        actions = {
+            entry.action: entry for entry in session.scalars(select(AuditEntry).order_by(AuditEntry.sequence))
+        }
+    assert actions["run.claimed"].data["policy_hash"] == "f" * 64
+    assert actions["run.claimed"].sequence < actions["run.attempted"].sequence
+
+
+def test_counts_call_everything_unfinished_overdue(service: Service) -> None:
+    service.accept("a")
+    with service.database.read() as session:
+        counts = forget_requests.counts(session, NOON + timedelta(days=60))
+    assert counts.overdue == 1
+    assert counts.by_status == {"queued": 1}

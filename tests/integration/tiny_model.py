@@ -1,0 +1,96 @@
+"""A tiny fitted model and its users, installed as the live version: what the HTTP and worker tests start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.db import interactions, pointer
+from app.db.audit import AuditLog
+from app.db.base import utc_now
+from app.db.interactions import NewInteraction
+from app.db.models import Version
+from app.db.session import Database
+from app.settings import Settings
+from app.subjects import SubjectKey
+from model_store import open_store
+from recommender import (
+    AdapterConfig,
+    BaseConfig,
+    Catalogue,
+    TrainingConfig,
+    build_base,
+    fit_adapter,
+    leave_two_out,
+    load_base,
+    save_base,
+)
+from unlearning import collect_statistics
+from worker.versions import STATISTICS, FitRecord, store_version
+
+ITEMS = 24
+SECRET = "a secret of at least thirty-two bytes"
+USERS = {f"user-{number}": [(number * 5 + step) % ITEMS for step in range(8)] for number in range(12)}
+
+
+def build_base_folder(folder: Path) -> Path:
+    catalogue = Catalogue(
+        item_ids=tuple(f"i{number}" for number in range(ITEMS)),
+        titles=tuple(f"Title {number}" for number in range(ITEMS)),
+    )
+    config = BaseConfig(layers=1, width=16, heads=2, feed_forward=32, window=16)
+    model = build_base(catalogue, [list(range(12)), list(range(12, 24))], config, TrainingConfig(epochs=1))
+    save_base(model, catalogue, config.style(catalogue), folder)
+    return folder
+
+
+def tiny_settings(database_url: str, base: Path, root: Path) -> Settings:
+    return Settings(
+        _env_file=None,  # type: ignore[call-arg]
+        database_url=database_url,
+        broker_url=f"filesystem://{root}/broker",
+        store_url=str(root / "store"),
+        base=str(base),
+        subject_key=SECRET,  # type: ignore[arg-type]
+        audit_key=SECRET,  # type: ignore[arg-type]
+        max_body_bytes=4096,
+        feed_lease_seconds=5.0,
+    )
+
+
+def subject_of(user: str) -> str:
+    return SubjectKey(SECRET.encode()).subject(user)
+
+
+def install_version(settings: Settings, database: Database) -> str:
+    """Interactions, a fitted adapter, and the pointer on it; the version's digest."""
+    events = [
+        NewInteraction(subject_of(user), f"i{item}", time)
+        for user, history in USERS.items()
+        for time, item in enumerate(history)
+    ]
+    base = load_base(settings.base)
+    shape, training = AdapterConfig(r=2, alpha=4), TrainingConfig(epochs=2)
+    sequences = [leave_two_out(history).train for history in USERS.values()]
+    adapter = fit_adapter(base, sequences, shape, training)
+    with database.unit_of_work() as session:
+        interactions.ingest(session, events)
+        watermark = interactions.watermark(session)
+    digest = store_version(
+        open_store(settings.store_url),
+        base,
+        adapter,
+        parent=None,
+        forget_epoch=0,
+        method="fit",
+        config={},
+        report={},
+        policy_hash=None,
+        fit=FitRecord(watermark, training, shape),
+        artefacts={STATISTICS: collect_statistics(base, adapter, sequences).to_bytes()},
+    )
+    version = Version(digest=digest, forget_epoch=0, method="fit", published_at=utc_now())
+    with database.unit_of_work() as session:
+        pointer.install(
+            session, AuditLog(SECRET.encode()), version, parent=None, actor="tests", now=utc_now()
+        )
+    return digest

@@ -1,0 +1,44 @@
+"""A worker child without Celery around it: the same objects, the same code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from app.db import forget_requests
+from app.db.base import utc_now
+from app.db.session import Database
+from app.settings import Settings
+from tests.integration.tiny_model import subject_of
+from worker.process import WorkerProcess, open_process
+
+
+@pytest.fixture
+def process(settings: Settings, installed: str) -> Iterator[WorkerProcess]:
+    opened = open_process(settings)
+    yield opened
+    opened.database.dispose()
+
+
+def request_forgetting(process: WorkerProcess, *users: str) -> str:
+    """The id of the run that will serve them."""
+    run_id: str | None = None
+    for user in users:
+        with process.database.unit_of_work() as session:
+            accepted = forget_requests.accept(
+                session, process.audit, subject_hmac=subject_of(user), requested_by="tests", now=utc_now()
+            )
+        run_id = accepted.run_id
+    assert run_id is not None
+    return run_id
+
+
+def let_the_lease_lapse(database: Database, run_id: str) -> None:
+    """What time would do."""
+    from datetime import timedelta
+
+    from app.db.models import Run
+
+    with database.unit_of_work() as session:
+        session.get_one(Run, run_id).lease_until = utc_now() - timedelta(seconds=1)

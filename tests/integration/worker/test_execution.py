@@ -1,0 +1,227 @@
+"""A run from claim to completion, and the same with the worker dying after each step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from app.db import forget_requests, pointer, runs
+from app.db.models import AuditEntry, Interaction, Run
+from tests.integration.tiny_model import subject_of
+from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
+from worker.execution import execute
+from worker.process import WorkerProcess
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing in the product catches it."""
+
+
+def assert_forgotten_once(process: WorkerProcess, run_id: str, *users: str) -> None:
+    with process.database.read() as session:
+        run = session.get_one(Run, run_id)
+        assert (run.status, run.stage) == ("completed", "done")
+        requests = forget_requests.of_run(session, run_id)
+        assert {request.subject_hmac for request in requests} == {subject_of(user) for user in users}
+        assert {request.status for request in requests} == {"completed"}
+        subjects = [subject_of(user) for user in users]
+        left = select(func.count()).select_from(Interaction).where(Interaction.subject_hmac.in_(subjects))
+        assert session.scalar(left) == 0
+        actions = session.scalars(select(AuditEntry.action)).all()
+        assert actions.count("forget.completed") == 1
+        assert actions.count("version.published") == 1
+        assert process.audit.first_broken(session) is None
+        serving = pointer.current(session)
+    store = process.store
+    assert serving.digest is not None
+    assert store.read_manifest(serving.digest).forget_epoch >= serving.erasure_floor
+    # Everything else, unpublished candidates included, is gone.
+    assert [digest for digest in store.versions() if not store.is_destroyed(digest)] == [serving.digest]
+    assert store.delete_orphans() == ()
+    with process.database.read() as session:
+        published = pointer.versions(session, limit=10)
+        assert {version.digest for version in published if version.destroyed_at is None} == {serving.digest}
+        assert (
+            list(session.scalars(select(AuditEntry.action))).count("version.destroyed") == len(published) - 1
+        )
+    journal = {entry.subject_hmac for entry in store.journal()}
+    assert journal == set(subjects)
+
+
+def test_a_run_forgets_its_subjects_and_destroys_what_knew_them(
+    process: WorkerProcess, installed: str
+) -> None:
+    run_id = request_forgetting(process, "user-1", "user-2")
+    assert execute(process, run_id) is None
+    assert_forgotten_once(process, run_id, "user-1", "user-2")
+    with process.database.read() as session:
+        attempts = runs.attempts(session, run_id)
+        assert attempts[0].method == "ucan"
+        assert attempts[-1].accepted
+        assert {attempt.policy_hash for attempt in attempts} == {process.policy.hash}
+        version = pointer.find_version(session, installed)
+        assert version is not None
+        assert version.destroyed_at is not None
+
+
+def test_a_second_delivery_does_nothing(process: WorkerProcess) -> None:
+    run_id = request_forgetting(process, "user-1")
+    execute(process, run_id)
+    execute(process, run_id)
+    execute(process, "ur_unknown")
+    assert_forgotten_once(process, run_id, "user-1")
+
+
+@pytest.mark.parametrize(
+    ("step", "after"),
+    [
+        ("worker.execution._record_in_journal", False),
+        ("worker.execution._record_in_journal", True),
+        ("app.db.runs.record_attempt", False),
+        ("worker.execution.climb", True),
+        ("worker.publication.store_version", False),
+        ("worker.publication.store_version", True),
+        ("app.db.pointer.announce_candidate", True),
+        ("worker.execution.publish_candidate", True),
+        ("worker.execution.wait_for_acknowledgement", True),
+        ("app.db.pointer.erase_subjects", False),
+        ("worker.completion._destroy_ineligible_versions", False),
+        ("app.db.pointer.mark_destroyed", False),
+        ("worker.completion._destroy_ineligible_versions", True),
+        ("app.db.pointer.complete", False),
+    ],
+)
+def test_a_worker_that_dies_at_any_step_is_replaced_and_the_work_is_done_once(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
+) -> None:
+    run_id = request_forgetting(process, "user-1")
+    module, _, name = step.rpartition(".")
+    with monkeypatch.context() as patched:
+        patched.setattr(step, dying(_attribute(module, name), after=after))
+        with pytest.raises(Killed):
+            execute(process, run_id)
+    let_the_lease_lapse(process.database, run_id)
+    execute(process, run_id)
+    assert_forgotten_once(process, run_id, "user-1")
+
+
+def dying(step: Callable[..., Any], *, after: bool) -> Callable[..., Any]:
+    def run(*arguments: Any, **named: Any) -> Any:
+        if after:
+            step(*arguments, **named)
+        raise Killed
+
+    return run
+
+
+def _attribute(module: str, name: str) -> Callable[..., Any]:
+    import importlib
+
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def test_a_zombie_that_wakes_up_later_changes_nothing(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first worker stalls between its candidate and its publication; another one does the whole run meanwhile."""
+    from worker import publication
+
+    run_id = request_forgetting(process, "user-1")
+    real = publication.store_version
+    stalled: list[str] = []
+
+    def stalling(*arguments: Any, **named: Any) -> str:
+        digest = real(*arguments, **named)
+        if not stalled:
+            stalled.append(digest)
+            let_the_lease_lapse(process.database, run_id)
+            execute(process, run_id)
+        return digest
+
+    monkeypatch.setattr(publication, "store_version", stalling)
+    execute(process, run_id)
+    assert_forgotten_once(process, run_id, "user-1")
+    assert process.store.is_destroyed(stalled[0])
+
+
+def test_an_unknown_subject_completes_as_no_data_and_moves_no_pointer(
+    process: WorkerProcess, installed: str
+) -> None:
+    run_id = request_forgetting(process, "nobody")
+    execute(process, run_id)
+    with process.database.read() as session:
+        request = forget_requests.of_run(session, run_id)[0]
+        assert (request.status, request.outcome) == ("completed", "no_data")
+        assert pointer.current(session).digest == installed
+
+
+def test_known_and_unknown_subjects_share_a_run(process: WorkerProcess) -> None:
+    run_id = request_forgetting(process, "user-1", "nobody")
+    execute(process, run_id)
+    with process.database.read() as session:
+        outcomes = {r.subject_hmac: r.outcome for r in forget_requests.of_run(session, run_id)}
+    assert outcomes == {subject_of("user-1"): "erased", subject_of("nobody"): "no_data"}
+
+
+def test_a_request_that_arrives_during_a_run_gets_the_next_one(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from worker import execution
+
+    first = request_forgetting(process, "user-1")
+    real = execution.climb
+    second: list[str] = []
+
+    def climb(*arguments: Any, **named: Any) -> Any:
+        if not second:
+            second.append(request_forgetting(process, "user-2"))
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(execution, "climb", climb)
+    assert execute(process, first) == second[0] != first
+    assert execute(process, second[0]) is None
+    with process.database.read() as session:
+        for run_id in (first, second[0]):
+            assert session.get_one(Run, run_id).status == "completed"
+
+
+def test_nobody_left_to_keep_is_a_case_for_a_person(process: WorkerProcess) -> None:
+    run_id = request_forgetting(process, *(f"user-{number}" for number in range(12)))
+    execute(process, run_id)
+    with process.database.read() as session:
+        run = session.get_one(Run, run_id)
+        assert (run.status, run.detail_code) == ("needs_attention", "invalid_input")
+        assert {r.status for r in forget_requests.of_run(session, run_id)} == {"needs_attention"}
+
+
+def test_a_store_that_refuses_writes_postpones_the_run_and_then_asks_for_a_person(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from model_store import StoreReadOnly
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise StoreReadOnly("the store is read-only; make it writable")
+
+    run_id = request_forgetting(process, "user-1")
+    with monkeypatch.context() as patched:
+        patched.setattr("worker.publication.store_version", refuse)
+        for _ in range(process.settings.max_claims):
+            execute(process, run_id)
+            let_the_lease_lapse(process.database, run_id)
+    with process.database.read() as session:
+        run = session.get_one(Run, run_id)
+        assert (run.status, run.detail_code) == ("needs_attention", "store_read_only")
+        request = forget_requests.of_run(session, run_id)[0]
+        assert request.status == "needs_attention"
+    with process.database.unit_of_work() as session:
+        from app.db.base import utc_now
+
+        forget_requests.retry(session, process.audit, request.id, actor="tests", now=utc_now())
+        retried = runs.queued_run(session)
+    assert retried is not None
+    execute(process, retried)
+    assert_forgotten_once(process, retried, "user-1")

@@ -1,0 +1,34 @@
+"""Databases for tests: each gets its own, made and dropped here."""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.pool import NullPool
+
+from tests.services import postgres_url
+
+
+class PostgresServer:
+    """Creates and drops databases of its own; never touches one it has not made."""
+
+    def __init__(self) -> None:
+        self._admin = create_engine(
+            make_url(postgres_url()).set(drivername="postgresql+psycopg"),
+            isolation_level="AUTOCOMMIT",
+            poolclass=NullPool,
+        )
+
+    def create(self, template: str | None = None) -> str:
+        """The URL of a new database."""
+        name = f"lethe_test_{uuid.uuid4().hex}"
+        copied = f' TEMPLATE "{template}"' if template else ""
+        with self._admin.connect() as connection:
+            connection.execute(text(f'CREATE DATABASE "{name}"{copied}'))
+        url = self._admin.url.set(drivername="postgresql", database=name)
+        return url.render_as_string(hide_password=False)
+
+    def drop(self, url: str) -> None:
+        with self._admin.connect() as connection:
+            connection.execute(text(f'DROP DATABASE IF EXISTS "{make_url(url).database}" WITH (FORCE)'))

@@ -1,0 +1,75 @@
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from app.db.schema import migrate
+from app.db.session import open_database
+from model_store import MemoryStore, Store
+from tests.unit.app.serving.marker_world import HIGH, LOW, ControlDatabase, World, fit_marker, make_base
+from tests.unit.app.serving.replica_rig import Replica
+
+StartReplica = Callable[..., Replica]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    base = make_base(tmp_path_factory.mktemp("base"))
+    return World(base, fit_marker(base, LOW, seed=1), fit_marker(base, HIGH, seed=2))
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Migrated once; each test gets a copy of the file."""
+    path = tmp_path_factory.mktemp("database") / "empty.sqlite3"
+    engine = open_database(f"sqlite:///{path}")
+    migrate(engine)
+    engine.dispose()
+    return path
+
+
+@pytest.fixture
+def control(empty_database: Path, tmp_path: Path) -> Iterator[ControlDatabase]:
+    control = ControlDatabase(Path(shutil.copy(empty_database, tmp_path / "control.sqlite3")))
+    yield control
+    control.close()
+
+
+@pytest.fixture
+def start(world: World, store: Store, control: ControlDatabase) -> Iterator[StartReplica]:
+    """Starts replicas of the same store and control plane, and stops them at the end."""
+    replicas: list[Replica] = []
+
+    def start(**settings: object) -> Replica:
+        replicas.append(Replica(world, settings.pop("store", store), control, **settings))  # type: ignore[arg-type]
+        return replicas[-1]
+
+    yield start
+    for replica in replicas:
+        replica.stop()
+
+
+@pytest.fixture
+def low(world: World, store: Store, control: ControlDatabase) -> str:
+    digest = world.publish(store, world.low)
+    control.point(digest)
+    return digest
+
+
+@pytest.fixture
+def replica(start: StartReplica, low: str) -> Replica:
+    replica = start()
+    replica.serves(low)
+    return replica

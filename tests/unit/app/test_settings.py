@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.broker import celery_options
+from app.settings import Settings
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+def settings(**values: object) -> Settings:
+    return Settings(_env_file=None, **values)  # type: ignore[call-arg, arg-type]
+
+
+def test_placeholder_secrets_are_refused_outside_development() -> None:
+    with pytest.raises(ValidationError, match="LETHE_SUBJECT_KEY must be a secret"):
+        settings()
+    with pytest.raises(ValidationError, match="LETHE_AUDIT_KEY must be a secret"):
+        settings(subject_key=SECRET)
+    with pytest.raises(ValidationError, match="LETHE_AUDIT_KEY"):
+        settings(subject_key=SECRET, audit_key="too short")
+    assert settings(subject_key=SECRET, audit_key=SECRET).environment == "production"
+
+
+def test_development_accepts_placeholders() -> None:
+    assert settings(environment="development").subject_key.get_secret_value().startswith("development-only")
+
+
+def test_secrets_do_not_show_in_the_representation() -> None:
+    assert SECRET not in repr(settings(subject_key=SECRET, audit_key=SECRET))
+
+
+@pytest.mark.parametrize(
+    "contradiction",
+    [
+        {"replica_timeout_seconds": 1.0, "feed_lease_seconds": 1.0},
+        {"lease_seconds": 10.0, "heartbeat_seconds": 6.0},
+        {"run_soft_limit_seconds": 60, "run_hard_limit_seconds": 60},
+    ],
+)
+def test_contradicting_settings_are_refused(contradiction: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        settings(environment="development", **contradiction)
+
+
+def test_a_message_stays_invisible_for_longer_than_any_run() -> None:
+    made = settings(environment="development", broker_url="redis://localhost/1")
+    options = celery_options(made)["broker_transport_options"]
+    assert options["visibility_timeout"] > made.run_hard_limit_seconds
+
+
+def test_the_embedded_broker_is_a_folder(tmp_path: Path) -> None:
+    made = settings(environment="development", broker_url=f"filesystem://{tmp_path}/broker")
+    options = celery_options(made)["broker_transport_options"]
+    assert options["data_folder_in"] == options["data_folder_out"] == str(tmp_path / "broker" / "messages")
+    assert (tmp_path / "broker" / "messages").is_dir()
+
+
+def test_an_unknown_broker_is_named_in_the_error() -> None:
+    with pytest.raises(ValueError, match="kafka"):
+        celery_options(settings(environment="development", broker_url="kafka://localhost"))

@@ -1,0 +1,96 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.fits import Fits, Regime
+from benchmarks.population import Population, load_population
+from benchmarks.tasks import prepare
+from recommender import Adapter
+from unlearning import build_method, collect_statistics, default_policy
+
+
+@pytest.fixture(scope="module")
+def population(data: Path) -> Population:
+    return load_population(data)
+
+
+def same(one: Adapter, other: Adapter) -> bool:
+    return all(torch.equal(one.tensors[name], tensor) for name, tensor in other.tensors.items())
+
+
+def test_a_fit_is_made_once(population: Population, regime: Regime) -> None:
+    fits = Fits(regime=regime)
+    base = fits.base(population)
+    sequences = tuple(split.train for split in population.service)
+    steps: list[object] = []
+    first = fits.adapter(base, sequences, 0, steps.append)
+    count = len(steps)
+    assert count > 0
+    assert fits.adapter(base, sequences, 0, steps.append) is first
+    assert len(steps) == count
+    assert not same(fits.adapter(base, sequences, 1).adapter, first.adapter)
+    assert not same(fits.adapter(base, sequences[1:], 0).adapter, first.adapter)
+
+
+def test_a_folder_keeps_fits_for_the_next_session(
+    population: Population, regime: Regime, tmp_path: Path
+) -> None:
+    sequences = tuple(split.train for split in population.service)
+    earlier = Fits(tmp_path, regime)
+    base = earlier.base(population)
+    made = earlier.adapter(base, sequences, 0)
+    later = Fits(tmp_path, regime)
+    steps: list[object] = []
+    again = later.base(population, steps.append)
+    found = later.adapter(again, sequences, 0, steps.append)
+    assert not steps
+    assert again.digest == base.digest
+    assert same(found.adapter, made.adapter)
+    assert found.cost == made.cost
+
+
+def test_fits_of_different_regimes_never_mix(population: Population, regime: Regime, tmp_path: Path) -> None:
+    sequences = tuple(split.train for split in population.service)
+    found = []
+    for dropout in (0.1, 0.5):
+        fits = Fits(tmp_path, replace(regime, adapter_config=replace(regime.adapter_config, dropout=dropout)))
+        base = fits.base(population)
+        parent = fits.adapter(base, sequences, 0).adapter
+        task, _ = prepare(
+            population,
+            population.draw(0.05, 0),
+            base,
+            parent,
+            collect_statistics(base, parent, sequences),
+            seed=7,
+            policy=default_policy(),
+            regime=fits.regime,
+        )
+        found.append((parent, fits.candidate(build_method("refit"), task).adapter))
+    (parent, refit), (other_parent, other_refit) = found
+    assert not same(parent, other_parent)
+    assert not same(refit, other_refit)
+
+
+def test_only_exact_methods_are_kept(population: Population, regime: Regime) -> None:
+    fits = Fits(regime=regime)
+    base = fits.base(population)
+    sequences = tuple(split.train for split in population.service)
+    parent = fits.adapter(base, sequences, 0).adapter
+    task, inputs = prepare(
+        population,
+        population.draw(0.05, 0),
+        base,
+        parent,
+        collect_statistics(base, parent, sequences),
+        seed=7,
+        policy=default_policy(),
+        regime=regime,
+    )
+    assert len(task.forget) + len(task.retain) == len(population.service)
+    assert inputs.retained_available == len(task.retain)
+    refit, ucan = build_method("refit"), build_method("ucan")
+    assert fits.candidate(refit, task).adapter is fits.candidate(refit, task).adapter
+    assert fits.candidate(ucan, task).adapter is not fits.candidate(ucan, task).adapter

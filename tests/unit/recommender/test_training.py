@@ -1,0 +1,137 @@
+import math
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from recommender import ConfigError, DataError, Interrupted, ItemTokenStyle, StepReport, TrainingConfig
+from recommender.training import next_item_loss, train
+
+STYLE = ItemTokenStyle(3, window=4)
+
+
+class NextItem(nn.Module):
+    """Logits that depend on the current token only: the smallest model the loop can train."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logits = nn.Embedding(STYLE.vocab_size, STYLE.vocab_size)
+        nn.init.zeros_(self.logits.weight)
+
+    def forward(self, input_ids: Tensor, *, use_cache: bool) -> SimpleNamespace:
+        return SimpleNamespace(logits=self.logits(input_ids))
+
+
+def run(epochs: int = 3, **options: object) -> tuple[NextItem, list[StepReport]]:
+    model, reports = NextItem(), []
+    config = TrainingConfig(epochs=epochs, batch_size=2, lr=0.1, patience=options.pop("patience", None))  # type: ignore[arg-type]
+    train(model, STYLE, [[0, 1, 2], [0, 1], [1, 2, 0], [2]], config, on_step=reports.append, **options)  # type: ignore[arg-type]
+    return model, reports
+
+
+def test_the_loss_by_hand():
+    # All logits zero: each of the two real targets costs log(3), pad and bos have no share in the softmax,
+    # and the padded position none in the mean.
+    loss = next_item_loss(
+        NextItem(), STYLE, torch.tensor([[1, 2], [1, 0]]), torch.tensor([[0, 1], [-100, 2]])
+    )
+    assert loss.item() == pytest.approx(math.log(3))
+
+
+def test_the_loop_learns_what_comes_next():
+    model, reports = run(epochs=60)
+    assert reports[-1].loss < 0.5 < reports[0].loss
+    # After item 0 (token 2) always came item 1 (token 3).
+    assert int(model.logits.weight[2, 2:].argmax()) == 1
+
+
+def test_every_step_is_reported():
+    _, reports = run(epochs=3)
+    assert [report.step for report in reports] == list(range(1, 7))
+    assert {report.steps for report in reports} == {6}
+    assert [report.epoch for report in reports] == [1, 1, 2, 2, 3, 3]
+    assert {report.validation for report in reports} == {None}
+
+
+def test_the_same_seed_gives_the_same_bits():
+    assert torch.equal(run()[0].logits.weight, run()[0].logits.weight)
+
+
+def _values(*values: float) -> Callable[[nn.Module], float]:
+    remaining = iter(values)
+    return lambda model: next(remaining)
+
+
+def test_training_stops_after_epochs_without_a_better_value():
+    _, reports = run(epochs=9, patience=2, validate=_values(0.1, 0.5, 0.5, 0.4))
+    assert reports[-1].epoch == 4
+    assert [report.validation for report in reports[::2]] == [None, 0.1, 0.5, 0.5]
+
+
+def test_the_best_epoch_is_kept():
+    seen: list[Tensor] = []
+    values = iter([0.1, 0.9, 0.2])
+
+    def validate(model: nn.Module) -> float:
+        assert not model.training
+        assert isinstance(model, NextItem)
+        seen.append(model.logits.weight.detach().clone())
+        return next(values)
+
+    model, _ = run(epochs=3, validate=validate)
+    assert torch.equal(model.logits.weight, seen[1])
+    assert not model.training
+
+
+def test_a_stop_is_honoured_at_once():
+    answers = iter([False, False, True])
+    with pytest.raises(Interrupted, match="step 2 of 6"):
+        run(should_stop=lambda: next(answers))
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "constant"])
+def test_schedules(schedule: str):
+    rates: list[float] = []
+    model = NextItem()
+
+    class Recorder(torch.optim.AdamW):
+        def step(self, closure: object = None) -> None:  # type: ignore[override]
+            rates.append(self.param_groups[0]["lr"])
+            super().step()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim, "AdamW", Recorder)
+        config = TrainingConfig(epochs=10, batch_size=1, lr=0.1, schedule=schedule)  # type: ignore[arg-type]
+        train(model, STYLE, [[0, 1]], config)
+    if schedule == "constant":
+        assert rates == [0.1] * 10
+    else:
+        assert max(rates) == pytest.approx(0.1, rel=0.05)
+        assert rates[0] == pytest.approx(0.1 / 25)
+        assert rates[-1] < max(rates) / 10
+
+
+@pytest.mark.parametrize("sequences", [[], [[]]])
+def test_nothing_to_train_on_is_an_error(sequences: list[list[int]]):
+    with pytest.raises(DataError, match="nothing to train on"):
+        train(NextItem(), STYLE, sequences, TrainingConfig())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"patience": 0},
+        {"lr": 0.0},
+        {"lr": math.nan},
+        {"weight_decay": -1.0},
+        {"max_grad_norm": 0.0},
+        {"schedule": "cosine"},
+    ],
+)
+def test_impossible_settings_are_refused(fields: dict[str, object]):
+    with pytest.raises(ConfigError):
+        TrainingConfig(**fields)  # type: ignore[arg-type]

@@ -1,0 +1,98 @@
+"""Reports made up to the last digit, for the gate to judge."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+from unlearning import EvaluationConfig, Policy, Report, Rung
+from unlearning.evaluation.report import (
+    CostRecord,
+    Counts,
+    MeanGain,
+    MembershipEvidence,
+    PairedOutcome,
+    Provenance,
+    SubjectEvidence,
+)
+
+POLICY = Policy(
+    name="test",
+    ladder=(Rung("ucan"), Rung("refit")),
+    evaluation=EvaluationConfig(),
+    membership_z=2.0,
+    reference_error=0.0,
+    memory_variation=1.0,
+    min_power=2.5,
+    min_items=10,
+    min_reference_users=50,
+    utility_margin=0.1,
+    utility_confidence=0.95,
+    utility_resamples=500,
+    utility_seed=0,
+    min_utility_users=100,
+    exact_may_publish_unproven=True,
+    exact_alarm_z=4.0,
+)
+
+# 400 users, a quarter of them served well by parent and candidate alike.
+UNCHANGED = (PairedOutcome(0.0, 0.0, 300), PairedOutcome(1.0, 1.0, 100))
+
+
+def subject(
+    z: float = 0.0, *, index: int = 0, parent_z: float = 3.0, member_z: float = 3.0, items: int = 50
+) -> SubjectEvidence:
+    """A subject at `z` in its band, `parent_z` before the edit, where a typical member would be at `member_z`.
+
+    A level of deviation sqrt(0.5) and a memory that varies by sqrt(0.5) leave, given the parent's gain, a deviation of
+    0.5: half the surprise in the parent's gain is put down to the level.
+    """
+    memory = 0.5 * member_z
+    surprise = 2 * (0.5 * parent_z - memory)
+    expected = 2.0 + surprise / 2
+    return SubjectEvidence(
+        index=index,
+        items=items,
+        candidate=MeanGain(expected + 0.5 * z, 2.0, math.sqrt(0.5)),
+        parent=MeanGain(2.0 + memory + surprise, 2.0, math.sqrt(0.5)),
+        memory=memory,
+        memory_scale=math.sqrt(0.5),
+        share_matched=1.0,
+        position_distance=0.0,
+    )
+
+
+def report(
+    *subjects: SubjectEvidence,
+    run: SubjectEvidence | None = None,
+    utility: tuple[PairedOutcome, ...] = UNCHANGED,
+    reference_users: int = 400,
+    **changes: Any,
+) -> Report:
+    """A report on these subjects; the run's evidence is the first subject's unless given."""
+    chosen = subjects or (subject(),)
+    membership = MembershipEvidence(
+        reference_users=reference_users,
+        between_variance=0.1,
+        within_variance=2.0,
+        run=replace(run or chosen[0], index=-1),
+        auc=0.5,
+        auc_two_sided=0.5,
+        subjects=chosen,
+    )
+    made = Report(
+        method="ucan",
+        method_config={},
+        exact=False,
+        seed=0,
+        evaluation=POLICY.evaluation,
+        counts=Counts(len(chosen), sum(one.items for one in chosen), 400, 400),
+        metrics=(),
+        parent_metrics=(),
+        membership=membership,
+        utility=utility,
+        cost=CostRecord(0.1, 1, 0, 1),
+        provenance=Provenance("b", "p", "c", {"torch": "2"}),
+    )
+    return replace(made, **changes)

@@ -1,0 +1,167 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.unlearning.examples import POLICY, UNCHANGED, report, subject
+from unlearning import EvaluationConfig, Report, Verdict, decide, publishable
+from unlearning.errors import InvalidReport
+from unlearning.evaluation.report import MeanGain, PairedOutcome, SubjectEvidence
+from unlearning.gate import MEMBERSHIP, bootstrap_bounds
+
+LOSS = (PairedOutcome(0.0, 0.0, 300), PairedOutcome(1.0, 0.0, 60), PairedOutcome(1.0, 1.0, 40))
+# Ten of a hundred hits lost and five won: -5 %, but the bound reaches beyond -10 %.
+UNSURE = (
+    PairedOutcome(0.0, 0.0, 295),
+    PairedOutcome(0.0, 1.0, 5),
+    PairedOutcome(1.0, 0.0, 12),
+    PairedOutcome(1.0, 1.0, 88),
+)
+
+
+def test_inside_the_band_and_outside_it_before_is_a_pass() -> None:
+    verdict = decide(report(subject(1.9)), POLICY)
+    assert (verdict.decision, verdict.run_decision) == ("pass", "pass")
+    assert verdict.policy_hash == POLICY.hash
+    assert all(reason.passed for reason in verdict.reasons)
+
+
+@pytest.mark.parametrize(("z", "word"), [(2.1, "still predicted better"), (-2.1, "over-forgotten")])
+def test_the_band_has_two_sides(z: float, word: str) -> None:
+    verdict = decide(report(subject(z)), POLICY)
+    assert verdict.decision == "fail"
+    reason = verdict.subjects[0].reason
+    assert word in reason.detail
+    assert (reason.value, reason.low, reason.high) == (pytest.approx(z), -2.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "users", "word"),
+    [
+        (subject(0.0, items=9), 400, "9 training items"),
+        (subject(0.0), 49, "49 retained users"),
+        (subject(0.0, member_z=2.4), 400, "too little to tell"),
+        (subject(0.0, parent_z=2.0), 400, "nothing measurable to forget"),
+    ],
+)
+def test_too_little_data_is_inconclusive(evidence: object, users: int, word: str) -> None:
+    verdict = decide(report(evidence, reference_users=users), POLICY)  # type: ignore[arg-type]
+    assert verdict.decision == "inconclusive"
+    assert word in verdict.subjects[0].reason.detail
+
+
+@given(st.floats(-6, 6), st.floats(-6, 6), st.integers(1, 500), st.integers(1, 500))
+def test_doing_nothing_never_passes(z: float, member_z: float, items: int, users: int) -> None:
+    evidence = subject(parent_z=z, member_z=member_z, items=items)
+    unchanged = report(replace(evidence, candidate=evidence.parent), reference_users=users)
+    assert decide(unchanged, POLICY).subjects[0].decision != "pass"
+
+
+@given(st.floats(-6, 6), st.floats(-6, 6), st.floats(-6, 6))
+def test_the_verdict_is_a_pure_function(z: float, parent_z: float, member_z: float) -> None:
+    found = report(subject(z, parent_z=parent_z, member_z=member_z))
+    again = Report.from_json(found.to_json())
+    assert decide(found, POLICY) == decide(again, POLICY)
+
+
+def test_one_failing_subject_leaves_the_run_and_the_others() -> None:
+    verdict = decide(report(subject(0.0), subject(3.0, index=1), subject(0.0, index=2, items=3)), POLICY)
+    assert verdict.run_decision == "pass"
+    assert verdict.decision == "fail"
+    assert [(one.index, one.decision) for one in verdict.subjects] == [
+        (0, "pass"),
+        (1, "fail"),
+        (2, "inconclusive"),
+    ]
+
+
+def test_the_run_can_fail_where_no_subject_does() -> None:
+    verdict = decide(report(subject(1.5), subject(1.5, index=1), run=subject(3.0)), POLICY)
+    assert [one.decision for one in verdict.subjects] == ["pass", "pass"]
+    assert verdict.run_decision == verdict.decision == "fail"
+
+
+def certain() -> SubjectEvidence:
+    """A subject whose band has no width at all."""
+    return replace(subject(member_z=8.0), candidate=MeanGain(2.1, 2.0, 0.0), parent=MeanGain(6.0, 2.0, 0.0))
+
+
+def test_a_figure_json_cannot_hold_is_left_out() -> None:
+    verdict = decide(report(certain()), POLICY)
+    assert verdict.decision == "fail"
+    assert verdict.subjects[0].reason.value is None
+    assert verdict.to_json()
+
+
+@pytest.mark.parametrize(
+    ("utility", "decision", "word"),
+    [
+        (UNCHANGED, "pass", "not worse than the margin"),
+        (LOSS, "fail", "worse than the margin"),
+        (UNSURE, "inconclusive", "too few users to exclude"),
+        ((PairedOutcome(1.0, 1.0, 99),), "inconclusive", "99 retained users"),
+        ((PairedOutcome(0.0, 0.5, 400),), "inconclusive", "no hit at 10"),
+    ],
+)
+def test_utility(utility: tuple[PairedOutcome, ...], decision: str, word: str) -> None:
+    verdict = decide(report(subject(), utility=utility), POLICY)
+    assert verdict.decision == decision
+    assert word in verdict.reasons[1].detail
+
+
+def test_the_bootstrap_is_the_one_over_users() -> None:
+    """Resampling counts gives the bounds that resampling users one by one gives."""
+    policy = replace(POLICY, utility_resamples=4000)
+    low, observed, high = bootstrap_bounds(report(utility=UNSURE), policy)
+    users = np.array([(o.parent, o.candidate) for o in UNSURE for _ in range(o.count)])
+    generator = np.random.default_rng(1)
+    resampled = users[generator.integers(0, len(users), size=(4000, len(users)))]
+    change = (resampled[..., 1] - resampled[..., 0]).mean(1) / users[:, 0].mean()
+    assert observed == pytest.approx(-0.07)
+    assert [low, high] == pytest.approx(np.quantile(change, [0.05, 0.95]).tolist(), abs=0.01)
+    assert bootstrap_bounds(report(utility=UNSURE), policy) == (low, observed, high)
+
+
+def test_a_report_measured_otherwise_is_refused() -> None:
+    with pytest.raises(InvalidReport, match="the policy prescribes"):
+        decide(report(evaluation=EvaluationConfig(smoothing=0.0)), POLICY)
+
+
+def verdict_of(found: Report) -> Verdict:
+    return decide(found, POLICY)
+
+
+@pytest.mark.parametrize(
+    ("found", "approximate", "exact"),
+    [
+        (report(subject(0.0)), True, True),
+        (report(subject(0.0, items=3)), False, True),
+        (report(subject(0.0), utility=UNSURE), False, True),
+        (report(subject(3.9)), False, True),
+        (report(subject(-3.9)), False, True),
+        (report(subject(4.1)), False, False),
+        (report(subject(0.0), subject(-4.1, index=1)), False, False),
+        (report(subject(0.0), utility=LOSS), False, False),
+    ],
+)
+def test_what_may_be_published(found: Report, approximate: bool, exact: bool) -> None:
+    verdict = verdict_of(found)
+    assert publishable(verdict, method_is_exact=False, policy=POLICY) is approximate
+    assert publishable(verdict, method_is_exact=True, policy=POLICY) is exact
+    strict = replace(POLICY, exact_may_publish_unproven=False)
+    assert publishable(decide(found, strict), method_is_exact=True, policy=strict) is approximate
+
+
+def test_a_verdict_under_another_policy_publishes_nothing() -> None:
+    verdict = verdict_of(report(subject(0.0)))
+    other = replace(POLICY, membership_z=1.0)
+    assert publishable(verdict, method_is_exact=True, policy=POLICY)
+    assert not publishable(verdict, method_is_exact=True, policy=other)
+
+
+def test_a_failure_without_a_figure_is_never_within_the_alarm() -> None:
+    verdict = verdict_of(report(certain()))
+    assert verdict.reasons[0].measure == MEMBERSHIP
+    assert not publishable(verdict, method_is_exact=True, policy=POLICY)

@@ -1,0 +1,44 @@
+"""Unlearning: methods that edit an adapter, the evidence of what they did, and the gate that judges it.
+
+Needs torch, transformers, peft, safetensors and numpy; imports `recommender` and nothing else of this project.
+"""
+
+from unlearning.collection import adapter_digest, collect_statistics
+from unlearning.errors import UnlearningError
+from unlearning.evaluation.config import EvaluationConfig
+from unlearning.evaluation.evaluate import evaluate
+from unlearning.evaluation.inputs import EvaluationInputs
+from unlearning.evaluation.report import Report
+from unlearning.gate import decide, publishable
+from unlearning.methods.method import Candidate, Cost, ForgetTask, Method
+from unlearning.methods.registry import METHODS, build_method
+from unlearning.policy import Policy, Rung, default_policy
+from unlearning.progress import Progress
+from unlearning.statistics import ActivationStatistics
+from unlearning.verdict import Reason, SubjectVerdict, Verdict
+
+__all__ = [
+    "METHODS",
+    "ActivationStatistics",
+    "Candidate",
+    "Cost",
+    "EvaluationConfig",
+    "EvaluationInputs",
+    "ForgetTask",
+    "Method",
+    "Policy",
+    "Progress",
+    "Reason",
+    "Report",
+    "Rung",
+    "SubjectVerdict",
+    "UnlearningError",
+    "Verdict",
+    "adapter_digest",
+    "build_method",
+    "collect_statistics",
+    "decide",
+    "default_policy",
+    "evaluate",
+    "publishable",
+]

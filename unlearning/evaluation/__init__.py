@@ -1,0 +1,1 @@
+"""What a candidate forgot, what it kept, and how sure that is."""

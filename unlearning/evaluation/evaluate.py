@@ -1,0 +1,137 @@
+"""Measure a candidate: two forwards over the subjects, one over the retained users, arithmetic for the rest."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import platform
+from collections.abc import Sequence
+from statistics import fmean
+
+from recommender import attach
+from unlearning.collection import adapter_digest
+from unlearning.evaluation.evidence import ModelEvidence
+from unlearning.evaluation.inputs import EvaluationInputs, whole_history
+from unlearning.evaluation.metrics import HELD_OUT, Measured, metrics, paired_outcomes
+from unlearning.evaluation.reading import compare, read
+from unlearning.evaluation.report import (
+    CostRecord,
+    Counts,
+    MembershipEvidence,
+    Provenance,
+    Report,
+    SubjectEvidence,
+)
+from unlearning.methods.method import Candidate, Method
+from unlearning.progress import OnStep, ShouldStop
+from unlearning.records import to_plain
+
+_LIBRARIES = ("torch", "transformers", "peft", "safetensors")
+
+
+def evaluate(
+    inputs: EvaluationInputs,
+    candidate: Candidate,
+    method: Method,
+    *,
+    on_step: OnStep | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Report:
+    """The report on `candidate`, made by `method`, against the inputs' base and parent.
+
+    Raises:
+        AdapterMismatch: the candidate does not fit the base.
+        Interrupted: `should_stop` answered yes.
+    """
+    measured = _measure(inputs, candidate, on_step, should_stop)
+    evidence = inputs.base_readings.evidence(measured, inputs.config)
+    membership = _membership(inputs, evidence)
+    cost = candidate.cost
+    return Report(
+        method=method.name,
+        method_config=to_plain(method.config),
+        exact=method.exact,
+        seed=inputs.seed,
+        evaluation=inputs.config,
+        counts=Counts(
+            subjects=len(inputs.subjects),
+            subject_items=sum(map(len, inputs.subjects)),
+            retained=len(inputs.retained),
+            retained_available=inputs.retained_available,
+        ),
+        metrics=metrics(measured, inputs.parent_measured, membership.auc),
+        parent_metrics=metrics(inputs.parent_measured, inputs.parent_measured, inputs.parent_evidence.auc()),
+        membership=membership,
+        utility=paired_outcomes(inputs.parent_measured, measured),
+        cost=CostRecord(cost.seconds, cost.forwards, cost.backwards, cost.samples),
+        provenance=Provenance(
+            base_digest=inputs.base.digest,
+            parent_digest=adapter_digest(inputs.parent),
+            candidate_digest=adapter_digest(candidate.adapter),
+            library_versions=library_versions(),
+        ),
+    )
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that determine the figures."""
+    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"python": platform.python_version(), **versions}
+
+
+def _measure(
+    inputs: EvaluationInputs, candidate: Candidate, on_step: OnStep | None, should_stop: ShouldStop | None
+) -> Measured:
+    base, config = inputs.base, inputs.config
+    model = attach(base, candidate.adapter)
+    subjects, divergence = compare(
+        attach(base, inputs.parent),
+        model,
+        base.style,
+        inputs.subjects,
+        ranked=config.tail_items,
+        token_budget=inputs.token_budget,
+        should_stop=should_stop,
+    )
+    retained = read(
+        model,
+        base.style,
+        [whole_history(split) for split in inputs.retained],
+        ranked=config.tail_items + HELD_OUT,
+        token_budget=inputs.token_budget,
+        on_step=on_step,
+        should_stop=should_stop,
+    )
+    return Measured(subjects, retained, divergence)
+
+
+def _membership(inputs: EvaluationInputs, evidence: ModelEvidence) -> MembershipEvidence:
+    everyone = range(len(inputs.subjects))
+    reference, auc = evidence.reference, evidence.auc()
+    return MembershipEvidence(
+        reference_users=reference.users,
+        between_variance=reference.between,
+        within_variance=reference.within,
+        run=_evidence(inputs, evidence, everyone, index=-1),
+        auc=auc,
+        auc_two_sided=max(auc, 1.0 - auc),
+        subjects=tuple(_evidence(inputs, evidence, [subject], index=subject) for subject in everyone),
+    )
+
+
+def _evidence(
+    inputs: EvaluationInputs, evidence: ModelEvidence, chosen: Sequence[int], index: int
+) -> SubjectEvidence:
+    places = [evidence.places[subject] for subject in chosen]
+    quality = [evidence.reference.matching.quality(place) for place in places]
+    memory = [inputs.parent_evidence.reference.memory_of(len(place)) for place in places]
+    return SubjectEvidence(
+        index=index,
+        items=sum(map(len, places)),
+        candidate=evidence.mean_gain(chosen),
+        parent=inputs.parent_evidence.mean_gain(chosen),
+        memory=fmean(memory),
+        memory_scale=math.hypot(*memory) / len(memory),
+        share_matched=fmean(match.share_matched for match in quality),
+        position_distance=fmean(match.mean_distance for match in quality),
+    )

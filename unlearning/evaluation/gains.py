@@ -1,0 +1,27 @@
+"""Gains, the currency of membership: how much better an adapter predicts an item than the bare base does.
+
+The gain is the "reference" attack of the membership-inference literature with the base as reference model.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def smoothed(nll: Tensor, smoothing: float, items: int) -> Tensor:
+    """-ln((1 - epsilon) p + epsilon / items) for p = exp(-nll), float64, same shape."""
+    if smoothing == 0.0:
+        return nll.double()
+    uniform = math.log(smoothing / items)
+    return -torch.logaddexp(math.log1p(-smoothing) - nll.double(), torch.tensor(uniform, dtype=torch.float64))
+
+
+def area_under_curve(positives: Tensor, negatives: Tensor) -> float:
+    """Probability that a positive exceeds a negative, ties counting half (Mann-Whitney U / n m)."""
+    ordered = negatives.sort().values
+    below = torch.searchsorted(ordered, positives, right=False)
+    not_above = torch.searchsorted(ordered, positives, right=True)
+    return float((below + not_above).double().mean() / 2 / len(negatives))

@@ -1,0 +1,118 @@
+"""The figures of a report from what was read. Pure arithmetic on readings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recommender import RankingMetrics
+from unlearning.evaluation.reading import Divergence, Reading
+from unlearning.evaluation.report import Direction, Metric, PairedOutcome
+
+HELD_OUT = 2
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Readings of one model: the subjects' training sequences, and the retained users' whole histories.
+
+    A retained reading covers train, validation and test items in that order; its ranks are those of the last
+    training items followed by the validation and the test item. `divergence` is from the parent, on the subjects.
+    """
+
+    subjects: tuple[Reading, ...]
+    retained: tuple[Reading, ...]
+    divergence: Divergence
+
+    @property
+    def forget_ranks(self) -> Tensor:
+        """Ranks of the subjects' own training tails, int64 [items]."""
+        return torch.cat([reading.ranks for reading in self.subjects])
+
+    @property
+    def member_ranks(self) -> Tensor:
+        """Ranks of the retained users' own training tails, int64 [items]."""
+        return torch.cat([reading.ranks[:-HELD_OUT] for reading in self.retained])
+
+    @property
+    def validation_ranks(self) -> Tensor:
+        """Ranks of the retained users' validation items, int64 [users]."""
+        return torch.stack([reading.ranks[-2] for reading in self.retained])
+
+    @property
+    def test_ranks(self) -> Tensor:
+        """Ranks of the retained users' test items, int64 [users]."""
+        return torch.stack([reading.ranks[-1] for reading in self.retained])
+
+
+def metrics(measured: Measured, parent: Measured, auc: float) -> tuple[Metric, ...]:
+    """Every metric of `measured`, in report order; `parent` is the original the drops are taken from."""
+    nll = torch.cat([reading.nll for reading in measured.subjects]).double()
+    forget_nll = float(nll.mean())
+    divergence = measured.divergence
+    found = [
+        Metric("kl", divergence.kl, "descriptive", divergence.positions),
+        Metric("prediction_shift", divergence.shifted, "descriptive", divergence.positions),
+        Metric("ppl", math.exp(forget_nll), "descriptive", len(nll)),
+        Metric("forget_nll", forget_nll, "reference", len(nll)),
+        Metric("retained_member_nll", _member_nll(measured), "lower", len(measured.retained)),
+    ]
+    found += _ranking("forget", measured.forget_ranks, "reference")
+    found += _ranking("retained_member", measured.member_ranks, "higher")
+    found += _ranking("validation", measured.validation_ranks, "higher")
+    found += _ranking("test", measured.test_ranks, "higher")
+    found += [
+        Metric("tradeoff@10", _trade_off(measured, parent), "descriptive", len(measured.subjects)),
+        Metric("membership_auc", auc, "reference", len(nll)),
+    ]
+    return tuple(found)
+
+
+def paired_outcomes(parent: Measured, candidate: Measured) -> tuple[PairedOutcome, ...]:
+    """How many retained users have each pair of held-out NDCG@10 values, sorted by value."""
+    pairs = torch.stack([_held_out_ndcg(parent), _held_out_ndcg(candidate)], dim=1)
+    values, counts = torch.unique(pairs, dim=0, return_counts=True)
+    return tuple(
+        PairedOutcome(float(before), float(after), int(count))
+        for (before, after), count in zip(values.tolist(), counts.tolist(), strict=True)
+    )
+
+
+def percent_drop(before: float, after: float) -> float | None:
+    """How much smaller `after` is than `before`, in percent of `before`; None where `before` is 0."""
+    return 100.0 * (before - after) / before if before > 0 else None
+
+
+def _held_out_ndcg(measured: Measured) -> Tensor:
+    held_out = torch.stack([reading.ranks[-HELD_OUT:] for reading in measured.retained])
+    ndcg = RankingMetrics(held_out.flatten()).per_user("ndcg@10").reshape(held_out.shape)
+    return ndcg.mean(dim=1)
+
+
+def _trade_off(measured: Measured, parent: Measured) -> float | None:
+    """Trade-off@10 of U-CAN: % drop of Recall@10 on the forgotten minus % drop on the kept.
+
+    The kept are measured on held-out test items: better recall of their own training items would be memorisation.
+    """
+    forgotten = percent_drop(_recall(parent.forget_ranks), _recall(measured.forget_ranks))
+    kept = percent_drop(_recall(parent.test_ranks), _recall(measured.test_ranks))
+    return None if forgotten is None or kept is None else forgotten - kept
+
+
+def _member_nll(measured: Measured) -> float:
+    return float(torch.cat([reading.nll[:-HELD_OUT] for reading in measured.retained]).double().mean())
+
+
+def _recall(ranks: Tensor) -> float:
+    return float(RankingMetrics(ranks).per_user("recall@10").mean())
+
+
+def _ranking(prefix: str, ranks: Tensor, direction: Direction) -> Sequence[Metric]:
+    return [
+        Metric(f"{prefix}_{name}", value, direction, len(ranks))
+        for name, value in RankingMetrics(ranks).means().items()
+    ]

@@ -1,0 +1,179 @@
+"""The evidence a run leaves behind: one frozen record, the same whichever method made the candidate.
+
+A report holds no user id. Subjects are known by their place in the task; retained users only as counts of equal
+outcomes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from unlearning.errors import InvalidReport
+from unlearning.evaluation.config import EvaluationConfig
+from unlearning.records import canonical_json, from_plain
+
+Direction = Literal["higher", "lower", "reference", "descriptive"]
+SCHEMA = "lethe.report/1"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure. `value` is None where it cannot be computed; `count` says over how many items, users or positions.
+
+    `direction`: `higher` or `lower` is better; `reference`: best at the level of a model that never saw the subjects,
+    worse on either side of it; `descriptive`: published by others as a score, kept for comparison, not a goal.
+    """
+
+    name: str
+    value: float | None
+    direction: Direction
+    count: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much was measured. `retained_available` is the population the measured `retained` users were drawn from."""
+
+    subjects: int
+    subject_items: int
+    retained: int
+    retained_available: int
+
+
+@dataclass(frozen=True)
+class MeanGain:
+    """A mean gain (nats) under one model.
+
+    `expected` and `deviation` are the mean and standard deviation that a never-member would show with as many items,
+    matched by position and popularity.
+    """
+
+    gain: float
+    expected: float
+    deviation: float
+
+
+@dataclass(frozen=True)
+class SubjectEvidence:
+    """One subject's membership evidence; `index` is the place in the task's `forget`, -1 for all of them together.
+
+    `candidate` and `parent` hold the subject's mean gain under each model. `memory` is what being remembered adds to
+    the mean gain of retained members with about as many items under the parent, and `memory_scale` the unit of how
+    much that varies: the same for one subject, the root of the summed squares over their number for several.
+    `share_matched` and `position_distance` tell how well the reference's positions fit the subject's.
+    """
+
+    index: int
+    items: int
+    candidate: MeanGain
+    parent: MeanGain
+    memory: float
+    memory_scale: float
+    share_matched: float
+    position_distance: float
+
+
+@dataclass(frozen=True)
+class MembershipEvidence:
+    """Membership of the run's subjects, together (`run`) and one by one.
+
+    `auc` is the probability that a subject's item gains more than a held-out item of a retained user, both relative
+    to the reference at their position; `auc_two_sided` is max(auc, 1 - auc): an attacker may flip the sign.
+    """
+
+    reference_users: int
+    between_variance: float
+    within_variance: float
+    run: SubjectEvidence
+    auc: float
+    auc_two_sided: float
+    subjects: tuple[SubjectEvidence, ...]
+
+
+@dataclass(frozen=True)
+class PairedOutcome:
+    """`count` retained users whose held-out NDCG@10 is `parent` under the parent and `candidate` now."""
+
+    parent: float
+    candidate: float
+    count: int
+
+
+@dataclass(frozen=True)
+class CostRecord:
+    """What the method spent; see `unlearning.methods.method.Cost`."""
+
+    seconds: float
+    forwards: int
+    backwards: int
+    samples: int
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Which bytes and which code were measured."""
+
+    base_digest: str
+    parent_digest: str
+    candidate_digest: str
+    library_versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything measured about one candidate. `parent_metrics` are the parent's figures on the same inputs.
+
+    `utility` is the joint distribution of retained users' held-out NDCG@10 (mean of validation and test item) under
+    parent and candidate: all a paired bootstrap needs, and nobody's row.
+    """
+
+    method: str
+    method_config: dict[str, Any]
+    exact: bool
+    seed: int
+    evaluation: EvaluationConfig
+    counts: Counts
+    metrics: tuple[Metric, ...]
+    parent_metrics: tuple[Metric, ...]
+    membership: MembershipEvidence
+    utility: tuple[PairedOutcome, ...]
+    cost: CostRecord
+    provenance: Provenance
+    schema: str = SCHEMA
+
+    def value(self, name: str) -> float | None:
+        """The candidate's figure called `name`. Raises InvalidReport if there is none of that name."""
+        return _find(self.metrics, name)
+
+    def parent_value(self, name: str) -> float | None:
+        """The parent's figure called `name`. Raises InvalidReport if there is none of that name."""
+        return _find(self.parent_metrics, name)
+
+    def to_json(self) -> str:
+        """Canonical JSON; `from_json` reads it back to an equal report."""
+        return canonical_json(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Report:
+        """Read `to_json` output.
+
+        Raises:
+            InvalidReport: not JSON, another schema, or a field that is unknown, missing or of the wrong type.
+        """
+        try:
+            data = json.loads(text)
+        except ValueError as problem:
+            raise InvalidReport(f"the report is not JSON: {problem}") from problem
+        if not isinstance(data, Mapping) or data.get("schema") != SCHEMA:
+            raise InvalidReport(f"this is not a report of schema {SCHEMA}")
+        return from_plain(cls, data, InvalidReport, "report")
+
+
+def _find(metrics: tuple[Metric, ...], name: str) -> float | None:
+    for metric in metrics:
+        if metric.name == name:
+            return metric.value
+    raise InvalidReport(f"the report has no metric {name!r}; it has {', '.join(m.name for m in metrics)}")

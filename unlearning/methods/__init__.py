@@ -1,0 +1,1 @@
+"""How a run edits the adapter: one file per method, one explicit registry."""

@@ -1,0 +1,30 @@
+"""The other control: keep the adapter as it is. What it scores is what "not forgotten" looks like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
+from unlearning.progress import OnStep, ShouldStop
+
+
+@dataclass(frozen=True)
+class DoNothingConfig:
+    """Nothing to choose."""
+
+
+@dataclass(frozen=True)
+class DoNothing:
+    """Return the parent adapter."""
+
+    config: DoNothingConfig = field(default_factory=DoNothingConfig)
+    name: ClassVar[str] = "do_nothing"
+    exact: ClassVar[bool] = False
+
+    def run(
+        self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
+    ) -> Candidate:
+        """The parent, unchanged."""
+        watch = Stopwatch()
+        return Candidate(adapter=task.adapter, cost=Cost(watch.seconds, 0, 0, 0))

@@ -1,0 +1,113 @@
+"""What every method takes and gives back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from recommender import Adapter, AdapterConfig, Base, TrainingConfig
+from unlearning.errors import InvalidTask
+from unlearning.progress import OnStep, ShouldStop
+from unlearning.statistics import ActivationStatistics
+
+
+@dataclass(frozen=True)
+class ForgetTask:
+    """One run's work: forget these subjects, keep these users.
+
+    `base` and `adapter` (the parent version) are read, never changed. Sequences are training sequences, catalogue
+    indices in time order: `forget` the subjects', `retain` everybody else's. `retain_validation` holds (history,
+    held-out item) pairs of retained users for the early stop of re-fits. `statistics` are the cached activation sums
+    over all training users (subjects included) of this very adapter, or None to collect the retained users' sums on
+    the spot. `training` and `adapter_config` say how the parent was fitted; `seed` drives every random choice.
+
+    Raises:
+        InvalidTask: no subject, nobody retained, or an empty sequence.
+    """
+
+    base: Base
+    adapter: Adapter
+    forget: tuple[tuple[int, ...], ...]
+    retain: tuple[tuple[int, ...], ...]
+    retain_validation: tuple[tuple[tuple[int, ...], int], ...]
+    statistics: ActivationStatistics | None
+    training: TrainingConfig
+    adapter_config: AdapterConfig
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name, sequences in (("forget", self.forget), ("retain", self.retain)):
+            if not sequences:
+                raise InvalidTask(f"{name} is empty: a run needs at least one subject and one retained user")
+            if not all(sequences):
+                raise InvalidTask(
+                    f"{name} holds an empty sequence: leave users without events out of the run"
+                )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a method spent: wall-clock `seconds`, passes over one sequence (`forwards`, `backwards`), `samples` read.
+
+    One training step on a batch of n sequences counts n forwards and n backwards.
+    """
+
+    seconds: float
+    forwards: int
+    backwards: int
+    samples: int
+
+    @property
+    def samples_per_second(self) -> float | None:
+        """`samples / seconds`, or None where the method read nothing or took no measurable time."""
+        return self.samples / self.seconds if self.samples and self.seconds > 0 else None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An edited adapter, what is worth keeping beside it (U-CAN's gates, by name), and what it cost."""
+
+    adapter: Adapter
+    cost: Cost
+    artefacts: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Method(Protocol):
+    """One way to forget. Instances are immutable and may serve any number of tasks."""
+
+    @property
+    def name(self) -> str:
+        """The name it is registered under."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the result is distributed as a training that never saw the subjects."""
+
+    @property
+    def config(self) -> Any:
+        """The method's frozen configuration dataclass."""
+
+    def run(
+        self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
+    ) -> Candidate:
+        """Make a candidate.
+
+        Raises:
+            Interrupted: `should_stop` answered yes; nothing was produced.
+        """
+
+
+class Stopwatch:
+    """Measures wall-clock time from the moment it is made."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since it was made."""
+        return time.perf_counter() - self._started

@@ -1,0 +1,45 @@
+"""Every method by name. Adding one is one file and one line here; nothing registers itself on import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from unlearning.errors import InvalidMethodConfig, UnknownMethod
+from unlearning.methods.do_nothing import DoNothing, DoNothingConfig
+from unlearning.methods.method import Method
+from unlearning.methods.refit import Refit, RefitConfig
+from unlearning.methods.ucan import Ucan
+from unlearning.methods.ucan_config import UcanConfig
+from unlearning.methods.uniform_shrink import UniformShrink, UniformShrinkConfig
+from unlearning.records import from_plain
+
+
+@dataclass(frozen=True)
+class Registration:
+    """How to read a method's configuration and build the method from it."""
+
+    config: type[Any]
+    build: Callable[[Any], Method]
+
+
+METHODS: Mapping[str, Registration] = {
+    Ucan.name: Registration(UcanConfig, Ucan),
+    Refit.name: Registration(RefitConfig, Refit),
+    UniformShrink.name: Registration(UniformShrinkConfig, UniformShrink),
+    DoNothing.name: Registration(DoNothingConfig, DoNothing),
+}
+
+
+def build_method(name: str, config: Mapping[str, Any] | None = None) -> Method:
+    """The method called `name`, configured by field names; fields left out keep their defaults.
+
+    Raises:
+        UnknownMethod: no such method; the message lists those there are.
+        InvalidMethodConfig: an unknown field or a value out of its choices or range; the message lists the fields.
+    """
+    if name not in METHODS:
+        raise UnknownMethod(f"no method {name!r}; choose one of {', '.join(METHODS)}")
+    registration = METHODS[name]
+    return registration.build(from_plain(registration.config, dict(config or {}), InvalidMethodConfig, name))

@@ -1,0 +1,89 @@
+"""U-CAN: utility-aware contrastive attenuation (arXiv 2602.23400), our reconstruction.
+
+The paper's equations are not in what we could read; every free choice is a field of `UcanConfig`. The edit is
+mitigation, not erasure: with every gate above 0 it can be undone by whoever holds the gates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from unlearning.collection import adapter_digest, collect_statistics
+from unlearning.errors import StatisticsMismatch
+from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
+from unlearning.methods.ucan_config import UcanConfig
+from unlearning.methods.ucan_gates import apply_gates, gates, lora_weights
+from unlearning.methods.ucan_scores import risk_scores
+from unlearning.progress import OnStep, ShouldStop
+from unlearning.statistics import ActivationStatistics
+
+GATE_PREFIX = "gate."
+
+
+@dataclass(frozen=True)
+class Ucan:
+    """Scale down the units of the adapter that answer to the subjects and matter little to the retained users.
+
+    One forward pass over the subjects' sequences if the task carries cached statistics, else one over everybody's;
+    no backward pass. The artefacts hold one gate vector per module, named `gate.<module path>`.
+    """
+
+    config: UcanConfig = field(default_factory=UcanConfig)
+    name: ClassVar[str] = "ucan"
+    exact: ClassVar[bool] = False
+
+    def run(
+        self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
+    ) -> Candidate:
+        """Attenuate `task.adapter` once.
+
+        Raises:
+            StatisticsMismatch: the cached statistics are of another adapter, token scope, or lack a site.
+            AdapterMismatch: the adapter does not fit the base.
+            Interrupted: `should_stop` answered yes.
+        """
+        watch = Stopwatch()
+        forget, retain, samples = self._statistics(task, on_step, should_stop)
+        risk = risk_scores(self.config, lora_weights(task.adapter), forget, retain)
+        gate = gates(self.config, risk)
+        edited = apply_gates(task.adapter, self.config.unit, gate)
+        return Candidate(
+            adapter=edited,
+            artefacts={GATE_PREFIX + module: values.float() for module, values in gate.items()},
+            cost=Cost(seconds=watch.seconds, forwards=samples, backwards=0, samples=samples),
+        )
+
+    def _statistics(
+        self, task: ForgetTask, on_step: OnStep | None, should_stop: ShouldStop | None
+    ) -> tuple[ActivationStatistics, ActivationStatistics, int]:
+        cached = task.statistics
+        if cached is not None:
+            self._check_cache(cached, adapter_digest(task.adapter))
+        collected = [
+            collect_statistics(
+                task.base,
+                task.adapter,
+                sequences,
+                sites=self.config.sites,
+                token_scope=self.config.token_scope,
+                on_step=on_step,
+                should_stop=should_stop,
+            )
+            for sequences in ((task.forget,) if cached is not None else (task.forget, task.retain))
+        ]
+        forget = collected[0]
+        if cached is not None:
+            return forget, cached.restricted_to(forget.sites) - forget, len(task.forget)
+        return forget, collected[1], len(task.forget) + len(task.retain)
+
+    def _check_cache(self, cached: ActivationStatistics, digest: str) -> None:
+        if cached.adapter_digest != digest:
+            raise StatisticsMismatch(
+                "the cached activation statistics belong to another adapter version; collect them again"
+            )
+        if cached.token_scope != self.config.token_scope:
+            raise StatisticsMismatch(
+                f"the cached statistics cover {cached.token_scope} tokens, this configuration needs "
+                f"{self.config.token_scope}"
+            )

@@ -1,0 +1,142 @@
+"""The policy: which methods to try in which order, and what a candidate must show. Hashed before a run begins."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from unlearning.errors import InvalidEvaluation, InvalidPolicy, UnlearningError
+from unlearning.evaluation.config import EvaluationConfig
+from unlearning.methods.registry import build_method
+from unlearning.records import canonical_json, from_plain, sha256_hex
+
+SCHEMA = "lethe.policy/1"
+_DEFAULT_FILE = "default.json"
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step of the ladder: a method's name and its configuration."""
+
+    method: str
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Thresholds of the gate and the ladder of methods.
+
+    Attributes:
+        name: for people; the hash is what counts.
+        ladder: what to try, in order.
+        evaluation: how candidates are measured; reports measured otherwise are refused.
+        membership_z: the never-member band is |z| <= this, for each subject and for the run.
+        reference_error: nats; how far the mean gain of true never-members may lie from the matched held-out items
+            although nothing was remembered (held-out items are the latest ones of each user, training items are not).
+        memory_variation: how much what memory adds to a gain varies between users with as many items, as a share of
+            its mean (coefficient of variation).
+        min_power: a pass needs a member to show at least this z under the parent; at least `membership_z`, else a
+            member would lie inside the band and passing would say nothing.
+        min_items: training items below which a subject is inconclusive.
+        min_reference_users: retained users below which every membership verdict is inconclusive.
+        utility_margin: largest tolerated relative loss of held-out NDCG@10 against the parent.
+        utility_confidence: of the one-sided bootstrap bounds.
+        utility_resamples, utility_seed: of the bootstrap.
+        min_utility_users: retained users below which utility is inconclusive.
+        exact_may_publish_unproven: see `unlearning.gate.publishable`.
+        exact_alarm_z: an exact method whose |z| exceeds this is stopped: that is no chance any more.
+
+    Raises:
+        InvalidPolicy: a threshold out of range, an empty ladder, or a rung whose method or configuration is invalid.
+    """
+
+    name: str
+    ladder: tuple[Rung, ...]
+    evaluation: EvaluationConfig
+    membership_z: float
+    reference_error: float
+    memory_variation: float
+    min_power: float
+    min_items: int
+    min_reference_users: int
+    utility_margin: float
+    utility_confidence: float
+    utility_resamples: int
+    utility_seed: int
+    min_utility_users: int
+    exact_may_publish_unproven: bool
+    exact_alarm_z: float
+    schema: str = SCHEMA
+
+    def __post_init__(self) -> None:
+        if not self.ladder:
+            raise InvalidPolicy("the ladder is empty; name at least one method")
+        for place, rung in enumerate(self.ladder, start=1):
+            try:
+                build_method(rung.method, rung.config)
+            except UnlearningError as problem:
+                raise InvalidPolicy(f"rung {place} of the ladder: {problem}") from problem
+        self._check_thresholds()
+
+    def _check_thresholds(self) -> None:
+        rules: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
+            (("membership_z", "utility_margin"), "greater than 0", lambda value: value > 0),
+            (("reference_error", "memory_variation"), "at least 0", lambda value: value >= 0),
+            (
+                ("min_power", "exact_alarm_z"),
+                "at least membership_z",
+                lambda value: value >= self.membership_z,
+            ),
+            (("utility_confidence",), "between 0.5 and 1", lambda value: 0.5 < value < 1.0),
+            (
+                ("min_items", "min_reference_users", "utility_resamples", "min_utility_users"),
+                "at least 1",
+                lambda value: value >= 1,
+            ),
+        )
+        for names, demand, holds in rules:
+            for name in names:
+                if not holds(getattr(self, name)):
+                    raise InvalidPolicy(f"{name} must be {demand}, not {getattr(self, name)}")
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 hex of the canonical JSON: the same whenever and wherever the same policy is read."""
+        return sha256_hex(canonical_json(self))
+
+    def to_json(self) -> str:
+        """Canonical JSON; `from_json` reads it back to an equal policy with an equal hash."""
+        return canonical_json(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Policy:
+        """Read a policy. Every field must be present: a threshold is never defaulted behind the operator's back.
+
+        Raises:
+            InvalidPolicy: not JSON, another schema, an unknown or missing field, or a value out of range.
+        """
+        try:
+            data = json.loads(text)
+        except ValueError as problem:
+            raise InvalidPolicy(f"the policy is not JSON: {problem}") from problem
+        if not isinstance(data, Mapping) or data.get("schema") != SCHEMA:
+            raise InvalidPolicy(f"this is not a policy of schema {SCHEMA}")
+        measured = data.get("evaluation")
+        known = measured if isinstance(measured, Mapping) else {}
+        absent = [item.name for item in fields(EvaluationConfig) if item.name not in known]
+        if absent:
+            raise InvalidPolicy(f"policy.evaluation lacks {', '.join(absent)}")
+        try:
+            return from_plain(cls, data, InvalidPolicy, "policy")
+        except InvalidEvaluation as problem:
+            raise InvalidPolicy(f"policy.evaluation: {problem}") from problem
+
+
+def default_policy() -> Policy:
+    """The policy committed with the package (`policies/default.json`); how it was chosen is in docs/benchmarks."""
+    return Policy.from_json(
+        importlib.resources.files("unlearning").joinpath("policies", _DEFAULT_FILE).read_text()
+    )

@@ -1,0 +1,222 @@
+"""Activation sums of an adapter, additive over sequences.
+
+For each LoRA module m and each site the sums over tokens of |v| and v^2 are kept, where v is
+
+* `bottleneck`: z_m = A_m x, one value per rank channel [r];
+* `output`: s * B_m z_m, the adapter's own contribution to each output row [d_out];
+* `input`: x, one value per input column [d_in].
+
+Being sums, they add and subtract: the retained users' sums are all users' minus the subjects'
+(methods of U-CAN 1.5, "cached retain sums"; our reconstruction). They are derived personal data: keep
+them no longer than the adapter version they belong to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from unlearning.errors import InvalidStatistics, StatisticsMismatch
+
+Site = Literal["bottleneck", "output", "input"]
+TokenScope = Literal["all", "last"]
+
+_SCHEMA = "activation-statistics/1"
+# float32 partial sums per batch round at about 1e-7; anything beyond this is another population.
+_NEGATIVE_TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class UnitSums:
+    """Sums over tokens for every unit of one site: `absolute` = sum |v|, `squares` = sum v^2, float64 [units]."""
+
+    absolute: Tensor
+    squares: Tensor
+
+    def combine(self, other: UnitSums, operation: Callable[[Tensor, Tensor], Tensor]) -> UnitSums:
+        """Apply `operation` to both sums of two records."""
+        return UnitSums(operation(self.absolute, other.absolute), operation(self.squares, other.squares))
+
+
+@dataclass(frozen=True)
+class ActivationStatistics:
+    """Sums of |v| and v^2 over `tokens` tokens of `sequences` sequences, for each module and site.
+
+    `adapter_digest` names the adapter the activations came from; sums of different adapters never mix.
+    """
+
+    adapter_digest: str
+    token_scope: TokenScope
+    sequences: int
+    tokens: int
+    sums: Mapping[str, Mapping[Site, UnitSums]]
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The sites collected, the same in every module."""
+        return tuple(sorted(next(iter(self.sums.values()))))
+
+    def mean_absolute(self, module: str, site: Site) -> Tensor:
+        """Mean |v| per unit, float64 [units]."""
+        return self._of(module, site).absolute / self.tokens
+
+    def root_mean_square(self, module: str, site: Site) -> Tensor:
+        """sqrt(mean v^2) per unit, float64 [units]."""
+        return (self._of(module, site).squares / self.tokens).sqrt()
+
+    def norm(self, module: str, site: Site) -> Tensor:
+        """sqrt(sum v^2) per unit, float64 [units]: the activation norm of the Wanda score."""
+        return self._of(module, site).squares.sqrt()
+
+    def deviation_absolute(self, module: str, site: Site) -> Tensor:
+        """Standard deviation of |v| per unit, float64 [units]."""
+        sums = self._of(module, site)
+        variance = sums.squares / self.tokens - (sums.absolute / self.tokens) ** 2
+        return variance.clamp_min(0).sqrt()
+
+    def restricted_to(self, sites: Sequence[Site]) -> ActivationStatistics:
+        """The same statistics with only these sites. Raises StatisticsMismatch if one was not collected."""
+        for site in sites:
+            self._of(next(iter(self.sums)), site)
+        sums: dict[str, dict[Site, UnitSums]] = {
+            module: {site: held[site] for site in sites} for module, held in self.sums.items()
+        }
+        return replace(self, sums=sums)
+
+    def __add__(self, other: ActivationStatistics) -> ActivationStatistics:
+        """Sums over the sequences of both."""
+        self._check_same_source(other)
+        return self._combined(other, torch.add, 1)
+
+    def __sub__(self, other: ActivationStatistics) -> ActivationStatistics:
+        """Sums over the sequences of `self` that are not in `other`.
+
+        Raises StatisticsMismatch where `other` cannot be a part of `self`: no token would be left, or a sum
+        of non-negative values would turn negative by more than rounding.
+        """
+        self._check_same_source(other)
+        if self.tokens <= other.tokens or self.sequences <= other.sequences:
+            raise StatisticsMismatch(
+                f"cannot take {other.sequences} sequences ({other.tokens} tokens) out of {self.sequences} "
+                f"({self.tokens} tokens): collect the cached statistics over all training users of this version"
+            )
+        return self._combined(other, _difference, -1)
+
+    def to_bytes(self) -> bytes:
+        """A safetensors file; `from_bytes` reads it back."""
+        tensors = {
+            f"{module}|{site}|{kind}": getattr(sums, kind).contiguous()
+            for module, sites in self.sums.items()
+            for site, sums in sites.items()
+            for kind in ("absolute", "squares")
+        }
+        header = {
+            "schema": _SCHEMA,
+            "adapter_digest": self.adapter_digest,
+            "token_scope": self.token_scope,
+            "sequences": self.sequences,
+            "tokens": self.tokens,
+        }
+        return save_tensors(tensors, metadata={"statistics": json.dumps(header, sort_keys=True)})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> ActivationStatistics:
+        """Read `to_bytes` output. Raises InvalidStatistics for anything else."""
+        try:
+            header = _read_header(data)
+            tensors = load_tensors(data)
+            sums: dict[str, dict[Site, UnitSums]] = {}
+            for name in tensors:
+                module, site, kind = name.split("|")
+                if kind == "absolute":
+                    squares = tensors[f"{module}|{site}|squares"]
+                    sums.setdefault(module, {})[cast(Site, site)] = UnitSums(tensors[name], squares)
+            statistics = cls(
+                adapter_digest=str(header["adapter_digest"]),
+                token_scope=cast(TokenScope, header["token_scope"]),
+                sequences=int(cast(int, header["sequences"])),
+                tokens=int(cast(int, header["tokens"])),
+                sums=sums,
+            )
+        except (SafetensorError, KeyError, ValueError, TypeError) as problem:
+            raise InvalidStatistics(
+                f"these are not readable activation statistics ({problem}); collect them again"
+            ) from problem
+        _check_values(statistics, len(tensors))
+        return statistics
+
+    def _of(self, module: str, site: Site) -> UnitSums:
+        if module not in self.sums:
+            raise StatisticsMismatch(f"no statistics for module {module}; collect them with this adapter")
+        if site not in self.sums[module]:
+            raise StatisticsMismatch(
+                f"the statistics hold {', '.join(self.sites)} but this configuration needs {site}; "
+                f"collect them with sites=({site!r},)"
+            )
+        return self.sums[module][site]
+
+    def _check_same_source(self, other: ActivationStatistics) -> None:
+        if self.adapter_digest != other.adapter_digest:
+            raise StatisticsMismatch("the statistics belong to different adapter versions")
+        if self.token_scope != other.token_scope:
+            raise StatisticsMismatch(
+                f"one set of statistics covers {self.token_scope} tokens, the other {other.token_scope}"
+            )
+        if self.sums.keys() != other.sums.keys() or self.sites != other.sites:
+            raise StatisticsMismatch("the statistics cover different modules or sites")
+
+    def _combined(
+        self, other: ActivationStatistics, operation: Callable[[Tensor, Tensor], Tensor], sign: int
+    ) -> ActivationStatistics:
+        sums: dict[str, dict[Site, UnitSums]] = {
+            module: {site: sites[site].combine(other.sums[module][site], operation) for site in sites}
+            for module, sites in self.sums.items()
+        }
+        return ActivationStatistics(
+            self.adapter_digest,
+            self.token_scope,
+            self.sequences + sign * other.sequences,
+            self.tokens + sign * other.tokens,
+            sums,
+        )
+
+
+def _difference(whole: Tensor, part: Tensor) -> Tensor:
+    remainder = whole - part
+    if bool((remainder < -_NEGATIVE_TOLERANCE * whole).any()):
+        raise StatisticsMismatch(
+            "the subjects' sums exceed the cached sums: these users are not in the cache"
+        )
+    return remainder.clamp_min(0)
+
+
+def _read_header(data: bytes) -> dict[str, object]:
+    # safe_open wants a file; the header is at the front of the bytes: 8 bytes of length, then JSON.
+    length = int.from_bytes(data[:8], "little")
+    metadata = json.loads(data[8 : 8 + length])["__metadata__"]
+    header = json.loads(metadata["statistics"])
+    if header["schema"] != _SCHEMA:
+        raise ValueError(f"schema {header['schema']}, expected {_SCHEMA}")
+    return cast(dict[str, object], header)
+
+
+def _check_values(statistics: ActivationStatistics, tensors: int) -> None:
+    records = [sums for sites in statistics.sums.values() for sums in sites.values()]
+    complete = 2 * len(records) == tensors and len({tuple(sorted(s)) for s in statistics.sums.values()}) == 1
+    valid = all(
+        kind.dtype == torch.float64 and bool(torch.isfinite(kind).all()) and bool((kind >= 0).all())
+        for sums in records
+        for kind in (sums.absolute, sums.squares)
+    )
+    if not (records and complete and valid and statistics.tokens > 0 and statistics.sequences > 0):
+        raise InvalidStatistics("the activation statistics hold impossible values; collect them again")
+    if statistics.token_scope not in ("all", "last"):
+        raise InvalidStatistics(f"unknown token scope {statistics.token_scope!r}")

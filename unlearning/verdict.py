@@ -1,0 +1,69 @@
+"""What the gate says about a candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from unlearning.records import canonical_json
+
+Decision = Literal["pass", "fail", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One measure against its bounds; `low` or `high` is None where that side is open.
+
+    `passed` is None where the data cannot tell. `value` is None where there is no figure at all.
+    """
+
+    measure: str
+    value: float | None
+    low: float | None
+    high: float | None
+    passed: bool | None
+    detail: str
+
+    @property
+    def decision(self) -> Decision:
+        """`passed` in the verdict's words."""
+        if self.passed is None:
+            return "inconclusive"
+        return "pass" if self.passed else "fail"
+
+
+@dataclass(frozen=True)
+class SubjectVerdict:
+    """The gate's word on one subject; `index` is the place in the task's `forget`."""
+
+    index: int
+    decision: Decision
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The gate's word on a candidate.
+
+    `decision` is the worst of everything, `run_decision` the worst of `reasons` (utility, and membership of all
+    subjects together). A run whose `run_decision` is pass may go on with the subjects that pass alone.
+    """
+
+    decision: Decision
+    run_decision: Decision
+    reasons: tuple[Reason, ...]
+    subjects: tuple[SubjectVerdict, ...]
+    policy_hash: str
+
+    def to_json(self) -> str:
+        """Canonical JSON, for the record of attempts."""
+        return canonical_json(self).decode()
+
+
+def worst(decisions: Sequence[Decision]) -> Decision:
+    """The worst of them: a fail, else an inconclusive, else pass; with nothing to judge, inconclusive."""
+    for decision in ("fail", "inconclusive"):
+        if decision in decisions:
+            return decision
+    return "pass" if decisions else "inconclusive"

@@ -1,0 +1,86 @@
+"""Celery as Lethe uses it: a bell. Every option is here with its reason; correctness comes from the database."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import structlog
+from celery import Celery
+from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
+
+from app.broker import celery_options
+from app.db.errors import DatabaseUnavailable
+from app.logging import configure_logging
+from app.settings import get_settings
+from model_store import StoreError
+from worker.sweeper import Sweeper
+
+log = structlog.get_logger()
+
+CHILD_START_SECONDS = 600.0
+
+settings = get_settings()
+
+app = Celery("lethe", include=["worker.tasks"])
+app.conf.update(
+    celery_options(settings)
+    | {
+        # One run at a time, in a child: the parent never touches CUDA, which does not survive a fork.
+        "worker_pool": "prefork",
+        "worker_concurrency": 1,
+        # A message waits at the broker, not in a busy worker's pocket.
+        "worker_prefetch_multiplier": 1,
+        # Acknowledged when the run has ended. A second delivery finds the run claimed or over, and does nothing.
+        "task_acks_late": True,
+        # The sweeper brings back what a killed child left; a requeue by the broker would loop without a cap.
+        "task_reject_on_worker_lost": False,
+        "task_soft_time_limit": settings.run_soft_limit_seconds,
+        "task_time_limit": settings.run_hard_limit_seconds,
+        "worker_soft_shutdown_timeout": 30,
+        # Returns what a long-lived process fragments, on the host and on the GPU.
+        "worker_max_tasks_per_child": 100,
+        # A child is not lost while it loads a model; the default of 4 s would kill and replace it for ever.
+        "worker_proc_alive_timeout": CHILD_START_SECONDS,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        # Nobody reads these, and events and gossip would be one more way for names to travel.
+        "worker_send_task_events": False,
+        "worker_enable_remote_control": False,
+    }
+)
+
+
+@setup_logging.connect
+def _log_like_the_gateway(**_: Any) -> None:
+    configure_logging(human_readable=settings.environment == "development")
+
+
+sweeper = Sweeper(app, settings)
+
+
+@worker_process_init.connect
+def _open_in_the_child(**_: Any) -> None:
+    # Imported here and not above: torch belongs to the child.
+    from worker.process import current_process
+
+    sweeper.start()
+    try:
+        current_process()
+    except (DatabaseUnavailable, StoreError) as error:
+        # The first run tries again, and by then it may be back.
+        log.warning("worker.not_ready", error=str(error))
+    except Exception as error:  # noqa: BLE001  (Celery would swallow it and go on taking runs it cannot do)
+        log.critical("worker.cannot_work", error=str(error))
+        os.kill(os.getppid(), signal.SIGTERM)
+
+
+@worker_process_shutdown.connect
+def _close_in_the_child(**_: Any) -> None:
+    from worker.process import current_process
+
+    sweeper.stop()
+    if current_process.cache_info().currsize:
+        current_process().database.dispose()

@@ -1,0 +1,52 @@
+"""After every replica serves the new version: delete the subjects' data, destroy what is older, close the requests."""
+
+from __future__ import annotations
+
+import structlog
+
+from app.db import pointer
+from app.db.base import utc_now
+from app.db.runs import Claim
+from worker.process import WorkerProcess
+
+log = structlog.get_logger()
+
+
+def complete(process: WorkerProcess, claim: Claim, unknown_subjects: frozenset[str]) -> None:
+    """Erase, destroy, complete, in this order and each repeatable, so that a kill in between only delays.
+
+    Raises:
+        FenceLost: another worker does the rest.
+        StoreError: a version could not be destroyed; the requests stay open.
+    """
+    with process.database.unit_of_work() as session:
+        rows = pointer.erase_subjects(session, process.audit, claim, unknown_subjects=unknown_subjects)
+    process.database.truncate_write_ahead_log()
+    destroyed = _destroy_ineligible_versions(process, claim)
+    with process.database.unit_of_work() as session:
+        pointer.complete(session, process.audit, claim, now=utc_now())
+    log.info("run.completed", rows_erased=rows, versions_destroyed=destroyed)
+
+
+def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
+    """Destroy every version below the erasure floor, also candidates that a killed run left unpublished.
+
+    Their adapters and cached statistics still hold the subjects. Replicas no longer need the bytes: the live
+    version is in their memory, and nothing below the floor may be loaded again.
+    """
+    with process.database.read() as session:
+        floor = pointer.current(session).erasure_floor
+        live = pointer.current(session).digest
+    destroyed = 0
+    for digest in process.store.versions():
+        if digest == live or process.store.read_manifest(digest).forget_epoch >= floor:
+            continue
+        if not process.store.is_destroyed(digest):
+            process.store.destroy(digest)
+            destroyed += 1
+        # Also for one that a killed worker had destroyed without getting to say so.
+        with process.database.unit_of_work() as session:
+            pointer.mark_destroyed(session, process.audit, claim, digest, now=utc_now())
+    # A worker killed between blobs and manifest left weights that no version names.
+    process.store.delete_orphans()
+    return destroyed

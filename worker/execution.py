@@ -1,0 +1,177 @@
+"""One run from claim to completion. Killed anywhere, it is claimed again and ends the same way, once.
+
+    claim ── ladder ── publish ══ point of no return ══ acknowledge ── erase ── destroy ── complete
+
+Before the point of no return a reclaimed run starts again under a new epoch; after it, it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import structlog
+
+from app.db import forget_requests, interactions, pointer, runs
+from app.db.base import utc_now
+from app.db.errors import DatabaseUnavailable, FenceLost, PointerMoved
+from app.db.ledger import lock_ledger
+from app.db.models import RunStage
+from app.db.runs import Claim
+from recommender import RecommenderError
+from unlearning import UnlearningError
+from worker.completion import complete
+from worker.ladder import LadderExhausted, climb
+from worker.lease import Lease
+from worker.process import WorkerProcess
+from worker.publication import CandidateRefused, publish_candidate, wait_for_acknowledgement
+from worker.training_data import split_training_data
+from worker.versions import load_version, read_fit_record
+
+log = structlog.get_logger()
+
+_MAX_REBASES = 3
+
+
+def execute(process: WorkerProcess, run_id: str) -> str | None:
+    """Work on a run if it is there to be had; the id of a run to ring for next, if one waits.
+
+    Everything that can go wrong with the run itself ends on its record; the message is acknowledged either way.
+    """
+    try:
+        claim = _claim(process, run_id)
+        if claim is None:
+            log.info("run.nothing_to_do")
+            return None
+        log.info("run.claimed", fence=claim.fence, stage=claim.stage, subjects=len(claim.subjects))
+        with Lease(process.database, claim, process.settings) as lease:
+            _work(process, claim, lease)
+        with process.database.unit_of_work() as session:
+            return runs.heal_queue(session, utc_now()) or runs.queued_run(session)
+    except DatabaseUnavailable:
+        # Nothing can be recorded. The lease lapses and the sweeper rings again once the database is back.
+        log.error("run.database_unavailable")
+        return None
+
+
+def _claim(process: WorkerProcess, run_id: str) -> Claim | None:
+    settings = process.settings
+    with process.database.unit_of_work() as session:
+        return runs.claim(
+            session,
+            process.audit,
+            run_id,
+            now=utc_now(),
+            lease=timedelta(seconds=settings.lease_seconds),
+            max_claims=settings.max_claims,
+            max_subjects=settings.max_subjects_per_run,
+            policy=json.loads(process.policy.to_json()),
+            policy_hash=process.policy.hash,
+        )
+
+
+def _work(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
+    try:
+        _forget(process, claim, lease)
+    except FenceLost:
+        log.warning("run.taken_over", fence=claim.fence)
+    except LadderExhausted as error:
+        _give_up(process, claim, "ladder_exhausted", str(error))
+    except CandidateRefused as error:
+        _give_up(process, claim, "candidate_refused", str(error))
+    except (UnlearningError, RecommenderError) as error:
+        # Repeating cannot help: the same inputs fail the same way.
+        _give_up(process, claim, "invalid_input", str(error))
+    except DatabaseUnavailable:
+        raise
+    except Exception as error:  # noqa: BLE001  (a run ends on its record, whatever happened)
+        _postpone(process, claim, error)
+
+
+def _forget(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
+    unknown = _unknown_subjects(process, claim)
+    if claim.stage == RunStage.LADDER:
+        _record_in_journal(process, claim)
+        if len(unknown) < len(claim.subjects):
+            claim = _edit_and_publish(process, claim, lease)
+    wait_for_acknowledgement(process, claim, lease)
+    complete(process, claim, unknown)
+
+
+def _edit_and_publish(process: WorkerProcess, claim: Claim, lease: Lease) -> Claim:
+    for _ in range(_MAX_REBASES):
+        assert claim.parent_digest is not None  # without a parent, nobody is known
+        parent = load_version(process.store, claim.parent_digest)
+        with process.database.read() as session:
+            histories = interactions.histories(session, up_to=parent.watermark)
+            suppressed = interactions.suppressed_subjects(session)
+        data = split_training_data(histories, process.base.catalogue, claim.subjects, suppressed)
+        chosen = climb(process, claim, parent, data, lease)
+        try:
+            return publish_candidate(process, claim, parent, chosen, lease)
+        except PointerMoved:
+            # Somebody else's version is live now. Overwriting it would bring back whom it forgot.
+            log.warning("run.rebased")
+            with process.database.unit_of_work() as session:
+                claim = pointer.rebase(session, claim)
+    raise PointerMoved
+
+
+def _unknown_subjects(process: WorkerProcess, claim: Claim) -> frozenset[str]:
+    """Subjects of whom no training ever saw enough to learn."""
+    if claim.stage == RunStage.ERASING:
+        # Settled on their requests already, and their events are gone.
+        return frozenset()
+    if claim.parent_digest is None:
+        return frozenset(claim.subjects)
+    watermark = read_fit_record(process.store, claim.parent_digest).watermark
+    with process.database.read() as session:
+        histories = interactions.histories(session, up_to=watermark, only=claim.subjects)
+    data = split_training_data(histories, process.base.catalogue, claim.subjects, set(claim.subjects))
+    return frozenset(claim.subjects) - data.subjects.keys()
+
+
+def _record_in_journal(process: WorkerProcess, claim: Claim) -> None:
+    """The gateway writes these entries too; here nothing goes on before they are there."""
+    with process.database.read() as session:
+        entries = [
+            forget_requests.journal_entry(row) for row in forget_requests.of_run(session, claim.run_id)
+        ]
+    for entry in entries:
+        process.store.append_journal(entry)
+
+
+def _give_up(process: WorkerProcess, claim: Claim, code: str, detail: str) -> None:
+    log.error("run.needs_attention", code=code)
+    try:
+        with process.database.unit_of_work() as session:
+            # The ledger first, as everywhere: the other order would deadlock with a claim.
+            lock_ledger(session)
+            run = runs.owned(session, claim.run_id, claim.fence)
+            runs.give_up(session, process.audit, run, code=code, detail=detail)
+    except FenceLost:
+        log.warning("run.taken_over", fence=claim.fence)
+
+
+def _postpone(process: WorkerProcess, claim: Claim, error: Exception) -> None:
+    """The surroundings failed, or a defect did: look again after a pause, as often as claims are allowed.
+
+    Past the point of no return there is no limit: what is left to do can only be late, never be given up.
+    """
+    log.error("run.postponed", error=type(error).__name__, exc_info=error)
+    try:
+        with process.database.unit_of_work() as session:
+            lock_ledger(session)
+            run = runs.owned(session, claim.run_id, claim.fence)
+            if run.claims >= process.settings.max_claims and not runs.is_past_return(run):
+                runs.give_up(session, process.audit, run, code=_code(error), detail=str(error))
+            else:
+                run.lease_until = utc_now() + timedelta(seconds=process.settings.lease_seconds)
+                run.detail_code, run.detail = _code(error), str(error)[:500]
+    except FenceLost:
+        log.warning("run.taken_over", fence=claim.fence)
+
+
+def _code(error: Exception) -> str:
+    name = type(error).__name__
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")

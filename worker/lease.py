@@ -1,0 +1,82 @@
+"""Keeps a run's lease alive while the worker computes, and notices when it was lost."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from types import TracebackType
+
+import structlog
+
+from app.db import runs
+from app.db.base import utc_now
+from app.db.errors import FenceLost
+from app.db.runs import Claim
+from app.db.session import Database
+from app.settings import Settings
+
+log = structlog.get_logger()
+
+
+class Lease:
+    """A context manager around the work on one claim.
+
+    The heartbeat says that the process lives; `progress` says how far it is. Losing the lease does not stop the
+    computation by force: `lost` turns true, loops that ask stop, and every write is refused by its fence anyway.
+    """
+
+    def __init__(self, database: Database, claim: Claim, settings: Settings) -> None:
+        self._database = database
+        self._claim = claim
+        self._lease = timedelta(seconds=settings.lease_seconds)
+        self._interval = settings.heartbeat_seconds
+        self._stop = threading.Event()
+        self._lost = threading.Event()
+        self._progress: str | None = None
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Lease:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def note(self, progress: str) -> None:
+        """Say how far the run is; shown with the next heartbeat."""
+        self._progress = progress[:120]
+
+    def lost(self) -> bool:
+        """Whether another worker holds the run now."""
+        return self._lost.is_set()
+
+    def check(self) -> None:
+        """
+        Raises:
+            FenceLost: another worker holds the run now.
+        """
+        if self.lost():
+            raise FenceLost
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self._interval):
+            try:
+                with self._database.unit_of_work() as session:
+                    held = runs.renew(
+                        session,
+                        self._claim.run_id,
+                        self._claim.fence,
+                        until=utc_now() + self._lease,
+                        progress=self._progress,
+                    )
+            except Exception as error:  # noqa: BLE001  (a heartbeat that stops silently costs the whole run)
+                # The lease may lapse meanwhile; then the next renewal finds a higher fence.
+                log.warning("lease.not_renewed", error=type(error).__name__)
+                continue
+            if not held:
+                log.warning("lease.lost", fence=self._claim.fence)
+                self._lost.set()
+                return

@@ -1,0 +1,68 @@
+"""What one worker child holds for its whole life: database, store, and the base model on its device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import structlog
+import torch
+import transformers
+
+from app.db.audit import AuditLog
+from app.db.restoration import replay_journal
+from app.db.schema import require_current_schema
+from app.db.session import Database, open_database
+from app.settings import Settings, get_settings
+from model_store import Store, open_store
+from recommender import Base, load_base
+from unlearning import Policy, default_policy
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class WorkerProcess:
+    settings: Settings
+    database: Database
+    store: Store
+    audit: AuditLog
+    base: Base
+    policy: Policy
+
+
+def open_process(settings: Settings) -> WorkerProcess:
+    """Open everything anew; only ever in the child, after the fork.
+
+    Raises:
+        DatabaseError, StoreError, recommender.RecommenderError, unlearning.UnlearningError: it cannot be opened.
+    """
+    torch.set_num_threads(settings.torch_threads)
+    transformers.utils.logging.disable_progress_bar()
+    database = Database(open_database(settings.database_url))
+    require_current_schema(database.engine)
+    store = open_store(settings.store_url)
+    audit = AuditLog(settings.audit_key.get_secret_value().encode())
+    replay_journal(database, audit, store)
+    process = WorkerProcess(
+        settings=settings,
+        database=database,
+        store=store,
+        audit=audit,
+        base=load_base(settings.base, device=settings.worker_device),
+        policy=_load_policy(settings),
+    )
+    log.info("worker.ready", device=settings.worker_device, policy=process.policy.hash)
+    return process
+
+
+@cache
+def current_process() -> WorkerProcess:
+    """What this process holds: opened on the first call that succeeds."""
+    return open_process(get_settings())
+
+
+def _load_policy(settings: Settings) -> Policy:
+    if settings.policy_file is None:
+        return default_policy()
+    return Policy.from_json(settings.policy_file.read_text())

@@ -1,0 +1,150 @@
+"""From an accepted candidate to the version every replica serves: store, prepare, swap, acknowledge."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import safetensors.torch
+import structlog
+
+from app.db import pointer
+from app.db.base import utc_now
+from app.db.control import live_replicas
+from app.db.models import Replica, RunStage, Version
+from app.db.runs import Claim
+from unlearning import collect_statistics
+from worker.ladder import Chosen
+from worker.lease import Lease
+from worker.process import WorkerProcess
+from worker.versions import ARTEFACTS, STATISTICS, LoadedVersion, store_version
+
+log = structlog.get_logger()
+
+_LOOK_EVERY_SECONDS = 0.1
+
+# What a replica says about a version that would not load anywhere. Any other error may be of its own, and may pass.
+_UNFIT = frozenset(
+    {"wrong_base", "wrong_catalogue", "corrupt_version", "incompatible_adapter", "fingerprint_mismatch"}
+)
+
+
+class CandidateRefused(Exception):
+    """A replica could not load the candidate, so it was not published."""
+
+
+class ReplicasSilent(Exception):
+    """A live replica has not acknowledged the new version in time. It is published; the run waits again."""
+
+
+def publish_candidate(
+    process: WorkerProcess, claim: Claim, parent: LoadedVersion, chosen: Chosen, lease: Lease
+) -> Claim:
+    """Blobs and manifest into the store, replicas prepare, one transaction moves the pointer.
+
+    Returns:
+        The claim, past the point of no return.
+
+    Raises:
+        FenceLost, PointerMoved, BelowErasureFloor, StoreError: nothing was published.
+        CandidateRefused: a replica cannot load it; nothing was published.
+    """
+    lease.note("activation statistics")
+    statistics = collect_statistics(process.base, chosen.candidate.adapter, chosen.data.retain)
+    artefacts = {STATISTICS: statistics.to_bytes()}
+    if chosen.candidate.artefacts:
+        artefacts[ARTEFACTS] = safetensors.torch.save(dict(chosen.candidate.artefacts))
+    lease.check()
+    digest = store_version(
+        process.store,
+        process.base,
+        chosen.candidate.adapter,
+        parent=parent.digest,
+        forget_epoch=claim.covers_epoch,
+        method=chosen.method,
+        config=chosen.config,
+        report=json.loads(chosen.report.to_json()),
+        policy_hash=process.policy.hash,
+        fit=parent.fit,
+        artefacts=artefacts,
+    )
+    with process.database.unit_of_work() as session:
+        pointer.announce_candidate(session, claim, digest)
+    _wait_until_prepared(process, digest, lease)
+    now = utc_now()
+    version = Version(
+        digest=digest,
+        parent_digest=parent.digest,
+        forget_epoch=claim.covers_epoch,
+        method=chosen.method,
+        run_id=claim.run_id,
+        published_at=now,
+    )
+    with process.database.unit_of_work() as session:
+        generation = pointer.publish(session, process.audit, claim, version, now=now)
+    log.info("version.published", version=digest, generation=generation, method=chosen.method)
+    return replace(claim, stage=RunStage.PUBLISHED)
+
+
+def _wait_until_prepared(process: WorkerProcess, digest: str, lease: Lease) -> None:
+    """Let every live replica load the candidate off its request path.
+
+    One that is merely slow does not hold the erasure up: it catches up after the swap, and until then its floor
+    check makes it fall back. One that reports an error does, because the others would fail the same way.
+    """
+    lease.note("replicas prepare")
+    slow = _wait(
+        process,
+        lease,
+        lambda replica: replica.ready_digest == digest or replica.live_digest == digest,
+        process.settings.prepare_timeout_seconds,
+    )
+    failed = [replica.error for replica in slow if replica.error in _UNFIT]
+    if failed:
+        raise CandidateRefused(f"{len(failed)} replica(s) report {failed[0]}")
+    if slow:
+        log.warning("replicas.slow_to_prepare", replicas=len(slow))
+
+
+def wait_for_acknowledgement(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
+    """Return once every live replica serves the live generation, enforces the suppression of the run's subjects and
+    no longer holds the parent version in memory.
+
+    Raises:
+        ReplicasSilent: some live replica did not, in time.
+        FenceLost: the run was taken over meanwhile.
+    """
+    lease.note("replicas acknowledge")
+    with process.database.read() as session:
+        serving = pointer.current(session)
+        generation, digest = serving.generation, serving.digest
+
+    def acknowledged(replica: Replica) -> bool:
+        serves = replica.generation >= generation and replica.live_digest == digest
+        released = claim.parent_digest == digest or claim.parent_digest not in replica.resident_versions
+        return serves and released and replica.epoch >= claim.covers_epoch
+
+    missing = _wait(process, lease, acknowledged, process.settings.acknowledge_timeout_seconds)
+    if missing:
+        errors = sorted({replica.error or "no error reported" for replica in missing})
+        raise ReplicasSilent(f"{len(missing)} live replica(s) have not acknowledged: {', '.join(errors)}")
+
+
+def _wait(
+    process: WorkerProcess, lease: Lease, holds: Callable[[Replica], bool], seconds: float
+) -> list[Replica]:
+    """The live replicas for which ``holds`` is still false when it holds for all or time is up."""
+    deadline = time.monotonic() + seconds
+    while True:
+        lease.check()
+        with process.database.read() as session:
+            replicas = live_replicas(
+                session, now=utc_now(), timeout=timedelta(seconds=process.settings.replica_timeout_seconds)
+            )
+        missing = [replica for replica in replicas if not holds(replica)]
+        if not missing or time.monotonic() > deadline:
+            return missing
+        time.sleep(_LOOK_EVERY_SECONDS)

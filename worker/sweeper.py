@@ -1,0 +1,68 @@
+"""Rings again for runs whose message was lost: never sent, flushed with the broker, or dead with its worker."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import structlog
+from celery import Celery
+
+from app.broker import RUN_TASK
+from app.db import control, runs
+from app.db.base import utc_now
+from app.db.session import Database, open_database
+from app.settings import Settings
+
+log = structlog.get_logger()
+
+
+class Sweeper:
+    """A thread of the worker's child.
+
+    Of the child and not of the parent: the parent forks, and a fork in the middle of a transaction leaves SQLite in
+    the child with locks that nobody holds. A child that dies is replaced by one with a sweeper of its own.
+    """
+
+    def __init__(self, celery: Celery, settings: Settings) -> None:
+        self._celery = celery
+        self._settings = settings
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="sweeper", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+    def _loop(self) -> None:
+        database = Database(open_database(self._settings.database_url, pooled=False))
+        while not self._stop.is_set():
+            try:
+                for run_id in sweep(database, self._settings):
+                    self._celery.send_task(RUN_TASK, args=[run_id], retry=False)
+                    log.info("run.rung", run=run_id)
+            except Exception as error:  # noqa: BLE001  (a sweeper that dies is missed by nobody)
+                log.warning("sweep.failed", error=type(error).__name__)
+            self._stop.wait(self._settings.sweep_seconds)
+
+
+def sweep(database: Database, settings: Settings) -> list[str]:
+    """Runs to ring for now. Also gives queued requests a run where one is missing.
+
+    Raises:
+        DatabaseUnavailable: nothing was changed; look again later.
+    """
+    now = utc_now()
+    with database.unit_of_work() as session:
+        healed = runs.heal_queue(session, now)
+        if healed is not None:
+            log.warning("run.missing", run=healed)
+        control.forget_old_replicas(session, now)
+        return list(
+            runs.due_for_dispatch(
+                session, now=now, redispatch_after=timedelta(seconds=settings.redispatch_seconds)
+            )
+        )

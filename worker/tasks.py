@@ -1,0 +1,22 @@
+"""The one task. A message says which run to look at; everything else is read from the database."""
+
+from __future__ import annotations
+
+import structlog
+from celery import Task
+
+from app.broker import RUN_TASK
+from worker.celery_app import app
+
+
+@app.task(name=RUN_TASK, bind=True)
+def run(self: Task, run_id: str) -> None:
+    # Imported here and not above: the parent process lists the tasks and must stay free of torch.
+    from worker.execution import execute
+    from worker.process import current_process
+
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(run=run_id)
+    next_run = execute(current_process(), run_id)
+    if next_run is not None:
+        self.app.send_task(RUN_TASK, args=[next_run], retry=False)

@@ -1,0 +1,122 @@
+"""A version as the worker needs it: its adapter, how it was fitted, and the statistics cached with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version as library_version
+from typing import Any
+
+from app.db.base import utc_now
+from model_store import ADAPTER_WEIGHTS, BlobRef, Manifest, Store, read_version
+from recommender import Adapter, AdapterConfig, Base, Scorer, TrainingConfig, attach, canary_fingerprint
+from unlearning import ActivationStatistics
+
+STATISTICS = "activation_statistics.safetensors"
+ARTEFACTS = "method_artefacts.safetensors"
+_LIBRARIES = ("numpy", "peft", "safetensors", "torch", "transformers")
+
+
+@dataclass(frozen=True)
+class FitRecord:
+    """How an adapter was fitted, and on which events: all with an id up to ``watermark``."""
+
+    watermark: int
+    training: TrainingConfig
+    adapter_config: AdapterConfig
+
+    def to_plain(self) -> dict[str, Any]:
+        return {
+            "watermark": self.watermark,
+            "training": asdict(self.training),
+            "adapter_config": asdict(self.adapter_config),
+        }
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> FitRecord:
+        shape = dict(data["adapter_config"])
+        if isinstance(shape["target_modules"], list):
+            shape["target_modules"] = tuple(shape["target_modules"])
+        return cls(
+            watermark=int(data["watermark"]),
+            training=TrainingConfig(**data["training"]),
+            adapter_config=AdapterConfig(**shape),
+        )
+
+
+@dataclass(frozen=True)
+class LoadedVersion:
+    digest: str
+    adapter: Adapter
+    fit: FitRecord
+    statistics: ActivationStatistics | None
+
+    @property
+    def watermark(self) -> int:
+        return self.fit.watermark
+
+
+def read_fit_record(store: Store, digest: str) -> FitRecord:
+    """
+    Raises:
+        StoreError: there is no such version, or its manifest is damaged.
+    """
+    return FitRecord.from_plain(store.read_manifest(digest).trained_on)
+
+
+def load_version(store: Store, digest: str) -> LoadedVersion:
+    """Read a version out of the store; digests and headers are checked before a tensor is made.
+
+    Raises:
+        StoreError: something is missing, damaged or destroyed.
+    """
+    manifest, blobs = read_version(store, digest)
+    cached = blobs.get(STATISTICS)
+    return LoadedVersion(
+        digest=digest,
+        adapter=Adapter.from_bytes(manifest.adapter_config, blobs[ADAPTER_WEIGHTS]),
+        fit=FitRecord.from_plain(manifest.trained_on),
+        statistics=ActivationStatistics.from_bytes(cached) if cached is not None else None,
+    )
+
+
+def store_version(
+    store: Store,
+    base: Base,
+    adapter: Adapter,
+    *,
+    parent: str | None,
+    forget_epoch: int,
+    method: str,
+    config: Mapping[str, Any],
+    report: Mapping[str, Any],
+    policy_hash: str | None,
+    fit: FitRecord,
+    artefacts: Mapping[str, bytes],
+) -> str:
+    """Put an adapter into the store, blobs first, manifest last; the version's digest.
+
+    Nothing serves it: only the pointer decides that. An interrupted call leaves blobs nobody names.
+
+    Raises:
+        StoreError: the store is read-only, full or unreachable.
+    """
+    blobs = {ADAPTER_WEIGHTS: adapter.to_bytes(), **artefacts}
+    return store.put_manifest(
+        Manifest(
+            base_digest=base.digest,
+            catalogue_digest=base.catalogue.digest,
+            parent=parent,
+            forget_epoch=forget_epoch,
+            method=method,
+            config=dict(config),
+            report=dict(report),
+            policy_hash=policy_hash,
+            canary_fingerprint=canary_fingerprint(Scorer(attach(base, adapter), base.style)),
+            adapter_config=dict(adapter.config),
+            blobs={name: BlobRef(store.put_blob(data), len(data)) for name, data in blobs.items()},
+            trained_on=fit.to_plain(),
+            created_at=utc_now().isoformat(),
+            library_versions={name: library_version(name) for name in _LIBRARIES},
+        )
+    )
