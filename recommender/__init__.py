@@ -3,7 +3,7 @@
 Needs torch, transformers, peft, safetensors and numpy only; knows nothing of HTTP, databases or queues.
 """
 
-from recommender.adapters import Adapter, attach, check_compatible
+from recommender.adapters import Adapter, attach, check_compatible, lora_parameters
 from recommender.base import Base, BaseConfig, load_base, save_base
 from recommender.catalogue import Catalogue
 from recommender.data import (
@@ -68,6 +68,7 @@ __all__ = [
     "leave_two_out",
     "load_base",
     "load_interactions",
+    "lora_parameters",
     "most_popular",
     "mrr_at",
     "ndcg_at",

@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model_state_dict
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from recommender.base import Base
@@ -148,6 +148,16 @@ def trainable(base: Base, config: LoraConfig) -> PeftModel:
         AdapterMismatch: the base has none of the target modules.
     """
     return _peft_model(_share_tensors(base.model), config)
+
+
+def lora_parameters(model: PeftModel) -> dict[str, nn.Parameter]:
+    """The LoRA tensors of an attached model, by the names they have in `Adapter.tensors`."""
+    marked = f".{_ADAPTER_NAME}"
+    return {
+        re.sub(rf"(\.lora_(?:embedding_)?[AB]){re.escape(marked)}(?=\.|$)", r"\1", name): parameter
+        for name, parameter in model.named_parameters()
+        if ".lora_" in name
+    }
 
 
 def _skeleton(base: Base, adapter: Adapter) -> PeftModel:

@@ -36,6 +36,7 @@ def collect_statistics(
     adapter: Adapter,
     sequences: Sequence[Sequence[int]],
     *,
+    counted: Sequence[Sequence[bool]] | None = None,
     sites: Sequence[Site] = ("bottleneck",),
     token_scope: TokenScope = "all",
     token_budget: int = 8192,
@@ -48,8 +49,9 @@ def collect_statistics(
     accumulators: two float64 vectors per module and site.
 
     Args:
+        counted: which items of each sequence count; None for all. The token that predicts an item is the one counted.
         sites: what to sum; see `unlearning.statistics`.
-        token_scope: `all` real tokens, or `last`, the final position of each window.
+        token_scope: `all` real tokens, or `last`, the last of each window that counts.
         token_budget: most tokens, padding included, in one forward.
 
     Raises:
@@ -60,8 +62,13 @@ def collect_statistics(
         raise InvalidTask("activation statistics need at least one sequence, and none may be empty")
     model = attach(base, adapter)
     collector = _Collector(model, tuple(sites), token_scope)
-    windows = [tokens for sequence in sequences for tokens, _ in base.style.windows(sequence)]
-    batches = by_token_budget([len(window) for window in windows], token_budget)
+    everything = [[True] * len(sequence) for sequence in sequences]
+    windows = [
+        window
+        for sequence, marks in zip(sequences, everything if counted is None else counted, strict=True)
+        for window in _windows(base, sequence, marks)
+    ]
+    batches = by_token_budget([len(tokens) for tokens, _ in windows], token_budget)
     device = base.model.device
     # Logits are not needed, so the catalogue-wide head runs on one position. An adapted head must be shown all of
     # them; the collector then lets it compute one.
@@ -69,13 +76,26 @@ def collect_statistics(
     with torch.inference_mode(), collector.hooked():
         for step, batch in enumerate(batches, start=1):
             check_stop(should_stop)
-            tokens, mask = pad_right([windows[index] for index in batch], base.style.pad_token)
+            tokens, _ = pad_right([windows[index][0] for index in batch], base.style.pad_token)
+            mask, _ = pad_right([windows[index][1] for index in batch], 0)
             collector.start_batch(mask.to(device))
             # Right padding needs no attention mask: under causal attention no real token sees what follows it.
             model(input_ids=tokens.to(device), use_cache=False, logits_to_keep=positions)
             if on_step is not None:
                 on_step(Progress("activations", step, len(batches)))
     return collector.result(adapter_digest(adapter), len(sequences))
+
+
+def _windows(
+    base: Base, sequence: Sequence[int], marks: Sequence[bool]
+) -> Iterator[tuple[list[int], list[int]]]:
+    """Tokens of each window, and 1 where a token counts; windows in which none does are left out."""
+    start = 0
+    for tokens, items in base.style.windows(sequence):
+        chosen = [int(mark) for mark in marks[start : start + len(items)]]
+        start += len(items)
+        if any(chosen):
+            yield tokens, chosen
 
 
 class _Collector:
@@ -93,10 +113,10 @@ class _Collector:
         self._sums: dict[tuple[str, Site], Tensor] = {}
 
     def start_batch(self, mask: Tensor) -> None:
-        """`mask` [batch, length], 1 on real tokens; keeps the ones the token scope counts."""
+        """`mask` [batch, length], 1 on tokens that count; keeps the ones the token scope does."""
         if self._token_scope == "last":
-            last = mask.sum(-1, keepdim=True) - 1
-            mask = torch.zeros_like(mask).scatter_(-1, last, 1)
+            last = (mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)).argmax(-1, keepdim=True)
+            mask = torch.zeros_like(mask).scatter_(-1, last, 1)  # the last that counts
         self._tokens += int(mask.sum())
         self._shape = (mask.shape[0], mask.shape[1])
         self._weights = None if bool(mask.all()) else mask.flatten().bool()

@@ -41,6 +41,7 @@ SURFACE = {
             "k_core",
             "leave_two_out",
             "load_interactions",
+            "lora_parameters",
             "split_panel",
         },
         "models": {

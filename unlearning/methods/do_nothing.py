@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
 from unlearning.progress import OnStep, ShouldStop
 
@@ -21,6 +22,7 @@ class DoNothing:
     config: DoNothingConfig = field(default_factory=DoNothingConfig)
     name: ClassVar[str] = "do_nothing"
     exact: ClassVar[bool] = False
+    card: ClassVar[MethodCard] = MethodCard(title="Do nothing", paper=None, cost_class="none", control=True)
 
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recommender import Adapter, AdapterConfig, Base, TrainingConfig
 from unlearning.errors import InvalidTask
+from unlearning.methods.card import MethodCard
 from unlearning.progress import OnStep, ShouldStop
 from unlearning.statistics import ActivationStatistics
 
@@ -21,12 +22,14 @@ class ForgetTask:
 
     `base` and `adapter` (the parent version) are read, never changed. Sequences are training sequences, catalogue
     indices in time order: `forget` the subjects', `retain` everybody else's. `retain_validation` holds (history,
-    held-out item) pairs of retained users for the early stop of re-fits. `statistics` are the cached activation sums
-    over all training users (subjects included) of this very adapter, or None to collect the retained users' sums on
-    the spot. `training` and `adapter_config` say how the parent was fitted; `seed` drives every random choice.
+    held-out item) pairs of retained users for the early stop of re-fits. `statistics` are the cached activation
+    sums over all training users (subjects included) of this very adapter, or None to collect the retained users'
+    sums on the spot. `forget_targets` marks the items of each forget sequence that are to be forgotten, None for
+    all: where single interactions are forgotten, the others stay as their context. `training` and `adapter_config`
+    say how the parent was fitted; `seed` drives every random choice.
 
     Raises:
-        InvalidTask: no subject, nobody retained, or an empty sequence.
+        InvalidTask: no subject, nobody retained, an empty sequence, or marks that do not fit the sequences.
     """
 
     base: Base
@@ -38,6 +41,7 @@ class ForgetTask:
     training: TrainingConfig
     adapter_config: AdapterConfig
     seed: int
+    forget_targets: tuple[tuple[bool, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         for name, sequences in (("forget", self.forget), ("retain", self.retain)):
@@ -47,6 +51,11 @@ class ForgetTask:
                 raise InvalidTask(
                     f"{name} holds an empty sequence: leave users without events out of the run"
                 )
+        if self.forget_targets is not None and (
+            [len(marks) for marks in self.forget_targets] != [len(sequence) for sequence in self.forget]
+            or not all(any(marks) for marks in self.forget_targets)
+        ):
+            raise InvalidTask("forget_targets must mark each item of each forget sequence, at least one true")
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,10 @@ class Method(Protocol):
     @property
     def config(self) -> Any:
         """The method's frozen configuration dataclass."""
+
+    @property
+    def card(self) -> MethodCard:
+        """Where it comes from and what it needs."""
 
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None

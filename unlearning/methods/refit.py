@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from recommender import StepReport, fit_adapter
 from unlearning.errors import InvalidMethodConfig
+from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
 from unlearning.progress import OnStep, Progress, ShouldStop
 
@@ -37,6 +38,9 @@ class Refit:
     config: RefitConfig = field(default_factory=RefitConfig)
     name: ClassVar[str] = "refit"
     exact: ClassVar[bool] = True
+    card: ClassVar[MethodCard] = MethodCard(
+        title="Exact re-fit", paper=None, cost_class="refit", published_defaults="as the parent was fitted"
+    )
 
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None

@@ -8,6 +8,8 @@ from typing import Any
 
 from unlearning.errors import InvalidMethodConfig, UnknownMethod
 from unlearning.methods.do_nothing import DoNothing, DoNothingConfig
+from unlearning.methods.gradient_ascent import GradientAscent, GradientAscentConfig
+from unlearning.methods.gradient_difference import GradientDifference, GradientDifferenceConfig
 from unlearning.methods.method import Method
 from unlearning.methods.refit import Refit, RefitConfig
 from unlearning.methods.ucan import Ucan
@@ -26,6 +28,8 @@ class Registration:
 
 METHODS: Mapping[str, Registration] = {
     Ucan.name: Registration(UcanConfig, Ucan),
+    GradientAscent.name: Registration(GradientAscentConfig, GradientAscent),
+    GradientDifference.name: Registration(GradientDifferenceConfig, GradientDifference),
     Refit.name: Registration(RefitConfig, Refit),
     UniformShrink.name: Registration(UniformShrinkConfig, UniformShrink),
     DoNothing.name: Registration(DoNothingConfig, DoNothing),

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from unlearning.collection import adapter_digest, collect_statistics
 from unlearning.errors import StatisticsMismatch
+from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
 from unlearning.methods.ucan_config import UcanConfig
 from unlearning.methods.ucan_gates import apply_gates, gates, lora_weights
@@ -32,6 +33,13 @@ class Ucan:
     config: UcanConfig = field(default_factory=UcanConfig)
     name: ClassVar[str] = "ucan"
     exact: ClassVar[bool] = False
+    card: ClassVar[MethodCard] = MethodCard(
+        title="U-CAN",
+        paper="arXiv 2602.23400",
+        cost_class="forward",
+        published_defaults="none that we could read",
+        reconstruction="every formula: the paper's equations are not in what we could read; see `UcanConfig`",
+    )
 
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
@@ -65,12 +73,17 @@ class Ucan:
                 task.base,
                 task.adapter,
                 sequences,
+                counted=counted,
                 sites=self.config.sites,
                 token_scope=self.config.token_scope,
                 on_step=on_step,
                 should_stop=should_stop,
             )
-            for sequences in ((task.forget,) if cached is not None else (task.forget, task.retain))
+            for sequences, counted in (
+                ((task.forget, task.forget_targets),)
+                if cached is not None
+                else ((task.forget, task.forget_targets), (task.retain, None))
+            )
         ]
         forget = collected[0]
         if cached is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from unlearning.errors import InvalidMethodConfig
+from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
 from unlearning.methods.ucan_gates import UP_WEIGHT
 from unlearning.progress import OnStep, ShouldStop
@@ -33,6 +34,9 @@ class UniformShrink:
     config: UniformShrinkConfig = field(default_factory=UniformShrinkConfig)
     name: ClassVar[str] = "uniform_shrink"
     exact: ClassVar[bool] = False
+    card: ClassVar[MethodCard] = MethodCard(
+        title="Uniform shrink", paper=None, cost_class="none", control=True
+    )
 
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None

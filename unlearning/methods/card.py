@@ -1,0 +1,30 @@
+"""What a method says of itself: its source, its price, and which part of it is ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+CostClass = Literal["none", "forward", "gradient", "second_order", "refit"]
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """Printed by `lethe bench unlearn --list-methods`.
+
+    Attributes:
+        title: the method's name as its authors write it.
+        paper: where it was published, with an arXiv number or DOI; None for a control.
+        cost_class: `none` reads no sequence; `forward` needs forward passes only; `gradient` trains for some steps;
+            `second_order` multiplies with the Hessian; `refit` fits an adapter, or a shard of one, anew.
+        published_defaults: the settings its authors published; empty where none are known.
+        reconstruction: what is ours and not the paper's; empty where nothing is.
+        control: whether it needs no skill and only stands in the table to be beaten.
+    """
+
+    title: str
+    paper: str | None
+    cost_class: CostClass
+    published_defaults: str = ""
+    reconstruction: str = ""
+    control: bool = False
