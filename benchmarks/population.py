@@ -1,11 +1,13 @@
 """Who takes part in a benchmark, and in which role.
 
-Three groups of users never mix:
+Four groups of users never mix:
 
 * the panel trains the base and nothing else;
 * development users are the only ones whose forgetting may steer a choice: a method's configuration, a threshold of
   the policy, a training setting;
-* report users are the only ones that are forgotten in a reported figure.
+* report users are the only ones that are forgotten in a reported figure;
+* outsiders take part in no fit: they are what a membership attack calls non-members. (Shadow models of an attacker
+  may be fitted on them.)
 
 Development and report users together are the service's users: the adapter is fitted on all of them. The groups are
 drawn with one seed that no benchmark varies, so a choice made in one session never meets its own users in another.
@@ -29,18 +31,19 @@ from recommender import (
     split_panel,
 )
 
-PANEL_SHARE, DEVELOPMENT_SHARE, SPLIT_SEED, CORE = 0.1, 0.2, 0, 5
+PANEL_SHARE, OUTSIDER_SHARE, DEVELOPMENT_SHARE, SPLIT_SEED, CORE = 0.1, 0.05, 0.2, 0, 5
 
 
 @dataclass(frozen=True)
 class Population:
-    """The panel's histories, and the service's users split by time; the first `development` of those are its own."""
+    """The panel's histories, the service's users split by time (first the `development` ones), and the outsiders."""
 
     source: str
     catalogue: Catalogue
     panel: tuple[tuple[int, ...], ...]
     service: tuple[Split, ...]
     development: int
+    outsiders: tuple[Split, ...]
 
     @property
     def development_users(self) -> range:
@@ -82,11 +85,14 @@ def synthetic_population(config: SyntheticConfig | None = None) -> Population:
 def _population(source: str, data: InteractionData) -> Population:
     panel, users = split_panel(data, PANEL_SHARE, SPLIT_SEED)
     random.Random(SPLIT_SEED).shuffle(users)
-    service = tuple(leave_two_out(data.items(user)) for user in users)
+    splits = tuple(leave_two_out(data.items(user)) for user in users)
+    outside = round(OUTSIDER_SHARE * len(splits))
+    service = splits[: len(splits) - outside]
     return Population(
         source=source,
         catalogue=data.catalogue,
         panel=tuple(data.items(user) for user in panel),
         service=service,
         development=round(DEVELOPMENT_SHARE * len(service)),
+        outsiders=splits[len(service) :],
     )

@@ -55,7 +55,7 @@ def evaluate(
         evaluation=inputs.config,
         counts=Counts(
             subjects=len(inputs.subjects),
-            subject_items=sum(map(len, inputs.subjects)),
+            subject_items=sum(len(reading.nll) for reading in measured.subjects),
             retained=len(inputs.retained),
             retained_available=inputs.retained_available,
         ),
@@ -90,6 +90,7 @@ def _measure(
         base.style,
         inputs.subjects,
         ranked=config.tail_items,
+        counted=inputs.counted,
         token_budget=inputs.token_budget,
         should_stop=should_stop,
     )

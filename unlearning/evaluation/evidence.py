@@ -55,6 +55,7 @@ class BaseReadings:
     """
 
     subjects: tuple[tuple[int, ...], ...]
+    counted: tuple[tuple[bool, ...], ...] | None
     retained: tuple[Split, ...]
     subject_readings: tuple[Reading, ...]
     retained_readings: tuple[Reading, ...]
@@ -80,6 +81,8 @@ class BaseReadings:
             config.bins,
         )
         places = tuple(self._places(subject) for subject in self.subjects)
+        if self.counted is not None:
+            places = tuple(place.chosen(marks) for place, marks in zip(places, self.counted, strict=True))
         return ModelEvidence(subject_gains, places, reference)
 
     def _places(self, items: Sequence[int], start: int = 0) -> Places:

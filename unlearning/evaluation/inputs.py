@@ -22,6 +22,7 @@ class EvaluationInputs:
     base: Base
     parent: Adapter
     subjects: tuple[tuple[int, ...], ...]
+    counted: tuple[tuple[bool, ...], ...] | None
     retained: tuple[Split, ...]
     retained_available: int
     seed: int
@@ -40,6 +41,7 @@ class EvaluationInputs:
         subjects: Sequence[Sequence[int]],
         retained: Sequence[Split],
         seed: int,
+        counted: Sequence[Sequence[bool]] | None = None,
         config: EvaluationConfig | None = None,
         token_budget: int = 8192,
         on_step: OnStep | None = None,
@@ -49,6 +51,7 @@ class EvaluationInputs:
 
         Args:
             subjects: the subjects' training sequences, in the order of the task's `forget`.
+            counted: the task's `forget_targets`; None where all of the subjects' items are forgotten.
             retained: the other users' splits; `config.max_retained` of them are drawn with `seed`.
 
         Raises:
@@ -62,6 +65,7 @@ class EvaluationInputs:
         if len(sample) < 2:
             raise InvalidEvaluation("at least two retained users are needed to compare the subjects with")
         frozen = tuple(tuple(subject) for subject in subjects)
+        marks = None if counted is None else tuple(tuple(own) for own in counted)
         histories = [whole_history(split) for split in sample]
         readings = [
             read(
@@ -69,22 +73,25 @@ class EvaluationInputs:
                 base.style,
                 sequences,
                 ranked=config.tail_items + extra,
+                counted=chosen,
                 token_budget=token_budget,
                 on_step=on_step,
                 should_stop=should_stop,
             )
             for model in (base.model, attach(base, parent))
-            for sequences, extra in ((frozen, 0), (histories, HELD_OUT))
+            for sequences, extra, chosen in ((frozen, 0, marks), (histories, HELD_OUT, None))
         ]
         base_subjects, base_retained, parent_subjects, parent_retained = readings
         base_readings = BaseReadings(
-            frozen, sample, base_subjects, base_retained, item_popularity(sample, len(base.catalogue))
+            frozen, marks, sample, base_subjects, base_retained, item_popularity(sample, len(base.catalogue))
         )
-        measured = Measured(parent_subjects, parent_retained, Divergence(0.0, 0.0, sum(map(len, frozen))))
+        items = sum(len(reading.nll) for reading in parent_subjects)
+        measured = Measured(parent_subjects, parent_retained, Divergence(0.0, 0.0, items))
         return cls(
             base=base,
             parent=parent,
             subjects=frozen,
+            counted=marks,
             retained=sample,
             retained_available=len(retained),
             seed=seed,

@@ -6,6 +6,7 @@ happens in bins of both, so that like is compared with like.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +34,11 @@ class Places:
     def __len__(self) -> int:
         """How many items."""
         return len(self.positions)
+
+    def chosen(self, marks: Sequence[bool]) -> Places:
+        """Where the marked items stand."""
+        wanted = torch.tensor(marks)
+        return Places(self.positions[wanted], self.popularity[wanted])
 
 
 @dataclass(frozen=True)

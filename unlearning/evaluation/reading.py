@@ -24,7 +24,8 @@ class Reading:
 
     `nll` float32 [n]: negative log-likelihood of each item given those before it, softmax over item tokens.
     `ranks` int64 [min(ranked, n)]: rank of each of the last items among the items not seen before it, 1 is best. A
-    repeated item counts as missed: the served list never repeats what the history holds.
+    repeated item counts as missed: the served list never repeats what the history holds. Where only some items of a
+    sequence count, both hold those alone, and `ranks` all of those.
     """
 
     nll: Tensor
@@ -57,16 +58,19 @@ def read(
     sequences: Sequence[Sequence[int]],
     *,
     ranked: int,
+    counted: Sequence[Sequence[bool]] | None = None,
     token_budget: int = 8192,
     on_step: OnStep | None = None,
     should_stop: ShouldStop | None = None,
 ) -> tuple[Reading, ...]:
     """Read every sequence with one model; ranks are kept for the last `ranked` items of each.
 
+    `counted` marks the items of each sequence that are read, None for all; `ranked` does not apply then.
+
     Raises:
         Interrupted: `should_stop` answered yes.
     """
-    collector = _Readings(sequences, ranked)
+    collector = _Readings(sequences, ranked, counted)
     for window, (log_probs,) in _forward([model], style, sequences, token_budget, on_step, should_stop):
         collector.add(window, log_probs)
     return collector.result()
@@ -79,10 +83,11 @@ def compare(
     sequences: Sequence[Sequence[int]],
     *,
     ranked: int,
+    counted: Sequence[Sequence[bool]] | None = None,
     token_budget: int = 8192,
     should_stop: ShouldStop | None = None,
 ) -> tuple[tuple[Reading, ...], Divergence]:
-    """Read every sequence with `model` and measure its divergence from `reference` at every position.
+    """Read every sequence with `model` and measure its divergence from `reference` at every position that counts.
 
     Both models run side by side, batch by batch, so that no catalogue-wide distribution outlives its batch.
 
@@ -90,15 +95,17 @@ def compare(
         InvalidEvaluation: there is no position to compare.
         Interrupted: `should_stop` answered yes.
     """
-    collector = _Readings(sequences, ranked)
+    collector = _Readings(sequences, ranked, counted)
     kl, shifted, positions = 0.0, 0, 0
     for window, (before, after) in _forward(
         [reference, model], style, sequences, token_budget, None, should_stop
     ):
         collector.add(window, after)
+        marks = collector.marks(window)
+        before, after = before[marks], after[marks]
         kl += float((before.exp() * (before - after)).sum(dtype=torch.float64))
         shifted += int((before.argmax(-1) != after.argmax(-1)).sum())
-        positions += len(window.items)
+        positions += len(before)
     if not positions:
         raise InvalidEvaluation("no item to compare the models on")
     # Rounding can leave the KL of a model with itself a hair below 0.
@@ -108,9 +115,14 @@ def compare(
 class _Readings:
     """Gathers log-probabilities window by window into readings."""
 
-    def __init__(self, sequences: Sequence[Sequence[int]], ranked: int) -> None:
+    def __init__(
+        self, sequences: Sequence[Sequence[int]], ranked: int, counted: Sequence[Sequence[bool]] | None
+    ) -> None:
         self._sequences = sequences
-        self._first_ranked = [max(len(sequence) - ranked, 0) for sequence in sequences]
+        self._counted = None if counted is None else [torch.tensor(marks) for marks in counted]
+        self._first_ranked = [
+            max(len(sequence) - ranked, 0) if counted is None else 0 for sequence in sequences
+        ]
         self._nll = [torch.empty(len(sequence)) for sequence in sequences]
         self._ranks = [
             torch.empty(len(sequence) - first, dtype=torch.int64)
@@ -130,8 +142,20 @@ class _Readings:
             scores = self._masked(log_probs[offset:], self._sequences[window.row], first, end)
             self._ranks[window.row][first - origin : end - origin] = ranks(scores, targets[offset:])
 
+    def marks(self, window: _Window) -> Tensor:
+        """Which positions of a window count, bool [items in window]."""
+        if self._counted is None:
+            return torch.ones(len(window.items), dtype=torch.bool)
+        return self._counted[window.row][window.start : window.start + len(window.items)]
+
     def result(self) -> tuple[Reading, ...]:
-        return tuple(Reading(nll, ranked) for nll, ranked in zip(self._nll, self._ranks, strict=True))
+        readings = zip(self._nll, self._ranks, strict=True)
+        if self._counted is None:
+            return tuple(Reading(nll, ranked) for nll, ranked in readings)
+        return tuple(
+            Reading(nll[marks], ranked[marks])
+            for (nll, ranked), marks in zip(readings, self._counted, strict=True)
+        )
 
     @staticmethod
     def _masked(log_probs: Tensor, sequence: Sequence[int], first: int, end: int) -> Tensor:
