@@ -8,10 +8,15 @@ from typing import Any
 
 from unlearning.errors import InvalidMethodConfig, UnknownMethod
 from unlearning.methods.do_nothing import DoNothing, DoNothingConfig
+from unlearning.methods.drop_adapter import DropAdapter, DropAdapterConfig
 from unlearning.methods.gradient_ascent import GradientAscent, GradientAscentConfig
 from unlearning.methods.gradient_difference import GradientDifference, GradientDifferenceConfig
 from unlearning.methods.method import Method
+from unlearning.methods.npo import Npo, NpoConfig
+from unlearning.methods.pcgrad import PcGrad, PcGradConfig
+from unlearning.methods.random_label import RandomLabel, RandomLabelConfig
 from unlearning.methods.refit import Refit, RefitConfig
+from unlearning.methods.simnpo import SimNpo, SimNpoConfig
 from unlearning.methods.ucan import Ucan
 from unlearning.methods.ucan_config import UcanConfig
 from unlearning.methods.uniform_shrink import UniformShrink, UniformShrinkConfig
@@ -30,8 +35,13 @@ METHODS: Mapping[str, Registration] = {
     Ucan.name: Registration(UcanConfig, Ucan),
     GradientAscent.name: Registration(GradientAscentConfig, GradientAscent),
     GradientDifference.name: Registration(GradientDifferenceConfig, GradientDifference),
+    PcGrad.name: Registration(PcGradConfig, PcGrad),
+    Npo.name: Registration(NpoConfig, Npo),
+    SimNpo.name: Registration(SimNpoConfig, SimNpo),
+    RandomLabel.name: Registration(RandomLabelConfig, RandomLabel),
     Refit.name: Registration(RefitConfig, Refit),
     UniformShrink.name: Registration(UniformShrinkConfig, UniformShrink),
+    DropAdapter.name: Registration(DropAdapterConfig, DropAdapter),
     DoNothing.name: Registration(DoNothingConfig, DoNothing),
 }
 
