@@ -55,17 +55,21 @@ def collect_statistics(
         token_budget: most tokens, padding included, in one forward.
 
     Raises:
-        InvalidTask: no sequence, or an empty one.
+        InvalidTask: no sequence, an empty one, or `counted` does not mark each item of each, at least one true.
         Interrupted: `should_stop` answered yes between two batches.
     """
     if not sequences or not all(len(sequence) for sequence in sequences):
         raise InvalidTask("activation statistics need at least one sequence, and none may be empty")
+    lengths = [len(sequence) for sequence in sequences]
+    if counted is None:
+        counted = [[True] * length for length in lengths]
+    if [len(marks) for marks in counted] != lengths or not any(map(any, counted)):
+        raise InvalidTask("counted must mark each item of each sequence, at least one of them true")
     model = attach(base, adapter)
     collector = _Collector(model, tuple(sites), token_scope)
-    everything = [[True] * len(sequence) for sequence in sequences]
     windows = [
         window
-        for sequence, marks in zip(sequences, everything if counted is None else counted, strict=True)
+        for sequence, marks in zip(sequences, counted, strict=True)
         for window in _windows(base, sequence, marks)
     ]
     batches = by_token_budget([len(tokens) for tokens, _ in windows], token_budget)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from recommender import PromptStyle
 from recommender.batching import pad_right
+from unlearning.errors import InvalidTask
 from unlearning.losses import IGNORED
 
 
@@ -35,6 +36,9 @@ class Windows:
         targets: which items of each sequence are predicted; None for all. Windows that predict nothing are left out.
         batch_size: most windows in a batch.
         seed: of the order in which `draw` takes them: random permutations, one after the other.
+
+    Raises:
+        InvalidTask: `targets` do not mark each item of each sequence.
     """
 
     def __init__(
@@ -46,6 +50,8 @@ class Windows:
         batch_size: int,
         seed: int,
     ) -> None:
+        if targets is not None and list(map(len, targets)) != list(map(len, sequences)):
+            raise InvalidTask("targets must mark each item of each sequence")
         self._pad = style.pad_token
         self._batch_size = batch_size
         self._generator = torch.Generator().manual_seed(seed)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -82,6 +84,44 @@ def test_the_last_token_scope_counts_one_token_per_window(base: Base, adapter: A
     torch.testing.assert_close(
         alone.sums[MODULE]["bottleneck"].absolute, bottleneck[-1].abs().double(), rtol=1e-5, atol=1e-7
     )
+
+
+def test_counted_and_uncounted_tokens_add_up_to_all(base: Base, adapter: Adapter) -> None:
+    # 16 items make a window of 3 and one of 13; the marks leave nothing of the first.
+    histories = [list(range(16)), [30, 21, 12]]
+    marks = [[place > 6 for place in range(16)], [True, False, True]]
+    others = [[not mark for mark in row] for row in marks]
+    sites: tuple[Site, ...] = ("bottleneck", "input", "output")
+    everything = collect_statistics(base, adapter, histories, sites=sites)
+    marked = collect_statistics(base, adapter, histories, counted=marks, sites=sites)
+    unmarked = collect_statistics(base, adapter, histories, counted=others, sites=sites)
+    assert (marked.tokens, unmarked.tokens) == (9 + 2, 7 + 1)
+    # Both read the same two histories, so adding counts each of them twice.
+    assert_close(replace(marked + unmarked, sequences=2), everything)
+
+
+def test_the_token_that_predicts_an_item_counts_for_it(base: Base, adapter: Adapter) -> None:
+    history = [3, 17, 9, 30]
+    statistics = collect_statistics(base, adapter, [history], counted=[[False, False, True, False]])
+    prefix = f"base_model.model.{MODULE}.lora_A.default"
+    _, bottleneck = capture(attach(base, adapter), prefix, base.style.encode(history[:-1]))
+    # `bos 3 17 9`: item 9 is predicted where 17 was read.
+    torch.testing.assert_close(
+        statistics.sums[MODULE]["bottleneck"].absolute, bottleneck[2].abs().double(), rtol=1e-5, atol=1e-7
+    )
+    last = collect_statistics(
+        base, adapter, [history], counted=[[True, False, True, False]], token_scope="last"
+    )
+    assert_close(replace(last, token_scope="all"), statistics)
+
+
+@pytest.mark.parametrize(
+    "counted",
+    [[[True, True]], [[True] * 4], [[True] * 3, [True]], [], [[False] * 3]],
+)
+def test_counted_must_fit_the_sequences(base: Base, adapter: Adapter, counted: list[list[bool]]) -> None:
+    with pytest.raises(InvalidTask, match="counted must mark"):
+        collect_statistics(base, adapter, [[3, 17, 9]], counted=counted)
 
 
 def test_nothing_is_changed_and_no_hook_is_left(base: Base, adapter: Adapter, task: ForgetTask) -> None:

@@ -15,6 +15,29 @@ def test_a_task_needs_subjects_and_retained_users_with_events(task: ForgetTask) 
         replace(task, forget=((1, 2), ()))
 
 
+def test_marks_fit_the_forget_sequences(task: ForgetTask) -> None:
+    short = replace(task, forget=((1, 2, 3), (4, 5)))
+    marks = ((False, True, False), (True, True))
+    assert replace(short, forget_targets=marks).forget_targets == marks
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        ((True, True, True),),
+        ((True, True, True), (True, True), (True,)),
+        ((True, True), (True, True)),
+        ((True, True, True, True), (True, True)),
+        ((True, True, True), (False, False)),
+        (),
+    ],
+    ids=["sequence missing", "sequence too many", "mark missing", "mark too many", "nothing marked", "none"],
+)
+def test_marks_that_do_not_fit_are_refused(task: ForgetTask, marks: tuple[tuple[bool, ...], ...]) -> None:
+    with pytest.raises(InvalidTask, match="forget_targets must mark each item"):
+        replace(task, forget=((1, 2, 3), (4, 5)), forget_targets=marks)
+
+
 def test_throughput_needs_samples_and_time() -> None:
     assert Cost(seconds=2.0, forwards=6, backwards=0, samples=6).samples_per_second == 3.0
     assert Cost(seconds=0.0, forwards=0, backwards=0, samples=0).samples_per_second is None
