@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from unlearning.errors import InvalidMethodConfig, UnknownMethod
+from unlearning.methods.cure import Cure, CureConfig
 from unlearning.methods.do_nothing import DoNothing, DoNothingConfig
 from unlearning.methods.drop_adapter import DropAdapter, DropAdapterConfig
+from unlearning.methods.e2urec import E2urec, E2urecConfig
 from unlearning.methods.gradient_ascent import GradientAscent, GradientAscentConfig
 from unlearning.methods.gradient_difference import GradientDifference, GradientDifferenceConfig
 from unlearning.methods.method import Method
@@ -39,6 +41,8 @@ METHODS: Mapping[str, Registration] = {
     Npo.name: Registration(NpoConfig, Npo),
     SimNpo.name: Registration(SimNpoConfig, SimNpo),
     RandomLabel.name: Registration(RandomLabelConfig, RandomLabel),
+    E2urec.name: Registration(E2urecConfig, E2urec),
+    Cure.name: Registration(CureConfig, Cure),
     Refit.name: Registration(RefitConfig, Refit),
     UniformShrink.name: Registration(UniformShrinkConfig, UniformShrink),
     DropAdapter.name: Registration(DropAdapterConfig, DropAdapter),
