@@ -14,10 +14,8 @@ yardstick. The figures `…_without_logits` take that advantage away: there the 
 
 from __future__ import annotations
 
-import gc
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +23,6 @@ from statistics import median
 from typing import Any
 
 import torch
-from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.bars import bars
 from benchmarks.environment import environment
@@ -34,6 +31,7 @@ from benchmarks.population import Population, load_population, synthetic_populat
 from recommender import Adapter, Base, SyntheticConfig, TrainingConfig, attach, fit_adapter
 from recommender.batching import by_token_budget, pad_right
 from unlearning import ForgetTask, build_method, collect_statistics
+from unlearning.audit.cost import collector_paused, peak_tensor_bytes
 from unlearning.records import to_plain
 
 TOKEN_BUDGET = 8192
@@ -68,7 +66,9 @@ def run(
                 "ucan": partial(method.run, task),
             }
             seconds = _alternate(works, repeats, bar(f"{count} subjects"))
-            rows.append(_row(count, task, seconds, {name: _peak(work) for name, work in works.items()}))
+            rows.append(
+                _row(count, task, seconds, {name: peak_tensor_bytes(work) for name, work in works.items()})
+            )
     headline = rows[0]
     return {
         "benchmark": "ucan-cost",
@@ -137,7 +137,7 @@ def _alternate(works: Mapping[str, Work], repeats: int, move: Callable[[_Repeat]
     for warm_up in works.values():
         warm_up()
     seconds: Seconds = {name: [] for name in works}
-    with _no_collector():
+    with collector_paused():
         for repeat in range(repeats):
             # The order turns round: whoever comes later finds warmer caches.
             for name in list(works)[:: 1 if repeat % 2 == 0 else -1]:
@@ -146,34 +146,10 @@ def _alternate(works: Mapping[str, Work], repeats: int, move: Callable[[_Repeat]
     return seconds
 
 
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Keep Python's collector from cleaning up one measurement's cycles in the middle of another."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
 def _timed(work: Work) -> tuple[float, float]:
     wall, cpu = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - wall, time.process_time() - cpu
-
-
-def _peak(work: Work) -> int:
-    """Most bytes of tensor memory alive at once during `work`, beyond those alive before it."""
-    with _no_collector(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
-        work()
-    assert recorded.profiler is not None
-    assert recorded.profiler.kineto_results is not None
-    events = [event for event in recorded.profiler.kineto_results.events() if event.name() == "[memory]"]
-    alive = peak = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        alive += event.nbytes()
-        peak = max(peak, alive)
-    return peak
 
 
 def _row(count: int, task: ForgetTask, seconds: Seconds, peaks: Mapping[str, int]) -> dict[str, Any]:

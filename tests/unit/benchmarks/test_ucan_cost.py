@@ -1,7 +1,5 @@
 from pathlib import Path
 
-import torch
-
 from benchmarks import ucan_cost
 from benchmarks.fits import Regime
 from benchmarks.tables import markdown
@@ -14,19 +12,3 @@ def test_the_comparison_is_complete(data: Path, regime: Regime) -> None:
     assert result["peak_memory_ratio"] > 0
     assert result["rows"][0]["tokens"] > result["rows"][1]["tokens"]
     assert "| 8 |" in markdown(result)
-
-
-def test_the_peak_counts_what_is_alive_at_once() -> None:
-    kilobyte = torch.zeros(256)
-
-    def together() -> None:
-        one, two = kilobyte.clone(), kilobyte.clone()
-        del one, two
-
-    def in_turn() -> None:
-        for _ in range(4):
-            one = kilobyte.clone()
-            del one
-
-    assert ucan_cost._peak(together) == 2048
-    assert ucan_cost._peak(in_turn) == 1024
