@@ -13,12 +13,16 @@ from unlearning.methods.drop_adapter import DropAdapter, DropAdapterConfig
 from unlearning.methods.e2urec import E2urec, E2urecConfig
 from unlearning.methods.gradient_ascent import GradientAscent, GradientAscentConfig
 from unlearning.methods.gradient_difference import GradientDifference, GradientDifferenceConfig
+from unlearning.methods.llm_eraser import LlmEraser, LlmEraserConfig
+from unlearning.methods.llmeraser import Llmeraser, LlmeraserConfig
 from unlearning.methods.method import Method
 from unlearning.methods.npo import Npo, NpoConfig
 from unlearning.methods.pcgrad import PcGrad, PcGradConfig
 from unlearning.methods.random_label import RandomLabel, RandomLabelConfig
 from unlearning.methods.refit import Refit, RefitConfig
+from unlearning.methods.sharded import Sharded, ShardedConfig
 from unlearning.methods.simnpo import SimNpo, SimNpoConfig
+from unlearning.methods.ssd import Ssd, SsdConfig
 from unlearning.methods.ucan import Ucan
 from unlearning.methods.ucan_config import UcanConfig
 from unlearning.methods.uniform_shrink import UniformShrink, UniformShrinkConfig
@@ -43,11 +47,19 @@ METHODS: Mapping[str, Registration] = {
     RandomLabel.name: Registration(RandomLabelConfig, RandomLabel),
     E2urec.name: Registration(E2urecConfig, E2urec),
     Cure.name: Registration(CureConfig, Cure),
+    LlmEraser.name: Registration(LlmEraserConfig, LlmEraser),
+    Llmeraser.name: Registration(LlmeraserConfig, Llmeraser),
+    Ssd.name: Registration(SsdConfig, Ssd),
+    Sharded.name: Registration(ShardedConfig, Sharded),
     Refit.name: Registration(RefitConfig, Refit),
     UniformShrink.name: Registration(UniformShrinkConfig, UniformShrink),
     DropAdapter.name: Registration(DropAdapterConfig, DropAdapter),
     DoNothing.name: Registration(DoNothingConfig, DoNothing),
 }
+
+
+# What the study of docs/benchmarks found best among the approximate methods.
+RECOMMENDED = Npo.name
 
 
 def build_method(name: str, config: Mapping[str, Any] | None = None) -> Method:

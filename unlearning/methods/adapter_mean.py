@@ -1,0 +1,52 @@
+"""The weighted mean of adapters, as one adapter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from recommender import Adapter, AdapterMismatch
+
+_DOWN, _UP = re.compile(r"\.lora_(?:embedding_)?A(?=\.|$)"), re.compile(r"\.lora_(?:embedding_)?B(?=\.|$)")
+_PER_MODULE = ("alpha_pattern", "rank_pattern")
+
+
+def adapter_mean(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
+    """The adapter whose weight change is sum of w_k s B_k A_k over all modules; `weights` are scaled to sum 1.
+
+    The mean of A and the mean of B would be another map. K products of rank r side by side are one of rank K r:
+    [w_1 B_1 ... w_K B_K] times the A_k on top of each other. With the common `lora_alpha` kept, PEFT's scale
+    alpha / (K r) already holds the 1 / K of equal weights, whose tensors are therefore left as they are.
+
+    Raises:
+        AdapterMismatch: no adapter, configurations that differ, ranks or alphas by module, or rank-stabilised scale.
+    """
+    if not adapters:
+        raise AdapterMismatch("the mean of no adapters is not defined")
+    config = dict(adapters[0].config)
+    refused = [name for name in (*_PER_MODULE, "use_rslora") if config.get(name)]
+    if refused:
+        raise AdapterMismatch(f"adapters with {', '.join(refused)} have no common scale to join them at")
+    if any(
+        dict(adapter.config) != config or adapter.tensors.keys() != adapters[0].tensors.keys()
+        for adapter in adapters
+    ):
+        raise AdapterMismatch("adapters of different configurations cannot be joined")
+    count, total = len(adapters), sum(weights)
+    factors = [count * weight / total for weight in weights]
+    tensors = {
+        name: _joined(name, [adapter.tensors[name] for adapter in adapters], factors)
+        for name in adapters[0].tensors
+    }
+    return Adapter(config={**config, "r": count * int(config["r"])}, tensors=tensors)
+
+
+def _joined(name: str, tensors: Sequence[Tensor], factors: Sequence[float]) -> Tensor:
+    if _DOWN.search(name):
+        return torch.cat(list(tensors), dim=0)
+    if _UP.search(name):
+        return torch.cat([tensor * factor for tensor, factor in zip(tensors, factors, strict=True)], dim=1)
+    raise AdapterMismatch(f"{name} is neither the A nor the B of a LoRA pair")
