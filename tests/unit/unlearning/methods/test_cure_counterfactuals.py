@@ -43,6 +43,12 @@ def test_the_tail_is_what_the_walk_hardly_reaches() -> None:
     assert int(made[1, 1]) in {7, 4, 3}
 
 
+def test_the_windows_own_items_come_last_even_where_the_walk_leaves_them() -> None:
+    # With so few restarts item 1, which both users have, is met more often than item 0, where the walk begins.
+    make = PagerankTail(STYLE, [(0, 1), (1, 2), (3, 4)], restart=0.01, tail=5 / 6, seed=0)
+    assert make.tails(torch.tensor([[1, 2]])).tolist() == [[5, 4, 3, 2, 1]]
+
+
 @pytest.mark.parametrize("kind", [PagerankTail, PopularityMatched])
 def test_only_items_are_replaced_and_a_seed_repeats(kind: type) -> None:
     arguments = {"restart": 0.15, "tail": 1 / 3} if kind is PagerankTail else {}

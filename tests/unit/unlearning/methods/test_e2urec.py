@@ -96,6 +96,12 @@ def test_the_augmented_training_is_part_of_the_cost(task: ForgetTask) -> None:
     assert cost.forwards == cost.backwards + 6 * rows + 2 * 8
 
 
+def test_the_augmented_adapter_is_walked_with_its_own_rate(task: ForgetTask) -> None:
+    augmented = augment(task, QUICK).adapter
+    assert same(augmented, augment(task, replace(QUICK, lr=1e-4, alpha=0.0, w=0.1)).adapter)
+    assert not same(augmented, augment(task, replace(QUICK, augment_lr=1e-4)).adapter)
+
+
 def test_only_the_marked_items_are_forgotten(task: ForgetTask) -> None:
     marks = tuple(tuple(index == 0 for index in range(len(sequence))) for sequence in task.forget)
     assert not same(
