@@ -1,0 +1,43 @@
+"""Every window of a task's users in one batch: what the tests of gradient methods measure on."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from recommender import Adapter
+from unlearning import ForgetTask, Method, Progress, losses
+from unlearning.methods.descent import DescentConfig, ItemModel, forget_windows, retain_windows
+from unlearning.methods.windows import Batch
+
+# No task of the tests has more windows than this.
+WHOLE = 200
+
+
+def forget_batch(task: ForgetTask) -> Batch:
+    """All windows of the subjects; what is to be forgotten are the targets."""
+    (batch,) = forget_windows(task, DescentConfig(batch_size=WHOLE)).once()
+    return batch
+
+
+def retain_batch(task: ForgetTask) -> Batch:
+    """All windows of everybody else."""
+    (batch,) = retain_windows(task, DescentConfig(batch_size=WHOLE)).once()
+    return batch
+
+
+def logits(task: ForgetTask, adapter: Adapter, batch: Batch) -> Tensor:
+    """What the base with `adapter` says of it."""
+    return ItemModel(task.base, adapter).logits(batch)
+
+
+def nll(task: ForgetTask, adapter: Adapter, batch: Batch) -> float:
+    """Mean NLL per target."""
+    return losses.cross_entropy(logits(task, adapter, batch), batch.targets).item()
+
+
+def first_loss(method: Method, task: ForgetTask) -> float:
+    """The loss a method shows at its first step, where it still stands at the parent."""
+    seen: list[Progress] = []
+    method.run(task, on_step=seen.append)
+    assert seen[0].loss is not None
+    return seen[0].loss
