@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from recommender import Adapter
@@ -41,3 +42,9 @@ def first_loss(method: Method, task: ForgetTask) -> float:
     method.run(task, on_step=seen.append)
     assert seen[0].loss is not None
     return seen[0].loss
+
+
+def distance(one: Adapter, other: Adapter) -> float:
+    """Euclidean distance over all tensors."""
+    parts = [(one.tensors[name] - tensor).flatten() for name, tensor in other.tensors.items()]
+    return torch.cat(parts).norm().item()
