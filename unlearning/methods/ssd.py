@@ -24,15 +24,15 @@ _RETAIN_SEED_OFFSET = 1
 
 @dataclass(frozen=True)
 class SsdConfig:
-    """When a weight is dampened, and by how much (arXiv 2308.07707, equations 6 and 7).
+    """When a weight is dampened, and by how much (arXiv 2308.07707).
 
     Attributes:
         alpha: a weight is selected if its importance on the subjects exceeds alpha times that on the others. The
-            published 10 was found on image classifiers with a whole class to forget; on an adapter tune it.
+            published 10 was found on image classifiers; on an adapter tune it.
         dampening: lambda; a selected weight is multiplied by min(lambda I / I_forget, 1).
-        against: the importance compared with is that on `all` training users (as published) or on the
-            retained alone (`retain`).
-            `all` holds the subjects' own, so alpha must lie below the number of items over the subjects' part of it.
+        against: the importance compared with is that on `all` training users (as published) or on the retained alone
+            (`retain`). `all` includes the subjects: where they hold a share s of the items, no ratio exceeds 1 / s,
+            and a larger alpha selects nothing.
         retain_windows: random windows of retained users that their importance is estimated on; None for all.
 
     Raises:
@@ -71,7 +71,7 @@ class Ssd:
         title="Selective Synaptic Dampening (SSD)",
         paper="arXiv 2308.07707",
         cost_class="gradient",
-        published_defaults="alpha 10, lambda 1 (ResNet-18 and ViT); importance on all training data, computed once",
+        published_defaults="alpha 10, lambda 1; importance on all training data, computed once",
         reconstruction="on the adapter's weights only; windows as samples; retained users sampled",
     )
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -42,6 +43,22 @@ def test_under_heavy_damping_it_is_the_subjects_gradient_over_the_number_of_reta
     edited = Llmeraser(LlmeraserConfig(damping=1e6, step_scale=1e6, **FEW)).run(task).adapter
     model = ItemModel(task.base, task.adapter, trainable=True)
     torch.testing.assert_close(change_of(task, edited, model), influence(task, model), rtol=1e-3, atol=1e-7)
+
+
+def test_only_marked_items_are_taken_back(task: ForgetTask) -> None:
+    sequence = task.forget[0]
+    marked = replace(
+        task,
+        forget=(sequence,),
+        forget_targets=(tuple(place == len(sequence) - 1 for place in range(len(sequence))),),
+    )
+    model = ItemModel(task.base, task.adapter, trainable=True)
+    edited = Llmeraser(LlmeraserConfig(damping=1e6, step_scale=1e6, **FEW)).run(marked).adapter
+    (batch,) = Windows(task.base.style, marked.forget, marked.forget_targets, batch_size=1, seed=0).once()
+    assert predicted_items([batch]) == 1
+    loss = -model.logits(batch).log_softmax(-1)[0, -1, sequence[-1]]
+    b = flat(torch.autograd.grad(loss, list(model.parameters.values()))) / sum(map(len, task.retain))
+    torch.testing.assert_close(change_of(task, edited, model), b, rtol=1e-3, atol=1e-7)
 
 
 def test_the_change_solves_the_damped_system(task: ForgetTask) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -65,6 +66,13 @@ def test_no_weight_grows_or_turns(task: ForgetTask) -> None:
 def test_the_published_threshold_leaves_this_small_world_alone(task: ForgetTask) -> None:
     edited = Ssd().run(task).adapter
     assert all(torch.equal(edited.tensors[name], tensor) for name, tensor in task.adapter.tensors.items())
+
+
+def test_windows_without_a_marked_item_are_not_read(task: ForgetTask) -> None:
+    marks = tuple(tuple(place == 0 for place in range(len(sequence))) for sequence in task.forget)
+    candidate = Ssd(SsdConfig(retain_windows=5)).run(replace(task, forget_targets=marks))
+    # The first item of each of three subjects lies in one window each.
+    assert candidate.cost.backwards == 3 + 5
 
 
 def test_a_repeat_is_the_same_bit_for_bit_and_the_parent_stays(task: ForgetTask) -> None:
