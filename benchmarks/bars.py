@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 from rich.console import Console
@@ -25,6 +26,14 @@ class Step(Protocol):
 
     @property
     def steps(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How far a count has come."""
+
+    step: int
+    steps: int
 
 
 Bar = Callable[[str], Callable[[Step], None]]

@@ -11,14 +11,26 @@ from rich.console import Console
 from rich.markdown import Markdown
 from transformers.utils import logging as transformers_logging
 
-from benchmarks import calibration, ucan_cost, unlearn
-from benchmarks.tables import markdown
+from benchmarks import calibration, catalogue, tuning, ucan_cost, unlearn
+from benchmarks.plots import draw
+from benchmarks.study.scenarios import SCENARIOS, Scenario, user_share
+from benchmarks.study.variants import UnknownBenchmarkMethod, check_methods
+from benchmarks.tables import markdown, rounded
+from unlearning import METHODS
 
 bench_app = typer.Typer(no_args_is_help=True, help="Measure forgetting, utility and cost.")
 
 DataOption = Annotated[Path, typer.Option("--data", help="MovieLens-100K, RecBole or CSV interactions.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the result here.")]
 MarkdownOption = Annotated[Path | None, typer.Option("--markdown", help="Write the tables here.")]
+PlotsOption = Annotated[Path | None, typer.Option("--plots", help="Draw the plots into this folder.")]
+WorkOption = Annotated[
+    Path | None,
+    typer.Option("--work", help="Keep fits and finished cells here; a killed run goes on from them."),
+]
+ProcessesOption = Annotated[
+    int | None, typer.Option("--processes", min=1, help="How many work at once; one per core by default.")
+]
 FitsOption = Annotated[
     Path | None, typer.Option("--fits", help="Keep fitted models in this folder and reuse them.")
 ]
@@ -26,29 +38,56 @@ FitsOption = Annotated[
 
 @bench_app.command("unlearn")
 def unlearn_command(
-    data: DataOption,
-    methods: Annotated[
-        str, typer.Option(help="Comma-separated: ucan, ucan_strong, uniform_shrink, refit.")
-    ] = "ucan,ucan_strong,uniform_shrink,refit",
-    forget: Annotated[float, typer.Option(min=0.001, max=0.5, help="Share of the service's users.")] = 0.05,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="MovieLens-100K, RecBole or CSV interactions.")
+    ] = None,
+    list_methods: Annotated[
+        bool, typer.Option("--list-methods", help="Describe every method instead of measuring.")
+    ] = False,
+    scenarios: Annotated[
+        str, typer.Option(help=f"Comma-separated, or 'all': {', '.join(SCENARIOS)}.")
+    ] = "users-5",
+    forget: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=0.5, help="Instead of scenarios: this share of the users."),
+    ] = None,
+    methods: Annotated[str, typer.Option(help="Comma-separated, or 'all'; see --list-methods.")] = "all",
     seeds: Annotated[
-        int, typer.Option(min=1, help="Repetitions, each with its own forget set and fits.")
+        int, typer.Option(min=1, help="Repetitions of batch scenarios, each with its own users and fits.")
     ] = 3,
+    work: WorkOption = None,
+    processes: ProcessesOption = None,
     json_file: JsonOption = None,
     markdown_file: MarkdownOption = None,
-    fits: FitsOption = None,
+    plots: PlotsOption = None,
 ) -> None:
     """Compare methods: what they forget, what they cost the others, how long they take."""
-    names = [name.strip() for name in methods.split(",") if name.strip()]
-    try:
-        unlearn.check_methods(names)
-    except unlearn.UnknownBenchmarkMethod as problem:
-        raise typer.BadParameter(str(problem), param_hint="--methods") from problem
+    if list_methods:
+        _publish(catalogue.listing(), json_file, markdown_file, None)
+        return
+    if data is None:
+        raise typer.BadParameter("give the interactions to measure on", param_hint="--data")
+    names = _methods(methods)
+    chosen = _scenarios(scenarios) if forget is None else [user_share(forget)]
+    _quiet()
+    result = unlearn.run(data, scenarios=chosen, methods=names, seeds=seeds, folder=work, processes=processes)
+    _publish(result, json_file, markdown_file, plots)
+
+
+@bench_app.command("tune")
+def tune_command(
+    data: DataOption,
+    methods: Annotated[str, typer.Option(help="Comma-separated, or 'all'.")] = "all",
+    work: WorkOption = None,
+    processes: ProcessesOption = None,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """Search every method's configuration on development users, by distance to re-fits."""
+    names = _methods(methods)
     _quiet()
     _publish(
-        unlearn.run(data, methods=names, forget=forget, seeds=seeds, fits_folder=fits),
-        json_file,
-        markdown_file,
+        tuning.run(data, methods=names, folder=work, processes=processes), json_file, markdown_file, None
     )
 
 
@@ -63,7 +102,7 @@ def ucan_cost_command(
 ) -> None:
     """Time and memory of U-CAN beside one plain forward over the same forget set."""
     _quiet()
-    _publish(ucan_cost.run(data, repeats=repeats), json_file, markdown_file)
+    _publish(ucan_cost.run(data, repeats=repeats), json_file, markdown_file, None)
 
 
 @bench_app.command("calibrate")
@@ -76,22 +115,58 @@ def calibrate_command(
 ) -> None:
     """Measure the gate's false alarms and power, and U-CAN's configurations, on development users."""
     _quiet()
-    _publish(calibration.run(data, fits_folder=fits, with_sweep=sweep), json_file, markdown_file)
+    _publish(calibration.run(data, fits_folder=fits, with_sweep=sweep), json_file, markdown_file, None)
 
 
 @bench_app.command("report")
 def report_command(
-    result: Annotated[Path, typer.Argument(help="A file that a benchmark wrote with --json.")],
+    results: Annotated[list[Path], typer.Argument(help="Files that benchmarks wrote with --json.")],
     markdown_file: MarkdownOption = None,
+    plots: PlotsOption = None,
 ) -> None:
-    """Print the tables of an earlier result."""
-    _publish(json.loads(result.read_text()), None, markdown_file)
+    """Print the tables of earlier results, and draw their plots."""
+    found = [json.loads(result.read_text()) for result in results]
+    _write("\n".join(markdown(result) for result in found), markdown_file)
+    if plots is not None:
+        for result in found:
+            draw(result, plots)
 
 
-def _publish(result: dict[str, Any], json_file: Path | None, markdown_file: Path | None) -> None:
-    text = markdown(result)
+def _methods(text: str) -> list[str]:
+    names = list(METHODS) if text == "all" else _names(text)
+    try:
+        check_methods(names)
+    except UnknownBenchmarkMethod as problem:
+        raise typer.BadParameter(str(problem), param_hint="--methods") from problem
+    return names
+
+
+def _scenarios(text: str) -> list[Scenario]:
+    names = list(SCENARIOS) if text == "all" else _names(text)
+    unknown = [name for name in names if name not in SCENARIOS]
+    if unknown or not names:
+        raise typer.BadParameter(
+            f"unknown scenarios: {', '.join(unknown) or 'none given'}; choose from {', '.join(SCENARIOS)}",
+            param_hint="--scenarios",
+        )
+    return [SCENARIOS[name] for name in names]
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _publish(
+    result: dict[str, Any], json_file: Path | None, markdown_file: Path | None, plots: Path | None
+) -> None:
     if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+        json_file.write_text(json.dumps(rounded(result), indent=1, allow_nan=False) + "\n")
+    _write(markdown(result), markdown_file)
+    if plots is not None:
+        draw(result, plots)
+
+
+def _write(text: str, markdown_file: Path | None) -> None:
     if markdown_file is not None:
         markdown_file.write_text(text)
     Console().print(Markdown(text))

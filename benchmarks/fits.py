@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from recommender import (
 )
 from unlearning import Candidate, Cost, ForgetTask, Method, Progress
 from unlearning.methods.method import Stopwatch
+from unlearning.methods.refit import Refit
+from unlearning.methods.sharded import FittedShard, HeldOut
 from unlearning.records import canonical_json, sha256_hex
 
 
@@ -47,7 +49,6 @@ class Regime:
 
 
 OnStep = Callable[[StepReport], None]
-OnProgress = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
@@ -98,18 +99,27 @@ class Fits:
 
         return self._get(self._key(base, sequences, seed), fit)
 
-    def candidate(self, method: Method, task: ForgetTask, on_step: OnProgress | None = None) -> Candidate:
-        """What `method` makes of `task`; an exact re-fit is kept, everything else is made anew."""
-        if not method.exact:
-            return method.run(task, on_step=on_step)
-
-        def fit() -> Fit:
-            made = method.run(task, on_step=on_step)
-            return Fit(made.adapter, made.cost)
-
-        made_by = {"method": method.name, "method_config": asdict(method.config)}
-        kept = self._get(self._key(task.base, task.retain, task.seed) | made_by, fit)
+    def candidate(self, method: Method, task: ForgetTask, on_step: OnStep | None = None) -> Candidate:
+        """What `method` makes of `task`; a re-fit is an ordinary fit on the retained users, and kept like one."""
+        if not isinstance(method, Refit):
+            return method.run(task)
+        kept = self.adapter(task.base, task.retain, task.seed + method.config.seed_offset, on_step)
         return Candidate(adapter=kept.adapter, cost=kept.cost)
+
+    def shard(
+        self,
+        base: Base,
+        sequences: Sequence[tuple[int, ...]],
+        adapter_config: AdapterConfig,
+        training: TrainingConfig,
+        *,
+        validation: HeldOut,
+        on_step: Callable[[Progress], None] | None,
+        should_stop: Callable[[], bool] | None,
+    ) -> FittedShard:
+        """A shard's fit, kept like any other: the shards that a request does not touch are those of the last one."""
+        kept = self.adapter(base, tuple(sequences), training.seed)
+        return FittedShard(kept.adapter, kept.cost.seconds, kept.cost.forwards)
 
     def _key(self, base: Base, sequences: tuple[tuple[int, ...], ...], seed: int) -> dict[str, object]:
         return {

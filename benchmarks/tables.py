@@ -32,6 +32,17 @@ _CALIBRATION_COLUMNS = (
 )
 
 
+def rounded(value: Any, digits: int = 5) -> Any:
+    """The same JSON values with floats cut to `digits` significant digits: a result file holds thousands of them."""
+    if isinstance(value, float):
+        return float(f"{value:.{digits}g}")
+    if isinstance(value, Mapping):
+        return {name: rounded(item, digits) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item, digits) for item in value]
+    return value
+
+
 def markdown(result: Mapping[str, Any]) -> str:
     """The tables of one benchmark's result, headed by where it was measured."""
     writers = {"unlearn": _unlearn, "ucan-cost": _ucan_cost, "calibrate": _calibrate}

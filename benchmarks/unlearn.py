@@ -1,121 +1,77 @@
-"""How much each method forgets, what it costs the others, and how long it takes: `lethe bench unlearn`.
+"""Every method beside a re-fit and the controls: `lethe bench unlearn`.
 
-For every seed: draw the users to forget from the report users (see `benchmarks.population`), fit the service's
-adapter on everybody, let each method make a candidate, and measure it the way the gate does. The base is shared by all
-seeds. Every choice was made on development users, who are never among the forgotten here.
+A study is a matrix of cells: scenario, deletion, method. Fits come first, then cells, both spread over processes and
+kept in a folder, so that a killed study goes on where it was. Every choice was made on development users
+(`benchmarks.tuning`), who are never among the forgotten here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
-from benchmarks.bars import Bar, bars
+from benchmarks.bars import Bar, Reached, bars
 from benchmarks.environment import environment
-from benchmarks.fits import Fits, Regime
-from benchmarks.popularity import popularity_row
-from benchmarks.population import Population, load_population
-from benchmarks.tasks import prepare
-from recommender import Adapter, Base
-from unlearning import (
-    ActivationStatistics,
-    Method,
-    Policy,
-    Report,
-    build_method,
-    collect_statistics,
-    decide,
-    default_policy,
-    evaluate,
-    publishable,
-)
-from unlearning.band import z_score
-from unlearning.gate import bootstrap_bounds
+from benchmarks.fits import Regime
+from benchmarks.study import orders
+from benchmarks.study.cells import Cells
+from benchmarks.study.deletions import deletions
+from benchmarks.study.jobs import POPULARITY, SHADOWED_SCENARIO, Job
+from benchmarks.study.pool import Pool
+from benchmarks.study.scenarios import SCENARIOS, Scenario
+from benchmarks.study.summary import pooled_shadow_attack, regime_of, summary
+from benchmarks.study.variants import Tuned, check_methods, paper_rows, rows
+from benchmarks.study.workshop import Workshop, one_thread
+from unlearning import METHODS
 from unlearning.records import to_plain
 
-METRICS = (
-    "forget_recall@10",
-    "forget_nll",
-    "retained_member_recall@10",
-    "test_recall@10",
-    "test_ndcg@10",
-    "membership_auc",
-    "kl",
-    "prediction_shift",
-    "ppl",
-    "tradeoff@10",
-)
-REGIME_TEST_RATIO, REGIME_MEMBER_RATIO = 2.0, 1.8
-
-
-class UnknownBenchmarkMethod(ValueError):
-    """A method name that the benchmark does not know; the message lists those it does."""
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A row's name, and the method with its configuration behind it."""
-
-    row: str
-    method: Method
-
-
-def check_methods(names: Sequence[str]) -> None:
-    """Complain before anything is computed.
-
-    Raises:
-        UnknownBenchmarkMethod: no name, or one that is not known.
-    """
-    known = _known(default_policy())
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        raise UnknownBenchmarkMethod(
-            f"unknown methods: {', '.join(unknown) or 'none given'}; choose from {', '.join(known)}"
-        )
-
-
-def _known(policy: Policy) -> dict[str, Method]:
-    """Methods by row name; `ucan` and `ucan_strong` are the first and last such rung of the policy's ladder."""
-    ucan = [rung.config for rung in policy.ladder if rung.method == "ucan"]
-    return {
-        "ucan": build_method("ucan", ucan[0]),
-        "ucan_strong": build_method("ucan", ucan[-1]),
-        "uniform_shrink": build_method("uniform_shrink"),
-        "refit": build_method("refit"),
-    }
+# Rows of one deletion that one process takes at a time: preparing a deletion costs about as much as two rows.
+_ROWS_PER_JOB = 6
+_PAPER_SCENARIO = "interactions-25"
+_DEFAULT_SCENARIOS = (SCENARIOS["users-5"],)
 
 
 def run(
     data: Path,
     *,
-    methods: Sequence[str] = ("ucan", "ucan_strong", "uniform_shrink", "refit"),
-    forget: float = 0.05,
+    scenarios: Sequence[Scenario] = _DEFAULT_SCENARIOS,
+    methods: Sequence[str] = tuple(METHODS),
     seeds: int = 3,
-    fits_folder: Path | None = None,
+    folder: Path | None = None,
+    processes: int | None = None,
     regime: Regime | None = None,
+    tuned: Tuned | None = None,
 ) -> dict[str, Any]:
-    """Run the comparison; returns rows, their summary over seeds and where they were measured, as JSON values.
+    """Run the study; returns rows, their summary over seeds and where they were measured, as JSON values.
 
-    `fits_folder` keeps fitted adapters for a later run on the same data; `regime` says how models are trained.
+    Args:
+        data: the interactions.
+        scenarios: in the order they are worked on. Those of single requests use the first seed only.
+        methods: names of the registry; the controls stand in every table whether named or not.
+        seeds: of the parent's fit, of what is forgotten and of the methods, in batch scenarios.
+        folder: keeps fits and cells for a later run on the same data; None for a temporary one.
+        processes: how many work at once; None for one per core.
+        regime: how models are trained.
+        tuned: the methods' configurations; None for the packaged ones.
+
+    Raises:
+        UnknownBenchmarkMethod: no method, or one that is not known.
     """
     check_methods(methods)
-    policy = default_policy()
-    compared = [
-        Variant("original", build_method("do_nothing")),
-        Variant("base", build_method("uniform_shrink", {"factor": 0.0})),
-        *(Variant(name, _known(policy)[name]) for name in methods),
-    ]
-    population, fits, header = load_population(data), Fits(fits_folder, regime), environment()
-    rows: list[dict[str, Any]] = []
-    with bars() as bar:
-        base = fits.base(population, bar("base on the panel"))
-        for seed in range(seeds):
-            rows += _rows_of(
-                seed, population, population.draw(forget, seed), base, fits, compared, policy, bar
-            )
+    one_thread()
+    header = environment()
+    with ExitStack() as stack:
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        workshop = Workshop(data, folder, regime or Regime())
+        plan = _plan(workshop, scenarios, methods, seeds, tuned or Tuned.load())
+        bar = stack.enter_context(bars())
+        _work(workshop, plan, Pool(workshop, processes), bar)
+        found = _rows(workshop, plan)
+    population = workshop.population
     return {
         "benchmark": "unlearn",
         "environment": header,
@@ -125,111 +81,80 @@ def run(
             "panel_users": len(population.panel),
             "service_users": len(population.service),
             "development_users": population.development,
-            "forget_share": forget,
+            "outsiders": len(population.outsiders),
         },
-        "training": to_plain(fits.regime),
-        "policy": {"name": policy.name, "hash": policy.hash},
-        "methods": {variant.row: to_plain(variant.method.config) for variant in compared},
-        "rows": rows,
-        "summary": summary(rows),
-        "regime": regime_of(rows),
+        "training": to_plain(workshop.regime),
+        "policy": {"name": workshop.policy.name, "hash": workshop.policy.hash},
+        "scenarios": {scenario.name: scenario.note for scenario in scenarios},
+        "methods": {
+            setting: {
+                variant.row: variant.plain()
+                for job in plan
+                if job.scenario.setting == setting
+                for variant in job.variants
+                if variant != POPULARITY
+            }
+            for setting in ("batch", "single")
+        },
+        "rows": found,
+        "summary": summary(found),
+        "shadow_attack": pooled_shadow_attack(found),
+        "regime": regime_of(found),
     }
 
 
-def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Per method: mean, deviation (over seeds, None for one seed), lowest and highest of every figure."""
-    found = []
-    for method in dict.fromkeys(row["method"] for row in rows):
-        own = [row for row in rows if row["method"] == method]
-        figures = {}
-        for name, value in own[0].items():
-            values = [row[name] for row in own]
-            if (
-                name == "seed"
-                or isinstance(value, bool)
-                or not all(isinstance(v, int | float) for v in values)
-            ):
+def _plan(
+    workshop: Workshop, scenarios: Sequence[Scenario], methods: Sequence[str], seeds: int, tuned: Tuned
+) -> list[Job]:
+    plan = []
+    for scenario in scenarios:
+        single = scenario.setting == "single"
+        for seed in range(1 if single else seeds):
+            wanted = rows(methods, scenario.setting, tuned)
+            if scenario.kind == "sequence":
+                plan += [Job(scenario, seed, 0, (variant,)) for variant in wanted]
                 continue
-            figures[name] = {
-                "mean": fmean(values),
-                "deviation": stdev(values) if len(values) > 1 else None,
-                "lowest": min(values),
-                "highest": max(values),
-            }
-        found.append({"method": method, "seeds": len(own), "figures": figures})
+            count = len(deletions(workshop.population, scenario, seed))
+            for index in range(count):
+                asked = wanted if scenario.kind == "single" else [*wanted, POPULARITY]
+                for start in range(0, len(asked), _ROWS_PER_JOB):
+                    plan.append(Job(scenario, seed, index, tuple(asked[start : start + _ROWS_PER_JOB])))
+            if scenario.name == _PAPER_SCENARIO and "ucan" in methods:
+                plan.append(Job(scenario, seed, 0, tuple(paper_rows(tuned)), light=True))
+    return plan
+
+
+def _work(workshop: Workshop, plan: Sequence[Job], pool: Pool, bar: Bar) -> None:
+    workshop.fits.base(workshop.population, bar("base on the panel"))
+    wanted = _fits(workshop, plan)
+    pool.fit(wanted, _counted(bar(f"{len(wanted)} fits"), len(wanted)))
+    total = sum(len(job.keys(workshop)) for job in plan)
+    pool.work(plan, _counted(bar(f"{total} cells"), total))
+
+
+def _fits(workshop: Workshop, plan: Sequence[Job]) -> list[orders.FitOrder]:
+    population = workshop.population
+    wanted = []
+    for job in plan:
+        deletion = deletions(population, job.scenario, job.seed)[job.index]
+        wanted += [orders.parent(population, job.seed), *orders.references(deletion)]
+        if any(variant.name == "refit" for variant in job.variants):
+            wanted.append(orders.refit(deletion))
+        if job.scenario.name == SHADOWED_SCENARIO:
+            wanted += [shadow.order for shadow in orders.shadows(population)]
+    return orders.unique(wanted)
+
+
+def _rows(workshop: Workshop, plan: Sequence[Job]) -> list[dict[str, Any]]:
+    cells = Cells(workshop.folder / "cells")
+    found: list[dict[str, Any]] = []
+    for job in plan:
+        for key in job.keys(workshop):
+            cell = cells.get(key)
+            assert cell is not None, "the pool finished without this cell"
+            found += cell["rows"]
     return found
 
 
-def regime_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Whether forgetting means something here: the adapter helps, and it remembers whom it was fitted on."""
-    test = _ratio(rows, "test_recall@10", "original", "base")
-    member = _ratio(rows, "forget_recall@10", "original", "refit")
-    return {
-        "test_recall_original_over_base": test,
-        "test_recall_required": REGIME_TEST_RATIO,
-        "member_recall_original_over_refit": member,
-        "member_recall_required": REGIME_MEMBER_RATIO,
-        "holds": None
-        if test is None or member is None
-        else test >= REGIME_TEST_RATIO and member >= REGIME_MEMBER_RATIO,
-    }
-
-
-def _rows_of(
-    seed: int,
-    population: Population,
-    forget: Sequence[int],
-    base: Base,
-    fits: Fits,
-    compared: Sequence[Variant],
-    policy: Policy,
-    bar: Bar,
-) -> list[dict[str, Any]]:
-    sequences = tuple(split.train for split in population.service)
-    parent: Adapter = fits.adapter(base, sequences, seed, bar(f"seed {seed}: adapter on everybody")).adapter
-    statistics: ActivationStatistics = collect_statistics(base, parent, sequences)
-    # The re-fit draws its own seed: the parent's would give both the same initial weights.
-    task, inputs = prepare(
-        population, forget, base, parent, statistics, seed=1000 + seed, policy=policy, regime=fits.regime
-    )
-    rows = []
-    for variant in compared:
-        move = bar(f"seed {seed}: {variant.row}") if variant.method.exact else None
-        candidate = fits.candidate(variant.method, task, move)
-        report = evaluate(inputs, candidate, variant.method)
-        rows.append({"method": variant.row, "seed": seed, **_figures(report, policy)})
-    rows.append({"method": "popularity", "seed": seed, **popularity_row(inputs, _none_of(METRICS))})
-    return rows
-
-
-def _figures(report: Report, policy: Policy) -> dict[str, Any]:
-    verdict = decide(report, policy)
-    decisions = [subject.decision for subject in verdict.subjects]
-    samples, seconds = report.cost.samples, report.cost.seconds
-    return {
-        **{name: report.value(name) for name in METRICS},
-        "membership_auc_two_sided": report.membership.auc_two_sided,
-        "run_z": z_score(report.membership.run, policy),
-        "held_out_change": bootstrap_bounds(report, policy)[1],
-        "seconds": seconds,
-        "samples_per_second": samples / seconds if samples and seconds else None,
-        "subjects_passed": decisions.count("pass"),
-        "subjects_failed": decisions.count("fail"),
-        "subjects_inconclusive": decisions.count("inconclusive"),
-        "run_decision": verdict.run_decision,
-        "publishable": publishable(verdict, method_is_exact=report.exact, policy=policy),
-    }
-
-
-def _none_of(names: Sequence[str]) -> dict[str, Any]:
-    return dict.fromkeys(names)
-
-
-def _ratio(rows: Sequence[dict[str, Any]], metric: str, over: str, under: str) -> float | None:
-    values = {
-        name: [row[metric] for row in rows if row["method"] == name and row[metric] is not None]
-        for name in (over, under)
-    }
-    if not values[over] or not values[under] or not fmean(values[under]):
-        return None
-    return fmean(values[over]) / fmean(values[under])
+def _counted(move: Callable[[Reached], None], total: int) -> Callable[[int], None]:
+    return lambda done: move(Reached(done, total))

@@ -20,6 +20,7 @@ class Deletion:
     Attributes:
         name: `scenario/seed`, and the subject's number where one user is forgotten at a time.
         seed: of the parent's fit and of everything drawn.
+        places: of the subjects among the service's users.
         subjects: training sequences of those who are forgotten.
         counted: which of their items are forgotten; None for all.
         retained: what the service still holds: everybody else, and what is left of the subjects where only some of
@@ -30,6 +31,7 @@ class Deletion:
 
     name: str
     seed: int
+    places: tuple[int, ...]
     subjects: tuple[tuple[int, ...], ...]
     counted: tuple[tuple[bool, ...], ...] | None
     retained: tuple[Split, ...]
@@ -70,6 +72,7 @@ def whole_users(population: Population, name: str, seed: int, places: Sequence[i
     return Deletion(
         name=name,
         seed=seed,
+        places=tuple(places),
         subjects=tuple(population.service[place].train for place in places),
         counted=None,
         retained=tuple(split for place, split in enumerate(population.service) if place not in chosen),
@@ -83,6 +86,7 @@ def one_by_one(population: Population, name: str, seed: int, places: Sequence[in
         Deletion(
             name=f"{name}/{number}",
             seed=seed,
+            places=(place,),
             subjects=(population.service[place].train,),
             counted=None,
             retained=together.retained,
@@ -94,7 +98,7 @@ def one_by_one(population: Population, name: str, seed: int, places: Sequence[in
 
 def _interactions(population: Population, scenario: Scenario, seed: int) -> Deletion:
     generator = random.Random(seed)
-    subjects, counted = [], []
+    places, subjects, counted = [], [], []
     retained = list(population.service[: population.development])
     for place in population.report_users:
         split = population.service[place]
@@ -105,9 +109,17 @@ def _interactions(population: Population, scenario: Scenario, seed: int) -> Dele
         left = tuple(item for item, forgotten in zip(split.train, marks, strict=True) if not forgotten)
         retained.append(Split(left, split.validation, split.test))
         if gone:
+            places.append(place)
             subjects.append(split.train)
             counted.append(marks)
-    return Deletion(f"{scenario.name}/{seed}", seed, tuple(subjects), tuple(counted), tuple(retained))
+    return Deletion(
+        name=f"{scenario.name}/{seed}",
+        seed=seed,
+        places=tuple(places),
+        subjects=tuple(subjects),
+        counted=tuple(counted),
+        retained=tuple(retained),
+    )
 
 
 def _singles(population: Population, seed: int) -> tuple[int, ...]:

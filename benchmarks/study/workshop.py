@@ -13,6 +13,7 @@ from benchmarks.fits import Fit, Fits, Regime
 from benchmarks.population import Population, load_population
 from benchmarks.study.orders import FitOrder
 from recommender import Base
+from unlearning import Policy, default_policy
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Workshop:
     def base(self) -> Base:
         """The base; trained by whoever asks first."""
         return self.fits.base(self.population)
+
+    @cached_property
+    def policy(self) -> Policy:
+        """How candidates are measured and judged."""
+        return default_policy()
 
     def fit(self, order: FitOrder) -> Fit:
         """The fit, from the folder if it was made before."""

@@ -8,7 +8,7 @@ import platform
 from collections.abc import Sequence
 from statistics import fmean
 
-from recommender import attach
+from recommender import Adapter, attach
 from unlearning.collection import adapter_digest
 from unlearning.evaluation.evidence import ModelEvidence
 from unlearning.evaluation.inputs import EvaluationInputs, whole_history
@@ -43,7 +43,12 @@ def evaluate(
         AdapterMismatch: the candidate does not fit the base.
         Interrupted: `should_stop` answered yes.
     """
-    measured = _measure(inputs, candidate, on_step, should_stop)
+    measured = measure(inputs, candidate.adapter, on_step=on_step, should_stop=should_stop)
+    return report_on(inputs, measured, candidate, method)
+
+
+def report_on(inputs: EvaluationInputs, measured: Measured, candidate: Candidate, method: Method) -> Report:
+    """The report on what `measure` read from `candidate`."""
     evidence = inputs.base_readings.evidence(measured, inputs.config)
     membership = _membership(inputs, evidence)
     cost = candidate.cost
@@ -79,11 +84,21 @@ def library_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **versions}
 
 
-def _measure(
-    inputs: EvaluationInputs, candidate: Candidate, on_step: OnStep | None, should_stop: ShouldStop | None
+def measure(
+    inputs: EvaluationInputs,
+    adapter: Adapter,
+    *,
+    on_step: OnStep | None = None,
+    should_stop: ShouldStop | None = None,
 ) -> Measured:
+    """Everything a report is computed from: what an adapter makes of the subjects and the retained users.
+
+    Raises:
+        AdapterMismatch: the adapter does not fit the base.
+        Interrupted: `should_stop` answered yes.
+    """
     base, config = inputs.base, inputs.config
-    model = attach(base, candidate.adapter)
+    model = attach(base, adapter)
     subjects, divergence = compare(
         attach(base, inputs.parent),
         model,

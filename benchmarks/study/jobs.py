@@ -1,0 +1,230 @@
+"""The pieces that processes work on: some rows of one deletion, or one method's walk through a sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from benchmarks.study import orders
+from benchmarks.study.cells import Cells
+from benchmarks.study.deletions import Deletion, deletions, whole_users
+from benchmarks.study.examination import Examination
+from benchmarks.study.memory import with_peak
+from benchmarks.study.scenarios import Scenario
+from benchmarks.study.variants import Variant
+from benchmarks.study.workshop import Workshop
+from recommender import Adapter
+from unlearning import ActivationStatistics, Candidate, Cost, ForgetTask, collect_statistics
+from unlearning.methods.method import Method
+from unlearning.methods.sharded import Sharded
+from unlearning.records import canonical_json, sha256_hex, to_plain
+
+# After these many requests of a sequence the result is examined.
+CHECKPOINTS = (1, 5, 10, 20)
+SHADOWED_SCENARIO = "users-1"
+POPULARITY = Variant("popularity", "do_nothing", {})
+
+
+@dataclass(frozen=True)
+class Job:
+    """Some rows of one deletion. `light` rows are measured without what an attacker would have to train."""
+
+    scenario: Scenario
+    seed: int
+    index: int
+    variants: tuple[Variant, ...]
+    light: bool = False
+
+    def keys(self, workshop: Workshop) -> dict[str, Variant]:
+        """The cells this job makes."""
+        deletion = _deletion(workshop, self.scenario, self.seed, self.index)
+        shared = {
+            "base": workshop.base.digest,
+            "regime": to_plain(workshop.regime),
+            "policy": workshop.policy.hash,
+            "scenario": self.scenario.name,
+            "seed": self.seed,
+            "deletion": sha256_hex(canonical_json([deletion.subjects, deletion.counted])),
+            "light": self.light,
+        }
+        return {
+            Cells.key({**shared, "row": variant.row, "config": variant.plain()}): variant
+            for variant in self.variants
+        }
+
+    def run(self, workshop: Workshop, cells: Cells) -> None:
+        """Make the cells that are not there yet."""
+        for key, variant in self.keys(workshop).items():
+            if cells.get(key) is None:
+                work = _walk if self.scenario.kind == "sequence" else _examine
+                cells.put(key, {"rows": list(work(self, workshop, variant))})
+
+
+def _examine(job: Job, workshop: Workshop, variant: Variant) -> Iterator[dict[str, Any]]:
+    scenario = job.scenario
+    deletion = _deletion(workshop, scenario, job.seed, job.index)
+    examination = _examination(workshop, scenario, job.seed, job.index)
+    head = _head(scenario, deletion, variant)
+    if variant == POPULARITY:
+        yield {**head, **examination.popularity()}
+        return
+    parent = workshop.fit(orders.parent(workshop.population, job.seed)).adapter
+    task = _task(
+        workshop, job.seed, deletion, parent, deletion.task_sequences, _statistics(workshop, job.seed)
+    )
+    candidate, peak = _made(workshop, variant.method, deletion, task)
+    figures = examination.row(candidate, variant.method, attacks=not job.light)
+    yield {**head, **figures, "peak_bytes": peak}
+
+
+def _walk(job: Job, workshop: Workshop, variant: Variant) -> Iterator[dict[str, Any]]:
+    """Forget one subject after the other, each from the last result; examine on the way."""
+    population = workshop.population
+    requests = deletions(population, job.scenario, job.seed)
+    parent = workshop.fit(orders.parent(population, job.seed)).adapter
+    places = [deletion.places[0] for deletion in requests]
+    together = whole_users(population, f"{job.scenario.name}/{job.seed}", job.seed, places)
+    if variant.method.exact:
+        # Nothing of what an exact method does depends on the order: the last state is a batch's.
+        task = _task(workshop, job.seed, together, parent, together.retained_sequences, None)
+        candidate, _ = _made(workshop, variant.method, together, task)
+        yield from _checkpoint(job, workshop, variant, candidate, together, len(requests))
+        return
+    adapter, spent = parent, Cost(0.0, 0, 0, 0)
+    for number in range(1, len(requests) + 1):
+        gone = set(places[:number])
+        subject = requests[number - 1].subjects
+        retain = tuple(split.train for place, split in enumerate(population.service) if place not in gone)
+        statistics = (
+            collect_statistics(workshop.base, adapter, (*subject, *retain))
+            if variant.name == "ucan"
+            else None
+        )
+        task = ForgetTask(
+            base=workshop.base,
+            adapter=adapter,
+            forget=subject,
+            retain=retain,
+            retain_validation=(),
+            statistics=statistics,
+            training=workshop.regime.training(job.seed),
+            adapter_config=workshop.regime.adapter_config,
+            seed=1000 * number + job.seed,
+        )
+        made = variant.method.run(task)
+        adapter, spent = made.adapter, _sum(spent, made.cost)
+        if number in CHECKPOINTS or number == len(requests):
+            part = Deletion(
+                name=f"{together.name}/{number}",
+                seed=job.seed,
+                places=tuple(places[:number]),
+                subjects=together.subjects[:number],
+                counted=None,
+                retained=together.retained,
+            )
+            yield from _checkpoint(
+                job, workshop, variant, Candidate(adapter=adapter, cost=spent), part, number
+            )
+
+
+def _checkpoint(
+    job: Job,
+    workshop: Workshop,
+    variant: Variant,
+    candidate: Candidate,
+    deletion: Deletion,
+    number: int,
+) -> Iterator[dict[str, Any]]:
+    parent = workshop.fit(orders.parent(workshop.population, job.seed)).adapter
+    examination = Examination.prepare(workshop, deletion, parent, workshop.policy)
+    figures = examination.row(candidate, variant.method, attacks=False)
+    yield {**_head(job.scenario, deletion, variant), "requests": number, **figures}
+
+
+def _made(
+    workshop: Workshop, method: Method, deletion: Deletion, task: ForgetTask
+) -> tuple[Candidate, int | None]:
+    if method.name == "refit":
+        kept = workshop.fit(orders.refit(deletion))
+        return Candidate(adapter=kept.adapter, cost=kept.cost), None
+    if isinstance(method, Sharded):
+        # Its shards come from the workshop; what a fit took at its peak is not this process's.
+        return Sharded(method.config, fit=workshop.fits.shard).run(task), None
+    return with_peak(lambda: method.run(task))
+
+
+def _task(
+    workshop: Workshop,
+    seed: int,
+    deletion: Deletion,
+    parent: Adapter,
+    retain: tuple[tuple[int, ...], ...],
+    statistics: ActivationStatistics | None,
+) -> ForgetTask:
+    return ForgetTask(
+        base=workshop.base,
+        adapter=parent,
+        forget=deletion.subjects,
+        retain=retain,
+        retain_validation=(),
+        statistics=statistics,
+        training=workshop.regime.training(seed),
+        adapter_config=workshop.regime.adapter_config,
+        seed=1000 + seed,
+        forget_targets=deletion.counted,
+    )
+
+
+def _head(scenario: Scenario, deletion: Deletion, variant: Variant) -> dict[str, Any]:
+    return {
+        "scenario": scenario.name,
+        "deletion": deletion.name,
+        "seed": deletion.seed,
+        "method": variant.row,
+        "forgotten_users": len(deletion.subjects),
+        "forgotten_items": deletion.items,
+    }
+
+
+def _sum(one: Cost, other: Cost) -> Cost:
+    return Cost(
+        one.seconds + other.seconds,
+        one.forwards + other.forwards,
+        one.backwards + other.backwards,
+        one.samples + other.samples,
+    )
+
+
+def _deletion(workshop: Workshop, scenario: Scenario, seed: int, index: int) -> Deletion:
+    return _deletions(workshop, scenario, seed)[index]
+
+
+@lru_cache(maxsize=32)
+def _deletions(workshop: Workshop, scenario: Scenario, seed: int) -> Sequence[Deletion]:
+    return deletions(workshop.population, scenario, seed)
+
+
+@lru_cache(maxsize=1)
+def _examination(workshop: Workshop, scenario: Scenario, seed: int, index: int) -> Examination:
+    parent = workshop.fit(orders.parent(workshop.population, seed)).adapter
+    return Examination.prepare(
+        workshop,
+        _deletion(workshop, scenario, seed, index),
+        parent,
+        workshop.policy,
+        with_shadows=scenario.name == SHADOWED_SCENARIO,
+    )
+
+
+@lru_cache(maxsize=1)
+def _statistics(workshop: Workshop, seed: int) -> ActivationStatistics:
+    """The activation sums a service would have cached when it fitted the parent."""
+    parent = orders.parent(workshop.population, seed)
+    return collect_statistics(
+        workshop.base,
+        workshop.fit(parent).adapter,
+        parent.sequences,
+        sites=("bottleneck", "input", "output"),
+    )

@@ -1,0 +1,102 @@
+"""Rows of one scenario and method, taken together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+import torch
+
+from unlearning.audit.attacks import membership_attack
+
+REGIME_TEST_RATIO, REGIME_MEMBER_RATIO = 2.0, 1.8
+_NO_FIGURE = ("seed", "requests")
+Row = Mapping[str, Any]
+
+
+def summary(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Per scenario (and number of requests, in a sequence) and method: the spread of every figure."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row["scenario"], row.get("requests"), row["method"]), []).append(row)
+    return [
+        {
+            "scenario": scenario,
+            "requests": requests,
+            "method": method,
+            "rows": len(own),
+            "figures": {
+                name: _spread([row[name] for row in own])
+                for name in own[0]
+                if name not in _NO_FIGURE and all(_is_number(row.get(name)) for row in own)
+            },
+        }
+        for (scenario, requests, method), own in groups.items()
+    ]
+
+
+def pooled_shadow_attack(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """Per method LiRA over the subjects of all seeds: eight subjects a seed are too few for a rate at 1 %."""
+    found: dict[str, dict[str, Any]] = {}
+    for method in dict.fromkeys(row["method"] for row in rows):
+        own = [row for row in rows if row["method"] == method and "lira.subject_scores" in row]
+        if not own:
+            continue
+        subjects, outsiders = (
+            torch.tensor([score for row in own for score in row[f"lira.{side}_scores"]])
+            for side in ("subject", "outsider")
+        )
+        result = membership_attack(subjects, outsiders)
+        found[method] = {
+            "auc": result.auc,
+            "auc_two_sided": result.auc_two_sided,
+            "tpr_at_1_fpr": result.tpr_at_1_fpr,
+            "subjects": result.members,
+            "outsiders": result.non_members,
+        }
+    return found
+
+
+def regime_of(rows: Sequence[Row]) -> dict[str, Any]:
+    """Whether forgetting means something here: the adapter helps, and it remembers whom it was fitted on.
+
+    Over the scenario that forgets 5 % of the users, or the first one there is.
+    """
+    batch = [row for row in rows if row["scenario"] == "users-5"] or [
+        row for row in rows if row["scenario"] == rows[0]["scenario"]
+    ]
+    test = _ratio(batch, "test_recall@10", "do_nothing", "drop_adapter")
+    member = _ratio(batch, "forget_recall@10", "do_nothing", "refit")
+    return {
+        "test_recall_original_over_base": test,
+        "test_recall_required": REGIME_TEST_RATIO,
+        "member_recall_original_over_refit": member,
+        "member_recall_required": REGIME_MEMBER_RATIO,
+        "holds": None
+        if test is None or member is None
+        else test >= REGIME_TEST_RATIO and member >= REGIME_MEMBER_RATIO,
+    }
+
+
+def _spread(values: Sequence[float]) -> dict[str, float | None]:
+    return {
+        "mean": fmean(values),
+        "deviation": stdev(values) if len(values) > 1 else None,
+        "lowest": min(values),
+        "highest": max(values),
+    }
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _ratio(rows: Sequence[Row], metric: str, over: str, under: str) -> float | None:
+    values = {
+        name: [row[metric] for row in rows if row["method"] == name and row[metric] is not None]
+        for name in (over, under)
+    }
+    if not values[over] or not values[under] or not fmean(values[under]):
+        return None
+    return fmean(values[over]) / fmean(values[under])
