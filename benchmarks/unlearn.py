@@ -116,7 +116,10 @@ def _plan(
                 continue
             count = len(deletions(workshop.population, scenario, seed))
             for index in range(count):
-                asked = wanted if scenario.kind == "single" else [*wanted, POPULARITY]
+                if scenario.kind == "single":
+                    plan.append(Job(scenario, seed, index, tuple(wanted)))
+                    continue
+                asked = [*wanted, POPULARITY]
                 for start in range(0, len(asked), _ROWS_PER_JOB):
                     plan.append(Job(scenario, seed, index, tuple(asked[start : start + _ROWS_PER_JOB])))
             if scenario.name == _PAPER_SCENARIO and "ucan" in methods:

@@ -137,8 +137,7 @@ def _checkpoint(
     deletion: Deletion,
     number: int,
 ) -> Iterator[dict[str, Any]]:
-    parent = workshop.fit(orders.parent(workshop.population, job.seed)).adapter
-    examination = Examination.prepare(workshop, deletion, parent, workshop.policy)
+    examination = _examination_on_the_way(workshop, deletion)
     figures = examination.row(candidate, variant.method, attacks=False)
     yield {**_head(job.scenario, deletion, variant), "requests": number, **figures}
 
@@ -216,6 +215,12 @@ def _examination(workshop: Workshop, scenario: Scenario, seed: int, index: int) 
         workshop.policy,
         with_shadows=scenario.name == SHADOWED_SCENARIO,
     )
+
+
+@lru_cache(maxsize=len(CHECKPOINTS) + 1)
+def _examination_on_the_way(workshop: Workshop, deletion: Deletion) -> Examination:
+    parent = workshop.fit(orders.parent(workshop.population, deletion.seed)).adapter
+    return Examination.prepare(workshop, deletion, parent, workshop.policy)
 
 
 @lru_cache(maxsize=1)

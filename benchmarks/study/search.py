@@ -25,28 +25,43 @@ from unlearning import ActivationStatistics, ForgetTask, collect_statistics
 from unlearning.records import canonical_json, sha256_hex, to_plain
 
 TRIALS = 8
-_RETAINED = 200
+_RETAINED = 150
 
 Space = Mapping[str, Sequence[Any]]
 
 _WALK: Space = {"lr": (1e-4, 3e-4, 1e-3, 3e-3), "steps": (10, 30)}
+_SHORT_WALK: Space = {"lr": (3e-5, 1e-4, 3e-4, 1e-3), "steps": (3, 10)}
 # Each is a grid of TRIALS points; what a method does not name keeps its default. Methods without an entry have nothing
-# to choose.
-SPACES: Mapping[str, Space] = {
+# to choose. Grids were laid where first looks at development users suggested, never elsewhere.
+_BATCH_SPACES: Mapping[str, Space] = {
     "ucan": {"threshold": (0.2, 0.5), "gamma": (1.5, 3.0, 6.0, 12.0)},
     "e2urec": {"lr": (3e-4, 1e-3), "alpha": (1.0, 2.0), "steps": (20, 40)},
     "cure": {"lr": (3e-4, 1e-3), "circuit_share": (0.25, 0.5), "steps": (10, 30)},
-    "gradient_ascent": {"lr": (3e-5, 1e-4, 3e-4, 1e-3), "steps": (5, 20)},
+    "gradient_ascent": {"lr": (1e-4, 3e-4, 1e-3, 3e-3), "steps": (5, 10)},
     "gradient_difference": _WALK,
     "npo": {"lr": (3e-4, 1e-3), "steps": (10, 30), "beta": (0.5, 2.0)},
     "simnpo": {"lr": (3e-4, 1e-3), "delta": (0.0, 4.0), "forget_weight": (0.125, 1.0)},
     "random_label": {"lr": (3e-4, 1e-3), "steps": (10, 30), "forget_weight": (0.2, 1.0)},
     "pcgrad": _WALK,
     "llm_eraser": {"prune_ratio": (0.05, 0.1, 0.2, 0.4), "pool_ratio": (0.4, 0.8)},
-    "llmeraser": {"damping": (0.03, 0.1, 0.3, 1.0), "step_scale": (0.5, 1.0)},
+    "llmeraser": {
+        "damping": (0.03, 0.3),
+        "step_scale": (1.0, 3.0, 10.0, 30.0),
+        "retain_windows": (64,),
+    },
     "ssd": {"alpha": (1.0, 1.5, 2.0, 4.0), "dampening": (0.5, 1.0)},
     "uniform_shrink": {"factor": (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)},
 }
+# One user is a single batch, and thirty steps on it are an epoch each.
+_SINGLE_SPACES: Mapping[str, Space] = {
+    **_BATCH_SPACES,
+    "cure": {"lr": (1e-4, 3e-4), "circuit_share": (0.25, 0.5), "steps": (3, 10)},
+    "gradient_ascent": {"lr": (3e-5, 1e-4, 3e-4, 1e-3), "steps": (3, 10)},
+    "gradient_difference": _SHORT_WALK,
+    "npo": {"lr": (1e-4, 3e-4), "steps": (5, 15), "beta": (0.5, 2.0)},
+    "pcgrad": _SHORT_WALK,
+}
+SPACES: Mapping[str, Mapping[str, Space]] = {"batch": _BATCH_SPACES, "single": _SINGLE_SPACES}
 
 
 @dataclass(frozen=True)
@@ -113,9 +128,9 @@ def trials(names: Sequence[str]) -> list[Trial]:
     """Every trial of these methods, in both settings; those with nothing to choose get one, for comparison."""
     return [
         Trial(setting, Variant(name, name, dict(zip(space, point, strict=True))))
-        for setting in ("batch", "single")
+        for setting, spaces in SPACES.items()
         for name in names
-        for space in (SPACES.get(name, {}),)
+        for space in (spaces.get(name, {}),)
         for point in product(*space.values())
     ]
 
