@@ -32,6 +32,7 @@ THIRD_PARTY = {
     "migrations": DATABASE,
     "cli": DATABASE | SETTINGS | WEB | QUEUE | LEARNING | TERMINAL,
     "benchmarks": DATABASE | SETTINGS | WEB | LEARNING | TERMINAL,
+    "benchmarks.report": {"matplotlib"},
 }
 
 
