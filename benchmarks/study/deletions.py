@@ -62,7 +62,11 @@ def deletions(population: Population, scenario: Scenario, seed: int) -> tuple[De
     if scenario.kind == "users":
         places = population.draw(scenario.share, seed)
         return (whole_users(population, f"{scenario.name}/{seed}", seed, places),)
-    places = _singles(population, seed) if scenario.kind == "single" else _row(population, scenario, seed)
+    places = (
+        _singles(population, scenario, seed)
+        if scenario.kind == "single"
+        else _row(population, scenario, seed)
+    )
     return one_by_one(population, f"{scenario.name}/{seed}", seed, places)
 
 
@@ -122,13 +126,13 @@ def _interactions(population: Population, scenario: Scenario, seed: int) -> Dele
     )
 
 
-def _singles(population: Population, seed: int) -> tuple[int, ...]:
+def _singles(population: Population, scenario: Scenario, seed: int) -> tuple[int, ...]:
     """Half from the third of report users with the fewest events, half from the third with the most."""
     by_length = sorted(population.report_users, key=lambda place: len(population.service[place].train))
     generator = random.Random(seed)
     light = by_length[: round(_LIGHT_SHARE * len(by_length))]
     heavy = by_length[-round(_HEAVY_SHARE * len(by_length)) :]
-    half = min(6, len(light), len(heavy))
+    half = min(scenario.users // 2, len(light), len(heavy))
     return (*generator.sample(light, half), *generator.sample(heavy, half))
 
 

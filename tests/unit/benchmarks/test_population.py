@@ -11,11 +11,14 @@ def population(data: Path) -> Population:
     return load_population(data)
 
 
-def test_the_three_groups_never_mix(population: Population) -> None:
+def test_the_groups_never_mix(population: Population) -> None:
     development, report = set(population.development_users), set(population.report_users)
     assert not development & report
     assert development | report == set(range(len(population.service)))
-    assert len(population.panel) + len(population.service) == 90
+    assert len(population.panel) + len(population.service) + len(population.outsiders) == 90
+    # A tenth is the panel; a twentieth of the 81 others, rounded, stays outside.
+    assert len(population.outsiders) == 4
+    assert not set(population.outsiders) & set(population.service)
     assert len(development) == round(0.2 * len(population.service))
 
 
@@ -44,4 +47,4 @@ def test_the_groups_do_not_depend_on_the_session(population: Population, data: P
 
 def test_synthetic_users_need_no_data() -> None:
     population = synthetic_population(SyntheticConfig(users=30, items=60, tastes=6, mean_length=12.0))
-    assert (population.source, len(population.service)) == ("synthetic", 27)
+    assert (population.source, len(population.service)) == ("synthetic", 26)
