@@ -68,6 +68,9 @@ class Ucan:
         cached = task.statistics
         if cached is not None:
             self._check_cache(cached, adapter_digest(task.adapter))
+        if task.forget_targets is not None and self.config.token_scope == "last":
+            # The last marked item of a window need not be the last one, which is what the cache counted.
+            cached = None
         collected = [
             collect_statistics(
                 task.base,
