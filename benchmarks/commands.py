@@ -25,9 +25,9 @@ JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the resul
 MarkdownOption = Annotated[Path | None, typer.Option("--markdown", help="Write the tables here.")]
 PlotsOption = Annotated[Path | None, typer.Option("--plots", help="Draw the plots into this folder.")]
 WorkOption = Annotated[
-    Path | None,
-    typer.Option("--work", help="Keep fits and finished cells here; a killed run goes on from them."),
+    Path, typer.Option("--work", help="Keep fits and finished cells here; a killed run goes on from them.")
 ]
+WORK_FOLDER = Path(".lethe/bench")
 ProcessesOption = Annotated[
     int | None, typer.Option("--processes", min=1, help="How many work at once; one per core by default.")
 ]
@@ -55,7 +55,7 @@ def unlearn_command(
     seeds: Annotated[
         int, typer.Option(min=1, help="Repetitions of batch scenarios, each with its own users and fits.")
     ] = 3,
-    work: WorkOption = None,
+    work: WorkOption = WORK_FOLDER,
     processes: ProcessesOption = None,
     json_file: JsonOption = None,
     markdown_file: MarkdownOption = None,
@@ -78,7 +78,7 @@ def unlearn_command(
 def tune_command(
     data: DataOption,
     methods: Annotated[str, typer.Option(help="Comma-separated, or 'all'.")] = "all",
-    work: WorkOption = None,
+    work: WorkOption = WORK_FOLDER,
     processes: ProcessesOption = None,
     json_file: JsonOption = None,
     markdown_file: MarkdownOption = None,

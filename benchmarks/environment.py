@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,19 @@ def environment() -> dict[str, Any]:
         "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
         "threads": torch.get_num_threads(),
         "library_versions": library_versions(),
-        "commit": _git("rev-parse", "HEAD"),
+        "commit": commit(),
         "uncommitted_changes": bool(
             _git("status", "--porcelain", "--", "recommender", "unlearning", "benchmarks")
         ),
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "load_before": [round(load, 2) for load in os.getloadavg()],
     }
+
+
+@cache
+def commit() -> str | None:
+    """The commit of the code that runs, None outside a checkout."""
+    return _git("rev-parse", "HEAD")
 
 
 def _processor() -> str:

@@ -70,7 +70,8 @@ def run(
         plan = _plan(workshop, scenarios, methods, seeds, tuned or Tuned.load())
         bar = stack.enter_context(bars())
         _work(workshop, plan, Pool(workshop, processes), bar)
-        found = _rows(workshop, plan)
+        cells = _cells(workshop, plan)
+        found = [row for cell in cells for row in cell["rows"]]
     population = workshop.population
     return {
         "benchmark": "unlearn",
@@ -85,6 +86,8 @@ def run(
         },
         "training": to_plain(workshop.regime),
         "policy": {"name": workshop.policy.name, "hash": workshop.policy.hash},
+        # A resumed study can hold cells of earlier code; whoever reads it should know.
+        "commits": sorted({cell["commit"] or "unknown" for cell in cells}),
         "scenarios": {scenario.name: scenario.note for scenario in scenarios},
         "methods": {
             setting: {
@@ -148,14 +151,14 @@ def _fits(workshop: Workshop, plan: Sequence[Job]) -> list[orders.FitOrder]:
     return orders.unique(wanted)
 
 
-def _rows(workshop: Workshop, plan: Sequence[Job]) -> list[dict[str, Any]]:
+def _cells(workshop: Workshop, plan: Sequence[Job]) -> list[dict[str, Any]]:
     cells = Cells(workshop.folder / "cells")
-    found: list[dict[str, Any]] = []
+    found = []
     for job in plan:
         for key in job.keys(workshop):
             cell = cells.get(key)
             assert cell is not None, "the pool finished without this cell"
-            found += cell["rows"]
+            found.append(cell)
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from benchmarks.environment import commit
 from benchmarks.study import orders
 from benchmarks.study.cells import Cells
 from benchmarks.study.deletions import Deletion, deletions, whole_users
@@ -59,7 +60,7 @@ class Job:
         for key, variant in self.keys(workshop).items():
             if cells.get(key) is None:
                 work = _walk if self.scenario.kind == "sequence" else _examine
-                cells.put(key, {"rows": list(work(self, workshop, variant))})
+                cells.put(key, {"commit": commit(), "rows": list(work(self, workshop, variant))})
 
 
 def _examine(job: Job, workshop: Workshop, variant: Variant) -> Iterator[dict[str, Any]]:
