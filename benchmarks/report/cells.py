@@ -1,0 +1,77 @@
+"""Markdown tables and what stands in their cells. What was not measured is a dash."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+MISSING = "–"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
+    """The lines of a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return ["| " + " | ".join(map(str, line)) + " |" for line in lines]
+
+
+def filled(head: Sequence[str], rows: Sequence[Sequence[Any]], labels: int = 1) -> list[str]:
+    """The same without the columns in which no row has anything, and the rows that have nothing but their labels."""
+    rows = [row for row in rows if any(cell != MISSING for cell in row[labels:])]
+    kept = [place for place in range(len(head)) if any(row[place] != MISSING for row in rows)]
+    return table([head[place] for place in kept], [[row[place] for place in kept] for row in rows])
+
+
+def section(title: str, lines: Sequence[str], *notes: str) -> list[str]:
+    """A heading, a table and what has to be said under it."""
+    return [f"### {title}", "", *lines, "", *(line for note in notes for line in (note, ""))]
+
+
+def number(value: float | None, digits: int) -> str:
+    """With a fixed number of digits."""
+    return MISSING if value is None else f"{value:.{digits}f}"
+
+
+def significant(value: float | None, digits: int = 2) -> str:
+    """With a fixed number of significant digits, for figures that span orders of magnitude."""
+    if value is None:
+        return MISSING
+    return f"{value:.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
+
+
+def percent(value: float | None) -> str:
+    """As a share of 100."""
+    return MISSING if value is None else f"{value:.1%}"
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """Mean ± standard deviation; the mean alone of a single value."""
+    if not values:
+        return MISSING
+    return number(fmean(values), digits) + (f" ± {stdev(values):.{digits}f}" if len(values) > 1 else "")
+
+
+def significant_spread(values: Sequence[float], digits: int = 2) -> str:
+    """The same in significant digits."""
+    if not values:
+        return MISSING
+    return significant(fmean(values), digits) + (
+        f" ± {significant(stdev(values), digits)}" if len(values) > 1 else ""
+    )
+
+
+def moments(values: Mapping[str, float | None]) -> str:
+    """A distribution in words."""
+    mean, deviation = number(values["mean"], 2), number(values["deviation"], 2)
+    return f"{mean} ± {deviation}, from {number(values['lowest'], 1)} to {number(values['highest'], 1)}"
+
+
+def plain(text: str | None) -> str:
+    """Text that is nobody's markup."""
+    return text.replace("|", "\\|") if text else MISSING
+
+
+def is_number(value: Any) -> bool:
+    """Whether a figure can be averaged: null, lists and truth values cannot."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
