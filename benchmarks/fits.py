@@ -23,9 +23,9 @@ from recommender import (
     save_base,
 )
 from unlearning import Candidate, Cost, ForgetTask, Method, Progress
+from unlearning.methods.fitting import Fitted, HeldOut
 from unlearning.methods.method import Stopwatch
 from unlearning.methods.refit import Refit
-from unlearning.methods.sharded import FittedShard, HeldOut
 from unlearning.records import canonical_json, sha256_hex
 
 
@@ -116,10 +116,10 @@ class Fits:
         validation: HeldOut,
         on_step: Callable[[Progress], None] | None,
         should_stop: Callable[[], bool] | None,
-    ) -> FittedShard:
+    ) -> Fitted:
         """A shard's fit, kept like any other: the shards that a request does not touch are those of the last one."""
         kept = self.adapter(base, tuple(sequences), training.seed)
-        return FittedShard(kept.adapter, kept.cost.seconds, kept.cost.forwards)
+        return Fitted(kept.adapter, kept.cost.seconds, kept.cost.forwards)
 
     def _key(self, base: Base, sequences: tuple[tuple[int, ...], ...], seed: int) -> dict[str, object]:
         return {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from recommender import StepReport, fit_adapter
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.card import MethodCard
-from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
-from unlearning.progress import OnStep, Progress, ShouldStop
+from unlearning.methods.fitting import fit_anew
+from unlearning.methods.method import Candidate, Cost, ForgetTask
+from unlearning.progress import OnStep, ShouldStop
 
 
 @dataclass(frozen=True)
@@ -50,24 +50,15 @@ class Refit:
         Raises:
             Interrupted: `should_stop` answered yes.
         """
-        watch = Stopwatch()
-        batches = 0
-
-        def count(report: StepReport) -> None:
-            nonlocal batches
-            batches += 1
-            if on_step is not None:
-                on_step(Progress("re-fit", report.step, report.steps, report.loss))
-
-        adapter = fit_adapter(
+        fitted = fit_anew(
             task.base,
             task.retain,
             task.adapter_config,
             replace(task.training, seed=task.seed + self.config.seed_offset),
             validation=task.retain_validation,
-            on_step=count,
+            on_step=on_step,
             should_stop=should_stop,
         )
         # A batch holds windows; heavy users have several, so this counts windows rather than users.
-        passes = batches * task.training.batch_size
-        return Candidate(adapter=adapter, cost=Cost(watch.seconds, passes, passes, passes))
+        passes = fitted.passes
+        return Candidate(adapter=fitted.adapter, cost=Cost(fitted.seconds, passes, passes, passes))

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, Protocol, get_args
+from typing import ClassVar, Literal, get_args
 
-from recommender import Adapter, AdapterConfig, Base, StepReport, TrainingConfig, fit_adapter
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.adapter_mean import adapter_mean
 from unlearning.methods.card import MethodCard
+from unlearning.methods.fitting import Fit, Fitted, fit_anew
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
-from unlearning.progress import OnStep, Progress, ShouldStop
+from unlearning.progress import OnStep, ShouldStop
 
 ShardWeights = Literal["uniform", "by_size"]
 Sequences = Sequence[tuple[int, ...]]
@@ -51,72 +51,6 @@ class ShardedConfig:
 
 
 @dataclass(frozen=True)
-class FittedShard:
-    """A shard's adapter, the seconds its fit took and the passes over one window (a forward and a backward each)."""
-
-    adapter: Adapter
-    seconds: float
-    passes: int
-
-
-class FitShard(Protocol):
-    """Fits one shard, or finds it among those fitted before: equal arguments have to give equal adapters."""
-
-    def __call__(
-        self,
-        base: Base,
-        sequences: Sequences,
-        adapter_config: AdapterConfig,
-        training: TrainingConfig,
-        *,
-        validation: HeldOut,
-        on_step: OnStep | None,
-        should_stop: ShouldStop | None,
-    ) -> FittedShard:
-        """The adapter of a shard that holds `sequences`; `validation` is that of its own users.
-
-        Raises:
-            Interrupted: `should_stop` answered yes.
-        """
-
-
-def fit_shard(
-    base: Base,
-    sequences: Sequences,
-    adapter_config: AdapterConfig,
-    training: TrainingConfig,
-    *,
-    validation: HeldOut,
-    on_step: OnStep | None,
-    should_stop: ShouldStop | None,
-) -> FittedShard:
-    """Fit a shard anew.
-
-    Raises:
-        Interrupted: `should_stop` answered yes.
-    """
-    watch = Stopwatch()
-    batches = 0
-
-    def count(report: StepReport) -> None:
-        nonlocal batches
-        batches += 1
-        if on_step is not None:
-            on_step(Progress("re-fit", report.step, report.steps, report.loss))
-
-    adapter = fit_adapter(
-        base,
-        sequences,
-        adapter_config,
-        training,
-        validation=validation,
-        on_step=count,
-        should_stop=should_stop,
-    )
-    return FittedShard(adapter, watch.seconds, batches * training.batch_size)
-
-
-@dataclass(frozen=True)
 class Sharded:
     """Fit the shards that held a subject again without them; the candidate is the weighted mean of all shards.
 
@@ -132,7 +66,7 @@ class Sharded:
     """
 
     config: ShardedConfig = field(default_factory=ShardedConfig)
-    fit: FitShard = fit_shard
+    fit: Fit = fit_anew
     name: ClassVar[str] = "sharded"
     exact: ClassVar[bool] = True
     card: ClassVar[MethodCard] = MethodCard(
@@ -153,7 +87,7 @@ class Sharded:
             Interrupted: `should_stop` answered yes.
         """
         affected = self._affected(task)
-        fitted: dict[int, FittedShard] = {}
+        fitted: dict[int, Fitted] = {}
         sizes: list[float] = []
         for shard in range(self.config.shards):
             users = [sequence for sequence in task.retain if self.shard_of(sequence) == shard]

@@ -33,5 +33,7 @@ def test_a_bad_configuration_is_explained(config: dict[str, object], message: st
 
 
 def test_an_unknown_method_names_the_choices() -> None:
-    with pytest.raises(UnknownMethod, match=r"no method 'magic'; choose one of ucan, .*refit, uniform_shrink"):
+    with pytest.raises(
+        UnknownMethod, match=r"no method 'magic'; choose one of ucan, .*refit, uniform_shrink"
+    ):
         build_method("magic")

@@ -21,8 +21,9 @@ from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.adapter_mean import adapter_mean
 from unlearning.methods.descent import ItemModel
 from unlearning.methods.do_nothing import DoNothing
+from unlearning.methods.fitting import Fitted, fit_anew
 from unlearning.methods.gradients import summed_loss
-from unlearning.methods.sharded import FittedShard, Sharded, ShardedConfig, fit_shard
+from unlearning.methods.sharded import Sharded, ShardedConfig
 from unlearning.methods.windows import Windows
 from unlearning.progress import OnStep, ShouldStop
 
@@ -52,13 +53,13 @@ class Shelf:
         validation: Sequence[tuple[tuple[int, ...], int]],
         on_step: OnStep | None,
         should_stop: ShouldStop | None,
-    ) -> FittedShard:
+    ) -> Fitted:
         assert {history for history, _ in validation} == set(sequences)
         self.seeds.append(training.seed)
         key = tuple(sequences)
         if key in self.adapters:
-            return FittedShard(self.adapters[key], 0.0, 0)
-        fitted = fit_shard(
+            return Fitted(self.adapters[key], 0.0, 0)
+        fitted = fit_anew(
             base,
             sequences,
             adapter_config,
@@ -68,7 +69,7 @@ class Shelf:
             should_stop=should_stop,
         )
         self.adapters[key] = fitted.adapter
-        return FittedShard(fitted.adapter, 100.0, 7)
+        return Fitted(fitted.adapter, 100.0, 7)
 
 
 def before(task: ForgetTask) -> ForgetTask:
