@@ -12,7 +12,8 @@ from rich.markdown import Markdown
 from transformers.utils import logging as transformers_logging
 
 from benchmarks import calibration, catalogue, tuning, ucan_cost, unlearn
-from benchmarks.plots import draw
+from benchmarks.report.canvas import MissingMatplotlib
+from benchmarks.report.plots import draw
 from benchmarks.study.scenarios import SCENARIOS, Scenario, user_share
 from benchmarks.study.variants import UnknownBenchmarkMethod, check_methods
 from benchmarks.tables import markdown, rounded
@@ -127,9 +128,8 @@ def report_command(
     """Print the tables of earlier results, and draw their plots."""
     found = [json.loads(result.read_text()) for result in results]
     _write("\n".join(markdown(result) for result in found), markdown_file)
-    if plots is not None:
-        for result in found:
-            draw(result, plots)
+    for result in found:
+        _draw(result, plots)
 
 
 def _methods(text: str) -> list[str]:
@@ -162,14 +162,22 @@ def _publish(
     if json_file is not None:
         json_file.write_text(json.dumps(rounded(result), indent=1, allow_nan=False) + "\n")
     _write(markdown(result), markdown_file)
-    if plots is not None:
-        draw(result, plots)
+    _draw(result, plots)
 
 
 def _write(text: str, markdown_file: Path | None) -> None:
     if markdown_file is not None:
         markdown_file.write_text(text)
     Console().print(Markdown(text))
+
+
+def _draw(result: dict[str, Any], plots: Path | None) -> None:
+    if plots is None:
+        return
+    try:
+        draw(result, plots)
+    except MissingMatplotlib as problem:
+        raise typer.BadParameter(str(problem), param_hint="--plots") from problem
 
 
 def _quiet() -> None:

@@ -22,8 +22,8 @@ _LIMITS = (
 )
 _OURS = (
     "Ours: forget R@10 is of the forgotten interactions, each ranked after what preceded it, retain R@10 of held-out "
-    "last events, KL in nats from the unedited model, PPL over the forgotten items; Trade-off@10 is the percentage drop "
-    "of the first less that of the second."
+    "last events, KL in nats from the unedited model, PPL over the forgotten items; Trade-off@10 is the percentage "
+    "drop of the first less that of the second."
 )
 
 
