@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # Okabe and Ito (2008), told apart by colour-blind readers too; black is the re-fit's, grey the controls'.
 _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "s", "D", "v", "P", "<")
+# Beyond this ratio of the largest to the smallest a linear axis shows one method and a heap of others.
+_WIDE = 15.0
 _CONTROL_MARKERS = ("X", "d", "h")
 _SETTINGS: Any = {
     "font.size": 9,
@@ -70,6 +72,11 @@ def look(method: str) -> Look:
     place = names.index(method)
     # Colours and markers go round at different speeds, so that neither repeats together with the other.
     return Look(_PALETTE[place % len(_PALETTE)], _MARKERS[(place + place // len(_PALETTE)) % len(_MARKERS)])
+
+
+def spans_orders(values: Sequence[float]) -> bool:
+    """Whether an axis has to be logarithmic."""
+    return 0.0 < min(values) * _WIDE < max(values)
 
 
 @contextmanager

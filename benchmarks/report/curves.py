@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
-from benchmarks.report.canvas import look
+from benchmarks.report.canvas import look, spans_orders
 from benchmarks.report.measured import REFIT, Rows
 from benchmarks.report.paper import thresholds
 from benchmarks.study.variants import CONTROLS
@@ -87,11 +87,15 @@ def requests(figure: Figure, rows: Rows, scenario: str) -> bool:
         return False
     figure.set_size_inches(8.4, 4.4)
     axes = figure.add_subplot()
+    drawn: list[float] = []
     for method in rows.compared:
         found = {number: rows.at(number).mean(method, "distance") for number in checkpoints}
         known = {number: value for number, value in found.items() if value is not None}
         if known:
             _line(axes, method, list(known), list(known.values()))
+            drawn += known.values()
+    if drawn and spans_orders(drawn):
+        axes.set_yscale("log")
     axes.set_xticks(checkpoints)
     axes.set_xlabel("requests honoured, one after the other")
     axes.set_ylabel("distance to re-fits (nats); less is better")

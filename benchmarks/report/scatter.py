@@ -5,15 +5,13 @@ from __future__ import annotations
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
-from benchmarks.report.canvas import look
+from benchmarks.report.canvas import look, spans_orders
 from benchmarks.report.measured import REFIT, Rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Beyond this ratio of the largest to the smallest a linear axis shows one method and a heap of others.
-_WIDE = 15.0
 # A control takes microseconds, which would leave the methods a corner of the axis.
 _SHORTEST = 1e-3
 
@@ -59,31 +57,33 @@ def _scatter(figure: Figure, rows: Rows, across: str, up: str, shortest: float =
     figure.set_size_inches(8.4, 4.8)
     axes = figure.add_subplot()
     for method, (x, y) in points.items():
+        order = 4 if method == REFIT else 3
         axes.errorbar(
             fmean(x),
             fmean(y),
             xerr=stdev(x) if len(x) > 1 else None,
             yerr=stdev(y) if len(y) > 1 else None,
-            linestyle="none",
+            fmt="none",
+            ecolor=look(method).colour,
             elinewidth=0.8,
             capsize=2,
+            zorder=order,
+        )
+        axes.plot(
+            fmean(x),
+            fmean(y),
+            linestyle="none",
             label=f"{method} (floor)" if method == REFIT else method,
-            zorder=4 if method == REFIT else 3,
+            zorder=order,
             **look(method).points,
         )
     if REFIT in points:
         x, y = points[REFIT]
         for line in (axes.axvline(fmean(x)), axes.axhline(fmean(y))):
             line.set(color="#000000", linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
-    _widen(axes, {method: (fmean(x), fmean(y)) for method, (x, y) in points.items()})
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), title="hollow: controls", numpoints=1)
-    return axes
-
-
-def _widen(axes: Axes, means: dict[str, tuple[float, float]]) -> None:
-    """Logarithmic axes where the means span orders of magnitude; recalls near 0 stay on a linear one."""
-    xs, ys = ([mean[place] for mean in means.values()] for place in (0, 1))
-    if 0.0 < min(xs) * _WIDE < max(xs):
+    if spans_orders([fmean(x) for x, _ in points.values()]):
         axes.set_xscale("log", nonpositive="clip")
-    if 0.0 < min(ys) * _WIDE < max(ys) and max(ys) > 1.0:
+    if spans_orders([fmean(y) for _, y in points.values()]):
         axes.set_yscale("log", nonpositive="clip")
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), title="hollow: controls")
+    return axes
