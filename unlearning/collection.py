@@ -170,8 +170,10 @@ class _Collector:
 
         def on_head(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             hidden = inputs[0]
+            # As PEFT does on the way in: A computes in its own precision, which a base of half precision lacks.
+            entering = hidden.to(next(down.parameters()).dtype)
             for site in self._sites:
-                self._add(name, site, hidden if site == "input" else down(hidden))
+                self._add(name, site, entering if site == "input" else down(entering))
             return (hidden[:, -1:], *inputs[1:])
 
         return head.register_forward_pre_hook(on_head)

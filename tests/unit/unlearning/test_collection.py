@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import pytest
@@ -58,6 +59,18 @@ def test_the_sums_are_those_of_the_activations_themselves(
         torch.testing.assert_close(sums.squares, values.square().sum(0).double(), rtol=1e-5, atol=1e-7)
     assert statistics.tokens == len(tokens) == 5
     assert statistics.adapter_digest == adapter_digest(adapter)
+
+
+@pytest.mark.parametrize("module", ["model.layers.1.mlp.down_proj", "lm_head"])
+def test_a_base_of_half_precision_is_read_as_peft_reads_it(base: Base, adapter: Adapter, module: str) -> None:
+    half = replace(base, model=copy.deepcopy(base.model).to(torch.bfloat16))
+    history = [3, 17, 9, 30, 8]
+    statistics = collect_statistics(half, adapter, [history], sites=("bottleneck", "input"))
+    path = f"base_model.model.{module}.lora_A.default"
+    inputs, bottleneck = capture(attach(half, adapter), path, base.style.encode(history[:-1]))
+    for site, values in (("input", inputs), ("bottleneck", bottleneck)):
+        found = statistics.sums[module][site]
+        torch.testing.assert_close(found.absolute, values.abs().sum(0).double(), rtol=1e-5, atol=1e-7)
 
 
 def test_padding_and_batching_have_no_effect(base: Base, adapter: Adapter, task: ForgetTask) -> None:
