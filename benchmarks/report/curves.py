@@ -96,6 +96,7 @@ def requests(figure: Figure, rows: Rows, scenario: str) -> bool:
             drawn += known.values()
     if drawn and spans_orders(drawn):
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xticks(checkpoints)
     axes.set_xlabel("requests honoured, one after the other")
     axes.set_ylabel("distance to re-fits (nats); less is better")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from benchmarks.report.canvas import look, spans_orders
+from benchmarks.report.labels import name_points
 from benchmarks.report.measured import REFIT, Rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# Per method the values across and those up, one of each per row.
+Points = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 # A control takes microseconds, which would leave the methods a corner of the axis.
 _SHORTEST = 1e-3
 
@@ -19,25 +23,31 @@ _SHORTEST = 1e-3
 def forgetting_utility(figure: Figure, rows: Rows, scenario: str) -> bool:
     """Distance of the subjects' NLL from re-fits against held-out Recall@10."""
     rows, when = _last(rows)
-    axes = _scatter(figure, rows, "forget_nll_gap", "test_recall@10")
-    if axes is None:
+    points = _points(rows, "forget_nll_gap", "test_recall@10")
+    if not points:
         return False
+    axes = _scatter(figure, points)
     axes.set_xlabel("forget NLL, mean absolute difference to re-fits per user (nats); less is better")
     axes.set_ylabel("held-out Recall@10; more is better")
     axes.set_title(f"{scenario}{when}: forgetting against utility")
+    name_points(figure, axes, _means(points))
     return True
 
 
 def time_quality(figure: Figure, rows: Rows, scenario: str) -> bool:
     """Seconds of a run against the distance to re-fits."""
     rows, when = _last(rows)
-    axes = _scatter(figure, rows, "seconds", "distance", shortest=_SHORTEST)
-    if axes is None:
+    points = _points(rows, "seconds", "distance")
+    if not points:
         return False
+    points = {method: ([max(seconds, _SHORTEST) for seconds in x], y) for method, (x, y) in points.items()}
+    axes = _scatter(figure, points)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel(f"seconds (log; what takes less than {_SHORTEST:g} s stands at {_SHORTEST:g} s)")
     axes.set_ylabel("distance to re-fits (nats); less is better")
     axes.set_title(f"{scenario}{when}: time against quality")
+    name_points(figure, axes, _means(points))
     return True
 
 
@@ -46,14 +56,16 @@ def _last(rows: Rows) -> tuple[Rows, str]:
     return (rows, "") if requests is None else (rows.at(requests), f", after {requests} requests")
 
 
-def _scatter(figure: Figure, rows: Rows, across: str, up: str, shortest: float = 0.0) -> Axes | None:
-    points = {}
-    for method in rows.compared:
-        x, y = rows.values(method, across), rows.values(method, up)
-        if x and y:
-            points[method] = ([max(value, shortest) for value in x], y)
-    if not points:
-        return None
+def _points(rows: Rows, across: str, up: str) -> Points:
+    found = {method: (rows.values(method, across), rows.values(method, up)) for method in rows.compared}
+    return {method: (x, y) for method, (x, y) in found.items() if x and y}
+
+
+def _means(points: Points) -> dict[str, tuple[float, float]]:
+    return {method: (fmean(x), fmean(y)) for method, (x, y) in points.items()}
+
+
+def _scatter(figure: Figure, points: Points) -> Axes:
     figure.set_size_inches(8.4, 4.8)
     axes = figure.add_subplot()
     for method, (x, y) in points.items():
@@ -81,9 +93,9 @@ def _scatter(figure: Figure, rows: Rows, across: str, up: str, shortest: float =
         x, y = points[REFIT]
         for line in (axes.axvline(fmean(x)), axes.axhline(fmean(y))):
             line.set(color="#000000", linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
-    if spans_orders([fmean(x) for x, _ in points.values()]):
-        axes.set_xscale("log", nonpositive="clip")
-    if spans_orders([fmean(y) for _, y in points.values()]):
-        axes.set_yscale("log", nonpositive="clip")
+    for place, (scale, axis) in enumerate(((axes.set_xscale, axes.xaxis), (axes.set_yscale, axes.yaxis))):
+        if spans_orders([mean[place] for mean in _means(points).values()]):
+            scale("log", nonpositive="clip")
+            axis.set_major_formatter("{x:g}")
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), title="hollow: controls")
     return axes

@@ -1,13 +1,17 @@
 """Plots of a small result written by hand: there, valid, small, and the same byte for byte."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from typer.testing import CliRunner
 
-from benchmarks.report.canvas import MissingMatplotlib, look, spans_orders
+from benchmarks.commands import bench_app
+from benchmarks.report.canvas import MissingMatplotlib, drawing, look, spans_orders
+from benchmarks.report.labels import Box, name_points
 from benchmarks.report.plots import draw
 from unlearning import METHODS
 
@@ -98,3 +102,40 @@ def test_an_axis_is_logarithmic_where_the_values_span_orders() -> None:
     assert spans_orders([0.01, 1.0])
     assert not spans_orders([0.1, 1.0])
     assert not spans_orders([0.0, 100.0])
+
+
+def test_boxes_meet_where_they_share_a_part() -> None:
+    box = Box(0.0, 0.0, 2.0, 1.0)
+    assert box.meets([Box(5.0, 5.0, 6.0, 6.0), Box(1.0, 0.5, 3.0, 3.0)])
+    assert not box.meets([Box(2.0, 0.0, 3.0, 1.0), Box(0.0, 1.0, 2.0, 2.0)])
+    assert box.inside(Box(0.0, 0.0, 2.0, 2.0))
+    assert not box.inside(Box(0.0, 0.0, 1.9, 2.0))
+
+
+def test_names_of_points_at_one_place_do_not_cover_each_other() -> None:
+    names = [f"method_{number}" for number in range(12)]
+    with drawing() as figures:
+        figure = figures(layout="constrained")
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, 1])
+        name_points(figure, axes, dict.fromkeys(names, (0.5, 0.5)))
+        places = [text.xyann for text in axes.texts]
+    # Eight places around a point; those below the first two overlap nothing, and four names find none.
+    assert 4 <= len(places) <= 8
+    assert len(set(places)) == len(places)
+
+
+def test_the_report_draws_and_says_in_one_line_why_it_cannot(
+    result: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = tmp_path / "result.json"
+    listing = {"benchmark": "list-methods", "methods": []}
+    stored.write_text(json.dumps(listing))
+    done = CliRunner().invoke(bench_app, ["report", str(stored), "--plots", str(tmp_path / "plots")])
+    assert done.exit_code == 0
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr("benchmarks.commands.markdown", lambda _: "")
+    stored.write_text(json.dumps(result))
+    done = CliRunner().invoke(bench_app, ["report", str(stored), "--plots", str(tmp_path / "plots")])
+    assert done.exit_code == 2
+    assert "plots need matplotlib" in done.output
