@@ -112,10 +112,17 @@ def _main_row(rows: Rows, method: str) -> list[str]:
         distance("distance", 3),
         number(own / floor, 2) if own is not None and floor else MISSING,
         against_controls(rows, method),
-        significant_spread(rows.values(method, "seconds"), 3),
+        _seconds(rows, method),
         _verdicts(rows, method),
         _publishable(rows, method),
     ]
+
+
+def _seconds(rows: Rows, method: str) -> str:
+    # Popularity says 0 s, which nobody measured: it runs no model and counts no passes.
+    return (
+        significant_spread(rows.values(method, "seconds"), 3) if rows.values(method, "forwards") else MISSING
+    )
 
 
 def _verdicts(rows: Rows, method: str) -> str:
@@ -132,7 +139,7 @@ def _cost(rows: Rows) -> list[str]:
     body = [
         [
             *labels,
-            significant_spread(own.values(method, "seconds"), 3),
+            _seconds(own, method),
             spread(own.values(method, "forwards"), 0),
             spread(own.values(method, "backwards"), 0),
             significant_spread(own.values(method, "samples_per_second"), 3),

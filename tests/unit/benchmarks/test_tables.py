@@ -71,9 +71,9 @@ FLOOR = "refit (seed-to-seed floor)"
 
 def test_the_main_table_has_means_the_floor_and_the_controls_that_win() -> None:
     rows = [
-        row("ucan", 0, 0.3, forget_nll_gap=0.1, forget_nll_gap_signed=-0.1, ks_p=0.00004, seconds=0.02,
+        row("ucan", 0, 0.3, forget_nll_gap=0.1, forget_nll_gap_signed=-0.1, ks_p=0.00004, seconds=0.02, forwards=1,
             subjects_passed=3, subjects_failed=1, subjects_inconclusive=0, publishable=True),
-        row("ucan", 1, 0.5, forget_nll_gap=0.3, forget_nll_gap_signed=0.3, ks_p=0.00004, seconds=0.04,
+        row("ucan", 1, 0.5, forget_nll_gap=0.3, forget_nll_gap_signed=0.3, ks_p=0.00004, seconds=0.04, forwards=1,
             subjects_passed=1, subjects_failed=2, subjects_inconclusive=1, publishable=False),
         row("refit", 0, 0.1),
         row("refit", 1, 0.1),
@@ -83,7 +83,7 @@ def test_the_main_table_has_means_the_floor_and_the_controls_that_win() -> None:
         row("uniform_shrink", 1, 0.35),
         row("drop_adapter", 0, 0.9),
         row("drop_adapter", 1, 0.9),
-        {name: value for name, value in row("popularity", 0, 0).items() if name != "distance"},
+        {name: value for name, value in row("popularity", 0, 0, seconds=0.0).items() if name != "distance"},
     ]  # fmt: skip
     text = markdown(result(rows))
     ucan = cells(text, MAIN, "ucan")
@@ -92,6 +92,7 @@ def test_the_main_table_has_means_the_floor_and_the_controls_that_win() -> None:
     assert ucan["forget NLL − re-fits"] == "0.100 ± 0.283"
     assert ucan["absolute, per user"] == "0.200 ± 0.141"
     assert ucan["× floor"] == "4.00"
+    assert ucan["seconds"] == "0.03 ± 0.0141"
     assert ucan["KS p"] == "4e-05 ± 0"
     assert ucan["passed / failed / inconclusive"] == "4 / 3 / 1"
     assert ucan["publishable"] == "1 of 2"
@@ -101,7 +102,8 @@ def test_the_main_table_has_means_the_floor_and_the_controls_that_win() -> None:
     assert refit["distance (nats)"] == "0.100 ± 0.000 (floor)"
     assert refit["beats"] == "beats all controls"
     assert cells(text, MAIN, "drop_adapter")["beats"] == "control"
-    assert cells(text, MAIN, "popularity")["distance (nats)"] == "–"
+    popularity = cells(text, MAIN, "popularity")
+    assert popularity["distance (nats)"] == popularity["seconds"] == popularity["beats"] == "–"
     assert "Deletions: 2, of 4 ± 0 users and 40 ± 0 interactions." in text
     assert "original over re-fit: 1.50 (at least 1.8). It does NOT hold" in text
 
