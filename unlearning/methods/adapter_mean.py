@@ -10,7 +10,9 @@ from torch import Tensor
 
 from recommender import Adapter, AdapterMismatch
 
-_DOWN, _UP = re.compile(r"\.lora_(?:embedding_)?A(?=\.|$)"), re.compile(r"\.lora_(?:embedding_)?B(?=\.|$)")
+_DOWN = re.compile(r"\.lora_(?:embedding_)?A(?=\.|$)")
+# The B of a pair, also of an adapted embedding, whose name has no ".weight".
+UP = re.compile(r"\.lora_(?:embedding_)?B(?=\.|$)")
 _PER_MODULE = ("alpha_pattern", "rank_pattern")
 
 
@@ -47,6 +49,6 @@ def adapter_mean(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapt
 def _joined(name: str, tensors: Sequence[Tensor], factors: Sequence[float]) -> Tensor:
     if _DOWN.search(name):
         return torch.cat(list(tensors), dim=0)
-    if _UP.search(name):
+    if UP.search(name):
         return torch.cat([tensor * factor for tensor, factor in zip(tensors, factors, strict=True)], dim=1)
     raise AdapterMismatch(f"{name} is neither the A nor the B of a LoRA pair")

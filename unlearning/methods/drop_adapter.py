@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import torch
 
+from unlearning.methods.adapter_mean import UP
 from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
-from unlearning.methods.ucan_gates import UP_WEIGHT
 from unlearning.progress import OnStep, ShouldStop
 
 
@@ -39,7 +39,7 @@ class DropAdapter:
         """Zero the B of `task.adapter`; reads no sequence."""
         watch = Stopwatch()
         tensors = {
-            name: torch.zeros_like(tensor) if name.endswith(UP_WEIGHT) else tensor
+            name: torch.zeros_like(tensor) if UP.search(name) else tensor
             for name, tensor in task.adapter.tensors.items()
         }
         return Candidate(adapter=task.adapter.replace(tensors), cost=Cost(watch.seconds, 0, 0, 0))

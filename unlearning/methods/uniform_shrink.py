@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from unlearning.errors import InvalidMethodConfig
+from unlearning.methods.adapter_mean import UP
 from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
-from unlearning.methods.ucan_gates import UP_WEIGHT
 from unlearning.progress import OnStep, ShouldStop
 
 
@@ -44,7 +44,7 @@ class UniformShrink:
         """Shrink `task.adapter`; reads no sequence."""
         watch = Stopwatch()
         tensors = {
-            name: tensor * self.config.factor if name.endswith(UP_WEIGHT) else tensor
+            name: tensor * self.config.factor if UP.search(name) else tensor
             for name, tensor in task.adapter.tensors.items()
         }
         return Candidate(adapter=task.adapter.replace(tensors), cost=Cost(watch.seconds, 0, 0, 0))
