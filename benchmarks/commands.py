@@ -16,7 +16,7 @@ from benchmarks.report.canvas import MissingMatplotlib
 from benchmarks.report.plots import draw
 from benchmarks.study.scenarios import SCENARIOS, Scenario, user_share
 from benchmarks.study.variants import UnknownBenchmarkMethod, check_methods
-from benchmarks.tables import markdown, rounded
+from benchmarks.tables import as_json, markdown
 from unlearning import METHODS
 
 bench_app = typer.Typer(no_args_is_help=True, help="Measure forgetting, utility and cost.")
@@ -160,7 +160,7 @@ def _publish(
     result: dict[str, Any], json_file: Path | None, markdown_file: Path | None, plots: Path | None
 ) -> None:
     if json_file is not None:
-        json_file.write_text(json.dumps(rounded(result), indent=1, allow_nan=False) + "\n")
+        json_file.write_text(as_json(result))
     _write(markdown(result), markdown_file)
     _draw(result, plots)
 

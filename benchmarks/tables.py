@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,18 @@ def rounded(value: Any, digits: int = 5) -> Any:
     if isinstance(value, list | tuple):
         return [rounded(item, digits) for item in value]
     return value
+
+
+def as_json(result: Mapping[str, Any]) -> str:
+    """A result as a file: rounded, and one row a line, so that a difference shows which rows changed."""
+    fields = []
+    for name, value in rounded(result).items():
+        if isinstance(value, list) and value:
+            text = "[\n" + ",\n".join(json.dumps(item, allow_nan=False) for item in value) + "\n]"
+        else:
+            text = json.dumps(value, indent=1, allow_nan=False)
+        fields.append(f"{json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(fields) + "\n}\n"
 
 
 def markdown(result: Mapping[str, Any]) -> str:

@@ -22,10 +22,11 @@ from benchmarks.study.deletions import deletions
 from benchmarks.study.jobs import POPULARITY, SHADOWED_SCENARIO, Job
 from benchmarks.study.pool import Pool
 from benchmarks.study.scenarios import SCENARIOS, Scenario
-from benchmarks.study.summary import pooled_shadow_attack, regime_of, summary
+from benchmarks.study.summary import SHADOW_SCORES, pooled_shadow_attack, regime_of, summary
 from benchmarks.study.variants import Tuned, check_methods, paper_rows, rows
 from benchmarks.study.workshop import Workshop, one_thread
 from unlearning import METHODS
+from unlearning.methods.method import Stopwatch
 from unlearning.records import to_plain
 
 # Rows of one deletion that one process takes at a time: preparing a deletion costs about as much as two rows.
@@ -62,7 +63,7 @@ def run(
     """
     check_methods(methods)
     one_thread()
-    header = environment()
+    header, watch = environment(), Stopwatch()
     with ExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -99,7 +100,9 @@ def run(
             }
             for setting in ("batch", "single")
         },
-        "rows": found,
+        # Of this run alone: fits and cells of an earlier one were there already.
+        "wall_seconds": watch.seconds,
+        "rows": [{name: value for name, value in row.items() if name not in SHADOW_SCORES} for row in found],
         "summary": summary(found),
         "shadow_attack": pooled_shadow_attack(found),
         "regime": regime_of(found),

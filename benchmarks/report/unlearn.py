@@ -59,10 +59,15 @@ def unlearn(result: Mapping[str, Any]) -> list[str]:
         f"{data['outsiders']} who never belonged to it. Policy {result['policy']['name']}. "
         "Mean ± standard deviation over the rows of a method."
     )
-    lines = [about, "", _regime(result["regime"]), ""]
+    lines = [about, "", _regime(result["regime"]), "", *_origin(result)]
     for name, rows in scenarios(result).items():
         lines += _chapter(name, rows, result)
     return lines[:-1]
+
+
+def _origin(result: Mapping[str, Any]) -> list[str]:
+    commits = ", ".join(commit[:12] for commit in result["commits"])
+    return [f"Cells made at commit {commits}; this run took {result['wall_seconds'] / 60:.1f} minutes.", ""]
 
 
 def _chapter(name: str, rows: Rows, result: Mapping[str, Any]) -> list[str]:

@@ -11,6 +11,8 @@ import torch
 from unlearning.audit.attacks import membership_attack
 
 REGIME_TEST_RATIO, REGIME_MEMBER_RATIO = 2.0, 1.8
+# Lists that a cell keeps for pooling and a result does not show.
+SHADOW_SCORES = ("lira.subject_scores", "lira.outsider_scores")
 _NO_FIGURE = ("seed", "requests")
 Row = Mapping[str, Any]
 
@@ -44,8 +46,7 @@ def pooled_shadow_attack(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
         if not own:
             continue
         subjects, outsiders = (
-            torch.tensor([score for row in own for score in row[f"lira.{side}_scores"]])
-            for side in ("subject", "outsider")
+            torch.tensor([score for row in own for score in row[name]]) for name in SHADOW_SCORES
         )
         result = membership_attack(subjects, outsiders)
         found[method] = {

@@ -42,8 +42,10 @@ class NllGap:
 class KolmogorovSmirnov:
     """Two-sample test of equal distributions: `statistic` in [0, 1] and its asymptotic two-sided `p_value`.
 
-    The power depends on the counts: a few interactions pass anything, many thousands fail re-fits against re-fits.
-    The p-value takes observations for independent, which a user's interactions are not; it is too small then.
+    The power depends on the counts: a few interactions pass anything, many thousands fail the smallest difference.
+    The p-value takes all observations for independent. A user's interactions are not, which makes it too small; two
+    models' readings of the same interactions are not either, which makes it too large, and by far: what makes an item
+    hard is in both samples. Between a candidate and a re-fit a large one says little; read it beside another re-fit's.
     """
 
     statistic: float

@@ -76,8 +76,9 @@ class ItemGraph:
 class PagerankTail:
     """Each item becomes one of the items a walk from the window's items comes by most rarely.
 
-    Drawn evenly from the `tail` share of the catalogue with the smallest personalised PageRank, the window's own
-    items left out as long as there are others; among equals the later in the catalogue goes first.
+    Drawn evenly from the `tail` share of the catalogue with the smallest personalised PageRank, where the window's own
+    items come last: a tail that is longer than the rest of the catalogue holds some of them. Among equals the later in
+    the catalogue goes first.
     """
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, get_args
 
@@ -72,10 +73,13 @@ class LlmEraserConfig(DescentConfig):
             raise InvalidMethodConfig(
                 f"calibration_windows must be at least 1, mask_steps at least 0, mask_lr positive: {self}"
             )
-        if not min(self.contrast, self.mask_l1, self.recovery_forget_weight) >= 0:
+        # One by one, so that a NaN is refused: what `min` makes of it depends on where it stands.
+        if not all(weight >= 0 for weight in (self.contrast, self.mask_l1, self.recovery_forget_weight)):
             raise InvalidMethodConfig(
                 f"contrast, mask_l1 and recovery_forget_weight must be at least 0: {self}"
             )
+        if not math.isfinite(self.mask_start):
+            raise InvalidMethodConfig(f"mask_start must be a finite number, not {self.mask_start}")
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """Tables of a small result written by hand; every number in a cell is derived here."""
 
+import json
 from typing import Any
 
 import pytest
 
 from benchmarks.report.cells import filled, significant, spread
 from benchmarks.report.measured import Rows, against_controls, halves
-from benchmarks.tables import markdown
+from benchmarks.tables import as_json, markdown
 
 ENVIRONMENT = {
     "machine": {"cores": 2, "processor": "test"},
@@ -44,6 +45,8 @@ def result(rows: list[dict[str, Any]], shadow_attack: dict[str, Any] | None = No
             "outsiders": 3,
         },
         "policy": {"name": "default-1", "hash": "0"},
+        "commits": ["0123456789abcdef"],
+        "wall_seconds": 90.0,
         "scenarios": {name: f"about {name}" for name in dict.fromkeys(row["scenario"] for row in rows)},
         "rows": rows,
         "shadow_attack": shadow_attack or {},
@@ -269,3 +272,10 @@ def test_where_it_was_measured_comes_first(name: str) -> None:
     assert markdown(found).startswith(
         "2 cores of test, 1 threads, load 0.5 at the start; torch 2; commit 0123456789ab,"
     )
+
+
+def test_a_result_file_holds_one_row_a_line() -> None:
+    result = {"benchmark": "toy", "rows": [{"kl": 1 / 3}, {"kl": 2.0}], "empty": [], "data": {"items": 3}}
+    text = as_json(result)
+    assert json.loads(text) == {**result, "rows": [{"kl": 0.33333}, {"kl": 2.0}]}
+    assert '{"kl": 0.33333},\n{"kl": 2.0}\n]' in text

@@ -171,8 +171,11 @@ def test_it_reports_progress_and_can_be_stopped(task: ForgetTask) -> None:
         {"mask_steps": -1},
         {"mask_lr": 0.0},
         {"mask_l1": -1.0},
+        {"mask_l1": math.nan},
+        {"mask_start": math.nan},
         {"contrast": -0.2},
         {"recovery_forget_weight": -1.0},
+        {"recovery_forget_weight": math.nan},
         {"steps": 0},
     ],
 )
