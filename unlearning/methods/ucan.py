@@ -16,6 +16,7 @@ from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
 from unlearning.methods.ucan_config import UcanConfig
 from unlearning.methods.ucan_gates import apply_gates, gates, lora_weights
 from unlearning.methods.ucan_scores import risk_scores
+from unlearning.methods.windows import Windows
 from unlearning.progress import OnStep, ShouldStop
 from unlearning.statistics import ActivationStatistics
 
@@ -52,19 +53,21 @@ class Ucan:
             Interrupted: `should_stop` answered yes.
         """
         watch = Stopwatch()
-        forget, retain, samples = self._statistics(task, on_step, should_stop)
+        forget, retain, read_retained = self._statistics(task, on_step, should_stop)
         risk = risk_scores(self.config, lora_weights(task.adapter), forget, retain)
         gate = gates(self.config, risk)
         edited = apply_gates(task.adapter, self.config.unit, gate)
+        seconds, passes = watch.seconds, _windows(task, read_retained)
         return Candidate(
             adapter=edited,
             artefacts={GATE_PREFIX + module: values.float() for module, values in gate.items()},
-            cost=Cost(seconds=watch.seconds, forwards=samples, backwards=0, samples=samples),
+            cost=Cost(seconds=seconds, forwards=passes, backwards=0, samples=passes),
         )
 
     def _statistics(
         self, task: ForgetTask, on_step: OnStep | None, should_stop: ShouldStop | None
-    ) -> tuple[ActivationStatistics, ActivationStatistics, int]:
+    ) -> tuple[ActivationStatistics, ActivationStatistics, bool]:
+        """The subjects' sums, the retained users', and whether the latter had to be read."""
         cached = task.statistics
         if cached is not None:
             self._check_cache(cached, adapter_digest(task.adapter))
@@ -90,8 +93,8 @@ class Ucan:
         ]
         forget = collected[0]
         if cached is not None:
-            return forget, cached.restricted_to(forget.sites) - forget, len(task.forget)
-        return forget, collected[1], len(task.forget) + len(task.retain)
+            return forget, cached.restricted_to(forget.sites) - forget, False
+        return forget, collected[1], True
 
     def _check_cache(self, cached: ActivationStatistics, digest: str) -> None:
         if cached.adapter_digest != digest:
@@ -103,3 +106,11 @@ class Ucan:
                 f"the cached statistics cover {cached.token_scope} tokens, this configuration needs "
                 f"{self.config.token_scope}"
             )
+
+
+def _windows(task: ForgetTask, read_retained: bool) -> int:
+    """How many windows were read: what every other method counts; a heavy user has several."""
+    read = [Windows(task.base.style, task.forget, task.forget_targets, batch_size=1, seed=0)]
+    if read_retained:
+        read.append(Windows(task.base.style, task.retain, batch_size=1, seed=0))
+    return sum(map(len, read))

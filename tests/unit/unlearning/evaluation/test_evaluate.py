@@ -104,7 +104,8 @@ def test_the_counts_and_the_origin_are_on_record(report: Report, task: ForgetTas
     assert report.method_config["threshold"] == 0.5
     assert report.provenance.base_digest == task.base.digest
     assert {"python", "torch", "peft"} <= report.provenance.library_versions.keys()
-    assert report.cost.forwards == 40
+    # Windows: nine of the forty users have more than 13 items.
+    assert report.cost.forwards == 49
 
 
 def test_a_report_survives_the_round_trip(report: Report) -> None:

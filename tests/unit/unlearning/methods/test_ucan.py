@@ -43,7 +43,11 @@ def test_cached_sums_give_the_same_gates_as_a_pass_over_the_retained(
     assert direct.artefacts.keys() == quick.artefacts.keys()
     for name, gate in direct.artefacts.items():
         torch.testing.assert_close(quick.artefacts[name], gate, rtol=1e-3, atol=1e-3)
-    assert (direct.cost.forwards, quick.cost.forwards) == (40, 3)
+    # Windows, not users: a history of more than 13 items is read in two passes.
+    forget, retain = (sum(1 + (len(one) > 13) for one in users) for users in (task.forget, task.retain))
+    assert forget + retain > 40
+    assert direct.cost.forwards == direct.cost.samples == forget + retain
+    assert quick.cost.forwards == quick.cost.samples == forget
     assert direct.cost.backwards == quick.cost.backwards == 0
 
 
