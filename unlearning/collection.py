@@ -148,6 +148,10 @@ class _Collector:
         return ActivationStatistics(digest, self._token_scope, sequences, self._tokens, sums)
 
     def _install(self, name: str, layer: LoraLayer, site: Site) -> RemovableHandle:
+        if _ADAPTER not in layer.lora_A:
+            raise InvalidTask(
+                f"module {name} is an adapted embedding; U-CAN has no activation to contrast there"
+            )
         down, up = layer.lora_A[_ADAPTER], layer.lora_B[_ADAPTER]
         scale = float(layer.scaling[_ADAPTER])
 

@@ -5,6 +5,7 @@ UnlearningError
 ├── InvalidMethodConfig    a method's field is unknown, missing or out of range
 ├── InvalidTask            a forget task that no method can serve (no subject, nobody retained, ...)
 ├── InvalidStatistics      cached activation sums that are damaged
+├── Diverged               a method's walk left the finite numbers
 ├── StatisticsMismatch     cached activation sums of another adapter, site or population
 ├── InvalidEvaluation      evaluation inputs from which no figure can be computed
 ├── InvalidReport          a stored report that does not fit the schema
@@ -30,6 +31,10 @@ class InvalidTask(UnlearningError):
 
 class InvalidStatistics(UnlearningError):
     """Stored activation statistics are truncated, of another schema, or hold impossible values."""
+
+
+class Diverged(UnlearningError):
+    """A loss or a step was not finite: the learning rate or the number of steps is too large for this adapter."""
 
 
 class StatisticsMismatch(UnlearningError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -12,7 +13,7 @@ from app.db import runs
 from app.db.base import utc_now
 from app.db.models import Attempt
 from app.db.runs import Claim
-from recommender import Interrupted
+from recommender import Interrupted, RecommenderError
 from unlearning import (
     Candidate,
     EvaluationInputs,
@@ -20,6 +21,7 @@ from unlearning import (
     Policy,
     Progress,
     Report,
+    UnlearningError,
     build_method,
     decide,
     evaluate,
@@ -109,9 +111,16 @@ def _attempt(
         lease.note(f"{rung.method}: {report.stage} {report.step}/{report.steps}")
 
     lease.note(rung.method)
-    candidate = method.run(task, on_step=progress, should_stop=lease.lost)
-    lease.note(f"{rung.method}: gate")
-    report = evaluate(inputs, candidate, method, should_stop=lease.lost)
+    try:
+        candidate = method.run(task, on_step=progress, should_stop=lease.lost)
+        lease.note(f"{rung.method}: gate")
+        report = evaluate(inputs, candidate, method, should_stop=lease.lost)
+    except Interrupted:
+        raise
+    except (UnlearningError, RecommenderError) as error:
+        # A walk that diverged, or a method that has nothing to work on, says nothing about the rungs behind it.
+        _record_failure(process, claim, step, started_at, error)
+        return None
     verdict = decide(report, policy)
     accepted = publishable(verdict, method_is_exact=method.exact, policy=policy)
     plain_report: dict[str, Any] = json.loads(report.to_json())
@@ -129,9 +138,36 @@ def _attempt(
         report=plain_report,
         verdict=json.loads(verdict.to_json()),
     )
-    with process.database.unit_of_work() as session:
-        runs.record_attempt(session, process.audit, claim, attempt)
+    _record(process, claim, attempt)
     log.info("attempt.judged", step=step, method=rung.method, decision=verdict.decision, accepted=accepted)
     if not accepted:
         return None
     return Chosen(candidate, rung.method, dict(rung.config), report, data)
+
+
+def _record_failure(
+    process: WorkerProcess, claim: Claim, step: int, started_at: datetime, error: Exception
+) -> None:
+    """An attempt without a candidate: refused, with the reason where the verdict would stand."""
+    rung = process.policy.ladder[step]
+    attempt = Attempt(
+        run_id=claim.run_id,
+        fence=claim.fence,
+        step=step,
+        method=rung.method,
+        config=dict(rung.config),
+        policy_hash=process.policy.hash,
+        started_at=started_at,
+        finished_at=utc_now(),
+        decision="fail",
+        accepted=False,
+        report={},
+        verdict={"error": str(error)},
+    )
+    _record(process, claim, attempt)
+    log.warning("attempt.failed", step=step, method=rung.method, error=type(error).__name__)
+
+
+def _record(process: WorkerProcess, claim: Claim, attempt: Attempt) -> None:
+    with process.database.unit_of_work() as session:
+        runs.record_attempt(session, process.audit, claim, attempt)

@@ -19,8 +19,12 @@ _ATTACKS = (
 )
 _MEMBERSHIP = (
     "Subjects against users who never belonged to the service. AUC is two-sided: 0.5 is no attack, and a subject who "
-    "is too surprising gives itself away like one who is remembered. The re-fit's row is what chance and the choice "
-    "of users give."
+    "is too surprising gives itself away like one who is remembered. The sign is turned after the mean over rows, not "
+    "before: single deviations to either side are chance. The re-fit's row is what chance and the choice of users give."
+)
+_SHADOWS = (
+    "LiRA's shadows are fitted on random halves of the users, the audited models on nearly all of them, and IN shadows "
+    "are not unlearned: it is the plain attack, not U-LiRA."
 )
 _DURABILITY = (
     "Gaps are absolute, per user, in nats. In relearning an attacker trains on some of the subjects' items, and the "
@@ -46,22 +50,34 @@ def membership(rows: Rows, pooled: Mapping[str, Mapping[str, Any]]) -> list[str]
             [
                 *labels,
                 *(
-                    spread(own.values(method, f"{attack}.{figure}"), 3)
+                    spread(values, 3)
                     for _, attack in _ATTACKS
-                    for figure in ("auc_two_sided", "tpr_at_1_fpr")
+                    for values in (
+                        _turned(own.values(method, f"{attack}.auc")),
+                        own.values(method, f"{attack}.tpr_at_1_fpr"),
+                    )
                 ),
                 number(shadow.get("auc_two_sided"), 3),
                 number(shadow.get("tpr_at_1_fpr"), 3),
             ]
         )
     notes = [_MEMBERSHIP]
+    floors = rows.figures("loss.user.tpr_floor")
+    if floors:
+        notes.append(f"A score that says nothing reaches a rate of {fmean(floors):.3f} per user on average.")
     if pooled:
         one = next(iter(pooled.values()))
+        notes.append(_SHADOWS)
         notes.append(
             f"LiRA is pooled over seeds: {one['subjects']} subjects against {one['outsiders']} outsiders, so its rate "
             f"moves in steps of 1/{one['subjects']}."
         )
     return section("Membership", filled(head, body, len(rows.label_head)), *notes)
+
+
+def _turned(aucs: list[float]) -> list[float]:
+    """One-sided AUCs, all turned round where their mean lies below chance."""
+    return [1.0 - auc for auc in aucs] if aucs and fmean(aucs) < 0.5 else aucs
 
 
 def durability(rows: Rows) -> list[str]:

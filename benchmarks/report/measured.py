@@ -46,6 +46,10 @@ class Rows:
         """A figure of one method, of all rows that have it."""
         return [row[figure] for row in self.of(method) if is_number(row.get(figure))]
 
+    def figures(self, figure: str) -> list[float]:
+        """A figure of all rows that have it."""
+        return [row[figure] for row in self.rows if is_number(row.get(figure))]
+
     def mean(self, method: str, figure: str) -> float | None:
         """Their mean."""
         values = self.values(method, figure)

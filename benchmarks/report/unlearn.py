@@ -46,7 +46,8 @@ _FLOOR = (
     "The re-fit's row is the floor: how far one more exact re-fit stands from the ensemble of re-fits, which differ by "
     "their seeds alone. Nothing can be told from a re-fit below it. *Distance* is the sum of the subjects' and the "
     "retained users' mean absolute NLL difference and of what all held-out items lost, in nats; *beats* compares its "
-    "means, without regard to their spread."
+    "means, without regard to their spread. The KS test compares the same interactions under two models and has little "
+    "power: read its p beside that of do_nothing, and do not take a high one for equality."
 )
 
 

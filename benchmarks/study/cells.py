@@ -6,13 +6,31 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from unlearning.records import canonical_json, sha256_hex
 
-# Part of every key: raise it when what a cell measures changes, so that old and new cells never share a table.
-SCHEMA = 1
+# The configurations are in a cell's key themselves.
+_TUNED = Path(__file__).parent / "tuned.json"
+# What a cell's figures can depend on. Part of every key, so that old and new code never share a table.
+_SOURCES = ("recommender", "unlearning", "benchmarks/study")
+
+
+@cache
+def code_digest() -> str:
+    """A digest of the code that makes cells: of every Python and JSON file of these folders, by path."""
+    root = Path(__file__).parents[2]
+    files = sorted(
+        path
+        for folder in _SOURCES
+        for path in (root / folder).rglob("*")
+        if path.suffix in (".py", ".json") and path != _TUNED
+    )
+    return sha256_hex(
+        canonical_json([[str(path.relative_to(root)), sha256_hex(path.read_bytes())] for path in files])
+    )
 
 
 class Cells:
@@ -25,7 +43,7 @@ class Cells:
     @staticmethod
     def key(content: Mapping[str, Any]) -> str:
         """The name of a cell: a digest of everything its figures depend on."""
-        return sha256_hex(canonical_json({"schema": SCHEMA, **content}))[:32]
+        return sha256_hex(canonical_json({"code": code_digest(), **content}))[:32]
 
     def get(self, key: str) -> dict[str, Any] | None:
         """A finished cell, or None."""

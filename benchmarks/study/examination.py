@@ -215,6 +215,7 @@ class Examination:
                 ("auc", result.auc),
                 ("auc_two_sided", result.auc_two_sided),
                 ("tpr_at_1_fpr", result.tpr_at_1_fpr),
+                ("tpr_floor", result.tpr_floor),
             )
         }
 

@@ -42,7 +42,12 @@ SCENARIOS = {
         Scenario("users-5", "users", "5 % of the users", share=0.05),
         Scenario("users-1", "users", "1 % of the users", share=0.01),
         Scenario("users-20", "users", "20 % of the users, as E2URec deletes", share=0.20),
-        Scenario("interactions-25", "interactions", "25 % of the interactions, as U-CAN deletes", share=0.25),
+        Scenario(
+            "interactions-25",
+            "interactions",
+            "25 % of the report users' interactions, as U-CAN deletes",
+            share=0.25,
+        ),
         Scenario("single", "single", "one user at a time, six light and six heavy", users=SINGLE_USERS),
         Scenario(
             "sequence", "sequence", "one request after the other, as ERASE deletes", users=SEQUENCE_USERS

@@ -13,7 +13,7 @@ from unlearning import METHODS, Method, build_method
 from unlearning.records import to_plain
 
 TUNED_FILE = Path(__file__).parent / "tuned.json"
-CONTROLS = ("do_nothing", "uniform_shrink", "drop_adapter")
+CONTROLS = ("do_nothing", "uniform_shrink", "drop_adapter", "retain_only")
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "ucan_without_contrast": {"use_contrast": False},
     "ucan_without_utility": {"use_utility": False},
@@ -42,6 +42,10 @@ class Variant:
     def plain(self) -> dict[str, Any]:
         """The whole configuration, defaults included."""
         return dict(to_plain(self.method.config))
+
+
+# A walk that never looks at the subjects: what a little more training on the others does by itself.
+RETAIN_ONLY = Variant("retain_only", "gradient_difference", {"forget_weight": 0.0})
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def check_methods(names: Sequence[str]) -> None:
 def rows(names: Sequence[str], setting: str, tuned: Tuned) -> list[Variant]:
     """The methods of one scenario, in registry order; the controls stand in every table."""
     wanted = {*names, *CONTROLS}
-    return [tuned.variant(name, setting) for name in METHODS if name in wanted]
+    return [*(tuned.variant(name, setting) for name in METHODS if name in wanted), RETAIN_ONLY]
 
 
 def paper_rows(tuned: Tuned) -> list[Variant]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -24,20 +24,22 @@ _NEAREST_TO_ONE = -torch.finfo(torch.float32).eps
 
 
 def confidences(model: Sequence[Tensor]) -> Tensor:
-    """The logit ln(p / (1 - p)) of every item, averaged over each user's items, float64 [users].
+    """The logits ln(p / (1 - p)) of each user's n items, summed and divided by sqrt(n), float64 [users].
 
-    Logits are nearly Gaussian, which p and ln p are not (phi in arXiv 2112.03570). The mean over a user's items is
-    ours: the paper attacks single examples. `model` holds log-probabilities per user.
+    Logits are nearly Gaussian, which p and ln p are not (phi in arXiv 2112.03570). Taking a user's items together is
+    ours: the paper attacks single examples. A mean would vary less the more items a user has, and a variance pooled
+    over users of all lengths would fit none of them; times sqrt(n) it varies alike, as far as items are independent.
+    `model` holds log-probabilities per user.
 
     Raises:
         InvalidEvaluation: see `check_likelihoods`.
     """
     check_likelihoods(model)
-    means = []
+    totals = []
     for user in model:
         log_p = user.double().clamp(max=_NEAREST_TO_ONE)
-        means.append((log_p - torch.log(-torch.expm1(log_p))).mean())
-    return torch.stack(means)
+        totals.append((log_p - torch.log(-torch.expm1(log_p))).sum() / math.sqrt(len(log_p)))
+    return torch.stack(totals)
 
 
 @dataclass(frozen=True)
@@ -105,15 +107,20 @@ class LiraReference:
     ) -> LiraReference:
         """Fit to `confidences` [shadows, users]; `membership` (bool, likewise) says which shadow saw which user.
 
+        IN and OUT get one variance, the mean of theirs. With two, the wider wins in both tails: a user whom the model
+        knows less than any outsider would look like a sure member.
+
         Raises:
             InvalidEvaluation: a user has no IN or no OUT shadow, or see `Gaussians.fit`.
         """
         if membership.dtype != torch.bool:
             raise InvalidEvaluation("membership must be true or false")
-        return cls(
-            Gaussians.fit(confidences, membership, own_variance_from=own_variance_from),
-            Gaussians.fit(confidences, ~membership, own_variance_from=own_variance_from),
+        members, outsiders = (
+            Gaussians.fit(confidences, chosen, own_variance_from=own_variance_from)
+            for chosen in (membership, ~membership)
         )
+        common = ((members.deviations.square() + outsiders.deviations.square()) / 2).sqrt()
+        return cls(replace(members, deviations=common), replace(outsiders, deviations=common))
 
     def log_ratio(self, candidate: Tensor) -> Tensor:
         """ln(density IN / density OUT) at `candidate` [users], float64 [users]; high looks like a member."""

@@ -16,7 +16,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from recommender import Adapter, Base, PromptStyle, attach, lora_parameters
-from unlearning.errors import InvalidMethodConfig
+from unlearning.errors import Diverged, InvalidMethodConfig
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
 from unlearning.methods.windows import Batch, Windows
 from unlearning.progress import OnStep, Progress, ShouldStop, check_stop
@@ -140,6 +140,7 @@ def descend(
 
     Raises:
         Interrupted: `should_stop` answered yes between two steps.
+        Diverged: a gradient was not finite.
     """
     watch = Stopwatch()
     student = student or ItemModel(task.base, task.adapter, trainable=True)
@@ -150,7 +151,9 @@ def descend(
         check_stop(should_stop)
         optimiser.zero_grad(set_to_none=True)
         loss = gradient(student, _on_device(forget.draw(), student), _on_device(retain.draw(), student))
-        nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
+        norm = nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
+        if not bool(torch.isfinite(norm)):
+            raise Diverged(f"step {step} of {config.steps} has no finite gradient; lower lr or steps")
         optimiser.step()
         if on_step is not None:
             on_step(Progress("descent", step, config.steps, loss))

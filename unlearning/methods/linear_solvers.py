@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from unlearning.errors import Diverged
 
 Product = Callable[[Tensor], Tensor]
 
@@ -34,6 +37,8 @@ def conjugate_gradient(product: Product, b: Tensor, *, iterations: int, toleranc
             return Solution(x, iteration)
         image = product(direction)
         curvature = float(direction @ image)
+        if not math.isfinite(curvature):
+            raise Diverged("a curvature product is not finite; the adapter or the damping is out of range")
         if curvature <= 0:
             return Solution(x, iteration, negative_curvature=True)
         length = square / curvature

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from app.db import forget_requests, pointer, runs
 from app.db.models import AuditEntry, Interaction, Run
 from tests.integration.tiny_model import subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
+from unlearning import Rung
 from worker.execution import execute
 from worker.process import WorkerProcess
 
@@ -65,6 +67,21 @@ def test_a_run_forgets_its_subjects_and_destroys_what_knew_them(
         version = pointer.find_version(session, installed)
         assert version is not None
         assert version.destroyed_at is not None
+
+
+def test_a_rung_that_cannot_be_carried_out_does_not_end_the_ladder(process: WorkerProcess) -> None:
+    overflowing = Rung("gradient_ascent", {"lr": 1e30, "steps": 5})
+    process = replace(process, policy=replace(process.policy, ladder=(overflowing, Rung("refit", {}))))
+    run_id = request_forgetting(process, "user-1")
+    assert execute(process, run_id) is None
+    assert_forgotten_once(process, run_id, "user-1")
+    with process.database.read() as session:
+        failed, refit = runs.attempts(session, run_id)
+    assert (failed.method, failed.decision, failed.accepted, failed.report) == (
+        "gradient_ascent", "fail", False, {},
+    )  # fmt: skip
+    assert failed.verdict["error"]
+    assert refit.accepted
 
 
 def test_a_second_delivery_does_nothing(process: WorkerProcess) -> None:

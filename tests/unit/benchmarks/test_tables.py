@@ -86,6 +86,8 @@ def test_the_main_table_has_means_the_floor_and_the_controls_that_win() -> None:
         row("uniform_shrink", 1, 0.35),
         row("drop_adapter", 0, 0.9),
         row("drop_adapter", 1, 0.9),
+        row("retain_only", 0, 0.5),
+        row("retain_only", 1, 0.5),
         {name: value for name, value in row("popularity", 0, 0, seconds=0.0).items() if name != "distance"},
     ]  # fmt: skip
     text = markdown(result(rows))
@@ -120,7 +122,7 @@ def test_a_method_says_what_it_does_not_beat() -> None:
 
 
 def test_membership_shows_pooled_lira_where_there_were_shadows() -> None:
-    figures = {"loss.user.auc_two_sided": 0.75, "loss.user.tpr_at_1_fpr": 0.25}
+    figures = {"loss.user.auc": 0.25, "loss.user.tpr_at_1_fpr": 0.25}
     pooled = {"ucan": {"auc_two_sided": 0.625, "tpr_at_1_fpr": 0.125, "subjects": 8, "outsiders": 40}}
     shadowed = row("ucan", 0, 0.3, **figures, **{"lira.auc": 0.5})
     text = markdown(result([shadowed], pooled))

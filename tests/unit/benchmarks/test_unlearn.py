@@ -20,7 +20,7 @@ FIGURES = (
     "int4.test_recall@10", "relearning.adapter", "relearning.gates.gain", "forwards", "backwards",
 )  # fmt: skip
 METHODS = ("ucan", "npo", "refit")
-CONTROLS = ("uniform_shrink", "drop_adapter", "do_nothing")
+CONTROLS = ("uniform_shrink", "drop_adapter", "do_nothing", "retain_only")
 
 
 @pytest.fixture(scope="module")

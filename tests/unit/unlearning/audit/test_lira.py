@@ -13,8 +13,8 @@ MEMBERSHIP = torch.tensor([[True, False], [True, False], [False, True], [False, 
 
 def test_confidences_by_hand() -> None:
     log_p = [torch.tensor([math.log(0.5), math.log(0.75)]), torch.tensor([math.log(0.1)])]
-    # ln(1) = 0 and ln(3), averaged; ln(1 / 9).
-    assert confidences(log_p).tolist() == pytest.approx([math.log(3) / 2, -math.log(9)], abs=1e-6)
+    # (ln(1) + ln(3)) / sqrt(2) = ln(3) / sqrt(2); ln(1 / 9).
+    assert confidences(log_p).tolist() == pytest.approx([math.log(3) / 2**0.5, -math.log(9)], abs=1e-6)
 
 
 def test_certainty_and_impossibility_stay_finite() -> None:
@@ -33,6 +33,14 @@ def test_few_shadows_share_one_variance() -> None:
     assert reference.offline_z(torch.tensor([4.0, -1.0])).tolist() == pytest.approx(
         [3 / math.sqrt(2), -math.sqrt(2)]
     )
+
+
+def test_whoever_is_known_less_than_any_outsider_is_no_member() -> None:
+    # IN varies more than OUT. With two variances the ratio would rise again far below the OUT mean.
+    phi = torch.tensor([[0.0], [4.0], [-3.1], [-2.9]])
+    reference = LiraReference.fit(phi, torch.tensor([[True], [True], [False], [False]]))
+    ratios = [float(reference.log_ratio(torch.tensor([value]))) for value in (2.0, -3.0, -10.0, -100.0)]
+    assert ratios == sorted(ratios, reverse=True)
 
 
 def test_enough_shadows_have_their_own_variance() -> None:

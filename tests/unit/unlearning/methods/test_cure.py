@@ -7,8 +7,8 @@ import torch
 
 from recommender import Adapter, Interrupted
 from unlearning import ForgetTask, Progress, losses
-from unlearning.methods.cure import Cure, CureConfig, _GroupedGradient, without_conflict
-from unlearning.methods.cure_circuits import Circuits, circuits
+from unlearning.methods.cure import Cure, CureConfig, _counterfactual, _GroupedGradient, without_conflict
+from unlearning.methods.cure_circuits import Circuits, circuits, node_effects, sampled
 from unlearning.methods.descent import ItemModel, forget_windows, retain_windows
 
 QUICK = CureConfig(steps=4, lr=1e-2, batch_size=8, discovery_windows=16)
@@ -195,3 +195,43 @@ def test_it_reports_progress_and_can_be_stopped(task: ForgetTask) -> None:
         with pytest.raises(Interrupted):
             Cure(QUICK).run(task, on_step=seen.append, should_stop=lambda: len(seen) >= reports)  # noqa: B023
         assert len(seen) == reports
+
+
+def test_each_sides_own_nodes_go_down_that_sides_loss(task: ForgetTask) -> None:
+    # Adam's first step is lr times the sign of the gradient, so the direction tells whose loss a node descended.
+    config = CureConfig(
+        steps=1, lr=1e-3, batch_size=100, circuit_share=0.2, forget="gradient_ascent", divergence_weight=0.0
+    )
+    candidate = Cure(config).run(task)
+    effects: dict[str, dict[str, float]] = {"forget": {}, "retain": {}}
+    for name, value in candidate.artefacts.items():
+        side, _, node = name.partition("_effect.")
+        effects[side][node] = float(value)
+    groups = circuits(effects["forget"], effects["retain"], 0.2)
+    assert groups.forget
+    assert groups.retain
+    model = ItemModel(task.base, task.adapter, trainable=True)
+    forget, retain = forget_windows(task, config).draw(), retain_windows(task, config).draw()
+    for nodes, loss in (
+        (groups.forget, losses.gradient_ascent(model.logits(forget), forget.targets)),
+        (groups.retain, losses.cross_entropy(model.logits(retain), retain.targets)),
+    ):
+        names = [f"base_model.model.{node}.lora_{part}.weight" for node in nodes for part in "AB"]
+        slopes = torch.autograd.grad(loss, [model.parameters[name] for name in names])
+        for name, slope in zip(names, slopes, strict=True):
+            step = candidate.adapter.tensors[name] - task.adapter.tensors[name]
+            steep = slope.abs() > 1e-5
+            assert bool((step[steep] * slope[steep] < 0).all())
+
+
+def test_the_forget_effects_are_those_of_the_subjects(task: ForgetTask) -> None:
+    config = CureConfig(steps=1, batch_size=8, discovery_windows=16)
+    found = Cure(config).run(task).artefacts
+    model = ItemModel(task.base, task.adapter, trainable=True)
+    # The subjects are read first, so they get the counterfactuals that a fresh generator draws.
+    expected = node_effects(model, sampled(forget_windows(task, config), 16), _counterfactual(task, config))
+    assert {
+        name.removeprefix("forget_effect."): float(value)
+        for name, value in found.items()
+        if name.startswith("forget_effect.")
+    } == {node: float(torch.tensor(effect)) for node, effect in expected.items()}
