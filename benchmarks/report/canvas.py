@@ -20,7 +20,7 @@ _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "s", "D", "v", "P", "<")
 # Beyond this ratio of the largest to the smallest a linear axis shows one method and a heap of others.
 _WIDE = 15.0
-_CONTROL_MARKERS = ("o", "s", "X", "D")
+_CONTROL_MARKERS = ("X", "d", "h", "p")
 _SETTINGS: Any = {
     "font.size": 9,
     "axes.grid": True,
