@@ -11,7 +11,7 @@ from benchmarks.report.cells import plain, table
 def listing(result: Mapping[str, Any]) -> list[str]:
     """One line per method of the registry."""
     return table(
-        ["name", "title", "paper", "kind", "cost class", "recommended", "reconstruction"],
+        ["name", "title", "paper", "kind", "cost class", "recommended", "published defaults", "ours"],
         [
             [
                 method["name"],
@@ -20,6 +20,7 @@ def listing(result: Mapping[str, Any]) -> list[str]:
                 _kind(method),
                 method["cost_class"].replace("_", " "),
                 "yes" if method["recommended"] else "no",
+                plain(method["published_defaults"]),
                 plain(method["reconstruction"]),
             ]
             for method in result["methods"]

@@ -248,10 +248,11 @@ def test_methods_are_listed_without_a_machine() -> None:
         "exact": False,
         "control": False,
         "recommended": True,
+        "published_defaults": "beta 1",
         "reconstruction": "a | b",
     }
     text = markdown({"benchmark": "list-methods", "methods": [method]})
-    assert text.splitlines()[-1] == "| npo | NPO | – | approximate | second order | yes | a \\| b |"
+    assert text.splitlines()[-1] == "| npo | NPO | – | approximate | second order | yes | beta 1 | a \\| b |"
 
 
 def test_cells() -> None:
