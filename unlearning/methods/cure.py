@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from unlearning import losses
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.card import MethodCard
-from unlearning.methods.cure_circuits import Circuits, circuits, node_effects, sampled
+from unlearning.methods.cure_circuits import Circuits, circuits, node_effects
 from unlearning.methods.cure_counterfactuals import Counterfactual, PagerankTail, PopularityMatched
 from unlearning.methods.descent import DescentConfig, ItemModel, descend, forget_windows, retain_windows
 from unlearning.methods.method import Candidate, ForgetTask, Stopwatch
@@ -139,7 +139,7 @@ class Cure:
         config = self.config
         counterfactual = _counterfactual(task, config)
         sides = [
-            sampled(windows, config.discovery_windows)
+            windows.sample(config.discovery_windows)
             for windows in (forget_windows(task, config), retain_windows(task, config))
         ]
         steps, step = sum(map(len, sides)), 0

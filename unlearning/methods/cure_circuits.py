@@ -21,7 +21,7 @@ from unlearning.collection import lora_layers
 from unlearning.losses import IGNORED
 from unlearning.methods.cure_counterfactuals import Counterfactual
 from unlearning.methods.descent import ItemModel
-from unlearning.methods.windows import Batch, Windows
+from unlearning.methods.windows import Batch
 
 _ADAPTER = "default"
 
@@ -79,17 +79,6 @@ def node_effects(
         for node, effect in _summed_effects(model, recorder, batch, counterfactual, points).items():
             totals[node] += effect
     return {node: abs(total) / predicted for node, total in totals.items()}
-
-
-def sampled(windows: Windows, most: int) -> list[Batch]:
-    """Random windows in batches, about `most` of them (whole batches), or all if there are fewer."""
-    batches: list[Batch] = []
-    seen = 0
-    # `draw` gives every window once before any comes twice, so this ends at the latest with the last window.
-    while seen < min(most, len(windows)):
-        batches.append(windows.draw())
-        seen += batches[-1].rows
-    return batches
 
 
 def _summed_effects(

@@ -21,7 +21,8 @@ from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
 from unlearning.methods.windows import Batch, Windows
 from unlearning.progress import OnStep, Progress, ShouldStop, check_stop
 
-_RETAIN_SEED_OFFSET = 1
+# Both kinds of windows are drawn at random, and not alike.
+RETAIN_SEED_OFFSET = 1
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def forget_windows(task: ForgetTask, config: DescentConfig) -> Windows:
 def retain_windows(task: ForgetTask, config: DescentConfig) -> Windows:
     """Everybody else's windows."""
     return Windows(
-        task.base.style, task.retain, batch_size=config.batch_size, seed=task.seed + _RETAIN_SEED_OFFSET
+        task.base.style, task.retain, batch_size=config.batch_size, seed=task.seed + RETAIN_SEED_OFFSET
     )
 
 

@@ -85,7 +85,8 @@ class E2urec:
             " at step 1000; augmented: 1200 steps, lr 5e-5, all parameters"
         ),
         reconstruction=(
-            "augmented adapter instead of an augmented full model; lengths of all walks; softmax over items only and"
+            "the student is the parent's own adapter, not a fresh one on a full model; augmented adapter instead of an"
+            " augmented full model; lengths of all walks; softmax over items only and"
             " padding left out; one pass over the retained batch serves both retain terms"
         ),
     )

@@ -10,18 +10,8 @@ from torch import Tensor
 from unlearning import losses
 from unlearning.losses import IGNORED
 from unlearning.methods.descent import ItemModel
-from unlearning.methods.windows import Batch, Windows
+from unlearning.methods.windows import Batch
 from unlearning.progress import ShouldStop, check_stop
-
-
-def sample(windows: Windows, rows: int) -> list[Batch]:
-    """Random batches that hold at least `rows` different windows, or all there are."""
-    batches: list[Batch] = []
-    drawn = 0
-    while drawn < min(rows, len(windows)):
-        batches.append(windows.draw())
-        drawn += batches[-1].rows
-    return batches
 
 
 def predicted_items(batches: Iterable[Batch]) -> int:

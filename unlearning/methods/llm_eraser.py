@@ -20,7 +20,7 @@ from unlearning.methods.descent import (
     of_loss,
     retain_windows,
 )
-from unlearning.methods.gradients import predicted_items, sample, summed_gradient
+from unlearning.methods.gradients import predicted_items, summed_gradient
 from unlearning.methods.llm_eraser_units import PruningUnit, Units
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
 from unlearning.methods.windows import Batch, Windows
@@ -170,7 +170,7 @@ class _Locator:
 
     def _importance(self, windows: Windows) -> Tensor:
         """|w dL/dw| added up over each unit, L the mean negative log-likelihood per item."""
-        batches = sample(windows, self._config.calibration_windows)
+        batches = windows.sample(self._config.calibration_windows)
         gradients = summed_gradient(self.model, batches, should_stop=self._should_stop)
         items = predicted_items(batches)
         self._note()

@@ -11,8 +11,7 @@ from torch import Tensor
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.card import MethodCard
 from unlearning.methods.curvature import Curvature, CurvatureProduct, shaped_like
-from unlearning.methods.descent import ItemModel
-from unlearning.methods.gradients import sample
+from unlearning.methods.descent import RETAIN_SEED_OFFSET, ItemModel
 from unlearning.methods.linear_solvers import (
     Solution,
     conjugate_gradient,
@@ -24,8 +23,6 @@ from unlearning.methods.windows import Batch, Windows
 from unlearning.progress import OnStep, Progress, ShouldStop
 
 Solver = Literal["conjugate_gradient", "quadratic"]
-
-_RETAIN_SEED_OFFSET = 1
 
 
 @dataclass(frozen=True)
@@ -101,7 +98,7 @@ class Llmeraser:
         cost_class="second_order",
         published_defaults="Adam on the quadratic, lr 1e-5, 20 iterations, one sample per Hessian-vector product, "
         "weight decay 1e-5 as damping (released demo)",
-        reconstruction="Gauss-Newton products and conjugate gradients by default; damping; the sign of a deletion",
+        reconstruction="Gauss-Newton products and conjugate gradients by default, from 0; damping; the sign of a deletion",
     )
 
     def run(
@@ -147,8 +144,8 @@ class _System:
         self._products = 0
         style, size = task.base.style, config.batch_size
         forget = Windows(style, task.forget, task.forget_targets, batch_size=size, seed=task.seed)
-        self._retain = Windows(style, task.retain, batch_size=size, seed=task.seed + _RETAIN_SEED_OFFSET)
-        self._sample = sample(self._retain, config.retain_windows)
+        self._retain = Windows(style, task.retain, batch_size=size, seed=task.seed + RETAIN_SEED_OFFSET)
+        self._sample = self._retain.sample(config.retain_windows)
         self.b = curvature.gradient(list(forget.once())) / sum(map(len, task.retain))
 
     def solve(self) -> Solution:

@@ -58,8 +58,8 @@ METHODS: Mapping[str, Registration] = {
 }
 
 
-# Nearest to re-fits over batches and single requests in the search on development users (docs/benchmarks/tuning.md), and
-# on the users of the report among the nearest in every scenario.
+# Nearest to re-fits over batches and single requests together, in the search on development users
+# (docs/benchmarks/tuning.md); what it does to other users is in docs/benchmarks.
 RECOMMENDED = Llmeraser.name
 
 

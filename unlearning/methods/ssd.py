@@ -11,15 +11,13 @@ from torch import Tensor
 
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.card import MethodCard
-from unlearning.methods.descent import ItemModel
-from unlearning.methods.gradients import predicted_items, sample, summed_gradient
+from unlearning.methods.descent import RETAIN_SEED_OFFSET, ItemModel
+from unlearning.methods.gradients import predicted_items, summed_gradient
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
 from unlearning.methods.windows import Batch, Windows
 from unlearning.progress import OnStep, Progress, ShouldStop
 
 Against = Literal["all", "retain"]
-
-_RETAIN_SEED_OFFSET = 1
 
 
 @dataclass(frozen=True)
@@ -111,8 +109,8 @@ class Ssd:
     def _windows(self, task: ForgetTask) -> tuple[list[Batch], list[Batch]]:
         style = task.base.style
         subjects = Windows(style, task.forget, task.forget_targets, batch_size=1, seed=task.seed)
-        others = Windows(style, task.retain, batch_size=1, seed=task.seed + _RETAIN_SEED_OFFSET)
-        return list(subjects.once()), sample(others, self.config.retain_windows or len(others))
+        others = Windows(style, task.retain, batch_size=1, seed=task.seed + RETAIN_SEED_OFFSET)
+        return list(subjects.once()), others.sample(self.config.retain_windows or len(others))
 
 
 def dampening_factors(on_forget: Tensor, on_others: Tensor, alpha: float, dampening: float) -> Tensor:

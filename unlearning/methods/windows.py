@@ -68,6 +68,14 @@ class Windows:
         chosen, self._order = self._order[: self._batch_size], self._order[self._batch_size :]
         return self._batch(chosen)
 
+    def sample(self, rows: int) -> list[Batch]:
+        """Random whole batches that hold at least `rows` different windows, or all there are."""
+        batches: list[Batch] = []
+        # `draw` gives every window once before any comes twice, so this ends at the latest with the last window.
+        while sum(batch.rows for batch in batches) < min(rows, len(self)):
+            batches.append(self.draw())
+        return batches
+
     def once(self) -> Iterator[Batch]:
         """Every window once, in the order of the sequences."""
         for start in range(0, len(self._windows), self._batch_size):

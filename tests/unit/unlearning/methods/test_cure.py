@@ -8,7 +8,7 @@ import torch
 from recommender import Adapter, Interrupted
 from unlearning import ForgetTask, Progress, losses
 from unlearning.methods.cure import Cure, CureConfig, _counterfactual, _GroupedGradient, without_conflict
-from unlearning.methods.cure_circuits import Circuits, circuits, node_effects, sampled
+from unlearning.methods.cure_circuits import Circuits, circuits, node_effects
 from unlearning.methods.descent import ItemModel, forget_windows, retain_windows
 
 QUICK = CureConfig(steps=4, lr=1e-2, batch_size=8, discovery_windows=16)
@@ -229,7 +229,7 @@ def test_the_forget_effects_are_those_of_the_subjects(task: ForgetTask) -> None:
     found = Cure(config).run(task).artefacts
     model = ItemModel(task.base, task.adapter, trainable=True)
     # The subjects are read first, so they get the counterfactuals that a fresh generator draws.
-    expected = node_effects(model, sampled(forget_windows(task, config), 16), _counterfactual(task, config))
+    expected = node_effects(model, forget_windows(task, config).sample(16), _counterfactual(task, config))
     assert {
         name.removeprefix("forget_effect."): float(value)
         for name, value in found.items()

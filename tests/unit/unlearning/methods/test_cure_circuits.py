@@ -10,7 +10,7 @@ from unlearning import ForgetTask, losses
 from unlearning.collection import lora_layers
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.cure import CureConfig
-from unlearning.methods.cure_circuits import Circuits, circuits, node_effects, sampled
+from unlearning.methods.cure_circuits import Circuits, circuits, node_effects
 from unlearning.methods.descent import ItemModel, forget_windows, retain_windows
 from unlearning.methods.windows import Batch
 
@@ -106,7 +106,7 @@ def test_effects_do_not_depend_on_the_batching_and_cost_what_they_say(task: Forg
     model = ItemModel(task.base, task.adapter, trainable=True)
     one = node_effects(model, [whole], backwards_in_catalogue, points=3)
     assert (model.forwards, model.backwards) == (4 * whole.rows, 3 * whole.rows)
-    small = sampled(forget_windows(task, replace(CONFIG, batch_size=2)), 100)
+    small = forget_windows(task, replace(CONFIG, batch_size=2)).sample(100)
     assert sum(batch.rows for batch in small) == whole.rows
     assert node_effects(model, small, backwards_in_catalogue, points=3) == pytest.approx(
         one, rel=1e-3, abs=1e-6
@@ -134,9 +134,9 @@ def test_it_can_be_stopped_between_batches(task: ForgetTask, whole: Batch) -> No
 
 def test_a_sample_is_whole_batches_without_repeats(task: ForgetTask) -> None:
     windows = retain_windows(task, CONFIG)
-    assert [batch.rows for batch in sampled(windows, 9)] == [8, 8]
+    assert [batch.rows for batch in windows.sample(9)] == [8, 8]
     whole = retain_windows(task, CONFIG)
-    assert sum(batch.rows for batch in sampled(whole, 10_000)) == len(whole)
+    assert sum(batch.rows for batch in whole.sample(10_000)) == len(whole)
 
 
 def test_groups_by_hand() -> None:

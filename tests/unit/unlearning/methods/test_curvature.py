@@ -9,7 +9,6 @@ from unlearning import ForgetTask
 from unlearning.methods.curvature import Curvature, CurvatureProduct, flat, shaped_like
 from unlearning.methods.descent import ItemModel, retain_windows
 from unlearning.methods.gradient_ascent import GradientAscentConfig
-from unlearning.methods.gradients import sample
 from unlearning.methods.windows import Batch
 
 KINDS: tuple[CurvatureProduct, ...] = ("double_backward", "finite_difference", "gauss_newton")
@@ -17,7 +16,7 @@ KINDS: tuple[CurvatureProduct, ...] = ("double_backward", "finite_difference", "
 
 def curvature(task: ForgetTask, kind: CurvatureProduct) -> tuple[Curvature, ItemModel, list[Batch]]:
     model = ItemModel(task.base, task.adapter, trainable=True)
-    batches = sample(retain_windows(task, GradientAscentConfig()), 16)
+    batches = retain_windows(task, GradientAscentConfig()).sample(16)
     return Curvature(model, kind, difference_step=3e-2), model, batches
 
 
@@ -72,7 +71,7 @@ def test_it_can_be_stopped(task: ForgetTask, kind: CurvatureProduct) -> None:
     model = ItemModel(task.base, task.adapter, trainable=True)
     product = Curvature(model, kind, difference_step=1e-2, should_stop=lambda: True)
     with pytest.raises(Interrupted):
-        product.times(direction(model, 0), sample(retain_windows(task, GradientAscentConfig()), 1))
+        product.times(direction(model, 0), retain_windows(task, GradientAscentConfig()).sample(1))
     assert all(torch.equal(value, task.adapter.tensors[name]) for name, value in model.parameters.items())
 
 

@@ -7,7 +7,7 @@ from recommender import Interrupted
 from tests.unit.unlearning.methods.free_logits import asking_for, free_logits
 from unlearning import ForgetTask
 from unlearning.losses import IGNORED
-from unlearning.methods.gradients import predicted_items, sample, summed_gradient, summed_loss
+from unlearning.methods.gradients import predicted_items, summed_gradient, summed_loss
 from unlearning.methods.windows import Windows
 
 
@@ -36,7 +36,7 @@ def test_a_sample_holds_different_windows_and_never_more_than_there_are(task: Fo
     def windows() -> Windows:
         return Windows(task.base.style, task.retain, batch_size=8, seed=0)
 
-    assert sum(batch.rows for batch in sample(windows(), 10)) == 16
-    everything = sample(windows(), 10_000)
+    assert sum(batch.rows for batch in windows().sample(10)) == 16
+    everything = windows().sample(10_000)
     assert sum(batch.rows for batch in everything) == len(windows())
     assert predicted_items(everything) == sum(map(len, task.retain))

@@ -10,7 +10,7 @@ from unlearning import ForgetTask, Progress
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.curvature import Curvature, flat
 from unlearning.methods.descent import ItemModel
-from unlearning.methods.gradients import predicted_items, sample, summed_gradient, summed_loss
+from unlearning.methods.gradients import predicted_items, summed_gradient, summed_loss
 from unlearning.methods.llmeraser import Llmeraser, LlmeraserConfig
 from unlearning.methods.windows import Batch, Windows
 
@@ -67,7 +67,7 @@ def test_the_change_solves_the_damped_system(task: ForgetTask) -> None:
     model = ItemModel(task.base, task.adapter, trainable=True)
     change, b = change_of(task, candidate.adapter, model), influence(task, model)
     retained = Windows(task.base.style, task.retain, batch_size=16, seed=task.seed + 1)
-    image = Curvature(model, "gauss_newton", difference_step=1e-2).times(change, sample(retained, 16))
+    image = Curvature(model, "gauss_newton", difference_step=1e-2).times(change, retained.sample(16))
     residual = float((image + config.damping * change - b).norm() / b.norm())
     assert residual == pytest.approx(candidate.artefacts["residual"].item(), abs=1e-3)
     assert residual < 2e-3
