@@ -98,7 +98,8 @@ class Llmeraser:
         cost_class="second_order",
         published_defaults="Adam on the quadratic, lr 1e-5, 20 iterations, one sample per Hessian-vector product, "
         "weight decay 1e-5 as damping (released demo)",
-        reconstruction="Gauss-Newton products and conjugate gradients by default, from 0; damping; the sign of a deletion",
+        reconstruction="Gauss-Newton products and conjugate gradients by default, from 0; damping; the sign of a "
+        "deletion",
     )
 
     def run(
