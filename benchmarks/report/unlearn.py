@@ -91,7 +91,10 @@ def _chapter(name: str, rows: Rows, result: Mapping[str, Any]) -> list[str]:
 
 def _counted(rows: Rows) -> str:
     if rows.checkpoints != (None,):
-        return "Requests follow one another, each from the last one's result; cost adds up."
+        return (
+            "Requests follow one another, each from the last one's result; cost adds up. Exact methods leave out all "
+            "subjects at once, at the price of once, and stand beside every part of the walk."
+        )
     own = {row["deletion"]: row for row in rows.rows}.values()
     users, items = (spread([row[f"forgotten_{what}"] for row in own], 0) for what in ("users", "items"))
     return f"Deletions: {len(own)}, of {users} users and {items} interactions."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -87,47 +87,46 @@ def _walk(job: Job, workshop: Workshop, variant: Variant) -> Iterator[dict[str, 
     parent = workshop.fit(orders.parent(population, job.seed)).adapter
     places = [deletion.places[0] for deletion in requests]
     together = whole_users(population, f"{job.scenario.name}/{job.seed}", job.seed, places)
+    stops = [number for number in CHECKPOINTS if number < len(requests)] + [len(requests)]
+    parts = {number: _first(together, number) for number in stops}
     if variant.method.exact:
-        # Nothing of what an exact method does depends on the order: the last state is a batch's.
+        # Nothing of what an exact method does depends on the order: it leaves out all of them at once, at the price of
+        # once, and stands beside every part of the walk.
         task = _task(workshop, job.seed, together, parent, together.retained_sequences, None)
         candidate, _ = _made(workshop, variant.method, together, task)
-        yield from _checkpoint(job, workshop, variant, candidate, together, len(requests))
+        for number, part in parts.items():
+            yield _checkpoint(job, workshop, variant, candidate, part, number)
         return
     adapter, spent = parent, Cost(0.0, 0, 0, 0)
     for number in range(1, len(requests) + 1):
         gone = set(places[:number])
-        subject = requests[number - 1].subjects
-        retain = tuple(split.train for place, split in enumerate(population.service) if place not in gone)
-        statistics = (
-            collect_statistics(workshop.base, adapter, (*subject, *retain))
-            if variant.name == "ucan"
-            else None
-        )
         task = ForgetTask(
             base=workshop.base,
             adapter=adapter,
-            forget=subject,
-            retain=retain,
+            forget=requests[number - 1].subjects,
+            retain=tuple(split.train for place, split in enumerate(population.service) if place not in gone),
             retain_validation=(),
-            statistics=statistics,
+            # Every request edits the adapter, so what was cached of it holds for the first one only.
+            statistics=None,
             training=workshop.regime.training(job.seed),
             adapter_config=workshop.regime.adapter_config,
             seed=1000 * number + job.seed,
         )
         made = variant.method.run(task)
         adapter, spent = made.adapter, _sum(spent, made.cost)
-        if number in CHECKPOINTS or number == len(requests):
-            part = Deletion(
-                name=f"{together.name}/{number}",
-                seed=job.seed,
-                places=tuple(places[:number]),
-                subjects=together.subjects[:number],
-                counted=None,
-                retained=together.retained,
-            )
-            yield from _checkpoint(
-                job, workshop, variant, Candidate(adapter=adapter, cost=spent), part, number
-            )
+        if number in parts:
+            candidate = Candidate(adapter=adapter, cost=spent)
+            yield _checkpoint(job, workshop, variant, candidate, parts[number], number)
+
+
+def _first(together: Deletion, number: int) -> Deletion:
+    """The first requests of a sequence; the re-fits it is compared with leave out all of them."""
+    return replace(
+        together,
+        name=f"{together.name}/{number}",
+        places=together.places[:number],
+        subjects=together.subjects[:number],
+    )
 
 
 def _checkpoint(
@@ -137,10 +136,10 @@ def _checkpoint(
     candidate: Candidate,
     deletion: Deletion,
     number: int,
-) -> Iterator[dict[str, Any]]:
+) -> dict[str, Any]:
     examination = _examination_on_the_way(workshop, deletion)
     figures = examination.row(candidate, variant.method, attacks=False)
-    yield {**_head(job.scenario, deletion, variant), "requests": number, **figures}
+    return {**_head(job.scenario, deletion, variant), "requests": number, **figures}
 
 
 def _made(
