@@ -60,7 +60,7 @@ class Fit:
 
 
 class Fits:
-    """Makes and keeps fits. With a folder, a later session on the same data reuses them, seconds included."""
+    """Makes and keeps fits. With a folder, a later run on the same data reuses them, seconds included."""
 
     def __init__(self, folder: Path | None = None, regime: Regime | None = None) -> None:
         self.regime = regime or Regime()

@@ -19,8 +19,8 @@ def popularity_row(inputs: EvaluationInputs, empty: dict[str, Any]) -> dict[str,
     counts = popularity(histories_of, len(inputs.base.catalogue))
     tail = inputs.config.tail_items
     forget = [
-        _ranks(counts, subject, range(max(len(subject) - tail, 0), len(subject)))
-        for subject in inputs.subjects
+        _ranks(counts, subject, places)
+        for subject, places in zip(inputs.subjects, _forgotten(inputs), strict=True)
     ]
     histories = [whole_history(split) for split in inputs.retained]
     member = [
@@ -36,6 +36,14 @@ def popularity_row(inputs: EvaluationInputs, empty: dict[str, Any]) -> dict[str,
         "test_ndcg@10": RankingMetrics(torch.cat(test)).means()["ndcg@10"],
         "seconds": 0.0,
     }
+
+
+def _forgotten(inputs: EvaluationInputs) -> list[list[int]]:
+    """The places that models are asked about: the marked ones, or the last of each subject."""
+    if inputs.counted is not None:
+        return [[place for place, mark in enumerate(marks) if mark] for marks in inputs.counted]
+    tail = inputs.config.tail_items
+    return [list(range(max(len(subject) - tail, 0), len(subject))) for subject in inputs.subjects]
 
 
 def _ranks(counts: Tensor, history: Sequence[int], places: Sequence[int]) -> Tensor:

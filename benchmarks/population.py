@@ -10,7 +10,7 @@ Four groups of users never mix:
   may be fitted on them.)
 
 Development and report users together are the service's users: the adapter is fitted on all of them. The groups are
-drawn with one seed that no benchmark varies, so a choice made in one session never meets its own users in another.
+drawn with one seed that no benchmark varies, so a choice made in one run never meets its own users in another.
 """
 
 from __future__ import annotations
