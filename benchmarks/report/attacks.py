@@ -19,8 +19,8 @@ _ATTACKS = (
 )
 _MEMBERSHIP = (
     "Subjects against users who never belonged to the service. AUC is two-sided: 0.5 is no attack, and a subject who "
-    "is too surprising gives itself away like one who is remembered. The sign is turned after the mean over rows, not "
-    "before: single deviations to either side are chance. The re-fit's row is what chance and the choice of users give."
+    "is too surprising gives itself away like one who is remembered. Each row's sign is turned by itself, so chance "
+    "lies above 0.5, most where one subject stands alone: read the re-fit's row beside."
 )
 _SHADOWS = (
     "LiRA's shadows are fitted on random halves of the users, the audited models on nearly all of them, and IN shadows "
@@ -53,7 +53,7 @@ def membership(rows: Rows, pooled: Mapping[str, Mapping[str, Any]]) -> list[str]
                     spread(values, 3)
                     for _, attack in _ATTACKS
                     for values in (
-                        _turned(own.values(method, f"{attack}.auc")),
+                        own.values(method, f"{attack}.auc_two_sided"),
                         own.values(method, f"{attack}.tpr_at_1_fpr"),
                     )
                 ),
@@ -69,15 +69,10 @@ def membership(rows: Rows, pooled: Mapping[str, Mapping[str, Any]]) -> list[str]
         one = next(iter(pooled.values()))
         notes.append(_SHADOWS)
         notes.append(
-            f"LiRA is pooled over seeds: {one['subjects']} subjects against {one['outsiders']} outsiders, so its rate "
-            f"moves in steps of 1/{one['subjects']}."
+            f"LiRA is pooled over seeds: {one['subjects']} subjects against {one['outsiders']} outsiders "
+            f"(the same people in every seed), so its rate moves in steps of 1/{one['subjects']}."
         )
     return section("Membership", filled(head, body, len(rows.label_head)), *notes)
-
-
-def _turned(aucs: list[float]) -> list[float]:
-    """One-sided AUCs, all turned round where their mean lies below chance."""
-    return [1.0 - auc for auc in aucs] if aucs and fmean(aucs) < 0.5 else aucs
 
 
 def durability(rows: Rows) -> list[str]:

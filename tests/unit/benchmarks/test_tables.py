@@ -102,7 +102,8 @@ def test_the_main_table_has_means_the_floor_and_the_controls_that_win() -> None:
     assert ucan["passed / failed / inconclusive"] == "4 / 3 / 1"
     assert ucan["publishable"] == "1 of 2"
     assert ucan["JSD to re-fits"] == "–"
-    assert ucan["beats"] == "loses to uniform_shrink"
+    # Nearer than retain_only (0.5) in the first deletion, as near in the second.
+    assert ucan["beats"] == "loses to uniform_shrink; nearer on average only: retain_only (1 of 2)"
     refit = cells(text, MAIN, FLOOR)
     assert refit["distance (nats)"] == "0.100 ± 0.000 (floor)"
     assert refit["beats"] == "beats all controls"
@@ -119,10 +120,12 @@ def test_a_method_says_what_it_does_not_beat() -> None:
     rows = Rows([row("ucan", 0, 0.3), row("do_nothing", 0, 0.5)])
     assert against_controls(rows, "ucan") == "beats do_nothing"
     assert against_controls(Rows([row("ucan", 0, 0.3)]), "ucan") == "–"
+    seeds = [row("ucan", 0, 0.1), row("ucan", 1, 0.6), row("do_nothing", 0, 0.5), row("do_nothing", 1, 0.5)]
+    assert against_controls(Rows(seeds), "ucan") == "nearer on average only: do_nothing (1 of 2)"
 
 
 def test_membership_shows_pooled_lira_where_there_were_shadows() -> None:
-    figures = {"loss.user.auc": 0.25, "loss.user.tpr_at_1_fpr": 0.25}
+    figures = {"loss.user.auc_two_sided": 0.75, "loss.user.tpr_at_1_fpr": 0.25}
     pooled = {"ucan": {"auc_two_sided": 0.625, "tpr_at_1_fpr": 0.125, "subjects": 8, "outsiders": 40}}
     shadowed = row("ucan", 0, 0.3, **figures, **{"lira.auc": 0.5})
     text = markdown(result([shadowed], pooled))
