@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,11 +13,11 @@ from rich.markdown import Markdown
 from transformers.utils import logging as transformers_logging
 
 from benchmarks import calibration, catalogue, tuning, ucan_cost, unlearn
-from benchmarks.report.canvas import MissingMatplotlib
+from benchmarks.report.canvas import NO_MATPLOTLIB, MissingMatplotlib
 from benchmarks.report.plots import draw
 from benchmarks.study.scenarios import SCENARIOS, Scenario, user_share
 from benchmarks.study.variants import UnknownBenchmarkMethod, check_methods
-from benchmarks.tables import as_json, markdown
+from benchmarks.tables import WRITERS, as_json, markdown
 from unlearning import METHODS
 
 bench_app = typer.Typer(no_args_is_help=True, help="Measure forgetting, utility and cost.")
@@ -45,9 +46,7 @@ def unlearn_command(
     list_methods: Annotated[
         bool, typer.Option("--list-methods", help="Describe every method instead of measuring.")
     ] = False,
-    scenarios: Annotated[
-        str, typer.Option(help=f"Comma-separated, or 'all': {', '.join(SCENARIOS)}.")
-    ] = "users-5",
+    scenarios: Annotated[str, typer.Option(help=f"Comma-separated, or 'all': {', '.join(SCENARIOS)}.")] = "",
     forget: Annotated[
         float | None,
         typer.Option(min=0.001, max=0.5, help="Instead of scenarios: this share of the users."),
@@ -68,8 +67,11 @@ def unlearn_command(
         return
     if data is None:
         raise typer.BadParameter("give the interactions to measure on", param_hint="--data")
+    if forget is not None and scenarios:
+        raise typer.BadParameter("give either scenarios or a share to forget", param_hint="--forget")
     names = _methods(methods)
-    chosen = _scenarios(scenarios) if forget is None else [user_share(forget)]
+    chosen = _scenarios(scenarios or "users-5") if forget is None else [user_share(forget)]
+    _check_places(json_file, markdown_file, plots)
     _quiet()
     result = unlearn.run(data, scenarios=chosen, methods=names, seeds=seeds, folder=work, processes=processes)
     _publish(result, json_file, markdown_file, plots)
@@ -126,10 +128,29 @@ def report_command(
     plots: PlotsOption = None,
 ) -> None:
     """Print the tables of earlier results, and draw their plots."""
-    found = [json.loads(result.read_text()) for result in results]
+    found = [_read(result) for result in results]
     _write("\n".join(markdown(result) for result in found), markdown_file)
     for result in found:
         _draw(result, plots)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as problem:
+        raise typer.BadParameter(f"{path} is not a result: {problem}") from problem
+    if not isinstance(found, dict) or found.get("benchmark") not in WRITERS:
+        raise typer.BadParameter(f"{path} is not a result that a benchmark wrote with --json")
+    return found
+
+
+def _check_places(json_file: Path | None, markdown_file: Path | None, plots: Path | None) -> None:
+    """Complain before hours of work, not after."""
+    for path in (json_file, markdown_file):
+        if path is not None and not path.parent.is_dir():
+            raise typer.BadParameter(f"there is no folder {path.parent}")
+    if plots is not None and find_spec("matplotlib") is None:
+        raise typer.BadParameter(NO_MATPLOTLIB, param_hint="--plots")
 
 
 def _methods(text: str) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -72,10 +74,11 @@ class Fits:
         config, training = self.regime.base_config, self.regime.base_training
         key = {"panel": population.panel, "config": asdict(config), "training": asdict(training)}
         with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary) if self._folder is None else self._folder / f"base-{_digest(key)}"
-            if not (folder / "config.json").is_file():
+            folder = (self._folder or Path(temporary)) / f"base-{_digest(key)}"
+            if not folder.is_dir():
                 model = build_base(population.catalogue, population.panel, config, training, on_step=on_step)
-                save_base(model, population.catalogue, config.style(population.catalogue), folder)
+                with _whole(folder) as partial:
+                    save_base(model, population.catalogue, config.style(population.catalogue), partial)
             return load_base(folder)
 
     def adapter(
@@ -143,9 +146,25 @@ class Fits:
 
     def _save(self, name: str, fit: Fit) -> Fit:
         if self._folder is not None:
-            fit.adapter.save(self._folder / name)
-            (self._folder / name / "cost.json").write_text(json.dumps(asdict(fit.cost)))
+            with _whole(self._folder / name) as partial:
+                fit.adapter.save(partial)
+                (partial / "cost.json").write_text(json.dumps(asdict(fit.cost)))
         return fit
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """A folder that appears under its name when it is complete; who comes second leaves the first one's in place."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=folder.parent, suffix=".partial"))
+    try:
+        yield partial
+        with suppress(OSError):
+            partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    if not folder.is_dir():
+        raise OSError(f"{folder} could not be written")
 
 
 def _digest(key: Mapping[str, object]) -> str:

@@ -12,7 +12,7 @@ from benchmarks.report.listing import listing
 from benchmarks.report.tune import tune
 from benchmarks.report.unlearn import unlearn
 
-_WRITERS = {
+WRITERS = {
     "unlearn": unlearn,
     "tune": tune,
     "list-methods": listing,
@@ -47,7 +47,7 @@ def as_json(result: Mapping[str, Any]) -> str:
 def markdown(result: Mapping[str, Any]) -> str:
     """The tables of one benchmark's result, headed by where it was measured."""
     head = [_where(result["environment"]), ""] if "environment" in result else []
-    return "\n".join([*head, *_WRITERS[result["benchmark"]](result), ""])
+    return "\n".join([*head, *WRITERS[result["benchmark"]](result), ""])
 
 
 def _where(environment: Mapping[str, Any]) -> str:

@@ -90,7 +90,9 @@ def climb(
     except Interrupted:
         lease.check()
         raise
-    raise LadderExhausted(f"all {len(policy.ladder)} steps were refused by policy {policy.hash[:12]}")
+    raise LadderExhausted(
+        f"none of {len(policy.ladder)} steps led to a version that policy {policy.hash[:12]} lets through"
+    )
 
 
 def _attempt(

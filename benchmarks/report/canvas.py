@@ -37,6 +37,9 @@ _SETTINGS: Any = {
 }
 
 
+NO_MATPLOTLIB = "plots need matplotlib, which is not installed: pip install 'lethe[plots]'"
+
+
 class MissingMatplotlib(RuntimeError):
     """Plots were asked for and matplotlib is not installed; the message says how to get it."""
 
@@ -94,9 +97,7 @@ def drawing() -> Iterator[type[Figure]]:
     except ModuleNotFoundError as problem:
         if problem.name is None or problem.name.partition(".")[0] != "matplotlib":
             raise
-        raise MissingMatplotlib(
-            "plots need matplotlib, which is not installed: pip install 'lethe[plots]'"
-        ) from None
+        raise MissingMatplotlib(NO_MATPLOTLIB) from None
     with mpl.rc_context():
         # What a reader's own settings file says must not change a byte.
         mpl.rcdefaults()

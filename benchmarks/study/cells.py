@@ -16,13 +16,14 @@ from unlearning.records import canonical_json, sha256_hex
 _TUNED = Path(__file__).parent / "tuned.json"
 # What a cell's figures can depend on. Part of every key, so that old and new code never share a table.
 _SOURCES = ("recommender", "unlearning", "benchmarks/study")
+_SOURCE_FILES = ("benchmarks/fits.py", "benchmarks/popularity.py", "benchmarks/population.py")
 
 
 @cache
 def code_digest() -> str:
     """A digest of the code that makes cells: of every Python and JSON file of these folders, by path."""
     root = Path(__file__).parents[2]
-    files = sorted(
+    files = [root / name for name in _SOURCE_FILES] + sorted(
         path
         for folder in _SOURCES
         for path in (root / folder).rglob("*")

@@ -16,8 +16,8 @@ from benchmarks.study.memory import with_peak
 from benchmarks.study.scenarios import Scenario
 from benchmarks.study.variants import Variant
 from benchmarks.study.workshop import Workshop
-from recommender import Adapter
-from unlearning import ActivationStatistics, Candidate, Cost, ForgetTask, collect_statistics
+from recommender import Adapter, Interrupted, RecommenderError
+from unlearning import ActivationStatistics, Candidate, Cost, ForgetTask, UnlearningError, collect_statistics
 from unlearning.methods.method import Method
 from unlearning.methods.sharded import Sharded
 from unlearning.records import canonical_json, sha256_hex, to_plain
@@ -48,6 +48,7 @@ class Job:
             "scenario": self.scenario.name,
             "seed": self.seed,
             "deletion": sha256_hex(canonical_json([deletion.subjects, deletion.counted])),
+            "others": sha256_hex(canonical_json([deletion.retained, workshop.population.outsiders])),
             "light": self.light,
         }
         return {
@@ -60,7 +61,15 @@ class Job:
         for key, variant in self.keys(workshop).items():
             if cells.get(key) is None:
                 work = _walk if self.scenario.kind == "sequence" else _examine
-                cells.put(key, {"commit": commit(), "rows": list(work(self, workshop, variant))})
+                try:
+                    found = list(work(self, workshop, variant))
+                except Interrupted:
+                    raise
+                except (UnlearningError, RecommenderError) as error:
+                    # One method that diverges must not end the study, now and at every resumption.
+                    deletion = _deletion(workshop, self.scenario, self.seed, self.index)
+                    found = [{**_head(self.scenario, deletion, variant), "error": str(error)}]
+                cells.put(key, {"commit": commit(), "rows": found})
 
 
 def _examine(job: Job, workshop: Workshop, variant: Variant) -> Iterator[dict[str, Any]]:

@@ -58,9 +58,9 @@ METHODS: Mapping[str, Registration] = {
 }
 
 
-# Nearest to re-fits for single requests, the everyday case of a service, in the search on development users
-# (docs/benchmarks/tuning.md); docs/benchmarks has what it does to others, and what is nearer for batches.
-RECOMMENDED = E2urec.name
+# The rule, applied to the search on development users alone (docs/benchmarks/tuning.md): the least mean distance to
+# re-fits over batches and single requests.
+RECOMMENDED = Llmeraser.name
 
 
 def build_method(name: str, config: Mapping[str, Any] | None = None) -> Method:

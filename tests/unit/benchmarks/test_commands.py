@@ -49,3 +49,28 @@ def test_an_unknown_method_is_a_usage_error(methods: str, tmp_path: Path) -> Non
     done = CliRunner().invoke(bench_app, ["unlearn", "--data", str(tmp_path), "--methods", methods])
     assert done.exit_code == 2
     assert "choose from" in done.output
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"benchmark": "other"}'])
+def test_what_is_no_result_is_a_usage_error(content: str | None, tmp_path: Path) -> None:
+    stored = tmp_path / "result.json"
+    if content is not None:
+        stored.write_text(content)
+    done = CliRunner().invoke(bench_app, ["report", str(stored)])
+    assert done.exit_code == 2
+    assert "is not a result" in done.output
+
+
+def test_a_missing_folder_is_reported_before_the_work(tmp_path: Path) -> None:
+    wanted = str(tmp_path / "absent" / "result.json")
+    done = CliRunner().invoke(bench_app, ["unlearn", "--data", str(tmp_path), "--json", wanted])
+    assert done.exit_code == 2
+    assert "there is no folder" in done.output
+
+
+def test_a_share_and_scenarios_exclude_each_other(tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        bench_app, ["unlearn", "--data", str(tmp_path), "--scenarios", "users-1", "--forget", "0.05"]
+    )
+    assert done.exit_code == 2
+    assert "either scenarios or a share" in done.output

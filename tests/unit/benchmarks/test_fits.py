@@ -94,3 +94,22 @@ def test_only_exact_methods_are_kept(population: Population, regime: Regime) -> 
     refit, ucan = build_method("refit"), build_method("ucan")
     assert fits.candidate(refit, task).adapter is fits.candidate(refit, task).adapter
     assert fits.candidate(ucan, task).adapter is not fits.candidate(ucan, task).adapter
+
+
+def test_a_fit_is_there_whole_or_not_at_all(
+    population: Population, regime: Regime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sequences = tuple(split.train for split in population.service)
+    fits = Fits(tmp_path, regime)
+    base = fits.base(population)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Adapter, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fits.adapter(base, sequences, 0)
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith("base-")] == []
+    made = fits.adapter(base, sequences, 0)
+    assert same(Fits(tmp_path, regime).adapter(base, sequences, 0).adapter, made.adapter)
