@@ -91,6 +91,9 @@ class Cure:
     other nodes stay as they are.
 
     The artefacts hold each node's effect on either side, `forget_effect.<module path>` and `retain_effect.…`.
+
+    Measured (docs/benchmarks): loses to doing nothing in `users-1`, with the strength that was tuned for `users-5`,
+    and to the uniform shrink in `interactions-25`.
     """
 
     config: CureConfig = field(default_factory=CureConfig)

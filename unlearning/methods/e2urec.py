@@ -71,6 +71,9 @@ class E2urec:
     users and L_REM the cross-entropy from the original there. Original, augmented and student share one base. The
     augmented adapter knows the subjects better than the parent does; it lives as long as the run and is in no
     artefact.
+
+    Measured (docs/benchmarks): the nearest to re-fits for single users; loses to the uniform shrink and to training on
+    the retained users alone in `interactions-25`.
     """
 
     config: E2urecConfig = field(default_factory=E2urecConfig)

@@ -23,7 +23,10 @@ class GradientDifferenceConfig(RetainedDescentConfig):
 
 @dataclass(frozen=True)
 class GradientDifference:
-    """Minimise -NLL on the subjects plus a retain term."""
+    """Minimise -NLL on the subjects plus a retain term.
+
+    Measured (docs/benchmarks): loses to doing nothing in `users-5` and `users-1`, tuned on other users of the first.
+    """
 
     config: GradientDifferenceConfig = field(default_factory=GradientDifferenceConfig)
     name: ClassVar[str] = "gradient_difference"

@@ -60,6 +60,9 @@ class Ssd:
     window; vectorised per-sample gradients would need that of a batch of adapters.
 
     The artefact `dampened_share` (scalar) is the share of weights that were scaled.
+
+    Measured (docs/benchmarks): loses to the uniform shrink and to training on the retained users alone in
+    `interactions-25`.
     """
 
     config: SsdConfig = field(default_factory=SsdConfig)
