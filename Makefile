@@ -54,14 +54,22 @@ types: $(INSTALLED) ## Check types (mypy; strict on recommender, unlearning, mod
 walls: $(INSTALLED) ## Check which room imports which (import-linter)
 	$(BIN)/lint-imports --no-logo
 
+# Unit tests share nothing, so every core takes whole files; the others share services and run one by one.
+PARALLEL := -n auto --dist loadfile
+
 .PHONY: test
 test: $(INSTALLED) $(if $(filter tests,$(T)),lint types walls) ## Check style, types and walls, run all tests but a GPU's; T=path runs a part
 	@$(if $(filter-out tests/unit%,$(T)),$(BIN)/python -m tests.services,true)
+ifeq ($(T),tests)
+	$(BIN)/python -m pytest -m 'not gpu' $(PARALLEL) tests/unit
+	$(BIN)/python -m pytest -m 'not gpu' --ignore=tests/unit tests
+else
 	$(BIN)/python -m pytest -m 'not gpu' $(T)
+endif
 
 .PHONY: test-unit
 test-unit: $(INSTALLED) ## Run the tests that need no service
-	$(BIN)/python -m pytest -m 'not gpu' tests/unit
+	$(BIN)/python -m pytest -m 'not gpu' $(PARALLEL) tests/unit
 
 .PHONY: test-integration
 test-integration: $(INSTALLED) ## Run the tests against PostgreSQL and Redis
