@@ -30,8 +30,8 @@ class Ucan:
     One forward pass over the subjects' sequences if the task carries cached statistics, else one over everybody's;
     no backward pass. The artefacts hold one gate vector per module, named `gate.<module path>`.
 
-    Measured (docs/benchmarks): a hair nearer to re-fits than a tuned uniform shrink for whole users, no nearer than it
-    in `interactions-25`.
+    Measured (docs/benchmarks): a hair nearer to re-fits than a tuned uniform shrink for whole users; loses to it in
+    `interactions-25`, and to training on the retained users alone in `users-20`.
     """
 
     config: UcanConfig = field(default_factory=UcanConfig)
