@@ -26,7 +26,7 @@ class GradientAscent:
     Unbounded: with enough steps every figure collapses, so the length of the walk is the method.
 
     Measured (docs/benchmarks): accepted for most single users; loses to the uniform shrink and to training on the
-    retained users alone in `interactions-25`.
+    retained users alone in `interactions-25`, and to every control after twenty requests in `sequence`.
     """
 
     config: GradientAscentConfig = field(default_factory=GradientAscentConfig)

@@ -62,7 +62,7 @@ class Ssd:
     The artefact `dampened_share` (scalar) is the share of weights that were scaled.
 
     Measured (docs/benchmarks): loses to the uniform shrink and to training on the retained users alone in
-    `interactions-25`.
+    `interactions-25`, and to doing nothing after five requests in `sequence`.
     """
 
     config: SsdConfig = field(default_factory=SsdConfig)

@@ -31,7 +31,8 @@ class Ucan:
     no backward pass. The artefacts hold one gate vector per module, named `gate.<module path>`.
 
     Measured (docs/benchmarks): a hair nearer to re-fits than a tuned uniform shrink for whole users; loses to it in
-    `interactions-25`, and to training on the retained users alone in `users-20`.
+    `interactions-25`, to training on the retained users alone in `users-20`, and to doing nothing after ten requests in
+    `sequence`, because gates multiply.
     """
 
     config: UcanConfig = field(default_factory=UcanConfig)
