@@ -10,6 +10,8 @@ subject itself: under the parent the gain is L + M. Given that sum, L is normal 
 
 which is much narrower than L alone: the noise of the items themselves is the same before and after. An adapter that
 forgot shows a gain near that. Our construction; the normal model is checked against true re-fits in docs/benchmarks.
+
+Where adapters were fitted without the subject (`unlearning.cross_fitting`), they say what this can only predict.
 """
 
 from __future__ import annotations
@@ -36,7 +38,14 @@ class Band:
 
 
 def never_member_band(evidence: SubjectEvidence, model: MeanGain, policy: Policy) -> Band:
-    """The band for `evidence.candidate` or `evidence.parent`, given the subject's gain under the parent."""
+    """The band for `evidence.candidate` or `evidence.parent`.
+
+    Where cross-fitted adapters say what a model makes of the subject that never saw them, that is the band. Elsewhere
+    it is predicted from other users and from the subject's gain under the parent, and wider.
+    """
+    if evidence.never_seen is not None:
+        known = evidence.never_seen
+        return Band(known.expected, math.hypot(known.deviation, policy.reference_error))
     level = model.deviation**2
     memory = (policy.memory_variation * evidence.memory_scale) ** 2
     weight = level / (level + memory) if level + memory > 0 else 0.0

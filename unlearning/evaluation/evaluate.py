@@ -11,6 +11,7 @@ from statistics import fmean
 from recommender import Adapter, attach
 from unlearning.collection import adapter_digest
 from unlearning.evaluation.evidence import ModelEvidence
+from unlearning.evaluation.gains import smoothed
 from unlearning.evaluation.inputs import EvaluationInputs, whole_history
 from unlearning.evaluation.metrics import HELD_OUT, Measured, metrics, paired_outcomes
 from unlearning.evaluation.reading import compare, read
@@ -18,6 +19,7 @@ from unlearning.evaluation.report import (
     CostRecord,
     Counts,
     MembershipEvidence,
+    NeverSeenGain,
     Provenance,
     Report,
     SubjectEvidence,
@@ -150,4 +152,21 @@ def _evidence(
         memory_scale=math.hypot(*memory) / len(memory),
         share_matched=fmean(match.share_matched for match in quality),
         position_distance=fmean(match.mean_distance for match in quality),
+        never_seen=_never_seen(inputs, chosen),
     )
+
+
+def _never_seen(inputs: EvaluationInputs, chosen: Sequence[int]) -> NeverSeenGain | None:
+    if inputs.never_seen is None:
+        return None
+    own = [inputs.never_seen[subject] for subject in chosen]
+    base = [
+        smoothed(
+            inputs.base_readings.subject_readings[subject].nll,
+            inputs.config.smoothing,
+            len(inputs.base.catalogue),
+        )
+        for subject in chosen
+    ]
+    gains = [float(nll.mean()) - level.smoothed_nll for nll, level in zip(base, own, strict=True)]
+    return NeverSeenGain(fmean(gains), math.hypot(*(level.deviation for level in own)) / len(own))

@@ -12,6 +12,7 @@ from unlearning.evaluation.config import EvaluationConfig
 from unlearning.evaluation.evidence import BaseReadings, ModelEvidence, item_popularity
 from unlearning.evaluation.metrics import HELD_OUT, Measured
 from unlearning.evaluation.reading import Divergence, read
+from unlearning.never_seen import NeverSeen
 from unlearning.progress import OnStep, ShouldStop
 
 
@@ -31,6 +32,7 @@ class EvaluationInputs:
     base_readings: BaseReadings
     parent_measured: Measured
     parent_evidence: ModelEvidence
+    never_seen: tuple[NeverSeen, ...] | None
 
     @classmethod
     def prepare(
@@ -42,6 +44,7 @@ class EvaluationInputs:
         retained: Sequence[Split],
         seed: int,
         counted: Sequence[Sequence[bool]] | None = None,
+        never_seen: Sequence[NeverSeen] | None = None,
         config: EvaluationConfig | None = None,
         token_budget: int = 8192,
         on_step: OnStep | None = None,
@@ -52,15 +55,23 @@ class EvaluationInputs:
         Args:
             subjects: the subjects' training sequences, in the order of the task's `forget`.
             counted: the task's `forget_targets`; None where all of the subjects' items are forgotten.
+            never_seen: each subject's level under a model that never saw them, as `unlearning.cross_fitting` finds
+                it; None where nobody fitted any. Levels are of all of a subject's items: they do not apply where only
+                some are counted.
             retained: the other users' splits; `config.max_retained` of them are drawn with `seed`.
 
         Raises:
-            InvalidEvaluation: no subject, a subject without items, or fewer than two retained users.
+            InvalidEvaluation: no subject, a subject without items, fewer than two retained users, or levels that do
+                not fit the subjects.
             Interrupted: `should_stop` answered yes.
         """
         config = config or EvaluationConfig()
         if not subjects or not all(len(subject) for subject in subjects):
             raise InvalidEvaluation("there must be at least one subject, and each needs a training item")
+        if never_seen is not None and (len(never_seen) != len(subjects) or counted is not None):
+            raise InvalidEvaluation(
+                "never_seen needs one level per subject, and all of the subjects' items counted"
+            )
         sample = _sample(retained, config.max_retained, seed)
         if len(sample) < 2:
             raise InvalidEvaluation("at least two retained users are needed to compare the subjects with")
@@ -100,6 +111,7 @@ class EvaluationInputs:
             base_readings=base_readings,
             parent_measured=measured,
             parent_evidence=base_readings.evidence(measured, config),
+            never_seen=None if never_seen is None else tuple(never_seen),
         )
 
 

@@ -57,13 +57,22 @@ class MeanGain:
 
 
 @dataclass(frozen=True)
+class NeverSeenGain:
+    """Mean gain (nats) that a model shows that never saw the subject, and by how much one such model varies."""
+
+    expected: float
+    deviation: float
+
+
+@dataclass(frozen=True)
 class SubjectEvidence:
     """One subject's membership evidence; `index` is the place in the task's `forget`, -1 for all of them together.
 
     `candidate` and `parent` hold the subject's mean gain under each model. `memory` is what being remembered adds to
     the mean gain of retained members with about as many items under the parent, and `memory_scale` the unit of how
     much that varies: the same for one subject, the root of the summed squares over their number for several.
-    `share_matched` and `position_distance` tell how well the reference's positions fit the subject's.
+    `share_matched` and `position_distance` tell how well the reference's positions fit the subject's. `never_seen` is
+    the gain of a model that never saw the subject, from cross-fitted adapters; None where there are none.
     """
 
     index: int
@@ -74,6 +83,7 @@ class SubjectEvidence:
     memory_scale: float
     share_matched: float
     position_distance: float
+    never_seen: NeverSeenGain | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,11 +26,13 @@ class ForgetTask:
     held-out item) pairs of retained users for the early stop of re-fits. `statistics` are the cached activation
     sums over all training users (subjects included) of this very adapter, or None to collect the retained users'
     sums on the spot. `forget_targets` marks the items of each forget sequence that are to be forgotten, None for
-    all: where single interactions are forgotten, the others stay as their context. `training` and `adapter_config`
-    say how the parent was fitted; `seed` drives every random choice.
+    all: where single interactions are forgotten, the others stay as their context. `never_seen_nll` is what each
+    subject's mean negative log-likelihood over the items to forget would be under a model that never saw them, in
+    nats, as far as it is known (`unlearning.never_seen`), or None. `training` and `adapter_config` say how the parent
+    was fitted; `seed` drives every random choice.
 
     Raises:
-        InvalidTask: no subject, nobody retained, an empty sequence, or marks that do not fit the sequences.
+        InvalidTask: no subject, nobody retained, an empty sequence, or marks or levels that do not fit the sequences.
     """
 
     base: Base
@@ -42,6 +45,7 @@ class ForgetTask:
     adapter_config: AdapterConfig
     seed: int
     forget_targets: tuple[tuple[bool, ...], ...] | None = None
+    never_seen_nll: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         for name, sequences in (("forget", self.forget), ("retain", self.retain)):
@@ -56,6 +60,11 @@ class ForgetTask:
             or not all(any(marks) for marks in self.forget_targets)
         ):
             raise InvalidTask("forget_targets must mark each item of each forget sequence, at least one true")
+        levels = self.never_seen_nll
+        if levels is not None and (
+            len(levels) != len(self.forget) or not all(0.0 <= level < math.inf for level in levels)
+        ):
+            raise InvalidTask("never_seen_nll must hold one finite number of at least 0 for each subject")
 
 
 @dataclass(frozen=True)

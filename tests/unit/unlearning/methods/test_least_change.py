@@ -1,0 +1,158 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from recommender import Adapter, Interrupted
+from unlearning import ForgetTask, Progress
+from unlearning.errors import InvalidMethodConfig, InvalidTask
+from unlearning.methods.curvature import flat
+from unlearning.methods.descent import ItemModel
+from unlearning.methods.gradients import predicted_items, summed_loss
+from unlearning.methods.least_change import LeastChange, LeastChangeConfig
+from unlearning.methods.windows import Windows
+
+
+def losses(task: ForgetTask, adapter: Adapter, sequences: tuple[tuple[int, ...], ...]) -> Tensor:
+    model, found = ItemModel(task.base, adapter), []
+    for sequence in sequences:
+        batches = list(Windows(task.base.style, [sequence], batch_size=16, seed=0).once())
+        total = sum(float(summed_loss(model.logits(batch), batch.targets)) for batch in batches)
+        found.append(total / predicted_items(batches))
+    return torch.tensor(found, dtype=torch.float64)
+
+
+def asked(task: ForgetTask, more: float | Tensor) -> ForgetTask:
+    levels = losses(task, task.adapter, task.forget) + more
+    return replace(task, never_seen_nll=tuple(levels.tolist()))
+
+
+def test_every_subject_reaches_its_own_level(task: ForgetTask) -> None:
+    more = torch.linspace(0.1, 0.6, len(task.forget), dtype=torch.float64)
+    wanted = asked(task, more)
+    candidate = LeastChange(LeastChangeConfig(rounds=5)).run(wanted)
+    assert wanted.never_seen_nll is not None
+    reached = losses(task, candidate.adapter, task.forget)
+    torch.testing.assert_close(
+        reached, torch.tensor(wanted.never_seen_nll, dtype=torch.float64), atol=0.03, rtol=0
+    )
+    gap = torch.tensor(wanted.never_seen_nll, dtype=torch.float64) - reached
+    assert float(candidate.artefacts["gap"]) == pytest.approx(float(gap.square().mean().sqrt()), abs=1e-5)
+
+
+def test_one_subject_moves_along_its_gradient_over_the_curvature(task: ForgetTask) -> None:
+    # With heavy damping M is a constant c: d = g t / (g'g) whatever c is, the shortest change with g'd = t.
+    alone = asked(replace(task, forget=task.forget[:1]), 1e-3)
+    config = LeastChangeConfig(rounds=1, damping=1e6, ridge=1e-9, halvings=0)
+    edited = LeastChange(config).run(alone).adapter
+    model = ItemModel(task.base, task.adapter, trainable=True)
+    (batch,) = Windows(task.base.style, alone.forget, batch_size=64, seed=0).once()
+    loss = summed_loss(model.logits(batch), batch.targets) / predicted_items([batch])
+    gradient = flat(torch.autograd.grad(loss, list(model.parameters.values())))
+    change = flat([edited.tensors[name].double() - task.adapter.tensors[name] for name in model.parameters])
+    torch.testing.assert_close(change, 1e-3 * gradient / (gradient @ gradient), rtol=2e-2, atol=2e-7)
+
+
+def test_parameters_that_the_retained_users_need_move_less(task: ForgetTask) -> None:
+    model = ItemModel(task.base, task.adapter, trainable=True)
+    parameters, fisher = list(model.parameters.values()), Tensor()
+    for batch in Windows(task.base.style, task.retain, batch_size=1, seed=0).once():
+        loss = summed_loss(model.logits(batch), batch.targets) / predicted_items([batch])
+        square = flat(torch.autograd.grad(loss, parameters)).square()
+        fisher = fisher + square if len(fisher) else square
+
+    def cost(damping: float) -> float:
+        edited = LeastChange(LeastChangeConfig(rounds=1, damping=damping)).run(asked(task, 0.1)).adapter
+        change = [edited.tensors[name].double() - task.adapter.tensors[name] for name in model.parameters]
+        return float(fisher @ flat(change).square())
+
+    # The same demand on the subjects; the blind one takes the shortest way, whoever lives there.
+    assert cost(0.1) < 0.7 * cost(1e6)
+
+
+def test_a_subject_above_its_level_is_not_learnt_again(task: ForgetTask) -> None:
+    more = torch.full((len(task.forget),), 0.4, dtype=torch.float64)
+    more[0] = -0.5
+    reached = losses(task, LeastChange().run(asked(task, more)).adapter, task.forget)
+    before = losses(task, task.adapter, task.forget)
+    assert float(reached[0]) == pytest.approx(float(before[0]), abs=0.03)
+    assert bool((reached[1:] > before[1:] + 0.3).all())
+
+
+def test_nothing_to_forget_changes_nothing(task: ForgetTask) -> None:
+    edited = LeastChange().run(asked(task, 0.0)).adapter
+    assert all(torch.equal(edited.tensors[name], tensor) for name, tensor in task.adapter.tensors.items())
+
+
+def test_groups_reach_the_levels_too(task: ForgetTask) -> None:
+    wanted = asked(task, 0.3)
+    candidate = LeastChange(LeastChangeConfig(together=1, rounds=6)).run(wanted)
+    assert float(candidate.artefacts["gap"]) < 0.05
+
+
+def test_only_marked_items_count(task: ForgetTask) -> None:
+    sequence = task.forget[0]
+    marks = tuple(place == len(sequence) - 1 for place in range(len(sequence)))
+    wanted = replace(task, forget=(sequence,), forget_targets=(marks,), never_seen_nll=(9.0,))
+
+    def last_item(adapter: Adapter) -> float:
+        (batch,) = Windows(task.base.style, (sequence,), (marks,), batch_size=1, seed=0).once()
+        return float(summed_loss(ItemModel(task.base, adapter).logits(batch), batch.targets))
+
+    level = last_item(task.adapter) + 0.5
+    edited = LeastChange(LeastChangeConfig(rounds=5)).run(replace(wanted, never_seen_nll=(level,))).adapter
+    assert last_item(edited) == pytest.approx(level, abs=0.03)
+
+
+def test_a_step_into_nowhere_is_taken_back(task: ForgetTask) -> None:
+    # No change of the adapter can make a subject this surprising in one step; the loss explodes or stays.
+    wanted = asked(task, 1e6)
+    candidate = LeastChange(LeastChangeConfig(rounds=1, halvings=0)).run(wanted)
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in candidate.adapter.tensors.values())
+
+
+def test_two_runs_agree_bit_for_bit_and_count_their_passes(task: ForgetTask) -> None:
+    wanted, seen = asked(task, 0.3), list[Progress]()
+    first, second = LeastChange().run(wanted, on_step=seen.append), LeastChange().run(wanted)
+    assert all(
+        torch.equal(first.adapter.tensors[name], second.adapter.tensors[name])
+        for name in first.adapter.tensors
+    )
+    assert [report.step for report in seen] == [1, 2, 3]
+    assert first.cost.forwards > first.cost.backwards >= 3 * len(task.forget)
+
+
+def test_it_stops_when_asked(task: ForgetTask) -> None:
+    with pytest.raises(Interrupted):
+        LeastChange().run(asked(task, 0.3), should_stop=lambda: True)
+
+
+def test_without_levels_it_refuses(task: ForgetTask) -> None:
+    with pytest.raises(InvalidTask, match="never_seen_nll"):
+        LeastChange().run(task)
+
+
+@pytest.mark.parametrize(
+    "levels", [(1.0,), (-1.0, 1.0, 1.0), (float("nan"), 1.0, 1.0), (float("inf"), 1.0, 1.0)]
+)
+def test_levels_that_cannot_be_are_refused(task: ForgetTask, levels: tuple[float, ...]) -> None:
+    with pytest.raises(InvalidTask, match="never_seen_nll"):
+        replace(task, forget=task.forget[:1] * 3, forget_targets=None, never_seen_nll=levels)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rounds": 0},
+        {"retain_windows": 0},
+        {"damping": 0.0},
+        {"ridge": 0.0},
+        {"halvings": -1},
+        {"together": 0},
+    ],
+)
+def test_values_out_of_range_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(InvalidMethodConfig):
+        LeastChangeConfig(**change)

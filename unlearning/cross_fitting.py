@@ -1,0 +1,138 @@
+"""Fit adapters without some of the users, read everybody under them, keep the numbers, drop the adapters.
+
+The price of `pairs` re-fits, paid once per exact fit of the service's adapter; every forget request until the next one
+then knows the level it has to reach. The alternative, a predictor from what the parent and the base make of a user,
+costs nothing and errs by half as much again (docs/benchmarks, the gate).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from recommender import Adapter, AdapterConfig, Base, Split, TrainingConfig, attach
+from unlearning.errors import InvalidEvaluation
+from unlearning.evaluation.gains import smoothed
+from unlearning.evaluation.inputs import whole_history
+from unlearning.evaluation.metrics import HELD_OUT
+from unlearning.evaluation.reading import read
+from unlearning.methods.fitting import Fit, fit_anew
+from unlearning.never_seen import CrossReadings, NeverSeen, levels
+from unlearning.progress import OnStep, ShouldStop
+
+_SEED_OFFSET = 500_000
+
+
+@dataclass(frozen=True)
+class Half:
+    """An adapter to fit on these users (places in the population) with this seed."""
+
+    members: tuple[int, ...]
+    seed: int
+
+
+def halves(users: int, pairs: int, seed: int) -> tuple[Half, ...]:
+    """Random halves in complementary pairs, so that every user is left out of exactly one half of each pair.
+
+    Raises:
+        InvalidEvaluation: fewer than two pairs (one reading says nothing about how much readings vary), or fewer than
+            four users.
+    """
+    if pairs < 2 or users < 4:
+        raise InvalidEvaluation(
+            f"cross-fitting needs two pairs of halves and four users, not {pairs} and {users}"
+        )
+    found = []
+    for pair in range(pairs):
+        chosen = set(random.Random(f"{seed}/{pair}").sample(range(users), users // 2))
+        others = set(range(users)) - chosen
+        for side, members in enumerate((chosen, others)):
+            found.append(Half(tuple(sorted(members)), _SEED_OFFSET + 1000 * seed + 2 * pair + side))
+    return tuple(found)
+
+
+def cross_fit(
+    base: Base,
+    parent: Adapter,
+    users: Sequence[Split],
+    *,
+    adapter_config: AdapterConfig,
+    training: TrainingConfig,
+    smoothing: float,
+    seed: int,
+    pairs: int = 2,
+    fit: Fit = fit_anew,
+    on_step: OnStep | None = None,
+    should_stop: ShouldStop | None = None,
+) -> tuple[NeverSeen, ...]:
+    """The level of each of `users`, who are all the users that `parent` was fitted on.
+
+    Args:
+        adapter_config, training: how the parent was fitted; the halves are fitted likewise, each with its own seed.
+        smoothing: of the policy's evaluation, see `EvaluationConfig.smoothing`.
+        pairs: how many pairs of halves, at least two.
+        fit: makes the adapters; a caller may bring a cache.
+
+    Raises:
+        InvalidEvaluation: too few users or pairs.
+        Interrupted: `should_stop` answered yes.
+    """
+    plain, soft = _Collector(len(users), pairs), _Collector(len(users), pairs)
+    items = len(base.catalogue)
+
+    def readings(adapter: Adapter) -> list[Tensor]:
+        found = read(
+            attach(base, adapter),
+            base.style,
+            [whole_history(split) for split in users],
+            ranked=0,
+            should_stop=should_stop,
+        )
+        return [reading.nll.double() for reading in found]
+
+    for half in halves(len(users), pairs, seed):
+        chosen = [users[place] for place in half.members]
+        adapter = fit(
+            base,
+            tuple(split.train for split in chosen),
+            adapter_config,
+            replace(training, seed=half.seed),
+            validation=tuple((split.train, split.validation) for split in chosen),
+            on_step=on_step,
+            should_stop=should_stop,
+        ).adapter
+        found = readings(adapter)
+        plain.add(found, half.members)
+        soft.add([smoothed(nll, smoothing, items) for nll in found], half.members)
+    of_parent = readings(parent)
+    return levels(
+        plain.result(of_parent),
+        soft.result([smoothed(nll, smoothing, items) for nll in of_parent]),
+        [len(split.train) for split in users],
+    )
+
+
+class _Collector:
+    def __init__(self, users: int, pairs: int) -> None:
+        self._unseen: list[list[float]] = [[] for _ in range(users)]
+        self._held_out = torch.zeros(users, dtype=torch.float64)
+        self._pairs = pairs
+
+    def add(self, nll: Sequence[Tensor], members: Sequence[int]) -> None:
+        saw = set(members)
+        for place, own in enumerate(nll):
+            if place in saw:
+                self._held_out[place] += own[-HELD_OUT:].mean() / self._pairs
+            else:
+                self._unseen[place].append(float(own[:-HELD_OUT].mean()))
+
+    def result(self, parent: Sequence[Tensor]) -> CrossReadings:
+        return CrossReadings(
+            unseen=torch.tensor(self._unseen, dtype=torch.float64).T,
+            held_out=self._held_out,
+            held_out_parent=torch.stack([own[-HELD_OUT:].mean() for own in parent]),
+        )

@@ -1,0 +1,118 @@
+"""What a model that never saw a user is expected to make of the user: the level that forgetting has to reach.
+
+Estimated from cross-fitted readings (`unlearning.cross_fitting`): each user was read under some adapters that were
+fitted without them. Pure arithmetic on those readings; our construction, checked against re-fits in docs/benchmarks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unlearning.errors import InvalidEvaluation
+
+
+@dataclass(frozen=True)
+class NeverSeen:
+    """One user's level, nats per training item.
+
+    `nll` is the mean negative log-likelihood, `smoothed_nll` the mean of the smoothed one
+    (`EvaluationConfig.smoothing`) that a model of the parent's size would show on average, had it never seen the user.
+    `deviation` is the standard deviation of one such model's `smoothed_nll` around the estimate: models vary with
+    their seeds, and the estimate is itself a mean of few.
+
+    Raises:
+        InvalidEvaluation: a number that is not finite or negative, or a deviation of 0.
+    """
+
+    nll: float
+    smoothed_nll: float
+    deviation: float
+
+    def __post_init__(self) -> None:
+        if not (
+            0.0 <= self.nll < math.inf
+            and 0.0 <= self.smoothed_nll < math.inf
+            and 0.0 < self.deviation < math.inf
+        ):
+            raise InvalidEvaluation(f"no user can have this level: {self}")
+
+
+@dataclass(frozen=True)
+class CrossReadings:
+    """Mean losses, nats per item, float64.
+
+    `unseen` [readings, users] are over each user's training items under adapters that never saw the user;
+    `held_out` [users] are over held-out items under cross-fitted adapters that did see the user, `held_out_parent`
+    [users] under the parent, which saw everybody.
+    """
+
+    unseen: Tensor
+    held_out: Tensor
+    held_out_parent: Tensor
+
+
+def levels(plain: CrossReadings, smoothed: CrossReadings, items: Sequence[int]) -> tuple[NeverSeen, ...]:
+    """Every user's level from readings of plain and of smoothed losses; `items` counts each user's training items.
+
+    * Cross-fitted adapters saw fewer users than the parent, so they know less about everything. By how much is read
+      off held-out items of users whom both saw, and taken off the users' own readings.
+    * How much one model's reading varies is read off the difference between a user's readings: variance a + b / n for
+      n items, by least squares over all users. The estimate of k readings adds a k-th of it.
+
+    Raises:
+        InvalidEvaluation: fewer than two readings of each user, fewer than two users, shapes that do not fit, or
+            readings that do not vary at all.
+    """
+    count = torch.tensor(list(items), dtype=torch.float64)
+    for readings in (plain, smoothed):
+        _check(readings, len(count))
+    variance = _variance(smoothed.unseen, count)
+    means = [_shifted(readings).clamp(min=0.0) for readings in (plain, smoothed)]
+    deviation = (variance * (1.0 + 1.0 / len(smoothed.unseen))).sqrt()
+    return tuple(
+        NeverSeen(nll, soft, wide)
+        for nll, soft, wide in zip(means[0].tolist(), means[1].tolist(), deviation.tolist(), strict=True)
+    )
+
+
+def _shifted(readings: CrossReadings) -> Tensor:
+    return readings.unseen.mean(0) + (readings.held_out_parent - readings.held_out).mean()
+
+
+def _variance(unseen: Tensor, count: Tensor) -> Tensor:
+    """Variance of one reading per user, float64 [users]: the fitted a + b / n, neither part negative."""
+    own = unseen.var(dim=0)
+    design = torch.stack([torch.ones_like(count), 1.0 / count], dim=1)
+    # A user with few items varies more, and the variance of a variance is proportional to its square.
+    weight = count.sqrt().unsqueeze(1)
+    solution = torch.linalg.lstsq(design * weight, own.unsqueeze(1) * weight, driver="gelsd").solution
+    constant, slope = (float(value) for value in solution.squeeze(1))
+    if constant < 0.0:
+        constant, slope = 0.0, float((own * count).mean())
+    elif slope < 0.0:
+        constant, slope = float(own.mean()), 0.0
+    fitted = constant + slope / count
+    if not bool((fitted > 0).all()):
+        raise InvalidEvaluation("readings that do not vary tell nothing: are they copies of one adapter's?")
+    return fitted
+
+
+def _check(readings: CrossReadings, users: int) -> None:
+    shapes = (readings.unseen.shape[1:], readings.held_out.shape, readings.held_out_parent.shape)
+    if (
+        readings.unseen.ndim != 2
+        or len(readings.unseen) < 2
+        or users < 2
+        or any(s != (users,) for s in shapes)
+    ):
+        raise InvalidEvaluation("each of at least two users needs at least two readings, and held-out ones")
+    if not all(
+        bool(torch.isfinite(values).all())
+        for values in (readings.unseen, readings.held_out, readings.held_out_parent)
+    ):
+        raise InvalidEvaluation("readings must be finite")
