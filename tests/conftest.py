@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 # Before anything imports torch: the models are tiny, and more threads only make them wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# An error that is wrapped at the terminal's width would not be found by its words.
+os.environ["COLUMNS"] = "400"
 # No test asks a model hub for anything.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
