@@ -13,6 +13,8 @@ from rich.markdown import Markdown
 from transformers.utils import logging as transformers_logging
 
 from benchmarks import calibration, catalogue, tuning, ucan_cost, unlearn
+from benchmarks.gate import run as gate
+from benchmarks.gate.trials import Plan
 from benchmarks.report.canvas import NO_MATPLOTLIB, MissingMatplotlib
 from benchmarks.report.plots import draw
 from benchmarks.study.scenarios import SCENARIOS, Scenario, user_share
@@ -119,6 +121,45 @@ def calibrate_command(
     """Measure the gate's false alarms and power, and U-CAN's configurations, on development users."""
     _quiet()
     _publish(calibration.run(data, fits_folder=fits, with_sweep=sweep), json_file, markdown_file, None)
+
+
+@bench_app.command("gate")
+def gate_command(
+    report: Annotated[
+        bool, typer.Option("--report", help="Print the packaged result, measure nothing.")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="MovieLens-100K, RecBole or CSV interactions.")
+    ] = None,
+    users: Annotated[
+        str, typer.Option(help="Whom to forget: report, or development to choose thresholds on.")
+    ] = "report",
+    worlds: Annotated[
+        int, typer.Option(min=1, max=16, help="How many small services.")
+    ] = gate.DEFAULT.worlds,
+    deletions: Annotated[int, typer.Option(min=1, help="Users forgotten in each.")] = gate.DEFAULT.deletions,
+    work: WorkOption = WORK_FOLDER,
+    processes: ProcessesOption = None,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """How often the gate lets a wrong candidate through and fails a true re-fit."""
+    if report:
+        try:
+            _publish(gate.committed(), json_file, markdown_file, None)
+        except FileNotFoundError as problem:
+            raise typer.BadParameter(
+                "this installation has no packaged result", param_hint="--report"
+            ) from problem
+        return
+    if data is None:
+        raise typer.BadParameter("give the interactions to measure on, or --report", param_hint="--data")
+    if users not in ("development", "report"):
+        raise typer.BadParameter("choose development or report", param_hint="--users")
+    _check_places(json_file, markdown_file, None)
+    _quiet()
+    plan = Plan("development" if users == "development" else "report", worlds, deletions)
+    _publish(gate.run(data, plan=plan, folder=work, processes=processes), json_file, markdown_file, None)
 
 
 @bench_app.command("report")

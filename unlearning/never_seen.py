@@ -71,7 +71,7 @@ def levels(plain: CrossReadings, smoothed: CrossReadings, items: Sequence[int]) 
     count = torch.tensor(list(items), dtype=torch.float64)
     for readings in (plain, smoothed):
         _check(readings, len(count))
-    variance = _variance(smoothed.unseen, count)
+    variance = reading_variance(smoothed.unseen, count)
     means = [_shifted(readings).clamp(min=0.0) for readings in (plain, smoothed)]
     deviation = (variance * (1.0 + 1.0 / len(smoothed.unseen))).sqrt()
     return tuple(
@@ -84,7 +84,7 @@ def _shifted(readings: CrossReadings) -> Tensor:
     return readings.unseen.mean(0) + (readings.held_out_parent - readings.held_out).mean()
 
 
-def _variance(unseen: Tensor, count: Tensor) -> Tensor:
+def reading_variance(unseen: Tensor, count: Tensor) -> Tensor:
     """Variance of one reading per user, float64 [users]: the fitted a + b / n, neither part negative."""
     own = unseen.var(dim=0)
     design = torch.stack([torch.ones_like(count), 1.0 / count], dim=1)

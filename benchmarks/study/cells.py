@@ -16,7 +16,14 @@ from unlearning.records import canonical_json, sha256_hex
 _TUNED = Path(__file__).parent / "tuned.json"
 # What a cell's figures can depend on. Part of every key, so that old and new code never share a table.
 _SOURCES = ("recommender", "unlearning", "benchmarks/study")
-_SOURCE_FILES = ("benchmarks/fits.py", "benchmarks/popularity.py", "benchmarks/population.py")
+_SOURCE_FILES = (
+    "benchmarks/fits.py",
+    "benchmarks/gate/trials.py",
+    "benchmarks/gate/truth.py",
+    "benchmarks/gate/worlds.py",
+    "benchmarks/popularity.py",
+    "benchmarks/population.py",
+)
 
 
 @cache

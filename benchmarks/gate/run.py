@@ -1,0 +1,91 @@
+"""The gate's own error rates on simulated deletions: `lethe bench gate`."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bars import Reached, bars
+from benchmarks.environment import environment
+from benchmarks.fits import Regime
+from benchmarks.gate.summary import summary
+from benchmarks.gate.trials import Plan, worlds_of
+from benchmarks.study import orders
+from benchmarks.study.cells import Cells
+from benchmarks.study.pool import Pool
+from benchmarks.study.workshop import Workshop, one_thread
+from unlearning.methods.method import Stopwatch
+from unlearning.records import to_plain
+
+# What `--report` prints: made by this command on users that no threshold was chosen on.
+COMMITTED = Path(__file__).parent / "report.json"
+DEFAULT = Plan("report", worlds=8, deletions=30)
+
+
+def run(
+    data: Path,
+    *,
+    plan: Plan = DEFAULT,
+    folder: Path | None = None,
+    processes: int | None = None,
+    regime: Regime | None = None,
+) -> dict[str, Any]:
+    """Simulate the plan's deletions; returns every row and the rates, as JSON values.
+
+    Args:
+        data: the interactions.
+        plan: which users are forgotten; thresholds are chosen on `development` users, rates reported on the others.
+        folder: keeps fits and finished trials for a later run on the same data; None for a temporary one.
+        processes: how many work at once; None for one per core.
+        regime: how models are trained.
+    """
+    one_thread()
+    header, watch = environment(), Stopwatch()
+    with ExitStack() as stack:
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        workshop = Workshop(data, folder, regime or Regime())
+        bar, pool = stack.enter_context(bars()), Pool(workshop, processes)
+        workshop.fits.base(workshop.population, bar("base on the panel"))
+        found = worlds_of(workshop, plan)
+        wanted = [shadow.order for shadow in orders.shadows(workshop.population)]
+        wanted += [order for world in found for order in (*world.halves, world.refit)]
+        move_fits = bar(f"{len(wanted)} fits")
+        pool.fit(wanted, lambda done: move_fits(Reached(done, len(wanted))))
+        trials = plan.trials()
+        move = bar(f"{len(trials)} deletions")
+        pool.work(trials, lambda done: move(Reached(done, len(trials))))
+        cells = Cells(folder / "cells")
+        rows = []
+        for trial in trials:
+            cell = cells.get(trial.keys(workshop)[0])
+            assert cell is not None, "the pool finished without this cell"
+            rows += cell["rows"]
+    population = workshop.population
+    return {
+        "benchmark": "gate",
+        "environment": header,
+        "data": {
+            "source": population.source,
+            "users": plan.users,
+            "worlds": plan.worlds,
+            "users_of_a_world": [len(world.places) for world in found],
+        },
+        "training": to_plain(workshop.regime),
+        "policy": {"name": workshop.policy.name, "hash": workshop.policy.hash},
+        "wall_seconds": watch.seconds,
+        **summary(rows),
+        "rows": rows,
+    }
+
+
+def committed() -> dict[str, Any]:
+    """The packaged result.
+
+    Raises:
+        FileNotFoundError: this installation has none.
+    """
+    return dict(json.loads(COMMITTED.read_text()))

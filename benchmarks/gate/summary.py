@@ -1,0 +1,144 @@
+"""How often the gate is wrong, from trials whose truth is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from benchmarks.gate.trials import CANDIDATES, TRUTH
+
+Row = Mapping[str, Any]
+
+# A candidate further than this from adapters that never saw the user, in their deviations, is not forgotten (or
+# forgotten too much); the gate must not let it through. Nearer than the other it is as good as never seen. In between,
+# either word can be defended.
+WRONG_BEYOND, RIGHT_WITHIN = 3.0, 2.0
+_EDGES = (-6.0, -4.0, -3.0, -2.0, 0.0, 2.0, 3.0, 4.0, 6.0)
+_LENGTHS = (0, 20, 40, 80, 160)
+_Z95 = 1.959963984540054
+
+
+def summary(rows: Sequence[Row]) -> dict[str, Any]:
+    """Rates with Wilson intervals (95 %), by candidate, by truth and by how much the subject left behind.
+
+    `false_accept`: of the candidates that stand beyond `WRONG_BEYOND`, those let through. `false_reject`: of true
+    re-fits, which never saw the subject, those failed. An `inconclusive` word lets nothing through and accuses nobody;
+    its share stands beside both.
+    """
+    refits = [row for row in rows if row["candidate"] == TRUTH]
+    edited = [row for row in rows if row["candidate"] != TRUTH]
+    wrong = [row for row in edited if abs(row["truth_z"]) > WRONG_BEYOND]
+    right = [row for row in edited if abs(row["truth_z"]) <= RIGHT_WITHIN]
+    return {
+        "deletions": len(refits),
+        "false_accept": rate(wrong, _accepted),
+        "false_reject": rate(refits, _failed),
+        "refits_inconclusive": rate(refits, _inconclusive),
+        "right_accepted": rate(right, _accepted),
+        "wrong_inconclusive": rate(wrong, _inconclusive),
+        "candidates": [_candidate(name, rows) for name in CANDIDATES],
+        "by_truth": [
+            {"from": low, "to": high, "accepted": rate(found, _accepted)}
+            for low, high, found in _between(edited, "truth_z", (-math.inf, *_EDGES, math.inf))
+        ],
+        "by_items": [
+            {
+                "from": low,
+                "to": high,
+                "refits_inconclusive": rate(
+                    [row for row in found if row["candidate"] == TRUTH], _inconclusive
+                ),
+                "refits_failed": rate([row for row in found if row["candidate"] == TRUTH], _failed),
+                "kept_z": _mean([row["z"] for row in found if row["candidate"] == "do_nothing"]),
+            }
+            for low, high, found in _between(rows, "items", (*_LENGTHS, math.inf))
+        ],
+        "levels": {
+            name: _moments([row[field] for row in refits])
+            for name, field in (
+                ("error of cross-fitted levels (nats)", "level_error"),
+                ("z of true re-fits, cross-fitted levels", "z"),
+                ("z of true re-fits, predicted levels", "predicted_z"),
+                ("truth z of true re-fits", "truth_z"),
+            )
+        },
+        "refusals": _refusals(refits),
+    }
+
+
+def rate(rows: Sequence[Row], holds: Callable[[Row], bool]) -> dict[str, float | int | None]:
+    """How many of how many, the share, and its 95 % Wilson interval; all None where there is nothing to count."""
+    count, total = sum(map(holds, rows)), len(rows)
+    if not total:
+        return {"count": 0, "of": 0, "share": None, "low": None, "high": None}
+    share, square = count / total, _Z95**2
+    middle = (share + square / (2 * total)) / (1 + square / total)
+    half = _Z95 * math.sqrt(share * (1 - share) / total + square / (4 * total**2)) / (1 + square / total)
+    return {
+        "count": count,
+        "of": total,
+        "share": share,
+        "low": max(middle - half, 0.0),
+        "high": min(middle + half, 1.0),
+    }
+
+
+def _candidate(name: str, rows: Sequence[Row]) -> dict[str, Any]:
+    found = [row for row in rows if row["candidate"] == name]
+    return {
+        "candidate": name,
+        "truth_z": _moments([row["truth_z"] for row in found]),
+        "wrong": rate(found, lambda row: abs(row["truth_z"]) > WRONG_BEYOND),
+        "pass": rate(found, lambda row: row["decision"] == "pass"),
+        "fail": rate(found, _failed),
+        "inconclusive": rate(found, _inconclusive),
+        "seconds": _mean([row["seconds"] for row in found]),
+    }
+
+
+def _refusals(refits: Sequence[Row]) -> dict[str, dict[str, float | int | None]]:
+    """Which measure fails true re-fits, and how often."""
+    names = sorted({name for row in refits for name in row["measures"]})
+    return {
+        name: rate(refits, lambda row, name=name: row["measures"].get(name, {}).get("passed") is False)  # type: ignore[misc]
+        for name in names
+    }
+
+
+def _between(
+    rows: Sequence[Row], field: str, edges: Sequence[float]
+) -> list[tuple[float | None, float | None, list[Row]]]:
+    return [
+        (
+            low if math.isfinite(low) else None,
+            high if math.isfinite(high) else None,
+            [row for row in rows if low <= row[field] < high],
+        )
+        for low, high in pairwise(edges)
+    ]
+
+
+def _accepted(row: Row) -> bool:
+    return bool(row["accepted"])
+
+
+def _failed(row: Row) -> bool:
+    return bool(row["decision"] == "fail")
+
+
+def _inconclusive(row: Row) -> bool:
+    return bool(row["decision"] == "inconclusive")
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _moments(values: Sequence[float]) -> dict[str, float | None]:
+    if not values:
+        return {"mean": None, "deviation": None, "lowest": None, "highest": None}
+    mean = sum(values) / len(values)
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
+    return {"mean": mean, "deviation": deviation, "lowest": min(values), "highest": max(values)}

@@ -1,0 +1,87 @@
+"""Small services whose truth is known: each is one random half of all users, with an adapter of its own.
+
+The other fits on halves never saw some of its users. They say, user by user, what never having been seen looks like,
+and a few fits serve hundreds of deletions.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from benchmarks.population import Population
+from benchmarks.study.orders import FitOrder, Shadow, shadows
+from recommender import Split
+from unlearning.cross_fitting import halves
+
+Users = Literal["development", "report"]
+
+PAIRS = 2
+_REFIT_SEED, _DRAW_SEED = 9000, 17
+
+
+@dataclass(frozen=True)
+class World:
+    """One service: who belongs to it, and which of them are forgotten, one at a time.
+
+    `places` and `subjects` are places in `everybody`: the service's users, then the outsiders.
+    """
+
+    number: int
+    shadow: Shadow
+    everybody: tuple[Split, ...]
+    subjects: tuple[int, ...]
+
+    @cached_property
+    def places(self) -> tuple[int, ...]:
+        """Its users, in the order their adapter was fitted on."""
+        return tuple(sorted(self.shadow.members))
+
+    @property
+    def users(self) -> tuple[Split, ...]:
+        """Its users' splits, in the order of `places`."""
+        return tuple(self.everybody[place] for place in self.places)
+
+    @property
+    def refit(self) -> FitOrder:
+        """An adapter that never saw any of its subjects."""
+        gone = set(self.subjects)
+        kept = tuple(self.everybody[place].train for place in self.places if place not in gone)
+        return FitOrder(f"re-fit of world {self.number}", kept, _REFIT_SEED + self.number)
+
+    @property
+    def halves(self) -> list[FitOrder]:
+        """The fits that its subjects' levels come from."""
+        users = self.users
+        return [
+            FitOrder(
+                f"half {index + 1} of world {self.number}",
+                tuple(users[place].train for place in half.members),
+                half.seed,
+            )
+            for index, half in enumerate(halves(len(users), PAIRS, self.number))
+        ]
+
+
+def worlds(population: Population, kind: Users, count: int, deletions: int) -> list[World]:
+    """The first `count` halves as services; `deletions` users of this kind are forgotten in each.
+
+    A user may be forgotten in several worlds, each time from another adapter.
+
+    Raises:
+        ValueError: more worlds than halves, or more deletions than a world has users of this kind.
+    """
+    everybody = (*population.service, *population.outsiders)
+    wanted = set(population.development_users if kind == "development" else population.report_users)
+    found = []
+    for number, shadow in enumerate(shadows(population)[:count]):
+        candidates = sorted(wanted & shadow.members)
+        if deletions > len(candidates):
+            raise ValueError(f"world {number} has {len(candidates)} {kind} users, {deletions} are wanted")
+        chosen = random.Random(f"{_DRAW_SEED}/{kind}/{number}").sample(candidates, deletions)
+        found.append(World(number, shadow, everybody, tuple(sorted(chosen))))
+    if len(found) < count:
+        raise ValueError(f"there are {len(found)} halves, {count} are wanted")
+    return found

@@ -1,0 +1,116 @@
+"""The tables of `lethe bench gate`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.report.cells import moments, number, table
+
+
+_LEGEND = (
+    "*Wrong* stands more than 3 deviations of never-seen adapters from their mean, on either side; *as good as never "
+    "seen* at most 2. Intervals take trials for independent; candidates of one deletion are not."
+)
+
+
+def gate(result: Mapping[str, Any]) -> list[str]:
+    """Error rates first, then what they are made of."""
+    data = result["data"]
+    sizes = data["users_of_a_world"]
+    origin = (
+        f"Data: {data['source']}. {result['deletions']} deletions of one {data['users']} user each, from "
+        f"{data['worlds']} services of {min(sizes)} to {max(sizes)} users whose truth is known. "
+        f"Policy {result['policy']['name']}, {result['policy']['hash'][:12]}."
+    )
+    return [
+        origin,
+        "",
+        *table(
+            ["", "of", "share", "95 % interval"],
+            [
+                _row("false accepts: wrong candidates let through", result["false_accept"]),
+                _row("false rejects: true re-fits failed", result["false_reject"]),
+                _row("true re-fits inconclusive", result["refits_inconclusive"]),
+                _row("wrong candidates inconclusive", result["wrong_inconclusive"]),
+                _row("edited candidates as good as never seen, let through", result["right_accepted"]),
+            ],
+        ),
+        "",
+        _LEGEND,
+        "",
+        "### By candidate",
+        "",
+        *table(
+            ["candidate", "truth z", "wrong", "pass", "fail", "inconclusive", "seconds"],
+            [
+                [
+                    entry["candidate"],
+                    moments(entry["truth_z"]),
+                    *(_share(entry[name]) for name in ("wrong", "pass", "fail", "inconclusive")),
+                    number(entry["seconds"], 2),
+                ]
+                for entry in result["candidates"]
+            ],
+        ),
+        "",
+        "### By truth",
+        "",
+        *table(
+            ["truth z from", "to", "candidates", "let through"],
+            [
+                [
+                    _edge(entry["from"]),
+                    _edge(entry["to"]),
+                    str(entry["accepted"]["of"]),
+                    _share(entry["accepted"]),
+                ]
+                for entry in result["by_truth"]
+            ],
+        ),
+        "",
+        "### By number of interactions",
+        "",
+        *table(
+            ["items from", "below", "re-fits", "inconclusive", "failed", "mean z before the edit"],
+            [
+                [
+                    _edge(entry["from"]),
+                    _edge(entry["to"]),
+                    str(entry["refits_failed"]["of"]),
+                    _share(entry["refits_inconclusive"]),
+                    _share(entry["refits_failed"]),
+                    number(entry["kept_z"], 1),
+                ]
+                for entry in result["by_items"]
+            ],
+        ),
+        "",
+        "### The levels behind it",
+        "",
+        *table(
+            ["", "mean ± deviation (lowest to highest)"],
+            [[name, moments(found)] for name, found in result["levels"].items()],
+        ),
+        "",
+        "### Which measure fails true re-fits",
+        "",
+        *table(["measure", "failed"], [[name, _share(found)] for name, found in result["refusals"].items()]),
+    ]
+
+
+def _row(name: str, rate: Mapping[str, Any]) -> list[str]:
+    interval = "–" if rate["share"] is None else f"{100 * rate['low']:.1f} to {100 * rate['high']:.1f} %"
+    return [name, f"{rate['count']} of {rate['of']}", _percent(rate), interval]
+
+
+def _share(rate: Mapping[str, Any]) -> str:
+    return "–" if rate["share"] is None else f"{_percent(rate)} ({rate['count']})"
+
+
+def _percent(rate: Mapping[str, Any]) -> str:
+    return "–" if rate["share"] is None else f"{100 * rate['share']:.1f} %"
+
+
+def _edge(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
