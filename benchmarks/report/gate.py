@@ -7,7 +7,6 @@ from typing import Any
 
 from benchmarks.report.cells import moments, number, table
 
-
 _LEGEND = (
     "*Wrong* stands more than 3 deviations of never-seen adapters from their mean, on either side; *as good as never "
     "seen* at most 2. Intervals take trials for independent; candidates of one deletion are not."
