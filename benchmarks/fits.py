@@ -109,7 +109,7 @@ class Fits:
         kept = self.adapter(task.base, task.retain, task.seed + method.config.seed_offset, on_step)
         return Candidate(adapter=kept.adapter, cost=kept.cost)
 
-    def shard(
+    def kept(
         self,
         base: Base,
         sequences: Sequence[tuple[int, ...]],
@@ -120,7 +120,7 @@ class Fits:
         on_step: Callable[[Progress], None] | None,
         should_stop: Callable[[], bool] | None,
     ) -> Fitted:
-        """A shard's fit, kept like any other: the shards that a request does not touch are those of the last one."""
+        """A shard or a half, kept like any other fit: what a request does not touch is there from the last one."""
         kept = self.adapter(base, tuple(sequences), training.seed)
         return Fitted(kept.adapter, kept.cost.seconds, kept.cost.forwards)
 

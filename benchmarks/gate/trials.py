@@ -9,8 +9,9 @@ from typing import Any
 
 from benchmarks.environment import commit
 from benchmarks.gate.truth import Truth
-from benchmarks.gate.worlds import PAIRS, Users, World, worlds
+from benchmarks.gate.worlds import Users, World, worlds
 from benchmarks.study.cells import Cells
+from benchmarks.study.orders import PAIRS
 from benchmarks.study.variants import Tuned, Variant
 from benchmarks.study.workshop import Workshop
 from recommender import Adapter
@@ -185,7 +186,7 @@ def _levels(workshop: Workshop, plan: Plan, number: int) -> Sequence[NeverSeen]:
         smoothing=workshop.policy.evaluation.smoothing,
         seed=number,
         pairs=PAIRS,
-        fit=workshop.fits.shard,
+        fit=workshop.fits.kept,
     )
 
 

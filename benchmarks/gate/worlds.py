@@ -12,13 +12,12 @@ from functools import cached_property
 from typing import Literal
 
 from benchmarks.population import Population
-from benchmarks.study.orders import FitOrder, Shadow, shadows
+from benchmarks.study.orders import PAIRS, FitOrder, Shadow, shadows
 from recommender import Split
 from unlearning.cross_fitting import halves
 
 Users = Literal["development", "report"]
 
-PAIRS = 2
 _REFIT_SEED, _DRAW_SEED = 9000, 17
 
 

@@ -12,6 +12,7 @@ from benchmarks.study import orders
 from benchmarks.study.cells import Cells
 from benchmarks.study.deletions import Deletion, deletions, whole_users
 from benchmarks.study.examination import Examination
+from benchmarks.study.levels import subject_levels
 from benchmarks.study.memory import with_peak
 from benchmarks.study.scenarios import Scenario
 from benchmarks.study.variants import Variant
@@ -120,6 +121,7 @@ def _walk(job: Job, workshop: Workshop, variant: Variant) -> Iterator[dict[str, 
             training=workshop.regime.training(job.seed),
             adapter_config=workshop.regime.adapter_config,
             seed=1000 * number + job.seed,
+            never_seen_nll=subject_levels(workshop, job.seed, requests[number - 1]),
         )
         made = variant.method.run(task)
         adapter, spent = made.adapter, _sum(spent, made.cost)
@@ -159,7 +161,7 @@ def _made(
         return Candidate(adapter=kept.adapter, cost=kept.cost), None
     if isinstance(method, Sharded):
         # Its shards come from the workshop; what a fit took at its peak is not this process's.
-        return Sharded(method.config, fit=workshop.fits.shard).run(task), None
+        return Sharded(method.config, fit=workshop.fits.kept).run(task), None
     return with_peak(lambda: method.run(task))
 
 
@@ -182,6 +184,7 @@ def _task(
         adapter_config=workshop.regime.adapter_config,
         seed=1000 + seed,
         forget_targets=deletion.counted,
+        never_seen_nll=subject_levels(workshop, seed, deletion),
     )
 
 

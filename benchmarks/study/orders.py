@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from benchmarks.population import Population
 from benchmarks.study.deletions import Deletion
+from unlearning import cross_fitting
 
-ENSEMBLE, SHADOWS = 2, 16
+ENSEMBLE, SHADOWS, PAIRS = 2, 16, 2
 _REFIT_SEED, _ENSEMBLE_SEED, _SHADOW_SEED = 1000, 2000, 3000
 
 
@@ -25,6 +26,15 @@ class FitOrder:
 def parent(population: Population, seed: int) -> FitOrder:
     """The service's adapter: everybody."""
     return FitOrder(f"parent, seed {seed}", tuple(split.train for split in population.service), seed)
+
+
+def halves(population: Population, seed: int) -> list[FitOrder]:
+    """The fits that every user's level comes from (`unlearning.cross_fitting`), beside the parent of this seed."""
+    users = [split.train for split in population.service]
+    return [
+        FitOrder(f"half {number + 1}, seed {seed}", tuple(users[place] for place in half.members), half.seed)
+        for number, half in enumerate(cross_fitting.halves(len(users), PAIRS, seed))
+    ]
 
 
 def references(deletion: Deletion) -> list[FitOrder]:

@@ -18,6 +18,7 @@ from benchmarks.study import orders
 from benchmarks.study.cells import Cells
 from benchmarks.study.development import development_deletions
 from benchmarks.study.examination import Examination
+from benchmarks.study.levels import subject_levels
 from benchmarks.study.variants import Variant
 from benchmarks.study.workshop import Workshop
 from recommender import Adapter
@@ -113,6 +114,7 @@ class Trial:
                         training=workshop.regime.training(deletion.seed),
                         adapter_config=workshop.regime.adapter_config,
                         seed=deletion.seed,
+                        never_seen_nll=subject_levels(workshop, deletion.seed, deletion),
                     )
                 )
                 adapter, spent = made.adapter, made.cost.seconds

@@ -1,0 +1,48 @@
+"""The level each subject has to reach, as a service would know it: from cross-fitted halves of its users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from benchmarks.study import orders
+from benchmarks.study.deletions import Deletion
+from benchmarks.study.workshop import Workshop
+from unlearning.audit.predictions import item_log_likelihoods
+from unlearning.cross_fitting import cross_fit
+from unlearning.never_seen import NeverSeen
+
+
+@lru_cache(maxsize=2)
+def levels(workshop: Workshop, seed: int) -> Sequence[NeverSeen]:
+    """Of every service user, for the parent of this seed."""
+    population = workshop.population
+    return cross_fit(
+        workshop.base,
+        workshop.fit(orders.parent(population, seed)).adapter,
+        population.service,
+        adapter_config=workshop.regime.adapter_config,
+        training=workshop.regime.training(seed),
+        smoothing=workshop.policy.evaluation.smoothing,
+        seed=seed,
+        pairs=orders.PAIRS,
+        fit=workshop.fits.kept,
+    )
+
+
+def subject_levels(workshop: Workshop, seed: int, deletion: Deletion) -> tuple[float, ...]:
+    """The mean NLL that each subject of the deletion has to reach, nats per item to forget.
+
+    Where only some items of a user are forgotten, they are asked to rise by what the whole user would: cross-fitted
+    adapters left out users, not items.
+    """
+    found = [levels(workshop, seed)[place].nll for place in deletion.places]
+    if deletion.counted is None:
+        return tuple(found)
+    parent = workshop.fit(orders.parent(workshop.population, seed)).adapter
+    whole = item_log_likelihoods(workshop.base, parent, deletion.subjects)
+    marked = item_log_likelihoods(workshop.base, parent, deletion.subjects, deletion.counted)
+    return tuple(
+        max(level + float(own.mean() - part.mean()), 0.0)
+        for level, own, part in zip(found, whole, marked, strict=True)
+    )
