@@ -1,0 +1,60 @@
+"""The tables of `lethe bench sequence`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.report.cells import number, table
+
+
+def sequence(result: Mapping[str, Any]) -> list[str]:
+    """Every walk at a few stops, beside a re-fit that never saw anybody who asked."""
+    refit, every = result["refit"], max(result["requests"] // 4, 1)
+    return [
+        f"Data: {result['data']['source']}. {result['requests']} users of {result['data']['service_users']} ask one after "
+        f"the other; utility is that of the {result['data']['kept']} who never ask. Policy {result['policy']['name']}, "
+        f"{result['policy']['hash'][:12]}.",
+        "",
+        f"A re-fit without all of them: held-out NDCG@10 {refit['held_out_ndcg@10']:.4f}, Recall@10 "
+        f"{refit['held_out_recall@10']:.4f}, {refit['seconds']:.0f} s.",
+        "",
+        *table(
+            [
+                "requests",
+                "walk",
+                "held-out NDCG@10",
+                "of the re-fit's",
+                "inside their band",
+                "still known",
+                "over-forgotten",
+                "known again, ever",
+                "pass / fail / inconclusive",
+                "re-fits",
+                "seconds",
+            ],
+            [
+                [
+                    row["requests"],
+                    row["walk"],
+                    number(row["held_out_ndcg@10"], 4),
+                    number(row["held_out_ndcg@10"] / refit["held_out_ndcg@10"], 3),
+                    row["inside_band"],
+                    row["still_known"],
+                    row["over_forgotten"],
+                    row["ever_known_again"],
+                    f"{row['passed']} / {row['failed']} / {row['inconclusive']}",
+                    row["refits"],
+                    number(row["seconds"], 0),
+                ]
+                for stop in sorted({row["requests"] for row in result["rows"]})
+                if stop % every == 0 or stop == result["requests"]
+                for row in result["rows"]
+                if row["requests"] == stop
+            ],
+        ),
+        "",
+        "*Known again*: once inside the band of a model that never saw them, later above it. Each walk starts from the same "
+        "adapter. A re-fit inside a walk leaves out everybody who asked so far, and is the answer to a spent budget or to "
+        "a candidate that the gate did not let through; walks without re-fits take every candidate.",
+    ]
