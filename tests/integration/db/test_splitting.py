@@ -82,7 +82,7 @@ def test_a_run_takes_only_those_who_start_where_its_most_urgent_request_does(ser
     assert (third.first_step, [subject[0] for subject in third.subjects]) == (0, ["b", "d"])
 
 
-def test_a_run_without_room_takes_nobody_and_leaves_a_run_for_them(service: Service) -> None:
+def test_a_full_run_leaves_a_run_for_the_rest(service: Service) -> None:
     service.accept("a")
     claim = service.claim(accepted_run(service, "b"), max_subjects=1)
     assert claim is not None
