@@ -229,7 +229,7 @@ def _install(
         report={},
         policy_hash=None,
         fit=fit,
-        artefacts={STATISTICS: collect_statistics(base, adapter, data.retain).to_bytes()},
+        artefacts={STATISTICS: collect_statistics(base, adapter, data.remaining).to_bytes()},
     )
     audit = AuditLog(settings.audit_key.get_secret_value().encode())
     version = Version(

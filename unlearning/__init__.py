@@ -9,11 +9,12 @@ from unlearning.evaluation.config import EvaluationConfig
 from unlearning.evaluation.evaluate import evaluate
 from unlearning.evaluation.inputs import EvaluationInputs
 from unlearning.evaluation.report import Report
-from unlearning.gate import decide, publishable
+from unlearning.gate import decide, publishable, publishable_run, publishable_subjects
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Method
 from unlearning.methods.registry import METHODS, build_method
-from unlearning.policy import Policy, Rung, default_policy
+from unlearning.policy import Policy, Rung, Search, default_policy
 from unlearning.progress import Progress
+from unlearning.search import Found, Trial, search_strength
 from unlearning.statistics import ActivationStatistics
 from unlearning.verdict import Reason, SubjectVerdict, Verdict
 
@@ -25,13 +26,16 @@ __all__ = [
     "EvaluationConfig",
     "EvaluationInputs",
     "ForgetTask",
+    "Found",
     "Method",
     "Policy",
     "Progress",
     "Reason",
     "Report",
     "Rung",
+    "Search",
     "SubjectVerdict",
+    "Trial",
     "UnlearningError",
     "Verdict",
     "adapter_digest",
@@ -41,4 +45,7 @@ __all__ = [
     "default_policy",
     "evaluate",
     "publishable",
+    "publishable_run",
+    "publishable_subjects",
+    "search_strength",
 ]

@@ -66,14 +66,28 @@ def publishable(verdict: Verdict, *, method_is_exact: bool, policy: Policy) -> b
 
     The verdict itself keeps saying what was measured. A verdict reached under another policy is not publishable.
     """
+    return publishable_run(verdict, method_is_exact=method_is_exact, policy=policy) and len(
+        publishable_subjects(verdict, method_is_exact=method_is_exact, policy=policy)
+    ) == len(verdict.subjects)
+
+
+def publishable_run(verdict: Verdict, *, method_is_exact: bool, policy: Policy) -> bool:
+    """Whether nothing about the run as a whole (utility, membership of all its subjects together) is in the way.
+
+    Then a version may be made for those subjects alone that `publishable_subjects` names.
+    """
+    return verdict.policy_hash == policy.hash and all(
+        _tolerable(reason, method_is_exact, policy) for reason in verdict.reasons
+    )
+
+
+def publishable_subjects(verdict: Verdict, *, method_is_exact: bool, policy: Policy) -> tuple[int, ...]:
+    """The places in the task's `forget` of the subjects whose own figures are not in the way."""
     if verdict.policy_hash != policy.hash:
-        return False
-    if verdict.decision == "pass":
-        return True
-    if not (method_is_exact and policy.exact_may_publish_unproven):
-        return False
-    reasons = [*verdict.reasons, *(subject.reason for subject in verdict.subjects)]
-    return all(reason.passed is not False or _within_alarm(reason, policy) for reason in reasons)
+        return ()
+    return tuple(
+        subject.index for subject in verdict.subjects if _tolerable(subject.reason, method_is_exact, policy)
+    )
 
 
 def bootstrap_bounds(report: Report, policy: Policy) -> tuple[float, float, float]:
@@ -152,6 +166,13 @@ def _utility(report: Report, policy: Policy) -> Reason:
     return Reason(
         UTILITY, observed, floor, None, None, f"too few users to exclude a loss beyond the margin; {bounds}"
     )
+
+
+def _tolerable(reason: Reason, method_is_exact: bool, policy: Policy) -> bool:
+    """A pass; of an exact method, where the policy says so, anything but a failure beyond the alarm."""
+    if reason.passed or not (method_is_exact and policy.exact_may_publish_unproven):
+        return reason.passed is True
+    return reason.passed is None or _within_alarm(reason, policy)
 
 
 def _within_alarm(reason: Reason, policy: Policy) -> bool:

@@ -4,25 +4,64 @@ from __future__ import annotations
 
 import importlib.resources
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal, get_args
 
 from unlearning.errors import InvalidEvaluation, InvalidPolicy, UnlearningError
 from unlearning.evaluation.config import EvaluationConfig
 from unlearning.methods.registry import build_method
 from unlearning.records import canonical_json, from_plain, sha256_hex
 
-SCHEMA = "lethe.policy/1"
+SCHEMA = "lethe.policy/2"
 _DEFAULT_FILE = "default.json"
+
+Scale = Literal["linear", "log"]
+
+
+@dataclass(frozen=True)
+class Search:
+    """How strong the method must be is searched inside the run, by bisection; see `unlearning.search`.
+
+    Attributes:
+        field: the one field of the method's configuration that is searched. More of it must forget more.
+        low, high: the interval.
+        steps: most values tried; each costs one run of the method and one evaluation.
+        scale: `log` halves the ratio of the bounds, `linear` their difference.
+
+    Raises:
+        InvalidPolicy: an empty interval, a bound that the scale does not allow, no step, an unknown scale.
+    """
+
+    field: str
+    low: float
+    high: float
+    steps: int = 5
+    scale: Scale = "log"
+
+    def __post_init__(self) -> None:
+        if self.scale not in get_args(Scale):
+            raise InvalidPolicy(f"scale is {self.scale!r}; choose one of {', '.join(get_args(Scale))}")
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise InvalidPolicy(f"low must be less than high, not {self.low} and {self.high}")
+        if self.scale == "log" and not self.low > 0:
+            raise InvalidPolicy(f"low must be greater than 0 on a log scale, not {self.low}")
+        if self.steps < 1:
+            raise InvalidPolicy(f"steps must be at least 1, not {self.steps}")
+
+    def middle(self, low: float, high: float) -> float:
+        """The value half-way between two others on this scale."""
+        return math.sqrt(low * high) if self.scale == "log" else (low + high) / 2
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One step of the ladder: a method's name and its configuration."""
+    """One step of the ladder: a method's name, its configuration, and which field of it is searched, if any."""
 
     method: str
     config: dict[str, Any] = field(default_factory=dict)
+    search: Search | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +115,7 @@ class Policy:
             raise InvalidPolicy("the ladder is empty; name at least one method")
         for place, rung in enumerate(self.ladder, start=1):
             try:
-                build_method(rung.method, rung.config)
+                _check_rung(rung)
             except UnlearningError as problem:
                 raise InvalidPolicy(f"rung {place} of the ladder: {problem}") from problem
         self._check_thresholds()
@@ -114,6 +153,7 @@ class Policy:
     @classmethod
     def from_json(cls, text: str | bytes) -> Policy:
         """Read a policy. Every field must be present: a threshold is never defaulted behind the operator's back.
+        Only a rung may leave out its configuration and its search.
 
         Raises:
             InvalidPolicy: not JSON, another schema, an unknown or missing field, or a value out of range.
@@ -133,6 +173,19 @@ class Policy:
             return from_plain(cls, data, InvalidPolicy, "policy")
         except InvalidEvaluation as problem:
             raise InvalidPolicy(f"policy.evaluation: {problem}") from problem
+
+
+def _check_rung(rung: Rung) -> None:
+    method = build_method(rung.method, rung.config)
+    search = rung.search
+    if search is None:
+        return
+    if method.exact:
+        raise InvalidPolicy(f"{rung.method} is exact: it has no strength to search")
+    if search.field in rung.config:
+        raise InvalidPolicy(f"{search.field} is searched, so leave it out of the configuration")
+    for bound in (search.low, search.high):
+        build_method(rung.method, {**rung.config, search.field: bound})
 
 
 def default_policy() -> Policy:

@@ -3,6 +3,7 @@
     claim ── ladder ── publish ══ point of no return ══ acknowledge ── erase ── destroy ── complete
 
 Before the point of no return a reclaimed run starts again under a new epoch; after it, it goes on where it was.
+Requests that the version does not serve leave the run in the transaction that publishes it (`worker.splitting`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from app.db.errors import DatabaseUnavailable, FenceLost, PointerMoved
 from app.db.ledger import lock_ledger
 from app.db.models import RunStage
 from app.db.runs import Claim
+from app.db.splitting import LADDER_EXHAUSTED, NOBODY, SplitOut, split_out
 from recommender import RecommenderError
 from unlearning import UnlearningError
 from worker.completion import complete
@@ -76,7 +78,7 @@ def _work(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
     except FenceLost:
         log.warning("run.taken_over", fence=claim.fence)
     except LadderExhausted as error:
-        _give_up(process, claim, "ladder_exhausted", str(error))
+        _give_up(process, claim, LADDER_EXHAUSTED, str(error), split=error.split)
     except CandidateRefused as error:
         _give_up(process, claim, "candidate_refused", str(error))
     except (UnlearningError, RecommenderError) as error:
@@ -141,13 +143,16 @@ def _record_in_journal(process: WorkerProcess, claim: Claim) -> None:
         process.store.append_journal(entry)
 
 
-def _give_up(process: WorkerProcess, claim: Claim, code: str, detail: str) -> None:
-    log.error("run.needs_attention", code=code)
+def _give_up(
+    process: WorkerProcess, claim: Claim, code: str, detail: str, *, split: SplitOut = NOBODY
+) -> None:
+    log.error("run.needs_attention", code=code, split_out=len(split.returned))
     try:
         with process.database.unit_of_work() as session:
             # The ledger first, as everywhere: the other order would deadlock with a claim.
-            lock_ledger(session)
+            ledger = lock_ledger(session)
             run = runs.owned(session, claim.run_id, claim.fence)
+            split_out(session, process.audit, ledger, run, split, now=utc_now())
             runs.give_up(session, process.audit, run, code=code, detail=detail)
     except FenceLost:
         log.warning("run.taken_over", fence=claim.fence)

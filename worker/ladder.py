@@ -1,34 +1,25 @@
-"""The ladder: methods in the policy's order, each judged by the gate, until one may be published."""
+"""The ladder: methods in the policy's order, each judged by the gate, until somebody may be served.
+
+Who is served and who leaves the run is the rule of `worker.splitting`; here it meets models, clock and database.
+"""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from dataclasses import replace
 
 import structlog
 
-from app.db import runs
+from app.db import attempts, runs
 from app.db.base import utc_now
-from app.db.models import Attempt
 from app.db.runs import Claim
-from recommender import Interrupted, RecommenderError
-from unlearning import (
-    Candidate,
-    EvaluationInputs,
-    ForgetTask,
-    Policy,
-    Progress,
-    Report,
-    UnlearningError,
-    build_method,
-    decide,
-    evaluate,
-    publishable,
-)
+from app.db.splitting import SplitOut
+from recommender import Interrupted
+from unlearning import build_method
+from worker import slack
+from worker.attempts import Attempts, Chosen
 from worker.lease import Lease
 from worker.process import WorkerProcess
+from worker.splitting import Judged, Served, serve
 from worker.training_data import TrainingData
 from worker.versions import LoadedVersion
 
@@ -36,140 +27,86 @@ log = structlog.get_logger()
 
 
 class LadderExhausted(Exception):
-    """No step of the policy's ladder produced a version that may be published."""
+    """No rung of the policy's ladder produced a version that may be published.
 
+    Whoever is not in ``split`` has failed the last rung.
+    """
 
-@dataclass(frozen=True)
-class Chosen:
-    """The candidate to publish, and what was measured about it."""
-
-    candidate: Candidate
-    method: str
-    config: dict[str, Any]
-    report: Report
-    data: TrainingData
+    def __init__(self, message: str, split: SplitOut) -> None:
+        super().__init__(message)
+        self.split = split
 
 
 def climb(
     process: WorkerProcess, claim: Claim, parent: LoadedVersion, data: TrainingData, lease: Lease
 ) -> Chosen:
-    """Try each step until the gate lets one through. Every attempt is recorded before the next begins.
-
-    The seed of everything random is the claim's epoch: unique per claim and on record.
+    """Try the rungs from the claim's first on until the gate lets a candidate through for at least one subject.
 
     Raises:
-        LadderExhausted: none was let through.
+        LadderExhausted: it let none through.
         FenceLost: the run was taken over meanwhile.
     """
-    policy = process.policy
-    task = ForgetTask(
-        base=process.base,
-        adapter=parent.adapter,
-        forget=data.forget,
-        retain=data.retain,
-        retain_validation=tuple((split.train, split.validation) for split in data.retained),
-        statistics=parent.statistics,
-        training=parent.fit.training,
-        adapter_config=parent.fit.adapter_config,
-        seed=claim.covers_epoch,
-    )
+    known = [request.id for request in claim.requests if request.subject in data.subjects]
     try:
-        inputs = EvaluationInputs.prepare(
-            process.base,
-            parent.adapter,
-            subjects=data.forget,
-            retained=data.retained,
-            seed=claim.covers_epoch,
-            config=policy.evaluation,
-            should_stop=lease.lost,
-        )
-        for step in range(len(policy.ladder)):
-            chosen = _attempt(process, claim, task, inputs, data, step, lease)
-            if chosen is not None:
-                return chosen
+        rungs = _PolicyRungs(process, claim, Attempts(process, claim, parent, data, lease))
+        outcome = serve(rungs, known, claim.first_step)
     except Interrupted:
         lease.check()
         raise
+    if isinstance(outcome, Served):
+        leaving = {*outcome.split.returned, *outcome.split.exhausted}
+        served = [
+            request.subject for request in claim.requests if request.id in known and request.id not in leaving
+        ]
+        chosen = outcome.candidate
+        # What is cached with the version covers everyone whose events stay, and so whoever leaves.
+        return replace(chosen, data=data.only(served), split=outcome.split)
+    unknown = {request.id: claim.first_step for request in claim.requests if request.id not in known}
     raise LadderExhausted(
-        f"none of {len(policy.ladder)} steps led to a version that policy {policy.hash[:12]} lets through"
+        f"none of {len(rungs)} rungs led to a version that policy {process.policy.hash[:12]} lets through",
+        SplitOut(returned={**outcome.split.returned, **unknown}),
     )
 
 
-def _attempt(
-    process: WorkerProcess,
-    claim: Claim,
-    task: ForgetTask,
-    inputs: EvaluationInputs,
-    data: TrainingData,
-    step: int,
-    lease: Lease,
-) -> Chosen | None:
-    policy: Policy = process.policy
-    rung = policy.ladder[step]
-    method = build_method(rung.method, dict(rung.config))
-    started_at = utc_now()
+class _PolicyRungs:
+    """The policy's ladder on one claim, with an eye on the clock."""
 
-    def progress(report: Progress) -> None:
-        lease.note(f"{rung.method}: {report.stage} {report.step}/{report.steps}")
+    def __init__(self, process: WorkerProcess, claim: Claim, tried: Attempts) -> None:
+        self._process, self._claim, self._tried = process, claim, tried
+        self._ladder = process.policy.ladder
+        self._due_at = min(request.due_at for request in claim.requests)
 
-    lease.note(rung.method)
-    try:
-        candidate = method.run(task, on_step=progress, should_stop=lease.lost)
-        lease.note(f"{rung.method}: gate")
-        report = evaluate(inputs, candidate, method, should_stop=lease.lost)
-    except Interrupted:
-        raise
-    except (UnlearningError, RecommenderError) as error:
-        # A walk that diverged, or a method that has nothing to work on, says nothing about the rungs behind it.
-        _record_failure(process, claim, step, started_at, error)
-        return None
-    verdict = decide(report, policy)
-    accepted = publishable(verdict, method_is_exact=method.exact, policy=policy)
-    plain_report: dict[str, Any] = json.loads(report.to_json())
-    attempt = Attempt(
-        run_id=claim.run_id,
-        fence=claim.fence,
-        step=step,
-        method=rung.method,
-        config=dict(rung.config),
-        policy_hash=policy.hash,
-        started_at=started_at,
-        finished_at=utc_now(),
-        decision=verdict.decision,
-        accepted=accepted,
-        report=plain_report,
-        verdict=json.loads(verdict.to_json()),
-    )
-    _record(process, claim, attempt)
-    log.info("attempt.judged", step=step, method=rung.method, decision=verdict.decision, accepted=accepted)
-    if not accepted:
-        return None
-    return Chosen(candidate, rung.method, dict(rung.config), report, data)
+    def __len__(self) -> int:
+        return len(self._ladder)
 
+    def attempt(self, requests: tuple[str, ...], step: int) -> Judged[Chosen]:
+        return self._tried.attempt(requests, step)
 
-def _record_failure(
-    process: WorkerProcess, claim: Claim, step: int, started_at: datetime, error: Exception
-) -> None:
-    """An attempt without a candidate: refused, with the reason where the verdict would stand."""
-    rung = process.policy.ladder[step]
-    attempt = Attempt(
-        run_id=claim.run_id,
-        fence=claim.fence,
-        step=step,
-        method=rung.method,
-        config=dict(rung.config),
-        policy_hash=process.policy.hash,
-        started_at=started_at,
-        finished_at=utc_now(),
-        decision="fail",
-        accepted=False,
-        report={},
-        verdict={"error": str(error)},
-    )
-    _record(process, claim, attempt)
-    log.warning("attempt.failed", step=step, method=rung.method, error=type(error).__name__)
+    def in_time(self, step: int) -> bool:
+        exact = self._exact_from(step)
+        if exact is None or exact == step:
+            return True
+        with self._process.database.read() as session:
+            durations = [attempts.slowest(session, self._ladder[place].method) for place in (step, exact)]
+        return slack.in_time(self._due_at - utc_now(), rung=durations[0], exact=durations[1])
 
+    def settle_on(self, step: int) -> int:
+        if self.in_time(step):
+            return step
+        exact = self._exact_from(step)
+        assert exact is not None  # or there would be time
+        log.warning("ladder.rungs_skipped", first=step, up_to=exact)
+        with self._process.database.unit_of_work() as session:
+            runs.record_skipped_rungs(session, self._process.audit, self._claim, first=step, up_to=exact)
+        return exact
 
-def _record(process: WorkerProcess, claim: Claim, attempt: Attempt) -> None:
-    with process.database.unit_of_work() as session:
-        runs.record_attempt(session, process.audit, claim, attempt)
+    def _exact_from(self, step: int) -> int | None:
+        """The first exact rung from this one on."""
+        return next(
+            (
+                place
+                for place in range(step, len(self._ladder))
+                if build_method(self._ladder[place].method, self._ladder[place].config).exact
+            ),
+            None,
+        )

@@ -17,7 +17,7 @@ from app.db.control import live_replicas
 from app.db.models import Replica, RunStage, Version
 from app.db.runs import Claim
 from unlearning import collect_statistics
-from worker.ladder import Chosen
+from worker.attempts import Chosen
 from worker.lease import Lease
 from worker.process import WorkerProcess
 from worker.versions import ARTEFACTS, STATISTICS, LoadedVersion, store_version
@@ -46,14 +46,14 @@ def publish_candidate(
     """Blobs and manifest into the store, replicas prepare, one transaction moves the pointer.
 
     Returns:
-        The claim, past the point of no return.
+        The claim, past the point of no return, with the requests that the version serves.
 
     Raises:
         FenceLost, PointerMoved, BelowErasureFloor, StoreError: nothing was published.
         CandidateRefused: a replica cannot load it; nothing was published.
     """
     lease.note("activation statistics")
-    statistics = collect_statistics(process.base, chosen.candidate.adapter, chosen.data.retain)
+    statistics = collect_statistics(process.base, chosen.candidate.adapter, chosen.data.remaining)
     artefacts = {STATISTICS: statistics.to_bytes()}
     if chosen.candidate.artefacts:
         artefacts[ARTEFACTS] = safetensors.torch.save(dict(chosen.candidate.artefacts))
@@ -84,9 +84,18 @@ def publish_candidate(
         published_at=now,
     )
     with process.database.unit_of_work() as session:
-        generation = pointer.publish(session, process.audit, claim, version, now=now)
-    log.info("version.published", version=digest, generation=generation, method=chosen.method)
-    return replace(claim, stage=RunStage.PUBLISHED)
+        generation = pointer.publish(session, process.audit, claim, version, now=now, split=chosen.split)
+    leaving = {*chosen.split.returned, *chosen.split.exhausted}
+    served = tuple(request for request in claim.requests if request.id not in leaving)
+    log.info(
+        "version.published",
+        version=digest,
+        generation=generation,
+        method=chosen.method,
+        requests=len(served),
+        split_out=len(leaving),
+    )
+    return replace(claim, stage=RunStage.PUBLISHED, requests=served)
 
 
 def _wait_until_prepared(process: WorkerProcess, digest: str, lease: Lease) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recommender import Catalogue, Split, leave_two_out
 
@@ -15,11 +15,23 @@ class TrainingData:
     """Histories as item indices.
 
     ``subjects`` maps each subject with something to unlearn to its training sequence; ``retained`` holds everyone
-    who has not asked to be forgotten.
+    who has not asked to be forgotten; ``waiting`` those who have, whose events are still there, and whom this run
+    does not serve.
     """
 
     subjects: Mapping[str, tuple[int, ...]]
     retained: tuple[Split, ...]
+    waiting: Mapping[str, tuple[int, ...]]
+
+    def only(self, subjects: Sequence[str]) -> TrainingData:
+        """The same data for these of the subjects; the others wait."""
+        chosen = set(subjects)
+        others = {subject: items for subject, items in self.subjects.items() if subject not in chosen}
+        return replace(
+            self,
+            subjects={subject: items for subject, items in self.subjects.items() if subject in chosen},
+            waiting={**self.waiting, **others},
+        )
 
     @property
     def forget(self) -> tuple[tuple[int, ...], ...]:
@@ -28,6 +40,15 @@ class TrainingData:
     @property
     def retain(self) -> tuple[tuple[int, ...], ...]:
         return tuple(split.train for split in self.retained)
+
+    @property
+    def remaining(self) -> tuple[tuple[int, ...], ...]:
+        """Of everyone whose events stay when the subjects' are erased.
+
+        Statistics that are cached with a version cover these: a run that forgets somebody of them later takes their
+        part out again, and could not if it were not in.
+        """
+        return (*self.retain, *self.waiting.values())
 
 
 def split_training_data(
@@ -38,8 +59,8 @@ def split_training_data(
 ) -> TrainingData:
     """Training sequences by leave-two-out; whoever is suppressed but not a subject is in neither half.
 
-    Such a person waits for another run (and is then unlearned by it) or was erased before: training on them or
-    measuring with them would be wrong either way (invariant I10). Users with fewer than three events in the
+    Such a person waits for another run and is then unlearned by it: training on them or measuring with them would be
+    wrong (invariant I10). Users with fewer than three events in the
     catalogue were never trained on.
     """
     encoded: dict[str, list[int]] = {}
@@ -48,9 +69,15 @@ def split_training_data(
         known = list(dict.fromkeys(index for item in items if (index := catalogue.index(item)) is not None))
         if len(known) >= MINIMUM_EVENTS:
             encoded[subject] = known
+    chosen = set(subjects)
     return TrainingData(
         subjects={
             subject: leave_two_out(encoded[subject]).train for subject in subjects if subject in encoded
+        },
+        waiting={
+            subject: leave_two_out(items).train
+            for subject, items in sorted(encoded.items())
+            if subject in suppressed and subject not in chosen
         },
         retained=tuple(
             leave_two_out(items) for subject, items in sorted(encoded.items()) if subject not in suppressed

@@ -117,6 +117,9 @@ def retry(
 ) -> ForgetRequest | None:
     """Put a request that needs attention back into the queue: same request, same clock (invariant I11).
 
+    It starts at the first rung again. A person retries because something has changed, the policy, the data or the
+    code: then what the rungs once said holds no longer, and a rung's number may mean another method.
+
     Returns:
         The request, or None if there is none of that id. The caller compares its status: a request in any other
         state is returned unchanged.
@@ -126,6 +129,7 @@ def retry(
     if request is None or request.status != RequestStatus.NEEDS_ATTENTION:
         return request
     request.status, request.detail_code, request.run_id = RequestStatus.QUEUED, None, None
+    request.first_step = 0
     ensure_queued_run(session, now)
     audit.append(session, ledger, actor=actor, action="forget.retried", data={"request": request.id})
     return request

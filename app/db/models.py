@@ -139,6 +139,8 @@ class ForgetRequest(Base):
     due_at: Mapped[datetime]
     completed_at: Mapped[datetime | None]
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"), index=True)
+    # The rung of the policy's ladder that the next run of this request starts at.
+    first_step: Mapped[int] = mapped_column(default=0, server_default="0")
 
     __table_args__ = (
         Index(
@@ -162,15 +164,23 @@ class Suppression(Base):
 
 
 class Attempt(Base):
-    """One rung of the ladder as it was tried: method, numbers, verdict. Written once, kept for ever."""
+    """One rung of the ladder as it was tried on some of a run's requests. Written once, kept for ever.
+
+    `number` counts the attempts of a run under one fence from 0. `requests` are the request ids in the order of the
+    report's subjects. `search` is the interval and every value tried where the rung searched its strength. Number
+    and requests are null in what a release without them recorded: then each rung was tried once, on everybody.
+    """
 
     __tablename__ = "attempts"
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"))
     fence: Mapped[int] = mapped_column(BigInteger)
+    number: Mapped[int | None]
     step: Mapped[int]
+    requests: Mapped[list[str] | None]
     method: Mapped[str] = mapped_column(String(40))
     config: Mapped[dict[str, Any]]
+    search: Mapped[dict[str, Any] | None]
     policy_hash: Mapped[str] = mapped_column(Digest)
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime]
@@ -179,7 +189,7 @@ class Attempt(Base):
     report: Mapped[dict[str, Any]]
     verdict: Mapped[dict[str, Any]]
 
-    __table_args__ = (UniqueConstraint("run_id", "fence", "step"),)
+    __table_args__ = (UniqueConstraint("run_id", "fence", "number"),)
 
 
 class Version(Base):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import delete, select, update
@@ -21,6 +22,7 @@ from app.db.models import (
     Version,
 )
 from app.db.runs import Claim, owned
+from app.db.splitting import NOBODY, SplitOut, split_out
 
 
 def current(session: Session) -> ServingPointer:
@@ -65,8 +67,20 @@ def announce_candidate(session: Session, claim: Claim, digest: str) -> None:
     current(session).candidate_digest = digest
 
 
-def publish(session: Session, audit: AuditLog, claim: Claim, version: Version, *, now: datetime) -> int:
+def publish(
+    session: Session,
+    audit: AuditLog,
+    claim: Claim,
+    version: Version,
+    *,
+    now: datetime,
+    split: SplitOut = NOBODY,
+) -> int:
     """Fence check, pointer swap from the run's own parent, floor raised, requests moved on: all or nothing.
+
+    Args:
+        split: requests whom the version does not serve. They leave the run in this very transaction: what claims
+            the published run later can find only those who are served.
 
     Returns:
         The generation that every replica must reach.
@@ -83,6 +97,7 @@ def publish(session: Session, audit: AuditLog, claim: Claim, version: Version, *
         session, claim.parent_digest, version, floor=claim.covers_epoch, actor=claim.run_id, now=now
     )
     run.stage, run.version_digest = RunStage.PUBLISHED, version.digest
+    split_out(session, audit, ledger, run, split, now=now)
     for request in session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)):
         request.status = RequestStatus.DEPLOYING
     audit.append(
@@ -141,14 +156,7 @@ def rebase(session: Session, claim: Claim) -> Claim:
     pointer = current(session)
     run.parent_digest, run.stage = pointer.digest, RunStage.LADDER
     pointer.candidate_digest = None
-    return Claim(
-        run_id=claim.run_id,
-        fence=claim.fence,
-        stage=RunStage.LADDER,
-        covers_epoch=claim.covers_epoch,
-        parent_digest=pointer.digest,
-        subjects=claim.subjects,
-    )
+    return replace(claim, stage=RunStage.LADDER, parent_digest=pointer.digest)
 
 
 def erase_subjects(
@@ -166,9 +174,12 @@ def erase_subjects(
     ledger = lock_ledger(session)
     run = owned(session, claim.run_id, claim.fence)
     run.stage = RunStage.ERASING
-    erased = session.execute(delete(Interaction).where(Interaction.subject_hmac.in_(claim.subjects)))
+    # Whose events go is read from the requests, not taken from the claim: a split may have come in between.
+    requests = session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)).all()
+    subjects = [request.subject_hmac for request in requests]
+    erased = session.execute(delete(Interaction).where(Interaction.subject_hmac.in_(subjects)))
     rows = int(erased.rowcount)  # type: ignore[attr-defined]
-    for request in session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)):
+    for request in requests:
         if request.outcome is None:
             request.outcome = "no_data" if request.subject_hmac in unknown_subjects else "erased"
     audit.append(

@@ -24,15 +24,32 @@ _PAST_POINT_OF_NO_RETURN = (RunStage.PUBLISHED, RunStage.ERASING)
 
 
 @dataclass(frozen=True)
+class ClaimedRequest:
+    """One request of a run, as the worker sees it."""
+
+    id: str
+    subject: str
+    due_at: datetime
+
+
+@dataclass(frozen=True)
 class Claim:
-    """What a worker got: the run, its fence, and the subjects it must forget."""
+    """What a worker got: the run, its fence, the requests it must serve (the earliest deadline first), and the rung
+    that it starts at.
+    """
 
     run_id: str
     fence: int
     stage: RunStage
     covers_epoch: int
     parent_digest: str | None
-    subjects: tuple[str, ...]
+    requests: tuple[ClaimedRequest, ...]
+    first_step: int
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Whom it must forget."""
+        return tuple(request.subject for request in self.requests)
 
 
 def ensure_queued_run(session: Session, now: datetime) -> str:
@@ -137,7 +154,10 @@ def claim(
         stage=RunStage(claimed.stage),
         covers_epoch=claimed.covers_epoch,
         parent_digest=claimed.parent_digest,
-        subjects=tuple(request.subject_hmac for request in requests),
+        requests=tuple(
+            ClaimedRequest(request.id, request.subject_hmac, request.due_at) for request in requests
+        ),
+        first_step=max((request.first_step for request in requests), default=0),
     )
 
 
@@ -159,22 +179,26 @@ def _claimable(session: Session, run: Run, now: datetime) -> bool:
 
 
 def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: datetime) -> None:
-    """Coalesce what waits into this run, the earliest deadline first; leave a queued run for the rest."""
+    """Coalesce what waits into this run, the earliest deadline first; leave a queued run for the rest.
+
+    Only requests that start at the same rung share a run: the rung of the most urgent one.
+    """
     if run.claims > 1:
         # A run that died before may die again; whoever came later must not go down with it.
         return
-    taken = session.scalar(select(func.count()).where(ForgetRequest.run_id == run.id)) or 0
-    room = max(0, max_subjects - taken)
-    waiting = session.scalars(
-        select(ForgetRequest)
-        .where(ForgetRequest.status == RequestStatus.QUEUED)
-        .order_by(ForgetRequest.due_at, ForgetRequest.epoch)
-        .limit(room + 1)
-    ).all()
-    for request in waiting[:room]:
+    held = session.scalars(select(ForgetRequest.first_step).where(ForgetRequest.run_id == run.id)).all()
+    queued = select(ForgetRequest).where(ForgetRequest.status == RequestStatus.QUEUED)
+    urgent_first = queued.order_by(ForgetRequest.due_at, ForgetRequest.epoch)
+    most_urgent = session.scalars(urgent_first.limit(1)).first()
+    if most_urgent is None:
+        return
+    step = held[0] if held else most_urgent.first_step
+    room = max(0, max_subjects - len(held))
+    fitting = urgent_first.where(ForgetRequest.first_step == step).limit(room)
+    for request in session.scalars(fitting).all():
         request.run_id, request.status = run.id, RequestStatus.UNLEARNING
     session.flush()
-    if len(waiting) > room:
+    if session.scalar(select(queued.exists())):
         ensure_queued_run(session, now)
 
 
@@ -201,13 +225,16 @@ def owned(session: Session, run_id: str, fence: int) -> Run:
 
 
 def record_attempt(session: Session, audit: AuditLog, claim: Claim, attempt: Attempt) -> None:
-    """Keep one rung of the ladder, whatever came of it.
+    """Keep one attempt at a rung of the ladder, whatever came of it; gives it its number.
 
     Raises:
         FenceLost: a zombie's attempt is not recorded.
     """
     ledger = lock_ledger(session)
     owned(session, claim.run_id, claim.fence)
+    attempt.number = session.scalar(
+        select(func.count()).where(Attempt.run_id == claim.run_id, Attempt.fence == claim.fence)
+    )
     session.add(attempt)
     audit.append(
         session,
@@ -217,12 +244,30 @@ def record_attempt(session: Session, audit: AuditLog, claim: Claim, attempt: Att
         data={
             "run": claim.run_id,
             "fence": claim.fence,
+            "number": attempt.number,
             "step": attempt.step,
             "method": attempt.method,
             "decision": attempt.decision,
             "accepted": attempt.accepted,
             "policy_hash": attempt.policy_hash,
         },
+    )
+
+
+def record_skipped_rungs(session: Session, audit: AuditLog, claim: Claim, *, first: int, up_to: int) -> None:
+    """Keep that there was no time for the rungs from ``first`` on, so that the run goes on with ``up_to``.
+
+    Raises:
+        FenceLost: this worker no longer holds the run.
+    """
+    ledger = lock_ledger(session)
+    owned(session, claim.run_id, claim.fence)
+    audit.append(
+        session,
+        ledger,
+        actor="worker",
+        action="run.rungs_skipped",
+        data={"run": claim.run_id, "fence": claim.fence, "first": first, "up_to": up_to},
     )
 
 

@@ -8,13 +8,13 @@ from typing import Annotated
 from fastapi import APIRouter, BackgroundTasks, Body, Depends, Path, Response
 
 from app.authentication import Caller, require
-from app.db import forget_requests
+from app.db import attempts, forget_requests
 from app.db.api_keys import Scope
 from app.db.base import utc_now
 from app.db.models import ForgetRequest, RequestStatus
 from app.dependencies import GatewayDependency
 from app.errors import Problem, not_found
-from app.forget_requests.schemas import ForgetBody, ForgetRequestView
+from app.forget_requests.schemas import ForgetBody, ForgetRequestDetail, ForgetRequestView
 from app.subjects import USER_ID_PATTERN
 
 router = APIRouter(tags=["forget"])
@@ -73,13 +73,15 @@ def read(
     response: Response,
     gateway: GatewayDependency,
     _caller: Annotated[Caller, Depends(require(Scope.FORGET_READ))],
-) -> ForgetRequestView:
-    """Where a request stands, what it waits for, and until when."""
+) -> ForgetRequestDetail:
+    """Where a request stands, what it waits for and until when, and every attempt that was made for it."""
     with gateway.database.read() as session:
         request = forget_requests.find(session, request_id)
-    if request is None:
-        raise not_found("forget request")
-    return _view(request, response)
+        if request is None:
+            raise not_found("forget request")
+        tried = attempts.of_request(session, request)
+    _describe(request, response)
+    return ForgetRequestDetail.with_attempts(request, tried)
 
 
 @router.post("/forget-requests/{request_id}/retry", status_code=HTTPStatus.ACCEPTED)
@@ -110,7 +112,11 @@ def retry(
 
 
 def _view(request: ForgetRequest, response: Response) -> ForgetRequestView:
+    _describe(request, response)
+    return ForgetRequestView.of(request)
+
+
+def _describe(request: ForgetRequest, response: Response) -> None:
     if request.status != RequestStatus.COMPLETED:
         response.headers["Retry-After"] = POLL_SECONDS
     response.headers["Cache-Control"] = "no-store"
-    return ForgetRequestView.of(request)

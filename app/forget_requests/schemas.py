@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.attempts import RequestAttemptView
 from app.db.base import utc_now
-from app.db.models import ForgetRequest, RequestStatus
+from app.db.models import Attempt, ForgetRequest, RequestStatus
 from app.deadlines import time_left
 from app.subjects import subject_reference
 
@@ -18,7 +20,7 @@ _WAITS_FOR = {
     RequestStatus.QUEUED: "a worker to claim the run",
     RequestStatus.UNLEARNING: "a candidate that passes the gate",
     RequestStatus.DEPLOYING: "every replica to serve the new version, and the destruction of what is older",
-    RequestStatus.NEEDS_ATTENTION: "a person; see detail_code and the run, then POST …/retry",
+    RequestStatus.NEEDS_ATTENTION: "a person; see detail_code and the attempts, then POST …/retry",
 }
 
 
@@ -76,4 +78,19 @@ class ForgetRequestView(BaseModel):
             seconds_left=int(left.total_seconds()),
             completed_at=request.completed_at,
             run=f"/jobs/{request.run_id}" if request.run_id else None,
+        )
+
+
+class ForgetRequestDetail(ForgetRequestView):
+    """A forget request with everything that was tried for it, in whichever run."""
+
+    first_step: int
+    attempts: list[RequestAttemptView]
+
+    @classmethod
+    def with_attempts(cls, request: ForgetRequest, attempts: Sequence[Attempt]) -> ForgetRequestDetail:
+        return cls(
+            **ForgetRequestView.of(request).model_dump(),
+            first_step=request.first_step,
+            attempts=[RequestAttemptView.of(attempt, request) for attempt in attempts],
         )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from pydantic import BaseModel
 
+from app.attempts import AttemptView
 from app.db.models import Attempt, ForgetRequest, Run
 
 
@@ -45,38 +45,6 @@ class JobView(BaseModel):
             policy_hash=run.policy_hash,
             detail_code=run.detail_code,
             detail=run.detail,
-        )
-
-
-class AttemptView(BaseModel):
-    """One rung of the ladder: what ran, what was measured, what the gate said."""
-
-    step: int
-    fence: int
-    method: str
-    config: dict[str, Any]
-    started_at: datetime
-    finished_at: datetime
-    seconds: float
-    decision: str
-    accepted: bool
-    verdict: dict[str, Any]
-    report: dict[str, Any]
-
-    @classmethod
-    def of(cls, attempt: Attempt) -> AttemptView:
-        return cls(
-            step=attempt.step,
-            fence=attempt.fence,
-            method=attempt.method,
-            config=attempt.config,
-            started_at=attempt.started_at,
-            finished_at=attempt.finished_at,
-            seconds=round((attempt.finished_at - attempt.started_at).total_seconds(), 3),
-            decision=attempt.decision,
-            accepted=attempt.accepted,
-            verdict=attempt.verdict,
-            report=attempt.report,
         )
 
 

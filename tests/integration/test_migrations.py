@@ -7,11 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import Engine, inspect, text
 
 import app.db.models  # noqa: F401  (registers the tables)
 from app.db.base import Base
@@ -50,12 +51,51 @@ def test_migrating_again_changes_nothing(database_url: str) -> None:
     engine.dispose()
 
 
+def test_what_an_earlier_release_wrote_survives_and_it_can_go_on_writing(database_url: str) -> None:
+    """Down to the first revision, as the earlier release left it; up again, while that release still writes."""
+    engine = open_database(database_url, pooled=False)
+    attempt = (
+        "INSERT INTO attempts (run_id, fence, step, method, config, policy_hash, started_at, finished_at, decision, "
+        "accepted, report, verdict) VALUES ('ur_1', 1, {step}, 'ucan', '{{}}', 'f', CURRENT_TIMESTAMP, "
+        "CURRENT_TIMESTAMP, 'fail', {false}, '{{}}', '{{}}')"
+    )
+    false = "false" if engine.dialect.name == "postgresql" else "0"
+    request = (
+        "INSERT INTO forget_requests (id, subject_hmac, epoch, status, requested_by, received_at, due_at) "
+        "VALUES ('fr_{epoch}', '{epoch}', {epoch}, 'queued', 'tests', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)"
+    )
+    back_to(engine, "0001_create_tables")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO runs (id, status, stage, created_at, claims, fence) "
+            "VALUES ('ur_1', 'queued', 'waiting', CURRENT_TIMESTAMP, 1, 1)"
+        )
+        connection.exec_driver_sql(attempt.format(step=0, false=false))
+        connection.exec_driver_sql(request.format(epoch=1))
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(attempt.format(step=1, false=false))
+        connection.exec_driver_sql(request.format(epoch=2))
+        rows = connection.exec_driver_sql("SELECT step, number, requests FROM attempts ORDER BY id").all()
+        steps = connection.exec_driver_sql("SELECT first_step FROM forget_requests").scalars().all()
+    assert [tuple(row) for row in rows] == [(0, None, None), (1, None, None)]
+    assert steps == [0, 0]
+    engine.dispose()
+
+
+def back_to(engine: Engine, revision: str) -> None:
+    config = Config(toml_file=REPOSITORY / "pyproject.toml")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+
+
 def test_several_processes_may_migrate_an_empty_database_at_once(postgres: PostgresServer) -> None:
     url = postgres.create()
     environment = os.environ | {"LETHE_ENVIRONMENT": "development", "LETHE_DATABASE_URL": url}
-    command = [sys.executable, "-m", "cli.main", "migrate"]
+    lethe = [sys.executable, "-m", "cli.main", "migrate"]
     try:
-        running = [subprocess.Popen(command, cwd=REPOSITORY, env=environment) for _ in range(3)]
+        running = [subprocess.Popen(lethe, cwd=REPOSITORY, env=environment) for _ in range(3)]
         assert [process.wait(timeout=120) for process in running] == [0, 0, 0]
         engine = open_database(url, pooled=False)
         require_current_schema(engine)

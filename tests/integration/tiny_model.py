@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from app.db import interactions, pointer
@@ -61,16 +62,21 @@ def subject_of(user: str) -> str:
     return SubjectKey(SECRET.encode()).subject(user)
 
 
-def install_version(settings: Settings, database: Database) -> str:
+def install_version(
+    settings: Settings,
+    database: Database,
+    users: Mapping[str, Sequence[int]] = USERS,
+    training: TrainingConfig = TrainingConfig(epochs=2),  # noqa: B008  (frozen)
+    shape: AdapterConfig = AdapterConfig(r=2, alpha=4),  # noqa: B008
+) -> str:
     """Interactions, a fitted adapter, and the pointer on it; the version's digest."""
     events = [
         NewInteraction(subject_of(user), f"i{item}", time)
-        for user, history in USERS.items()
+        for user, history in users.items()
         for time, item in enumerate(history)
     ]
     base = load_base(settings.base)
-    shape, training = AdapterConfig(r=2, alpha=4), TrainingConfig(epochs=2)
-    sequences = [leave_two_out(history).train for history in USERS.values()]
+    sequences = [leave_two_out(history).train for history in users.values()]
     adapter = fit_adapter(base, sequences, shape, training)
     with database.unit_of_work() as session:
         interactions.ingest(session, events)

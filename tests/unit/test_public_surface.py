@@ -96,7 +96,10 @@ SURFACE = {
             "decide",
             "default_policy",
             "publishable",
+            "publishable_run",
+            "publishable_subjects",
         },
+        "search": {"Found", "Search", "Trial", "search_strength"},
         "errors": {"UnlearningError"},
     },
 }

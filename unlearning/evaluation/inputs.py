@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recommender import Adapter, Base, Split, attach
 from unlearning.errors import InvalidEvaluation
@@ -112,6 +112,33 @@ class EvaluationInputs:
             parent_measured=measured,
             parent_evidence=base_readings.evidence(measured, config),
             never_seen=None if never_seen is None else tuple(never_seen),
+        )
+
+    def only(self, chosen: Sequence[int]) -> EvaluationInputs:
+        """The inputs for these of the subjects, by their places, without reading anything again.
+
+        Raises:
+            InvalidEvaluation: nobody is chosen.
+        """
+        if not chosen:
+            raise InvalidEvaluation("there must be at least one subject")
+        readings = replace(
+            self.base_readings,
+            subjects=tuple(self.subjects[place] for place in chosen),
+            counted=None if self.counted is None else tuple(self.counted[place] for place in chosen),
+            subject_readings=tuple(self.base_readings.subject_readings[place] for place in chosen),
+        )
+        own = tuple(self.parent_measured.subjects[place] for place in chosen)
+        measured = Measured(
+            own, self.parent_measured.retained, Divergence(0.0, 0.0, sum(len(one.nll) for one in own))
+        )
+        return replace(
+            self,
+            subjects=readings.subjects,
+            counted=readings.counted,
+            base_readings=readings,
+            parent_measured=measured,
+            parent_evidence=readings.evidence(measured, self.config),
         )
 
 

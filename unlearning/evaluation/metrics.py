@@ -57,7 +57,7 @@ def metrics(measured: Measured, parent: Measured, auc: float) -> tuple[Metric, .
     found = [
         Metric("kl", divergence.kl, "descriptive", divergence.positions),
         Metric("prediction_shift", divergence.shifted, "descriptive", divergence.positions),
-        Metric("ppl", math.exp(forget_nll), "descriptive", len(nll)),
+        Metric("ppl", _perplexity(forget_nll), "descriptive", len(nll)),
         Metric("forget_nll", forget_nll, "reference", len(nll)),
         Metric("retained_member_nll", _member_nll(measured), "lower", len(measured.retained)),
     ]
@@ -85,6 +85,14 @@ def paired_outcomes(parent: Measured, candidate: Measured) -> tuple[PairedOutcom
 def percent_drop(before: float, after: float) -> float | None:
     """How much smaller `after` is than `before`, in percent of `before`; None where `before` is 0."""
     return 100.0 * (before - after) / before if before > 0 else None
+
+
+def _perplexity(nll: float) -> float | None:
+    """exp(nll); None for a wrecked model whose figure no double holds."""
+    try:
+        return math.exp(nll)
+    except OverflowError:
+        return None
 
 
 def _held_out_ndcg(measured: Measured) -> Tensor:

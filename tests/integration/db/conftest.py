@@ -12,6 +12,7 @@ from app.db.forget_requests import Acceptance
 from app.db.models import Version
 from app.db.runs import Claim
 from app.db.session import Database
+from app.db.splitting import NOBODY, SplitOut
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
@@ -46,7 +47,9 @@ class Service:
                 policy_hash="f" * 64,
             )
 
-    def publish(self, claim: Claim, digest: str, *, forget_epoch: int | None = None) -> int:
+    def publish(
+        self, claim: Claim, digest: str, *, forget_epoch: int | None = None, split: SplitOut = NOBODY
+    ) -> int:
         epoch = claim.covers_epoch if forget_epoch is None else forget_epoch
         version = Version(
             digest=digest * 64,
@@ -57,7 +60,7 @@ class Service:
             published_at=NOON,
         )
         with self.database.unit_of_work() as session:
-            return pointer.publish(session, self.audit, claim, version, now=NOON)
+            return pointer.publish(session, self.audit, claim, version, now=NOON, split=split)
 
     def finish(self, claim: Claim) -> None:
         with self.database.unit_of_work() as session:

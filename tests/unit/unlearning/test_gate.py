@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.unlearning.examples import POLICY, UNCHANGED, report, subject
-from unlearning import EvaluationConfig, Report, Verdict, decide, publishable
+from unlearning import (
+    EvaluationConfig,
+    Report,
+    Verdict,
+    decide,
+    publishable,
+    publishable_run,
+    publishable_subjects,
+)
 from unlearning.errors import InvalidReport
 from unlearning.evaluation.report import MeanGain, PairedOutcome, SubjectEvidence
 from unlearning.gate import MEMBERSHIP, bootstrap_bounds
@@ -154,11 +162,35 @@ def test_what_may_be_published(found: Report, approximate: bool, exact: bool) ->
     assert publishable(decide(found, strict), method_is_exact=True, policy=strict) is approximate
 
 
+@pytest.mark.parametrize(
+    ("found", "exact", "run", "subjects"),
+    [
+        (report(subject(0.0), subject(3.0, index=1), subject(0.0, index=2, items=3)), False, True, (0,)),
+        (report(subject(0.0), subject(3.0, index=1), subject(0.0, index=2, items=3)), True, True, (0, 1, 2)),
+        (report(subject(0.0), subject(4.1, index=1)), True, True, (0,)),
+        (report(subject(1.5), subject(1.5, index=1), run=subject(3.0)), False, False, (0, 1)),
+        (report(subject(0.0), utility=LOSS), True, False, (0,)),
+        (report(subject(0.0), utility=UNSURE), False, False, (0,)),
+        (report(subject(0.0), utility=UNSURE), True, True, (0,)),
+    ],
+)
+def test_the_run_and_each_subject_are_let_through_by_themselves(
+    found: Report, exact: bool, run: bool, subjects: tuple[int, ...]
+) -> None:
+    verdict = verdict_of(found)
+    assert publishable_run(verdict, method_is_exact=exact, policy=POLICY) is run
+    assert publishable_subjects(verdict, method_is_exact=exact, policy=POLICY) == subjects
+    everything = run and len(subjects) == len(verdict.subjects)
+    assert publishable(verdict, method_is_exact=exact, policy=POLICY) is everything
+
+
 def test_a_verdict_under_another_policy_publishes_nothing() -> None:
     verdict = verdict_of(report(subject(0.0)))
     other = replace(POLICY, membership_z=1.0)
     assert publishable(verdict, method_is_exact=True, policy=POLICY)
     assert not publishable(verdict, method_is_exact=True, policy=other)
+    assert not publishable_run(verdict, method_is_exact=True, policy=other)
+    assert publishable_subjects(verdict, method_is_exact=True, policy=other) == ()
 
 
 def test_a_failure_without_a_figure_is_never_within_the_alarm() -> None:

@@ -5,9 +5,13 @@ from typing import Any
 import pytest
 
 from tests.unit.unlearning.examples import POLICY
-from unlearning import EvaluationConfig, Policy, Rung, build_method, default_policy
+from unlearning import EvaluationConfig, Policy, Rung, Search, build_method, default_policy
 from unlearning.errors import InvalidPolicy
 from unlearning.verdict import worst
+
+
+def _searching(field: str, **config: float) -> Rung:
+    return Rung("ucan", dict(config), Search(field, 0.5, 20.0))
 
 
 def test_the_committed_policy_is_valid_and_ends_with_an_exact_method() -> None:
@@ -16,6 +20,8 @@ def test_the_committed_policy_is_valid_and_ends_with_an_exact_method() -> None:
     assert [method.name for method in methods] == ["ucan", "ucan", "refit"]
     assert methods[0] != methods[1]
     assert methods[-1].exact
+    searched = [rung.search.field for rung in policy.ladder if rung.search is not None]
+    assert (policy.name, searched) == ("default-2", ["gamma"])
 
 
 def test_the_hash_names_the_content() -> None:
@@ -33,6 +39,7 @@ def test_the_hash_names_the_content() -> None:
         {"utility_margin": 0.2},
         {"ladder": (Rung("refit"),)},
         {"ladder": (Rung("ucan", {"threshold": 0.9}), Rung("refit"))},
+        {"ladder": (_searching("gamma"), Rung("refit"))},
         {"evaluation": EvaluationConfig(smoothing=0.1)},
     ],
 )
@@ -46,6 +53,11 @@ def test_every_change_changes_the_hash(change: dict[str, Any]) -> None:
         ({"ladder": ()}, "ladder is empty"),
         ({"ladder": (Rung("refit"), Rung("magic"))}, "rung 2 of the ladder: no method 'magic'"),
         ({"ladder": (Rung("ucan", {"gamma": 0.0}),)}, "rung 1 of the ladder: gamma"),
+        ({"ladder": (_searching("magic"),)}, "rung 1 of the ladder: ucan has no field magic"),
+        ({"ladder": (_searching("threshold"),)}, "rung 1 of the ladder: threshold must lie"),
+        ({"ladder": (_searching("gap"),)}, "rung 1 of the ladder: ucan.gap"),
+        ({"ladder": (_searching("gamma", gamma=3.0),)}, "gamma is searched, so leave it out"),
+        ({"ladder": (Rung("refit", {}, Search("epochs", 1.0, 2.0)),)}, "refit is exact"),
         ({"membership_z": 0.0}, "membership_z must be greater"),
         ({"membership_z": float("nan")}, "membership_z must be greater"),
         ({"reference_error": -0.1}, "reference_error must be at least 0"),
@@ -73,7 +85,13 @@ def _edited(**changes: Any) -> str:
     [
         ("[", "not JSON"),
         ("[]", "not a policy of schema"),
-        (_edited(schema="lethe.policy/9"), "not a policy of schema"),
+        (_edited(schema="lethe.policy/1"), "not a policy of schema lethe.policy/2"),
+        (_edited(ladder=[{"config": {}}]), r"policy.ladder\[0\] lacks method"),
+        (_edited(ladder=[{"method": "ucan", "search": {"field": "gamma"}}]), "search lacks low, high"),
+        (
+            _edited(ladder=[{"method": "ucan", "search": {"field": "gamma", "low": 3, "high": 2}}]),
+            "low must be less than high",
+        ),
         (_edited(membership_z="2"), "policy.membership_z must be float"),
         (_edited(spare=1), "policy has no field spare"),
         (
@@ -94,6 +112,15 @@ def _edited(**changes: Any) -> str:
 def test_a_policy_file_is_read_strictly(text: str, message: str) -> None:
     with pytest.raises(InvalidPolicy, match=message):
         Policy.from_json(text)
+
+
+def test_a_rung_may_leave_out_what_has_a_default() -> None:
+    text = _edited(
+        ladder=[{"method": "ucan", "search": {"field": "gamma", "low": 1, "high": 2}}, {"method": "refit"}]
+    )
+    searching, exact = Policy.from_json(text).ladder
+    assert (searching.config, searching.search) == ({}, Search("gamma", 1.0, 2.0, steps=5, scale="log"))
+    assert exact == Rung("refit", {}, None)
 
 
 def test_the_worst_decision_decides() -> None:

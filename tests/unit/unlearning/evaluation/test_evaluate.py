@@ -182,3 +182,28 @@ def test_evaluation_can_be_stopped(inputs: EvaluationInputs, task: ForgetTask) -
 def test_a_measurement_out_of_range_is_refused(change: dict[str, float]) -> None:
     with pytest.raises(InvalidEvaluation):
         replace(CONFIG, **change)
+
+
+def test_inputs_for_some_of_the_subjects_are_those_prepared_for_them(
+    inputs: EvaluationInputs, task: ForgetTask, retained: tuple[Split, ...]
+) -> None:
+    alone = EvaluationInputs.prepare(
+        task.base, task.adapter, subjects=[task.forget[2]], retained=retained, seed=5, config=CONFIG
+    )
+    method = build_method("ucan", {"threshold": 0.5})
+    candidate = method.run(task)
+    found = evaluate(inputs.only([2]), candidate, method)
+    expected = evaluate(alone, candidate, method)
+    assert found.counts == expected.counts
+    own, same = found.membership.run, expected.membership.run
+    assert (own.items, own.memory, own.parent.deviation) == pytest.approx(
+        (same.items, same.memory, same.parent.deviation), rel=1e-5
+    )
+    assert (own.candidate.gain, own.parent.gain) == pytest.approx(
+        (same.candidate.gain, same.parent.gain), rel=1e-4
+    )
+    assert found.value("forget_nll") == pytest.approx(expected.value("forget_nll"), rel=1e-4)
+    assert found.parent_value("forget_nll") == pytest.approx(expected.parent_value("forget_nll"), rel=1e-4)
+    assert evaluate(inputs.only([0, 1, 2]), candidate, method) == evaluate(inputs, candidate, method)
+    with pytest.raises(InvalidEvaluation):
+        inputs.only([])

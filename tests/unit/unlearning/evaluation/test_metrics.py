@@ -74,3 +74,9 @@ def test_paired_outcomes_are_counts_of_users() -> None:
     assert list(outcomes) == sorted(outcomes, key=lambda outcome: (outcome.parent, outcome.candidate))
     same = paired_outcomes(measured([[1]], [[1, 50, 50]] * 3), measured([[1]], [[1, 50, 50]] * 3))
     assert [(outcome.parent, outcome.count) for outcome in same] == [(0.0, 3)]
+
+
+def test_a_perplexity_that_no_double_holds_is_no_figure() -> None:
+    loud = Measured((reading([800.0], [40]),), PARENT.retained, PARENT.divergence)
+    found = {metric.name: metric.value for metric in metrics(loud, PARENT, 0.5)}
+    assert (found["forget_nll"], found["ppl"]) == (800.0, None)

@@ -1,0 +1,130 @@
+"""Attempts as the API and the dashboard show them: what was tried, and every measure against its bounds."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from app.db.models import Attempt, ForgetRequest
+
+
+class MeasureView(BaseModel):
+    """One measure against its bounds; a bound that is null is open. `passed` is null where the data cannot tell."""
+
+    measure: str
+    value: float | None
+    low: float | None
+    high: float | None
+    passed: bool | None
+    detail: str
+
+
+class SubjectVerdictView(BaseModel):
+    """The gate's word on one request's subject. `request` is null in what an earlier release recorded."""
+
+    request: str | None
+    decision: str
+    reason: MeasureView
+
+
+class VerdictView(BaseModel):
+    """The gate's word on a candidate; only `error` is set where the method could not be carried out."""
+
+    error: str | None = None
+    decision: str | None = None
+    run_decision: str | None = None
+    policy_hash: str | None = None
+    reasons: list[MeasureView] = []
+    subjects: list[SubjectVerdictView] = []
+
+    @classmethod
+    def of(cls, attempt: Attempt) -> VerdictView:
+        verdict = attempt.verdict
+        requests = attempt.requests or []
+        subjects = [
+            SubjectVerdictView(
+                request=f"/forget-requests/{requests[place]}" if place < len(requests) else None,
+                decision=subject["decision"],
+                reason=MeasureView(**subject["reason"]),
+            )
+            for place, subject in enumerate(verdict.get("subjects", []))
+        ]
+        return cls(**{**verdict, "subjects": subjects})
+
+
+class _Tried(BaseModel):
+    """What ran, with which configuration, and how long. `search` holds every strength tried where one was searched."""
+
+    number: int
+    step: int
+    method: str
+    config: dict[str, Any]
+    search: dict[str, Any] | None
+    started_at: datetime
+    finished_at: datetime
+    seconds: float
+    decision: str
+    accepted: bool
+
+
+class AttemptView(_Tried):
+    """One rung of the ladder, tried on some of the run's requests. `accepted`: it was let through for at least one."""
+
+    fence: int
+    requests: list[str]
+    verdict: VerdictView
+    report: dict[str, Any]
+
+    @classmethod
+    def of(cls, attempt: Attempt) -> AttemptView:
+        return cls(
+            **_tried(attempt),
+            accepted=attempt.accepted,
+            fence=attempt.fence,
+            requests=[f"/forget-requests/{request}" for request in attempt.requests or []],
+            verdict=VerdictView.of(attempt),
+            report=attempt.report,
+        )
+
+
+class RequestAttemptView(_Tried):
+    """The same as one request may see it: its own verdict and those on the run as a whole, nobody else's.
+
+    `accepted`: it was let through and serves this very request.
+    """
+
+    run: str
+    run_decision: str | None
+    error: str | None
+    reasons: list[MeasureView]
+    subject: SubjectVerdictView | None
+
+    @classmethod
+    def of(cls, attempt: Attempt, request: ForgetRequest) -> RequestAttemptView:
+        verdict = VerdictView.of(attempt)
+        own = f"/forget-requests/{request.id}"
+        return cls(
+            **_tried(attempt),
+            accepted=attempt.accepted and attempt.run_id == request.run_id,
+            run=f"/jobs/{attempt.run_id}",
+            run_decision=verdict.run_decision,
+            error=verdict.error,
+            reasons=verdict.reasons,
+            subject=next((subject for subject in verdict.subjects if subject.request == own), None),
+        )
+
+
+def _tried(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.step if attempt.number is None else attempt.number,
+        "step": attempt.step,
+        "method": attempt.method,
+        "config": attempt.config,
+        "search": attempt.search,
+        "started_at": attempt.started_at,
+        "finished_at": attempt.finished_at,
+        "seconds": round((attempt.finished_at - attempt.started_at).total_seconds(), 3),
+        "decision": attempt.decision,
+    }

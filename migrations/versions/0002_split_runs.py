@@ -1,0 +1,48 @@
+"""Requests that start at a later rung, and several attempts of one rung in one run.
+
+Expand. The previous release works on the new schema: it leaves first_step to its default, writes attempts without
+number and requests (null is no duplicate of null), and tries each rung once, so it does not miss the old constraint.
+On PostgreSQL no statement rewrites a table; the new constraint indexes `attempts`, to which only the worker writes, a
+few rows per run. SQLite copies `attempts`, because it cannot change a constraint in place.
+
+Revision: 0002_split_runs
+Revises: 0001_create_tables
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002_split_runs"
+down_revision = "0001_create_tables"
+branch_labels = None
+depends_on = None
+
+OLD, NEW = "uq_attempts_run_id_fence_step", "uq_attempts_run_id_fence_number"
+
+
+def upgrade() -> None:
+    op.add_column(
+        "forget_requests", sa.Column("first_step", sa.Integer(), server_default="0", nullable=False)
+    )
+    with op.batch_alter_table("attempts") as attempts:
+        attempts.add_column(sa.Column("number", sa.Integer(), nullable=True))
+        attempts.add_column(sa.Column("requests", sa.JSON(), nullable=True))
+        attempts.add_column(sa.Column("search", sa.JSON(), nullable=True))
+        attempts.drop_constraint(OLD, type_="unique")
+        attempts.create_unique_constraint(NEW, ["run_id", "fence", "number"])
+
+
+def downgrade() -> None:
+    # Keeps of each rung the first attempt: the previous release knows no more, and its constraint allows no more.
+    op.execute(
+        "DELETE FROM attempts WHERE id NOT IN (SELECT MIN(id) FROM attempts GROUP BY run_id, fence, step)"
+    )
+    with op.batch_alter_table("attempts") as attempts:
+        attempts.drop_constraint(NEW, type_="unique")
+        attempts.create_unique_constraint(OLD, ["run_id", "fence", "step"])
+        attempts.drop_column("search")
+        attempts.drop_column("requests")
+        attempts.drop_column("number")
+    op.drop_column("forget_requests", "first_step")

@@ -1,0 +1,92 @@
+"""Users whom a tiny adapter remembers, and policies whose thresholds fall between what is measured on them.
+
+The figures come from real models, so nobody knows them by heart: a test reads them first and puts the gate where one
+subject fails and the others pass, or where all together fail and half of them pass.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+from app.db import interactions, pointer
+from recommender import AdapterConfig, TrainingConfig
+from tests.integration.tiny_model import ITEMS, subject_of
+from unlearning import EvaluationInputs, ForgetTask, Policy, Report, Rung, build_method, evaluate
+from unlearning.band import z_score
+from worker.process import WorkerProcess
+from worker.training_data import split_training_data
+from worker.versions import load_version
+
+
+def _history(number: int) -> list[int]:
+    """Eight items that follow a pattern, to be learnt, then two that follow none: held out, and not to be guessed."""
+    learnt = [(number * 5 + 7 * step) % ITEMS for step in range(8)]
+    others = [item for item in range(ITEMS) if item not in learnt]
+    return learnt + random.Random(number).sample(others, 2)
+
+
+USERS = {f"user-{number}": _history(number) for number in range(20)}
+TRAINING = TrainingConfig(epochs=60, lr=1e-2, batch_size=4, patience=None, seed=1)
+SHAPE = AdapterConfig(r=8, alpha=16)
+# Knows nothing of the subjects and draws nothing: the same candidate for any group of them.
+SHRINK = Rung("uniform_shrink", {"factor": 0.2})
+
+
+def lenient(policy: Policy, *, ladder: Sequence[Rung]) -> Policy:
+    """Tests membership alone, on as few users as there are; an exact rung is always let through."""
+    return replace(
+        policy,
+        ladder=tuple(ladder),
+        min_items=1,
+        min_reference_users=2,
+        min_utility_users=1,
+        utility_margin=100.0,
+        exact_alarm_z=1e9,
+        # Without these two the band is as narrow for all subjects together as for one, and only on one side wrong.
+        reference_error=0.1,
+        memory_variation=0.0,
+    )
+
+
+def measured(process: WorkerProcess, rung: Rung, users: Sequence[str]) -> Report:
+    """The report on what a rung makes of the live version for these users."""
+    with process.database.read() as session:
+        digest = pointer.current(session).digest
+        assert digest is not None
+        parent = load_version(process.store, digest)
+        histories = interactions.histories(session, up_to=parent.watermark)
+    subjects = [subject_of(user) for user in users]
+    data = split_training_data(histories, process.base.catalogue, subjects, set(subjects))
+    task = ForgetTask(
+        base=process.base,
+        adapter=parent.adapter,
+        forget=data.forget,
+        retain=data.retain,
+        retain_validation=(),
+        statistics=parent.statistics,
+        training=parent.fit.training,
+        adapter_config=parent.fit.adapter_config,
+        seed=0,
+    )
+    inputs = EvaluationInputs.prepare(
+        process.base, parent.adapter, subjects=data.forget, retained=data.retained, seed=0
+    )
+    method = build_method(rung.method, rung.config)
+    return evaluate(inputs, method.run(task), method)
+
+
+def limited(policy: Policy, z: float) -> Policy:
+    """The same policy with this edge of the band."""
+    return replace(policy, membership_z=z, min_power=z)
+
+
+def z_of_each(report: Report, policy: Policy) -> list[float]:
+    """Where each subject lies in its band."""
+    return [z_score(evidence, policy) for evidence in report.membership.subjects]
+
+
+def z_of_all(report: Report, policy: Policy) -> float:
+    """Where they lie all together."""
+    return z_score(report.membership.run, policy)

@@ -1,0 +1,196 @@
+"""The rule of the ladder against gates that are made up: who is served, who leaves, and that it always ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.db.splitting import SplitOut
+from worker.splitting import Judged, NobodyServed, Served, serve
+
+Group = tuple[str, ...]
+
+
+@dataclass
+class Ladder:
+    """Rungs whose gate is a function of who is tried: (passing, run passes, run fails)."""
+
+    rungs: int
+    gate: Callable[[Group, int], tuple[Group, bool, bool]]
+    time_up_to: int = 99
+    attempts: list[tuple[str, int]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return self.rungs
+
+    def attempt(self, requests: Group, step: int) -> Judged[str]:
+        self.attempts.append(("".join(requests), step))
+        passing, run_passes, run_fails = self.gate(requests, step)
+        return Judged("".join(requests), run_passes, run_fails, passing)
+
+    def in_time(self, step: int) -> bool:
+        return len(self.attempts) < self.time_up_to or step == self.rungs - 1
+
+    def settle_on(self, step: int) -> int:
+        return step if self.in_time(step) else self.rungs - 1
+
+
+def all_but(*failing: str) -> Callable[[Group, int], tuple[Group, bool, bool]]:
+    return lambda group, step: (tuple(one for one in group if one not in failing), True, False)
+
+
+def test_everybody_passes() -> None:
+    ladder = Ladder(2, all_but())
+    assert serve(ladder, "abc", 0) == Served("abc", SplitOut())
+    assert ladder.attempts == [("abc", 0)]
+
+
+def test_who_fails_leaves_for_the_next_rung_and_the_others_are_served() -> None:
+    ladder = Ladder(2, all_but("b"))
+    assert serve(ladder, "abc", 0) == Served("abc", SplitOut(returned={"b": 1}))
+    assert ladder.attempts == [("abc", 0)]
+
+
+def test_who_fails_the_last_rung_needs_a_person_and_the_others_are_served() -> None:
+    assert serve(Ladder(2, all_but("b")), "abc", 1) == Served("abc", SplitOut(exhausted=("b",)))
+
+
+def test_where_nobody_passes_the_whole_group_goes_on_in_the_same_run() -> None:
+    ladder = Ladder(3, lambda group, step: (group if step == 2 else (), step == 2, step == 0))
+    assert serve(ladder, "ab", 0) == Served("ab", SplitOut())
+    assert ladder.attempts == [("ab", 0), ("ab", 1), ("ab", 2)]
+
+
+def test_a_rung_that_cannot_be_carried_out_is_one_that_nobody_passes() -> None:
+    class Broken(Ladder):
+        def attempt(self, requests: Group, step: int) -> Judged[str]:
+            if step == 0:
+                return Judged(None, run_passes=False, run_fails=False, passing=())
+            return super().attempt(requests, step)
+
+    assert serve(Broken(2, all_but()), "ab", 0) == Served("ab", SplitOut())
+
+
+def small_enough(most: int) -> Callable[[Group, int], tuple[Group, bool, bool]]:
+    return lambda group, step: (group, len(group) <= most, len(group) > most)
+
+
+def test_a_run_that_fails_as_a_whole_is_halved_until_a_group_is_served() -> None:
+    ladder = Ladder(2, small_enough(2))
+    assert serve(ladder, "abcde", 0) == Served("ab", SplitOut(returned={"c": 0, "d": 0, "e": 0}))
+    assert ladder.attempts == [("abcde", 0), ("abc", 0), ("ab", 0)]
+
+
+def test_a_run_that_cannot_be_told_as_a_whole_is_not_halved() -> None:
+    """Too few retained users stay too few for any half."""
+    ladder = Ladder(2, lambda group, step: (group, step == 1, False))
+    assert serve(ladder, "abcd", 0) == Served("abcd", SplitOut())
+    assert ladder.attempts == [("abcd", 0), ("abcd", 1)]
+
+
+def spoilt_by(who: str, rungs: Mapping[int, bool]) -> Callable[[Group, int], tuple[Group, bool, bool]]:
+    """The run fails wherever this one is in it, up to the rung that does."""
+
+    def gate(group: Group, step: int) -> tuple[Group, bool, bool]:
+        spoilt = who in group and not rungs.get(step, False)
+        return group, not spoilt, spoilt
+
+    return gate
+
+
+def test_one_who_fails_alone_leaves_and_the_rest_get_their_try() -> None:
+    ladder = Ladder(2, spoilt_by("a", {}))
+    assert serve(ladder, "abcd", 0) == Served("bcd", SplitOut(returned={"a": 1}))
+    assert ladder.attempts == [("abcd", 0), ("ab", 0), ("a", 0), ("bcd", 0)]
+
+
+def test_a_rung_that_does_not_even_do_for_one_costs_nobody_a_run_of_their_own() -> None:
+    ladder = Ladder(2, lambda group, step: (group, step == 1, step == 0))
+    assert serve(ladder, "abcd", 0) == Served("abcd", SplitOut())
+    assert ladder.attempts == [("abcd", 0), ("ab", 0), ("a", 0), ("bcd", 0), ("abcd", 1)]
+
+
+def test_on_the_last_rung_one_alone_needs_a_person_and_the_rest_go_on() -> None:
+    ladder = Ladder(2, spoilt_by("a", {}))
+    assert serve(ladder, "abc", 1) == Served("bc", SplitOut(exhausted=("a",)))
+    hopeless = Ladder(1, lambda group, step: (group, False, True))
+    assert serve(hopeless, "abc", 0) == NobodyServed(SplitOut(returned={"b": 0, "c": 0}, exhausted=("a",)))
+
+
+def test_a_rung_beyond_a_policy_that_became_shorter_is_its_last() -> None:
+    ladder = Ladder(2, all_but())
+    serve(ladder, "a", 7)
+    assert ladder.attempts == [("a", 1)]
+
+
+def test_without_time_the_group_goes_straight_to_where_there_is() -> None:
+    ladder = Ladder(4, small_enough(1), time_up_to=0)
+    assert serve(ladder, "a", 0) == Served("a", SplitOut())
+    assert ladder.attempts == [("a", 3)]
+    # Time runs out while a rung is being halved: everybody goes on, nobody is left behind for it.
+    ladder = Ladder(3, lambda group, step: (group, step == 2, step < 2), time_up_to=2)
+    assert serve(ladder, "abcd", 0) == Served("abcd", SplitOut())
+    assert ladder.attempts == [("abcd", 0), ("ab", 0), ("abcd", 2)]
+
+
+@st.composite
+def gates(draw: st.DrawFn) -> tuple[int, int, Callable[[Group, int], tuple[Group, bool, bool]]]:
+    rungs, people = draw(st.integers(1, 4)), draw(st.integers(1, 12))
+    names = "abcdefghijkl"[:people]
+    # From which rung on each passes by itself, and stops spoiling the run for the others; `rungs` means never.
+    alone = {one: draw(st.integers(0, rungs)) for one in names}
+    harmless = {one: draw(st.integers(0, rungs)) for one in names}
+    most = [draw(st.integers(0, people)) for _ in range(rungs)]
+    undecided = draw(st.booleans())
+
+    def gate(group: Group, step: int) -> tuple[Group, bool, bool]:
+        passing = tuple(one for one in group if alone[one] <= step)
+        spoilt = len(group) > most[step] or any(harmless[one] > step for one in group)
+        return passing, not spoilt, spoilt and not undecided
+
+    return rungs, people, gate
+
+
+@given(gates(), st.integers(0, 40))
+def test_every_run_serves_somebody_or_raises_somebodys_rung(
+    made: tuple[int, int, Callable[[Group, int], tuple[Group, bool, bool]]], time_up_to: int
+) -> None:
+    """The whole service in small: what leaves a run queues again, until nobody waits."""
+    rungs, people, gate = made
+    waiting = dict.fromkeys("abcdefghijkl"[:people], 0)
+    served: list[str] = []
+    exhausted: list[str] = []
+    for _ in range(people * rungs):
+        if not waiting:
+            break
+        before = sum(rungs - step for step in waiting.values())
+        first_step = next(iter(waiting.values()))
+        group = [one for one, step in waiting.items() if step == first_step]
+        ladder = Ladder(rungs, gate, time_up_to)
+        outcome = serve(ladder, group, first_step)
+        split = outcome.split
+        assert set(split.returned) | set(split.exhausted) <= set(group)
+        assert not set(split.returned) & set(split.exhausted)
+        assert all(first_step <= step < rungs for step in split.returned.values())
+        for one in group:
+            del waiting[one]
+        if isinstance(outcome, Served):
+            now = [one for one in group if one not in split.returned and one not in split.exhausted]
+            assert now
+            assert set(now) <= set(outcome.candidate)
+            served += now
+        else:
+            assert split.exhausted
+            assert set(split.exhausted) | set(split.returned) == set(group)
+        exhausted += split.exhausted
+        waiting = dict(sorted({**waiting, **split.returned}.items()))
+        assert sum(rungs - step for step in waiting.values()) < before
+        for step in range(rungs):
+            tries = sum(tried == step for _, tried in ladder.attempts)
+            assert tries <= math.ceil(math.log2(len(group))) + 2
+    assert not waiting
+    assert sorted(served + exhausted) == list("abcdefghijkl"[:people])

@@ -1,0 +1,93 @@
+"""How strong must a method be? Searched inside a run, by the place of its subjects in the never-member band.
+
+A strength that suits a batch of users is far too much for one, and the other way round, so no policy can name it. The
+measure that the gate looks at can: membership z of all subjects together is above 0 while they are still known and
+below 0 when the adapter predicts them worse than anybody it never saw. Bisection looks for 0.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from recommender import Interrupted, RecommenderError
+from unlearning.band import z_score
+from unlearning.errors import UnlearningError
+from unlearning.evaluation.evaluate import evaluate
+from unlearning.evaluation.inputs import EvaluationInputs
+from unlearning.evaluation.report import Report
+from unlearning.methods.method import Candidate, ForgetTask, Method
+from unlearning.methods.registry import build_method
+from unlearning.policy import Policy, Rung, Search
+from unlearning.progress import OnStep, ShouldStop
+
+CLOSE_ENOUGH = 0.25
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One value that was tried, and the run's membership z there; None where no figure came of it."""
+
+    value: float
+    z: float | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """The candidate nearest to z = 0, the method as configured for it, its report, and every value tried."""
+
+    method: Method
+    config: dict[str, Any]
+    candidate: Candidate
+    report: Report
+    trail: tuple[Trial, ...]
+
+
+def search_strength(
+    rung: Rung,
+    search: Search,
+    task: ForgetTask,
+    inputs: EvaluationInputs,
+    policy: Policy,
+    *,
+    on_step: OnStep | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Found:
+    """Try at most `search.steps` strengths of the rung's method; stop early once |z| is at most 0.25.
+
+    Each costs one run of the method and one evaluation; whatever the task has cached serves all of them. A value at
+    which the method fails, or wrecks the adapter, counts as too strong.
+
+    Raises:
+        UnlearningError, RecommenderError: so it was at every value.
+        Interrupted: `should_stop` answered yes.
+    """
+    low, high = search.low, search.high
+    trail: list[Trial] = []
+    best: tuple[float, Method, dict[str, Any], Candidate, Report] | None = None
+    failure: Exception | None = None
+    for _ in range(search.steps):
+        value = search.middle(low, high)
+        config = {**rung.config, search.field: value}
+        method = build_method(rung.method, config)
+        try:
+            candidate = method.run(task, on_step=on_step, should_stop=should_stop)
+            report = evaluate(inputs, candidate, method, should_stop=should_stop)
+        except Interrupted:
+            raise
+        except (UnlearningError, RecommenderError) as problem:
+            failure, high = problem, value
+            trail.append(Trial(value, None))
+            continue
+        z = z_score(report.membership.run, policy)
+        trail.append(Trial(value, z if math.isfinite(z) else None))
+        if best is None or abs(z) < best[0]:
+            best = (abs(z), method, config, candidate, report)
+        if abs(z) <= CLOSE_ENOUGH:
+            break
+        low, high = (value, high) if z > 0 else (low, value)
+    if best is None:
+        assert failure is not None  # a search has at least one step
+        raise failure
+    return Found(*best[1:], tuple(trail))

@@ -1,0 +1,246 @@
+"""One attempt: a rung of the ladder tried on some of a run's requests, measured, judged by the gate, and kept."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from app.db import runs
+from app.db.base import utc_now
+from app.db.models import Attempt
+from app.db.runs import Claim
+from app.db.splitting import NOBODY, SplitOut
+from recommender import Interrupted, RecommenderError
+from unlearning import (
+    Candidate,
+    EvaluationInputs,
+    ForgetTask,
+    Method,
+    Progress,
+    Report,
+    Rung,
+    Trial,
+    UnlearningError,
+    build_method,
+    decide,
+    evaluate,
+    publishable_run,
+    publishable_subjects,
+    search_strength,
+)
+from worker.lease import Lease
+from worker.process import WorkerProcess
+from worker.splitting import Judged
+from worker.training_data import TrainingData
+from worker.versions import LoadedVersion
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The candidate to publish, what was measured about it, and who leaves the run because it does not serve them.
+
+    The subjects of ``data`` are those it was made for.
+    """
+
+    candidate: Candidate
+    method: str
+    config: dict[str, Any]
+    report: Report
+    data: TrainingData
+    split: SplitOut = NOBODY
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a rung came to, with every strength it tried."""
+
+    method: Method
+    config: dict[str, Any]
+    candidate: Candidate
+    report: Report
+    trail: tuple[Trial, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Exact:
+    """A candidate that never saw these subjects, and so none of any part of them either."""
+
+    step: int
+    subjects: frozenset[str]
+    candidate: Candidate
+
+
+class Attempts:
+    """Tries rungs on parts of one claim. Every attempt is recorded before the next begins.
+
+    The seed of everything random is the claim's epoch: unique per claim and on record.
+    """
+
+    def __init__(
+        self, process: WorkerProcess, claim: Claim, parent: LoadedVersion, data: TrainingData, lease: Lease
+    ) -> None:
+        """Reads what no attempt changes.
+
+        Raises:
+            UnlearningError: nobody is retained, or too few to measure anything.
+            Interrupted: the lease was lost meanwhile.
+        """
+        self._process, self._claim, self._data, self._lease = process, claim, data, lease
+        self._subject_of = {request.id: request.subject for request in claim.requests}
+        self._place_of = {subject: place for place, subject in enumerate(data.subjects)}
+        self._exact: _Exact | None = None
+        self._task = ForgetTask(
+            base=process.base,
+            adapter=parent.adapter,
+            forget=data.forget,
+            retain=data.retain,
+            retain_validation=tuple((split.train, split.validation) for split in data.retained),
+            statistics=parent.statistics,
+            training=parent.fit.training,
+            adapter_config=parent.fit.adapter_config,
+            seed=claim.covers_epoch,
+        )
+        self._inputs = EvaluationInputs.prepare(
+            process.base,
+            parent.adapter,
+            subjects=data.forget,
+            retained=data.retained,
+            seed=claim.covers_epoch,
+            config=process.policy.evaluation,
+            should_stop=lease.lost,
+        )
+
+    def attempt(self, requests: tuple[str, ...], step: int) -> Judged[Chosen]:
+        """Try one rung on these requests.
+
+        Raises:
+            FenceLost: the run was taken over meanwhile.
+            Interrupted: the same, noticed earlier.
+        """
+        policy = self._process.policy
+        rung = policy.ladder[step]
+        started_at = utc_now()
+        data = self._data.only([self._subject_of[request] for request in requests])
+        try:
+            made = self._make(rung, step, data)
+        except Interrupted:
+            raise
+        except (UnlearningError, RecommenderError) as error:
+            # A walk that diverged, or a method that has nothing to work on, says nothing about the rungs behind it.
+            self._record_failure(requests, step, started_at, error)
+            return Judged(None, run_passes=False, run_fails=False, passing=())
+        verdict = decide(made.report, policy)
+        exact = made.method.exact
+        run_passes = publishable_run(verdict, method_is_exact=exact, policy=policy)
+        places = publishable_subjects(verdict, method_is_exact=exact, policy=policy)
+        accepted = run_passes and bool(places)
+        self._record(
+            requests,
+            step,
+            started_at,
+            config=made.config,
+            search=_searched(rung, made.trail),
+            decision=verdict.decision,
+            accepted=accepted,
+            report=json.loads(made.report.to_json()),
+            verdict=json.loads(verdict.to_json()),
+        )
+        log.info(
+            "attempt.judged",
+            step=step,
+            method=rung.method,
+            subjects=len(requests),
+            decision=verdict.decision,
+            run_decision=verdict.run_decision,
+            passing=len(places),
+            accepted=accepted,
+        )
+        return Judged(
+            Chosen(made.candidate, rung.method, made.config, made.report, data),
+            run_passes=run_passes,
+            run_fails=verdict.run_decision == "fail",
+            passing=tuple(requests[place] for place in places),
+        )
+
+    def _make(self, rung: Rung, step: int, data: TrainingData) -> _Made:
+        policy, lost = self._process.policy, self._lease.lost
+        task = replace(self._task, forget=data.forget)
+        inputs = self._inputs.only([self._place_of[subject] for subject in data.subjects])
+
+        def progress(report: Progress) -> None:
+            self._lease.note(f"{rung.method}: {report.stage} {report.step}/{report.steps}")
+
+        self._lease.note(rung.method)
+        if rung.search is not None:
+            found = search_strength(
+                rung, rung.search, task, inputs, policy, on_step=progress, should_stop=lost
+            )
+            return _Made(found.method, found.config, found.candidate, found.report, found.trail)
+        method = build_method(rung.method, dict(rung.config))
+        candidate = self._left_out_before(step, data) if method.exact else None
+        if candidate is None:
+            candidate = method.run(task, on_step=progress, should_stop=lost)
+            if method.exact:
+                self._exact = _Exact(step, frozenset(data.subjects), candidate)
+        self._lease.note(f"{rung.method}: gate")
+        report = evaluate(inputs, candidate, method, should_stop=lost)
+        return _Made(method, dict(rung.config), candidate, report)
+
+    def _left_out_before(self, step: int, data: TrainingData) -> Candidate | None:
+        """The candidate of this exact rung that was made without these subjects already, if there is one."""
+        made = self._exact
+        if made is None or made.step != step or not data.subjects.keys() <= made.subjects:
+            return None
+        return made.candidate
+
+    def _record_failure(
+        self, requests: tuple[str, ...], step: int, started_at: datetime, error: Exception
+    ) -> None:
+        """An attempt without a candidate: refused, with the reason where the verdict would stand."""
+        rung = self._process.policy.ladder[step]
+        self._record(
+            requests,
+            step,
+            started_at,
+            config=dict(rung.config),
+            search=_searched(rung, ()),
+            decision="fail",
+            accepted=False,
+            report={},
+            verdict={"error": str(error)},
+        )
+        log.warning("attempt.failed", step=step, method=rung.method, error=type(error).__name__)
+
+    def _record(self, requests: tuple[str, ...], step: int, started_at: datetime, **found: Any) -> None:
+        attempt = Attempt(
+            run_id=self._claim.run_id,
+            fence=self._claim.fence,
+            step=step,
+            requests=list(requests),
+            method=self._process.policy.ladder[step].method,
+            policy_hash=self._process.policy.hash,
+            started_at=started_at,
+            finished_at=utc_now(),
+            **found,
+        )
+        with self._process.database.unit_of_work() as session:
+            runs.record_attempt(session, self._process.audit, self._claim, attempt)
+
+
+def _searched(rung: Rung, trail: tuple[Trial, ...]) -> dict[str, Any] | None:
+    if rung.search is None:
+        return None
+    search = rung.search
+    return {
+        "field": search.field,
+        "low": search.low,
+        "high": search.high,
+        "scale": search.scale,
+        "trail": [{"value": trial.value, "z": trial.z} for trial in trail],
+    }

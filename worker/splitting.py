@@ -1,0 +1,126 @@
+"""Which requests of a run are served and which leave it: the rule of the ladder, without models or a database.
+
+A rung is tried on everybody of the run, the earliest deadline first. Then
+
+* some pass and nothing about the run as a whole is in the way: these are served, and whoever failed leaves for the
+  next rung;
+* the run as a whole fails (utility, or membership of all together) although somebody passes: the same rung is tried on
+  the first half, and so on down to one, until a group is served; whoever was not tried again leaves for the same rung;
+* nobody passes, or it cannot be told for the run as a whole, or one alone fails the run: the rung has failed those it
+  was last tried on. The others, who may only have been in bad company, get one try without them. If that fails too,
+  everybody goes on to the next rung together: a rung that does not even do for one must not cost each request a run of
+  its own.
+
+On the last rung, those it has failed need a person; the others leave for another try at it.
+
+Progress. One rung takes at most log2(n) + 2 attempts, because each halves the group, and then the step grows; so a run
+ends. It ends either with at least one request served, or with at least one that has failed the last rung. Nobody
+leaves for a rung below the one their run started at. So the rungs that are left, summed over all unfinished requests,
+shrink with every run that gets to its end, and n requests need at most n * rungs of them. A run that is killed
+changes nothing of this: who leaves is written down together with who is served, or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from app.db.splitting import SplitOut
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Judged(Generic[T]):
+    """What the gate said about one candidate.
+
+    Attributes:
+        candidate: None where the rung could not be carried out.
+        run_passes: nothing about the group as a whole is in the way.
+        run_fails: something about the group as a whole clearly fails; false where the data cannot tell.
+        passing: the requests whose own figures are not in the way.
+    """
+
+    candidate: T | None
+    run_passes: bool
+    run_fails: bool
+    passing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Served(Generic[T]):
+    """The candidate to publish, and who leaves because it does not serve them."""
+
+    candidate: T
+    split: SplitOut
+
+
+@dataclass(frozen=True)
+class NobodyServed:
+    """The ladder has ended without a candidate."""
+
+    split: SplitOut
+
+
+class Rungs(Protocol[T]):
+    """The rungs of a ladder, as this rule needs them."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def attempt(self, requests: tuple[str, ...], step: int) -> Judged[T]:
+        """Try one rung on these requests."""
+
+    def in_time(self, step: int) -> bool:
+        """Whether there is time for one more try at this rung."""
+
+    def settle_on(self, step: int) -> int:
+        """This rung, or a later one where there is no time for it."""
+
+
+def serve(rungs: Rungs[T], requests: Sequence[str], first_step: int) -> Served[T] | NobodyServed:
+    """Climb from `first_step` on until somebody is served or the ladder ends.
+
+    Args:
+        requests: all of the run's that there is something to unlearn for, the earliest deadline first; not empty.
+        first_step: clamped to the last rung, should the policy have become shorter.
+    """
+    group = tuple(requests)
+    step = rungs.settle_on(min(first_step, len(rungs) - 1))
+    while True:
+        outcome = _try_rung(rungs, group, step)
+        if isinstance(outcome, Served):
+            return outcome
+        if step + 1 == len(rungs):
+            others = {request: step for request in group if request not in outcome}
+            return NobodyServed(SplitOut(returned=others, exhausted=outcome))
+        step = rungs.settle_on(step + 1)
+
+
+def _try_rung(rungs: Rungs[T], group: tuple[str, ...], step: int) -> Served[T] | tuple[str, ...]:
+    """What this rung achieves, or those whom it has failed."""
+    part = group
+    while True:
+        judged = rungs.attempt(part, step)
+        if judged.candidate is not None and judged.run_passes and judged.passing:
+            others = dict.fromkeys(group[len(part) :], step)
+            failed = tuple(request for request in part if request not in judged.passing)
+            return Served(judged.candidate, _leaving(rungs, step, failed, others))
+        divisible = judged.run_fails and judged.passing and len(part) > 1
+        if not (divisible and rungs.in_time(step)):
+            break
+        part = part[: (len(part) + 1) // 2]
+    rest = group[len(part) :]
+    if rest and rungs.in_time(step):
+        judged = rungs.attempt(rest, step)
+        if judged.candidate is not None and judged.run_passes and judged.passing:
+            failed = tuple(request for request in group if request not in judged.passing)
+            return Served(judged.candidate, _leaving(rungs, step, failed, {}))
+    return part
+
+
+def _leaving(rungs: Rungs[T], step: int, failed: tuple[str, ...], others: dict[str, int]) -> SplitOut:
+    if step + 1 == len(rungs):
+        return SplitOut(returned=others, exhausted=failed)
+    return SplitOut(returned=others | dict.fromkeys(failed, step + 1))
