@@ -121,6 +121,42 @@ def calibrate_command(
     _publish(calibration.run(data, fits_folder=fits, with_sweep=sweep), json_file, markdown_file, None)
 
 
+@bench_app.command("forget")
+def forget_command(
+    requests: Annotated[int, typer.Option(min=1, help="How many users, one after the other.")] = 20,
+    seed: Annotated[int, typer.Option(help="Draws whom to forget.")] = 0,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Interactions; the demo's generated users without it.")
+    ] = None,
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            "--home",
+            help="Folder of a stopped installation made from --data; a copy is measured. Without it, a fresh one.",
+        ),
+    ] = None,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """Start what `lethe up` starts, in a temporary folder, and time forget requests through HTTP."""
+    # The service's libraries are not installed where only learning is measured.
+    from benchmarks import forget
+    from benchmarks.service.errors import ServiceUnmeasurable
+
+    _check_places(json_file, markdown_file, None)
+    for given, option in ((data, "--data"), (home, "--home")):
+        if given is not None and not given.exists():
+            raise typer.BadParameter(f"there is no {given}", param_hint=option)
+    try:
+        result = forget.run(data, requests=requests, seed=seed, home=home)
+    except ServiceUnmeasurable as problem:
+        if problem.log_tail:
+            typer.echo(problem.log_tail, err=True)
+        typer.echo(f"lethe: {problem}", err=True)
+        raise typer.Exit(2) from problem
+    _publish(result, json_file, markdown_file, None)
+
+
 @bench_app.command("report")
 def report_command(
     results: Annotated[list[Path], typer.Argument(help="Files that benchmarks wrote with --json.")],

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.report.calibration import calibrate
 from benchmarks.report.cost import ucan_cost
+from benchmarks.report.forget import forget
 from benchmarks.report.listing import listing
 from benchmarks.report.tune import tune
 from benchmarks.report.unlearn import unlearn
@@ -18,6 +19,7 @@ WRITERS = {
     "list-methods": listing,
     "ucan-cost": ucan_cost,
     "calibrate": calibrate,
+    "forget": forget,
 }
 
 
