@@ -46,10 +46,11 @@ def run(
     header["threads"] = Settings.model_fields["torch_threads"].default
     users = in_drawn_order(events_per_user(data), seed)
     with bars() as bar:
-        bar("installation")
+        come_up = bar("installation")
         with temporary_installation(data=data, home=home) as service, service.client() as client:
             chosen = first_personalised(service, client, users, requests + LOAD_USERS)
             forget(service, client, _NOBODY)
+            come_up(Reached(1, 1))
             move = bar("forget requests")
             rows: list[dict[str, Any]] = []
             with steady_load(service, chosen[requests:], LOAD_PER_SECOND) as tally:
