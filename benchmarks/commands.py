@@ -17,6 +17,7 @@ from benchmarks.gate import run as gate
 from benchmarks.gate.trials import Plan
 from benchmarks.report.canvas import NO_MATPLOTLIB, MissingMatplotlib
 from benchmarks.report.plots import draw
+from benchmarks.sequence import run as sequence
 from benchmarks.study.scenarios import SCENARIOS, Scenario, user_share
 from benchmarks.study.variants import UnknownBenchmarkMethod, check_methods
 from benchmarks.tables import WRITERS, as_json, markdown
@@ -160,6 +161,59 @@ def gate_command(
     _quiet()
     plan = Plan("development" if users == "development" else "report", worlds, deletions)
     _publish(gate.run(data, plan=plan, folder=work, processes=processes), json_file, markdown_file, None)
+
+
+@bench_app.command("sequence")
+def sequence_command(
+    data: DataOption,
+    requests: Annotated[int, typer.Option(min=2, help="How many users ask, one after the other.")] = 200,
+    seed: Annotated[int, typer.Option(help="Of the parent's fit and of who asks.")] = 0,
+    work: WorkOption = WORK_FOLDER,
+    processes: ProcessesOption = None,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """What becomes of an adapter, and of those it forgot, after many requests in a row."""
+    _check_places(json_file, markdown_file, None)
+    _quiet()
+    result = sequence.run(data, requests=requests, seed=seed, folder=work, processes=processes)
+    _publish(result, json_file, markdown_file, None)
+
+
+@bench_app.command("forget")
+def forget_command(
+    requests: Annotated[int, typer.Option(min=1, help="How many users, one after the other.")] = 20,
+    seed: Annotated[int, typer.Option(help="Draws whom to forget.")] = 0,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Interactions; the demo's generated users without it.")
+    ] = None,
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            "--home",
+            help="Folder of a stopped installation made from --data; a copy is measured. Without it, a fresh one.",
+        ),
+    ] = None,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """Start what `lethe up` starts, in a temporary folder, and time forget requests through HTTP."""
+    # The service's libraries are not installed where only learning is measured.
+    from benchmarks import forget
+    from benchmarks.service.errors import ServiceUnmeasurable
+
+    _check_places(json_file, markdown_file, None)
+    for given, option in ((data, "--data"), (home, "--home")):
+        if given is not None and not given.exists():
+            raise typer.BadParameter(f"there is no {given}", param_hint=option)
+    try:
+        result = forget.run(data, requests=requests, seed=seed, home=home)
+    except ServiceUnmeasurable as problem:
+        if problem.log_tail:
+            typer.echo(problem.log_tail, err=True)
+        typer.echo(f"lethe: {problem}", err=True)
+        raise typer.Exit(2) from problem
+    _publish(result, json_file, markdown_file, None)
 
 
 @bench_app.command("report")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -15,16 +16,18 @@ import torch
 from unlearning.evaluation.evaluate import library_versions
 
 
-def environment() -> dict[str, Any]:
-    """Machine, threads, library versions, commit and moment; no host name and no path."""
+def environment(rooms: Sequence[str] = ("recommender", "unlearning", "benchmarks")) -> dict[str, Any]:
+    """Machine, threads, library versions, commit and moment; no host name and no path.
+
+    Args:
+        rooms: the folders that are measured: whether they hold uncommitted changes is noted.
+    """
     return {
         "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
         "threads": torch.get_num_threads(),
         "library_versions": library_versions(),
         "commit": commit(),
-        "uncommitted_changes": bool(
-            _git("status", "--porcelain", "--", "recommender", "unlearning", "benchmarks")
-        ),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--", *rooms)),
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "load_before": [round(load, 2) for load in os.getloadavg()],
     }

@@ -8,8 +8,10 @@ from typing import Any
 
 from benchmarks.report.calibration import calibrate
 from benchmarks.report.cost import ucan_cost
+from benchmarks.report.forget import forget
 from benchmarks.report.gate import gate
 from benchmarks.report.listing import listing
+from benchmarks.report.sequence import sequence
 from benchmarks.report.tune import tune
 from benchmarks.report.unlearn import unlearn
 
@@ -20,6 +22,8 @@ WRITERS = {
     "ucan-cost": ucan_cost,
     "calibrate": calibrate,
     "gate": gate,
+    "sequence": sequence,
+    "forget": forget,
 }
 
 

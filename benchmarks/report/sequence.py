@@ -7,17 +7,29 @@ from typing import Any
 
 from benchmarks.report.cells import number, table
 
+_LEGEND = (
+    "*Known again*: once inside the band of a model that never saw them, later above it. Each walk starts from the same "
+    "adapter. A re-fit inside a walk leaves out everybody who asked so far, and is the answer to a spent budget or to a "
+    "candidate that the gate did not let through; walks without re-fits take every candidate."
+)
+
 
 def sequence(result: Mapping[str, Any]) -> list[str]:
     """Every walk at a few stops, beside a re-fit that never saw anybody who asked."""
     refit, every = result["refit"], max(result["requests"] // 4, 1)
-    return [
-        f"Data: {result['data']['source']}. {result['requests']} users of {result['data']['service_users']} ask one after "
-        f"the other; utility is that of the {result['data']['kept']} who never ask. Policy {result['policy']['name']}, "
-        f"{result['policy']['hash'][:12]}.",
-        "",
+    origin = (
+        f"Data: {result['data']['source']}. {result['requests']} users of {result['data']['service_users']} ask one "
+        f"after the other; utility is that of the {result['data']['kept']} who never ask. Policy "
+        f"{result['policy']['name']}, {result['policy']['hash'][:12]}."
+    )
+    beside = (
         f"A re-fit without all of them: held-out NDCG@10 {refit['held_out_ndcg@10']:.4f}, Recall@10 "
-        f"{refit['held_out_recall@10']:.4f}, {refit['seconds']:.0f} s.",
+        f"{refit['held_out_recall@10']:.4f}, {refit['seconds']:.0f} s."
+    )
+    return [
+        origin,
+        "",
+        beside,
         "",
         *table(
             [
@@ -54,7 +66,5 @@ def sequence(result: Mapping[str, Any]) -> list[str]:
             ],
         ),
         "",
-        "*Known again*: once inside the band of a model that never saw them, later above it. Each walk starts from the same "
-        "adapter. A re-fit inside a walk leaves out everybody who asked so far, and is the answer to a spent budget or to "
-        "a candidate that the gate did not let through; walks without re-fits take every candidate.",
+        _LEGEND,
     ]

@@ -90,9 +90,7 @@ def order(workshop: Workshop, requests: int, seed: int) -> tuple[int, ...]:
 
 def refit_without(workshop: Workshop, gone: frozenset[int], seed: int) -> FitOrder:
     """An exact re-fit without these users."""
-    kept = tuple(
-        split.train for place, split in enumerate(workshop.population.service) if place not in gone
-    )
+    kept = tuple(split.train for place, split in enumerate(workshop.population.service) if place not in gone)
     return FitOrder(f"re-fit without {len(gone)}", kept, _CONSOLIDATION_SEED + seed)
 
 
@@ -109,7 +107,7 @@ def utility(workshop: Workshop, adapter: Adapter, users: tuple[Split, ...]) -> d
 
 
 def _walk(walk: Walk, workshop: Workshop) -> Iterator[dict[str, Any]]:
-    population, policy, method = workshop.population, workshop.policy, walk.variant.method
+    population, policy = workshop.population, workshop.policy
     places = order(workshop, walk.requests, walk.seed)
     known = levels(workshop, walk.seed)
     everybody_else = tuple(
@@ -135,9 +133,7 @@ def _walk(walk: Walk, workshop: Workshop) -> Iterator[dict[str, Any]]:
             attenuations=spent.attenuations + 1,
             utility_loss=spent.utility_loss - change,
         )
-        if walk.consolidates and (
-            not accepted or consolidation_due(policy.consolidation, spent) is not None
-        ):
+        if walk.consolidates and (not accepted or consolidation_due(policy.consolidation, spent) is not None):
             fitted = workshop.fit(refit_without(workshop, gone, walk.seed))
             adapter, seconds, refits = fitted.adapter, seconds + fitted.cost.seconds, refits + 1
             spent = Spent(0, 0, 0.0, 0.0)

@@ -1,0 +1,93 @@
+"""How long a forget request takes through HTTP, on the embedded default: `lethe bench forget`.
+
+A fresh installation is started as `lethe up` starts it: gateway and worker as processes, SQLite, the broker without a
+server. One user after the other asks to be forgotten while others ask for recommendations at a steady rate. A request
+for a user nobody knows goes first and is not measured: when it is done, the worker has started.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from app.settings import Settings
+from benchmarks.bars import Reached, bars
+from benchmarks.environment import environment
+from benchmarks.service.installation import temporary_installation
+from benchmarks.service.load import steady_load
+from benchmarks.service.request import forget
+from benchmarks.service.users import events_per_user, first_personalised, in_drawn_order
+from benchmarks.service.watching import POLL_SECONDS
+
+LOAD_PER_SECOND = 5.0
+LOAD_USERS = 8
+# Characters that no data set puts into a user id.
+_NOBODY = "nobody@lethe:bench~forget"
+
+
+def run(
+    data: Path | None = None, *, requests: int = 20, seed: int = 0, home: Path | None = None
+) -> dict[str, Any]:
+    """Measure `requests` requests, one user each; returns JSON values. No user id is among them.
+
+    Args:
+        data: interactions; the demo's generated users otherwise.
+        requests: how many, one after the other.
+        seed: draws who is forgotten and who asks for recommendations meanwhile.
+        home: folder of an installation made from `data`; a copy of it is measured. A fresh one otherwise.
+
+    Raises:
+        ServiceUnmeasurable: the installation did not come up, has too few users, or a request got stuck.
+    """
+    header = environment(("app", "benchmarks", "cli", "model_store", "recommender", "unlearning", "worker"))
+    header["threads"] = Settings.model_fields["torch_threads"].default
+    users = in_drawn_order(events_per_user(data), seed)
+    with bars() as bar:
+        come_up = bar("installation")
+        with temporary_installation(data=data, home=home) as service, service.client() as client:
+            chosen = first_personalised(service, client, users, requests + LOAD_USERS)
+            forget(service, client, _NOBODY)
+            come_up(Reached(1, 1))
+            move = bar("forget requests")
+            rows: list[dict[str, Any]] = []
+            with steady_load(service, chosen[requests:], LOAD_PER_SECOND) as tally:
+                for number, user in enumerate(chosen[:requests], start=1):
+                    rows.append({"number": number, **forget(service, client, user)})
+                    move(Reached(number, requests))
+    return {
+        "benchmark": "forget",
+        "environment": header,
+        "data": {"source": data.name if data is not None else "demo"},
+        "requests": requests,
+        "seed": seed,
+        "poll_seconds": POLL_SECONDS,
+        **summary(rows),
+        "load": {"per_second": LOAD_PER_SECOND, **vars(tally)},
+        "rows": rows,
+    }
+
+
+def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the requests have in common. Requests that were not completed are in no figure of completion."""
+    return {
+        **{name: spread([row[name] for row in rows]) for name in ("suppressed_seconds", "completed_seconds")},
+        "completed": sum(row["completed_seconds"] is not None for row in rows),
+        "published_by": dict(
+            Counter(row["published_by"] for row in rows if row["published_by"]).most_common()
+        ),
+    }
+
+
+def spread(seconds: Sequence[float | None]) -> dict[str, float | None]:
+    """Median, 95th percentile and maximum of what was measured, each of them a measured value (nearest rank)."""
+    ordered = sorted(value for value in seconds if value is not None)
+    if not ordered:
+        return {"p50": None, "p95": None, "max": None}
+    return {
+        "p50": ordered[math.ceil(0.5 * len(ordered)) - 1],
+        "p95": ordered[math.ceil(0.95 * len(ordered)) - 1],
+        "max": ordered[-1],
+    }

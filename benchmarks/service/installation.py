@@ -1,0 +1,169 @@
+"""A whole installation in a temporary folder: `lethe up` as a process of its own, as a user starts it.
+
+The commands are not imported, they are run: what is measured is what anybody gets.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import httpx
+
+from benchmarks.service.errors import ServiceUnmeasurable
+
+_CODE = Path(__file__).parents[2]
+# A first start generates or reads the data and fits the base and the adapter.
+_SET_UP_SECONDS = 3600.0
+# Longer than `lethe up` takes to end its processes the hard way.
+_STOP_SECONDS = 90.0
+_TAIL_LINES = 20
+_STATE = "state"
+# What an installation's folder may hold besides: results of other benchmarks, and messages that a sweep sends again.
+_LEFT_BEHIND = ("bench", "broker")
+
+
+@dataclass(frozen=True)
+class Service:
+    """An installation that `lethe up` runs: where it answers, and how it is."""
+
+    url: str
+    _process: subprocess.Popen[bytes]
+    _state: Path
+    _log: Path
+
+    def client(self) -> httpx.Client:
+        """A client of its own, with the demo's key; whoever asks for it closes it."""
+        key = self._key()
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {key}"}, timeout=30)
+
+    def check(self) -> None:
+        """
+        Raises:
+            ServiceUnmeasurable: the installation has ended.
+        """
+        if self._process.poll() is not None:
+            raise self.failure(f"the installation ended with status {self._process.returncode}")
+
+    def failure(self, message: str) -> ServiceUnmeasurable:
+        """An error to raise, with the end of the log."""
+        lines = self._log.read_text(errors="replace").splitlines()
+        # `lethe up` prints how to call it, with its key and somebody's id in each of those lines.
+        key = self._key()
+        told = [line for line in lines if not key or key not in line]
+        return ServiceUnmeasurable(f"{message}; its log's end is above", "\n".join(told[-_TAIL_LINES:]))
+
+    def wait_until_ready(self) -> None:
+        """
+        Raises:
+            ServiceUnmeasurable: it ended instead, or needs more than an hour.
+        """
+        deadline = time.monotonic() + _SET_UP_SECONDS
+        while time.monotonic() < deadline:
+            self.check()
+            try:
+                if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.2)
+        raise self.failure(f"the installation was not ready within {_SET_UP_SECONDS:.0f} seconds")
+
+    def stop(self) -> None:
+        """End `lethe up` and what it runs.
+
+        The signal goes to its group: as long as it sets things up, its child would not hear of it otherwise. Gateway
+        and worker are in groups of their own, and `lethe up` ends them.
+        """
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def _key(self) -> str:
+        """Empty as long as there is none."""
+        file = self._state / "demo-key"
+        return file.read_text() if file.exists() else ""
+
+
+@contextmanager
+def temporary_installation(*, data: Path | None = None, home: Path | None = None) -> Iterator[Service]:
+    """Start an installation of its own and wait until it serves; on the way out stop it and delete its folder.
+
+    Settings come from nowhere but the defaults: the caller's ``LETHE_*`` variables and ``.env`` are left out.
+
+    Args:
+        data: interactions; the demo's generated users otherwise.
+        home: folder of a stopped installation that was made from the same data. A copy of it is started, so the
+            folder stays as it is, and nobody in it is forgotten.
+
+    Raises:
+        ServiceUnmeasurable: it did not come up.
+    """
+    with _on_signals(signal.default_int_handler):
+        folder = Path(tempfile.mkdtemp(prefix="lethe-bench-"))
+        service: Service | None = None
+        try:
+            if home is not None:
+                shutil.copytree(home, folder / _STATE, ignore=shutil.ignore_patterns(*_LEFT_BEHIND))
+            service = _start(folder, data)
+            service.wait_until_ready()
+            yield service
+        finally:
+            # Once is enough: a second Ctrl-C must not leave processes behind.
+            with _on_signals(signal.SIG_IGN):
+                if service is not None:
+                    service.stop()
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(folder: Path, data: Path | None) -> Service:
+    state, log, port = folder / _STATE, folder / "log", _free_port()
+    settings = {name: value for name, value in os.environ.items() if not name.startswith("LETHE_")}
+    paths = [str(_CODE), *filter(None, [settings.get("PYTHONPATH")])]
+    command = ["up", "--state", str(state), "--port", str(port)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", *command, *(["--data", str(data.resolve())] if data else [])],
+            # Away from any .env.
+            cwd=folder,
+            env=settings | {"PYTHONPATH": os.pathsep.join(paths)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            # Ctrl-C reaches it through us, in order.
+            start_new_session=True,
+        )
+    return Service(f"http://127.0.0.1:{port}", process, state, log)
+
+
+@contextmanager
+def _on_signals(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> Iterator[None]:
+    """Answer Ctrl-C and a polite kill with `handler`."""
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

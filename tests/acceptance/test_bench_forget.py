@@ -1,0 +1,171 @@
+"""`lethe bench forget` on a prepared installation, end to end; broken; and interrupted. Nothing may stay behind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import USER_PREFIX
+from tests.acceptance.installation import Installation, Size, empty_folder, wait_until
+
+
+@pytest.fixture(scope="module")
+def home(small_data: Path, base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `lethe up` leaves when it is stopped, from a quick fit."""
+    state = tmp_path_factory.mktemp("home")
+    broker = state / "broker"
+    embedded = Size(
+        "embedded",
+        f"sqlite:///{state}/lethe.sqlite3",
+        f"filesystem://{broker}",
+        lambda: empty_folder(broker),
+    )
+    made = Installation(state, embedded, base_folder)
+    made.set_up(small_data, epochs=8)
+    shutil.copytree(base_folder, state / "base")
+    (state / "secrets.json").write_text(json.dumps(made.secrets))
+    (state / "demo-key").write_text(made.key)
+    return state
+
+
+class Bench:
+    """The command as a process, with a folder of its own for temporary files."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir()
+        self.log = folder / "log"
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "cli.main", "bench", "forget", *arguments],
+                env=os.environ | {"TMPDIR": str(self.temporary)},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def wrote(self) -> str:
+        return self.log.read_text()
+
+    def survivors(self) -> list[int]:
+        """Processes that it started, directly or not, and that still live."""
+        mark = f"TMPDIR={self.temporary}".encode()
+        return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if mark in _read(path)]
+
+    def folders(self) -> list[Path]:
+        """What it made for the time being; torch keeps a cache of its own there."""
+        return list(self.temporary.glob("lethe-*"))
+
+    def commands(self) -> set[str]:
+        """Which of our commands are among them."""
+        words = (_read(Path(f"/proc/{process}/cmdline")).split(b"\0") for process in self.survivors())
+        return {line[3].decode() for line in words if line[1:3] == [b"-m", b"cli.main"]}
+
+    def end(self) -> None:
+        """Whatever a failed test left."""
+        for process in self.survivors():
+            os.kill(process, signal.SIGKILL)
+        self.process.wait()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        # Another user's, or gone.
+        return b""
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[list[Bench]]:
+    benches: list[Bench] = []
+    yield benches
+    for bench in benches:
+        bench.end()
+
+
+def _content(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_two_requests_are_timed_on_a_copy(
+    home: Path, small_data: Path, tmp_path: Path, started: list[Bench]
+) -> None:
+    result_file, tables = tmp_path / "result.json", tmp_path / "result.md"
+    before = _content(home)
+    bench = Bench(
+        tmp_path, "--requests", "2", "--seed", "3", "--home", str(home), "--data", str(small_data),
+        "--json", str(result_file), "--markdown", str(tables),
+    )  # fmt: skip
+    started.append(bench)
+    assert bench.process.wait(300) == 0, bench.wrote()[-3000:]
+
+    result = json.loads(result_file.read_text())
+    assert (result["benchmark"], result["requests"], result["seed"]) == ("forget", 2, 3)
+    assert [row["number"] for row in result["rows"]] == [1, 2]
+    for row in result["rows"]:
+        assert (row["status"], row["outcome"]) == ("completed", "erased")
+        assert 0 < row["suppressed_seconds"] < row["completed_seconds"]
+        assert row["attempts"][0]["method"] == "ucan"
+        assert row["attempts"][-1] == {**row["attempts"][-1], "method": row["published_by"], "accepted": True}
+        assert sum(attempt["seconds"] for attempt in row["attempts"]) < row["completed_seconds"]
+    assert sum(result["published_by"].values()) == result["completed"] == 2
+    assert result["completed_seconds"]["max"] == max(row["completed_seconds"] for row in result["rows"])
+    assert result["load"]["answers"] > 5
+    assert (result["load"]["non_200"], result["load"]["mixed"]) == (0, 0)
+    assert "| 2 | completed |" in tables.read_text()
+
+    for text in (result_file.read_text(), tables.read_text(), bench.wrote()):
+        assert USER_PREFIX not in text
+    assert _content(home) == before
+    assert bench.folders() == []
+    assert bench.survivors() == []
+
+
+def test_an_installation_that_does_not_come_up_ends_it_with_the_log(
+    tmp_path: Path, started: list[Bench]
+) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "lethe.sqlite3").write_text("this is no database " * 100)
+    bench = Bench(tmp_path, "--home", str(broken))
+    started.append(bench)
+    assert bench.process.wait(120) == 2
+    *log, last = bench.wrote().splitlines()
+    assert last == "lethe: the installation ended with status 2; its log's end is above"
+    assert "'lethe migrate' failed" in "\n".join(log)
+    assert bench.folders() == []
+
+
+@pytest.mark.parametrize(("seen", "number"), [("init", signal.SIGTERM), ("worker", signal.SIGINT)])
+def test_whoever_interrupts_it_finds_nothing_left(
+    seen: str,
+    number: signal.Signals,
+    home: Path,
+    small_data: Path,
+    tmp_path: Path,
+    started: list[Bench],
+) -> None:
+    prepared = ["--home", str(home)] if seen == "worker" else []
+    bench = Bench(tmp_path, "--data", str(small_data), *prepared)
+    started.append(bench)
+    wait_until(lambda: seen in bench.commands(), 120, what=f"lethe {seen}")
+    assert len(bench.folders()) == 1
+    bench.process.send_signal(number)
+    assert bench.process.wait(120) != 0
+    assert bench.survivors() == []
+    assert bench.folders() == []
+    assert "Traceback" not in bench.wrote()
