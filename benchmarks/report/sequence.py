@@ -9,7 +9,7 @@ from benchmarks.report.cells import number, table
 
 _LEGEND = (
     "*Known again*: once inside the band of a model that never saw them, later above it. Each walk starts from the "
-    "same adapter. A re-fit inside a walk leaves out everybody who asked so far, and answers a spent budget or a candidate "
+    "same adapter. A re-fit inside a walk leaves out all who asked so far, and answers a spent budget or a candidate "
     "that the gate did not let through; walks without re-fits take every candidate."
 )
 
