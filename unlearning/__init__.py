@@ -4,6 +4,7 @@ Needs torch, transformers, peft, safetensors and numpy; imports `recommender` an
 """
 
 from unlearning.collection import adapter_digest, collect_statistics
+from unlearning.cross_fitting import cross_fit
 from unlearning.errors import UnlearningError
 from unlearning.evaluation.config import EvaluationConfig
 from unlearning.evaluation.evaluate import evaluate
@@ -12,6 +13,7 @@ from unlearning.evaluation.report import Report
 from unlearning.gate import decide, publishable
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Method
 from unlearning.methods.registry import METHODS, build_method
+from unlearning.never_seen import NeverSeen
 from unlearning.policy import Policy, Rung, default_policy
 from unlearning.progress import Progress
 from unlearning.statistics import ActivationStatistics
@@ -26,6 +28,7 @@ __all__ = [
     "EvaluationInputs",
     "ForgetTask",
     "Method",
+    "NeverSeen",
     "Policy",
     "Progress",
     "Reason",
@@ -37,6 +40,7 @@ __all__ = [
     "adapter_digest",
     "build_method",
     "collect_statistics",
+    "cross_fit",
     "decide",
     "default_policy",
     "evaluate",

@@ -28,6 +28,7 @@ from unlearning import (
     publishable,
 )
 from worker.lease import Lease
+from worker.levels import ensure_levels
 from worker.process import WorkerProcess
 from worker.training_data import TrainingData
 from worker.versions import LoadedVersion
@@ -62,6 +63,7 @@ def climb(
         FenceLost: the run was taken over meanwhile.
     """
     policy = process.policy
+    levels = ensure_levels(process, claim, parent, data.subjects, lease)
     task = ForgetTask(
         base=process.base,
         adapter=parent.adapter,
@@ -72,6 +74,7 @@ def climb(
         training=parent.fit.training,
         adapter_config=parent.fit.adapter_config,
         seed=claim.covers_epoch,
+        never_seen_nll=None if levels is None else tuple(level.nll for level in levels.values()),
     )
     try:
         inputs = EvaluationInputs.prepare(
@@ -80,6 +83,7 @@ def climb(
             subjects=data.forget,
             retained=data.retained,
             seed=claim.covers_epoch,
+            never_seen=None if levels is None else tuple(levels.values()),
             config=policy.evaluation,
             should_stop=lease.lost,
         )
