@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -112,14 +113,18 @@ def test_a_worker_that_dies_over_them_is_replaced(
     process = ladder(process, REFIT)
     run_id = request_forgetting(process, "user-1")
 
-    def die(*_: Any, **__: Any) -> None:
+    module, _, name = step.rpartition(".")
+    real = getattr(importlib.import_module(module), name)
+
+    def die(*arguments: Any, **named: Any) -> None:
+        real(*arguments, **named)
         raise Killed
 
     with monkeypatch.context() as patched:
         patched.setattr(step, die)
         with pytest.raises(Killed):
             execute(process, run_id)
-    # All or nothing, also of what the transaction had written when it ended.
+    # All or nothing: what the transaction had written when it ended is not there.
     assert rows(process).keys() == (EVERYBODY if step.endswith("_stored") else set())
     let_the_lease_lapse(process.database, run_id)
     execute(process, run_id)
@@ -149,9 +154,10 @@ def test_a_zombie_stores_none(process: WorkerProcess, monkeypatch: pytest.Monkey
 
     def another_worker_claims() -> None:
         let_the_lease_lapse(process.database, run_id)
-        with pytest.raises(Killed), monkeypatch.context() as patched:
+        with monkeypatch.context() as patched:
             patched.setattr("worker.execution.climb", _die)
-            execute(process, run_id)
+            with pytest.raises(Killed):
+                execute(process, run_id)
 
     real = made_by_workers.cross_fit
     monkeypatch.setattr(made_by_workers, "cross_fit", stalling(real, another_worker_claims))
