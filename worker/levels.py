@@ -40,7 +40,7 @@ def ensure_levels(
         FenceLost: the run was taken over meanwhile; nothing was stored.
     """
     if not levels_are_made(process, parent):
-        log.info("levels.missing", watermark=parent.watermark)
+        log.info("levels.missing", watermark=parent.fit.watermark)
 
         def progress(step: Progress) -> None:
             lease.note(f"levels: {step.stage} {step.step}/{step.steps}")
@@ -69,7 +69,7 @@ def make_levels(process: WorkerProcess, parent: LoadedVersion, *, actor: str, on
 
     def live(session: Session) -> None:
         digest = pointer.current(session).digest
-        if digest is None or read_fit_record(process.store, digest).watermark != parent.watermark:
+        if digest is None or read_fit_record(process.store, digest).watermark != parent.fit.watermark:
             raise PointerMoved
 
     _make(process, parent, live, actor=actor, on_step=on_step, should_stop=None)
@@ -83,7 +83,7 @@ def levels_are_made(process: WorkerProcess, parent: LoadedVersion) -> bool:
 
 def _are_made(session: Session, process: WorkerProcess, parent: LoadedVersion) -> bool:
     smoothing = process.policy.evaluation.smoothing
-    return levels.are_made(session, watermark=parent.watermark, smoothing=smoothing)
+    return levels.are_made(session, watermark=parent.fit.watermark, smoothing=smoothing)
 
 
 def _make(
@@ -101,7 +101,7 @@ def _make(
     among them. Left out now, they would have no level then, and the price would have to be paid again.
     """
     with process.database.read() as session:
-        histories = interactions.histories(session, up_to=parent.watermark)
+        histories = interactions.histories(session, up_to=parent.fit.watermark)
     data = split_training_data(histories, process.base.catalogue, sorted(histories), suppressed=set())
     smoothing = process.policy.evaluation.smoothing
     found = cross_fit(
@@ -134,7 +134,7 @@ def _make(
             session,
             process.audit,
             rows,
-            watermark=parent.watermark,
+            watermark=parent.fit.watermark,
             smoothing=smoothing,
             actor=actor,
             now=utc_now(),
@@ -147,7 +147,7 @@ def _stored(
 ) -> Mapping[str, NeverSeen] | None:
     with process.database.read() as session:
         rows = levels.of_subjects(
-            session, subjects, watermark=parent.watermark, smoothing=process.policy.evaluation.smoothing
+            session, subjects, watermark=parent.fit.watermark, smoothing=process.policy.evaluation.smoothing
         )
     missing = sum(subject not in rows for subject in subjects)
     if missing:

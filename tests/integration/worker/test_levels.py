@@ -82,7 +82,7 @@ def test_the_first_run_makes_them_and_the_second_finds_them(process: WorkerProce
     execute(process, second)
     # The refit in between changed the adapter, not what anybody's events would be to a model that never saw them.
     assert rows(process) == {user: level for user, level in made.items() if user != subject_of("user-2")}
-    watermark = live_version(process).watermark
+    watermark = live_version(process).fit.watermark
     assert makings(process) == [{"watermark": watermark, "smoothing": 0.2, "users": len(USERS)}]
     assert status(process, first) == status(process, second) == "completed"
 
