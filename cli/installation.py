@@ -81,7 +81,7 @@ def initialise(
         live = pointer.current(session).digest
     # A database restored from an old backup can point at a version that was destroyed since: then fit again.
     if live is not None and not store.is_destroyed(live):
-        print("a version is live already; nothing to do")
+        print("a version is live already")
         return
     health = store.check()
     if not health.writable:

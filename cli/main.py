@@ -53,6 +53,9 @@ def init(
     epochs: Annotated[
         int | None, typer.Option(min=1, help="passes over the data per fit, now and at every re-fit")
     ] = None,
+    no_levels: Annotated[
+        bool, typer.Option("--no-levels", help="leave 'lethe levels' to the first forget request")
+    ] = False,
     seed: int = 0,
 ) -> None:
     """Load interactions, fit or take an adapter, and make it the live version. Safe to repeat after a failure.
@@ -63,6 +66,23 @@ def init(
     from cli.installation import initialise
 
     initialise(data=data, adapter=adapter, panel=panel, epochs=epochs, seed=seed)
+    if not no_levels:
+        from cli.level_commands import make_missing
+
+        make_missing()
+
+
+@app.command()
+def levels() -> None:
+    """Find out what models that never saw a user make of them, for every user of the live version.
+
+    It costs two re-fits, once per exact fit; forget requests then know the level they have to reach. Does nothing
+    where it is known; exit code 1 if there are too few users to tell.
+    """
+    from cli.level_commands import make_missing
+
+    if not make_missing():
+        raise typer.Exit(1)
 
 
 @app.command("example-user", hidden=True)

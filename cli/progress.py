@@ -20,7 +20,7 @@ class Step(Protocol):
     def steps(self) -> int: ...
 
     @property
-    def loss(self) -> float: ...
+    def loss(self) -> float | None: ...
 
 
 @contextmanager
@@ -30,20 +30,24 @@ def progress_bar(what: str) -> Iterator[Callable[[Step], None]]:
     columns = (
         TextColumn(f"{what:>12}"),
         BarColumn(),
-        TextColumn("loss {task.fields[loss]:.3f}"),
+        TextColumn("{task.fields[loss]}"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None, loss=float("nan"))
+        task = bar.add_task(what, total=None, loss="")
         last: Step | None = None
 
         def on_step(step: Step) -> None:
             nonlocal last
             last = step
-            bar.update(task, completed=step.step, total=step.steps, loss=step.loss)
+            bar.update(task, completed=step.step, total=step.steps, loss=_loss(step))
 
         yield on_step
     if last is not None and not console.is_terminal:
-        console.print(f"{what}: {last.step} steps, loss {last.loss:.3f}")
+        console.print(f"{what}: {last.step} steps, {_loss(last)}")
+
+
+def _loss(step: Step) -> str:
+    return "" if step.loss is None else f"loss {step.loss:.3f}"

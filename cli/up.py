@@ -38,7 +38,8 @@ def run_all(state: Path, *, host: str, port: int, data: Path | None, seed: int) 
     state = state.resolve()
     environment = _environment(state, host, port)
     source = ["--seed", str(seed), *(["--data", str(data)] if data else [])]
-    for command in (["migrate"], ["init", *source]):
+    # Levels come after the first recommendation: whoever waits for it need not wait for them.
+    for command in (["migrate"], ["init", "--no-levels", *source]):
         if subprocess.run(_lethe(*command), env=environment, check=False).returncode:
             raise CommandError(f"'lethe {command[0]}' failed; its message is above")
     key = _demo_key(state, environment)
@@ -49,6 +50,7 @@ def run_all(state: Path, *, host: str, port: int, data: Path | None, seed: int) 
             children.start()
             _wait_until_ready(f"http://{host}:{port}", children)
             _introduce(f"http://{host}:{port}", key, state, user)
+            children.start_levels()
             while True:
                 children.restart_the_dead()
                 time.sleep(0.5)
@@ -59,19 +61,29 @@ def run_all(state: Path, *, host: str, port: int, data: Path | None, seed: int) 
 
 
 class Children:
-    """Gateway and worker, each in a session of its own so that Ctrl-C reaches them through us, in order."""
+    """Gateway, worker and, once, the making of levels, each in a session of its own so that Ctrl-C reaches them
+    through us, in order.
+    """
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._environment = environment
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._restarts: list[float] = []
+        self._levels: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         for name in ("gateway", "worker"):
             self._launch(name)
 
+    def start_levels(self) -> None:
+        """Beside the others. Not started again if it dies: then the first forget request makes them."""
+        self._levels = self._spawn("levels")
+
     def _launch(self, name: str) -> None:
-        self._running[name] = subprocess.Popen(_lethe(name), env=self._environment, start_new_session=True)
+        self._running[name] = self._spawn(name)
+
+    def _spawn(self, name: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(_lethe(name), env=self._environment, start_new_session=True)
 
     def restart_the_dead(self) -> None:
         """
@@ -91,11 +103,15 @@ class Children:
             self._launch(name)
 
     def stop(self) -> None:
-        """The gateway drains, the worker finishes or leaves its run to be claimed again; then the rest is killed."""
-        for child in self._running.values():
+        """The gateway drains, the worker finishes or leaves its run to be claimed again; then the rest is killed.
+
+        Levels half made are lost; the next start makes them.
+        """
+        children = [*self._running.values(), *([self._levels] if self._levels else [])]
+        for child in children:
             child.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + _GRACE_SECONDS
-        for child in self._running.values():
+        for child in children:
             try:
                 child.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:

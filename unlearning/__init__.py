@@ -4,6 +4,7 @@ Needs torch, transformers, peft, safetensors and numpy; imports `recommender` an
 """
 
 from unlearning.collection import adapter_digest, collect_statistics
+from unlearning.cross_fitting import cross_fit
 from unlearning.errors import UnlearningError
 from unlearning.evaluation.config import EvaluationConfig
 from unlearning.evaluation.evaluate import evaluate
@@ -12,6 +13,7 @@ from unlearning.evaluation.report import Report
 from unlearning.gate import decide, publishable, publishable_run, publishable_subjects
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Method
 from unlearning.methods.registry import METHODS, build_method
+from unlearning.never_seen import NeverSeen
 from unlearning.policy import Policy, Rung, Search, default_policy
 from unlearning.progress import Progress
 from unlearning.search import Found, Trial, search_strength
@@ -28,6 +30,7 @@ __all__ = [
     "ForgetTask",
     "Found",
     "Method",
+    "NeverSeen",
     "Policy",
     "Progress",
     "Reason",
@@ -41,6 +44,7 @@ __all__ = [
     "adapter_digest",
     "build_method",
     "collect_statistics",
+    "cross_fit",
     "decide",
     "default_policy",
     "evaluate",

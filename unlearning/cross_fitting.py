@@ -22,7 +22,7 @@ from unlearning.evaluation.metrics import HELD_OUT
 from unlearning.evaluation.reading import read
 from unlearning.methods.fitting import Fit, fit_anew
 from unlearning.never_seen import CrossReadings, NeverSeen, levels
-from unlearning.progress import OnStep, ShouldStop
+from unlearning.progress import OnStep, Progress, ShouldStop
 
 _SEED_OFFSET = 500_000
 
@@ -77,8 +77,10 @@ def cross_fit(
         pairs: how many pairs of halves, at least two.
         fit: makes the adapters; a caller may bring a cache.
 
+    Progress counts the steps of all halves as one stage; a half that stops early jumps ahead.
+
     Raises:
-        InvalidEvaluation: too few users or pairs.
+        InvalidEvaluation: too few users or pairs, or an adapter that diverged.
         Interrupted: `should_stop` answered yes.
     """
     plain, soft = _Collector(len(users), pairs), _Collector(len(users), pairs)
@@ -94,7 +96,8 @@ def cross_fit(
         )
         return [reading.nll.double() for reading in found]
 
-    for half in halves(len(users), pairs, seed):
+    planned = halves(len(users), pairs, seed)
+    for number, half in enumerate(planned):
         chosen = [users[place] for place in half.members]
         adapter = fit(
             base,
@@ -102,7 +105,7 @@ def cross_fit(
             adapter_config,
             replace(training, seed=half.seed),
             validation=tuple((split.train, split.validation) for split in chosen),
-            on_step=on_step,
+            on_step=None if on_step is None else _within_all(on_step, number, len(planned)),
             should_stop=should_stop,
         ).adapter
         found = readings(adapter)
@@ -114,6 +117,15 @@ def cross_fit(
         soft.result([smoothed(nll, smoothing, items) for nll in of_parent]),
         [len(split.train) for split in users],
     )
+
+
+def _within_all(on_step: OnStep, number: int, count: int) -> OnStep:
+    """Tells of a step of the fit with this number as of a step of all `count` fits."""
+
+    def tell(step: Progress) -> None:
+        on_step(Progress("cross-fit", number * step.steps + step.step, count * step.steps, step.loss))
+
+    return tell
 
 
 class _Collector:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from recommender import Interrupted
 
-Stage = Literal["activations", "descent", "importance", "hessian", "re-fit", "evaluation"]
+Stage = Literal["activations", "descent", "importance", "hessian", "re-fit", "cross-fit", "evaluation"]
 
 
 @dataclass(frozen=True)

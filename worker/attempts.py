@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,7 @@ from unlearning import (
     EvaluationInputs,
     ForgetTask,
     Method,
+    NeverSeen,
     Progress,
     Report,
     Rung,
@@ -83,9 +85,18 @@ class Attempts:
     """
 
     def __init__(
-        self, process: WorkerProcess, claim: Claim, parent: LoadedVersion, data: TrainingData, lease: Lease
+        self,
+        process: WorkerProcess,
+        claim: Claim,
+        parent: LoadedVersion,
+        data: TrainingData,
+        lease: Lease,
+        levels: Mapping[str, NeverSeen] | None,
     ) -> None:
         """Reads what no attempt changes.
+
+        Args:
+            levels: what a model that never saw them would make of each subject; None where that is not known.
 
         Raises:
             UnlearningError: nobody is retained, or too few to measure anything.
@@ -94,6 +105,7 @@ class Attempts:
         self._process, self._claim, self._data, self._lease = process, claim, data, lease
         self._subject_of = {request.id: request.subject for request in claim.requests}
         self._place_of = {subject: place for place, subject in enumerate(data.subjects)}
+        self._levels = levels
         self._exact: _Exact | None = None
         self._task = ForgetTask(
             base=process.base,
@@ -112,6 +124,7 @@ class Attempts:
             subjects=data.forget,
             retained=data.retained,
             seed=claim.covers_epoch,
+            never_seen=None if levels is None else [levels[subject] for subject in data.subjects],
             config=process.policy.evaluation,
             should_stop=lease.lost,
         )
@@ -170,7 +183,14 @@ class Attempts:
 
     def _make(self, rung: Rung, step: int, data: TrainingData) -> _Made:
         policy, lost = self._process.policy, self._lease.lost
-        task = replace(self._task, forget=data.forget)
+        levels = self._levels
+        task = replace(
+            self._task,
+            forget=data.forget,
+            never_seen_nll=None
+            if levels is None
+            else tuple(levels[subject].nll for subject in data.subjects),
+        )
         inputs = self._inputs.only([self._place_of[subject] for subject in data.subjects])
 
         def progress(report: Progress) -> None:

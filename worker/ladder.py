@@ -18,6 +18,7 @@ from unlearning import build_method
 from worker import slack
 from worker.attempts import Attempts, Chosen
 from worker.lease import Lease
+from worker.levels import ensure_levels
 from worker.process import WorkerProcess
 from worker.splitting import Judged, Served, serve
 from worker.training_data import TrainingData
@@ -47,8 +48,9 @@ def climb(
         FenceLost: the run was taken over meanwhile.
     """
     known = [request.id for request in claim.requests if request.subject in data.subjects]
+    levels = ensure_levels(process, claim, parent, data.subjects, lease)
     try:
-        rungs = _PolicyRungs(process, claim, Attempts(process, claim, parent, data, lease))
+        rungs = _PolicyRungs(process, claim, Attempts(process, claim, parent, data, lease, levels))
         outcome = serve(rungs, known, claim.first_step)
     except Interrupted:
         lease.check()

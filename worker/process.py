@@ -50,7 +50,7 @@ def open_process(settings: Settings) -> WorkerProcess:
         store=store,
         audit=audit,
         base=load_base(settings.base, device=settings.worker_device),
-        policy=_load_policy(settings),
+        policy=load_policy(settings),
     )
     log.info("worker.ready", device=settings.worker_device, policy=process.policy.hash)
     return process
@@ -62,7 +62,11 @@ def current_process() -> WorkerProcess:
     return open_process(get_settings())
 
 
-def _load_policy(settings: Settings) -> Policy:
+def load_policy(settings: Settings) -> Policy:
+    """
+    Raises:
+        UnlearningError: the policy file is not a valid policy.
+    """
     if settings.policy_file is None:
         return default_policy()
     return Policy.from_json(settings.policy_file.read_text())

@@ -163,6 +163,23 @@ class Suppression(Base):
     suppressed_at: Mapped[datetime]
 
 
+class NeverSeenLevel(Base):
+    """What a model that never saw this subject makes of their events up to ``watermark``, nats per event.
+
+    Personal data: deleted in the transaction that deletes the subject's interactions. ``smoothing`` is the policy's
+    that ``smoothed_nll`` and ``deviation`` were read with.
+    """
+
+    __tablename__ = "never_seen_levels"
+    subject_hmac: Mapped[str] = mapped_column(Digest, primary_key=True)
+    watermark: Mapped[int] = mapped_column(BigInteger)
+    smoothing: Mapped[float]
+    nll: Mapped[float]
+    smoothed_nll: Mapped[float]
+    deviation: Mapped[float]
+    created_at: Mapped[datetime]
+
+
 class Attempt(Base):
     """One rung of the ladder as it was tried on some of a run's requests. Written once, kept for ever.
 

@@ -15,6 +15,7 @@ from app.db.ledger import lock_ledger
 from app.db.models import (
     ForgetRequest,
     Interaction,
+    NeverSeenLevel,
     RequestStatus,
     RunStage,
     RunStatus,
@@ -43,6 +44,8 @@ def install(
     """
     ledger = lock_ledger(session)
     session.merge(version)
+    # They belong to the fit that was live before, even where this one was fitted on the same events.
+    session.execute(delete(NeverSeenLevel))
     floor = current(session).erasure_floor
     generation = _move(session, parent, version, floor=floor, actor=actor, now=now)
     audit.append(
@@ -162,7 +165,10 @@ def rebase(session: Session, claim: Claim) -> Claim:
 def erase_subjects(
     session: Session, audit: AuditLog, claim: Claim, *, unknown_subjects: frozenset[str]
 ) -> int:
-    """Delete the subjects' interactions and settle each request's outcome; the number of rows. Safe to repeat.
+    """Delete the subjects' interactions and levels and settle each request's outcome. Safe to repeat.
+
+    Returns:
+        How many interactions were deleted.
 
     Args:
         unknown_subjects: those of whom no adapter had learnt anything. Settled in the same transaction as the
@@ -178,6 +184,7 @@ def erase_subjects(
     requests = session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)).all()
     subjects = [request.subject_hmac for request in requests]
     erased = session.execute(delete(Interaction).where(Interaction.subject_hmac.in_(subjects)))
+    session.execute(delete(NeverSeenLevel).where(NeverSeenLevel.subject_hmac.in_(subjects)))
     rows = int(erased.rowcount)  # type: ignore[attr-defined]
     for request in requests:
         if request.outcome is None:

@@ -86,6 +86,7 @@ SURFACE = {
     "unlearning": {
         "methods": {"METHODS", "Candidate", "Cost", "ForgetTask", "Method", "Progress", "build_method"},
         "statistics": {"ActivationStatistics", "adapter_digest", "collect_statistics"},
+        "levels": {"NeverSeen", "cross_fit"},
         "evaluation": {"EvaluationConfig", "EvaluationInputs", "Report", "evaluate"},
         "gate": {
             "Policy",

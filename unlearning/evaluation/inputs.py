@@ -139,6 +139,7 @@ class EvaluationInputs:
             base_readings=readings,
             parent_measured=measured,
             parent_evidence=readings.evidence(measured, self.config),
+            never_seen=None if self.never_seen is None else tuple(self.never_seen[place] for place in chosen),
         )
 
 

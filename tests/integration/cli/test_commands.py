@@ -82,9 +82,39 @@ def test_set_up_with_the_operators_own_base_and_adapter(
     assert done.returncode == 0, done.stderr
     assert "30 users, 240 interactions (240 of them new)" in done.stdout
     assert "is live as generation 1" in done.stdout
+    assert done.stdout.endswith("the users' levels are made\n")
     again = lethe("init", "--data", str(data), **environment)
-    assert (again.returncode, again.stdout) == (0, "a version is live already; nothing to do\n")
+    assert (again.returncode, again.stdout) == (
+        0,
+        "a version is live already\nthe users' levels are there already\n",
+    )
     assert lethe("audit", "verify", **environment).stdout == "the audit chain holds\n"
+
+
+def test_levels_are_left_to_later_and_made_once(environment: dict[str, str], data: Path) -> None:
+    lethe("migrate", **environment)
+    assert_one_line(lethe("levels", **environment), "lethe init")
+    done = lethe("init", "--no-levels", "--data", str(data), "--epochs", "1", **environment)
+    assert done.stdout.endswith("is live as generation 1\n")
+    made = lethe("levels", **environment)
+    assert (made.returncode, made.stdout) == (0, "the users' levels are made\n")
+    assert "levels: " in made.stderr
+    again = lethe("levels", **environment)
+    assert (again.returncode, again.stdout) == (0, "the users' levels are there already\n")
+
+
+def test_too_few_users_for_levels_is_no_reason_not_to_serve(
+    environment: dict[str, str], data: Path, tmp_path: Path
+) -> None:
+    # Five users of the same items: two train the base, three are the service's.
+    rows = [f"user-{user},i{step},{step}" for user in range(5) for step in range(8)]
+    (data / "interactions.csv").write_text("user_id,item_id,timestamp\n" + "\n".join(rows) + "\n")
+    environment["LETHE_BASE"] = str(tmp_path / "own-base")
+    lethe("migrate", **environment)
+    done = lethe("init", "--data", str(data), "--panel", "0.4", "--epochs", "1", **environment)
+    assert done.returncode == 0, done.stderr
+    assert "no levels: cross-fitting needs two pairs of halves and four users" in done.stdout
+    assert lethe("levels", **environment).returncode == 1
 
 
 def test_keys_are_issued_listed_and_revoked(environment: dict[str, str]) -> None:
@@ -239,7 +269,7 @@ def test_another_subject_key_is_refused(environment: dict[str, str], data: Path)
 
 def test_help_lists_every_command() -> None:
     text = lethe("--help").stdout
-    for command in ("up", "init", "migrate", "gateway", "worker", "keys", "audit", "bench"):
+    for command in ("up", "init", "levels", "migrate", "gateway", "worker", "keys", "audit", "bench"):
         assert command in text
 
 

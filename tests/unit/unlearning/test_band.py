@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.unit.unlearning.examples import POLICY, subject
 from unlearning.band import Band, never_member_band, parent_z_score, power, z_score
-from unlearning.evaluation.report import MeanGain, SubjectEvidence
+from unlearning.evaluation.report import MeanGain, NeverSeenGain, SubjectEvidence
 
 # Level variance 0.36 around 2, memory 1 with variance (0.8 * 1)^2 = 0.64; the parent's gain of 4 is 1 more than 2 + 1.
 EVIDENCE = SubjectEvidence(
@@ -52,6 +52,18 @@ def test_a_memory_that_never_varies_is_subtracted_from_the_parents_gain() -> Non
 def test_no_width_at_all_is_all_or_nothing() -> None:
     assert Band(2.0, 0.0).z(2.0) == 0.0
     assert Band(2.0, 0.0).z(1.9) == -math.inf
+
+
+def test_what_adapters_without_the_subject_show_is_the_band() -> None:
+    # Nothing of it is predicted: neither the others' memory nor the parent's gain plays a part. hypot(0.3, 0.4) = 0.5.
+    known = replace(EVIDENCE, never_seen=NeverSeenGain(2.2, 0.3))
+    policy = replace(EXAMPLE, reference_error=0.4)
+    for model in (known.candidate, known.parent):
+        band = never_member_band(known, model, policy)
+        assert (band.expected, band.deviation) == (pytest.approx(2.2), pytest.approx(0.5))
+    assert z_score(known, policy) == pytest.approx((2.5 - 2.2) / 0.5)
+    assert parent_z_score(known, policy) == pytest.approx((4.0 - 2.2) / 0.5)
+    assert power(known, policy) == pytest.approx(1 / 0.5)
 
 
 @given(st.floats(-5, 5), st.floats(-5, 5), st.floats(0.1, 5))

@@ -10,6 +10,7 @@ from unlearning import (
     EvaluationConfig,
     EvaluationInputs,
     ForgetTask,
+    NeverSeen,
     Report,
     build_method,
     evaluate,
@@ -17,6 +18,7 @@ from unlearning import (
 from unlearning.errors import InvalidEvaluation, InvalidReport
 from unlearning.evaluation.gains import smoothed
 from unlearning.evaluation.matching import Places
+from unlearning.evaluation.report import NeverSeenGain
 
 CONFIG = EvaluationConfig(tail_items=2)
 
@@ -88,6 +90,63 @@ def test_the_reference_is_the_held_out_items(inputs: EvaluationInputs) -> None:
         at = Places(torch.tensor([len(split.train), len(split.train) + 1]), popularity)
         residuals = reference.residuals[2 * place : 2 * place + 2]
         torch.testing.assert_close(before - after - reference.expected(at), residuals)
+
+
+def test_levels_become_the_gains_of_a_model_that_never_saw_the_subjects(
+    inputs: EvaluationInputs, task: ForgetTask, retained: tuple[Split, ...]
+) -> None:
+    levels = [NeverSeen(3.0, 2.5, 0.3), NeverSeen(3.5, 2.8, 0.4), NeverSeen(4.0, 3.0, 1.2)]
+    known = EvaluationInputs.prepare(
+        task.base,
+        task.adapter,
+        subjects=task.forget,
+        retained=retained,
+        seed=5,
+        config=CONFIG,
+        never_seen=levels,
+    )
+    method = build_method("do_nothing")
+    membership = evaluate(known, method.run(task), method).membership
+    gains = []
+    for place, (subject, level) in enumerate(zip(membership.subjects, levels, strict=True)):
+        base = float(smoothed(inputs.base_readings.subject_readings[place].nll, 0.2, 40).mean())
+        gains.append(base - level.smoothed_nll)
+        assert subject.never_seen == NeverSeenGain(pytest.approx(gains[-1]), level.deviation)
+    # All together: the mean gain, and a third of hypot(0.3, 0.4, 1.2) = 1.3.
+    assert membership.run.never_seen == NeverSeenGain(pytest.approx(sum(gains) / 3), pytest.approx(1.3 / 3))
+
+
+@pytest.mark.parametrize("levels", [1, 4])
+def test_levels_of_other_subjects_are_refused(
+    task: ForgetTask, retained: tuple[Split, ...], levels: int
+) -> None:
+    with pytest.raises(InvalidEvaluation, match="one level per subject"):
+        EvaluationInputs.prepare(
+            task.base,
+            task.adapter,
+            subjects=task.forget,
+            retained=retained,
+            seed=5,
+            config=CONFIG,
+            never_seen=[NeverSeen(3.0, 2.5, 0.3)] * levels,
+        )
+
+
+def test_levels_of_whole_users_do_not_fit_single_interactions(
+    task: ForgetTask, retained: tuple[Split, ...]
+) -> None:
+    marks = [[True] + [False] * (len(subject) - 1) for subject in task.forget]
+    with pytest.raises(InvalidEvaluation, match="all of the subjects' items"):
+        EvaluationInputs.prepare(
+            task.base,
+            task.adapter,
+            subjects=task.forget,
+            retained=retained,
+            seed=5,
+            config=CONFIG,
+            counted=marks,
+            never_seen=[NeverSeen(3.0, 2.5, 0.3)] * 3,
+        )
 
 
 def test_popularity_counts_retained_users_once(inputs: EvaluationInputs) -> None:

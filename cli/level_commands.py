@@ -1,0 +1,55 @@
+"""Making the levels of the live version's users from the command line."""
+
+from __future__ import annotations
+
+import torch
+import transformers
+
+from app.db import pointer
+from app.db.audit import AuditLog
+from app.db.restoration import replay_journal
+from app.db.schema import require_current_schema
+from app.db.session import Database, open_database
+from app.settings import get_settings
+from cli.failures import CommandError
+from cli.progress import progress_bar
+from model_store import open_store
+from recommender import load_base
+from unlearning import UnlearningError
+from worker.levels import levels_are_made, make_levels
+from worker.process import WorkerProcess, load_policy
+from worker.versions import load_version
+
+
+def make_missing() -> bool:
+    """Make them if they are missing; False if that is impossible: forget requests do without them then.
+
+    Raises:
+        CommandError, RecommenderError, StoreError, DatabaseError: one line says what to do.
+    """
+    settings = get_settings()
+    torch.set_num_threads(settings.torch_threads)
+    transformers.utils.logging.disable_progress_bar()
+    database = Database(open_database(settings.database_url, pooled=False))
+    require_current_schema(database.engine)
+    store = open_store(settings.store_url)
+    audit = AuditLog(settings.audit_key.get_secret_value().encode())
+    replay_journal(database, audit, store)
+    with database.read() as session:
+        live = pointer.current(session).digest
+    if live is None or store.is_destroyed(live):
+        raise CommandError("no version is live; run: lethe init")
+    base = load_base(settings.base, device=settings.worker_device)
+    process = WorkerProcess(settings, database, store, audit, base, load_policy(settings))
+    version = load_version(store, live)
+    if levels_are_made(process, version):
+        print("the users' levels are there already")
+        return True
+    try:
+        with progress_bar("levels") as on_step:
+            make_levels(process, version, actor="lethe levels", on_step=on_step)
+    except UnlearningError as error:
+        print(f"no levels: {error}")
+        return False
+    print("the users' levels are made")
+    return True

@@ -1,0 +1,36 @@
+"""Levels of users under models that never saw them.
+
+Expand: a new table, which the previous release leaves alone. It would not delete a row with its subject's events
+either: let no old worker run beside the new ones.
+
+Revision: 0004_never_seen_levels
+Revises: 0001_create_tables
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004_never_seen_levels"
+down_revision = "0002_split_runs"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "never_seen_levels",
+        sa.Column("subject_hmac", sa.String(length=64), nullable=False),
+        sa.Column("watermark", sa.BigInteger(), nullable=False),
+        sa.Column("smoothing", sa.Float(), nullable=False),
+        sa.Column("nll", sa.Float(), nullable=False),
+        sa.Column("smoothed_nll", sa.Float(), nullable=False),
+        sa.Column("deviation", sa.Float(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("subject_hmac", name=op.f("pk_never_seen_levels")),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("never_seen_levels")

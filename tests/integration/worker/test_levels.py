@@ -1,0 +1,268 @@
+"""Levels of models that never saw a user: made once, used by every run, gone with their subject."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from app.db import levels, pointer, runs
+from app.db.base import utc_now
+from app.db.models import AuditEntry, NeverSeenLevel, Run
+from tests.integration.tiny_model import USERS, subject_of
+from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
+from unlearning import Progress, Rung
+from worker.execution import execute
+from worker.levels import levels_are_made, make_levels
+from worker.process import WorkerProcess
+from worker.versions import LoadedVersion, load_version
+
+EVERYBODY = {subject_of(user) for user in USERS}
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing in the product catches it."""
+
+
+def ladder(process: WorkerProcess, *rungs: Rung) -> WorkerProcess:
+    return replace(process, policy=replace(process.policy, ladder=rungs))
+
+
+REFIT = Rung("refit", {})
+
+
+def rows(process: WorkerProcess) -> dict[str, tuple[float, float, float]]:
+    with process.database.read() as session:
+        return {
+            row.subject_hmac: (row.nll, row.smoothed_nll, row.deviation)
+            for row in session.scalars(select(NeverSeenLevel))
+        }
+
+
+def makings(process: WorkerProcess) -> list[dict[str, Any]]:
+    """What the audit log says about them."""
+    with process.database.read() as session:
+        assert process.audit.first_broken(session) is None
+        return list(session.scalars(select(AuditEntry.data).where(AuditEntry.action == "levels.made")))
+
+
+def status(process: WorkerProcess, run_id: str) -> str:
+    with process.database.read() as session:
+        return session.get_one(Run, run_id).status
+
+
+def live_version(process: WorkerProcess) -> LoadedVersion:
+    with process.database.read() as session:
+        digest = pointer.current(session).digest
+    assert digest is not None
+    return load_version(process.store, digest)
+
+
+def make(process: WorkerProcess, parent: LoadedVersion | None = None) -> None:
+    def ignore(_: Progress) -> None:
+        """Nobody watches."""
+
+    make_levels(process, parent or live_version(process), actor="tests", on_step=ignore)
+
+
+def test_the_first_run_makes_them_and_the_second_finds_them(process: WorkerProcess) -> None:
+    process = ladder(process, REFIT)
+    first = request_forgetting(process, "user-1")
+    execute(process, first)
+    made = rows(process)
+    # The subject had one; it went with the subject's events.
+    assert made.keys() == EVERYBODY - {subject_of("user-1")}
+    assert all(math.isfinite(number) and number > 0 for level in made.values() for number in level)
+    second = request_forgetting(process, "user-2")
+    execute(process, second)
+    # The refit in between changed the adapter, not what anybody's events would be to a model that never saw them.
+    assert rows(process) == {user: level for user, level in made.items() if user != subject_of("user-2")}
+    watermark = live_version(process).fit.watermark
+    assert makings(process) == [{"watermark": watermark, "smoothing": 0.2, "users": len(USERS)}]
+    assert status(process, first) == status(process, second) == "completed"
+
+
+def test_the_gate_and_a_method_that_needs_levels_get_them(process: WorkerProcess) -> None:
+    make(process)
+    known = rows(process)[subject_of("user-3")]
+    process = ladder(process, Rung("least_change", {}), REFIT)
+    run_id = request_forgetting(process, "user-3")
+    execute(process, run_id)
+    assert status(process, run_id) == "completed"
+    assert len(makings(process)) == 1
+    with process.database.read() as session:
+        attempts = runs.attempts(session, run_id)
+    assert [attempt.method for attempt in attempts] == ["least_change", "refit"]
+    for attempt in attempts:
+        (evidence,) = attempt.report["membership"]["subjects"]
+        assert evidence["never_seen"]["deviation"] == pytest.approx(known[2])
+    assert "error" not in attempts[0].verdict
+
+
+@pytest.mark.parametrize(
+    "step", ["worker.levels.cross_fit", "app.db.levels.replace_all", "worker.levels._stored"]
+)
+def test_a_worker_that_dies_over_them_is_replaced(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    process = ladder(process, REFIT)
+    run_id = request_forgetting(process, "user-1")
+
+    module, _, name = step.rpartition(".")
+    real = getattr(importlib.import_module(module), name)
+
+    def die(*arguments: Any, **named: Any) -> None:
+        real(*arguments, **named)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(step, die)
+        with pytest.raises(Killed):
+            execute(process, run_id)
+    # All or nothing: what the transaction had written when it ended is not there.
+    assert rows(process).keys() == (EVERYBODY if step.endswith("_stored") else set())
+    let_the_lease_lapse(process.database, run_id)
+    execute(process, run_id)
+    assert status(process, run_id) == "completed"
+    assert len(makings(process)) == 1
+
+
+def stalling(real: Callable[..., Any], meanwhile: Callable[[], None]) -> Callable[..., Any]:
+    """The first call ends late: something else happens before it returns."""
+    stalled: list[None] = []
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        result = real(*arguments, **named)
+        if not stalled:
+            stalled.append(None)
+            meanwhile()
+        return result
+
+    return call
+
+
+def test_a_zombie_stores_none(process: WorkerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    from worker import levels as made_by_workers
+
+    process = ladder(process, REFIT)
+    run_id = request_forgetting(process, "user-1")
+
+    def another_worker_claims() -> None:
+        let_the_lease_lapse(process.database, run_id)
+        with monkeypatch.context() as patched:
+            patched.setattr("worker.execution.climb", _die)
+            with pytest.raises(Killed):
+                execute(process, run_id)
+
+    real = made_by_workers.cross_fit
+    monkeypatch.setattr(made_by_workers, "cross_fit", stalling(real, another_worker_claims))
+    execute(process, run_id)
+    assert rows(process) == {}
+    assert makings(process) == []
+    assert status(process, run_id) == "running"
+
+
+def _die(*_: Any, **__: Any) -> None:
+    raise Killed
+
+
+def test_the_first_to_store_them_wins(process: WorkerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator makes them; the first run has made and used them, and erased its subject, before he is done."""
+    from worker import levels as made_by_workers
+
+    refitting = ladder(process, REFIT)
+
+    def a_run_completes() -> None:
+        execute(refitting, request_forgetting(process, "user-1"))
+
+    parent = live_version(process)
+    real = made_by_workers.cross_fit
+    monkeypatch.setattr(made_by_workers, "cross_fit", stalling(real, a_run_completes))
+    make(process, parent)
+    assert rows(process).keys() == EVERYBODY - {subject_of("user-1")}
+    assert len(makings(process)) == 1
+
+
+def test_whoever_was_erased_meanwhile_gets_no_row(process: WorkerProcess) -> None:
+    process = ladder(process, REFIT)
+    execute(process, request_forgetting(process, "user-1"))
+    remade = [
+        {"subject_hmac": subject_of(user), "nll": 3.0, "smoothed_nll": 2.0, "deviation": 0.5}
+        for user in USERS
+    ]
+    with process.database.unit_of_work() as session:
+        levels.replace_all(
+            session, process.audit, remade, watermark=1, smoothing=0.5, actor="tests", now=utc_now()
+        )
+    assert rows(process) == dict.fromkeys(EVERYBODY - {subject_of("user-1")}, (3.0, 2.0, 0.5))
+    assert makings(process)[-1] == {"watermark": 1, "smoothing": 0.5, "users": len(USERS) - 1}
+
+
+def test_whoever_waits_for_another_run_gets_a_level_too(process: WorkerProcess) -> None:
+    """Without one, the price would be paid again when their turn comes."""
+    request_forgetting(process, "user-1", "user-2")
+    make(process)
+    assert rows(process).keys() == EVERYBODY
+
+
+def test_another_smoothing_needs_other_levels(process: WorkerProcess) -> None:
+    make(process)
+    first = rows(process)
+    policy = process.policy
+    process = replace(process, policy=replace(policy, evaluation=replace(policy.evaluation, smoothing=0.5)))
+    assert not levels_are_made(process, live_version(process))
+    make(process)
+    second = rows(process)
+    assert second.keys() == first.keys()
+    # The same fits, read otherwise.
+    for user, (nll, soft, _) in second.items():
+        assert nll == first[user][0]
+        assert soft != first[user][1]
+    assert [made["smoothing"] for made in makings(process)] == [0.2, 0.5]
+
+
+def test_without_a_level_for_everybody_the_run_does_without(process: WorkerProcess) -> None:
+    make(process)
+    with process.database.unit_of_work() as session:
+        session.delete(session.get_one(NeverSeenLevel, subject_of("user-2")))
+    process = ladder(process, Rung("least_change", {}), REFIT)
+    run_id = request_forgetting(process, "user-1", "user-2")
+    execute(process, run_id)
+    assert status(process, run_id) == "completed"
+    with process.database.read() as session:
+        refused, refit = runs.attempts(session, run_id)
+    assert (refused.method, refused.decision, refused.accepted) == ("least_change", "fail", False)
+    assert "never_seen_nll" in refused.verdict["error"]
+    assert refit.accepted
+    assert all(subject["never_seen"] is None for subject in refit.report["membership"]["subjects"])
+
+
+def test_levels_that_cannot_be_made_do_not_stop_a_run(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fits that diverge, say."""
+    from unlearning.errors import InvalidEvaluation
+
+    def diverge(*_: Any, **__: Any) -> None:
+        raise InvalidEvaluation("readings must be finite")
+
+    monkeypatch.setattr("worker.levels.cross_fit", diverge)
+    process = ladder(process, REFIT)
+    run_id = request_forgetting(process, "user-1")
+    execute(process, run_id)
+    assert status(process, run_id) == "completed"
+    assert rows(process) == {}
+
+
+def test_another_first_version_starts_without_levels(process: WorkerProcess, installed: str) -> None:
+    make(process)
+    with process.database.unit_of_work() as session:
+        version = pointer.find_version(session, installed)
+        assert version is not None
+        pointer.install(session, process.audit, version, parent=installed, actor="tests", now=utc_now())
+    assert rows(process) == {}

@@ -1,0 +1,159 @@
+"""The levels that forgetting has to reach: cross-fitted once per watermark, then read by every run.
+
+Made by whoever needs them first: `lethe init`, `lethe levels`, or the first run. The first to store them wins; what
+somebody else has made meanwhile is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.db import interactions, levels, pointer, runs
+from app.db.base import utc_now
+from app.db.errors import PointerMoved
+from app.db.ledger import lock_ledger
+from app.db.runs import Claim
+from recommender import Interrupted
+from unlearning import NeverSeen, Progress, UnlearningError, cross_fit
+from worker.lease import Lease
+from worker.process import WorkerProcess
+from worker.training_data import split_training_data
+from worker.versions import LoadedVersion, read_fit_record
+
+log = structlog.get_logger()
+
+OnStep = Callable[[Progress], None]
+
+
+def ensure_levels(
+    process: WorkerProcess, claim: Claim, parent: LoadedVersion, subjects: Iterable[str], lease: Lease
+) -> Mapping[str, NeverSeen] | None:
+    """The level of each of these subjects, in their order; made now if nobody has made them yet.
+
+    None where one of them has no level, or none can be made (fewer than four users, fits that diverge): the run then
+    goes on with what the gate predicts from other users, and methods that need levels are refused.
+
+    Raises:
+        FenceLost: the run was taken over meanwhile; nothing was stored.
+    """
+    if not levels_are_made(process, parent):
+        log.info("levels.missing", watermark=parent.fit.watermark)
+
+        def progress(step: Progress) -> None:
+            lease.note(f"levels: {step.stage} {step.step}/{step.steps}")
+
+        def owned(session: Session) -> None:
+            runs.owned(session, claim.run_id, claim.fence)
+
+        try:
+            _make(process, parent, owned, actor="worker", on_step=progress, should_stop=lease.lost)
+        except Interrupted:
+            lease.check()
+            raise
+        except UnlearningError as error:
+            log.warning("levels.impossible", error=str(error))
+            return None
+    return _stored(process, parent, tuple(subjects))
+
+
+def make_levels(process: WorkerProcess, parent: LoadedVersion, *, actor: str, on_step: OnStep) -> None:
+    """Make them for a live version outside of any run.
+
+    Raises:
+        UnlearningError: there are too few users, or the fits diverge.
+        PointerMoved: a version fitted on other events is live by now; nothing was stored.
+    """
+
+    def live(session: Session) -> None:
+        digest = pointer.current(session).digest
+        if digest is None or read_fit_record(process.store, digest).watermark != parent.fit.watermark:
+            raise PointerMoved
+
+    _make(process, parent, live, actor=actor, on_step=on_step, should_stop=None)
+
+
+def levels_are_made(process: WorkerProcess, parent: LoadedVersion) -> bool:
+    """Whether those of this version's watermark are there, read as the policy wants them."""
+    with process.database.read() as session:
+        return _are_made(session, process, parent)
+
+
+def _are_made(session: Session, process: WorkerProcess, parent: LoadedVersion) -> bool:
+    smoothing = process.policy.evaluation.smoothing
+    return levels.are_made(session, watermark=parent.fit.watermark, smoothing=smoothing)
+
+
+def _make(
+    process: WorkerProcess,
+    parent: LoadedVersion,
+    still_wanted: Callable[[Session], None],
+    *,
+    actor: str,
+    on_step: OnStep,
+    should_stop: Callable[[], bool] | None,
+) -> None:
+    """Cross-fit, drop the adapters, store the numbers in one transaction.
+
+    On everyone of whom the version's training events are stored: those who asked and whose run is yet to come are
+    among them. Left out now, they would have no level then, and the price would have to be paid again.
+    """
+    with process.database.read() as session:
+        histories = interactions.histories(session, up_to=parent.fit.watermark)
+    data = split_training_data(histories, process.base.catalogue, sorted(histories), suppressed=set())
+    smoothing = process.policy.evaluation.smoothing
+    found = cross_fit(
+        process.base,
+        parent.adapter,
+        data.retained,
+        adapter_config=parent.fit.adapter_config,
+        training=parent.fit.training,
+        smoothing=smoothing,
+        # Not the run's: whoever makes them makes the same.
+        seed=parent.fit.training.seed,
+        on_step=on_step,
+        should_stop=should_stop,
+    )
+    rows = [
+        {
+            "subject_hmac": user,
+            "nll": level.nll,
+            "smoothed_nll": level.smoothed_nll,
+            "deviation": level.deviation,
+        }
+        for user, level in zip(data.subjects, found, strict=True)
+    ]
+    with process.database.unit_of_work() as session:
+        lock_ledger(session)
+        still_wanted(session)
+        if _are_made(session, process, parent):
+            return
+        levels.replace_all(
+            session,
+            process.audit,
+            rows,
+            watermark=parent.fit.watermark,
+            smoothing=smoothing,
+            actor=actor,
+            now=utc_now(),
+        )
+    log.info("levels.made", users=len(rows))
+
+
+def _stored(
+    process: WorkerProcess, parent: LoadedVersion, subjects: tuple[str, ...]
+) -> Mapping[str, NeverSeen] | None:
+    with process.database.read() as session:
+        rows = levels.of_subjects(
+            session, subjects, watermark=parent.fit.watermark, smoothing=process.policy.evaluation.smoothing
+        )
+    missing = sum(subject not in rows for subject in subjects)
+    if missing:
+        log.warning("levels.missing_for_subjects", subjects=missing)
+        return None
+    return {
+        subject: NeverSeen(rows[subject].nll, rows[subject].smoothed_nll, rows[subject].deviation)
+        for subject in subjects
+    }
