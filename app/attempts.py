@@ -11,7 +11,10 @@ from app.db.models import Attempt, ForgetRequest
 
 
 class MeasureView(BaseModel):
-    """One measure against its bounds; a bound that is null is open. `passed` is null where the data cannot tell."""
+    """One measure against its bounds; a bound that is null is open. `passed` is null where the data cannot tell.
+
+    What is not `binding` is on record and decides nothing.
+    """
 
     measure: str
     value: float | None
@@ -19,6 +22,7 @@ class MeasureView(BaseModel):
     high: float | None
     passed: bool | None
     detail: str
+    binding: bool = True
 
 
 class SubjectVerdictView(BaseModel):
@@ -26,7 +30,7 @@ class SubjectVerdictView(BaseModel):
 
     request: str | None
     decision: str
-    reason: MeasureView
+    reasons: list[MeasureView]
 
 
 class VerdictView(BaseModel):
@@ -47,7 +51,8 @@ class VerdictView(BaseModel):
             SubjectVerdictView(
                 request=f"/forget-requests/{requests[place]}" if place < len(requests) else None,
                 decision=subject["decision"],
-                reason=MeasureView(**subject["reason"]),
+                # An earlier release recorded one reason only.
+                reasons=[MeasureView(**reason) for reason in subject.get("reasons") or [subject["reason"]]],
             )
             for place, subject in enumerate(verdict.get("subjects", []))
         ]

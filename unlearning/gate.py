@@ -10,6 +10,12 @@ never saw (`unlearning.band`):
 It means nothing, and is `inconclusive`, where there are too few items or reference users, where a typical member would
 lie inside the band too (power), or where this subject already did before the edit (nothing measurable to forget). Hence
 doing nothing never passes.
+
+Held-out utility of all retained users has to be shown as well. Four checks can object (`unlearning.checks`): what the
+candidate took from the subjects' neighbours, whether rounding leads out of the band, what a short relearning attack
+brings back, and, for each subject and the run, whether a few items are still remembered well behind a mean that is
+not. **A check that could not be made does not bind**: it stays among the reasons with `passed` None and `binding`
+False, and the verdict is the worst of the reasons that bind. Membership and utility always bind.
 """
 
 from __future__ import annotations
@@ -18,13 +24,18 @@ import math
 
 import numpy as np
 
-from unlearning.band import parent_z_score, power, z_score
+from unlearning import checks
+from unlearning.band import parent_z_score, z_score
 from unlearning.errors import InvalidReport
 from unlearning.evaluation.report import Report, SubjectEvidence
 from unlearning.policy import Policy
-from unlearning.verdict import Reason, SubjectVerdict, Verdict, worst
+from unlearning.verdict import Reason, SubjectVerdict, Verdict, worst, worst_of
 
 MEMBERSHIP, UTILITY = "membership_z", "relative_change_of_held_out_ndcg@10"
+# Places in a never-member's distribution: chance alone puts some far out, and an exact method has only chance.
+_BY_CHANCE = (MEMBERSHIP, checks.ROUNDING, checks.TAIL)
+# What anybody's leaving costs those who resemble them, and what any model learns from hints.
+_NOT_OF_EXACT_METHODS = (checks.NEIGHBOURS, checks.RELEARNED)
 
 
 def decide(report: Report, policy: Policy) -> Verdict:
@@ -37,10 +48,18 @@ def decide(report: Report, policy: Policy) -> Verdict:
         raise InvalidReport(
             f"the report was measured with {report.evaluation}, the policy prescribes {policy.evaluation}"
         )
-    users = report.membership.reference_users
-    subjects = tuple(_subject_verdict(evidence, users, policy) for evidence in report.membership.subjects)
-    reasons = (_membership(report.membership.run, users, policy), _utility(report, policy))
-    run_decision = worst([reason.decision for reason in reasons])
+    membership = report.membership
+    users = membership.reference_users
+    subjects = tuple(_subject_verdict(evidence, users, policy) for evidence in membership.subjects)
+    reasons = (
+        _membership(membership.run, users, policy),
+        _utility(report, policy),
+        checks.neighbour_loss(report.neighbours, policy),
+        checks.rounding(membership, report.durability, policy),
+        checks.relearned(report.durability, policy),
+        checks.tail(membership.run, users, policy),
+    )
+    run_decision = worst_of(reasons)
     return Verdict(
         decision=worst([run_decision, *(subject.decision for subject in subjects)]),
         run_decision=run_decision,
@@ -58,10 +77,13 @@ def publishable(verdict: Verdict, *, method_is_exact: bool, policy: Policy) -> b
     figures are a check of that list. Then
 
     * `inconclusive` is publishable: too little data to test is no reason to keep a model that did read them;
-    * a membership `fail` within `policy.exact_alarm_z` is publishable: a share of people who were never in the data
-      falls outside the band by chance, and refusing would leave them in the model they asked to leave;
-    * a membership `fail` beyond it is not: chance does not explain it, but the subject's events still being in the
-      training data under another name would;
+    * a `fail` of membership, also after rounding, or of the tail is publishable within `policy.exact_alarm_z`: a
+      share of people who were never in the data falls outside the band by chance, and refusing would leave them in
+      the model they asked to leave;
+    * beyond it, it is not: chance does not explain it, but the subject's events still being in the training data
+      under another name would;
+    * a `fail` of the neighbours or of relearning is publishable: what neighbours lose without the subject's data was
+      the subject's, and a model that never held the items cannot hide them;
     * a utility `fail` is not: a re-fit that clearly serves the others worse went wrong.
 
     The verdict itself keeps saying what was measured. A verdict reached under another policy is not publishable.
@@ -86,7 +108,9 @@ def publishable_subjects(verdict: Verdict, *, method_is_exact: bool, policy: Pol
     if verdict.policy_hash != policy.hash:
         return ()
     return tuple(
-        subject.index for subject in verdict.subjects if _tolerable(subject.reason, method_is_exact, policy)
+        subject.index
+        for subject in verdict.subjects
+        if all(_tolerable(reason, method_is_exact, policy) for reason in subject.reasons)
     )
 
 
@@ -113,8 +137,8 @@ def bootstrap_bounds(report: Report, policy: Policy) -> tuple[float, float, floa
 
 
 def _subject_verdict(evidence: SubjectEvidence, users: int, policy: Policy) -> SubjectVerdict:
-    reason = _membership(evidence, users, policy)
-    return SubjectVerdict(evidence.index, reason.decision, reason)
+    reasons = (_membership(evidence, users, policy), checks.tail(evidence, users, policy))
+    return SubjectVerdict(evidence.index, worst_of(reasons), reasons)
 
 
 def _membership(evidence: SubjectEvidence, users: int, policy: Policy) -> Reason:
@@ -127,13 +151,9 @@ def _membership(evidence: SubjectEvidence, users: int, policy: Policy) -> Reason
 def _judge_membership(
     evidence: SubjectEvidence, z: float, users: int, policy: Policy
 ) -> tuple[bool | None, str]:
-    if evidence.items < policy.min_items:
-        return None, f"{evidence.items} training items; the policy needs {policy.min_items}"
-    if users < policy.min_reference_users:
-        return None, f"{users} retained users to compare with; the policy needs {policy.min_reference_users}"
-    reach = power(evidence, policy)
-    if reach < policy.min_power:
-        return None, f"with {evidence.items} items a member would show z {reach:.2f}, too little to tell"
+    missing = checks.too_little(evidence, users, policy)
+    if missing is not None:
+        return None, missing
     if z > policy.membership_z:
         return False, "still predicted better than a user the adapter never saw"
     if z < -policy.membership_z:
@@ -169,13 +189,18 @@ def _utility(report: Report, policy: Policy) -> Reason:
 
 
 def _tolerable(reason: Reason, method_is_exact: bool, policy: Policy) -> bool:
-    """A pass; of an exact method, where the policy says so, anything but a failure beyond the alarm."""
-    if reason.passed or not (method_is_exact and policy.exact_may_publish_unproven):
-        return reason.passed is True
-    return reason.passed is None or _within_alarm(reason, policy)
+    """A pass, or what does not bind; of an exact method, where the policy says so, anything but what none excuses."""
+    if reason.passed or not reason.binding:
+        return True
+    if not (method_is_exact and policy.exact_may_publish_unproven):
+        return False
+    return reason.passed is None or _excused(reason, policy)
 
 
-def _within_alarm(reason: Reason, policy: Policy) -> bool:
-    if reason.measure != MEMBERSHIP or reason.value is None:
+def _excused(reason: Reason, policy: Policy) -> bool:
+    """Whether an exact method may fail this."""
+    if reason.measure in _NOT_OF_EXACT_METHODS:
+        return True
+    if reason.measure not in _BY_CHANCE or reason.value is None:
         return False
     return abs(reason.value) <= policy.exact_alarm_z

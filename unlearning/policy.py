@@ -85,6 +85,12 @@ class Policy:
         utility_confidence: of the one-sided bootstrap bounds.
         utility_resamples, utility_seed: of the bootstrap.
         min_utility_users: retained users below which utility is inconclusive.
+        neighbour_margin: nats; largest tolerated rise of the mean loss of the subjects' neighbours, on their own
+            training items.
+        min_neighbours: neighbours below which that check is not made.
+        relearning_margin: nats; most that a short relearning attack may win on items the attacker does not hold.
+        tail_z: how far the best-remembered fifth of the items may stand out, in a never-member's deviations.
+        min_tail_items: training items below which that check is not made.
         exact_may_publish_unproven: see `unlearning.gate.publishable`.
         exact_alarm_z: an exact method whose |z| exceeds this is stopped: that is no chance any more.
 
@@ -106,6 +112,11 @@ class Policy:
     utility_resamples: int
     utility_seed: int
     min_utility_users: int
+    neighbour_margin: float
+    min_neighbours: int
+    relearning_margin: float
+    tail_z: float
+    min_tail_items: int
     exact_may_publish_unproven: bool
     exact_alarm_z: float
     schema: str = SCHEMA
@@ -122,7 +133,11 @@ class Policy:
 
     def _check_thresholds(self) -> None:
         rules: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
-            (("membership_z", "utility_margin"), "greater than 0", lambda value: value > 0),
+            (
+                ("membership_z", "utility_margin", "neighbour_margin", "relearning_margin", "tail_z"),
+                "greater than 0",
+                lambda value: value > 0,
+            ),
             (("reference_error", "memory_variation"), "at least 0", lambda value: value >= 0),
             (
                 ("min_power", "exact_alarm_z"),
@@ -131,7 +146,14 @@ class Policy:
             ),
             (("utility_confidence",), "between 0.5 and 1", lambda value: 0.5 < value < 1.0),
             (
-                ("min_items", "min_reference_users", "utility_resamples", "min_utility_users"),
+                (
+                    "min_items",
+                    "min_reference_users",
+                    "utility_resamples",
+                    "min_utility_users",
+                    "min_neighbours",
+                    "min_tail_items",
+                ),
                 "at least 1",
                 lambda value: value >= 1,
             ),

@@ -15,7 +15,8 @@ Decision = Literal["pass", "fail", "inconclusive"]
 class Reason:
     """One measure against its bounds; `low` or `high` is None where that side is open.
 
-    `passed` is None where the data cannot tell. `value` is None where there is no figure at all.
+    `passed` is None where the data cannot tell. `value` is None where there is no figure at all. A reason that is not
+    `binding` is on record and nothing else: a check that could not be made and that a pass does not need.
     """
 
     measure: str
@@ -24,6 +25,7 @@ class Reason:
     high: float | None
     passed: bool | None
     detail: str
+    binding: bool = True
 
     @property
     def decision(self) -> Decision:
@@ -35,19 +37,19 @@ class Reason:
 
 @dataclass(frozen=True)
 class SubjectVerdict:
-    """The gate's word on one subject; `index` is the place in the task's `forget`."""
+    """The gate's word on one subject, the worst of `reasons`; `index` is the place in the task's `forget`."""
 
     index: int
     decision: Decision
-    reason: Reason
+    reasons: tuple[Reason, ...]
 
 
 @dataclass(frozen=True)
 class Verdict:
     """The gate's word on a candidate.
 
-    `decision` is the worst of everything, `run_decision` the worst of `reasons` (utility, and membership of all
-    subjects together). A run whose `run_decision` is pass may go on with the subjects that pass alone.
+    `decision` is the worst of everything, `run_decision` the worst of `reasons` (utility, all subjects together, and
+    what the candidate did to others). A run whose `run_decision` is pass may go on with the subjects that pass alone.
     """
 
     decision: Decision
@@ -59,6 +61,11 @@ class Verdict:
     def to_json(self) -> str:
         """Canonical JSON, for the record of attempts."""
         return canonical_json(self).decode()
+
+
+def worst_of(reasons: Sequence[Reason]) -> Decision:
+    """The worst of the reasons that bind."""
+    return worst([reason.decision for reason in reasons if reason.binding])
 
 
 def worst(decisions: Sequence[Decision]) -> Decision:

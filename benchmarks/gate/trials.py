@@ -142,7 +142,10 @@ def _rows(trial: Trial, workshop: Workshop) -> Iterator[dict[str, Any]]:
             "accepted": publishable(verdict, method_is_exact=False, policy=policy),
             "measures": {
                 reason.measure: {"value": reason.value, "passed": reason.passed}
-                for reason in (*verdict.reasons, *(subject.reason for subject in verdict.subjects))
+                for reason in (
+                    *verdict.reasons,
+                    *(one for subject in verdict.subjects for one in subject.reasons),
+                )
             },
             "seconds": candidate.cost.seconds,
         }

@@ -25,6 +25,7 @@ from unlearning.audit.predictions import item_log_likelihoods
 from unlearning.audit.relearning import RelearningConfig, relearning_curve
 from unlearning.audit.rounding import rounded
 from unlearning.band import z_score
+from unlearning.evaluation.durability import measure_durability
 from unlearning.evaluation.evaluate import measure, report_on
 from unlearning.evaluation.inputs import whole_history
 from unlearning.evaluation.metrics import HELD_OUT, Measured
@@ -68,7 +69,8 @@ class Examination:
     ) -> Examination:
         """Read what no candidate changes; the fits have to be there or are made.
 
-        `most_retained` overrides the policy's number of retained users to measure.
+        `most_retained` overrides the policy's number of retained users to measure, and leaves the gate's neighbours
+        out.
         """
         base, population = workshop.base, workshop.population
         inputs = EvaluationInputs.prepare(
@@ -80,7 +82,7 @@ class Examination:
             seed=deletion.seed,
             config=policy.evaluation
             if most_retained is None
-            else replace(policy.evaluation, max_retained=most_retained),
+            else replace(policy.evaluation, max_retained=most_retained, neighbours=0),
         )
         places = range(len(inputs.retained))
         sample = tuple(
@@ -117,7 +119,8 @@ class Examination:
     def row(self, candidate: Candidate, method: Method, *, attacks: bool = True) -> dict[str, Any]:
         """All figures of a candidate, JSON values; `attacks` False leaves out what an attacker would have to train."""
         measured = measure(self.inputs, candidate.adapter)
-        report = report_on(self.inputs, measured, candidate, method)
+        durability = measure_durability(self.inputs, candidate.adapter)
+        report = report_on(self.inputs, measured, durability, candidate, method)
         figures = {
             **{metric.name: metric.value for metric in report.metrics},
             **self._cost(report),

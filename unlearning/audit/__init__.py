@@ -1,1 +1,1 @@
-"""What an auditor measures who has references or shadow models; too slow for the gate of every run."""
+"""What an auditor measures; the gate takes from it what needs no references or shadow models and is quick."""

@@ -18,6 +18,8 @@ class EvaluationConfig:
         bins: most groups of position, and of popularity, that the membership reference is matched in.
         tail_items: last training items per user that the own-tail ranking metrics ask for.
         max_retained: most retained users to measure; None for all. A larger population is sampled with the seed.
+        neighbours: how many retained users nearest to each subject are looked at for damage; 0 for none.
+        relearning_steps: how long an attacker trains on a few of the subjects' items; 0 for no attack.
 
     Raises:
         InvalidEvaluation: a value out of range.
@@ -27,6 +29,8 @@ class EvaluationConfig:
     bins: int = 5
     tail_items: int = 5
     max_retained: int | None = 2000
+    neighbours: int = 50
+    relearning_steps: int = 8
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.smoothing < 1.0:
@@ -35,3 +39,6 @@ class EvaluationConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InvalidEvaluation(f"{name} must be at least 1, not {value}")
+        for name in ("neighbours", "relearning_steps"):
+            if getattr(self, name) < 0:
+                raise InvalidEvaluation(f"{name} must be at least 0, not {getattr(self, name)}")

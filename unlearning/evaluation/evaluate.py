@@ -1,4 +1,7 @@
-"""Measure a candidate: two forwards over the subjects, one over the retained users, arithmetic for the rest."""
+"""Measure a candidate: three forwards over the subjects, one over the retained users, a few steps of an attack.
+
+The rest is arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,24 @@ from statistics import fmean
 
 from recommender import Adapter, attach
 from unlearning.collection import adapter_digest
+from unlearning.evaluation.collateral import neighbour_evidence
+from unlearning.evaluation.durability import measure_durability
 from unlearning.evaluation.evidence import ModelEvidence
 from unlearning.evaluation.gains import smoothed
-from unlearning.evaluation.inputs import EvaluationInputs, whole_history
+from unlearning.evaluation.inputs import EvaluationInputs
 from unlearning.evaluation.metrics import HELD_OUT, Measured, metrics, paired_outcomes
 from unlearning.evaluation.reading import compare, read
 from unlearning.evaluation.report import (
     CostRecord,
     Counts,
+    DurabilityEvidence,
     MembershipEvidence,
     NeverSeenGain,
     Provenance,
     Report,
     SubjectEvidence,
 )
+from unlearning.evaluation.tail import TailReference
 from unlearning.methods.method import Candidate, Method
 from unlearning.progress import OnStep, ShouldStop
 from unlearning.records import to_plain
@@ -46,11 +53,18 @@ def evaluate(
         Interrupted: `should_stop` answered yes.
     """
     measured = measure(inputs, candidate.adapter, on_step=on_step, should_stop=should_stop)
-    return report_on(inputs, measured, candidate, method)
+    durability = measure_durability(inputs, candidate.adapter, should_stop=should_stop)
+    return report_on(inputs, measured, durability, candidate, method)
 
 
-def report_on(inputs: EvaluationInputs, measured: Measured, candidate: Candidate, method: Method) -> Report:
-    """The report on what `measure` read from `candidate`."""
+def report_on(
+    inputs: EvaluationInputs,
+    measured: Measured,
+    durability: DurabilityEvidence,
+    candidate: Candidate,
+    method: Method,
+) -> Report:
+    """The report on what `measure` and `measure_durability` read from `candidate`."""
     evidence = inputs.base_readings.evidence(measured, inputs.config)
     membership = _membership(inputs, evidence)
     cost = candidate.cost
@@ -77,6 +91,13 @@ def report_on(inputs: EvaluationInputs, measured: Measured, candidate: Candidate
             candidate_digest=adapter_digest(candidate.adapter),
             library_versions=library_versions(),
         ),
+        neighbours=neighbour_evidence(
+            inputs.parent_measured.neighbours,
+            measured.neighbours,
+            inputs.config,
+            len(inputs.base.catalogue),
+        ),
+        durability=durability,
     )
 
 
@@ -111,34 +132,44 @@ def measure(
         token_budget=inputs.token_budget,
         should_stop=should_stop,
     )
-    retained = read(
+    others = read(
         model,
         base.style,
-        [whole_history(split) for split in inputs.retained],
+        inputs.histories,
         ranked=config.tail_items + HELD_OUT,
         token_budget=inputs.token_budget,
         on_step=on_step,
         should_stop=should_stop,
     )
-    return Measured(subjects, retained, divergence)
+    return Measured(
+        subjects=subjects,
+        retained=others[: len(inputs.retained)],
+        neighbours=tuple(others[place] for place in inputs.neighbours),
+        divergence=divergence,
+    )
 
 
 def _membership(inputs: EvaluationInputs, evidence: ModelEvidence) -> MembershipEvidence:
     everyone = range(len(inputs.subjects))
     reference, auc = evidence.reference, evidence.auc()
+    tails = TailReference(reference.residuals, inputs.seed)
     return MembershipEvidence(
         reference_users=reference.users,
         between_variance=reference.between,
         within_variance=reference.within,
-        run=_evidence(inputs, evidence, everyone, index=-1),
+        run=_evidence(inputs, evidence, tails, everyone, index=-1),
         auc=auc,
         auc_two_sided=max(auc, 1.0 - auc),
-        subjects=tuple(_evidence(inputs, evidence, [subject], index=subject) for subject in everyone),
+        subjects=tuple(_evidence(inputs, evidence, tails, [subject], index=subject) for subject in everyone),
     )
 
 
 def _evidence(
-    inputs: EvaluationInputs, evidence: ModelEvidence, chosen: Sequence[int], index: int
+    inputs: EvaluationInputs,
+    evidence: ModelEvidence,
+    tails: TailReference,
+    chosen: Sequence[int],
+    index: int,
 ) -> SubjectEvidence:
     places = [evidence.places[subject] for subject in chosen]
     quality = [evidence.reference.matching.quality(place) for place in places]
@@ -153,6 +184,7 @@ def _evidence(
         share_matched=fmean(match.share_matched for match in quality),
         position_distance=fmean(match.mean_distance for match in quality),
         never_seen=_never_seen(inputs, chosen),
+        tail=tails.tail(evidence.relative_gains(chosen)),
     )
 
 

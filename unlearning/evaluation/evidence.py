@@ -40,11 +40,12 @@ class ModelEvidence:
 
     def auc(self) -> float:
         """Item by item: how often a subject's item gains more, for its place, than a retained user's held-out one."""
-        relative = [
-            gains - self.reference.expected(places)
-            for gains, places in zip(self.gains, self.places, strict=True)
-        ]
+        relative = self.relative_gains(range(len(self.gains)))
         return area_under_curve(torch.cat(relative), self.reference.residuals)
+
+    def relative_gains(self, chosen: Sequence[int]) -> list[Tensor]:
+        """These subjects' gains less what a never-member would gain at each item's place, float64 [items] each."""
+        return [self.gains[subject] - self.reference.expected(self.places[subject]) for subject in chosen]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class BaseReadings:
 
     def evidence(self, measured: Measured, config: EvaluationConfig) -> ModelEvidence:
         """Membership figures of one model from what it makes of the same users."""
-        subject_gains = self._gains(self.subject_readings, measured.subjects, config)
+        subject_gains = self.subject_gains(measured.subjects, config)
         retained_gains = self._gains(self.retained_readings, measured.retained, config)
         held_out = [
             self._places((split.validation, split.test), start=len(split.train)) for split in self.retained
@@ -84,6 +85,10 @@ class BaseReadings:
         if self.counted is not None:
             places = tuple(place.chosen(marks) for place, marks in zip(places, self.counted, strict=True))
         return ModelEvidence(subject_gains, places, reference)
+
+    def subject_gains(self, readings: Sequence[Reading], config: EvaluationConfig) -> tuple[Tensor, ...]:
+        """The subjects' gains in nats, float64 [items] each, from what a model makes of them."""
+        return self._gains(self.subject_readings, readings, config)
 
     def _places(self, items: Sequence[int], start: int = 0) -> Places:
         chosen = torch.tensor(items, dtype=torch.int64)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from recommender import Adapter, Base, Split, attach
 from unlearning.errors import InvalidEvaluation
+from unlearning.evaluation.collateral import nearest_retained
 from unlearning.evaluation.config import EvaluationConfig
 from unlearning.evaluation.evidence import BaseReadings, ModelEvidence, item_popularity
 from unlearning.evaluation.metrics import HELD_OUT, Measured
@@ -18,7 +19,11 @@ from unlearning.progress import OnStep, ShouldStop
 
 @dataclass(frozen=True)
 class EvaluationInputs:
-    """Inputs of `evaluate`; make them with `prepare`, which reads the base and the parent."""
+    """Inputs of `evaluate`; make them with `prepare`, which reads the base and the parent.
+
+    `histories` are what every candidate reads of retained users: those of `retained`, then those of neighbours that are
+    not among them. `neighbours` are places in `histories`.
+    """
 
     base: Base
     parent: Adapter
@@ -26,6 +31,8 @@ class EvaluationInputs:
     counted: tuple[tuple[bool, ...], ...] | None
     retained: tuple[Split, ...]
     retained_available: int
+    histories: tuple[tuple[int, ...], ...]
+    neighbours: tuple[int, ...]
     seed: int
     config: EvaluationConfig
     token_budget: int
@@ -58,7 +65,8 @@ class EvaluationInputs:
             never_seen: each subject's level under a model that never saw them, as `unlearning.cross_fitting` finds
                 it; None where nobody fitted any. Levels are of all of a subject's items: they do not apply where only
                 some are counted.
-            retained: the other users' splits; `config.max_retained` of them are drawn with `seed`.
+            retained: the other users' splits; `config.max_retained` of them are drawn with `seed`. The subjects'
+                neighbours are looked for among all of them.
 
         Raises:
             InvalidEvaluation: no subject, a subject without items, fewer than two retained users, or levels that do
@@ -72,12 +80,17 @@ class EvaluationInputs:
             raise InvalidEvaluation(
                 "never_seen needs one level per subject, and all of the subjects' items counted"
             )
-        sample = _sample(retained, config.max_retained, seed)
-        if len(sample) < 2:
+        sampled = _sampled(len(retained), config.max_retained, seed)
+        if len(sampled) < 2:
             raise InvalidEvaluation("at least two retained users are needed to compare the subjects with")
+        sample = tuple(retained[place] for place in sampled)
         frozen = tuple(tuple(subject) for subject in subjects)
         marks = None if counted is None else tuple(tuple(own) for own in counted)
-        histories = [whole_history(split) for split in sample]
+        # Whose single items are forgotten is also retained, and is their own nearest neighbour.
+        near = () if counted is not None else nearest_retained(frozen, retained, config.neighbours, seed)
+        measured_places = (*sampled, *sorted(set(near) - set(sampled)))
+        histories = tuple(whole_history(retained[place]) for place in measured_places)
+        neighbours = tuple(measured_places.index(place) for place in near)
         readings = [
             read(
                 model,
@@ -89,15 +102,20 @@ class EvaluationInputs:
                 on_step=on_step,
                 should_stop=should_stop,
             )
-            for model in (base.model, attach(base, parent))
-            for sequences, extra, chosen in ((frozen, 0, marks), (histories, HELD_OUT, None))
+            for model, others in ((base.model, histories[: len(sample)]), (attach(base, parent), histories))
+            for sequences, extra, chosen in ((frozen, 0, marks), (others, HELD_OUT, None))
         ]
-        base_subjects, base_retained, parent_subjects, parent_retained = readings
+        base_subjects, base_retained, parent_subjects, parent_others = readings
         base_readings = BaseReadings(
             frozen, marks, sample, base_subjects, base_retained, item_popularity(sample, len(base.catalogue))
         )
         items = sum(len(reading.nll) for reading in parent_subjects)
-        measured = Measured(parent_subjects, parent_retained, Divergence(0.0, 0.0, items))
+        measured = Measured(
+            subjects=parent_subjects,
+            retained=parent_others[: len(sample)],
+            neighbours=tuple(parent_others[place] for place in neighbours),
+            divergence=Divergence(0.0, 0.0, items),
+        )
         return cls(
             base=base,
             parent=parent,
@@ -105,6 +123,8 @@ class EvaluationInputs:
             counted=marks,
             retained=sample,
             retained_available=len(retained),
+            histories=histories,
+            neighbours=neighbours,
             seed=seed,
             config=config,
             token_budget=token_budget,
@@ -148,9 +168,8 @@ def whole_history(split: Split) -> tuple[int, ...]:
     return (*split.train, split.validation, split.test)
 
 
-def _sample(retained: Sequence[Split], most: int | None, seed: int) -> tuple[Split, ...]:
-    if most is None or len(retained) <= most:
-        return tuple(retained)
+def _sampled(users: int, most: int | None, seed: int) -> tuple[int, ...]:
+    if most is None or users <= most:
+        return tuple(range(users))
     # Keeping the original order makes the sample, and so the report, independent of how sampling shuffles.
-    chosen = sorted(random.Random(seed).sample(range(len(retained)), most))
-    return tuple(retained[index] for index in chosen)
+    return tuple(sorted(random.Random(seed).sample(range(users), most)))

@@ -21,11 +21,13 @@ class Measured:
     """Readings of one model: the subjects' training sequences, and the retained users' whole histories.
 
     A retained reading covers train, validation and test items in that order; its ranks are those of the last
-    training items followed by the validation and the test item. `divergence` is from the parent, on the subjects.
+    training items followed by the validation and the test item. `neighbours` are whole histories as well, of the
+    retained users nearest to the subjects. `divergence` is from the parent, on the subjects.
     """
 
     subjects: tuple[Reading, ...]
     retained: tuple[Reading, ...]
+    neighbours: tuple[Reading, ...]
     divergence: Divergence
 
     @property

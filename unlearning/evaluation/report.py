@@ -65,6 +65,21 @@ class NeverSeenGain:
 
 
 @dataclass(frozen=True)
+class TailGain:
+    """How far the best-remembered fifth of the items stands out of a subject's others, in nats, under the candidate.
+
+    `gain` is the mean over that fifth, less the mean over all the items, each item's gain taken relative to the
+    expectation at its place; `expected` and `deviation` are what a never-member with as many items would show. Of
+    several subjects, the means over those with at least five items; `items` counts theirs.
+    """
+
+    items: int
+    gain: float
+    expected: float
+    deviation: float
+
+
+@dataclass(frozen=True)
 class SubjectEvidence:
     """One subject's membership evidence; `index` is the place in the task's `forget`, -1 for all of them together.
 
@@ -72,7 +87,8 @@ class SubjectEvidence:
     the mean gain of retained members with about as many items under the parent, and `memory_scale` the unit of how
     much that varies: the same for one subject, the root of the summed squares over their number for several.
     `share_matched` and `position_distance` tell how well the reference's positions fit the subject's. `never_seen` is
-    the gain of a model that never saw the subject, from cross-fitted adapters; None where there are none.
+    the gain of a model that never saw the subject, from cross-fitted adapters; None where there are none. `tail` is
+    None where no subject has five items.
     """
 
     index: int
@@ -84,6 +100,7 @@ class SubjectEvidence:
     share_matched: float
     position_distance: float
     never_seen: NeverSeenGain | None = None
+    tail: TailGain | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +130,50 @@ class PairedOutcome:
 
 
 @dataclass(frozen=True)
+class NeighbourEvidence:
+    """What the candidate took from the `users` retained users who have most in common with the subjects.
+
+    Means over these users of (candidate - parent) of the mean smoothed NLL, in nats: above 0 where the candidate
+    predicts them worse. `training` is over their own training items, `held_out` over their held-out ones.
+    """
+
+    users: int
+    training: float
+    held_out: float
+
+
+@dataclass(frozen=True)
+class RelearningEvidence:
+    """A short training of the candidate on `attacked` items of `subjects` of the subjects.
+
+    `nll` is the mean NLL in nats of their `measured` other items after each number of `steps`, 0 first.
+    """
+
+    subjects: int
+    attacked: int
+    measured: int
+    steps: tuple[int, ...]
+    nll: tuple[float, ...]
+
+    @property
+    def gain(self) -> float:
+        """By how much the items that the attacker does not hold became likelier, at best, in nats."""
+        return self.nll[0] - min(self.nll)
+
+
+@dataclass(frozen=True)
+class DurabilityEvidence:
+    """Whether the edit survives what happens to an adapter afterwards.
+
+    `rounded_gain` is the mean over the subjects of their mean gain (nats) under the candidate rounded to int8.
+    `relearning` is None where the policy asks for no attack, or no subject has items enough for one.
+    """
+
+    rounded_gain: float
+    relearning: RelearningEvidence | None
+
+
+@dataclass(frozen=True)
 class CostRecord:
     """What the method spent; see `unlearning.methods.method.Cost`."""
 
@@ -137,7 +198,8 @@ class Report:
     """Everything measured about one candidate. `parent_metrics` are the parent's figures on the same inputs.
 
     `utility` is the joint distribution of retained users' held-out NDCG@10 (mean of validation and test item) under
-    parent and candidate: all a paired bootstrap needs, and nobody's row.
+    parent and candidate: all a paired bootstrap needs, and nobody's row. `neighbours` and `durability` are None where
+    they were not measured.
     """
 
     method: str
@@ -152,6 +214,8 @@ class Report:
     utility: tuple[PairedOutcome, ...]
     cost: CostRecord
     provenance: Provenance
+    neighbours: NeighbourEvidence | None = None
+    durability: DurabilityEvidence | None = None
     schema: str = SCHEMA
 
     def value(self, name: str) -> float | None:

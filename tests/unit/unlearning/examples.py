@@ -32,6 +32,11 @@ POLICY = Policy(
     utility_resamples=500,
     utility_seed=0,
     min_utility_users=100,
+    neighbour_margin=0.25,
+    min_neighbours=10,
+    relearning_margin=0.5,
+    tail_z=3.0,
+    min_tail_items=20,
     exact_may_publish_unproven=True,
     exact_alarm_z=4.0,
 )

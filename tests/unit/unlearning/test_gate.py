@@ -33,14 +33,14 @@ def test_inside_the_band_and_outside_it_before_is_a_pass() -> None:
     verdict = decide(report(subject(1.9)), POLICY)
     assert (verdict.decision, verdict.run_decision) == ("pass", "pass")
     assert verdict.policy_hash == POLICY.hash
-    assert all(reason.passed for reason in verdict.reasons)
+    assert all(reason.passed for reason in verdict.reasons if reason.binding)
 
 
 @pytest.mark.parametrize(("z", "word"), [(2.1, "still predicted better"), (-2.1, "over-forgotten")])
 def test_the_band_has_two_sides(z: float, word: str) -> None:
     verdict = decide(report(subject(z)), POLICY)
     assert verdict.decision == "fail"
-    reason = verdict.subjects[0].reason
+    reason = verdict.subjects[0].reasons[0]
     assert word in reason.detail
     assert (reason.value, reason.low, reason.high) == (pytest.approx(z), -2.0, 2.0)
 
@@ -57,7 +57,7 @@ def test_the_band_has_two_sides(z: float, word: str) -> None:
 def test_too_little_data_is_inconclusive(evidence: object, users: int, word: str) -> None:
     verdict = decide(report(evidence, reference_users=users), POLICY)  # type: ignore[arg-type]
     assert verdict.decision == "inconclusive"
-    assert word in verdict.subjects[0].reason.detail
+    assert word in verdict.subjects[0].reasons[0].detail
 
 
 @given(st.floats(-6, 6), st.floats(-6, 6), st.integers(1, 500), st.integers(1, 500))
@@ -99,7 +99,7 @@ def certain() -> SubjectEvidence:
 def test_a_figure_json_cannot_hold_is_left_out() -> None:
     verdict = decide(report(certain()), POLICY)
     assert verdict.decision == "fail"
-    assert verdict.subjects[0].reason.value is None
+    assert verdict.subjects[0].reasons[0].value is None
     assert verdict.to_json()
 
 

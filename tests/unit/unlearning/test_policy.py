@@ -9,6 +9,9 @@ from unlearning import EvaluationConfig, Policy, Rung, Search, build_method, def
 from unlearning.errors import InvalidPolicy
 from unlearning.verdict import worst
 
+MEASURED = json.loads(POLICY.to_json())["evaluation"]
+CHECKS = ("neighbour_margin", "min_neighbours", "relearning_margin", "tail_z", "min_tail_items")
+
 
 def _searching(field: str, **config: float) -> Rung:
     return Rung("ucan", dict(config), Search(field, 0.5, 20.0))
@@ -41,6 +44,9 @@ def test_the_hash_names_the_content() -> None:
         {"ladder": (Rung("ucan", {"threshold": 0.9}), Rung("refit"))},
         {"ladder": (_searching("gamma"), Rung("refit"))},
         {"evaluation": EvaluationConfig(smoothing=0.1)},
+        {"evaluation": EvaluationConfig(neighbours=10)},
+        {"evaluation": EvaluationConfig(relearning_steps=4)},
+        *({name: value} for name, value in zip(CHECKS, (0.3, 11, 0.6, 2.9, 21), strict=True)),
     ],
 )
 def test_every_change_changes_the_hash(change: dict[str, Any]) -> None:
@@ -68,6 +74,11 @@ def test_every_change_changes_the_hash(change: dict[str, Any]) -> None:
         ({"utility_margin": 0.0}, "utility_margin must be greater"),
         ({"utility_confidence": 0.5}, "utility_confidence must be between"),
         ({"min_items": 0}, "min_items must be at least 1"),
+        ({"neighbour_margin": 0.0}, "neighbour_margin must be greater"),
+        ({"relearning_margin": -0.5}, "relearning_margin must be greater"),
+        ({"tail_z": float("nan")}, "tail_z must be greater"),
+        ({"min_neighbours": 0}, "min_neighbours must be at least 1"),
+        ({"min_tail_items": 0}, "min_tail_items must be at least 1"),
         ({"utility_resamples": 0}, "utility_resamples must be at least 1"),
     ],
 )
@@ -78,6 +89,10 @@ def test_thresholds_that_make_no_sense_are_refused(change: dict[str, Any], messa
 
 def _edited(**changes: Any) -> str:
     return json.dumps(json.loads(POLICY.to_json()) | changes)
+
+
+def _without(name: str) -> str:
+    return json.dumps({key: value for key, value in json.loads(POLICY.to_json()).items() if key != name})
 
 
 @pytest.mark.parametrize(
@@ -96,17 +111,20 @@ def _edited(**changes: Any) -> str:
         (_edited(spare=1), "policy has no field spare"),
         (
             _edited(evaluation={"smoothing": 0.2}),
-            "policy.evaluation lacks bins, tail_items, max_retained",
+            "policy.evaluation lacks bins, tail_items, max_retained, neighbours, relearning_steps",
         ),
         (_edited(evaluation=3), "policy.evaluation lacks smoothing"),
         (
-            _edited(evaluation={"smoothing": 2, "bins": 1, "tail_items": 1, "max_retained": None}),
+            _edited(evaluation=MEASURED | {"smoothing": 2, "max_retained": None}),
             "policy.evaluation: smoothing must lie",
         ),
         (
-            json.dumps({k: v for k, v in json.loads(POLICY.to_json()).items() if k != "min_items"}),
-            "lacks min_items",
+            _edited(evaluation=MEASURED | {"neighbours": -1}),
+            "policy.evaluation: neighbours must be at least 0",
         ),
+        (_edited(tail_z=None), "policy.tail_z must be float"),
+        *((_without(name), f"lacks {name}") for name in CHECKS),
+        (_without("min_items"), "lacks min_items"),
     ],
 )
 def test_a_policy_file_is_read_strictly(text: str, message: str) -> None:

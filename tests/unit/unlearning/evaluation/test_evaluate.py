@@ -236,7 +236,15 @@ def test_evaluation_can_be_stopped(inputs: EvaluationInputs, task: ForgetTask) -
 
 @pytest.mark.parametrize(
     "change",
-    [{"smoothing": 1.0}, {"smoothing": -0.1}, {"tail_items": 0}, {"bins": 0}, {"max_retained": 0}],
+    [
+        {"smoothing": 1.0},
+        {"smoothing": -0.1},
+        {"tail_items": 0},
+        {"bins": 0},
+        {"max_retained": 0},
+        {"neighbours": -1},
+        {"relearning_steps": -1},
+    ],
 )
 def test_a_measurement_out_of_range_is_refused(change: dict[str, float]) -> None:
     with pytest.raises(InvalidEvaluation):

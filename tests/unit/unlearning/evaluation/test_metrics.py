@@ -15,7 +15,7 @@ def measured(forget: list[list[int]], retained: list[list[int]]) -> Measured:
     """One subject per list of tail ranks; one retained user per list of tail ranks, validation, test."""
     subjects = tuple(reading([1.0, 3.0], ranks) for ranks in forget)
     others = tuple(reading([2.0] * len(ranks), ranks) for ranks in retained)
-    return Measured(subjects, others, Divergence(0.25, 0.5, 2 * len(forget)))
+    return Measured(subjects, others, (), Divergence(0.25, 0.5, 2 * len(forget)))
 
 
 PARENT = measured([[1, 10], [3, 8]], [[1, 20, 1], [4, 3, 10], [6, 1, 7], [30, 2, 40]])

@@ -1,0 +1,60 @@
+import math
+
+import pytest
+import torch
+
+from unlearning.evaluation.tail import TailReference, top_fifth
+
+
+def test_the_highest_fifth_less_the_mean_of_all() -> None:
+    gains = torch.tensor([1.0, 9.0, 2.0, 0.0, 3.0, 7.0, 4.0, 5.0, 6.0, 3.0], dtype=torch.float64)
+    # Two of ten: 9 and 7, mean 8; the mean of all is 4.
+    assert float(top_fifth(gains)) == 4.0
+    assert float(top_fifth(gains + 5)) == 4.0
+    # Fewer than ten items: the highest alone.
+    assert top_fifth(torch.tensor([[0.0, 3.0, 0.0], [1.0, 1.0, 1.0]])).tolist() == [2.0, 0.0]
+
+
+def test_a_never_member_shows_the_tail_of_as_many_draws() -> None:
+    """Two values at even odds: five draws less their mean; the best of five is 1 unless all are 0."""
+    reference = TailReference(torch.tensor([0.0, 1.0], dtype=torch.float64), seed=1)
+    expected, variance = reference.moments(5)
+    # E[max] - E[mean] = 31/32 - 1/2. Given at least one 1, the tail is 1 - K / 5, K ~ Binomial(5, 1/2).
+    assert expected == pytest.approx(31 / 32 - 1 / 2, abs=0.03)
+    second = sum(math.comb(5, k) / 32 * (1 - k / 5) ** 2 for k in range(1, 6))
+    assert variance == pytest.approx(second - (31 / 32 - 1 / 2) ** 2, rel=0.2)
+    assert reference.moments(5) == TailReference(torch.tensor([0.0, 1.0]).double(), seed=1).moments(5)
+    assert reference.moments(5) != TailReference(torch.tensor([0.0, 1.0]).double(), seed=2).moments(5)
+
+
+def test_several_subjects_are_averaged_and_share_the_reference() -> None:
+    residuals = torch.randn(40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    reference = TailReference(residuals, seed=3)
+    ten, twenty = torch.arange(10.0).double(), torch.zeros(20).double()
+    found = reference.tail([ten, torch.ones(4).double(), twenty])
+    assert found is not None
+    # Four items have no fifth. Of ten, 8 and 9 less the mean 4.5; of twenty equal ones, nothing.
+    assert (found.items, found.gain) == (30, pytest.approx((8.5 - 4.5) / 2))
+    (first, first_variance), (second, second_variance) = reference.moments(10), reference.moments(20)
+    assert found.expected == pytest.approx((first + second) / 2)
+    shared = (first_variance * 10 + second_variance * 20) / 2 / 40
+    assert found.deviation**2 == pytest.approx((first_variance + second_variance) / 4 + shared)
+    assert reference.tail([torch.ones(4).double()]) is None
+
+
+def test_a_level_of_their_own_is_no_tail_but_a_hidden_fifth_is() -> None:
+    generator = torch.Generator().manual_seed(4)
+    residuals, items = (torch.randn(count, generator=generator, dtype=torch.float64) for count in (400, 60))
+    reference = TailReference(residuals, seed=0)
+
+    def z(gains: torch.Tensor) -> float:
+        found = reference.tail([gains])
+        assert found is not None
+        return (found.gain - found.expected) / found.deviation
+
+    assert abs(z(items)) < 3
+    assert z(items + 5) == pytest.approx(z(items))
+    hidden = items.clone()
+    hidden[::5] += 4
+    # The mean may be brought to any level: the fifth still shows.
+    assert z(hidden - hidden.mean()) > 3

@@ -1,0 +1,82 @@
+"""Does the edit last? The candidate rounded as an artefact may be, and the candidate under a short relearning attack.
+
+Both are short enough for the gate of every run: one forward over the subjects, and a few steps on some of them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from statistics import fmean
+
+from recommender import Adapter, attach
+from unlearning.audit.relearning import RelearningConfig, relearning_curve
+from unlearning.audit.rounding import rounded
+from unlearning.evaluation.inputs import EvaluationInputs
+from unlearning.evaluation.reading import read
+from unlearning.evaluation.report import DurabilityEvidence, RelearningEvidence
+from unlearning.progress import ShouldStop
+
+# The attacker holds this share of a subject's items. One item tells nothing about the others: a subject takes part
+# only where the share comes to at least two.
+_SHARE, _LEAST_HELD = 0.1, 2
+_MOST_SUBJECTS = 8
+
+
+def measure_durability(
+    inputs: EvaluationInputs, adapter: Adapter, *, should_stop: ShouldStop | None = None
+) -> DurabilityEvidence:
+    """What is left of the edit after rounding to int8, and what a relearning attack brings back.
+
+    Raises:
+        AdapterMismatch: the adapter does not fit the base.
+        Interrupted: `should_stop` answered yes.
+    """
+    readings = read(
+        attach(inputs.base, rounded(adapter, 8)),
+        inputs.base.style,
+        inputs.subjects,
+        ranked=0,
+        counted=inputs.counted,
+        token_budget=inputs.token_budget,
+        should_stop=should_stop,
+    )
+    gains = inputs.base_readings.subject_gains(readings, inputs.config)
+    return DurabilityEvidence(
+        rounded_gain=fmean(float(own.mean()) for own in gains),
+        relearning=_relearning(inputs, adapter, should_stop),
+    )
+
+
+def attackable(items: Sequence[int], seed: int) -> tuple[int, ...]:
+    """Places of the subjects to attack, by their numbers of items: at most 8 that have enough, drawn with `seed`."""
+    enough = [place for place, count in enumerate(items) if round(_SHARE * count) >= _LEAST_HELD]
+    if len(enough) <= _MOST_SUBJECTS:
+        return tuple(enough)
+    return tuple(sorted(random.Random(seed).sample(enough, _MOST_SUBJECTS)))
+
+
+def checkpoints(steps: int) -> tuple[int, ...]:
+    """The steps after which the attack is measured: none, then ever twice as many, and the last."""
+    powers = [1 << exponent for exponent in range(steps.bit_length()) if 1 << exponent < steps]
+    return (0, *powers, steps)
+
+
+def _relearning(
+    inputs: EvaluationInputs, adapter: Adapter, should_stop: ShouldStop | None
+) -> RelearningEvidence | None:
+    counts = [len(reading.nll) for reading in inputs.base_readings.subject_readings]
+    chosen = attackable(counts, inputs.seed)
+    if not chosen or inputs.config.relearning_steps == 0:
+        return None
+    curve = relearning_curve(
+        inputs.base,
+        adapter,
+        [inputs.subjects[place] for place in chosen],
+        None if inputs.counted is None else [inputs.counted[place] for place in chosen],
+        RelearningConfig(
+            share=_SHARE, checkpoints=checkpoints(inputs.config.relearning_steps), seed=inputs.seed
+        ),
+        should_stop=should_stop,
+    )
+    return RelearningEvidence(len(chosen), curve.attacked, curve.measured, curve.steps, curve.nll)
