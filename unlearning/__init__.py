@@ -4,13 +4,16 @@ Needs torch, transformers, peft, safetensors and numpy; imports `recommender` an
 """
 
 from unlearning.collection import adapter_digest, collect_statistics
+from unlearning.consolidation import ConsolidationBudget, Spent, consolidation_due
 from unlearning.errors import UnlearningError
 from unlearning.evaluation.config import EvaluationConfig
 from unlearning.evaluation.evaluate import evaluate
 from unlearning.evaluation.inputs import EvaluationInputs
 from unlearning.evaluation.report import Report
-from unlearning.gate import decide, publishable
+from unlearning.evaluation.retained import RetainedReport, evaluate_retained
+from unlearning.gate import decide, decide_retained, publishable, utility_change
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Method
+from unlearning.methods.refit import Refit
 from unlearning.methods.registry import METHODS, build_method
 from unlearning.policy import Policy, Rung, default_policy
 from unlearning.progress import Progress
@@ -21,6 +24,7 @@ __all__ = [
     "METHODS",
     "ActivationStatistics",
     "Candidate",
+    "ConsolidationBudget",
     "Cost",
     "EvaluationConfig",
     "EvaluationInputs",
@@ -29,16 +33,23 @@ __all__ = [
     "Policy",
     "Progress",
     "Reason",
+    "Refit",
     "Report",
+    "RetainedReport",
     "Rung",
+    "Spent",
     "SubjectVerdict",
     "UnlearningError",
     "Verdict",
     "adapter_digest",
     "build_method",
     "collect_statistics",
+    "consolidation_due",
     "decide",
+    "decide_retained",
     "default_policy",
     "evaluate",
+    "evaluate_retained",
     "publishable",
+    "utility_change",
 ]

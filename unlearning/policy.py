@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from unlearning.consolidation import ConsolidationBudget
 from unlearning.errors import InvalidEvaluation, InvalidPolicy, UnlearningError
 from unlearning.evaluation.config import EvaluationConfig
 from unlearning.methods.registry import build_method
 from unlearning.records import canonical_json, from_plain, sha256_hex
 
-SCHEMA = "lethe.policy/1"
+SCHEMA = "lethe.policy/2"
 _DEFAULT_FILE = "default.json"
 
 
@@ -48,6 +49,7 @@ class Policy:
         min_utility_users: retained users below which utility is inconclusive.
         exact_may_publish_unproven: see `unlearning.gate.publishable`.
         exact_alarm_z: an exact method whose |z| exceeds this is stopped: that is no chance any more.
+        consolidation: how much attenuation may add up before an exact re-fit is due.
 
     Raises:
         InvalidPolicy: a threshold out of range, an empty ladder, or a rung whose method or configuration is invalid.
@@ -69,6 +71,7 @@ class Policy:
     min_utility_users: int
     exact_may_publish_unproven: bool
     exact_alarm_z: float
+    consolidation: ConsolidationBudget
     schema: str = SCHEMA
 
     def __post_init__(self) -> None:
@@ -124,11 +127,12 @@ class Policy:
             raise InvalidPolicy(f"the policy is not JSON: {problem}") from problem
         if not isinstance(data, Mapping) or data.get("schema") != SCHEMA:
             raise InvalidPolicy(f"this is not a policy of schema {SCHEMA}")
-        measured = data.get("evaluation")
-        known = measured if isinstance(measured, Mapping) else {}
-        absent = [item.name for item in fields(EvaluationConfig) if item.name not in known]
-        if absent:
-            raise InvalidPolicy(f"policy.evaluation lacks {', '.join(absent)}")
+        for section, kind in (("evaluation", EvaluationConfig), ("consolidation", ConsolidationBudget)):
+            content = data.get(section)
+            known = content if isinstance(content, Mapping) else {}
+            absent = [item.name for item in fields(kind) if item.name not in known]
+            if absent:
+                raise InvalidPolicy(f"policy.{section} lacks {', '.join(absent)}")
         try:
             return from_plain(cls, data, InvalidPolicy, "policy")
         except InvalidEvaluation as problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import delete, select, update
@@ -68,6 +69,9 @@ def announce_candidate(session: Session, claim: Claim, digest: str) -> None:
 def publish(session: Session, audit: AuditLog, claim: Claim, version: Version, *, now: datetime) -> int:
     """Fence check, pointer swap from the run's own parent, floor raised, requests moved on: all or nothing.
 
+    The floor rises to the version's own epoch. That of an exact fit may lie above the claim's: it also leaves out who
+    was suppressed between the claim and the reading of its training data.
+
     Returns:
         The generation that every replica must reach.
 
@@ -79,9 +83,8 @@ def publish(session: Session, audit: AuditLog, claim: Claim, version: Version, *
     ledger = lock_ledger(session)
     run = owned(session, claim.run_id, claim.fence)
     session.add(version)
-    generation = _move(
-        session, claim.parent_digest, version, floor=claim.covers_epoch, actor=claim.run_id, now=now
-    )
+    floor = max(claim.covers_epoch, version.forget_epoch)
+    generation = _move(session, claim.parent_digest, version, floor=floor, actor=claim.run_id, now=now)
     run.stage, run.version_digest = RunStage.PUBLISHED, version.digest
     for request in session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)):
         request.status = RequestStatus.DEPLOYING
@@ -96,7 +99,7 @@ def publish(session: Session, audit: AuditLog, claim: Claim, version: Version, *
             "parent": claim.parent_digest,
             "generation": generation,
             "forget_epoch": version.forget_epoch,
-            "erasure_floor": claim.covers_epoch,
+            "erasure_floor": floor,
         },
     )
     return generation
@@ -141,14 +144,7 @@ def rebase(session: Session, claim: Claim) -> Claim:
     pointer = current(session)
     run.parent_digest, run.stage = pointer.digest, RunStage.LADDER
     pointer.candidate_digest = None
-    return Claim(
-        run_id=claim.run_id,
-        fence=claim.fence,
-        stage=RunStage.LADDER,
-        covers_epoch=claim.covers_epoch,
-        parent_digest=pointer.digest,
-        subjects=claim.subjects,
-    )
+    return replace(claim, stage=RunStage.LADDER, parent_digest=pointer.digest)
 
 
 def erase_subjects(
@@ -215,7 +211,7 @@ def complete(session: Session, audit: AuditLog, claim: Claim, *, now: datetime) 
         session,
         ledger,
         actor="worker",
-        action="forget.completed",
+        action=f"{run.kind}.completed",
         data={"run": run.id, "version": run.version_digest, "requests": [request.id for request in requests]},
     )
 

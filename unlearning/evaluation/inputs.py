@@ -61,7 +61,7 @@ class EvaluationInputs:
         config = config or EvaluationConfig()
         if not subjects or not all(len(subject) for subject in subjects):
             raise InvalidEvaluation("there must be at least one subject, and each needs a training item")
-        sample = _sample(retained, config.max_retained, seed)
+        sample = sample_retained(retained, config.max_retained, seed)
         if len(sample) < 2:
             raise InvalidEvaluation("at least two retained users are needed to compare the subjects with")
         frozen = tuple(tuple(subject) for subject in subjects)
@@ -108,7 +108,8 @@ def whole_history(split: Split) -> tuple[int, ...]:
     return (*split.train, split.validation, split.test)
 
 
-def _sample(retained: Sequence[Split], most: int | None, seed: int) -> tuple[Split, ...]:
+def sample_retained(retained: Sequence[Split], most: int | None, seed: int) -> tuple[Split, ...]:
+    """At most `most` of the users, None for all; the same ones for the same seed, in their order."""
     if most is None or len(retained) <= most:
         return tuple(retained)
     # Keeping the original order makes the sample, and so the report, independent of how sampling shuffles.

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.unit.unlearning.examples import POLICY
-from unlearning import EvaluationConfig, Policy, Rung, build_method, default_policy
+from unlearning import ConsolidationBudget, EvaluationConfig, Policy, Rung, build_method, default_policy
 from unlearning.errors import InvalidPolicy
 from unlearning.verdict import worst
 
@@ -34,6 +34,7 @@ def test_the_hash_names_the_content() -> None:
         {"ladder": (Rung("refit"),)},
         {"ladder": (Rung("ucan", {"threshold": 0.9}), Rung("refit"))},
         {"evaluation": EvaluationConfig(smoothing=0.1)},
+        {"consolidation": ConsolidationBudget(max_attenuations=None)},
     ],
 )
 def test_every_change_changes_the_hash(change: dict[str, Any]) -> None:
@@ -84,6 +85,21 @@ def _edited(**changes: Any) -> str:
         (
             _edited(evaluation={"smoothing": 2, "bins": 1, "tail_items": 1, "max_retained": None}),
             "policy.evaluation: smoothing must lie",
+        ),
+        (
+            _edited(consolidation={"max_attenuations": 3}),
+            "policy.consolidation lacks max_attenuated_subjects, max_age_days, max_utility_loss",
+        ),
+        (
+            _edited(
+                consolidation={
+                    "max_attenuated_subjects": 0,
+                    "max_attenuations": None,
+                    "max_age_days": 1,
+                    "max_utility_loss": None,
+                }
+            ),
+            "consolidation.max_attenuated_subjects must be greater than 0",
         ),
         (
             json.dumps({k: v for k, v in json.loads(POLICY.to_json()).items() if k != "min_items"}),
