@@ -21,6 +21,7 @@ from unlearning import (
     Policy,
     Progress,
     Report,
+    RetainedReport,
     UnlearningError,
     build_method,
     decide,
@@ -46,7 +47,7 @@ class Chosen:
     candidate: Candidate
     method: str
     config: dict[str, Any]
-    report: Report
+    report: Report | RetainedReport
     data: TrainingData
 
 

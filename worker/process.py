@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 
 import structlog
 import torch
 import transformers
 
+from app.db import consolidations
 from app.db.audit import AuditLog
 from app.db.restoration import replay_journal
 from app.db.schema import require_current_schema
@@ -50,8 +51,10 @@ def open_process(settings: Settings) -> WorkerProcess:
         store=store,
         audit=audit,
         base=load_base(settings.base, device=settings.worker_device),
-        policy=_load_policy(settings),
+        policy=load_policy(settings),
     )
+    with database.unit_of_work() as session:
+        consolidations.announce_budget(session, asdict(process.policy.consolidation))
     log.info("worker.ready", device=settings.worker_device, policy=process.policy.hash)
     return process
 
@@ -62,7 +65,11 @@ def current_process() -> WorkerProcess:
     return open_process(get_settings())
 
 
-def _load_policy(settings: Settings) -> Policy:
+def load_policy(settings: Settings) -> Policy:
+    """
+    Raises:
+        UnlearningError: the policy file is not a valid policy.
+    """
     if settings.policy_file is None:
         return default_policy()
     return Policy.from_json(settings.policy_file.read_text())

@@ -239,7 +239,7 @@ def test_another_subject_key_is_refused(environment: dict[str, str], data: Path)
 
 def test_help_lists_every_command() -> None:
     text = lethe("--help").stdout
-    for command in ("up", "init", "migrate", "gateway", "worker", "keys", "audit", "bench"):
+    for command in ("up", "init", "migrate", "gateway", "worker", "consolidate", "keys", "audit", "bench"):
         assert command in text
 
 
