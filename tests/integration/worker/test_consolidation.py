@@ -20,11 +20,11 @@ from recommender import AdapterConfig, TrainingConfig, fit_adapter, leave_two_ou
 from tests.integration.tiny_model import USERS, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.test_execution import Killed, _attribute, dying
-from unlearning import ConsolidationBudget, build_method, collect_statistics
+from unlearning import ConsolidationBudget, collect_statistics
 from worker.budget import request_if_due
 from worker.execution import execute
 from worker.process import WorkerProcess
-from worker.versions import STATISTICS, FitRecord, load_version, read_fit_record, store_version
+from worker.versions import STATISTICS, load_version, read_fit_record, store_version
 
 
 def request_consolidation(process: WorkerProcess, *, patience: timedelta = timedelta(0)) -> str:
