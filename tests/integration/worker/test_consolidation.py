@@ -4,142 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
-import torch
-from sqlalchemy import select
 
-from app.db import consolidations, forget_requests, interactions, pointer, runs
+from app.db import forget_requests, interactions, pointer, runs
 from app.db.base import utc_now
 from app.db.interactions import NewInteraction
-from app.db.models import AuditEntry, ConsolidationReason, Interaction, Ledger, Run, ServingPointer, Version
+from app.db.models import Version
 from model_store import ADAPTER_WEIGHTS, StoreError
-from recommender import AdapterConfig, TrainingConfig, fit_adapter, leave_two_out
+from recommender import AdapterConfig, TrainingConfig, fit_adapter
 from tests.integration.tiny_model import USERS, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
+from tests.integration.worker.consolidating import (
+    actions,
+    assert_consolidated_once,
+    assert_fitted_on,
+    attenuate,
+    live,
+    request_consolidation,
+    rows_of,
+    run_of,
+    serving,
+)
 from tests.integration.worker.test_execution import Killed, _attribute, dying
-from unlearning import ConsolidationBudget, collect_statistics
-from worker.budget import request_if_due
 from worker.execution import execute
 from worker.process import WorkerProcess
 from worker.versions import STATISTICS, load_version, read_fit_record, store_version
-
-
-def request_consolidation(process: WorkerProcess, *, patience: timedelta = timedelta(0)) -> str:
-    with process.database.unit_of_work() as session:
-        return consolidations.request(
-            session,
-            process.audit,
-            reason=ConsolidationReason.ON_DEMAND,
-            requested_by="tests",
-            patience=patience,
-            now=utc_now(),
-        ).run.id
-
-
-def attenuate(process: WorkerProcess, *, subjects: int = 1, utility_change: float | None = -0.02) -> str:
-    """Make an edit of the live version live; its digest."""
-    with process.database.read() as session:
-        parent_digest = pointer.current(session).digest
-        epoch = session.get_one(Ledger, 1).epoch
-    assert parent_digest is not None
-    parent = load_version(process.store, parent_digest)
-    tensors = {name: tensor * 0.9 for name, tensor in parent.adapter.tensors.items()}
-    edited = parent.adapter.replace(tensors)
-    retain = [leave_two_out(history).train for history in USERS.values()]
-    digest = store_version(
-        process.store,
-        process.base,
-        edited,
-        parent=parent_digest,
-        forget_epoch=epoch,
-        method="uniform_shrink",
-        config={"factor": 0.9},
-        report={},
-        policy_hash=None,
-        fit=parent.fit,
-        artefacts={STATISTICS: collect_statistics(process.base, edited, retain).to_bytes()},
-    )
-    version = Version(
-        digest=digest,
-        parent_digest=parent_digest,
-        forget_epoch=epoch,
-        method="uniform_shrink",
-        subjects=subjects,
-        utility_change=utility_change,
-        published_at=utc_now(),
-    )
-    with process.database.unit_of_work() as session:
-        pointer.install(session, process.audit, version, parent=parent_digest, actor="tests", now=utc_now())
-    return digest
-
-
-def serving(process: WorkerProcess) -> ServingPointer:
-    with process.database.read() as session:
-        return pointer.current(session)
-
-
-def live(process: WorkerProcess) -> str:
-    digest = serving(process).digest
-    assert digest is not None
-    return digest
-
-
-def run_of(process: WorkerProcess, run_id: str) -> Run:
-    with process.database.read() as session:
-        return session.get_one(Run, run_id)
-
-
-def actions(process: WorkerProcess) -> list[str]:
-    with process.database.read() as session:
-        return list(session.scalars(select(AuditEntry.action).order_by(AuditEntry.sequence)))
-
-
-def rows_of(process: WorkerProcess, user: str) -> int:
-    with process.database.read() as session:
-        return len(
-            session.scalars(select(Interaction.id).where(Interaction.subject_hmac == subject_of(user))).all()
-        )
-
-
-def assert_fitted_on(process: WorkerProcess, histories: dict[str, Sequence[int]], seed: int) -> None:
-    """The live adapter is, bit for bit, a fit on these users and nobody else."""
-    version = load_version(process.store, live(process))
-    splits = [leave_two_out(histories[user]) for user in sorted(histories, key=subject_of)]
-    expected = fit_adapter(
-        process.base,
-        [split.train for split in splits],
-        version.fit.adapter_config,
-        replace(version.fit.training, seed=seed),
-        validation=[(split.train, split.validation) for split in splits],
-    )
-    assert expected.tensors.keys() == version.adapter.tensors.keys()
-    for name, tensor in expected.tensors.items():
-        assert torch.equal(tensor, version.adapter.tensors[name]), name
-
-
-def assert_consolidated_once(process: WorkerProcess, run_id: str) -> None:
-    run = run_of(process, run_id)
-    assert (run.kind, run.status, run.stage) == ("consolidation", "completed", "done")
-    digest = live(process)
-    assert run.version_digest == digest
-    manifest = process.store.read_manifest(digest)
-    assert manifest.method == "refit"
-    assert manifest.forget_epoch >= serving(process).erasure_floor
-    store = process.store
-    assert [one for one in store.versions() if not store.is_destroyed(one)] == [digest]
-    assert store.delete_orphans() == ()
-    done = actions(process)
-    for action in ("consolidation.requested", "version.published", "consolidation.completed"):
-        assert done.count(action) == 1, action
-    with process.database.read() as session:
-        assert process.audit.first_broken(session) is None
-        assert consolidations.spending(session).attenuations == 0
-        version = pointer.find_version(session, digest)
-        assert version is not None
-        assert version.exact
 
 
 def test_it_replaces_attenuation_and_nothing_older_is_left(process: WorkerProcess, installed: str) -> None:
@@ -429,78 +320,3 @@ def test_a_version_that_became_live_meanwhile_is_not_overwritten(
     execute(process, run_id)
     assert_consolidated_once(process, run_id)
     assert process.store.read_manifest(live(process)).parent == installed[0]
-
-
-def budgeted(process: WorkerProcess, budget: ConsolidationBudget, *, days: float = 0.0) -> str | None:
-    return request_if_due(
-        process.database, process.audit, process.settings, budget, utc_now() + timedelta(days=days)
-    )
-
-
-@pytest.mark.parametrize(
-    ("budget", "days", "reason"),
-    [
-        (ConsolidationBudget(max_attenuated_subjects=3), 0, "subjects"),
-        (ConsolidationBudget(max_attenuations=2), 0, "attenuations"),
-        (ConsolidationBudget(max_age_days=5), 6, "age"),
-        (ConsolidationBudget(max_utility_loss=0.15), 0, "utility"),
-    ],
-)
-def test_a_spent_budget_requests_one_consolidation(
-    process: WorkerProcess, budget: ConsolidationBudget, days: float, reason: str
-) -> None:
-    assert budgeted(process, budget, days=days) is None
-    attenuate(process, subjects=2, utility_change=-0.1)
-    attenuate(process, subjects=1, utility_change=-0.1)
-    assert budgeted(process, ConsolidationBudget(max_utility_loss=None)) is None
-    run_id = budgeted(process, budget, days=days)
-    assert run_id is not None
-    assert run_of(process, run_id).reason == reason
-    assert budgeted(process, budget, days=days) is None
-    execute(process, run_id)
-    assert_consolidated_once(process, run_id)
-    assert budgeted(process, budget, days=days) is None
-
-
-def test_a_worker_announces_its_budget(process: WorkerProcess) -> None:
-    with process.database.read() as session:
-        assert consolidations.announced_budget(session) == {
-            "max_attenuated_subjects": 50,
-            "max_attenuations": 20,
-            "max_age_days": 30.0,
-            "max_utility_loss": 0.1,
-        }
-
-
-def test_the_sweeper_requests_what_is_due_and_rings_for_it(process: WorkerProcess, tmp_path: Any) -> None:
-    import json
-    import time
-
-    from celery import Celery
-
-    from app.broker import celery_options
-    from worker.sweeper import Sweeper
-
-    policy = tmp_path / "policy.json"
-    budget = ConsolidationBudget(max_attenuations=1)
-    policy.write_text(replace(process.policy, consolidation=budget).to_json())
-    settings = process.settings.model_copy(update={"policy_file": policy, "sweep_seconds": 0.1})
-    celery = Celery("tests", set_as_current=False)
-    celery.conf.update(celery_options(settings))
-    attenuate(process)
-    sweeper = Sweeper(celery, settings)
-    sweeper.start()
-    try:
-        messages = tmp_path / "broker" / "messages"
-        deadline = time.monotonic() + 60
-        while not any(messages.iterdir()) and time.monotonic() < deadline:
-            time.sleep(0.05)
-    finally:
-        sweeper.stop()
-        celery.close()
-    with process.database.read() as session:
-        (run,) = runs.newest(session, limit=5)
-    assert (run.kind, run.reason, run.status) == ("consolidation", "attenuations", "queued")
-    (message,) = messages.iterdir()
-    headers = json.loads(message.read_text())["headers"]
-    assert run.id in headers["argsrepr"]
