@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from app.adapters import endpoints as adapters
 from app.authentication import Authenticator
+from app.consolidations import endpoints as consolidations
 from app.dashboard import endpoints as dashboard
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
@@ -22,7 +23,7 @@ from app.health import endpoints as health
 from app.interactions import endpoints as interactions
 from app.jobs import endpoints as jobs
 from app.logging import configure_logging
-from app.metrics import HttpMetrics, QueueMetrics
+from app.metrics import ConsolidationMetrics, HttpMetrics, QueueMetrics
 from app.middleware import BodyLimit, RequestContext
 from app.recommendations import endpoints as recommendations
 from app.settings import Settings, get_settings
@@ -59,7 +60,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.startup_error = None
-    for room in (forget_requests, recommendations, interactions, jobs, adapters, health, dashboard):
+    for room in (
+        forget_requests,
+        consolidations,
+        recommendations,
+        interactions,
+        jobs,
+        adapters,
+        health,
+        dashboard,
+    ):
         app.include_router(room.router)
     app.mount("/static", StaticFiles(packages=[("app", "dashboard/static")]), name="static")
     install_error_handlers(app)
@@ -71,4 +81,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _open_gateway(settings: Settings, database: Database, registry: CollectorRegistry) -> Gateway:
     require_current_schema(database.engine)
     registry.register(QueueMetrics(database))
+    registry.register(ConsolidationMetrics(database))
     return Gateway(settings, database, registry)

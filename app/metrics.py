@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from app.db import forget_requests
+from app.db import consolidations, forget_requests
 from app.db.base import utc_now
 from app.db.errors import DatabaseUnavailable
 from app.db.models import RequestStatus
@@ -57,3 +57,24 @@ class QueueMetrics(Collector):
         )
         overdue.add_metric([], counts.overdue)
         yield overdue
+
+
+class ConsolidationMetrics(Collector):
+    """What attenuation has added up to since the last exact fit, read from the database when scraped."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            with self._database.read() as session:
+                spent = consolidations.spending(session)
+        except DatabaseUnavailable:
+            return
+        for name, text, value in (
+            ("attenuated_subjects", "Subjects attenuated since the last exact fit.", spent.subjects),
+            ("attenuations", "Versions made by attenuation since the last exact fit.", spent.attenuations),
+        ):
+            gauge = GaugeMetricFamily(f"lethe_{name}_since_exact_fit", text)
+            gauge.add_metric([], value)
+            yield gauge

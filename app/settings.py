@@ -78,6 +78,9 @@ class Settings(BaseSettings):
         3, ge=1, description="claims of one run (a kill counts) before it needs attention"
     )
     max_subjects_per_run: int = Field(64, ge=1)
+    consolidation_patience_seconds: float = Field(
+        3600.0, ge=0, description="a waiting consolidation lets forget runs go first for this long"
+    )
     run_soft_limit_seconds: int = Field(3300, ge=1)
     run_hard_limit_seconds: int = Field(3600, ge=1)
 

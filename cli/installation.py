@@ -204,7 +204,7 @@ def _install(
         parent = pointer.current(session).digest
         watermark, data = _training_data(session, base)
     if folder is None:
-        fit = FitRecord(watermark, training, AdapterConfig())
+        fit = FitRecord(watermark, training, AdapterConfig(), excludes_up_to_epoch=epoch)
         with progress_bar("adapter") as on_step:
             adapter = fit_adapter(
                 base,
@@ -215,6 +215,7 @@ def _install(
                 on_step=on_step,
             )
     else:
+        # Whom the operator's training left out is not known: whoever asks is unlearned.
         adapter = Adapter.load(folder)
         check_compatible(base, adapter)
         fit = FitRecord(watermark, training, _shape_of(adapter))
@@ -233,7 +234,12 @@ def _install(
     )
     audit = AuditLog(settings.audit_key.get_secret_value().encode())
     version = Version(
-        digest=digest, parent_digest=parent, forget_epoch=epoch, method="fit", published_at=utc_now()
+        digest=digest,
+        parent_digest=parent,
+        forget_epoch=epoch,
+        method="fit",
+        exact=True,
+        published_at=utc_now(),
     )
     with database.unit_of_work() as session:
         generation = pointer.install(

@@ -117,6 +117,27 @@ def worker() -> None:
     run_worker()
 
 
+@app.command()
+def consolidate(
+    wait: Annotated[
+        bool, typer.Option("--wait", help="until it has ended; exit code 1 if it needs attention")
+    ] = False,
+) -> None:
+    """Request an exact re-fit of the live version and print the job's id; the same id while one waits or works.
+
+    A running worker takes it up within seconds, unless forget requests wait: those go first.
+    """
+    from cli.consolidation_commands import request, wait_until_ended
+
+    run_id = request()
+    typer.echo(run_id)
+    if wait:
+        problem = wait_until_ended(run_id)
+        if problem is not None:
+            typer.echo(problem)
+            raise typer.Exit(1)
+
+
 @keys.command("issue")
 def issue_key(
     name: str,

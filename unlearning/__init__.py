@@ -4,14 +4,24 @@ Needs torch, transformers, peft, safetensors and numpy; imports `recommender` an
 """
 
 from unlearning.collection import adapter_digest, collect_statistics
+from unlearning.consolidation import ConsolidationBudget, Spent, consolidation_due
 from unlearning.cross_fitting import cross_fit
 from unlearning.errors import UnlearningError
 from unlearning.evaluation.config import EvaluationConfig
 from unlearning.evaluation.evaluate import evaluate
 from unlearning.evaluation.inputs import EvaluationInputs
 from unlearning.evaluation.report import Report
-from unlearning.gate import decide, publishable, publishable_run, publishable_subjects
+from unlearning.evaluation.retained import RetainedReport, evaluate_retained
+from unlearning.gate import (
+    decide,
+    decide_retained,
+    publishable,
+    publishable_run,
+    publishable_subjects,
+    utility_change,
+)
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Method
+from unlearning.methods.refit import Refit
 from unlearning.methods.registry import METHODS, build_method
 from unlearning.never_seen import NeverSeen
 from unlearning.policy import Policy, Rung, Search, default_policy
@@ -24,6 +34,7 @@ __all__ = [
     "METHODS",
     "ActivationStatistics",
     "Candidate",
+    "ConsolidationBudget",
     "Cost",
     "EvaluationConfig",
     "EvaluationInputs",
@@ -34,9 +45,12 @@ __all__ = [
     "Policy",
     "Progress",
     "Reason",
+    "Refit",
     "Report",
+    "RetainedReport",
     "Rung",
     "Search",
+    "Spent",
     "SubjectVerdict",
     "Trial",
     "UnlearningError",
@@ -44,12 +58,16 @@ __all__ = [
     "adapter_digest",
     "build_method",
     "collect_statistics",
+    "consolidation_due",
     "cross_fit",
     "decide",
+    "decide_retained",
     "default_policy",
     "evaluate",
+    "evaluate_retained",
     "publishable",
     "publishable_run",
     "publishable_subjects",
     "search_strength",
+    "utility_change",
 ]

@@ -28,6 +28,7 @@ from unlearning import checks
 from unlearning.band import parent_z_score, z_score
 from unlearning.errors import InvalidReport
 from unlearning.evaluation.report import Report, SubjectEvidence
+from unlearning.evaluation.retained import RetainedReport
 from unlearning.policy import Policy
 from unlearning.verdict import Reason, SubjectVerdict, Verdict, worst, worst_of
 
@@ -44,10 +45,7 @@ def decide(report: Report, policy: Policy) -> Verdict:
     Raises:
         InvalidReport: the report was measured otherwise than the policy prescribes.
     """
-    if report.evaluation != policy.evaluation:
-        raise InvalidReport(
-            f"the report was measured with {report.evaluation}, the policy prescribes {policy.evaluation}"
-        )
+    _require_prescribed(report, policy)
     membership = report.membership
     users = membership.reference_users
     subjects = tuple(_subject_verdict(evidence, users, policy) for evidence in membership.subjects)
@@ -65,6 +63,23 @@ def decide(report: Report, policy: Policy) -> Verdict:
         run_decision=run_decision,
         reasons=reasons,
         subjects=subjects,
+        policy_hash=policy.hash,
+    )
+
+
+def decide_retained(report: RetainedReport, policy: Policy) -> Verdict:
+    """Judge a candidate that forgets nobody, by the utility rule alone. Pure.
+
+    Raises:
+        InvalidReport: the report was measured otherwise than the policy prescribes.
+    """
+    _require_prescribed(report, policy)
+    reason = _utility(report, policy)
+    return Verdict(
+        decision=reason.decision,
+        run_decision=reason.decision,
+        reasons=(reason,),
+        subjects=(),
         policy_hash=policy.hash,
     )
 
@@ -114,7 +129,7 @@ def publishable_subjects(verdict: Verdict, *, method_is_exact: bool, policy: Pol
     )
 
 
-def bootstrap_bounds(report: Report, policy: Policy) -> tuple[float, float, float]:
+def bootstrap_bounds(report: Report | RetainedReport, policy: Policy) -> tuple[float, float, float]:
     """Relative change of mean held-out NDCG@10 against the parent: (lower bound, observed, upper bound).
 
     Paired bootstrap over retained users (Efron and Tibshirani 1993, ch. 16), one-sided bounds at
@@ -134,6 +149,20 @@ def bootstrap_bounds(report: Report, policy: Policy) -> tuple[float, float, floa
     tail = 1.0 - policy.utility_confidence
     low, high = np.quantile(differences, [tail, 1.0 - tail])
     return float(low), float(counts @ change / unit), float(high)
+
+
+def utility_change(report: Report | RetainedReport) -> float | None:
+    """Relative change of mean held-out NDCG@10 against the parent; None where the parent has no hit at 10."""
+    before = sum(outcome.count * outcome.parent for outcome in report.utility)
+    after = sum(outcome.count * outcome.candidate for outcome in report.utility)
+    return (after - before) / before if before > 0 else None
+
+
+def _require_prescribed(report: Report | RetainedReport, policy: Policy) -> None:
+    if report.evaluation != policy.evaluation:
+        raise InvalidReport(
+            f"the report was measured with {report.evaluation}, the policy prescribes {policy.evaluation}"
+        )
 
 
 def _subject_verdict(evidence: SubjectEvidence, users: int, policy: Policy) -> SubjectVerdict:
@@ -163,7 +192,7 @@ def _judge_membership(
     return True, "inside the band of users the adapter never saw, and outside it before the edit"
 
 
-def _utility(report: Report, policy: Policy) -> Reason:
+def _utility(report: Report | RetainedReport, policy: Policy) -> Reason:
     users = sum(outcome.count for outcome in report.utility)
     floor = -policy.utility_margin
     if users < policy.min_utility_users:

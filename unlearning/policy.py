@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from unlearning.consolidation import ConsolidationBudget
 from unlearning.errors import InvalidEvaluation, InvalidPolicy, UnlearningError
 from unlearning.evaluation.config import EvaluationConfig
 from unlearning.methods.registry import build_method
@@ -93,6 +94,7 @@ class Policy:
         min_tail_items: training items below which that check is not made.
         exact_may_publish_unproven: see `unlearning.gate.publishable`.
         exact_alarm_z: an exact method whose |z| exceeds this is stopped: that is no chance any more.
+        consolidation: how much attenuation may add up before an exact re-fit is due.
 
     Raises:
         InvalidPolicy: a threshold out of range, an empty ladder, or a rung whose method or configuration is invalid.
@@ -119,6 +121,7 @@ class Policy:
     min_tail_items: int
     exact_may_publish_unproven: bool
     exact_alarm_z: float
+    consolidation: ConsolidationBudget
     schema: str = SCHEMA
 
     def __post_init__(self) -> None:
@@ -186,11 +189,12 @@ class Policy:
             raise InvalidPolicy(f"the policy is not JSON: {problem}") from problem
         if not isinstance(data, Mapping) or data.get("schema") != SCHEMA:
             raise InvalidPolicy(f"this is not a policy of schema {SCHEMA}")
-        measured = data.get("evaluation")
-        known = measured if isinstance(measured, Mapping) else {}
-        absent = [item.name for item in fields(EvaluationConfig) if item.name not in known]
-        if absent:
-            raise InvalidPolicy(f"policy.evaluation lacks {', '.join(absent)}")
+        for section, kind in (("evaluation", EvaluationConfig), ("consolidation", ConsolidationBudget)):
+            content = data.get(section)
+            known = content if isinstance(content, Mapping) else {}
+            absent = [item.name for item in fields(kind) if item.name not in known]
+            if absent:
+                raise InvalidPolicy(f"policy.{section} lacks {', '.join(absent)}")
         try:
             return from_plain(cls, data, InvalidPolicy, "policy")
         except InvalidEvaluation as problem:

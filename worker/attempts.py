@@ -24,6 +24,7 @@ from unlearning import (
     NeverSeen,
     Progress,
     Report,
+    RetainedReport,
     Rung,
     Trial,
     UnlearningError,
@@ -53,7 +54,7 @@ class Chosen:
     candidate: Candidate
     method: str
     config: dict[str, Any]
-    report: Report
+    report: Report | RetainedReport
     data: TrainingData
     split: SplitOut = NOBODY
 

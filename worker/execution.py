@@ -9,26 +9,30 @@ Requests that the version does not serve leave the run in the transaction that p
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
 
-from app.db import forget_requests, interactions, pointer, runs
+from app.db import forget_requests, pointer, runs
 from app.db.base import utc_now
 from app.db.errors import DatabaseUnavailable, FenceLost, PointerMoved
 from app.db.ledger import lock_ledger
-from app.db.models import RunStage
+from app.db.models import RunKind, RunStage
 from app.db.runs import Claim
 from app.db.splitting import LADDER_EXHAUSTED, NOBODY, SplitOut, split_out
+from app.db.turns import next_in_line
 from recommender import RecommenderError
 from unlearning import UnlearningError
 from worker.completion import complete
+from worker.consolidation import ConsolidationRefused, consolidate
+from worker.examples import read_examples
 from worker.ladder import LadderExhausted, climb
 from worker.lease import Lease
 from worker.process import WorkerProcess
 from worker.publication import CandidateRefused, publish_candidate, wait_for_acknowledgement
-from worker.training_data import split_training_data
-from worker.versions import load_version, read_fit_record
+from worker.standing import standing_of
+from worker.versions import load_version
 
 log = structlog.get_logger()
 
@@ -45,11 +49,14 @@ def execute(process: WorkerProcess, run_id: str) -> str | None:
         if claim is None:
             log.info("run.nothing_to_do")
             return None
-        log.info("run.claimed", fence=claim.fence, stage=claim.stage, subjects=len(claim.subjects))
+        log.info(
+            "run.claimed", kind=claim.kind, fence=claim.fence, stage=claim.stage, subjects=len(claim.subjects)
+        )
         with Lease(process.database, claim, process.settings) as lease:
             _work(process, claim, lease)
         with process.database.unit_of_work() as session:
-            return runs.heal_queue(session, utc_now()) or runs.queued_run(session)
+            runs.heal_queue(session, utc_now())
+            return next_in_line(session, utc_now())
     except DatabaseUnavailable:
         # Nothing can be recorded. The lease lapses and the sweeper rings again once the database is back.
         log.error("run.database_unavailable")
@@ -74,11 +81,16 @@ def _claim(process: WorkerProcess, run_id: str) -> Claim | None:
 
 def _work(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
     try:
-        _forget(process, claim, lease)
+        if claim.kind == RunKind.CONSOLIDATION:
+            consolidate(process, claim, lease)
+        else:
+            _forget(process, claim, lease)
     except FenceLost:
         log.warning("run.taken_over", fence=claim.fence)
     except LadderExhausted as error:
         _give_up(process, claim, LADDER_EXHAUSTED, str(error), split=error.split)
+    except ConsolidationRefused as error:
+        _give_up(process, claim, "consolidation_refused", str(error))
     except CandidateRefused as error:
         _give_up(process, claim, "candidate_refused", str(error))
     except (UnlearningError, RecommenderError) as error:
@@ -91,46 +103,30 @@ def _work(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
 
 
 def _forget(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
-    unknown = _unknown_subjects(process, claim)
+    standing = standing_of(process, claim)
     if claim.stage == RunStage.LADDER:
         _record_in_journal(process, claim)
-        if len(unknown) < len(claim.subjects):
-            claim = _edit_and_publish(process, claim, lease)
+        if standing.known:
+            claim = _edit_and_publish(process, claim, standing.known, lease)
     wait_for_acknowledgement(process, claim, lease)
-    complete(process, claim, unknown)
+    complete(process, claim, standing.unknown)
 
 
-def _edit_and_publish(process: WorkerProcess, claim: Claim, lease: Lease) -> Claim:
+def _edit_and_publish(process: WorkerProcess, claim: Claim, subjects: Sequence[str], lease: Lease) -> Claim:
     for _ in range(_MAX_REBASES):
         assert claim.parent_digest is not None  # without a parent, nobody is known
         parent = load_version(process.store, claim.parent_digest)
-        with process.database.read() as session:
-            histories = interactions.histories(session, up_to=parent.watermark)
-            suppressed = interactions.suppressed_subjects(session)
-        data = split_training_data(histories, process.base.catalogue, claim.subjects, suppressed)
-        chosen = climb(process, claim, parent, data, lease)
+        examples = read_examples(process, claim, parent.fit, subjects=subjects, newest=False)
+        chosen = climb(process, claim, parent, examples.data, lease)
+        fit = examples.exact_fit if chosen.report.exact else parent.fit
         try:
-            return publish_candidate(process, claim, parent, chosen, lease)
+            return publish_candidate(process, claim, parent, chosen, fit, lease)
         except PointerMoved:
             # Somebody else's version is live now. Overwriting it would bring back whom it forgot.
             log.warning("run.rebased")
             with process.database.unit_of_work() as session:
                 claim = pointer.rebase(session, claim)
     raise PointerMoved
-
-
-def _unknown_subjects(process: WorkerProcess, claim: Claim) -> frozenset[str]:
-    """Subjects of whom no training ever saw enough to learn."""
-    if claim.stage == RunStage.ERASING:
-        # Settled on their requests already, and their events are gone.
-        return frozenset()
-    if claim.parent_digest is None:
-        return frozenset(claim.subjects)
-    watermark = read_fit_record(process.store, claim.parent_digest).watermark
-    with process.database.read() as session:
-        histories = interactions.histories(session, up_to=watermark, only=claim.subjects)
-    data = split_training_data(histories, process.base.catalogue, claim.subjects, set(claim.subjects))
-    return frozenset(claim.subjects) - data.subjects.keys()
 
 
 def _record_in_journal(process: WorkerProcess, claim: Claim) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 
 import structlog
 import torch
 import transformers
 
+from app.db import consolidations
 from app.db.audit import AuditLog
 from app.db.restoration import replay_journal
 from app.db.schema import require_current_schema
@@ -52,6 +53,8 @@ def open_process(settings: Settings) -> WorkerProcess:
         base=load_base(settings.base, device=settings.worker_device),
         policy=load_policy(settings),
     )
+    with database.unit_of_work() as session:
+        consolidations.announce_budget(session, asdict(process.policy.consolidation))
     log.info("worker.ready", device=settings.worker_device, policy=process.policy.hash)
     return process
 

@@ -16,11 +16,11 @@ from app.db.base import utc_now
 from app.db.control import live_replicas
 from app.db.models import Replica, RunStage, Version
 from app.db.runs import Claim
-from unlearning import collect_statistics
+from unlearning import collect_statistics, utility_change
 from worker.attempts import Chosen
 from worker.lease import Lease
 from worker.process import WorkerProcess
-from worker.versions import ARTEFACTS, STATISTICS, LoadedVersion, store_version
+from worker.versions import ARTEFACTS, STATISTICS, FitRecord, LoadedVersion, store_version
 
 log = structlog.get_logger()
 
@@ -41,9 +41,12 @@ class ReplicasSilent(Exception):
 
 
 def publish_candidate(
-    process: WorkerProcess, claim: Claim, parent: LoadedVersion, chosen: Chosen, lease: Lease
+    process: WorkerProcess, claim: Claim, parent: LoadedVersion, chosen: Chosen, fit: FitRecord, lease: Lease
 ) -> Claim:
     """Blobs and manifest into the store, replicas prepare, one transaction moves the pointer.
+
+    Args:
+        fit: how the candidate was fitted; the parent's record where it is an edit of the parent.
 
     Returns:
         The claim, past the point of no return, with the requests that the version serves.
@@ -58,17 +61,19 @@ def publish_candidate(
     if chosen.candidate.artefacts:
         artefacts[ARTEFACTS] = safetensors.torch.save(dict(chosen.candidate.artefacts))
     lease.check()
+    # An exact fit covers whoever its data left out, also those suppressed since the claim.
+    forget_epoch = fit.excludes_up_to_epoch if chosen.report.exact else claim.covers_epoch
     digest = store_version(
         process.store,
         process.base,
         chosen.candidate.adapter,
         parent=parent.digest,
-        forget_epoch=claim.covers_epoch,
+        forget_epoch=forget_epoch,
         method=chosen.method,
         config=chosen.config,
         report=json.loads(chosen.report.to_json()),
         policy_hash=process.policy.hash,
-        fit=parent.fit,
+        fit=fit,
         artefacts=artefacts,
     )
     with process.database.unit_of_work() as session:
@@ -78,8 +83,11 @@ def publish_candidate(
     version = Version(
         digest=digest,
         parent_digest=parent.digest,
-        forget_epoch=claim.covers_epoch,
+        forget_epoch=forget_epoch,
         method=chosen.method,
+        exact=chosen.report.exact,
+        subjects=len(chosen.data.subjects),
+        utility_change=utility_change(chosen.report),
         run_id=claim.run_id,
         published_at=now,
     )

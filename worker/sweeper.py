@@ -1,18 +1,26 @@
-"""Rings again for runs whose message was lost: never sent, flushed with the broker, or dead with its worker."""
+"""Rings again for runs whose message was lost: never sent, flushed with the broker, or dead with its worker.
+
+It also looks whether a consolidation is due: age passes without anything else happening.
+"""
 
 from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import structlog
 from celery import Celery
 
 from app.broker import RUN_TASK
 from app.db import control, runs
+from app.db.audit import AuditLog
 from app.db.base import utc_now
 from app.db.session import Database, open_database
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from unlearning import ConsolidationBudget
 
 log = structlog.get_logger()
 
@@ -38,9 +46,19 @@ class Sweeper:
         self._thread.join(timeout=5)
 
     def _loop(self) -> None:
+        # Imported here and not above: torch belongs to the child, and this thread runs there.
+        from worker.budget import request_if_due
+        from worker.process import load_policy
+
         database = Database(open_database(self._settings.database_url, pooled=False))
+        audit = AuditLog(self._settings.audit_key.get_secret_value().encode())
+        budget: ConsolidationBudget | None = None
         while not self._stop.is_set():
             try:
+                budget = budget or load_policy(self._settings).consolidation
+                due = request_if_due(database, audit, self._settings, budget, utc_now())
+                if due is not None:
+                    log.info("consolidation.due", run=due)
                 for run_id in sweep(database, self._settings):
                     self._celery.send_task(RUN_TASK, args=[run_id], retry=False)
                     log.info("run.rung", run=run_id)

@@ -19,17 +19,23 @@ _LIBRARIES = ("numpy", "peft", "safetensors", "torch", "transformers")
 
 @dataclass(frozen=True)
 class FitRecord:
-    """How an adapter was fitted, and on which events: all with an id up to ``watermark``."""
+    """How an adapter was fitted, and on which events: all with an id up to ``watermark``.
+
+    The events of everyone suppressed up to ``excludes_up_to_epoch`` were left out of the fit. An edited adapter keeps
+    the record of the fit it descends from.
+    """
 
     watermark: int
     training: TrainingConfig
     adapter_config: AdapterConfig
+    excludes_up_to_epoch: int = 0
 
     def to_plain(self) -> dict[str, Any]:
         return {
             "watermark": self.watermark,
             "training": asdict(self.training),
             "adapter_config": asdict(self.adapter_config),
+            "excludes_up_to_epoch": self.excludes_up_to_epoch,
         }
 
     @classmethod
@@ -41,6 +47,8 @@ class FitRecord:
             watermark=int(data["watermark"]),
             training=TrainingConfig(**data["training"]),
             adapter_config=AdapterConfig(**shape),
+            # Absent from the first versions ever written: then nobody is known to have been left out.
+            excludes_up_to_epoch=int(data.get("excludes_up_to_epoch", 0)),
         )
 
 
@@ -50,10 +58,6 @@ class LoadedVersion:
     adapter: Adapter
     fit: FitRecord
     statistics: ActivationStatistics | None
-
-    @property
-    def watermark(self) -> int:
-        return self.fit.watermark
 
 
 def read_fit_record(store: Store, digest: str) -> FitRecord:

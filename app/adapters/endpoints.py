@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
 from app.authentication import Caller, require
+from app.consolidations.schemas import BudgetView
 from app.db import pointer
 from app.db.api_keys import Scope
 from app.db.base import utc_now
@@ -26,6 +27,9 @@ class VersionView(BaseModel):
     parent: str | None
     forget_epoch: int
     method: str
+    exact: bool
+    subjects: int
+    utility_change: float | None
     job: str | None
     published_at: datetime
     destroyed_at: datetime | None
@@ -39,6 +43,9 @@ class VersionView(BaseModel):
             parent=version.parent_digest,
             forget_epoch=version.forget_epoch,
             method=version.method,
+            exact=version.exact,
+            subjects=version.subjects,
+            utility_change=version.utility_change,
             job=f"/jobs/{version.run_id}" if version.run_id else None,
             published_at=version.published_at,
             destroyed_at=version.destroyed_at,
@@ -77,6 +84,7 @@ class AdaptersView(BaseModel):
     previous: str | None
     candidate: str | None
     erasure_floor: int
+    consolidation: BudgetView
     versions: list[VersionView]
     replicas: list[ReplicaView]
 
@@ -85,7 +93,7 @@ class AdaptersView(BaseModel):
 def list_adapters(
     gateway: GatewayDependency, _caller: Annotated[Caller, Depends(require(Scope.ADAPTERS_READ))]
 ) -> AdaptersView:
-    """The serving pointer, the versions behind it (the newest first) and the replicas heard of lately."""
+    """The serving pointer, what attenuation may still add up, the versions (the newest first) and the replicas."""
     with gateway.database.read() as session:
         serving = pointer.current(session)
         return AdaptersView(
@@ -94,6 +102,7 @@ def list_adapters(
             previous=serving.previous_digest,
             candidate=serving.candidate_digest,
             erasure_floor=serving.erasure_floor,
+            consolidation=BudgetView.read(session, utc_now()),
             versions=[
                 VersionView.of(version, serving) for version in pointer.versions(session, limit=_SHOWN)
             ],

@@ -10,6 +10,7 @@ from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, PackageLoader
 
 from app.authentication import Caller, require
+from app.consolidations.schemas import BudgetView
 from app.db import forget_requests, pointer, runs
 from app.db.api_keys import Scope
 from app.db.base import utc_now
@@ -49,6 +50,7 @@ def worklist(
                 )
                 for run in newest
             ],
+            "budget": BudgetView.read(session, now),
             "pointer": pointer.current(session),
             "replicas": live_replicas(session, now=now, timeout=gateway.replica_timeout),
         }

@@ -22,6 +22,7 @@ class Scope(StrEnum):
     FORGET_CREATE = "forget:create"
     FORGET_READ = "forget:read"
     FORGET_RETRY = "forget:retry"
+    CONSOLIDATE = "consolidation:create"
     RECOMMEND = "recommend:read"
     INTERACTIONS_WRITE = "interactions:write"
     JOBS_READ = "jobs:read"

@@ -5,7 +5,8 @@ DatabaseError
 ├── FenceLost             another worker owns the run now, or it is over
 ├── SubjectKeyChanged     this process names subjects otherwise than the database does
 ├── PointerMoved          the parent is no longer live; the compare-and-swap found another version
-└── BelowErasureFloor     the version does not cover everyone already forgotten
+├── BelowErasureFloor     the version does not cover everyone already forgotten
+└── NothingToConsolidate  no version is live
 """
 
 from __future__ import annotations
@@ -36,3 +37,7 @@ class PointerMoved(DatabaseError):
 
 class BelowErasureFloor(DatabaseError):
     """The version does not cover every forgotten subject and may never serve."""
+
+
+class NothingToConsolidate(DatabaseError):
+    """No version is live, so there is nothing to fit again. Run: lethe init"""

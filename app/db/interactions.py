@@ -116,4 +116,12 @@ def popularity(session: Session, *, limit: int) -> list[str]:
 
 
 def suppressed_subjects(session: Session) -> set[str]:
-    return set(session.scalars(select(Suppression.subject_hmac)))
+    return set(suppression_epochs(session))
+
+
+def suppression_epochs(session: Session) -> dict[str, int]:
+    """Everyone suppressed, with the epoch of it. Whoever is not in it has an epoch above all of these: suppressions
+    become visible in the order of their epochs, and this is one statement.
+    """
+    rows = session.execute(select(Suppression.subject_hmac, Suppression.epoch))
+    return {row.subject_hmac: row.epoch for row in rows}

@@ -6,7 +6,17 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    UniqueConstraint,
+    false,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base
@@ -33,6 +43,23 @@ class RunStatus(StrEnum):
     NEEDS_ATTENTION = "needs_attention"
 
 
+class RunKind(StrEnum):
+    """What a run is for."""
+
+    FORGET = "forget"  # edits the live version so that it forgets the subjects of its requests
+    CONSOLIDATION = "consolidation"  # replaces the live version by an exact re-fit; has no requests
+
+
+class ConsolidationReason(StrEnum):
+    """Why a consolidation was requested: by somebody, or because this part of the policy's budget is spent."""
+
+    ON_DEMAND = "on_demand"
+    SUBJECTS = "subjects"
+    ATTENUATIONS = "attenuations"
+    AGE = "age"
+    UTILITY = "utility"
+
+
 class RunStage(StrEnum):
     """What a running run is doing. From `PUBLISHED` on, a reclaimed run continues instead of starting again."""
 
@@ -49,6 +76,7 @@ class Ledger(Base):
 
     ``epoch`` ticks with each suppression and with each claim, ``fence`` with each claim, ``audit_*`` is the head of
     the audit chain, ``subject_key_check`` tells whether a process holds the key the subjects were named with.
+    ``consolidation_budget`` is what the policy of the worker that started last allows to add up.
     """
 
     __tablename__ = "ledger"
@@ -59,6 +87,7 @@ class Ledger(Base):
     audit_head: Mapped[str] = mapped_column(Digest, default="0" * 64)
     audit_seal: Mapped[str] = mapped_column(Digest, default="")
     subject_key_check: Mapped[str | None] = mapped_column(Digest)
+    consolidation_budget: Mapped[dict[str, Any] | None]
 
     __table_args__ = (CheckConstraint("id = 1", name="single_row"),)
 
@@ -85,6 +114,10 @@ class Run(Base):
 
     __tablename__ = "runs"
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20), default=RunKind.FORGET, server_default=RunKind.FORGET)
+    reason: Mapped[str | None] = mapped_column(String(20))
+    # A waiting consolidation lets forget runs go first until then.
+    yields_until: Mapped[datetime | None]
     status: Mapped[str] = mapped_column(String(20), default=RunStatus.QUEUED)
     stage: Mapped[str] = mapped_column(String(20), default=RunStage.WAITING)
     created_at: Mapped[datetime]
@@ -104,10 +137,10 @@ class Run(Base):
     detail: Mapped[str | None] = mapped_column(String(500))
 
     __table_args__ = (
-        # At most one waits and at most one works, whatever the processes believe.
+        # At most one of each kind waits and at most one works, whatever the processes believe.
         Index(
             "uq_runs_queued",
-            "status",
+            "kind",
             unique=True,
             sqlite_where=status == "queued",
             postgresql_where=status == "queued",
@@ -210,13 +243,20 @@ class Attempt(Base):
 
 
 class Version(Base):
-    """An adapter that has been published at least once, named by the digest of its manifest."""
+    """An adapter that has been published at least once, named by the digest of its manifest.
+
+    ``exact``: made by a fit that read nobody suppressed until then, not by an edit of its parent. ``subjects`` is how
+    many an edit was to forget, ``utility_change`` its relative change of held-out NDCG@10, where it was measured.
+    """
 
     __tablename__ = "versions"
     digest: Mapped[str] = mapped_column(Digest, primary_key=True)
     parent_digest: Mapped[str | None] = mapped_column(Digest)
     forget_epoch: Mapped[int] = mapped_column(BigInteger)
     method: Mapped[str] = mapped_column(String(40))
+    exact: Mapped[bool] = mapped_column(default=False, server_default=false())
+    subjects: Mapped[int] = mapped_column(default=0, server_default="0")
+    utility_change: Mapped[float | None] = mapped_column(Double)
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
     published_at: Mapped[datetime]
     destroyed_at: Mapped[datetime | None]

@@ -81,6 +81,9 @@ def publish(
 ) -> int:
     """Fence check, pointer swap from the run's own parent, floor raised, requests moved on: all or nothing.
 
+    The floor rises to the version's own epoch. That of an exact fit may lie above the claim's: it also leaves out who
+    was suppressed between the claim and the reading of its training data.
+
     Args:
         split: requests whom the version does not serve. They leave the run in this very transaction: what claims
             the published run later can find only those who are served.
@@ -96,9 +99,8 @@ def publish(
     ledger = lock_ledger(session)
     run = owned(session, claim.run_id, claim.fence)
     session.add(version)
-    generation = _move(
-        session, claim.parent_digest, version, floor=claim.covers_epoch, actor=claim.run_id, now=now
-    )
+    floor = max(claim.covers_epoch, version.forget_epoch)
+    generation = _move(session, claim.parent_digest, version, floor=floor, actor=claim.run_id, now=now)
     run.stage, run.version_digest = RunStage.PUBLISHED, version.digest
     split_out(session, audit, ledger, run, split, now=now)
     for request in session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)):
@@ -114,7 +116,7 @@ def publish(
             "parent": claim.parent_digest,
             "generation": generation,
             "forget_epoch": version.forget_epoch,
-            "erasure_floor": claim.covers_epoch,
+            "erasure_floor": floor,
         },
     )
     return generation
@@ -233,7 +235,7 @@ def complete(session: Session, audit: AuditLog, claim: Claim, *, now: datetime) 
         session,
         ledger,
         actor="worker",
-        action="forget.completed",
+        action=f"{run.kind}.completed",
         data={"run": run.id, "version": run.version_digest, "requests": [request.id for request in requests]},
     )
 

@@ -18,7 +18,17 @@ from sqlalchemy.orm import Session
 from app.db.audit import AuditLog
 from app.db.errors import FenceLost
 from app.db.ledger import lock_ledger, next_epoch, next_fence
-from app.db.models import Attempt, ForgetRequest, RequestStatus, Run, RunStage, RunStatus, ServingPointer
+from app.db.models import (
+    Attempt,
+    ForgetRequest,
+    RequestStatus,
+    Run,
+    RunKind,
+    RunStage,
+    RunStatus,
+    ServingPointer,
+)
+from app.db.turns import next_in_line
 
 _PAST_POINT_OF_NO_RETURN = (RunStage.PUBLISHED, RunStage.ERASING)
 
@@ -45,6 +55,7 @@ class Claim:
     parent_digest: str | None
     requests: tuple[ClaimedRequest, ...]
     first_step: int
+    kind: RunKind = RunKind.FORGET
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -53,7 +64,7 @@ class Claim:
 
 
 def ensure_queued_run(session: Session, now: datetime) -> str:
-    """The id of the one queued run, created if there is none. Call under the ledger's lock."""
+    """The id of the one queued forget run, created if there is none. Call under the ledger's lock."""
     queued = queued_run(session)
     if queued is not None:
         return queued
@@ -64,7 +75,8 @@ def ensure_queued_run(session: Session, now: datetime) -> str:
 
 
 def queued_run(session: Session) -> str | None:
-    return session.scalar(select(Run.id).where(Run.status == RunStatus.QUEUED))
+    """The id of the forget run that waits, if one does; a consolidation may wait beside it."""
+    return session.scalar(select(Run.id).where(Run.status == RunStatus.QUEUED, Run.kind == RunKind.FORGET))
 
 
 def claim(
@@ -79,7 +91,7 @@ def claim(
     policy: dict[str, Any],
     policy_hash: str,
 ) -> Claim | None:
-    """Take a run, or None where there is nothing to take: it is over, alive elsewhere, or another run works.
+    """Take a run, or None where there is nothing to take: it is over, alive elsewhere, or it is another run's turn.
 
     The claim is counted here, so that a worker killed without a word counts too. The policy's hash is on record from
     here on, before anything is measured (invariant I7). A run that had already published goes on from there; any
@@ -140,6 +152,7 @@ def claim(
         action="run.claimed",
         data={
             "run": run_id,
+            "kind": claimed.kind,
             "fence": fence,
             "claim": claimed.claims,
             "covers_epoch": claimed.covers_epoch,
@@ -158,6 +171,7 @@ def claim(
             ClaimedRequest(request.id, request.subject_hmac, request.due_at) for request in requests
         ),
         first_step=max((request.first_step for request in requests), default=0),
+        kind=RunKind(claimed.kind),
     )
 
 
@@ -175,7 +189,8 @@ def _claimable(session: Session, run: Run, now: datetime) -> bool:
         return run.lease_until is not None and run.lease_until < now
     if run.status != RunStatus.QUEUED:
         return False
-    return session.scalar(select(Run.id).where(Run.status == RunStatus.RUNNING)) is None
+    working = session.scalar(select(Run.id).where(Run.status == RunStatus.RUNNING))
+    return working is None and next_in_line(session, now) == run.id
 
 
 def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: datetime) -> None:
@@ -183,6 +198,8 @@ def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: da
 
     Only requests that start at the same rung share a run: the rung of the most urgent one.
     """
+    if run.kind != RunKind.FORGET:
+        return
     if run.claims > 1:
         # A run that died before may die again; whoever came later must not go down with it.
         return
@@ -299,7 +316,7 @@ def due_for_dispatch(session: Session, *, now: datetime, redispatch_after: timed
     silent = or_(Run.dispatched_at.is_(None), Run.dispatched_at < now - redispatch_after)
     return session.scalars(
         update(Run)
-        .where(silent, or_(and_(Run.status == RunStatus.QUEUED, ~working), _expired(now)))
+        .where(silent, or_(and_(Run.id == next_in_line(session, now), ~working), _expired(now)))
         .values(dispatched_at=now)
         .returning(Run.id)
         .execution_options(synchronize_session=False)

@@ -7,13 +7,15 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from app.attempts import AttemptView
-from app.db.models import Attempt, ForgetRequest, Run
+from app.db.models import Attempt, ConsolidationReason, ForgetRequest, Run, RunKind
 
 
 class JobView(BaseModel):
-    """One run on the worker."""
+    """One run on the worker; ``reason`` says why a consolidation was requested."""
 
     id: str
+    kind: RunKind
+    reason: ConsolidationReason | None
     status: str
     stage: str
     progress: str | None
@@ -32,6 +34,8 @@ class JobView(BaseModel):
     def of(cls, run: Run) -> JobView:
         return cls(
             id=run.id,
+            kind=RunKind(run.kind),
+            reason=ConsolidationReason(run.reason) if run.reason else None,
             status=run.status,
             stage=run.stage,
             progress=run.progress,

@@ -196,7 +196,7 @@ def _edit(
     report = evaluate(inputs, candidate, method)
     verdict = decide(report, policy)
     accepted = publishable(verdict, method_is_exact=False, policy=policy)
-    return candidate, accepted, utility_change(report), verdict.decision
+    return candidate, accepted, utility_change(report) or 0.0, verdict.decision
 
 
 def _places_in_band(

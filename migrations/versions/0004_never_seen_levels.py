@@ -4,7 +4,7 @@ Expand: a new table, which the previous release leaves alone. It would not delet
 either: let no old worker run beside the new ones.
 
 Revision: 0004_never_seen_levels
-Revises: 0001_create_tables
+Revises: 0003_consolidation
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0004_never_seen_levels"
-down_revision = "0002_split_runs"
+down_revision = "0003_consolidation"
 branch_labels = None
 depends_on = None
 

@@ -94,7 +94,7 @@ def install_version(
         fit=FitRecord(watermark, training, shape),
         artefacts={STATISTICS: collect_statistics(base, adapter, sequences).to_bytes()},
     )
-    version = Version(digest=digest, forget_epoch=0, method="fit", published_at=utc_now())
+    version = Version(digest=digest, forget_epoch=0, method="fit", exact=True, published_at=utc_now())
     with database.unit_of_work() as session:
         pointer.install(
             session, AuditLog(SECRET.encode()), version, parent=None, actor="tests", now=utc_now()

@@ -9,7 +9,6 @@ import random
 from collections.abc import Sequence
 from statistics import fmean
 
-from recommender import Split
 from unlearning.audit.neighbours import nearest_users, union
 from unlearning.evaluation.config import EvaluationConfig
 from unlearning.evaluation.gains import smoothed
@@ -22,16 +21,16 @@ _MOST = 200
 
 
 def nearest_retained(
-    subjects: Sequence[Sequence[int]], retained: Sequence[Split], k: int, seed: int
+    subjects: Sequence[Sequence[int]], retained: Sequence[Sequence[int]], k: int, seed: int
 ) -> tuple[int, ...]:
     """Places of the `k` retained users nearest to each subject, each once, ascending; at most 200, drawn with `seed`.
 
-    Near is who shares training items, see `unlearning.audit.neighbours`; all users where there are fewer than `k`.
+    `retained` are their training sequences. Near is who shares items, see `unlearning.audit.neighbours`; all users where
+    there are fewer than `k`.
     """
     if k == 0:
         return ()
-    sequences = [split.train for split in retained]
-    near = union(nearest_users(subjects, sequences, min(k, len(sequences))))
+    near = union(nearest_users(subjects, retained, min(k, len(retained))))
     if len(near) <= _MOST:
         return near
     return tuple(sorted(random.Random(seed).sample(near, _MOST)))

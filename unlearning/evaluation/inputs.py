@@ -80,14 +80,18 @@ class EvaluationInputs:
             raise InvalidEvaluation(
                 "never_seen needs one level per subject, and all of the subjects' items counted"
             )
-        sampled = _sampled(len(retained), config.max_retained, seed)
+        sampled = sampled_places(len(retained), config.max_retained, seed)
         if len(sampled) < 2:
             raise InvalidEvaluation("at least two retained users are needed to compare the subjects with")
         sample = tuple(retained[place] for place in sampled)
         frozen = tuple(tuple(subject) for subject in subjects)
         marks = None if counted is None else tuple(tuple(own) for own in counted)
         # Whose single items are forgotten is also retained, and is their own nearest neighbour.
-        near = () if counted is not None else nearest_retained(frozen, retained, config.neighbours, seed)
+        near = (
+            ()
+            if counted is not None
+            else nearest_retained(frozen, [split.train for split in retained], config.neighbours, seed)
+        )
         measured_places = (*sampled, *sorted(set(near) - set(sampled)))
         histories = tuple(whole_history(retained[place]) for place in measured_places)
         neighbours = tuple(measured_places.index(place) for place in near)
@@ -149,13 +153,26 @@ class EvaluationInputs:
             subject_readings=tuple(self.base_readings.subject_readings[place] for place in chosen),
         )
         own = tuple(self.parent_measured.subjects[place] for place in chosen)
+        read_before = dict(enumerate(self.parent_measured.retained))
+        read_before |= dict(zip(self.neighbours, self.parent_measured.neighbours, strict=True))
+        near: tuple[int, ...] = ()
+        if self.neighbours:
+            # Whoever is near one of the chosen was near one of all.
+            others = sorted(read_before)
+            trained = [self.histories[place][:-HELD_OUT] for place in others]
+            found = nearest_retained(readings.subjects, trained, self.config.neighbours, self.seed)
+            near = tuple(others[place] for place in found)
         measured = Measured(
-            own, self.parent_measured.retained, Divergence(0.0, 0.0, sum(len(one.nll) for one in own))
+            subjects=own,
+            retained=self.parent_measured.retained,
+            neighbours=tuple(read_before[place] for place in near),
+            divergence=Divergence(0.0, 0.0, sum(len(one.nll) for one in own)),
         )
         return replace(
             self,
             subjects=readings.subjects,
             counted=readings.counted,
+            neighbours=near,
             base_readings=readings,
             parent_measured=measured,
             parent_evidence=readings.evidence(measured, self.config),
@@ -168,7 +185,8 @@ def whole_history(split: Split) -> tuple[int, ...]:
     return (*split.train, split.validation, split.test)
 
 
-def _sampled(users: int, most: int | None, seed: int) -> tuple[int, ...]:
+def sampled_places(users: int, most: int | None, seed: int) -> tuple[int, ...]:
+    """Places of at most `most` of the users, None for all; the same ones for the same seed, ascending."""
     if most is None or users <= most:
         return tuple(range(users))
     # Keeping the original order makes the sample, and so the report, independent of how sampling shuffles.

@@ -22,7 +22,8 @@ class Measured:
 
     A retained reading covers train, validation and test items in that order; its ranks are those of the last
     training items followed by the validation and the test item. `neighbours` are whole histories as well, of the
-    retained users nearest to the subjects. `divergence` is from the parent, on the subjects.
+    retained users nearest to the subjects. `divergence` is from the parent, on the subjects;
+    where there are none, over no position.
     """
 
     subjects: tuple[Reading, ...]
@@ -61,17 +62,24 @@ def metrics(measured: Measured, parent: Measured, auc: float) -> tuple[Metric, .
         Metric("prediction_shift", divergence.shifted, "descriptive", divergence.positions),
         Metric("ppl", _perplexity(forget_nll), "descriptive", len(nll)),
         Metric("forget_nll", forget_nll, "reference", len(nll)),
-        Metric("retained_member_nll", _member_nll(measured), "lower", len(measured.retained)),
     ]
     found += _ranking("forget", measured.forget_ranks, "reference")
-    found += _ranking("retained_member", measured.member_ranks, "higher")
-    found += _ranking("validation", measured.validation_ranks, "higher")
-    found += _ranking("test", measured.test_ranks, "higher")
+    found += retained_metrics(measured)
     found += [
         Metric("tradeoff@10", _trade_off(measured, parent), "descriptive", len(measured.subjects)),
         Metric("membership_auc", auc, "reference", len(nll)),
     ]
     return tuple(found)
+
+
+def retained_metrics(measured: Measured) -> tuple[Metric, ...]:
+    """The metrics of the retained users alone, in report order."""
+    return (
+        Metric("retained_member_nll", _member_nll(measured), "lower", len(measured.retained)),
+        *_ranking("retained_member", measured.member_ranks, "higher"),
+        *_ranking("validation", measured.validation_ranks, "higher"),
+        *_ranking("test", measured.test_ranks, "higher"),
+    )
 
 
 def paired_outcomes(parent: Measured, candidate: Measured) -> tuple[PairedOutcome, ...]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from unlearning.errors import InvalidMethodConfig
+from recommender import AdapterConfig, Base, TrainingConfig
+from unlearning.errors import InvalidMethodConfig, InvalidTask
 from unlearning.methods.card import MethodCard
-from unlearning.methods.fitting import fit_anew
+from unlearning.methods.fitting import HeldOut, Sequences, fit_anew
 from unlearning.methods.method import Candidate, Cost, ForgetTask
 from unlearning.progress import OnStep, ShouldStop
 
@@ -50,12 +51,46 @@ class Refit:
         Raises:
             Interrupted: `should_stop` answered yes.
         """
-        fitted = fit_anew(
+        return self.fit(
             task.base,
             task.retain,
             task.adapter_config,
-            replace(task.training, seed=task.seed + self.config.seed_offset),
+            task.training,
+            seed=task.seed,
             validation=task.retain_validation,
+            on_step=on_step,
+            should_stop=should_stop,
+        )
+
+    def fit(
+        self,
+        base: Base,
+        retain: Sequences,
+        adapter_config: AdapterConfig,
+        training: TrainingConfig,
+        *,
+        seed: int,
+        validation: HeldOut,
+        on_step: OnStep | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> Candidate:
+        """Fit on these users; what a consolidation does too, which has no subject to name.
+
+        Args:
+            seed: of the fit, instead of the one in `training`.
+
+        Raises:
+            InvalidTask: nobody is left to fit on.
+            Interrupted: `should_stop` answered yes.
+        """
+        if not retain:
+            raise InvalidTask("retain is empty: a re-fit needs at least one retained user")
+        fitted = fit_anew(
+            base,
+            retain,
+            adapter_config,
+            replace(training, seed=seed + self.config.seed_offset),
+            validation=validation,
             on_step=on_step,
             should_stop=should_stop,
         )

@@ -269,7 +269,19 @@ def test_another_subject_key_is_refused(environment: dict[str, str], data: Path)
 
 def test_help_lists_every_command() -> None:
     text = lethe("--help").stdout
-    for command in ("up", "init", "levels", "migrate", "gateway", "worker", "keys", "audit", "bench"):
+    commands = (
+        "up",
+        "init",
+        "levels",
+        "migrate",
+        "gateway",
+        "worker",
+        "consolidate",
+        "keys",
+        "audit",
+        "bench",
+    )
+    for command in commands:
         assert command in text
 
 

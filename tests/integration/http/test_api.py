@@ -198,6 +198,7 @@ def test_without_a_key_nothing_is_answered(client: TestClient) -> None:
         ("POST", "/users/user-1/forget", Scope.FORGET_CREATE),
         ("GET", f"/forget-requests/fr_{'0' * 32}", Scope.FORGET_READ),
         ("POST", f"/forget-requests/fr_{'0' * 32}/retry", Scope.FORGET_RETRY),
+        ("POST", "/consolidations", Scope.CONSOLIDATE),
         ("GET", "/recommend?user_id=user-1", Scope.RECOMMEND),
         ("POST", "/interactions", Scope.INTERACTIONS_WRITE),
         ("GET", "/jobs", Scope.JOBS_READ),

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from unlearning import EvaluationConfig, Policy, Report, Rung
+from unlearning import ConsolidationBudget, EvaluationConfig, Policy, Report, Rung
 from unlearning.evaluation.report import (
     CostRecord,
     Counts,
@@ -39,6 +39,7 @@ POLICY = Policy(
     min_tail_items=20,
     exact_may_publish_unproven=True,
     exact_alarm_z=4.0,
+    consolidation=ConsolidationBudget(),
 )
 
 # 400 users, a quarter of them served well by parent and candidate alike.

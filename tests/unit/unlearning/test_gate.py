@@ -9,11 +9,14 @@ from tests.unit.unlearning.examples import POLICY, UNCHANGED, report, subject
 from unlearning import (
     EvaluationConfig,
     Report,
+    RetainedReport,
     Verdict,
     decide,
+    decide_retained,
     publishable,
     publishable_run,
     publishable_subjects,
+    utility_change,
 )
 from unlearning.errors import InvalidReport
 from unlearning.evaluation.report import MeanGain, PairedOutcome, SubjectEvidence
@@ -132,7 +135,56 @@ def test_the_bootstrap_is_the_one_over_users() -> None:
     assert bootstrap_bounds(report(utility=UNSURE), policy) == (low, observed, high)
 
 
+@pytest.mark.parametrize(
+    ("utility", "change"),
+    [(UNCHANGED, 0.0), (LOSS, -0.6), (UNSURE, -0.07), ((PairedOutcome(0.0, 0.5, 400),), None)],
+)
+def test_the_change_of_utility_is_relative_to_the_parent(
+    utility: tuple[PairedOutcome, ...], change: float | None
+) -> None:
+    assert utility_change(report(utility=utility)) == (None if change is None else pytest.approx(change))
+
+
+def retained_report(utility: tuple[PairedOutcome, ...] = UNCHANGED) -> RetainedReport:
+    whole = report(utility=utility)
+    return RetainedReport(
+        method="refit",
+        method_config={},
+        exact=True,
+        seed=0,
+        evaluation=whole.evaluation,
+        retained=400,
+        retained_available=400,
+        metrics=(),
+        parent_metrics=(),
+        utility=utility,
+        cost=whole.cost,
+        provenance=whole.provenance,
+    )
+
+
+@pytest.mark.parametrize(
+    ("utility", "decision", "published"),
+    [(UNCHANGED, "pass", True), (UNSURE, "inconclusive", True), (LOSS, "fail", False)],
+)
+def test_without_subjects_the_same_utility_rule_decides_alone(
+    utility: tuple[PairedOutcome, ...], decision: str, published: bool
+) -> None:
+    verdict = decide_retained(retained_report(utility), POLICY)
+    assert verdict.decision == verdict.run_decision == decision
+    assert verdict.reasons == (decide(report(subject(), utility=utility), POLICY).reasons[1],)
+    assert verdict.subjects == ()
+    assert publishable(verdict, method_is_exact=True, policy=POLICY) is published
+    strict = replace(POLICY, exact_may_publish_unproven=False)
+    only_proven = publishable(
+        decide_retained(retained_report(utility), strict), method_is_exact=True, policy=strict
+    )
+    assert only_proven is (decision == "pass")
+
+
 def test_a_report_measured_otherwise_is_refused() -> None:
+    with pytest.raises(InvalidReport, match="the policy prescribes"):
+        decide_retained(replace(retained_report(), evaluation=EvaluationConfig(smoothing=0.0)), POLICY)
     with pytest.raises(InvalidReport, match="the policy prescribes"):
         decide(report(evaluation=EvaluationConfig(smoothing=0.0)), POLICY)
 

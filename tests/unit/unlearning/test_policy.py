@@ -5,7 +5,15 @@ from typing import Any
 import pytest
 
 from tests.unit.unlearning.examples import POLICY
-from unlearning import EvaluationConfig, Policy, Rung, Search, build_method, default_policy
+from unlearning import (
+    ConsolidationBudget,
+    EvaluationConfig,
+    Policy,
+    Rung,
+    Search,
+    build_method,
+    default_policy,
+)
 from unlearning.errors import InvalidPolicy
 from unlearning.verdict import worst
 
@@ -47,6 +55,7 @@ def test_the_hash_names_the_content() -> None:
         {"evaluation": EvaluationConfig(neighbours=10)},
         {"evaluation": EvaluationConfig(relearning_steps=4)},
         *({name: value} for name, value in zip(CHECKS, (0.3, 11, 0.6, 2.9, 21), strict=True)),
+        {"consolidation": ConsolidationBudget(max_attenuations=None)},
     ],
 )
 def test_every_change_changes_the_hash(change: dict[str, Any]) -> None:
@@ -121,6 +130,21 @@ def _without(name: str) -> str:
         (
             _edited(evaluation=MEASURED | {"neighbours": -1}),
             "policy.evaluation: neighbours must be at least 0",
+        ),
+        (
+            _edited(consolidation={"max_attenuations": 3}),
+            "policy.consolidation lacks max_attenuated_subjects, max_age_days, max_utility_loss",
+        ),
+        (
+            _edited(
+                consolidation={
+                    "max_attenuated_subjects": 0,
+                    "max_attenuations": None,
+                    "max_age_days": 1,
+                    "max_utility_loss": None,
+                }
+            ),
+            "consolidation.max_attenuated_subjects must be greater than 0",
         ),
         (_edited(tail_z=None), "policy.tail_z must be float"),
         *((_without(name), f"lacks {name}") for name in CHECKS),

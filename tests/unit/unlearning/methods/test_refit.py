@@ -5,7 +5,7 @@ import torch
 
 from recommender import Adapter, Interrupted, fit_adapter
 from unlearning import ForgetTask, Progress
-from unlearning.errors import InvalidMethodConfig
+from unlearning.errors import InvalidMethodConfig, InvalidTask
 from unlearning.methods.refit import Refit, RefitConfig
 
 
@@ -50,3 +50,8 @@ def test_it_reports_progress_and_can_be_stopped(task: ForgetTask) -> None:
         Refit().run(task, on_step=seen.append, should_stop=stop)
     assert [(step.stage, step.step) for step in seen] == [("re-fit", 1), ("re-fit", 2), ("re-fit", 3)]
     assert all(step.loss is not None for step in seen)
+
+
+def test_nobody_to_fit_on_is_an_error(task: ForgetTask) -> None:
+    with pytest.raises(InvalidTask, match="at least one retained user"):
+        Refit().fit(task.base, (), task.adapter_config, task.training, seed=1, validation=())

@@ -1,0 +1,55 @@
+"""POST /consolidations: replace accumulated attenuation by an exact re-fit."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, BackgroundTasks, Depends, Response
+
+from app.authentication import Caller, require
+from app.db import consolidations
+from app.db.api_keys import Scope
+from app.db.base import utc_now
+from app.db.errors import NothingToConsolidate
+from app.db.models import ConsolidationReason
+from app.dependencies import GatewayDependency
+from app.errors import Problem
+from app.jobs.schemas import JobView
+
+router = APIRouter(tags=["consolidations"])
+
+
+@router.post("/consolidations", status_code=HTTPStatus.ACCEPTED)
+def consolidate(
+    response: Response,
+    background: BackgroundTasks,
+    gateway: GatewayDependency,
+    caller: Annotated[Caller, Depends(require(Scope.CONSOLIDATE))],
+) -> JobView:
+    """Queue an exact re-fit of the live version without everyone forgotten so far.
+
+    While one waits or works, a repeat returns that one. Forget requests that wait go first, but not for longer than
+    the service's patience.
+    """
+    now = utc_now()
+    try:
+        with gateway.database.unit_of_work() as session:
+            requested = consolidations.request(
+                session,
+                gateway.audit,
+                reason=ConsolidationReason.ON_DEMAND,
+                requested_by=caller.name,
+                patience=timedelta(seconds=gateway.settings.consolidation_patience_seconds),
+                now=now,
+            )
+    except NothingToConsolidate as error:
+        raise Problem(HTTPStatus.CONFLICT, "nothing-to-consolidate", str(error)) from error
+    run = requested.run
+    if requested.created:
+        background.add_task(gateway.queue.ring, run.id, now)
+    else:
+        response.headers["Consolidation-Existing"] = "true"
+    response.headers["Location"] = f"/jobs/{run.id}"
+    return JobView.of(run)

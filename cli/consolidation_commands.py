@@ -1,0 +1,59 @@
+"""Consolidating from the command line, through the database: the sweeper of a running worker rings for it."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+from app.db import consolidations, runs
+from app.db.audit import AuditLog
+from app.db.base import utc_now
+from app.db.models import ConsolidationReason, RunStatus
+from app.db.schema import require_current_schema
+from app.db.session import Database, open_database
+from app.settings import get_settings
+
+_LOOK_EVERY_SECONDS = 0.5
+
+
+def _database() -> Database:
+    database = Database(open_database(get_settings().database_url, pooled=False))
+    require_current_schema(database.engine)
+    return database
+
+
+def request() -> str:
+    """The id of the job.
+
+    Raises:
+        DatabaseError: nothing is live, or the database cannot be used.
+    """
+    settings = get_settings()
+    audit = AuditLog(settings.audit_key.get_secret_value().encode())
+    with _database().unit_of_work() as session:
+        return consolidations.request(
+            session,
+            audit,
+            reason=ConsolidationReason.ON_DEMAND,
+            requested_by="lethe consolidate",
+            patience=timedelta(seconds=settings.consolidation_patience_seconds),
+            now=utc_now(),
+        ).run.id
+
+
+def wait_until_ended(run_id: str) -> str | None:
+    """None once it is completed, or why it needs attention.
+
+    Raises:
+        DatabaseError: the database cannot be used any more; the job goes on without this command.
+    """
+    database = _database()
+    while True:
+        with database.read() as session:
+            run = runs.find(session, run_id)
+        assert run is not None
+        if run.status == RunStatus.COMPLETED:
+            return None
+        if run.status == RunStatus.NEEDS_ATTENTION:
+            return f"needs attention ({run.detail_code}): {run.detail}"
+        time.sleep(_LOOK_EVERY_SECONDS)

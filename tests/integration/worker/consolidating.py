@@ -1,0 +1,134 @@
+"""What the tests of consolidation ask for and look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import torch
+from sqlalchemy import select
+
+from app.db import consolidations, pointer
+from app.db.base import utc_now
+from app.db.models import AuditEntry, ConsolidationReason, Interaction, Ledger, Run, ServingPointer, Version
+from recommender import fit_adapter, leave_two_out
+from tests.integration.tiny_model import USERS, subject_of
+from unlearning import collect_statistics
+from worker.process import WorkerProcess
+from worker.versions import STATISTICS, load_version, store_version
+
+
+def request_consolidation(process: WorkerProcess, *, patience: timedelta = timedelta(0)) -> str:
+    with process.database.unit_of_work() as session:
+        return consolidations.request(
+            session,
+            process.audit,
+            reason=ConsolidationReason.ON_DEMAND,
+            requested_by="tests",
+            patience=patience,
+            now=utc_now(),
+        ).run.id
+
+
+def attenuate(process: WorkerProcess, *, subjects: int = 1, utility_change: float | None = -0.02) -> str:
+    """Make an edit of the live version live; its digest."""
+    with process.database.read() as session:
+        parent_digest = pointer.current(session).digest
+        epoch = session.get_one(Ledger, 1).epoch
+    assert parent_digest is not None
+    parent = load_version(process.store, parent_digest)
+    tensors = {name: tensor * 0.9 for name, tensor in parent.adapter.tensors.items()}
+    edited = parent.adapter.replace(tensors)
+    retain = [leave_two_out(history).train for history in USERS.values()]
+    digest = store_version(
+        process.store,
+        process.base,
+        edited,
+        parent=parent_digest,
+        forget_epoch=epoch,
+        method="uniform_shrink",
+        config={"factor": 0.9},
+        report={},
+        policy_hash=None,
+        fit=parent.fit,
+        artefacts={STATISTICS: collect_statistics(process.base, edited, retain).to_bytes()},
+    )
+    version = Version(
+        digest=digest,
+        parent_digest=parent_digest,
+        forget_epoch=epoch,
+        method="uniform_shrink",
+        subjects=subjects,
+        utility_change=utility_change,
+        published_at=utc_now(),
+    )
+    with process.database.unit_of_work() as session:
+        pointer.install(session, process.audit, version, parent=parent_digest, actor="tests", now=utc_now())
+    return digest
+
+
+def serving(process: WorkerProcess) -> ServingPointer:
+    with process.database.read() as session:
+        return pointer.current(session)
+
+
+def live(process: WorkerProcess) -> str:
+    digest = serving(process).digest
+    assert digest is not None
+    return digest
+
+
+def run_of(process: WorkerProcess, run_id: str) -> Run:
+    with process.database.read() as session:
+        return session.get_one(Run, run_id)
+
+
+def actions(process: WorkerProcess) -> list[str]:
+    with process.database.read() as session:
+        return list(session.scalars(select(AuditEntry.action).order_by(AuditEntry.sequence)))
+
+
+def rows_of(process: WorkerProcess, user: str) -> int:
+    with process.database.read() as session:
+        return len(
+            session.scalars(select(Interaction.id).where(Interaction.subject_hmac == subject_of(user))).all()
+        )
+
+
+def assert_fitted_on(process: WorkerProcess, histories: dict[str, Sequence[int]], seed: int) -> None:
+    """The live adapter is, bit for bit, a fit on these users and nobody else."""
+    version = load_version(process.store, live(process))
+    splits = [leave_two_out(histories[user]) for user in sorted(histories, key=subject_of)]
+    expected = fit_adapter(
+        process.base,
+        [split.train for split in splits],
+        version.fit.adapter_config,
+        replace(version.fit.training, seed=seed),
+        validation=[(split.train, split.validation) for split in splits],
+    )
+    assert expected.tensors.keys() == version.adapter.tensors.keys()
+    for name, tensor in expected.tensors.items():
+        assert torch.equal(tensor, version.adapter.tensors[name]), name
+
+
+def assert_consolidated_once(process: WorkerProcess, run_id: str) -> None:
+    run = run_of(process, run_id)
+    assert (run.kind, run.status, run.stage) == ("consolidation", "completed", "done")
+    digest = live(process)
+    assert run.version_digest == digest
+    manifest = process.store.read_manifest(digest)
+    assert manifest.method == "refit"
+    assert manifest.forget_epoch >= serving(process).erasure_floor
+    store = process.store
+    assert [one for one in store.versions() if not store.is_destroyed(one)] == [digest]
+    assert store.delete_orphans() == ()
+    done = actions(process)
+    for action in ("consolidation.requested", "version.published", "consolidation.completed"):
+        assert done.count(action) == 1, action
+    with process.database.read() as session:
+        assert process.audit.first_broken(session) is None
+        assert consolidations.spending(session).attenuations == 0
+        version = pointer.find_version(session, digest)
+        assert version is not None
+        assert version.exact

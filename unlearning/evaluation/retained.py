@@ -1,0 +1,116 @@
+"""Measure a candidate on the retained users alone: a consolidation forgets nobody, so there is no subject to ask about.
+
+Two forwards over the retained users: one under the live parent, one under the candidate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from recommender import Adapter, Base, Split, attach
+from unlearning.collection import adapter_digest
+from unlearning.evaluation.config import EvaluationConfig
+from unlearning.evaluation.evaluate import library_versions
+from unlearning.evaluation.inputs import sampled_places, whole_history
+from unlearning.evaluation.metrics import HELD_OUT, Measured, paired_outcomes, retained_metrics
+from unlearning.evaluation.reading import Divergence, read
+from unlearning.evaluation.report import CostRecord, Metric, PairedOutcome, Provenance
+from unlearning.methods.method import Candidate, Method
+from unlearning.progress import OnStep, ShouldStop
+from unlearning.records import canonical_json, to_plain
+
+SCHEMA = "lethe.retained-report/1"
+
+
+@dataclass(frozen=True)
+class RetainedReport:
+    """What the retained users gain or lose by a candidate. Holds no user id.
+
+    `retained` users were measured, drawn from `retained_available`; the other fields are those of
+    `unlearning.evaluation.report.Report`.
+    """
+
+    method: str
+    method_config: dict[str, Any]
+    exact: bool
+    seed: int
+    evaluation: EvaluationConfig
+    retained: int
+    retained_available: int
+    metrics: tuple[Metric, ...]
+    parent_metrics: tuple[Metric, ...]
+    utility: tuple[PairedOutcome, ...]
+    cost: CostRecord
+    provenance: Provenance
+    schema: str = SCHEMA
+
+    def to_json(self) -> str:
+        """Canonical JSON, for the record of attempts."""
+        return canonical_json(self).decode()
+
+
+def evaluate_retained(
+    base: Base,
+    parent: Adapter,
+    candidate: Candidate,
+    method: Method,
+    *,
+    retained: Sequence[Split],
+    seed: int,
+    config: EvaluationConfig | None = None,
+    token_budget: int = 8192,
+    on_step: OnStep | None = None,
+    should_stop: ShouldStop | None = None,
+) -> RetainedReport:
+    """The report on `candidate`, made by `method`, against `parent`.
+
+    The held-out items are the last two of each user, which neither adapter may have been trained on.
+
+    Args:
+        retained: the users' splits; `config.max_retained` of them are drawn with `seed`.
+
+    Raises:
+        AdapterMismatch: the candidate does not fit the base.
+        Interrupted: `should_stop` answered yes.
+    """
+    config = config or EvaluationConfig()
+    sample = [retained[place] for place in sampled_places(len(retained), config.max_retained, seed)]
+    before, after = (
+        Measured(
+            subjects=(),
+            retained=read(
+                attach(base, adapter),
+                base.style,
+                [whole_history(split) for split in sample],
+                ranked=config.tail_items + HELD_OUT,
+                token_budget=token_budget,
+                on_step=on_step,
+                should_stop=should_stop,
+            ),
+            neighbours=(),
+            divergence=Divergence(0.0, 0.0, 0),
+        )
+        for adapter in (parent, candidate.adapter)
+    )
+    cost = candidate.cost
+    return RetainedReport(
+        method=method.name,
+        method_config=to_plain(method.config),
+        exact=method.exact,
+        seed=seed,
+        evaluation=config,
+        retained=len(sample),
+        retained_available=len(retained),
+        metrics=retained_metrics(after),
+        parent_metrics=retained_metrics(before),
+        utility=paired_outcomes(before, after),
+        cost=CostRecord(cost.seconds, cost.forwards, cost.backwards, cost.samples),
+        provenance=Provenance(
+            base_digest=base.digest,
+            parent_digest=adapter_digest(parent),
+            candidate_digest=adapter_digest(candidate.adapter),
+            library_versions=library_versions(),
+        ),
+    )

@@ -1,0 +1,57 @@
+"""Requests a consolidation when the policy's budget for attenuation is spent."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from app.db import consolidations
+from app.db.audit import AuditLog
+from app.db.consolidations import Spending
+from app.db.ledger import lock_ledger
+from app.db.models import ConsolidationReason
+from app.db.session import Database
+from app.settings import Settings
+from unlearning import ConsolidationBudget, Spent, consolidation_due
+
+
+def request_if_due(
+    database: Database, audit: AuditLog, settings: Settings, budget: ConsolidationBudget, now: datetime
+) -> str | None:
+    """The id of the run if one had to be requested.
+
+    Raises:
+        DatabaseUnavailable: nothing was changed; look again later.
+    """
+    with database.read() as session:
+        if _due(consolidations.spending(session), budget, now) is None:
+            return None
+    with database.unit_of_work() as session:
+        # Looked at again under the lock: another worker looks as well.
+        lock_ledger(session)
+        item = _due(consolidations.spending(session), budget, now)
+        if item is None or not consolidations.may_start_by_itself(session):
+            return None
+        requested = consolidations.request(
+            session,
+            audit,
+            reason=item,
+            requested_by="worker",
+            patience=timedelta(seconds=settings.consolidation_patience_seconds),
+            now=now,
+        )
+        return requested.run.id if requested.created else None
+
+
+def _due(spending: Spending, budget: ConsolidationBudget, now: datetime) -> ConsolidationReason | None:
+    if spending.since is None:
+        return None
+    item = consolidation_due(
+        budget,
+        Spent(
+            subjects=spending.subjects,
+            attenuations=spending.attenuations,
+            age_days=(now - spending.since) / timedelta(days=1),
+            utility_loss=spending.utility_loss,
+        ),
+    )
+    return None if item is None else ConsolidationReason(item)
