@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from statistics import NormalDist
 
 from unlearning.band import Band, power, z_score
 from unlearning.evaluation.report import (
     DurabilityEvidence,
+    HeldOutLoss,
     MembershipEvidence,
     NeighbourEvidence,
     SubjectEvidence,
@@ -22,6 +24,25 @@ from unlearning.verdict import Reason
 
 NEIGHBOURS, ROUNDING = "neighbour_loss", "membership_z_after_rounding"
 RELEARNED, TAIL = "relearned", "tail_z"
+HELD_OUT = "held_out_loss"
+
+
+def held_out_loss(evidence: HeldOutLoss | None, policy: Policy) -> Reason:
+    """One-sided: by how much held-out items of all retained users became less likely, in nats."""
+    limit = policy.held_out_margin
+    if evidence is None:
+        return _not_made(HELD_OUT, None, limit, "no held-out likelihoods were measured")
+    if evidence.users < policy.min_utility_users:
+        detail = f"{evidence.users} retained users; the policy needs {policy.min_utility_users}"
+        return _not_made(HELD_OUT, None, limit, detail)
+    reach = NormalDist().inv_cdf(policy.utility_confidence) * evidence.standard_error
+    low, high = evidence.mean - reach, evidence.mean + reach
+    bounds = f"{policy.utility_confidence:.0%} one-sided bounds {low:+.3f} and {high:+.3f}"
+    if high <= limit:
+        return Reason(HELD_OUT, evidence.mean, None, limit, True, f"not worse than the margin; {bounds}")
+    if low > limit:
+        return Reason(HELD_OUT, evidence.mean, None, limit, False, f"worse than the margin; {bounds}")
+    return _not_made(HELD_OUT, None, limit, f"too few users to exclude a loss beyond the margin; {bounds}")
 
 
 def neighbour_loss(evidence: NeighbourEvidence | None, policy: Policy) -> Reason:

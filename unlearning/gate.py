@@ -11,7 +11,8 @@ It means nothing, and is `inconclusive`, where there are too few items or refere
 lie inside the band too (power), or where this subject already did before the edit (nothing measurable to forget). Hence
 doing nothing never passes.
 
-Held-out utility of all retained users has to be shown as well. Four checks can object (`unlearning.checks`): what the
+Held-out utility of all retained users has to be shown as well, by NDCG@10 or, where too few users have a hit at 10 to
+tell, by likelihood; a clear loss of either fails. Four checks can object (`unlearning.checks`): what the
 candidate took from the subjects' neighbours, whether rounding leads out of the band, what a short relearning attack
 brings back, and, for each subject and the run, whether a few items are still remembered well behind a mean that is
 not. **A check that could not be made does not bind**: it stays among the reasons with `passed` None and `binding`
@@ -21,6 +22,7 @@ False, and the verdict is the worst of the reasons that bind. Membership and uti
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -51,7 +53,7 @@ def decide(report: Report, policy: Policy) -> Verdict:
     subjects = tuple(_subject_verdict(evidence, users, policy) for evidence in membership.subjects)
     reasons = (
         _membership(membership.run, users, policy),
-        _utility(report, policy),
+        *_utility(report, policy),
         checks.neighbour_loss(report.neighbours, policy),
         checks.rounding(membership, report.durability, policy),
         checks.relearned(report.durability, policy),
@@ -74,11 +76,12 @@ def decide_retained(report: RetainedReport, policy: Policy) -> Verdict:
         InvalidReport: the report was measured otherwise than the policy prescribes.
     """
     _require_prescribed(report, policy)
-    reason = _utility(report, policy)
+    reasons = _utility(report, policy)
+    decision = worst_of(reasons)
     return Verdict(
-        decision=reason.decision,
-        run_decision=reason.decision,
-        reasons=(reason,),
+        decision=decision,
+        run_decision=decision,
+        reasons=reasons,
         subjects=(),
         policy_hash=policy.hash,
     )
@@ -192,7 +195,19 @@ def _judge_membership(
     return True, "inside the band of users the adapter never saw, and outside it before the edit"
 
 
-def _utility(report: Report | RetainedReport, policy: Policy) -> Reason:
+def _utility(report: Report | RetainedReport, policy: Policy) -> tuple[Reason, Reason]:
+    """What the service is for, and the likelihoods behind it.
+
+    Where too few users have a hit at 10 to tell, a candidate whose held-out likelihoods are shown to be as good has
+    shown what it can: then the first is on record and does not bind, unless it fails.
+    """
+    ranking, likelihood = _ranking_utility(report, policy), checks.held_out_loss(report.held_out, policy)
+    if ranking.passed is None and likelihood.passed:
+        ranking = replace(ranking, binding=False)
+    return ranking, likelihood
+
+
+def _ranking_utility(report: Report | RetainedReport, policy: Policy) -> Reason:
     users = sum(outcome.count for outcome in report.utility)
     floor = -policy.utility_margin
     if users < policy.min_utility_users:

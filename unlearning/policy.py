@@ -83,6 +83,7 @@ class Policy:
         min_items: training items below which a subject is inconclusive.
         min_reference_users: retained users below which every membership verdict is inconclusive.
         utility_margin: largest tolerated relative loss of held-out NDCG@10 against the parent.
+        held_out_margin: nats; largest tolerated rise of the mean loss on held-out items.
         utility_confidence: of the one-sided bootstrap bounds.
         utility_resamples, utility_seed: of the bootstrap.
         min_utility_users: retained users below which utility is inconclusive.
@@ -110,6 +111,7 @@ class Policy:
     min_items: int
     min_reference_users: int
     utility_margin: float
+    held_out_margin: float
     utility_confidence: float
     utility_resamples: int
     utility_seed: int
@@ -137,7 +139,14 @@ class Policy:
     def _check_thresholds(self) -> None:
         rules: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
             (
-                ("membership_z", "utility_margin", "neighbour_margin", "relearning_margin", "tail_z"),
+                (
+                    "membership_z",
+                    "utility_margin",
+                    "held_out_margin",
+                    "neighbour_margin",
+                    "relearning_margin",
+                    "tail_z",
+                ),
                 "greater than 0",
                 lambda value: value > 0,
             ),

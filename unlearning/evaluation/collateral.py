@@ -25,8 +25,8 @@ def nearest_retained(
 ) -> tuple[int, ...]:
     """Places of the `k` retained users nearest to each subject, each once, ascending; at most 200, drawn with `seed`.
 
-    `retained` are their training sequences. Near is who shares items, see `unlearning.audit.neighbours`; all users where
-    there are fewer than `k`.
+    `retained` are their training sequences. Near is who shares items, see `unlearning.audit.neighbours`; all users
+    where there are fewer than `k`.
     """
     if k == 0:
         return ()

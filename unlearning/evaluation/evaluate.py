@@ -17,6 +17,7 @@ from unlearning.evaluation.collateral import neighbour_evidence
 from unlearning.evaluation.durability import measure_durability
 from unlearning.evaluation.evidence import ModelEvidence
 from unlearning.evaluation.gains import smoothed
+from unlearning.evaluation.held_out import held_out_loss
 from unlearning.evaluation.inputs import EvaluationInputs
 from unlearning.evaluation.metrics import HELD_OUT, Measured, metrics, paired_outcomes
 from unlearning.evaluation.reading import compare, read
@@ -90,6 +91,9 @@ def report_on(
             parent_digest=adapter_digest(inputs.parent),
             candidate_digest=adapter_digest(candidate.adapter),
             library_versions=library_versions(),
+        ),
+        held_out=held_out_loss(
+            inputs.parent_measured.retained, measured.retained, inputs.config, len(inputs.base.catalogue)
         ),
         neighbours=neighbour_evidence(
             inputs.parent_measured.neighbours,

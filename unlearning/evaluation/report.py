@@ -174,6 +174,19 @@ class DurabilityEvidence:
 
 
 @dataclass(frozen=True)
+class HeldOutLoss:
+    """By how much held-out items became less likely for `users` retained users, in nats.
+
+    `mean` and `standard_error` are those of each user's mean smoothed NLL under the candidate minus that under the
+    parent, over validation and test item.
+    """
+
+    mean: float
+    standard_error: float
+    users: int
+
+
+@dataclass(frozen=True)
 class CostRecord:
     """What the method spent; see `unlearning.methods.method.Cost`."""
 
@@ -198,8 +211,8 @@ class Report:
     """Everything measured about one candidate. `parent_metrics` are the parent's figures on the same inputs.
 
     `utility` is the joint distribution of retained users' held-out NDCG@10 (mean of validation and test item) under
-    parent and candidate: all a paired bootstrap needs, and nobody's row. `neighbours` and `durability` are None where
-    they were not measured.
+    parent and candidate: all a paired bootstrap needs, and nobody's row. `held_out` says the same of likelihoods, which
+    need fewer users. It, `neighbours` and `durability` are None where they were not measured.
     """
 
     method: str
@@ -214,6 +227,7 @@ class Report:
     utility: tuple[PairedOutcome, ...]
     cost: CostRecord
     provenance: Provenance
+    held_out: HeldOutLoss | None = None
     neighbours: NeighbourEvidence | None = None
     durability: DurabilityEvidence | None = None
     schema: str = SCHEMA

@@ -13,10 +13,11 @@ from recommender import Adapter, Base, Split, attach
 from unlearning.collection import adapter_digest
 from unlearning.evaluation.config import EvaluationConfig
 from unlearning.evaluation.evaluate import library_versions
+from unlearning.evaluation.held_out import held_out_loss
 from unlearning.evaluation.inputs import sampled_places, whole_history
 from unlearning.evaluation.metrics import HELD_OUT, Measured, paired_outcomes, retained_metrics
 from unlearning.evaluation.reading import Divergence, read
-from unlearning.evaluation.report import CostRecord, Metric, PairedOutcome, Provenance
+from unlearning.evaluation.report import CostRecord, HeldOutLoss, Metric, PairedOutcome, Provenance
 from unlearning.methods.method import Candidate, Method
 from unlearning.progress import OnStep, ShouldStop
 from unlearning.records import canonical_json, to_plain
@@ -44,6 +45,7 @@ class RetainedReport:
     utility: tuple[PairedOutcome, ...]
     cost: CostRecord
     provenance: Provenance
+    held_out: HeldOutLoss | None = None
     schema: str = SCHEMA
 
     def to_json(self) -> str:
@@ -113,4 +115,7 @@ def evaluate_retained(
             candidate_digest=adapter_digest(candidate.adapter),
             library_versions=library_versions(),
         ),
+        held_out=held_out_loss(before.retained, after.retained, config, len(base.catalogue))
+        if len(sample) > 1
+        else None,
     )

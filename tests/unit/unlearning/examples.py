@@ -28,6 +28,7 @@ POLICY = Policy(
     min_items=10,
     min_reference_users=50,
     utility_margin=0.1,
+    held_out_margin=0.1,
     utility_confidence=0.95,
     utility_resamples=500,
     utility_seed=0,

@@ -18,7 +18,14 @@ from unlearning.errors import InvalidPolicy
 from unlearning.verdict import worst
 
 MEASURED = json.loads(POLICY.to_json())["evaluation"]
-CHECKS = ("neighbour_margin", "min_neighbours", "relearning_margin", "tail_z", "min_tail_items")
+CHECKS = (
+    "held_out_margin",
+    "neighbour_margin",
+    "min_neighbours",
+    "relearning_margin",
+    "tail_z",
+    "min_tail_items",
+)
 
 
 def _searching(field: str, **config: float) -> Rung:
