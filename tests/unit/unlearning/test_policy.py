@@ -61,7 +61,7 @@ def test_the_hash_names_the_content() -> None:
         {"evaluation": EvaluationConfig(smoothing=0.1)},
         {"evaluation": EvaluationConfig(neighbours=10)},
         {"evaluation": EvaluationConfig(relearning_steps=4)},
-        *({name: value} for name, value in zip(CHECKS, (0.3, 11, 0.6, 2.9, 21), strict=True)),
+        *({name: value} for name, value in zip(CHECKS, (0.2, 0.3, 11, 0.6, 2.9, 21), strict=True)),
         {"consolidation": ConsolidationBudget(max_attenuations=None)},
     ],
 )
