@@ -25,6 +25,7 @@ from unlearning.never_seen import CrossReadings, NeverSeen, levels
 from unlearning.progress import OnStep, Progress, ShouldStop
 
 _SEED_OFFSET = 500_000
+_PARTS = 100
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def cross_fit(
         pairs: how many pairs of halves, at least two.
         fit: makes the adapters; a caller may bring a cache.
 
-    Progress counts the steps of all halves as one stage; a half that stops early jumps ahead.
+    Progress counts hundredths of each half: halves have more or fewer steps, and may stop early.
 
     Raises:
         InvalidEvaluation: too few users or pairs, or an adapter that diverged.
@@ -120,10 +121,11 @@ def cross_fit(
 
 
 def _within_all(on_step: OnStep, number: int, count: int) -> OnStep:
-    """Tells of a step of the fit with this number as of a step of all `count` fits."""
+    """Tells how far all `count` fits are, from the steps of the one with this number."""
 
     def tell(step: Progress) -> None:
-        on_step(Progress("cross-fit", number * step.steps + step.step, count * step.steps, step.loss))
+        done = number * _PARTS + _PARTS * step.step // step.steps
+        on_step(Progress("cross-fit", done, count * _PARTS, step.loss))
 
     return tell
 

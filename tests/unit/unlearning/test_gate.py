@@ -19,7 +19,7 @@ from unlearning import (
     utility_change,
 )
 from unlearning.errors import InvalidReport
-from unlearning.evaluation.report import MeanGain, PairedOutcome, SubjectEvidence
+from unlearning.evaluation.report import HeldOutLoss, MeanGain, PairedOutcome, SubjectEvidence
 from unlearning.gate import MEMBERSHIP, bootstrap_bounds
 
 LOSS = (PairedOutcome(0.0, 0.0, 300), PairedOutcome(1.0, 0.0, 60), PairedOutcome(1.0, 1.0, 40))
@@ -172,7 +172,7 @@ def test_without_subjects_the_same_utility_rule_decides_alone(
 ) -> None:
     verdict = decide_retained(retained_report(utility), POLICY)
     assert verdict.decision == verdict.run_decision == decision
-    assert verdict.reasons == (decide(report(subject(), utility=utility), POLICY).reasons[1],)
+    assert verdict.reasons == decide(report(subject(), utility=utility), POLICY).reasons[1:3]
     assert verdict.subjects == ()
     assert publishable(verdict, method_is_exact=True, policy=POLICY) is published
     strict = replace(POLICY, exact_may_publish_unproven=False)
@@ -249,3 +249,44 @@ def test_a_failure_without_a_figure_is_never_within_the_alarm() -> None:
     verdict = verdict_of(report(certain()))
     assert verdict.reasons[0].measure == MEMBERSHIP
     assert not publishable(verdict, method_is_exact=True, policy=POLICY)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "passed", "binding"),
+    [
+        (HeldOutLoss(0.05, 0.02, 400), True, True),
+        (HeldOutLoss(0.2, 0.02, 400), False, True),
+        (HeldOutLoss(0.09, 0.02, 400), None, False),
+        (HeldOutLoss(0.0, 0.001, POLICY.min_utility_users - 1), None, False),
+        (None, None, False),
+    ],
+)
+def test_held_out_likelihood_is_judged_by_its_bounds(
+    held_out: HeldOutLoss | None, passed: bool | None, binding: bool
+) -> None:
+    # 0.1 is the margin; 95 % one-sided bounds lie 1.645 standard errors off.
+    reason = decide(replace(report(subject()), held_out=held_out), POLICY).reasons[2]
+    assert (reason.measure, reason.high, reason.passed, reason.binding) == (
+        "held_out_loss",
+        0.1,
+        passed,
+        binding,
+    )
+
+
+def test_likelihoods_show_what_too_few_hits_cannot() -> None:
+    hits = (
+        PairedOutcome(1.0, 1.0, 5),
+        PairedOutcome(1.0, 0.0, 5),
+        PairedOutcome(0.0, 1.0, 5),
+        PairedOutcome(0.0, 0.0, 400),
+    )
+    unclear = replace(report(subject(), utility=hits), held_out=None)
+    assert decide(unclear, POLICY).reasons[1].passed is None
+    assert decide(unclear, POLICY).run_decision == "inconclusive"
+    shown = replace(unclear, held_out=HeldOutLoss(0.0, 0.01, 415))
+    ranking = decide(shown, POLICY).reasons[1]
+    assert (ranking.passed, ranking.binding) == (None, False)
+    assert decide(shown, POLICY).run_decision == "pass"
+    worse = replace(shown, utility=(PairedOutcome(1.0, 0.0, 100), PairedOutcome(1.0, 1.0, 315)))
+    assert decide(worse, POLICY).run_decision == "fail"

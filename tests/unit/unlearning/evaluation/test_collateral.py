@@ -18,10 +18,6 @@ def reading(*nll: float) -> Reading:
     return Reading(torch.tensor(nll), torch.ones(len(nll), dtype=torch.int64))
 
 
-def split(*train: int) -> Split:
-    return Split(train=train, validation=90, test=91)
-
-
 def test_losses_are_averaged_user_by_user() -> None:
     parent = [reading(1.0, 1.0, 4.0, 4.0), reading(2.0, 2.0, 2.0, 2.0, 5.0, 5.0)]
     candidate = [reading(2.0, 2.0, 4.0, 5.0), reading(2.0, 2.0, 2.0, 4.0, 5.0, 6.0)]
@@ -41,7 +37,7 @@ def test_losses_are_smoothed() -> None:
 
 
 def test_the_nearest_of_every_subject_each_once() -> None:
-    retained = [split(1, 2, 3), split(7, 8), split(1, 2, 9), split(4, 5)]
+    retained = [(1, 2, 3), (7, 8), (1, 2, 9), (4, 5)]
     assert nearest_retained([(1, 2, 3)], retained, 2, seed=0) == (0, 2)
     assert nearest_retained([(1, 2, 3), (1, 2, 9)], retained, 1, seed=0) == (0, 2)
     assert nearest_retained([(4, 5)], retained, 9, seed=0) == (0, 1, 2, 3)
@@ -49,7 +45,7 @@ def test_the_nearest_of_every_subject_each_once() -> None:
 
 
 def test_at_most_two_hundred_are_drawn_with_the_seed() -> None:
-    retained = [split(user % 7, user % 11) for user in range(300)]
+    retained = [(user % 7, user % 11) for user in range(300)]
     chosen = nearest_retained([(1, 2)], retained, 300, seed=5)
     assert len(chosen) == len(set(chosen)) == 200
     assert chosen == tuple(sorted(chosen)) == nearest_retained([(1, 2)], retained, 300, seed=5)
@@ -70,7 +66,7 @@ def test_neighbours_are_found_outside_the_sample(task: ForgetTask, retained: tup
         )
 
     whole, sampled = prepare(None), prepare(10)
-    near = nearest_retained(task.forget, retained, 4, seed=5)
+    near = nearest_retained(task.forget, [split.train for split in retained], 4, seed=5)
     assert whole.neighbours == near
     assert len(sampled.retained) == len(sampled.parent_measured.retained) == 10
     assert len(sampled.histories) > 10

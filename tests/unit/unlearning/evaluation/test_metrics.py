@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -77,6 +78,6 @@ def test_paired_outcomes_are_counts_of_users() -> None:
 
 
 def test_a_perplexity_that_no_double_holds_is_no_figure() -> None:
-    loud = Measured((reading([800.0], [40]),), PARENT.retained, PARENT.divergence)
+    loud = replace(PARENT, subjects=(reading([800.0], [40]),))
     found = {metric.name: metric.value for metric in metrics(loud, PARENT, 0.5)}
     assert (found["forget_nll"], found["ppl"]) == (800.0, None)
