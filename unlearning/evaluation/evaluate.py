@@ -156,7 +156,7 @@ def measure(
 def _membership(inputs: EvaluationInputs, evidence: ModelEvidence) -> MembershipEvidence:
     everyone = range(len(inputs.subjects))
     reference, auc = evidence.reference, evidence.auc()
-    tails = TailReference(reference.residuals, inputs.seed)
+    tails = TailReference(reference.residuals, reference.member_gains, inputs.seed)
     return MembershipEvidence(
         reference_users=reference.users,
         between_variance=reference.between,

@@ -54,7 +54,8 @@ class NonMemberReference:
     `coefficients` give the expected gain through `matching`; `residuals` [2 * users] are held-out gains minus it;
     `mean_variance` is the variance of the residuals' mean, shared by every comparison with the reference.
     `memory` [classes] is how far the mean gain of members of each length class, split at `length_edges`, exceeds
-    the expectation.
+    the expectation. `member_gains` are the retained users' gains on their training items minus the expectation at
+    each item's place, one float64 [items] per user.
     """
 
     matching: Matching
@@ -65,6 +66,7 @@ class NonMemberReference:
     within: float
     length_edges: Tensor
     memory: Tensor
+    member_gains: tuple[Tensor, ...]
     users: int
 
     @classmethod
@@ -96,6 +98,7 @@ class NonMemberReference:
             within=within,
             length_edges=edges,
             memory=memory,
+            member_gains=tuple(excess),
             users=users,
         )
 
