@@ -23,7 +23,7 @@ from unlearning.evaluation.report import TailGain
 _PARTS = 5
 _RESAMPLES = 500
 # More retained users than this hardly change a mean and a deviation.
-_MOST_MEMBERS = 200
+_MOST_MEMBERS = 100
 
 
 def top_fifth(gains: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ def top_fifth(gains: Tensor) -> Tensor:
 class TailReference:
     """What never-members show: draws with replacement from held-out `residuals` [m] of retained users, by a seed.
 
-    `members` are retained users' relative gains on their training items, one tensor [items] each; at most 200 of them,
+    `members` are retained users' relative gains on their training items, one tensor [items] each; at most 100 of them,
     evenly spread, set the middle and the unit.
     """
 
