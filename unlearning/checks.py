@@ -42,7 +42,8 @@ def held_out_loss(evidence: HeldOutLoss | None, policy: Policy) -> Reason:
         return Reason(HELD_OUT, evidence.mean, None, limit, True, f"not worse than the margin; {bounds}")
     if low > limit:
         return Reason(HELD_OUT, evidence.mean, None, limit, False, f"worse than the margin; {bounds}")
-    return _not_made(HELD_OUT, None, limit, f"too few users to exclude a loss beyond the margin; {bounds}")
+    detail = f"too few users to exclude a loss beyond the margin; {bounds}"
+    return Reason(HELD_OUT, evidence.mean, None, limit, None, detail, binding=False)
 
 
 def neighbour_loss(evidence: NeighbourEvidence | None, policy: Policy) -> Reason:
