@@ -7,6 +7,7 @@ costs nothing and errs by half as much again (docs/benchmarks, the gate).
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -77,7 +78,7 @@ def cross_fit(
         pairs: how many pairs of halves, at least two.
         fit: makes the adapters; a caller may bring a cache.
 
-    Progress counts the steps of all halves as one stage; a half that stops early jumps ahead.
+    Progress counts all halves as one stage, in hundredths of a half; a half that stops early jumps ahead.
 
     Raises:
         InvalidEvaluation: too few users or pairs, or an adapter that diverged.
@@ -120,10 +121,17 @@ def cross_fit(
 
 
 def _within_all(on_step: OnStep, number: int, count: int) -> OnStep:
-    """Tells of a step of the fit with this number as of a step of all `count` fits."""
+    """Tells of a step of the fit with this number as of one of `count` fits, in hundredths of a fit.
+
+    Halves take different numbers of steps, so steps do not add up.
+    """
 
     def tell(step: Progress) -> None:
-        on_step(Progress("cross-fit", number * step.steps + step.step, count * step.steps, step.loss))
+        on_step(
+            Progress(
+                "cross-fit", 100 * number + math.ceil(100 * step.step / step.steps), 100 * count, step.loss
+            )
+        )
 
     return tell
 
