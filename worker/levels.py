@@ -49,7 +49,8 @@ def ensure_levels(
             runs.owned(session, claim.run_id, claim.fence)
 
         try:
-            _make(process, parent, owned, actor="worker", on_step=progress, should_stop=lease.lost)
+            users = _make(process, parent, owned, actor="worker", on_step=progress, should_stop=lease.lost)
+            log.info("levels.made", users=users)
         except Interrupted:
             lease.check()
             raise
@@ -94,14 +95,23 @@ def _make(
     actor: str,
     on_step: OnStep,
     should_stop: Callable[[], bool] | None,
-) -> None:
-    """Cross-fit, drop the adapters, store the numbers in one transaction.
+) -> int:
+    """Cross-fit, drop the adapters, store the numbers in one transaction; how many users were read.
 
-    On everyone of whom the version's training events are stored: those who asked and whose run is yet to come are
-    among them. Left out now, they would have no level then, and the price would have to be paid again.
+    On everyone whom the version's fit read and whose events are still stored: those who asked since, and whose run is
+    yet to come, are among them. Left out now, they would have no level then, and the price would have to be paid again.
     """
     with process.database.read() as session:
-        histories = interactions.histories(session, up_to=parent.fit.watermark)
+        left_out = {
+            subject
+            for subject, epoch in interactions.suppression_epochs(session).items()
+            if epoch <= parent.fit.excludes_up_to_epoch
+        }
+        histories = {
+            subject: items
+            for subject, items in interactions.histories(session, up_to=parent.fit.watermark).items()
+            if subject not in left_out
+        }
     data = split_training_data(histories, process.base.catalogue, sorted(histories), suppressed=set())
     smoothing = process.policy.evaluation.smoothing
     found = cross_fit(
@@ -129,7 +139,7 @@ def _make(
         lock_ledger(session)
         still_wanted(session)
         if _are_made(session, process, parent):
-            return
+            return len(rows)
         levels.replace_all(
             session,
             process.audit,
@@ -139,7 +149,7 @@ def _make(
             actor=actor,
             now=utc_now(),
         )
-    log.info("levels.made", users=len(rows))
+    return len(rows)
 
 
 def _stored(

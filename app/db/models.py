@@ -206,10 +206,10 @@ class NeverSeenLevel(Base):
     __tablename__ = "never_seen_levels"
     subject_hmac: Mapped[str] = mapped_column(Digest, primary_key=True)
     watermark: Mapped[int] = mapped_column(BigInteger)
-    smoothing: Mapped[float]
-    nll: Mapped[float]
-    smoothed_nll: Mapped[float]
-    deviation: Mapped[float]
+    smoothing: Mapped[float] = mapped_column(Double)
+    nll: Mapped[float] = mapped_column(Double)
+    smoothed_nll: Mapped[float] = mapped_column(Double)
+    deviation: Mapped[float] = mapped_column(Double)
     created_at: Mapped[datetime]
 
 

@@ -13,7 +13,7 @@ from app.settings import Settings
 from worker.execution import execute
 from worker.process import open_process
 
-MEASURE = {"measure", "value", "low", "high", "passed", "detail"}
+MEASURE = {"measure", "value", "low", "high", "passed", "detail", "binding"}
 
 
 @pytest.fixture
@@ -38,9 +38,10 @@ def test_a_job_shows_every_attempt_with_every_measure_against_its_bounds(
     assert [(one["number"], one["step"], one["method"]) for one in tried] == [
         (0, 0, "ucan"),
         (1, 1, "ucan"),
-        (2, 2, "refit"),
+        (2, 2, "least_change"),
+        (3, 3, "refit"),
     ]
-    assert [one["accepted"] for one in tried] == [False, False, True]
+    assert [one["accepted"] for one in tried] == [False, False, False, True]
     own = [f"/forget-requests/{request['id']}" for request in forgotten]
     for one in tried:
         assert one["requests"] == own
@@ -49,6 +50,11 @@ def test_a_job_shows_every_attempt_with_every_measure_against_its_bounds(
         assert [reason["measure"] for reason in verdict["reasons"]] == [
             "membership_z",
             "relative_change_of_held_out_ndcg@10",
+            "held_out_loss",
+            "neighbour_loss",
+            "membership_z_after_rounding",
+            "relearned",
+            "tail_z",
         ]
         assert [subject["request"] for subject in verdict["subjects"]] == own
         measures = [
@@ -66,17 +72,17 @@ def test_a_job_shows_every_attempt_with_every_measure_against_its_bounds(
 
 def test_a_request_shows_its_own_verdicts_and_nobody_elses(forgotten: list[dict[str, Any]]) -> None:
     first, second = forgotten
-    assert [one["method"] for one in first["attempts"]] == ["ucan", "ucan", "refit"]
+    assert [one["method"] for one in first["attempts"]] == ["ucan", "ucan", "least_change", "refit"]
     assert first["first_step"] == 0
     for request, other in ((first, second), (second, first)):
         for one in request["attempts"]:
             assert one["subject"]["request"] == f"/forget-requests/{request['id']}"
             assert all(reason.keys() == MEASURE for reason in one["subject"]["reasons"])
             assert one["run"] == request["run"]
-            assert len(one["reasons"]) == 2
+            assert len(one["reasons"]) == 7
             assert other["id"] not in str(one)
             assert "report" not in one
-        assert [one["accepted"] for one in request["attempts"]] == [False, False, True]
+        assert [one["accepted"] for one in request["attempts"]] == [False, False, False, True]
 
 
 def test_the_page_shows_configurations_searches_and_measures(

@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.db import interactions, pointer
+from app.db.base import utc_now
+from app.db.models import NeverSeenLevel
 from recommender import AdapterConfig, TrainingConfig
 from tests.integration.tiny_model import ITEMS, subject_of
 from unlearning import EvaluationInputs, ForgetTask, Policy, Report, Rung, build_method, evaluate
 from unlearning.band import z_score
 from worker.process import WorkerProcess
 from worker.training_data import split_training_data
-from worker.versions import load_version
+from worker.versions import load_version, read_fit_record
 
 
 def _history(number: int) -> list[int]:
@@ -75,6 +77,26 @@ def measured(process: WorkerProcess, rung: Rung, users: Sequence[str]) -> Report
     )
     method = build_method(rung.method, rung.config)
     return evaluate(inputs, method.run(task), method)
+
+
+def do_without_levels(process: WorkerProcess) -> None:
+    """The thresholds are put between figures measured without levels. Levels that none of the subjects is among are
+    made already, says this row, so the runs do without as well.
+    """
+    with process.database.unit_of_work() as session:
+        digest = pointer.current(session).digest
+        assert digest is not None
+        session.add(
+            NeverSeenLevel(
+                subject_hmac=subject_of("somebody-else"),
+                watermark=read_fit_record(process.store, digest).watermark,
+                smoothing=process.policy.evaluation.smoothing,
+                nll=3.0,
+                smoothed_nll=2.0,
+                deviation=0.5,
+                created_at=utc_now(),
+            )
+        )
 
 
 def limited(policy: Policy, z: float) -> Policy:

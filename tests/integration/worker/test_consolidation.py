@@ -51,7 +51,8 @@ def test_it_replaces_attenuation_and_nothing_older_is_left(process: WorkerProces
     assert (attempt.method, attempt.accepted, attempt.policy_hash) == ("refit", True, process.policy.hash)
     assert attempt.report["schema"] == "lethe.retained-report/1"
     assert [reason["measure"] for reason in attempt.verdict["reasons"]] == [
-        "relative_change_of_held_out_ndcg@10"
+        "relative_change_of_held_out_ndcg@10",
+        "held_out_loss",
     ]
     # Twelve users are too few to prove anything: an exact fit may be published all the same.
     assert attempt.decision == "inconclusive"

@@ -21,6 +21,7 @@ from tests.integration.worker.split_world import (
     SHRINK,
     TRAINING,
     USERS,
+    do_without_levels,
     lenient,
     limited,
     measured,
@@ -46,6 +47,7 @@ def installed(settings: Settings, database: Database) -> str:
 @pytest.fixture
 def process(settings: Settings, installed: str) -> Iterator[WorkerProcess]:
     opened = open_process(settings)
+    do_without_levels(opened)
     yield replace(opened, policy=lenient(opened.policy, ladder=[SHRINK, REFIT]))
     opened.database.dispose()
 

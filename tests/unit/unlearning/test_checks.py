@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.unlearning.examples import POLICY, report, subject
 from unlearning import Report, Verdict, decide, publishable
-from unlearning.checks import NEIGHBOURS, RELEARNED, ROUNDING, TAIL
+from unlearning.checks import HELD_OUT, NEIGHBOURS, RELEARNED, ROUNDING, TAIL
 from unlearning.evaluation.report import (
     DurabilityEvidence,
     NeighbourEvidence,
@@ -174,6 +174,7 @@ def test_a_small_installation_publishes_exact_methods_as_before() -> None:
     verdict = decide(small, POLICY)
     assert verdict.decision == "inconclusive"
     assert [reason.measure for reason in verdict.reasons if not reason.binding] == [
+        HELD_OUT,
         NEIGHBOURS,
         ROUNDING,
         RELEARNED,
