@@ -45,6 +45,10 @@ def lenient(policy: Policy, *, ladder: Sequence[Rung]) -> Policy:
         min_reference_users=2,
         min_utility_users=1,
         utility_margin=100.0,
+        held_out_margin=100.0,
+        neighbour_margin=100.0,
+        relearning_margin=100.0,
+        tail_z=1e9,
         exact_alarm_z=1e9,
         # Without these two the band is as narrow for all subjects together as for one, and only on one side wrong.
         reference_error=0.1,
@@ -58,7 +62,7 @@ def measured(process: WorkerProcess, rung: Rung, users: Sequence[str]) -> Report
         digest = pointer.current(session).digest
         assert digest is not None
         parent = load_version(process.store, digest)
-        histories = interactions.histories(session, up_to=parent.watermark)
+        histories = interactions.histories(session, up_to=parent.fit.watermark)
     subjects = [subject_of(user) for user in users]
     data = split_training_data(histories, process.base.catalogue, subjects, set(subjects))
     task = ForgetTask(
