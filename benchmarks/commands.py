@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 from benchmarks import calibration, catalogue, tuning, ucan_cost, unlearn
 from benchmarks.gate import run as gate
 from benchmarks.gate.trials import Plan
+from benchmarks.population import TooFewUsers
 from benchmarks.report.canvas import NO_MATPLOTLIB, MissingMatplotlib
 from benchmarks.report.plots import draw
 from benchmarks.sequence import run as sequence
@@ -160,7 +161,11 @@ def gate_command(
     _check_places(json_file, markdown_file, None)
     _quiet()
     plan = Plan("development" if users == "development" else "report", worlds, deletions)
-    _publish(gate.run(data, plan=plan, folder=work, processes=processes), json_file, markdown_file, None)
+    try:
+        result = gate.run(data, plan=plan, folder=work, processes=processes)
+    except TooFewUsers as problem:
+        raise typer.BadParameter(str(problem), param_hint="--deletions") from problem
+    _publish(result, json_file, markdown_file, None)
 
 
 @bench_app.command("sequence")
@@ -176,7 +181,10 @@ def sequence_command(
     """What becomes of an adapter, and of those it forgot, after many requests in a row."""
     _check_places(json_file, markdown_file, None)
     _quiet()
-    result = sequence.run(data, requests=requests, seed=seed, folder=work, processes=processes)
+    try:
+        result = sequence.run(data, requests=requests, seed=seed, folder=work, processes=processes)
+    except TooFewUsers as problem:
+        raise typer.BadParameter(str(problem), param_hint="--requests") from problem
     _publish(result, json_file, markdown_file, None)
 
 

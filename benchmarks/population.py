@@ -34,6 +34,10 @@ from recommender import (
 PANEL_SHARE, OUTSIDER_SHARE, DEVELOPMENT_SHARE, SPLIT_SEED, CORE = 0.1, 0.05, 0.2, 0, 5
 
 
+class TooFewUsers(ValueError):
+    """More users are to be forgotten than there are; the message gives both numbers."""
+
+
 @dataclass(frozen=True)
 class Population:
     """The panel's histories, the service's users split by time (first the `development` ones), and the outsiders."""

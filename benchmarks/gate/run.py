@@ -41,6 +41,9 @@ def run(
         folder: keeps fits and finished trials for a later run on the same data; None for a temporary one.
         processes: how many work at once; None for one per core.
         regime: how models are trained.
+
+    Raises:
+        TooFewUsers: a world has fewer users of this kind than deletions are wanted; nothing has been trained then.
     """
     one_thread()
     header, watch = environment(), Stopwatch()
@@ -48,9 +51,9 @@ def run(
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         workshop = Workshop(data, folder, regime or Regime())
+        found = worlds_of(workshop, plan)
         bar, pool = stack.enter_context(bars()), Pool(workshop, processes)
         workshop.fits.base(workshop.population, bar("base on the panel"))
-        found = worlds_of(workshop, plan)
         wanted = [shadow.order for shadow in orders.shadows(workshop.population)]
         wanted += [order for world in found for order in (*world.halves, world.refit)]
         move_fits = bar(f"{len(wanted)} fits")

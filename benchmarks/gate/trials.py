@@ -75,7 +75,7 @@ class Trial:
                     "world": sha256_hex(canonical_json([world.places, world.subjects])),
                     "number": self.number,
                     "subject": self.index,
-                    "candidates": list(CANDIDATES),
+                    "candidates": [[name, variant.plain()] for name, variant in _variants().items()],
                 }
             )
         ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from benchmarks.population import Population
+from benchmarks.population import Population, TooFewUsers
 from benchmarks.study.orders import PAIRS, FitOrder, Shadow, shadows
 from recommender import Split
 from unlearning.cross_fitting import halves
@@ -70,7 +70,8 @@ def worlds(population: Population, kind: Users, count: int, deletions: int) -> l
     A user may be forgotten in several worlds, each time from another adapter.
 
     Raises:
-        ValueError: more worlds than halves, or more deletions than a world has users of this kind.
+        TooFewUsers: more deletions than a world has users of this kind.
+        ValueError: more worlds than halves.
     """
     everybody = (*population.service, *population.outsiders)
     wanted = set(population.development_users if kind == "development" else population.report_users)
@@ -78,7 +79,7 @@ def worlds(population: Population, kind: Users, count: int, deletions: int) -> l
     for number, shadow in enumerate(shadows(population)[:count]):
         candidates = sorted(wanted & shadow.members)
         if deletions > len(candidates):
-            raise ValueError(f"world {number} has {len(candidates)} {kind} users, {deletions} are wanted")
+            raise TooFewUsers(f"world {number} has {len(candidates)} {kind} users, {deletions} are wanted")
         chosen = random.Random(f"{_DRAW_SEED}/{kind}/{number}").sample(candidates, deletions)
         found.append(World(number, shadow, everybody, tuple(sorted(chosen))))
     if len(found) < count:

@@ -16,7 +16,7 @@ _LEGEND = (
 
 def sequence(result: Mapping[str, Any]) -> list[str]:
     """Every walk at a few stops, beside a re-fit that never saw anybody who asked."""
-    refit, every = result["refit"], max(result["requests"] // 4, 1)
+    refit, stops = result["refit"], _stops(result)
     origin = (
         f"Data: {result['data']['source']}. {result['requests']} users of {result['data']['service_users']} ask one "
         f"after the other; utility is that of the {result['data']['kept']} who never ask. Policy "
@@ -59,8 +59,7 @@ def sequence(result: Mapping[str, Any]) -> list[str]:
                     row["refits"],
                     number(row["seconds"], 0),
                 ]
-                for stop in sorted({row["requests"] for row in result["rows"]})
-                if stop % every == 0 or stop == result["requests"]
+                for stop in stops
                 for row in result["rows"]
                 if row["requests"] == stop
             ],
@@ -68,3 +67,10 @@ def sequence(result: Mapping[str, Any]) -> list[str]:
         "",
         _LEGEND,
     ]
+
+
+def _stops(result: Mapping[str, Any]) -> list[int]:
+    """Where the walks were looked at nearest to each quarter of the way."""
+    looked = sorted({row["requests"] for row in result["rows"]})
+    quarters = [result["requests"] * quarter / 4 for quarter in range(1, 5)]
+    return sorted({min(looked, key=lambda stop: abs(stop - wanted)) for wanted in quarters})

@@ -40,6 +40,9 @@ def run(
         folder: keeps fits and finished walks for a later run on the same data; None for a temporary one.
         processes: how many work at once; None for one per core.
         regime: how models are trained.
+
+    Raises:
+        TooFewUsers: fewer report users than requests; nothing has been trained then.
     """
     one_thread()
     header, watch = environment(), Stopwatch()
@@ -48,9 +51,9 @@ def run(
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         workshop = Workshop(data, folder, regime or Regime())
         population = workshop.population
+        places = order(workshop, requests, seed)
         bar, pool = stack.enter_context(bars()), Pool(workshop, processes)
         workshop.fits.base(population, bar("base on the panel"))
-        places = order(workshop, requests, seed)
         final = refit_without(workshop, frozenset(places), seed + 1)
         wanted = [orders.parent(population, seed), *orders.halves(population, seed), final]
         move_fits = bar(f"{len(wanted)} fits")

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from benchmarks.environment import commit
+from benchmarks.population import TooFewUsers
 from benchmarks.study import orders
 from benchmarks.study.cells import Cells
 from benchmarks.study.levels import levels
@@ -84,8 +85,15 @@ class Walk:
 
 
 def order(workshop: Workshop, requests: int, seed: int) -> tuple[int, ...]:
-    """Who asks, in this order: places of report users."""
-    return tuple(random.Random(f"sequence/{seed}").sample(workshop.population.report_users, requests))
+    """Who asks, in this order: places of report users.
+
+    Raises:
+        TooFewUsers: fewer report users than requests.
+    """
+    users = workshop.population.report_users
+    if requests > len(users):
+        raise TooFewUsers(f"there are {len(users)} report users, {requests} requests are wanted")
+    return tuple(random.Random(f"sequence/{seed}").sample(users, requests))
 
 
 def refit_without(workshop: Workshop, gone: frozenset[int], seed: int) -> FitOrder:

@@ -5,6 +5,8 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.commands import bench_app
+from benchmarks.gate import run as gate
+from benchmarks.gate.summary import summary
 
 RESULT = {
     "benchmark": "ucan-cost",
@@ -74,3 +76,65 @@ def test_a_share_and_scenarios_exclude_each_other(tmp_path: Path) -> None:
     )
     assert done.exit_code == 2
     assert "either scenarios or a share" in done.output
+
+
+@pytest.mark.parametrize("command", ["gate", "sequence"])
+def test_without_interactions_there_is_nothing_to_measure(command: str) -> None:
+    done = CliRunner().invoke(bench_app, [command])
+    assert done.exit_code == 2
+    assert "--data" in done.output
+
+
+def test_the_gate_forgets_development_or_report_users(tmp_path: Path) -> None:
+    done = CliRunner().invoke(bench_app, ["gate", "--data", str(tmp_path), "--users", "outsiders"])
+    assert done.exit_code == 2
+    assert "choose development or report" in done.output
+
+
+def test_a_result_that_was_not_packaged_is_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "COMMITTED", tmp_path / "absent.json")
+    done = CliRunner().invoke(bench_app, ["gate", "--report"])
+    assert done.exit_code == 2
+    assert "no packaged result" in done.output
+
+
+def test_the_packaged_result_of_the_gate_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packaged, table = tmp_path / "report.json", tmp_path / "gate.md"
+    packaged.write_text(
+        json.dumps(
+            {
+                "benchmark": "gate",
+                "data": {"source": "by hand", "users": "report", "worlds": 1, "users_of_a_world": [9]},
+                "policy": {"name": "default-2", "hash": "0"},
+                **summary([]),
+                "rows": [],
+            }
+        )
+    )
+    monkeypatch.setattr(gate, "COMMITTED", packaged)
+    done = CliRunner().invoke(bench_app, ["gate", "--report", "--markdown", str(table)])
+    assert done.exit_code == 0
+    assert "| false rejects: true re-fits failed | 0 of 0 | – | – |" in table.read_text()
+
+
+@pytest.mark.parametrize(("command", "option"), [("gate", "--deletions"), ("sequence", "--requests")])
+def test_more_users_than_there_are_is_a_usage_error(
+    command: str, option: str, data: Path, tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    done = CliRunner().invoke(
+        bench_app, [command, "--data", str(data), option, "900", "--work", str(work), "--processes", "1"]
+    )
+    assert done.exit_code == 2
+    assert "900" in done.output
+    assert not (work / "fits").exists()
+
+
+@pytest.mark.parametrize("command", ["gate", "sequence"])
+def test_their_missing_folders_are_reported_before_the_work(command: str, tmp_path: Path) -> None:
+    wanted = str(tmp_path / "absent" / "result.json")
+    done = CliRunner().invoke(bench_app, [command, "--data", str(tmp_path), "--json", wanted])
+    assert done.exit_code == 2
+    assert "there is no folder" in done.output

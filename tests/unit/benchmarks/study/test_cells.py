@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.study import cells as cells_module
 from benchmarks.study.cells import Cells
 
 
@@ -27,3 +28,15 @@ def test_a_figure_that_is_no_number_leaves_no_cell(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         cells.put("key", {"rows": [{"kl": float("nan")}]})
     assert cells.get("key") is None
+
+
+def test_a_cell_is_only_as_old_as_the_code_that_makes_it() -> None:
+    root = Path(cells_module.__file__).parents[2]
+    makers = {
+        path.relative_to(root).as_posix()
+        for path in (root / "benchmarks").rglob("*.py")
+        if "cells.put(" in path.read_text()
+    }
+    outside = {name for name in makers if not name.startswith("benchmarks/study/")}
+    assert outside
+    assert outside <= set(cells_module._SOURCE_FILES)

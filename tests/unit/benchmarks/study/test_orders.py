@@ -1,3 +1,4 @@
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,15 @@ def test_the_same_fit_is_wanted_once(population: Population) -> None:
     singles = deletions(population, SCENARIOS["single"], seed=0)
     wanted = [order for deletion in singles for order in orders.references(deletion)]
     assert len(orders.unique(wanted)) == orders.ENSEMBLE
+
+
+def test_every_user_is_left_out_of_one_half_of_each_pair(population: Population) -> None:
+    everybody = Counter(split.train for split in population.service)
+    halves = orders.halves(population, 3)
+    assert len(halves) == 2 * orders.PAIRS
+    for one, other in zip(halves[::2], halves[1::2], strict=True):
+        assert Counter(one.sequences) + Counter(other.sequences) == everybody
+    assert halves[0].sequences not in (halves[2].sequences, halves[3].sequences)
+    seeds = {order.seed for seed in (0, 1, 3) for order in orders.halves(population, seed)}
+    assert len(seeds) == 3 * 2 * orders.PAIRS
+    assert not seeds & {shadow.order.seed for shadow in orders.shadows(population)}

@@ -1,0 +1,116 @@
+"""A whole measurement on a toy population."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.fits import Regime
+from benchmarks.gate import run as gate
+from benchmarks.gate.trials import CANDIDATES, TRUTH, Plan
+from benchmarks.population import TooFewUsers
+from benchmarks.study.orders import SHADOWS
+from benchmarks.study.pool import Pool
+from benchmarks.study.workshop import Workshop
+from benchmarks.tables import as_json, markdown
+
+PLAN = Plan("report", worlds=2, deletions=1)
+
+
+@pytest.fixture(scope="module")
+def result(workshop: Workshop) -> dict[str, Any]:
+    return run(workshop)
+
+
+def run(workshop: Workshop) -> dict[str, Any]:
+    return gate.run(workshop.data, plan=PLAN, folder=workshop.folder, processes=1, regime=workshop.regime)
+
+
+def test_every_candidate_of_every_deletion_has_a_row(result: dict[str, Any]) -> None:
+    assert [(row["world"], row["subject"], row["candidate"]) for row in result["rows"]] == [
+        (world, 0, name) for world in (0, 1) for name in CANDIDATES
+    ]
+    assert result["deletions"] == 2
+    assert all(row["decision"] in ("pass", "fail", "inconclusive") for row in result["rows"])
+
+
+def test_the_candidates_are_what_they_say(result: dict[str, Any]) -> None:
+    for world in (0, 1):
+        rows = {row["candidate"]: row for row in result["rows"] if row["world"] == world}
+        assert not rows["do_nothing"]["accepted"]
+        assert rows["do_nothing"]["z"] == rows["do_nothing"]["parent_z"]
+        # The further towards and beyond its level, the less the candidate knows of the subject.
+        walked = ("do_nothing", "least_change_half", "least_change", "least_change_double")
+        known = [rows[name]["truth_z"] for name in walked]
+        assert known == sorted(known)
+        assert known[0] < rows[TRUTH]["truth_z"] < known[-1]
+        assert known[0] < 0 < known[-1]
+
+
+def test_the_gate_and_the_truth_differ_by_the_error_of_the_level(result: dict[str, Any]) -> None:
+    for world in (0, 1):
+        rows = [row for row in result["rows"] if row["world"] == world]
+        assert len({row["level_error"] for row in rows}) == 1
+        # Both read the same candidate; one measures from its level, the other from what the level estimates.
+        (nothing,) = (row for row in rows if row["candidate"] == "do_nothing")
+        deviation = (nothing["level_error"] - nothing["truth_gap"]) / nothing["z"]
+        assert deviation > 0
+        for row in rows:
+            below = row["level_error"] - row["truth_gap"]
+            assert row["z"] * deviation == pytest.approx(below, abs=1e-4)
+
+
+def test_everything_is_fitted_before_the_trials(result: dict[str, Any], workshop: Workshop) -> None:
+    # The base, all halves of everybody, and of each world two pairs of halves and a re-fit.
+    assert len(list((workshop.folder / "fits").iterdir())) == 1 + SHADOWS + 2 * (4 + 1)
+
+
+def test_the_result_is_json_and_tables(result: dict[str, Any]) -> None:
+    stored = json.loads(as_json(result))
+    assert stored["benchmark"] == "gate"
+    assert stored["data"]["users"] == "report"
+    assert len(stored["data"]["users_of_a_world"]) == 2
+    assert stored["training"]["adapter_config"]["r"] == 4
+    text = markdown(stored)
+    assert "| true re-fits inconclusive | " in text
+    for name in CANDIDATES:
+        assert f"\n| {name} | " in text
+
+
+def test_a_second_run_takes_its_rows_from_the_first(result: dict[str, Any], workshop: Workshop) -> None:
+    cells = {path: path.stat().st_mtime_ns for path in (workshop.folder / "cells").iterdir()}
+    assert len(cells) == 2
+    again = run(workshop)
+    assert again["rows"] == result["rows"]
+    assert {path: path.stat().st_mtime_ns for path in (workshop.folder / "cells").iterdir()} == cells
+
+
+def test_a_lost_cell_is_made_again_bit_for_bit_in_another_process(
+    result: dict[str, Any], workshop: Workshop
+) -> None:
+    min((workshop.folder / "cells").iterdir()).unlink()
+    told: list[int] = []
+    Pool(workshop, 2).work(PLAN.trials(), told.append)
+    assert told[-1] == 2
+
+    def untimed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+    assert untimed(run(workshop)["rows"]) == untimed(result["rows"])
+
+
+def test_too_many_deletions_are_refused_before_anything_is_trained(
+    data: Path, regime: Regime, tmp_path: Path
+) -> None:
+    with pytest.raises(TooFewUsers, match="900 are wanted"):
+        gate.run(data, plan=Plan("report", 1, 900), folder=tmp_path, processes=1, regime=regime)
+    assert not (tmp_path / "fits").exists()
+
+
+def test_the_packaged_result_is_read_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "COMMITTED", tmp_path / "report.json")
+    with pytest.raises(FileNotFoundError):
+        gate.committed()
+    (tmp_path / "report.json").write_text('{"benchmark": "gate"}')
+    assert gate.committed() == {"benchmark": "gate"}

@@ -1,0 +1,165 @@
+"""Rates from rows written by hand."""
+
+from typing import Any
+
+import pytest
+
+from benchmarks.gate.summary import rate, summary
+from benchmarks.gate.trials import CANDIDATES, TRUTH
+
+NOTHING = {"count": 0, "of": 0, "share": None, "low": None, "high": None}
+
+
+def row(candidate: str, truth_z: float, decision: str, **figures: Any) -> dict[str, Any]:
+    return {
+        "candidate": candidate,
+        "truth_z": truth_z,
+        "decision": decision,
+        "accepted": decision == "pass",
+        "items": 30,
+        "z": 1.0,
+        "predicted_z": 0.5,
+        "level_error": 0.1,
+        "seconds": 2.0,
+        "measures": {},
+    } | figures
+
+
+def share(found: dict[str, Any]) -> tuple[int, int]:
+    return found["count"], found["of"]
+
+
+def test_a_wilson_interval_by_hand() -> None:
+    found = rate([row("ucan", 0.0, decision) for decision in ("pass", "pass", "fail", "pass")], _passed)
+    # With z^2 = 3.8415: middle (0.75 + 3.8415 / 8) / (1 + 3.8415 / 4) = 0.62750, half of the width
+    # 1.95996 * sqrt(0.1875 / 4 + 3.8415 / 64) / (1 + 3.8415 / 4) = 0.32686.
+    assert share(found) == (3, 4)
+    assert found["share"] == 0.75
+    assert found["low"] == pytest.approx(0.30064, abs=1e-4)
+    assert found["high"] == pytest.approx(0.95436, abs=1e-4)
+
+
+def test_an_interval_stays_a_share() -> None:
+    none = rate([row("ucan", 0.0, "fail")] * 5, _passed)
+    every = rate([row("ucan", 0.0, "pass")] * 5, _passed)
+    assert (none["low"], every["high"]) == (0.0, 1.0)
+    # 0 of n: the upper end is z^2 / (n + z^2).
+    assert none["high"] == pytest.approx(3.8415 / 8.8415, abs=1e-4)
+    assert every["low"] == pytest.approx(1 - 3.8415 / 8.8415, abs=1e-4)
+
+
+def test_only_wrong_candidates_can_be_false_accepts() -> None:
+    found = summary(
+        [
+            row("do_nothing", -3.5, "pass"),
+            row("least_change_double", 4.0, "fail"),
+            row("ucan", -3.0, "pass"),  # On the edge: not wrong.
+            row("least_change", -2.0, "pass"),
+            row("least_change", 1.0, "fail"),
+            row(TRUTH, -9.0, "pass"),  # A re-fit cannot be a false accept.
+        ]
+    )
+    assert share(found["false_accept"]) == (1, 2)
+    assert share(found["right_accepted"]) == (1, 2)
+    assert found["deletions"] == 1
+
+
+def test_only_true_re_fits_can_be_false_rejects() -> None:
+    found = summary(
+        [row(TRUTH, 0.0, "pass"), row(TRUTH, 0.5, "fail"), row(TRUTH, 0.0, "pass"), row("ucan", 0.0, "fail")]
+    )
+    assert share(found["false_reject"]) == (1, 3)
+
+
+def test_an_inconclusive_word_accepts_nothing_and_accuses_nobody() -> None:
+    found = summary([row(TRUTH, 0.0, "inconclusive"), row("do_nothing", -5.0, "inconclusive")])
+    assert share(found["false_reject"]) == share(found["false_accept"]) == (0, 1)
+    assert share(found["refits_inconclusive"]) == share(found["wrong_inconclusive"]) == (1, 1)
+
+
+def test_by_truth_every_edited_candidate_is_in_one_bin() -> None:
+    values = (-100.0, -6.0, -3.0, -2.5, 0.0, 1.9, 2.0, 6.0)
+    found = summary([row("ucan", value, "pass") for value in values] + [row(TRUTH, 0.0, "pass")])["by_truth"]
+    assert {(entry["from"], entry["to"]): entry["accepted"]["of"] for entry in found} == {
+        (None, -6.0): 1,
+        (-6.0, -4.0): 1,
+        (-4.0, -3.0): 0,
+        (-3.0, -2.0): 2,
+        (-2.0, 0.0): 0,
+        (0.0, 2.0): 2,
+        (2.0, 3.0): 1,
+        (3.0, 4.0): 0,
+        (4.0, 6.0): 0,
+        (6.0, None): 1,
+    }
+
+
+def test_by_items_looks_at_re_fits_and_at_doing_nothing() -> None:
+    found = summary(
+        [
+            row(TRUTH, 0.0, "fail", items=19),
+            row(TRUTH, 0.0, "inconclusive", items=20),
+            row(TRUTH, 0.0, "pass", items=39),
+            row("do_nothing", -4.0, "fail", items=39, z=3.0),
+            row("do_nothing", -4.0, "fail", items=20, z=5.0),
+            row("ucan", 0.0, "inconclusive", items=500),
+        ]
+    )["by_items"]
+    assert [(entry["from"], entry["to"]) for entry in found] == [
+        (0, 20), (20, 40), (40, 80), (80, 160), (160, None)
+    ]  # fmt: skip
+    assert [share(entry["refits_failed"]) for entry in found] == [(1, 1), (0, 2), (0, 0), (0, 0), (0, 0)]
+    assert [share(entry["refits_inconclusive"])[0] for entry in found] == [0, 1, 0, 0, 0]
+    assert [entry["kept_z"] for entry in found] == [None, 4.0, None, None, None]
+
+
+def test_candidates_stand_by_themselves() -> None:
+    found = summary(
+        [
+            row("ucan", -5.0, "fail", seconds=1.0),
+            row("ucan", 1.0, "pass", seconds=3.0),
+            row("do_nothing", -9.0, "fail"),
+        ]
+    )
+    by_name = {entry["candidate"]: entry for entry in found["candidates"]}
+    assert tuple(by_name) == CANDIDATES
+    ucan = by_name["ucan"]
+    assert [share(ucan[name]) for name in ("wrong", "pass", "fail", "inconclusive")] == [
+        (1, 2), (1, 2), (1, 2), (0, 2)
+    ]  # fmt: skip
+    assert ucan["truth_z"] == {"mean": -2.0, "deviation": 3.0, "lowest": -5.0, "highest": 1.0}
+    assert ucan["seconds"] == 2.0
+
+
+def test_refusals_count_the_measures_of_true_re_fits() -> None:
+    failed, passed = {"value": 1.0, "passed": False}, {"value": 0.0, "passed": True}
+    found = summary(
+        [
+            row(TRUTH, 0.0, "fail", measures={"utility": failed, "membership": passed}),
+            row(TRUTH, 0.0, "pass", measures={"utility": passed}),
+            row(TRUTH, 0.0, "inconclusive", measures={"membership": {"value": None, "passed": None}}),
+            row("ucan", 0.0, "fail", measures={"ucan's own": failed}),
+        ]
+    )["refusals"]
+    assert {name: share(entry) for name, entry in found.items()} == {"membership": (0, 3), "utility": (1, 3)}
+
+
+def test_of_nothing_there_is_no_share() -> None:
+    found = summary([])
+    for name in (
+        "false_accept",
+        "false_reject",
+        "refits_inconclusive",
+        "right_accepted",
+        "wrong_inconclusive",
+    ):
+        assert found[name] == NOTHING
+    assert all(entry["accepted"] == NOTHING for entry in found["by_truth"])
+    assert all(entry["kept_z"] is None for entry in found["by_items"])
+    assert all(entry["seconds"] is None for entry in found["candidates"])
+    assert all(moments["mean"] is None for moments in found["levels"].values())
+    assert found["refusals"] == {}
+
+
+def _passed(found: Any) -> bool:
+    return bool(found["decision"] == "pass")
