@@ -54,15 +54,14 @@ types: $(INSTALLED) ## Check types (mypy; strict on recommender, unlearning, mod
 walls: $(INSTALLED) ## Check which room imports which (import-linter)
 	$(BIN)/lint-imports --no-logo
 
-# Unit tests share nothing, so every core takes whole files; the others share services and run one by one.
+# Whole files on every core: every test has a folder and a database of its own, and one file alone uses Redis.
 PARALLEL := -n auto --dist loadfile
 
 .PHONY: test
 test: $(INSTALLED) $(if $(filter tests,$(T)),lint types walls) ## Check style, types and walls, run all tests but a GPU's; T=path runs a part
 	@$(if $(filter-out tests/unit%,$(T)),$(BIN)/python -m tests.services,true)
 ifeq ($(T),tests)
-	$(BIN)/python -m pytest -m 'not gpu' $(PARALLEL) tests/unit
-	$(BIN)/python -m pytest -m 'not gpu' --ignore=tests/unit tests
+	$(BIN)/python -m pytest -m 'not gpu' $(PARALLEL) tests
 else
 	$(BIN)/python -m pytest -m 'not gpu' $(T)
 endif
@@ -74,7 +73,7 @@ test-unit: $(INSTALLED) ## Run the tests that need no service
 .PHONY: test-integration
 test-integration: $(INSTALLED) ## Run the tests against PostgreSQL and Redis
 	@$(BIN)/python -m tests.services
-	$(BIN)/python -m pytest tests/integration
+	$(BIN)/python -m pytest $(PARALLEL) tests/integration
 
 .PHONY: test-acceptance
 test-acceptance: $(INSTALLED) ## Run the whole path as real processes, in both sizes
