@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.db.models import Attempt, ForgetRequest
+from app.db.models import Attempt, ForgetRequest, RequestStatus
 
 
 class MeasureView(BaseModel):
@@ -112,7 +112,10 @@ class RequestAttemptView(_Tried):
         own = f"/forget-requests/{request.id}"
         return cls(
             **_tried(attempt),
-            accepted=attempt.accepted and attempt.run_id == request.run_id,
+            # A published request belongs to the run that serves it; before that, nothing serves it yet.
+            accepted=attempt.accepted
+            and attempt.run_id == request.run_id
+            and request.status in (RequestStatus.DEPLOYING, RequestStatus.COMPLETED),
             run=f"/jobs/{attempt.run_id}",
             run_decision=verdict.run_decision,
             error=verdict.error,

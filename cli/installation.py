@@ -203,6 +203,7 @@ def _install(
         epoch = lock_ledger(session).epoch
         parent = pointer.current(session).digest
         watermark, data = _training_data(session, base)
+    covered = data.retain
     if folder is None:
         fit = FitRecord(watermark, training, AdapterConfig(), excludes_up_to_epoch=epoch)
         with progress_bar("adapter") as on_step:
@@ -219,6 +220,7 @@ def _install(
         adapter = Adapter.load(folder)
         check_compatible(base, adapter)
         fit = FitRecord(watermark, training, _shape_of(adapter))
+        covered = data.remaining
     digest = store_version(
         open_store(settings.store_url),
         base,
@@ -230,7 +232,7 @@ def _install(
         report={},
         policy_hash=None,
         fit=fit,
-        artefacts={STATISTICS: collect_statistics(base, adapter, data.remaining).to_bytes()},
+        artefacts={STATISTICS: collect_statistics(base, adapter, covered).to_bytes()},
     )
     audit = AuditLog(settings.audit_key.get_secret_value().encode())
     version = Version(

@@ -14,7 +14,7 @@ from app.settings import get_settings
 from cli.failures import CommandError
 from cli.progress import progress_bar
 from model_store import open_store
-from recommender import load_base
+from recommender import RecommenderError, load_base
 from unlearning import UnlearningError
 from worker.levels import levels_are_made, make_levels
 from worker.process import WorkerProcess, load_policy
@@ -48,7 +48,7 @@ def make_missing() -> bool:
     try:
         with progress_bar("levels") as on_step:
             make_levels(process, version, actor="lethe levels", on_step=on_step)
-    except UnlearningError as error:
+    except (UnlearningError, RecommenderError) as error:
         print(f"no levels: {error}")
         return False
     print("the users' levels are made")

@@ -26,6 +26,8 @@ from unlearning.progress import OnStep, Progress, ShouldStop
 
 _SEED_OFFSET = 500_000
 _PARTS = 100
+# Two readings of each user are the least that tells how much readings vary.
+PAIRS = 2
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def cross_fit(
     training: TrainingConfig,
     smoothing: float,
     seed: int,
-    pairs: int = 2,
+    pairs: int = PAIRS,
     fit: Fit = fit_anew,
     on_step: OnStep | None = None,
     should_stop: ShouldStop | None = None,

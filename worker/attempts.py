@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
+import torch
 
 from app.db import runs
 from app.db.base import utc_now
@@ -42,6 +43,9 @@ from worker.training_data import TrainingData
 from worker.versions import LoadedVersion
 
 log = structlog.get_logger()
+
+# What speaks against a rung and not against the run: another rung may need less memory, or solve another equation.
+_OF_THE_RUNG = (UnlearningError, RecommenderError, torch.OutOfMemoryError, torch.linalg.LinAlgError)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ class Attempts:
             made = self._make(rung, step, data)
         except Interrupted:
             raise
-        except (UnlearningError, RecommenderError) as error:
+        except _OF_THE_RUNG as error:
             # A walk that diverged, or a method that has nothing to work on, says nothing about the rungs behind it.
             self._record_failure(requests, step, started_at, error)
             return Judged(None, run_passes=False, run_fails=False, passing=())
@@ -180,6 +184,7 @@ class Attempts:
             run_passes=run_passes,
             run_fails=verdict.run_decision == "fail",
             passing=tuple(requests[place] for place in places),
+            exact=exact,
         )
 
     def _make(self, rung: Rung, step: int, data: TrainingData) -> _Made:

@@ -33,7 +33,10 @@ def read_examples(
         histories = interactions.histories(session, up_to=watermark)
         # Read last, so that nobody suppressed meanwhile is trained on.
         suppressed = interactions.suppression_epochs(session)
-    data = split_training_data(histories, process.base.catalogue, subjects, set(suppressed))
+    # Whom the fit left out is in none of its versions: nothing of theirs is cached, and no later run takes it out.
+    left_out = {subject for subject, epoch in suppressed.items() if epoch <= fit.excludes_up_to_epoch}
+    kept = {subject: items for subject, items in histories.items() if subject not in left_out}
+    data = split_training_data(kept, process.base.catalogue, subjects, set(suppressed))
     # Everyone with an epoch up to here is in `suppressed`: see there, and the claim came before.
     excluded = max(claim.covers_epoch, *suppressed.values()) if suppressed else claim.covers_epoch
     return Examples(data, replace(fit, watermark=watermark, excludes_up_to_epoch=excluded))

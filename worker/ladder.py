@@ -6,6 +6,7 @@ Who is served and who leaves the run is the rule of `worker.splitting`; here it 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import structlog
 
@@ -15,6 +16,7 @@ from app.db.runs import Claim
 from app.db.splitting import SplitOut
 from recommender import Interrupted
 from unlearning import build_method
+from unlearning.cross_fitting import PAIRS
 from worker import slack
 from worker.attempts import Attempts, Chosen
 from worker.lease import Lease
@@ -48,7 +50,9 @@ def climb(
         FenceLost: the run was taken over meanwhile.
     """
     known = [request.id for request in claim.requests if request.subject in data.subjects]
-    levels = ensure_levels(process, claim, parent, data.subjects, lease)
+    levels = ensure_levels(
+        process, claim, parent, data.subjects, lease, may_make=_time_for_levels(process, claim)
+    )
     try:
         rungs = _PolicyRungs(process, claim, Attempts(process, claim, parent, data, lease, levels))
         outcome = serve(rungs, known, claim.first_step)
@@ -68,6 +72,18 @@ def climb(
         f"none of {len(rungs)} rungs led to a version that policy {process.policy.hash[:12]} lets through",
         SplitOut(returned={**outcome.split.returned, **unknown}),
     )
+
+
+def _time_for_levels(process: WorkerProcess, claim: Claim) -> bool:
+    """Whether they can be made inside this run, and a re-fit after them, before the deadline or the worker's limit.
+
+    They are stored when the last of them is there: a run that is cut off each time would never get any further.
+    """
+    with process.database.read() as session:
+        refit = attempts.slowest(session, "refit")
+    left = min(request.due_at for request in claim.requests) - utc_now()
+    left = min(left, timedelta(seconds=process.settings.run_soft_limit_seconds))
+    return slack.in_time(left, rung=None if refit is None else PAIRS * refit, exact=refit)
 
 
 class _PolicyRungs:

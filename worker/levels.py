@@ -16,7 +16,7 @@ from app.db.base import utc_now
 from app.db.errors import PointerMoved
 from app.db.ledger import lock_ledger
 from app.db.runs import Claim
-from recommender import Interrupted
+from recommender import Interrupted, RecommenderError
 from unlearning import NeverSeen, Progress, UnlearningError, cross_fit
 from worker.lease import Lease
 from worker.process import WorkerProcess
@@ -29,18 +29,26 @@ OnStep = Callable[[Progress], None]
 
 
 def ensure_levels(
-    process: WorkerProcess, claim: Claim, parent: LoadedVersion, subjects: Iterable[str], lease: Lease
+    process: WorkerProcess,
+    claim: Claim,
+    parent: LoadedVersion,
+    subjects: Iterable[str],
+    lease: Lease,
+    *,
+    may_make: bool = True,
 ) -> Mapping[str, NeverSeen] | None:
-    """The level of each of these subjects, in their order; made now if nobody has made them yet.
+    """The level of each of these subjects, in their order; made now if nobody has made them yet and there is time.
 
-    None where one of them has no level, or none can be made (fewer than four users, fits that diverge): the run then
-    goes on with what the gate predicts from other users, and methods that need levels are refused.
+    None where one of them has no level, or none can be made (fewer than four users, fits that diverge, no time): the
+    run then goes on with what the gate predicts from other users, and methods that need levels are refused.
 
     Raises:
         FenceLost: the run was taken over meanwhile; nothing was stored.
     """
     if not levels_are_made(process, parent):
-        log.info("levels.missing", watermark=parent.fit.watermark)
+        log.info("levels.missing", watermark=parent.fit.watermark, making=may_make)
+        if not may_make:
+            return None
 
         def progress(step: Progress) -> None:
             lease.note(f"levels: {step.stage} {step.step}/{step.steps}")
@@ -54,7 +62,7 @@ def ensure_levels(
         except Interrupted:
             lease.check()
             raise
-        except UnlearningError as error:
+        except (UnlearningError, RecommenderError) as error:
             log.warning("levels.impossible", error=str(error))
             return None
     return _stored(process, parent, tuple(subjects))

@@ -56,7 +56,9 @@ def publish_candidate(
         CandidateRefused: a replica cannot load it; nothing was published.
     """
     lease.note("activation statistics")
-    statistics = collect_statistics(process.base, chosen.candidate.adapter, chosen.data.remaining)
+    # An exact fit never read whoever waits, and their runs will not subtract them: they are left out of it.
+    covered = chosen.data.retain if chosen.report.exact else chosen.data.remaining
+    statistics = collect_statistics(process.base, chosen.candidate.adapter, covered)
     artefacts = {STATISTICS: statistics.to_bytes()}
     if chosen.candidate.artefacts:
         artefacts[ARTEFACTS] = safetensors.torch.save(dict(chosen.candidate.artefacts))

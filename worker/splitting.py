@@ -6,6 +6,8 @@ A rung is tried on everybody of the run, the earliest deadline first. Then
   next rung;
 * the run as a whole fails (utility, or membership of all together) although somebody passes: the same rung is tried on
   the first half, and so on down to one, until a group is served; whoever was not tried again leaves for the same rung;
+* whom an exact rung refused in a larger group is not let off by a smaller one: it never read any of them, so company
+  cannot have been to blame, and what it published for the others would count as theirs;
 * nobody passes, or it cannot be told for the run as a whole, or one alone fails the run: the rung has failed those it
   was last tried on. The others, who may only have been in bad company, get one try without them. If that fails too,
   everybody goes on to the next rung together: a rung that does not even do for one must not cost each request a run of
@@ -40,12 +42,14 @@ class Judged(Generic[T]):
         run_passes: nothing about the group as a whole is in the way.
         run_fails: something about the group as a whole clearly fails; false where the data cannot tell.
         passing: the requests whose own figures are not in the way.
+        exact: the candidate never read any of the group.
     """
 
     candidate: T | None
     run_passes: bool
     run_fails: bool
     passing: tuple[str, ...]
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,11 +105,14 @@ def serve(rungs: Rungs[T], requests: Sequence[str], first_step: int) -> Served[T
 def _try_rung(rungs: Rungs[T], group: tuple[str, ...], step: int) -> Served[T] | tuple[str, ...]:
     """What this rung achieves, or those whom it has failed."""
     part = group
+    refused: set[str] = set()
     while True:
         judged = rungs.attempt(part, step)
+        if judged.exact:
+            refused |= set(part) - set(judged.passing)
         if judged.candidate is not None and judged.run_passes and judged.passing:
-            others = dict.fromkeys(group[len(part) :], step)
-            failed = tuple(request for request in part if request not in judged.passing)
+            others = dict.fromkeys((one for one in group[len(part) :] if one not in refused), step)
+            failed = tuple(one for one in group if one not in judged.passing and one not in others)
             return Served(judged.candidate, _leaving(rungs, step, failed, others))
         divisible = judged.run_fails and judged.passing and len(part) > 1
         if not (divisible and rungs.in_time(step)):

@@ -46,7 +46,8 @@ def install(
     session.merge(version)
     # They belong to the fit that was live before, even where this one was fitted on the same events.
     session.execute(delete(NeverSeenLevel))
-    floor = current(session).erasure_floor
+    # Whoever it left out may complete without another version: what is older must not outlive them.
+    floor = max(current(session).erasure_floor, version.forget_epoch)
     generation = _move(session, parent, version, floor=floor, actor=actor, now=now)
     audit.append(
         session,

@@ -42,6 +42,11 @@ def downgrade() -> None:
     op.drop_column("versions", "utility_change")
     op.drop_column("versions", "subjects")
     op.drop_column("versions", "exact")
+    # The release before knows one kind of run: to it these would be forget runs without a request.
+    op.execute("DELETE FROM runs WHERE kind = 'consolidation' AND status = 'queued'")
+    op.execute(
+        "UPDATE runs SET status = 'needs_attention' WHERE kind = 'consolidation' AND status = 'running'"
+    )
     _index_queued_runs_by("status")
     op.drop_column("runs", "yields_until")
     op.drop_column("runs", "reason")

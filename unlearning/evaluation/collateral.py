@@ -5,11 +5,10 @@ What a method takes from a subject it also takes from whoever resembles them. A 
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from statistics import fmean
 
-from unlearning.audit.neighbours import nearest_users, union
+from unlearning.audit.neighbours import nearest_users
 from unlearning.evaluation.config import EvaluationConfig
 from unlearning.evaluation.gains import smoothed
 from unlearning.evaluation.metrics import HELD_OUT
@@ -17,23 +16,21 @@ from unlearning.evaluation.reading import Reading
 from unlearning.evaluation.report import NeighbourEvidence
 
 # Many subjects are near everybody; a mean over more users than this is hardly more precise.
-_MOST = 200
+_MOST, _LEAST = 200, 10
 
 
 def nearest_retained(
-    subjects: Sequence[Sequence[int]], retained: Sequence[Sequence[int]], k: int, seed: int
-) -> tuple[int, ...]:
-    """Places of the `k` retained users nearest to each subject, each once, ascending; at most 200, drawn with `seed`.
+    subjects: Sequence[Sequence[int]], retained: Sequence[Sequence[int]], k: int
+) -> tuple[tuple[int, ...], ...]:
+    """Places of the retained users nearest to each subject, ascending: `k` each, fewer where there are many subjects.
 
-    `retained` are their training sequences. Near is who shares items, see `unlearning.audit.neighbours`; all users
-    where there are fewer than `k`.
+    `retained` are their training sequences. Near is who shares items, see `unlearning.audit.neighbours`. Together no
+    more than 200 are looked at, but at least ten of each subject: whoever is taken out of the run takes their own.
     """
-    if k == 0:
-        return ()
-    near = union(nearest_users(subjects, retained, min(k, len(retained))))
-    if len(near) <= _MOST:
-        return near
-    return tuple(sorted(random.Random(seed).sample(near, _MOST)))
+    each = min(k, max(_LEAST, _MOST // len(subjects)), len(retained))
+    if each == 0:
+        return tuple(() for _ in subjects)
+    return tuple(tuple(sorted(near)) for near in nearest_users(subjects, retained, each).tolist())
 
 
 def neighbour_evidence(

@@ -22,7 +22,7 @@ class EvaluationInputs:
     """Inputs of `evaluate`; make them with `prepare`, which reads the base and the parent.
 
     `histories` are what every candidate reads of retained users: those of `retained`, then those of neighbours that are
-    not among them. `neighbours` are places in `histories`.
+    not among them. `nearest` holds, per subject, places in `histories`.
     """
 
     base: Base
@@ -32,7 +32,7 @@ class EvaluationInputs:
     retained: tuple[Split, ...]
     retained_available: int
     histories: tuple[tuple[int, ...], ...]
-    neighbours: tuple[int, ...]
+    nearest: tuple[tuple[int, ...], ...]
     seed: int
     config: EvaluationConfig
     token_budget: int
@@ -87,14 +87,13 @@ class EvaluationInputs:
         frozen = tuple(tuple(subject) for subject in subjects)
         marks = None if counted is None else tuple(tuple(own) for own in counted)
         # Whose single items are forgotten is also retained, and is their own nearest neighbour.
-        near = (
-            ()
-            if counted is not None
-            else nearest_retained(frozen, [split.train for split in retained], config.neighbours, seed)
+        near = nearest_retained(
+            frozen, [split.train for split in retained], config.neighbours if counted is None else 0
         )
-        measured_places = (*sampled, *sorted(set(near) - set(sampled)))
+        measured_places = (*sampled, *sorted({place for own in near for place in own} - set(sampled)))
         histories = tuple(whole_history(retained[place]) for place in measured_places)
-        neighbours = tuple(measured_places.index(place) for place in near)
+        place_of = {place: index for index, place in enumerate(measured_places)}
+        nearest = tuple(tuple(place_of[place] for place in own) for own in near)
         readings = [
             read(
                 model,
@@ -117,7 +116,7 @@ class EvaluationInputs:
         measured = Measured(
             subjects=parent_subjects,
             retained=parent_others[: len(sample)],
-            neighbours=tuple(parent_others[place] for place in neighbours),
+            neighbours=tuple(parent_others[place] for place in _together(nearest)),
             divergence=Divergence(0.0, 0.0, items),
         )
         return cls(
@@ -128,7 +127,7 @@ class EvaluationInputs:
             retained=sample,
             retained_available=len(retained),
             histories=histories,
-            neighbours=neighbours,
+            nearest=nearest,
             seed=seed,
             config=config,
             token_budget=token_budget,
@@ -137,6 +136,11 @@ class EvaluationInputs:
             parent_evidence=base_readings.evidence(measured, config),
             never_seen=None if never_seen is None else tuple(never_seen),
         )
+
+    @property
+    def neighbours(self) -> tuple[int, ...]:
+        """Everybody who is near one of the subjects, each once: places in `histories`, ascending."""
+        return _together(self.nearest)
 
     def only(self, chosen: Sequence[int]) -> EvaluationInputs:
         """The inputs for these of the subjects, by their places, without reading anything again.
@@ -155,24 +159,18 @@ class EvaluationInputs:
         own = tuple(self.parent_measured.subjects[place] for place in chosen)
         read_before = dict(enumerate(self.parent_measured.retained))
         read_before |= dict(zip(self.neighbours, self.parent_measured.neighbours, strict=True))
-        near: tuple[int, ...] = ()
-        if self.neighbours:
-            # Whoever is near one of the chosen was near one of all.
-            others = sorted(read_before)
-            trained = [self.histories[place][:-HELD_OUT] for place in others]
-            found = nearest_retained(readings.subjects, trained, self.config.neighbours, self.seed)
-            near = tuple(others[place] for place in found)
+        nearest = tuple(self.nearest[place] for place in chosen)
         measured = Measured(
             subjects=own,
             retained=self.parent_measured.retained,
-            neighbours=tuple(read_before[place] for place in near),
+            neighbours=tuple(read_before[place] for place in _together(nearest)),
             divergence=Divergence(0.0, 0.0, sum(len(one.nll) for one in own)),
         )
         return replace(
             self,
             subjects=readings.subjects,
             counted=readings.counted,
-            neighbours=near,
+            nearest=nearest,
             base_readings=readings,
             parent_measured=measured,
             parent_evidence=readings.evidence(measured, self.config),
@@ -183,6 +181,10 @@ class EvaluationInputs:
 def whole_history(split: Split) -> tuple[int, ...]:
     """Train, validation and test items in time order."""
     return (*split.train, split.validation, split.test)
+
+
+def _together(nearest: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    return tuple(sorted({place for own in nearest for place in own}))
 
 
 def sampled_places(users: int, most: int | None, seed: int) -> tuple[int, ...]:

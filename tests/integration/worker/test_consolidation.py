@@ -88,6 +88,10 @@ def test_requests_that_waited_meanwhile_complete_without_an_edit(process: Worker
     consolidation = request_consolidation(process)
     assert execute(process, consolidation) == forget
     consolidated = live(process)
+    # No later run will take user-1 out of what is cached, so user-1 must not be in it.
+    cached = load_version(process.store, consolidated).statistics
+    assert cached is not None
+    assert cached.sequences == len(USERS) - 1
     assert rows_of(process, "user-1") == len(USERS["user-1"])
     assert execute(process, forget) is None
     assert live(process) == consolidated

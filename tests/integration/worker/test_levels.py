@@ -6,6 +6,7 @@ import importlib
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ from sqlalchemy import select
 
 from app.db import levels, pointer, runs
 from app.db.base import utc_now
-from app.db.models import AuditEntry, NeverSeenLevel, Run
+from app.db.models import Attempt, AuditEntry, NeverSeenLevel, Run
+from recommender import AdapterMismatch
 from tests.integration.tiny_model import USERS, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from unlearning import Progress, Rung
+from unlearning.errors import InvalidEvaluation
 from worker.execution import execute
 from worker.levels import levels_are_made, make_levels
 from worker.process import WorkerProcess
@@ -242,18 +245,36 @@ def test_without_a_level_for_everybody_the_run_does_without(process: WorkerProce
     assert all(subject["never_seen"] is None for subject in refit.report["membership"]["subjects"])
 
 
+@pytest.mark.parametrize("error", [InvalidEvaluation, AdapterMismatch])
 def test_levels_that_cannot_be_made_do_not_stop_a_run(
-    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    """Fits that diverge, say."""
-    from unlearning.errors import InvalidEvaluation
+    """Fits that diverge, say: their readings are not finite, or their weights are no adapter."""
 
     def diverge(*_: Any, **__: Any) -> None:
-        raise InvalidEvaluation("readings must be finite")
+        raise error("not finite")
 
     monkeypatch.setattr("worker.levels.cross_fit", diverge)
     process = ladder(process, REFIT)
     run_id = request_forgetting(process, "user-1")
+    execute(process, run_id)
+    assert status(process, run_id) == "completed"
+    assert rows(process) == {}
+
+
+def test_a_run_that_has_no_time_for_them_does_without(process: WorkerProcess) -> None:
+    """A re-fit once took an hour: four halves more would never end within the limit of a run."""
+    process = ladder(process, REFIT)
+    run_id = request_forgetting(process, "user-1")
+    now = utc_now()
+    with process.database.unit_of_work() as session:
+        session.add(
+            Attempt(
+                run_id=run_id, fence=0, number=0, step=0, requests=[], method="refit", config={},
+                policy_hash="0" * 64, started_at=now - timedelta(hours=1), finished_at=now,
+                decision="pass", accepted=True, report={}, verdict={},
+            )
+        )  # fmt: skip
     execute(process, run_id)
     assert status(process, run_id) == "completed"
     assert rows(process) == {}

@@ -22,6 +22,7 @@ class Ladder:
     rungs: int
     gate: Callable[[Group, int], tuple[Group, bool, bool]]
     time_up_to: int = 99
+    exact_from: int = 99
     attempts: list[tuple[str, int]] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -30,7 +31,7 @@ class Ladder:
     def attempt(self, requests: Group, step: int) -> Judged[str]:
         self.attempts.append(("".join(requests), step))
         passing, run_passes, run_fails = self.gate(requests, step)
-        return Judged("".join(requests), run_passes, run_fails, passing)
+        return Judged("".join(requests), run_passes, run_fails, passing, exact=step >= self.exact_from)
 
     def in_time(self, step: int) -> bool:
         return len(self.attempts) < self.time_up_to or step == self.rungs - 1
@@ -57,6 +58,19 @@ def test_who_fails_leaves_for_the_next_rung_and_the_others_are_served() -> None:
 
 def test_who_fails_the_last_rung_needs_a_person_and_the_others_are_served() -> None:
     assert serve(Ladder(2, all_but("b")), "abc", 1) == Served("abc", SplitOut(exhausted=("b",)))
+
+
+def test_whom_an_exact_rung_refused_is_not_let_off_by_a_smaller_group() -> None:
+    """b is so far out that the run fails with it; a alone is served, and b must not pass for one who only waited."""
+
+    def gate(group: Group, step: int) -> tuple[Group, bool, bool]:
+        return tuple(one for one in group if one != "b"), "b" not in group, "b" in group
+
+    ladder = Ladder(1, gate, exact_from=0)
+    assert serve(ladder, "abc", 0) == Served("a", SplitOut(returned={"c": 0}, exhausted=("b",)))
+    assert ladder.attempts == [("abc", 0), ("ab", 0), ("a", 0)]
+    approximate = Ladder(1, gate)
+    assert serve(approximate, "abc", 0) == Served("a", SplitOut(returned={"b": 0, "c": 0}))
 
 
 def test_where_nobody_passes_the_whole_group_goes_on_in_the_same_run() -> None:

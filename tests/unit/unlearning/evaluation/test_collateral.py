@@ -36,20 +36,42 @@ def test_losses_are_smoothed() -> None:
     assert found.training == pytest.approx(math.log(0.82 / 0.02))
 
 
-def test_the_nearest_of_every_subject_each_once() -> None:
+def test_the_nearest_of_every_subject() -> None:
     retained = [(1, 2, 3), (7, 8), (1, 2, 9), (4, 5)]
-    assert nearest_retained([(1, 2, 3)], retained, 2, seed=0) == (0, 2)
-    assert nearest_retained([(1, 2, 3), (1, 2, 9)], retained, 1, seed=0) == (0, 2)
-    assert nearest_retained([(4, 5)], retained, 9, seed=0) == (0, 1, 2, 3)
-    assert nearest_retained([(4, 5)], retained, 0, seed=0) == ()
+    assert nearest_retained([(1, 2, 3)], retained, 2) == ((0, 2),)
+    assert nearest_retained([(1, 2, 3), (1, 2, 9)], retained, 1) == ((0,), (2,))
+    assert nearest_retained([(4, 5)], retained, 9) == ((0, 1, 2, 3),)
+    assert nearest_retained([(4, 5), (7,)], retained, 0) == ((), ())
 
 
-def test_at_most_two_hundred_are_drawn_with_the_seed() -> None:
-    retained = [(user % 7, user % 11) for user in range(300)]
-    chosen = nearest_retained([(1, 2)], retained, 300, seed=5)
-    assert len(chosen) == len(set(chosen)) == 200
-    assert chosen == tuple(sorted(chosen)) == nearest_retained([(1, 2)], retained, 300, seed=5)
-    assert chosen != nearest_retained([(1, 2)], retained, 300, seed=6)
+def test_many_subjects_have_fewer_neighbours_each() -> None:
+    retained = [(user, user + 1) for user in range(300)]
+
+    def each(subjects: int) -> set[int]:
+        wanted = [(user, user + 1) for user in range(subjects)]
+        return {len(own) for own in nearest_retained(wanted, retained, 50)}
+
+    assert [each(count) for count in (1, 4, 10, 64)] == [{50}, {50}, {20}, {10}]
+
+
+def test_a_part_of_the_subjects_keeps_its_own_neighbours(
+    task: ForgetTask, retained: tuple[Split, ...]
+) -> None:
+    config = EvaluationConfig(neighbours=4, relearning_steps=0, max_retained=10)
+
+    def prepare(subjects: tuple[tuple[int, ...], ...]) -> EvaluationInputs:
+        return EvaluationInputs.prepare(
+            task.base, task.adapter, subjects=subjects, retained=retained, seed=5, config=config
+        )
+
+    part, alone = prepare(task.forget).only([1]), prepare(task.forget[1:2])
+    assert [part.histories[place] for place in part.neighbours] == [
+        alone.histories[place] for place in alone.neighbours
+    ]
+    read, again = part.parent_measured.neighbours, alone.parent_measured.neighbours
+    assert len(read) == len(again) == 4
+    for one, other in zip(read, again, strict=True):
+        torch.testing.assert_close(one.nll, other.nll)
 
 
 def test_neighbours_are_found_outside_the_sample(task: ForgetTask, retained: tuple[Split, ...]) -> None:
@@ -66,13 +88,14 @@ def test_neighbours_are_found_outside_the_sample(task: ForgetTask, retained: tup
         )
 
     whole, sampled = prepare(None), prepare(10)
-    near = nearest_retained(task.forget, [split.train for split in retained], 4, seed=5)
-    assert whole.neighbours == near
+    found = nearest_retained(task.forget, [split.train for split in retained], 4)
+    near = sorted({place for own in found for place in own})
+    assert list(whole.neighbours) == near
     assert len(sampled.retained) == len(sampled.parent_measured.retained) == 10
     assert len(sampled.histories) > 10
-    assert [sampled.histories[place] for place in sampled.neighbours] == [
+    assert {sampled.histories[place] for place in sampled.neighbours} == {
         (*retained[place].train, retained[place].validation, retained[place].test) for place in near
-    ]
+    }
     method = build_method("uniform_shrink")
     candidate = method.run(task)
     report, other = evaluate(whole, candidate, method), evaluate(sampled, candidate, method)
