@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.conftest import USER_PREFIX
-from tests.acceptance.installation import Installation, Size, empty_folder, wait_until
+from tests.acceptance.installation import Installation, Size, empty_folder
 
 
 @pytest.fixture(scope="module")
@@ -148,20 +148,3 @@ def test_an_installation_that_does_not_come_up_ends_it_with_the_log(
     assert last == "lethe: the installation ended with status 2; its log's end is above"
     assert "'lethe migrate' failed" in "\n".join(log)
     assert bench.folders() == []
-
-
-def test_whoever_interrupts_it_finds_nothing_left(
-    home: Path,
-    small_data: Path,
-    tmp_path: Path,
-    started: list[Bench],
-) -> None:
-    bench = Bench(tmp_path, "--data", str(small_data), "--home", str(home))
-    started.append(bench)
-    wait_until(lambda: "worker" in bench.commands(), 120, what="lethe worker")
-    assert len(bench.folders()) == 1
-    bench.process.send_signal(signal.SIGINT)
-    assert bench.process.wait(120) != 0
-    assert bench.survivors() == []
-    assert bench.folders() == []
-    assert "Traceback" not in bench.wrote()

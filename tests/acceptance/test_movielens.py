@@ -19,7 +19,7 @@ def movielens_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def movielens(size: tuple[Size, Path], ml100k: Path, movielens_base: Path) -> Iterator[Installation]:
     where, root = size
     made = Installation(root, where, movielens_base)
-    made.set_up(ml100k, epochs=2)
+    made.set_up(ml100k, epochs=1)
     made.start_gateway()
     made.start("worker")
     yield made
