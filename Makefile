@@ -54,9 +54,8 @@ types: $(INSTALLED) ## Check types (mypy; strict on recommender, unlearning, mod
 walls: $(INSTALLED) ## Check which room imports which (import-linter)
 	$(BIN)/lint-imports --no-logo
 
-# Whole files at once: every test has a folder and a database of its own, and one file alone uses Redis. Half as many
-# again as there are cores, because acceptance tests mostly wait for processes.
-PARALLEL := -n $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 ))) --dist loadfile
+# Whole files on every core: every test has a folder and a database of its own, and one file alone uses Redis.
+PARALLEL := -n auto --dist loadfile
 
 .PHONY: test
 test: $(INSTALLED) $(if $(filter tests,$(T)),lint types walls) ## Check style, types and walls, run all tests but a GPU's; T=path runs a part
