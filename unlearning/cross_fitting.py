@@ -2,7 +2,7 @@
 
 The price of `pairs` re-fits, paid once per exact fit of the service's adapter; every forget request until the next one
 then knows the level it has to reach. The alternative, a predictor from what the parent and the base make of a user,
-costs nothing and errs by half as much again (docs/benchmarks, the gate).
+costs nothing and errs more: `lethe bench gate` prints both.
 """
 
 from __future__ import annotations
