@@ -34,7 +34,10 @@ class SubjectVerdictView(BaseModel):
 
 
 class VerdictView(BaseModel):
-    """The gate's word on a candidate; only `error` is set where the method could not be carried out."""
+    """The gate's word on a candidate; only `error` is set where the method could not be carried out.
+
+    `batch` is about the subjects whom nothing tells alone, together: where it passes, they are let through as well.
+    """
 
     error: str | None = None
     decision: str | None = None
@@ -42,6 +45,7 @@ class VerdictView(BaseModel):
     policy_hash: str | None = None
     reasons: list[MeasureView] = []
     subjects: list[SubjectVerdictView] = []
+    batch: MeasureView | None = None
 
     @classmethod
     def of(cls, attempt: Attempt) -> VerdictView:
@@ -105,6 +109,7 @@ class RequestAttemptView(_Tried):
     error: str | None
     reasons: list[MeasureView]
     subject: SubjectVerdictView | None
+    batch: MeasureView | None
 
     @classmethod
     def of(cls, attempt: Attempt, request: ForgetRequest) -> RequestAttemptView:
@@ -121,6 +126,7 @@ class RequestAttemptView(_Tried):
             error=verdict.error,
             reasons=verdict.reasons,
             subject=next((subject for subject in verdict.subjects if subject.request == own), None),
+            batch=verdict.batch,
         )
 
 

@@ -52,6 +52,9 @@ from worker.training_data import TrainingData, split_training_data
 from worker.versions import STATISTICS, FitRecord, store_version
 
 PANEL_FILE = "panel.json"
+# Beyond their tastes, generated users leave nothing that generalises: the best epoch by validation is one that has
+# learnt hardly anything of any one user, and there would be nothing to forget that anybody could measure.
+DEMO_TRAINING = TrainingConfig(epochs=10, patience=None)
 _EVENTS_PER_TRANSACTION = 10_000
 
 
@@ -91,8 +94,10 @@ def initialise(
     loaded = _load(data, seed)
     base, service_users = _base(settings, loaded, Panel(panel, seed))
     _import(database, settings, loaded, base, service_users)
-    training = TrainingConfig(seed=seed) if epochs is None else TrainingConfig(epochs=epochs, seed=seed)
-    _install(database, settings, base, adapter, training)
+    training = DEMO_TRAINING if data is None else TrainingConfig()
+    if epochs is not None:
+        training = replace(training, epochs=epochs)
+    _install(database, settings, base, adapter, replace(training, seed=seed))
 
 
 def example_user(data: Path | None, seed: int) -> str:

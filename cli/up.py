@@ -52,7 +52,7 @@ def run_all(state: Path, *, host: str, port: int, data: Path | None, seed: int) 
             _introduce(f"http://{host}:{port}", key, state, user)
             children.start_levels()
             while True:
-                children.restart_the_dead()
+                children.keep_alive()
                 time.sleep(0.5)
         except _Stop:
             print("\nstopping", flush=True)
@@ -61,8 +61,11 @@ def run_all(state: Path, *, host: str, port: int, data: Path | None, seed: int) 
 
 
 class Children:
-    """Gateway, worker and, once, the making of levels, each in a session of its own so that Ctrl-C reaches them
-    through us, in order.
+    """Gateway, the making of levels and, after it, the worker, each in a session of its own so that Ctrl-C reaches
+    them through us, in order.
+
+    A worker that began before would make levels of its own for a request that is in a hurry: the same price, twice, on
+    the same cores.
     """
 
     def __init__(self, environment: dict[str, str]) -> None:
@@ -72,12 +75,22 @@ class Children:
         self._levels: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        for name in ("gateway", "worker"):
-            self._launch(name)
+        """Requests are accepted and their users suppressed from here on; they are carried out once the worker is up."""
+        self._launch("gateway")
 
     def start_levels(self) -> None:
-        """Beside the others. Not started again if it dies: then the first forget request makes them."""
+        """Not started again if it dies: then the worker's first run makes them."""
         self._levels = self._spawn("levels")
+
+    def keep_alive(self) -> None:
+        """Start the worker when the levels are made, or cannot be; whatever died meanwhile is started again.
+
+        Raises:
+            CommandError: they die faster than it makes sense to start them.
+        """
+        if "worker" not in self._running and self._levels is not None and self._levels.poll() is not None:
+            self._launch("worker")
+        self.restart_the_dead()
 
     def _launch(self, name: str) -> None:
         self._running[name] = self._spawn(name)

@@ -106,7 +106,7 @@ def fit_adapter(
     """Fit a LoRA adapter on `sequences` (item indices in time order, one per user); `base` stays as it is.
 
     With `validation` (history, held-out item) the epoch with the best Recall@10 on it is kept and the training
-    stops after `training.patience` epochs without a better one.
+    stops after `training.patience` epochs without a better one; with a patience of None the last epoch is kept.
 
     Raises:
         AdapterMismatch: the base has none of the target modules.
@@ -115,7 +115,8 @@ def fit_adapter(
     """
     with _seeded(training.seed, base.model.device):
         model = trainable(base, config.to_peft())
-        validate = None if not validation else lambda tuned: _recall_at_10(tuned, base.style, validation)
+        watched = validation if training.patience is not None else None
+        validate = None if not watched else lambda tuned: _recall_at_10(tuned, base.style, watched)
         train(
             model,
             base.style,

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from unlearning.evaluation.report import MeanGain, SubjectEvidence
+from unlearning.evaluation.report import MeanGain, NeverSeenGain, SubjectEvidence
 from unlearning.policy import Policy
 
 
@@ -29,6 +29,11 @@ class Band:
 
     expected: float
     deviation: float
+
+    @classmethod
+    def around(cls, known: NeverSeenGain, policy: Policy) -> Band:
+        """The band around a level that cross-fitted adapters show."""
+        return cls(known.expected, math.hypot(known.deviation, policy.reference_error))
 
     def z(self, gain: float) -> float:
         """How many deviations `gain` lies from the band's middle; infinite where there is no deviation at all."""
@@ -44,8 +49,7 @@ def never_member_band(evidence: SubjectEvidence, model: MeanGain, policy: Policy
     it is predicted from other users and from the subject's gain under the parent, and wider.
     """
     if evidence.never_seen is not None:
-        known = evidence.never_seen
-        return Band(known.expected, math.hypot(known.deviation, policy.reference_error))
+        return Band.around(evidence.never_seen, policy)
     level = model.deviation**2
     memory = (policy.memory_variation * evidence.memory_scale) ** 2
     weight = level / (level + memory) if level + memory > 0 else 0.0

@@ -7,9 +7,11 @@ never saw (`unlearning.band`):
   anybody it never saw, which betrays the deletion just as well;
 * inside the band: pass, provided that passing means something.
 
-It means nothing, and is `inconclusive`, where there are too few items or reference users, where a typical member would
-lie inside the band too (power), or where this subject already did before the edit (nothing measurable to forget). Hence
-doing nothing never passes.
+It means nothing, and is `inconclusive`, where there are too few items or reference users, or where this subject already
+lay inside the band before the edit (nothing measurable to forget); hence doing nothing never passes. Where the band is
+predicted from other users, passing means nothing either where a typical member would lie inside it (power). Subjects
+of whom it means nothing alone are judged together once more (`unlearning.batch`): where that says that they were
+forgotten, they may go along with those who pass, and stay `inconclusive` on record.
 
 Held-out utility of all retained users has to be shown as well, by NDCG@10 or, where too few users have a hit at 10 to
 tell, by likelihood; a clear loss of either fails. Four checks can object (`unlearning.checks`): what the
@@ -28,12 +30,14 @@ import numpy as np
 
 from unlearning import checks
 from unlearning.band import parent_z_score, z_score
+from unlearning.batch import together
 from unlearning.errors import InvalidReport
-from unlearning.evaluation.report import Report, SubjectEvidence
+from unlearning.evaluation.report import MembershipEvidence, Report, SubjectEvidence
 from unlearning.evaluation.retained import RetainedReport
 from unlearning.policy import Policy
 from unlearning.verdict import Reason, SubjectVerdict, Verdict, worst, worst_of
 
+BATCH = "membership_z_of_undecided_subjects"
 MEMBERSHIP, UTILITY = "membership_z", "relative_change_of_held_out_ndcg@10"
 # Places in a never-member's distribution: chance alone puts some far out, and an exact method has only chance.
 _BY_CHANCE = (MEMBERSHIP, checks.ROUNDING, checks.TAIL)
@@ -66,6 +70,7 @@ def decide(report: Report, policy: Policy) -> Verdict:
         reasons=reasons,
         subjects=subjects,
         policy_hash=policy.hash,
+        batch=_batch(membership, policy),
     )
 
 
@@ -122,13 +127,24 @@ def publishable_run(verdict: Verdict, *, method_is_exact: bool, policy: Policy) 
 
 
 def publishable_subjects(verdict: Verdict, *, method_is_exact: bool, policy: Policy) -> tuple[int, ...]:
-    """The places in the task's `forget` of the subjects whose own figures are not in the way."""
+    """The places in the task's `forget` of the subjects whose own figures are not in the way.
+
+    Membership that cannot be told of a subject alone is not, where the batch of all such subjects passes.
+    """
     if verdict.policy_hash != policy.hash:
         return ()
+    batch_passes = verdict.batch is not None and verdict.batch.passed is True
+
+    def excused_by_batch(reason: Reason) -> bool:
+        return batch_passes and reason.measure == MEMBERSHIP and reason.passed is None
+
     return tuple(
         subject.index
         for subject in verdict.subjects
-        if all(_tolerable(reason, method_is_exact, policy) for reason in subject.reasons)
+        if all(
+            excused_by_batch(reason) or _tolerable(reason, method_is_exact, policy)
+            for reason in subject.reasons
+        )
     )
 
 
@@ -171,6 +187,22 @@ def _require_prescribed(report: Report | RetainedReport, policy: Policy) -> None
 def _subject_verdict(evidence: SubjectEvidence, users: int, policy: Policy) -> SubjectVerdict:
     reasons = (_membership(evidence, users, policy), checks.tail(evidence, users, policy))
     return SubjectVerdict(evidence.index, worst_of(reasons), reasons)
+
+
+def _batch(membership: MembershipEvidence, policy: Policy) -> Reason | None:
+    """Membership of all subjects together of whom it cannot be told alone. It binds nobody else."""
+    users = membership.reference_users
+    undecided = [
+        evidence
+        for evidence in membership.subjects
+        if _membership(evidence, users, policy).decision == "inconclusive"
+    ]
+    evidence = together(undecided)
+    if evidence is None:
+        return None
+    found = _membership(evidence, users, policy)
+    detail = f"{len(undecided)} subjects of whom it cannot be told alone: {found.detail}"
+    return replace(found, measure=BATCH, detail=detail, binding=False)
 
 
 def _membership(evidence: SubjectEvidence, users: int, policy: Policy) -> Reason:

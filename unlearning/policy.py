@@ -78,8 +78,8 @@ class Policy:
             although nothing was remembered (held-out items are the latest ones of each user, training items are not).
         memory_variation: how much what memory adds to a gain varies between users with as many items, as a share of
             its mean (coefficient of variation).
-        min_power: a pass needs a member to show at least this z under the parent; at least `membership_z`, else a
-            member would lie inside the band and passing would say nothing.
+        min_power: where no cross-fitted level is known, a pass needs a typical member to show at least this z under
+            the parent; at least `membership_z`, else a member would lie inside the band and passing would say nothing.
         min_items: training items below which a subject is inconclusive.
         min_reference_users: retained users below which every membership verdict is inconclusive.
         utility_margin: largest tolerated relative loss of held-out NDCG@10 against the parent.

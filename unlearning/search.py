@@ -2,7 +2,8 @@
 
 A strength that suits a batch of users is far too much for one, and the other way round, so no policy can name it. The
 measure that the gate looks at can: membership z of all subjects together is above 0 while they are still known and
-below 0 when the adapter predicts them worse than anybody it never saw. Bisection looks for 0.
+below 0 when the adapter predicts them worse than anybody it never saw. Bisection looks for 0. Where cross-fitted levels
+say where 0 is, that takes a forward over the subjects; elsewhere it moves with the candidate, and takes an evaluation.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from recommender import Interrupted, RecommenderError
-from unlearning.band import z_score
-from unlearning.errors import UnlearningError
-from unlearning.evaluation.evaluate import evaluate
+from unlearning.band import Band, z_score
+from unlearning.errors import Diverged, UnlearningError
+from unlearning.evaluation.durability import mean_gain
+from unlearning.evaluation.evaluate import evaluate, never_seen_gain
 from unlearning.evaluation.inputs import EvaluationInputs
 from unlearning.evaluation.report import Report
 from unlearning.methods.method import Candidate, ForgetTask, Method
@@ -56,8 +58,8 @@ def search_strength(
 ) -> Found:
     """Try at most `search.steps` strengths of the rung's method; stop early once |z| is at most 0.25.
 
-    Each costs one run of the method and one evaluation; whatever the task has cached serves all of them. A value at
-    which the method fails, or wrecks the adapter, counts as too strong.
+    Each costs one run of the method and one reading of where it leads, the nearest an evaluation more; whatever the
+    task has cached serves all of them. A value at which the method fails, or wrecks the adapter, counts as too strong.
 
     Raises:
         UnlearningError, RecommenderError: so it was at every value.
@@ -65,7 +67,7 @@ def search_strength(
     """
     low, high = search.low, search.high
     trail: list[Trial] = []
-    best: tuple[float, Method, dict[str, Any], Candidate, Report] | None = None
+    best: tuple[float, Method, dict[str, Any], Candidate, Report | None] | None = None
     failure: Exception | None = None
     for _ in range(search.steps):
         value = search.middle(low, high)
@@ -73,14 +75,13 @@ def search_strength(
         method = build_method(rung.method, config)
         try:
             candidate = method.run(task, on_step=on_step, should_stop=should_stop)
-            report = evaluate(inputs, candidate, method, should_stop=should_stop)
+            z, report = _place(inputs, candidate, method, policy, should_stop)
         except Interrupted:
             raise
         except (UnlearningError, RecommenderError) as problem:
             failure, high = problem, value
             trail.append(Trial(value, None))
             continue
-        z = z_score(report.membership.run, policy)
         trail.append(Trial(value, z if math.isfinite(z) else None))
         if best is None or abs(z) < best[0]:
             best = (abs(z), method, config, candidate, report)
@@ -90,4 +91,25 @@ def search_strength(
     if best is None:
         assert failure is not None  # a search has at least one step
         raise failure
-    return Found(*best[1:], tuple(trail))
+    _, method, config, candidate, report = best
+    if report is None:
+        report = evaluate(inputs, candidate, method, should_stop=should_stop)
+    return Found(method, config, candidate, report, tuple(trail))
+
+
+def _place(
+    inputs: EvaluationInputs,
+    candidate: Candidate,
+    method: Method,
+    policy: Policy,
+    should_stop: ShouldStop | None,
+) -> tuple[float, Report | None]:
+    """The subjects' membership z together, and the report where it took one."""
+    known = never_seen_gain(inputs, range(len(inputs.subjects)))
+    if known is None:
+        report = evaluate(inputs, candidate, method, should_stop=should_stop)
+        return z_score(report.membership.run, policy), report
+    gain = mean_gain(inputs, candidate.adapter, should_stop=should_stop)
+    if not math.isfinite(gain):
+        raise Diverged("the subjects' losses are not finite")
+    return Band.around(known, policy).z(gain), None

@@ -32,8 +32,21 @@ def measure_durability(
         AdapterMismatch: the adapter does not fit the base.
         Interrupted: `should_stop` answered yes.
     """
+    return DurabilityEvidence(
+        rounded_gain=mean_gain(inputs, rounded(adapter, 8), should_stop=should_stop),
+        relearning=_relearning(inputs, adapter, should_stop),
+    )
+
+
+def mean_gain(inputs: EvaluationInputs, adapter: Adapter, *, should_stop: ShouldStop | None = None) -> float:
+    """The mean over the subjects of their mean gain under an adapter, in nats; one forward over the subjects.
+
+    Raises:
+        AdapterMismatch: the adapter does not fit the base.
+        Interrupted: `should_stop` answered yes.
+    """
     readings = read(
-        attach(inputs.base, rounded(adapter, 8)),
+        attach(inputs.base, adapter),
         inputs.base.style,
         inputs.subjects,
         ranked=0,
@@ -42,10 +55,7 @@ def measure_durability(
         should_stop=should_stop,
     )
     gains = inputs.base_readings.subject_gains(readings, inputs.config)
-    return DurabilityEvidence(
-        rounded_gain=fmean(float(own.mean()) for own in gains),
-        relearning=_relearning(inputs, adapter, should_stop),
-    )
+    return fmean(float(own.mean()) for own in gains)
 
 
 def attackable(items: Sequence[int], seed: int) -> tuple[int, ...]:

@@ -187,12 +187,13 @@ def _evidence(
         memory_scale=math.hypot(*memory) / len(memory),
         share_matched=fmean(match.share_matched for match in quality),
         position_distance=fmean(match.mean_distance for match in quality),
-        never_seen=_never_seen(inputs, chosen),
+        never_seen=never_seen_gain(inputs, chosen),
         tail=tails.tail(evidence.relative_gains(chosen)),
     )
 
 
-def _never_seen(inputs: EvaluationInputs, chosen: Sequence[int]) -> NeverSeenGain | None:
+def never_seen_gain(inputs: EvaluationInputs, chosen: Sequence[int]) -> NeverSeenGain | None:
+    """What a model that never saw these subjects gains on average over them; None where no level is known."""
     if inputs.never_seen is None:
         return None
     own = [inputs.never_seen[subject] for subject in chosen]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,8 @@ from unlearning import (
     EvaluationInputs,
     ForgetTask,
     Found,
+    NeverSeen,
+    Report,
     Rung,
     Search,
     build_method,
@@ -79,6 +82,34 @@ def test_the_nearest_is_kept_and_not_the_last(searched: Callable[..., Found]) ->
     nearest = min(found.trail, key=lambda trial: abs(trial.z or 0.0))
     assert found.config["lr"] == nearest.value
     assert len(found.trail) == 2
+
+
+def test_known_levels_tell_the_same_without_an_evaluation(
+    task: ForgetTask, retained: tuple[Split, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = POLICY.evaluation
+    level = NeverSeen(nll=3.5, smoothed_nll=3.2, deviation=0.2)
+    inputs = EvaluationInputs.prepare(
+        task.base,
+        task.adapter,
+        subjects=task.forget,
+        retained=retained,
+        seed=task.seed,
+        never_seen=[level] * len(task.forget),
+        config=config,
+    )
+    evaluations = []
+
+    def counted(*arguments: Any, **named: Any) -> Report:
+        evaluations.append(1)
+        return evaluate(*arguments, **named)
+
+    monkeypatch.setattr("unlearning.search.evaluate", counted)
+    found = search_strength(ASCENT, Search("lr", 1e-4, 1e-1, steps=5), task, inputs, POLICY)
+    assert len(found.trail) > 1
+    assert len(evaluations) == 1
+    nearest = min(found.trail, key=lambda trial: abs(trial.z or 0.0))
+    assert z_score(found.report.membership.run, POLICY) == pytest.approx(nearest.z)
 
 
 def test_a_method_too_weak_everywhere_ends_at_its_strongest(
