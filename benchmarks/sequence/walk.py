@@ -22,6 +22,7 @@ from unlearning import (
     Candidate,
     EvaluationInputs,
     ForgetTask,
+    Report,
     Spent,
     consolidation_due,
     decide,
@@ -47,7 +48,7 @@ class Walk:
     """One way to live: a method for every request, with or without consolidations.
 
     With them the service refits without everybody forgotten so far where the policy's budget is spent, and where the
-    gate does not let a candidate through (the last rung of the ladder). Without them every candidate is taken.
+    gate does not let a candidate through (the last rung of the ladder). Without them every candidate is taken unseen.
     """
 
     name: str
@@ -129,22 +130,26 @@ def _walk(walk: Walk, workshop: Workshop) -> Iterator[dict[str, Any]]:
     for number, place in enumerate(places, start=1):
         gone = frozenset(places[:number])
         retained = tuple(split for other, split in enumerate(population.service) if other not in gone)
-        candidate, accepted, change, decision = _edit(
-            walk, workshop, adapter, place, retained, known[place], number
-        )
-        decisions[decision] += 1
+        task = _task(walk, workshop, adapter, place, retained, known[place], number)
+        candidate = walk.variant.method.run(task)
         seconds += candidate.cost.seconds
+        if walk.consolidates:
+            report = _report(walk, workshop, task, candidate, retained, known[place])
+            verdict = decide(report, policy)
+            decisions[verdict.decision] += 1
+            accepted = publishable(verdict, method_is_exact=False, policy=policy)
+            spent = replace(
+                spent,
+                subjects=spent.subjects + 1,
+                attenuations=spent.attenuations + 1,
+                utility_loss=spent.utility_loss - (utility_change(report) or 0.0),
+            )
+            if not accepted or consolidation_due(policy.consolidation, spent) is not None:
+                fitted = workshop.fit(refit_without(workshop, gone, walk.seed))
+                candidate = Candidate(fitted.adapter, fitted.cost)
+                seconds, refits = seconds + fitted.cost.seconds, refits + 1
+                spent = Spent(0, 0, 0.0, 0.0)
         adapter = candidate.adapter
-        spent = replace(
-            spent,
-            subjects=spent.subjects + 1,
-            attenuations=spent.attenuations + 1,
-            utility_loss=spent.utility_loss - change,
-        )
-        if walk.consolidates and (not accepted or consolidation_due(policy.consolidation, spent) is not None):
-            fitted = workshop.fit(refit_without(workshop, gone, walk.seed))
-            adapter, seconds, refits = fitted.adapter, seconds + fitted.cost.seconds, refits + 1
-            spent = Spent(0, 0, 0.0, 0.0)
         z = _places_in_band(workshop, adapter, places[:number], known, policy.reference_error)
         known_again = {other for other in inside if z[other] > policy.membership_z}
         resurgent |= known_again
@@ -167,7 +172,7 @@ def _walk(walk: Walk, workshop: Workshop) -> Iterator[dict[str, Any]]:
             }
 
 
-def _edit(
+def _task(
     walk: Walk,
     workshop: Workshop,
     adapter: Adapter,
@@ -175,13 +180,11 @@ def _edit(
     retained: tuple[Split, ...],
     level: NeverSeen,
     number: int,
-) -> tuple[Candidate, bool, float, str]:
-    policy, method = workshop.policy, walk.variant.method
-    sequence = workshop.population.service[place].train
-    task = ForgetTask(
+) -> ForgetTask:
+    return ForgetTask(
         base=workshop.base,
         adapter=adapter,
-        forget=(sequence,),
+        forget=(workshop.population.service[place].train,),
         retain=tuple(split.train for split in retained),
         retain_validation=(),
         # Every request edits the adapter, so what was cached of it holds for the first one only.
@@ -191,20 +194,26 @@ def _edit(
         seed=1000 * number + walk.seed,
         never_seen_nll=(level.nll,),
     )
+
+
+def _report(
+    walk: Walk,
+    workshop: Workshop,
+    task: ForgetTask,
+    candidate: Candidate,
+    retained: tuple[Split, ...],
+    level: NeverSeen,
+) -> Report:
     inputs = EvaluationInputs.prepare(
         workshop.base,
-        adapter,
+        task.adapter,
         subjects=task.forget,
         retained=retained,
         seed=task.seed,
         never_seen=(level,),
-        config=policy.evaluation,
+        config=workshop.policy.evaluation,
     )
-    candidate = method.run(task)
-    report = evaluate(inputs, candidate, method)
-    verdict = decide(report, policy)
-    accepted = publishable(verdict, method_is_exact=False, policy=policy)
-    return candidate, accepted, utility_change(report) or 0.0, verdict.decision
+    return evaluate(inputs, candidate, walk.variant.method)
 
 
 def _places_in_band(
