@@ -26,7 +26,7 @@ def gate(rows: list[dict[str, Any]]) -> str:
         {
             "benchmark": "gate",
             "data": {"source": "by hand", "users": "report", "worlds": 2, "users_of_a_world": [9, 8]},
-            "policy": {"name": "default-2", "hash": "0123456789abcdef"},
+            "policy": {"name": "default-3", "hash": "0123456789abcdef"},
             **summary(rows),
             "rows": rows,
         }
@@ -57,7 +57,7 @@ def sequence(rows: list[dict[str, Any]], requests: int) -> str:
         {
             "benchmark": "sequence",
             "data": {"source": "by hand", "service_users": 50, "kept": 50 - requests},
-            "policy": {"name": "default-2", "hash": "0123456789abcdef"},
+            "policy": {"name": "default-3", "hash": "0123456789abcdef"},
             "requests": requests,
             "refit": {"held_out_ndcg@10": 0.2, "held_out_recall@10": 0.4, "seconds": 12.3},
             "rows": rows,
@@ -75,7 +75,7 @@ def test_the_gates_rates_stand_with_their_counts_and_intervals() -> None:
         ]
     )
     assert "2 deletions of one report user each, from 2 services of 8 to 9 users" in text
-    assert "Policy default-2, 0123456789ab." in text
+    assert "Policy default-3, 0123456789ab." in text
     # One of two: (0.5 + 3.8415 / 4) / (1 + 3.8415 / 2) = 0.5, half of the width 0.40547.
     assert "| false accepts: wrong candidates let through | 1 of 2 | 50.0 % | 9.5 to 90.5 % |" in text
     assert "| false rejects: true re-fits failed | 1 of 2 | 50.0 % | 9.5 to 90.5 % |" in text

@@ -39,7 +39,7 @@ def test_the_committed_policy_is_valid_and_ends_with_an_exact_method() -> None:
     assert methods[0] != methods[1]
     assert methods[-1].exact
     searched = [rung.search.field for rung in policy.ladder if rung.search is not None]
-    assert (policy.name, searched) == ("default-2", ["gamma"])
+    assert (policy.name, searched) == ("default-3", ["gamma"])
 
 
 def test_the_hash_names_the_content() -> None:
