@@ -54,8 +54,9 @@ types: $(INSTALLED) ## Check types (mypy; strict on recommender, unlearning, mod
 walls: $(INSTALLED) ## Check which room imports which (import-linter)
 	$(BIN)/lint-imports --no-logo
 
-# Whole files on every core: every test has a folder and a database of its own, and one file alone uses Redis.
-PARALLEL := -n auto --dist loadfile
+# Whole files on every core, in the order of tests/conftest.py: every test has a folder and a database of its own, and
+# one file alone uses Redis.
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: test
 test: $(INSTALLED) $(if $(filter tests,$(T)),lint types walls) ## Check style, types and walls, run all tests but a GPU's; T=path runs a part

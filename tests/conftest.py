@@ -25,12 +25,19 @@ _NEED_SERVICES = ("integration", "acceptance")
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test in tests/integration, tests/acceptance or tests/gpu bears that mark; the quick tier comes first."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A test in tests/integration, tests/acceptance or tests/gpu bears that mark; the quick tier comes first.
+
+    In parallel it comes last: a core that has run out of small files has nothing to do beside a long one.
+    """
     for item in items:
         if _tier(item) in _TIERS:
             item.add_marker(_tier(item))
-    items.sort(key=lambda item: _TIERS.index(_tier(item)) if _tier(item) in _TIERS else -1)
+    parallel = hasattr(config, "workerinput")
+    items.sort(
+        key=lambda item: _TIERS.index(_tier(item)) if _tier(item) in _TIERS else -1,
+        reverse=parallel,
+    )
 
 
 def _tier(item: pytest.Item) -> str:

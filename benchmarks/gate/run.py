@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks.bars import Reached, bars
 from benchmarks.environment import environment
 from benchmarks.fits import Regime
+from benchmarks.gate.power import power_by_items
 from benchmarks.gate.summary import summary
 from benchmarks.gate.trials import Plan, worlds_of
 from benchmarks.study import orders
@@ -67,6 +68,7 @@ def run(
             cell = cells.get(trial.keys(workshop)[0])
             assert cell is not None, "the pool finished without this cell"
             rows += cell["rows"]
+        power = power_by_items(workshop, found)
     population = workshop.population
     return {
         "benchmark": "gate",
@@ -81,6 +83,7 @@ def run(
         "policy": {"name": workshop.policy.name, "hash": workshop.policy.hash},
         "wall_seconds": watch.seconds,
         **summary(rows),
+        "power": power,
         "rows": rows,
     }
 

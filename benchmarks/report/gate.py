@@ -11,6 +11,11 @@ _LEGEND = (
     "*Wrong* stands more than 3 deviations of never-seen adapters from their mean, on either side; *as good as never "
     "seen* at most 2. Intervals take trials for independent; candidates of one deletion are not."
 )
+_POWER = (
+    "The subjects' places before any edit, from so many of their items alone: *told apart* lie above the band. What "
+    "lies inside it leaves the gate nothing to judge. Items keep the history before them; a user who has no more than "
+    "so many items has less of it."
+)
 
 
 def gate(result: Mapping[str, Any]) -> list[str]:
@@ -84,6 +89,24 @@ def gate(result: Mapping[str, Any]) -> list[str]:
                 for entry in result["by_items"]
             ],
         ),
+        "",
+        "### What so many interactions tell",
+        "",
+        *table(
+            ["items drawn", "subjects", "band's deviation (nats)", "median z before the edit", "told apart"],
+            [
+                [
+                    str(entry["items"]),
+                    str(entry["subjects"]),
+                    number(entry["deviation"], 2),
+                    number(entry["median_z"], 1),
+                    f"{100 * entry['told']:.0f} %",
+                ]
+                for entry in result["power"]
+            ],
+        ),
+        "",
+        _POWER,
         "",
         "### The levels behind it",
         "",

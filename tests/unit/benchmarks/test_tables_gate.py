@@ -28,6 +28,7 @@ def gate(rows: list[dict[str, Any]]) -> str:
             "data": {"source": "by hand", "users": "report", "worlds": 2, "users_of_a_world": [9, 8]},
             "policy": {"name": "default-3", "hash": "0123456789abcdef"},
             **summary(rows),
+            "power": [{"items": 5, "subjects": 3, "deviation": 0.25, "median_z": 4.0, "told": 2 / 3}],
             "rows": rows,
         }
     )
@@ -89,6 +90,7 @@ def test_the_gates_rates_stand_with_their_counts_and_intervals() -> None:
     assert "| 20 | 40 | 2 | 0.0 % (0) | 50.0 % (1) | 2.5 |" in text
     assert "| error of cross-fitted levels (nats) | 0.25 ± 0.00, from 0.2 to 0.2 |" in text
     assert "| utility | 50.0 % (1) |" in text
+    assert "| 5 | 3 | 0.25 | 4.0 | 67 % |" in text
 
 
 def test_of_nothing_there_are_dashes() -> None:

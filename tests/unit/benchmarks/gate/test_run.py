@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.fits import Regime
 from benchmarks.gate import run as gate
+from benchmarks.gate.power import COUNTS
 from benchmarks.gate.trials import CANDIDATES, TRUTH, Plan
 from benchmarks.population import TooFewUsers
 from benchmarks.study.orders import SHADOWS
@@ -59,6 +60,17 @@ def test_the_gate_and_the_truth_differ_by_the_error_of_the_level(result: dict[st
         for row in rows:
             below = row["level_error"] - row["truth_gap"]
             assert row["z"] * deviation == pytest.approx(below, abs=1e-4)
+
+
+def test_more_interactions_are_read_where_a_subject_has_them(result: dict[str, Any]) -> None:
+    lengths = [row["items"] for row in result["rows"] if row["candidate"] == TRUTH]
+    power = result["power"]
+    assert [(row["items"], row["subjects"]) for row in power] == [
+        (count, sum(length >= count for length in lengths)) for count in COUNTS if count <= max(lengths)
+    ]
+    assert all(row["deviation"] > 0 and 0 <= row["told"] <= 1 for row in power)
+    # All who are read were fitted on, a little too long: they stand above the adapters that never saw them.
+    assert power[-1]["median_z"] > 0
 
 
 def test_everything_is_fitted_before_the_trials(result: dict[str, Any], workshop: Workshop) -> None:
