@@ -34,10 +34,7 @@ class SubjectVerdictView(BaseModel):
 
 
 class VerdictView(BaseModel):
-    """The gate's word on a candidate; only `error` is set where the method could not be carried out.
-
-    `batch` is about the subjects whom nothing tells alone, together: where it passes, they are let through as well.
-    """
+    """The gate's word on a candidate; only `error` is set where the method could not be carried out."""
 
     error: str | None = None
     decision: str | None = None
@@ -45,7 +42,6 @@ class VerdictView(BaseModel):
     policy_hash: str | None = None
     reasons: list[MeasureView] = []
     subjects: list[SubjectVerdictView] = []
-    batch: MeasureView | None = None
 
     @classmethod
     def of(cls, attempt: Attempt) -> VerdictView:
@@ -109,7 +105,6 @@ class RequestAttemptView(_Tried):
     error: str | None
     reasons: list[MeasureView]
     subject: SubjectVerdictView | None
-    batch: MeasureView | None
 
     @classmethod
     def of(cls, attempt: Attempt, request: ForgetRequest) -> RequestAttemptView:
@@ -126,7 +121,6 @@ class RequestAttemptView(_Tried):
             error=verdict.error,
             reasons=verdict.reasons,
             subject=next((subject for subject in verdict.subjects if subject.request == own), None),
-            batch=verdict.batch,
         )
 
 

@@ -35,7 +35,7 @@ from unlearning import (
 )
 from unlearning.band import power, z_score
 from unlearning.evaluation.report import SubjectEvidence
-from unlearning.gate import bootstrap_bounds
+from unlearning.utility import bootstrap_bounds
 
 LIMITS = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0)
 GROUPS, SEED = 4, 0

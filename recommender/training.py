@@ -28,8 +28,7 @@ class TrainingConfig:
         schedule: `one_cycle` (Smith and Topin, 2018) or `constant`.
         weight_decay: AdamW's decoupled decay.
         max_grad_norm: gradients are clipped to this Euclidean norm.
-        patience: epochs without a better validation result before the training stops and the best epoch is kept; None
-            trains all epochs, keeps the last, and needs no validation.
+        patience: epochs without a better validation result before the training stops; None trains all epochs.
         seed: of the initial weights, the order of batches and dropout.
 
     Raises:

@@ -12,14 +12,7 @@ from unlearning.evaluation.evaluate import evaluate
 from unlearning.evaluation.inputs import EvaluationInputs
 from unlearning.evaluation.report import Report
 from unlearning.evaluation.retained import RetainedReport, evaluate_retained
-from unlearning.gate import (
-    decide,
-    decide_retained,
-    publishable,
-    publishable_run,
-    publishable_subjects,
-    utility_change,
-)
+from unlearning.gate import decide, decide_retained, publishable, publishable_run, publishable_subjects
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Method
 from unlearning.methods.refit import Refit
 from unlearning.methods.registry import METHODS, build_method
@@ -28,6 +21,7 @@ from unlearning.policy import Policy, Rung, Search, default_policy
 from unlearning.progress import Progress
 from unlearning.search import Found, Trial, search_strength
 from unlearning.statistics import ActivationStatistics
+from unlearning.utility import utility_change
 from unlearning.verdict import Reason, SubjectVerdict, Verdict
 
 __all__ = [

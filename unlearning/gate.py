@@ -10,8 +10,10 @@ never saw (`unlearning.band`):
 It means nothing, and is `inconclusive`, where there are too few items or reference users, or where this subject already
 lay inside the band before the edit (nothing measurable to forget); hence doing nothing never passes. Where the band is
 predicted from other users, passing means nothing either where a typical member would lie inside it (power). Subjects
-of whom it means nothing alone are judged together once more (`unlearning.batch`): where that says that they were
-forgotten, they may go along with those who pass, and stay `inconclusive` on record.
+of whom it means nothing alone, though none of them lies outside its band, are judged together once more
+(`unlearning.batch`): where that says that they were forgotten, they may go along with those who pass, and stay
+`inconclusive` on record. Whoever goes along must also lie inside the band together: a mean over the whole run can be
+right because those who are refused balance those who are not.
 
 Held-out utility of all retained users has to be shown as well, by NDCG@10 or, where too few users have a hit at 10 to
 tell, by likelihood; a clear loss of either fails. Four checks can object (`unlearning.checks`): what the
@@ -24,9 +26,8 @@ False, and the verdict is the worst of the reasons that bind. Membership and uti
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-
-import numpy as np
 
 from unlearning import checks
 from unlearning.band import parent_z_score, z_score
@@ -35,10 +36,11 @@ from unlearning.errors import InvalidReport
 from unlearning.evaluation.report import MembershipEvidence, Report, SubjectEvidence
 from unlearning.evaluation.retained import RetainedReport
 from unlearning.policy import Policy
+from unlearning.utility import utility_reasons
 from unlearning.verdict import Reason, SubjectVerdict, Verdict, worst, worst_of
 
-BATCH = "membership_z_of_undecided_subjects"
-MEMBERSHIP, UTILITY = "membership_z", "relative_change_of_held_out_ndcg@10"
+BATCH, COMPANY = "membership_z_of_undecided_subjects", "membership_z_of_those_let_through"
+MEMBERSHIP = "membership_z"
 # Places in a never-member's distribution: chance alone puts some far out, and an exact method has only chance.
 _BY_CHANCE = (MEMBERSHIP, checks.ROUNDING, checks.TAIL)
 # What anybody's leaving costs those who resemble them, and what any model learns from hints.
@@ -55,13 +57,21 @@ def decide(report: Report, policy: Policy) -> Verdict:
     membership = report.membership
     users = membership.reference_users
     subjects = tuple(_subject_verdict(evidence, users, policy) for evidence in membership.subjects)
+    batch = _undecided(membership.subjects, users, policy)
+    batch_reason = _batch(membership, batch, policy)
+    let_through = _let_through(subjects, batch if batch_reason is not None and batch_reason.passed else ())
     reasons = (
         _membership(membership.run, users, policy),
-        *_utility(report, policy),
+        *utility_reasons(report, policy),
         checks.neighbour_loss(report.neighbours, policy),
         checks.rounding(membership, report.durability, policy),
         checks.relearned(report.durability, policy),
         checks.tail(membership.run, users, policy),
+        *(
+            reason
+            for reason in (batch_reason, _company(membership, let_through, policy))
+            if reason is not None
+        ),
     )
     run_decision = worst_of(reasons)
     return Verdict(
@@ -70,7 +80,7 @@ def decide(report: Report, policy: Policy) -> Verdict:
         reasons=reasons,
         subjects=subjects,
         policy_hash=policy.hash,
-        batch=_batch(membership, policy),
+        batch=() if batch_reason is None else batch,
     )
 
 
@@ -81,7 +91,7 @@ def decide_retained(report: RetainedReport, policy: Policy) -> Verdict:
         InvalidReport: the report was measured otherwise than the policy prescribes.
     """
     _require_prescribed(report, policy)
-    reasons = _utility(report, policy)
+    reasons = utility_reasons(report, policy)
     decision = worst_of(reasons)
     return Verdict(
         decision=decision,
@@ -95,9 +105,10 @@ def decide_retained(report: RetainedReport, policy: Policy) -> Verdict:
 def publishable(verdict: Verdict, *, method_is_exact: bool, policy: Policy) -> bool:
     """Whether a candidate with this verdict may become a version.
 
-    A pass may. Anything else may not, unless the method is exact and `policy.exact_may_publish_unproven` is set: an
-    exact re-fit never read the subjects, so its evidence is the list of what it was trained on, and the gate's
-    figures are a check of that list. Then
+    A pass may, and so may subjects of whom nothing is told alone where the batch of them passes and so does all the
+    rest. Anything else may not, unless the method is exact and `policy.exact_may_publish_unproven` is set: an exact
+    re-fit never read the subjects, so its evidence is the list of what it was trained on, and the gate's figures are a
+    check of that list. Then
 
     * `inconclusive` is publishable: too little data to test is no reason to keep a model that did read them;
     * a `fail` of membership, also after rounding, or of the tail is publishable within `policy.exact_alarm_z`: a
@@ -129,52 +140,36 @@ def publishable_run(verdict: Verdict, *, method_is_exact: bool, policy: Policy) 
 def publishable_subjects(verdict: Verdict, *, method_is_exact: bool, policy: Policy) -> tuple[int, ...]:
     """The places in the task's `forget` of the subjects whose own figures are not in the way.
 
-    Membership that cannot be told of a subject alone is not, where the batch of all such subjects passes.
+    Membership that cannot be told of a subject alone is not, where the batch of all such subjects passes. Nobody is
+    named where all who would be lie outside the band together.
     """
     if verdict.policy_hash != policy.hash:
         return ()
-    batch_passes = verdict.batch is not None and verdict.batch.passed is True
+    if method_is_exact and policy.exact_may_publish_unproven:
+        return tuple(
+            subject.index
+            for subject in verdict.subjects
+            if all(_tolerable(reason, method_is_exact, policy) for reason in subject.reasons)
+        )
+    if _word_on(COMPANY, verdict) is False:
+        return ()
+    return _let_through(verdict.subjects, verdict.batch if _word_on(BATCH, verdict) else ())
 
-    def excused_by_batch(reason: Reason) -> bool:
-        return batch_passes and reason.measure == MEMBERSHIP and reason.passed is None
+
+def _let_through(subjects: Sequence[SubjectVerdict], batch: Collection[int]) -> tuple[int, ...]:
+    """Who passes alone, and who does but for what the batch answers."""
+
+    def answered(subject: SubjectVerdict, reason: Reason) -> bool:
+        by_batch = reason.measure == MEMBERSHIP and reason.passed is None and subject.index in batch
+        return reason.decision == "pass" or not reason.binding or by_batch
 
     return tuple(
-        subject.index
-        for subject in verdict.subjects
-        if all(
-            excused_by_batch(reason) or _tolerable(reason, method_is_exact, policy)
-            for reason in subject.reasons
-        )
+        subject.index for subject in subjects if all(answered(subject, reason) for reason in subject.reasons)
     )
 
 
-def bootstrap_bounds(report: Report | RetainedReport, policy: Policy) -> tuple[float, float, float]:
-    """Relative change of mean held-out NDCG@10 against the parent: (lower bound, observed, upper bound).
-
-    Paired bootstrap over retained users (Efron and Tibshirani 1993, ch. 16), one-sided bounds at
-    `policy.utility_confidence`. Users with equal outcomes are exchangeable, so resampling their counts is resampling
-    users. The parent's mean must be above 0.
-    """
-    counts = np.array([outcome.count for outcome in report.utility])
-    before = np.array([outcome.parent for outcome in report.utility])
-    change = np.array([outcome.candidate for outcome in report.utility]) - before
-    users = int(counts.sum())
-    draws = np.random.default_rng(policy.utility_seed).multinomial(
-        users, counts / users, size=policy.utility_resamples
-    )
-    # The parent's mean is the unit of the margin and stays fixed: a resample may hold no hit at all.
-    unit = float(counts @ before)
-    differences = draws @ change / unit
-    tail = 1.0 - policy.utility_confidence
-    low, high = np.quantile(differences, [tail, 1.0 - tail])
-    return float(low), float(counts @ change / unit), float(high)
-
-
-def utility_change(report: Report | RetainedReport) -> float | None:
-    """Relative change of mean held-out NDCG@10 against the parent; None where the parent has no hit at 10."""
-    before = sum(outcome.count * outcome.parent for outcome in report.utility)
-    after = sum(outcome.count * outcome.candidate for outcome in report.utility)
-    return (after - before) / before if before > 0 else None
+def _word_on(measure: str, verdict: Verdict) -> bool | None:
+    return next((reason.passed for reason in verdict.reasons if reason.measure == measure), None)
 
 
 def _require_prescribed(report: Report | RetainedReport, policy: Policy) -> None:
@@ -189,20 +184,43 @@ def _subject_verdict(evidence: SubjectEvidence, users: int, policy: Policy) -> S
     return SubjectVerdict(evidence.index, worst_of(reasons), reasons)
 
 
-def _batch(membership: MembershipEvidence, policy: Policy) -> Reason | None:
-    """Membership of all subjects together of whom it cannot be told alone. It binds nobody else."""
-    users = membership.reference_users
-    undecided = [
-        evidence
-        for evidence in membership.subjects
-        if _membership(evidence, users, policy).decision == "inconclusive"
-    ]
-    evidence = together(undecided)
+def _undecided(subjects: Sequence[SubjectEvidence], users: int, policy: Policy) -> tuple[int, ...]:
+    """The places of those of whom membership cannot be told alone. Whoever lies outside the band is not among them:
+    a mean with others would hide it.
+    """
+    return tuple(
+        evidence.index
+        for evidence in subjects
+        if _membership(evidence, users, policy).passed is None
+        and abs(z_score(evidence, policy)) <= policy.membership_z
+    )
+
+
+def _batch(membership: MembershipEvidence, members: tuple[int, ...], policy: Policy) -> Reason | None:
+    """Membership of these subjects together; it decides about them and binds nobody else."""
+    evidence = together([membership.subjects[place] for place in members])
     if evidence is None:
         return None
-    found = _membership(evidence, users, policy)
-    detail = f"{len(undecided)} subjects of whom it cannot be told alone: {found.detail}"
+    found = _membership(evidence, membership.reference_users, policy)
+    detail = f"{len(members)} subjects of whom it cannot be told alone: {found.detail}"
     return replace(found, measure=BATCH, detail=detail, binding=False)
+
+
+def _company(membership: MembershipEvidence, places: tuple[int, ...], policy: Policy) -> Reason | None:
+    """Whether those who are let through lie inside the band together, where they are not the whole run."""
+    if len(places) == len(membership.subjects):
+        return None
+    evidence = together([membership.subjects[place] for place in places])
+    if evidence is None:
+        return None
+    z, limit = z_score(evidence, policy), policy.membership_z
+    inside = abs(z) <= limit
+    detail = f"{len(places)} of {len(membership.subjects)} subjects, " + (
+        "inside the band together"
+        if inside
+        else "outside the band together: those who are refused balanced them"
+    )
+    return Reason(COMPANY, z if math.isfinite(z) else None, -limit, limit, inside, detail, binding=False)
 
 
 def _membership(evidence: SubjectEvidence, users: int, policy: Policy) -> Reason:
@@ -225,43 +243,6 @@ def _judge_membership(
     if parent_z_score(evidence, policy) <= policy.membership_z:
         return None, "not told from a never-member before the edit: nothing measurable to forget"
     return True, "inside the band of users the adapter never saw, and outside it before the edit"
-
-
-def _utility(report: Report | RetainedReport, policy: Policy) -> tuple[Reason, Reason]:
-    """What the service is for, and the likelihoods behind it.
-
-    Where too few users have a hit at 10 to tell, a candidate whose held-out likelihoods are shown to be as good has
-    shown what it can: then the first is on record and does not bind, unless it fails.
-    """
-    ranking, likelihood = _ranking_utility(report, policy), checks.held_out_loss(report.held_out, policy)
-    if ranking.passed is None and likelihood.passed:
-        ranking = replace(ranking, binding=False)
-    return ranking, likelihood
-
-
-def _ranking_utility(report: Report | RetainedReport, policy: Policy) -> Reason:
-    users = sum(outcome.count for outcome in report.utility)
-    floor = -policy.utility_margin
-    if users < policy.min_utility_users:
-        return Reason(
-            UTILITY,
-            None,
-            floor,
-            None,
-            None,
-            f"{users} retained users; the policy needs {policy.min_utility_users}",
-        )
-    if not any(outcome.parent > 0 for outcome in report.utility):
-        return Reason(UTILITY, None, floor, None, None, "the parent has no hit at 10 to lose")
-    low, observed, high = bootstrap_bounds(report, policy)
-    bounds = f"{policy.utility_confidence:.0%} one-sided bounds {low:+.3f} and {high:+.3f}"
-    if low >= floor:
-        return Reason(UTILITY, observed, floor, None, True, f"not worse than the margin; {bounds}")
-    if high < floor:
-        return Reason(UTILITY, observed, floor, None, False, f"worse than the margin; {bounds}")
-    return Reason(
-        UTILITY, observed, floor, None, None, f"too few users to exclude a loss beyond the margin; {bounds}"
-    )
 
 
 def _tolerable(reason: Reason, method_is_exact: bool, policy: Policy) -> bool:

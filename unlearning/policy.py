@@ -28,7 +28,7 @@ class Search:
     Attributes:
         field: the one field of the method's configuration that is searched. More of it must forget more.
         low, high: the interval.
-        steps: most values tried; each costs one run of the method and one evaluation.
+        steps: most values tried; each costs one run of the method and one look at where it leads.
         scale: `log` halves the ratio of the bounds, `linear` their difference.
 
     Raises:

@@ -83,8 +83,9 @@ def search_strength(
             trail.append(Trial(value, None))
             continue
         trail.append(Trial(value, z if math.isfinite(z) else None))
-        if best is None or abs(z) < best[0]:
-            best = (abs(z), method, config, candidate, report)
+        distance = abs(z) if math.isfinite(z) else math.inf
+        if best is None or distance < best[0]:
+            best = (distance, method, config, candidate, report)
         if abs(z) <= CLOSE_ENOUGH:
             break
         low, high = (value, high) if z > 0 else (low, value)

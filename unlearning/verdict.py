@@ -49,9 +49,9 @@ class Verdict:
     """The gate's word on a candidate.
 
     `decision` is the worst of everything, `run_decision` the worst of `reasons` (utility, all subjects together, and
-    what the candidate did to others). A run whose `run_decision` is pass may go on with the subjects that pass alone,
-    and with those who are inconclusive alone if `batch` passes: the membership of all of these together. It is None
-    where there are fewer than two of them.
+    what the candidate did to others). A run whose `run_decision` is pass may go on with the subjects that pass alone.
+    `batch` holds the places of the subjects of whom nothing is told alone and who were judged together instead: that
+    judgement is among the reasons.
     """
 
     decision: Decision
@@ -59,7 +59,7 @@ class Verdict:
     reasons: tuple[Reason, ...]
     subjects: tuple[SubjectVerdict, ...]
     policy_hash: str
-    batch: Reason | None = None
+    batch: tuple[int, ...] = ()
 
     def to_json(self) -> str:
         """Canonical JSON, for the record of attempts."""

@@ -108,5 +108,7 @@ def _refit(
         runs.record_attempt(session, process.audit, claim, attempt)
     log.info("attempt.judged", step=0, method=method.name, decision=verdict.decision, accepted=accepted)
     if not accepted:
-        raise ConsolidationRefused(verdict.reasons[0].detail)
+        raise ConsolidationRefused(
+            next(one.detail for one in verdict.reasons if one.decision == verdict.decision)
+        )
     return Chosen(candidate, method.name, {}, report, data)

@@ -28,7 +28,8 @@ def power_by_items(workshop: Workshop, worlds: Sequence[World]) -> list[dict[str
 
     Of every subject with enough of them so many items are drawn, and read under the adapter that knows the subject and
     under those that never saw it. The band is as wide as a service's, whose levels come from `PAIRS` readings. Items
-    keep the history before them, which a user with few of them would not have: for such a user this flatters.
+    keep the history before them, which a user with few of them would not have, and the level is a mean of about eight
+    readings where a service has two: for a user of few items this flatters.
     """
     subjects = [(world, place) for world in worlds for place in world.subjects]
     found = _Losses(workshop, sorted({place for _, place in subjects}))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from benchmarks.gate.trials import CANDIDATES, TRUTH
+from benchmarks.gate.trials import CANDIDATES, OTHERS, TRUTH
 
 Row = Mapping[str, Any]
 
@@ -23,9 +23,10 @@ _Z95 = 1.959963984540054
 def summary(rows: Sequence[Row]) -> dict[str, Any]:
     """Rates with Wilson intervals (95 %), by candidate, by truth and by how much the subject left behind.
 
-    `false_accept`: of the candidates that stand beyond `WRONG_BEYOND`, those let through. `false_reject`: of true
-    re-fits, which never saw the subject, those failed. An `inconclusive` word lets nothing through and accuses nobody;
-    its share stands beside both.
+    `false_accept`: of the candidates that stand beyond `WRONG_BEYOND`, those let through; `false_accept_near` of those
+    that stand no further off than twice that, `false_accept_edited` of those that steer towards the level, where the
+    gate has something to tell. `false_reject`: of true re-fits, which never saw the subject, those failed. An
+    `inconclusive` word lets nothing through and accuses nobody; its share stands beside both.
     """
     refits = [row for row in rows if row["candidate"] == TRUTH]
     edited = [row for row in rows if row["candidate"] != TRUTH]
@@ -34,7 +35,12 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "deletions": len(refits),
         "false_accept": rate(wrong, _accepted),
+        "false_accept_near": rate(
+            [row for row in wrong if abs(row["truth_z"]) <= 2 * WRONG_BEYOND], _accepted
+        ),
+        "false_accept_edited": rate([row for row in wrong if row["candidate"] not in OTHERS], _accepted),
         "false_reject": rate(refits, _failed),
+        "refits_accepted": rate(refits, _accepted),
         "refits_inconclusive": rate(refits, _inconclusive),
         "right_accepted": rate(right, _accepted),
         "wrong_inconclusive": rate(wrong, _inconclusive),
@@ -65,6 +71,20 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
             )
         },
         "refusals": _refusals(refits),
+        "by_world": [
+            {
+                "world": world,
+                **{
+                    word: rate([row for row in refits if row["world"] == world], holds)
+                    for word, holds in (
+                        ("pass", _accepted),
+                        ("fail", _failed),
+                        ("inconclusive", _inconclusive),
+                    )
+                },
+            }
+            for world in sorted({row["world"] for row in refits})
+        ],
     }
 
 

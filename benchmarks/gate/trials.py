@@ -93,7 +93,8 @@ def _rows(trial: Trial, workshop: Workshop) -> Iterator[dict[str, Any]]:
     parent = _parent(workshop, world)
     level = _levels(workshop, trial.plan, trial.number)[world.places.index(place)]
     sequence = world.everybody[place].train
-    retained = tuple(world.everybody[other] for other in world.places if other != place)
+    # The re-fit never saw any of the world's subjects: to it, they are not retained users.
+    retained = tuple(world.everybody[other] for other in world.places if other not in world.subjects)
     seed = trial.index
     task = ForgetTask(
         base=base,

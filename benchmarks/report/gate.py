@@ -9,12 +9,13 @@ from benchmarks.report.cells import moments, number, table
 
 _LEGEND = (
     "*Wrong* stands more than 3 deviations of never-seen adapters from their mean, on either side; *as good as never "
-    "seen* at most 2. Intervals take trials for independent; candidates of one deletion are not."
+    "seen* at most 2. Intervals take trials for independent. They are not: candidates of one deletion share the "
+    "subject, and the true re-fits of a service are one adapter, which left out all of its subjects."
 )
 _POWER = (
     "The subjects' places before any edit, from so many of their items alone: *told apart* lie above the band. What "
     "lies inside it leaves the gate nothing to judge. Items keep the history before them; a user who has no more than "
-    "so many items has less of it."
+    "so many items has less of it. The gate itself says nothing below the policy's `min_items`."
 )
 
 
@@ -34,7 +35,10 @@ def gate(result: Mapping[str, Any]) -> list[str]:
             ["", "of", "share", "95 % interval"],
             [
                 _row("false accepts: wrong candidates let through", result["false_accept"]),
+                _row("of these, at most 6 deviations off", result["false_accept_near"]),
+                _row("of these, edits towards the level", result["false_accept_edited"]),
                 _row("false rejects: true re-fits failed", result["false_reject"]),
+                _row("true re-fits let through", result["refits_accepted"]),
                 _row("true re-fits inconclusive", result["refits_inconclusive"]),
                 _row("wrong candidates inconclusive", result["wrong_inconclusive"]),
                 _row("edited candidates as good as never seen, let through", result["right_accepted"]),
@@ -55,6 +59,16 @@ def gate(result: Mapping[str, Any]) -> list[str]:
                     number(entry["seconds"], 2),
                 ]
                 for entry in result["candidates"]
+            ],
+        ),
+        "",
+        "### True re-fits by service",
+        "",
+        *table(
+            ["service", "pass", "fail", "inconclusive"],
+            [
+                [str(entry["world"] + 1), *(_share(entry[word]) for word in ("pass", "fail", "inconclusive"))]
+                for entry in result["by_world"]
             ],
         ),
         "",

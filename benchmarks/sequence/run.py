@@ -10,9 +10,10 @@ from typing import Any
 from benchmarks.bars import Reached, bars
 from benchmarks.environment import environment
 from benchmarks.fits import Regime
-from benchmarks.sequence.walk import Walk, order, refit_without, utility
+from benchmarks.sequence.walk import Walk, order, places_in_band, refit_without, sides, utility
 from benchmarks.study import orders
 from benchmarks.study.cells import Cells
+from benchmarks.study.levels import levels
 from benchmarks.study.pool import Pool
 from benchmarks.study.workshop import Workshop, one_thread
 from unlearning.methods.method import Stopwatch
@@ -69,7 +70,13 @@ def run(
             rows += cell["rows"]
         kept = tuple(split for place, split in enumerate(population.service) if place not in set(places))
         fitted = workshop.fit(final)
-        reference = {**utility(workshop, fitted.adapter, kept), "seconds": fitted.cost.seconds}
+        # What chance and the levels' own error make of a model that never saw any of them.
+        z = places_in_band(workshop, fitted.adapter, places, levels(workshop, seed))
+        reference = {
+            **utility(workshop, fitted.adapter, kept),
+            **sides(z, workshop.policy.membership_z),
+            "seconds": fitted.cost.seconds,
+        }
     return {
         "benchmark": "sequence",
         "environment": header,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -142,7 +143,8 @@ def _walk(walk: Walk, workshop: Workshop) -> Iterator[dict[str, Any]]:
                 spent,
                 subjects=spent.subjects + 1,
                 attenuations=spent.attenuations + 1,
-                utility_loss=spent.utility_loss - (utility_change(report) or 0.0),
+                # As the service counts: what was kept is multiplied.
+                utility_loss=1.0 - (1.0 - spent.utility_loss) * (1.0 + (utility_change(report) or 0.0)),
             )
             if not accepted or consolidation_due(policy.consolidation, spent) is not None:
                 fitted = workshop.fit(refit_without(workshop, gone, walk.seed))
@@ -150,7 +152,7 @@ def _walk(walk: Walk, workshop: Workshop) -> Iterator[dict[str, Any]]:
                 seconds, refits = seconds + fitted.cost.seconds, refits + 1
                 spent = Spent(0, 0, 0.0, 0.0)
         adapter = candidate.adapter
-        z = _places_in_band(workshop, adapter, places[:number], known, policy.reference_error)
+        z = places_in_band(workshop, adapter, places[:number], known)
         known_again = {other for other in inside if z[other] > policy.membership_z}
         resurgent |= known_again
         inside |= {other for other, value in z.items() if abs(value) <= policy.membership_z}
@@ -159,9 +161,7 @@ def _walk(walk: Walk, workshop: Workshop) -> Iterator[dict[str, Any]]:
                 "walk": _title(walk),
                 "requests": number,
                 **utility(workshop, adapter, everybody_else),
-                "inside_band": sum(abs(value) <= policy.membership_z for value in z.values()),
-                "still_known": sum(value > policy.membership_z for value in z.values()),
-                "over_forgotten": sum(value < -policy.membership_z for value in z.values()),
+                **sides(z, policy.membership_z),
                 "known_again_now": len(known_again),
                 "ever_known_again": len(resurgent),
                 "passed": decisions["pass"],
@@ -216,22 +216,29 @@ def _report(
     return evaluate(inputs, candidate, walk.variant.method)
 
 
-def _places_in_band(
-    workshop: Workshop,
-    adapter: Adapter,
-    places: tuple[int, ...],
-    known: Any,
-    reference_error: float,
+def places_in_band(
+    workshop: Workshop, adapter: Adapter, places: Sequence[int], known: Sequence[NeverSeen]
 ) -> dict[int, float]:
-    """How far each forgotten user lies below its level, in deviations: above 0 the adapter knows them."""
-    smoothing, items = workshop.policy.evaluation.smoothing, len(workshop.population.catalogue)
+    """How far each of these users lies below its level, in deviations: above 0 the adapter knows them."""
+    policy, items = workshop.policy, len(workshop.population.catalogue)
     found = item_log_likelihoods(
         workshop.base, adapter, [workshop.population.service[place].train for place in places]
     )
     return {
-        place: (known[place].smoothed_nll - float(smoothed(-log_p, smoothing, items).mean()))
-        / (known[place].deviation ** 2 + reference_error**2) ** 0.5
+        place: (
+            known[place].smoothed_nll - float(smoothed(-log_p, policy.evaluation.smoothing, items).mean())
+        )
+        / math.hypot(known[place].deviation, policy.reference_error)
         for place, log_p in zip(places, found, strict=True)
+    }
+
+
+def sides(z: Mapping[int, float], limit: float) -> dict[str, int]:
+    """How many lie inside the band, above it and below it."""
+    return {
+        "inside_band": sum(abs(value) <= limit for value in z.values()),
+        "still_known": sum(value > limit for value in z.values()),
+        "over_forgotten": sum(value < -limit for value in z.values()),
     }
 
 

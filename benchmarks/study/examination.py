@@ -30,7 +30,7 @@ from unlearning.evaluation.evaluate import measure, report_on
 from unlearning.evaluation.inputs import whole_history
 from unlearning.evaluation.metrics import HELD_OUT, Measured
 from unlearning.evaluation.reading import Reading, read
-from unlearning.gate import bootstrap_bounds
+from unlearning.utility import bootstrap_bounds
 
 # Relearning and divergences on more subjects than this say the same and take longer.
 _MOST_SUBJECTS = 64

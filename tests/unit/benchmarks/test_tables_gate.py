@@ -8,6 +8,7 @@ from benchmarks.tables import markdown
 
 def trial(candidate: str, truth_z: float, decision: str, **figures: Any) -> dict[str, Any]:
     return {
+        "world": 0,
         "candidate": candidate,
         "truth_z": truth_z,
         "decision": decision,
@@ -60,7 +61,14 @@ def sequence(rows: list[dict[str, Any]], requests: int) -> str:
             "data": {"source": "by hand", "service_users": 50, "kept": 50 - requests},
             "policy": {"name": "default-3", "hash": "0123456789abcdef"},
             "requests": requests,
-            "refit": {"held_out_ndcg@10": 0.2, "held_out_recall@10": 0.4, "seconds": 12.3},
+            "refit": {
+                "held_out_ndcg@10": 0.2,
+                "held_out_recall@10": 0.4,
+                "inside_band": 5,
+                "still_known": 2,
+                "over_forgotten": 1,
+                "seconds": 12.3,
+            },
             "rows": rows,
         }
     )
@@ -90,6 +98,10 @@ def test_the_gates_rates_stand_with_their_counts_and_intervals() -> None:
     assert "| 20 | 40 | 2 | 0.0 % (0) | 50.0 % (1) | 2.5 |" in text
     assert "| error of cross-fitted levels (nats) | 0.25 ± 0.00, from 0.2 to 0.2 |" in text
     assert "| utility | 50.0 % (1) |" in text
+    assert "| 1 | 50.0 % (1) | 50.0 % (1) | 0.0 % (0) |" in text
+    # -4.5 and -3.5 are both at most 6 deviations off, and doing nothing is no edit.
+    assert "| of these, at most 6 deviations off | 1 of 2 |" in text
+    assert "| of these, edits towards the level | 0 of 0 |" in text
     assert "| 5 | 3 | 0.25 | 4.0 | 67 % |" in text
 
 
@@ -103,6 +115,7 @@ def test_a_walk_stands_beside_the_re_fit() -> None:
     text = sequence([walked("ucan", 3)], 3)
     assert "3 users of 50 ask one after the other; utility is that of the 47 who never ask" in text
     assert "held-out NDCG@10 0.2000, Recall@10 0.4000, 12 s." in text
+    assert "it has 5 inside their band, 2 above and 1 below, by chance" in text
     assert "| 3 | ucan | 0.1000 | 0.500 | 4 | 2 | 1 | 3 | 5 / 6 / 7 | 8 | 9 |" in text
 
 

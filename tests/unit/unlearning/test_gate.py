@@ -19,15 +19,9 @@ from unlearning import (
     utility_change,
 )
 from unlearning.errors import InvalidReport
-from unlearning.evaluation.report import (
-    HeldOutLoss,
-    MeanGain,
-    NeverSeenGain,
-    PairedOutcome,
-    SubjectEvidence,
-    TailGain,
-)
-from unlearning.gate import BATCH, MEMBERSHIP, bootstrap_bounds
+from unlearning.evaluation.report import HeldOutLoss, MeanGain, PairedOutcome, SubjectEvidence
+from unlearning.gate import MEMBERSHIP
+from unlearning.utility import bootstrap_bounds
 
 LOSS = (PairedOutcome(0.0, 0.0, 300), PairedOutcome(1.0, 0.0, 60), PairedOutcome(1.0, 1.0, 40))
 # Ten of a hundred hits lost and five won: -5 %, but the bound reaches beyond -10 %.
@@ -297,77 +291,3 @@ def test_likelihoods_show_what_too_few_hits_cannot() -> None:
     assert decide(shown, POLICY).run_decision == "pass"
     worse = replace(shown, utility=(PairedOutcome(1.0, 0.0, 100), PairedOutcome(1.0, 1.0, 315)))
     assert decide(worse, POLICY).run_decision == "fail"
-
-
-def undecided(z: float, index: int, *, parent_z: float = 1.5) -> SubjectEvidence:
-    """At `z` in the band of its level, and already inside it before the edit."""
-    known = NeverSeenGain(expected=1.0, deviation=0.4)
-    return replace(
-        subject(0.0, index=index),
-        never_seen=known,
-        memory=1.5 * known.deviation,
-        candidate=MeanGain(known.expected + z * known.deviation, 0.0, 1.0),
-        parent=MeanGain(known.expected + parent_z * known.deviation, 0.0, 1.0),
-    )
-
-
-def batch_of(z: float, count: int, *, parent_z: float = 1.5) -> tuple[SubjectEvidence, ...]:
-    return tuple(undecided(z, index, parent_z=parent_z) for index in range(count))
-
-
-@pytest.mark.parametrize(
-    ("subjects", "passed", "word"),
-    [
-        (batch_of(0.3, 4), True, "inside the band"),
-        (batch_of(1.4, 4), False, "still predicted better"),
-        (batch_of(-1.4, 4), False, "over-forgotten"),
-        # Two who lay 1.3 deviations off lie 1.8 off together; nine who lay a tenth off, 0.3.
-        (batch_of(0.3, 2, parent_z=1.3), None, "nothing measurable to forget"),
-        (batch_of(0.0, 9, parent_z=0.1), None, "nothing measurable to forget"),
-    ],
-)
-def test_what_nobody_tells_alone_the_batch_may(
-    subjects: tuple[SubjectEvidence, ...], passed: bool | None, word: str
-) -> None:
-    verdict = verdict_of(report(*subjects, run=subject(0.0)))
-    assert {one.decision for one in verdict.subjects} == {"inconclusive"}
-    assert verdict.batch is not None
-    assert verdict.batch.measure == BATCH
-    assert verdict.batch.passed is passed
-    assert word in verdict.batch.detail
-    let_through = publishable_subjects(verdict, method_is_exact=False, policy=POLICY)
-    assert let_through == (tuple(range(len(subjects))) if passed else ())
-    # Who passes alone does not answer for the company.
-    assert publishable_run(verdict, method_is_exact=False, policy=POLICY)
-
-
-def test_a_known_level_needs_no_typical_member() -> None:
-    """What others leave behind says nothing about a subject who is known to have left something."""
-    weak = replace(undecided(0.0, 0, parent_z=4.0), memory=0.01)
-    assert verdict_of(report(weak)).decision == "pass"
-    predicted = replace(subject(0.0), memory=0.01)
-    assert verdict_of(report(predicted)).decision == "inconclusive"
-
-
-def test_the_batch_holds_only_those_of_whom_nothing_is_told_alone() -> None:
-    others = (subject(0.0, index=4), subject(3.0, index=5))
-    verdict = verdict_of(report(*batch_of(0.3, 4), *others, run=subject(0.0)))
-    assert verdict.batch is not None
-    assert verdict.batch.detail.startswith("4 subjects")
-    assert publishable_subjects(verdict, method_is_exact=False, policy=POLICY) == (0, 1, 2, 3, 4)
-
-
-def test_predicted_levels_make_no_batch() -> None:
-    one, two, three, four = batch_of(0.3, 4)
-    guessed = replace(four, never_seen=None, memory=0.1)
-    assert verdict_of(report(one, two, three, guessed, run=subject(0.0))).batch is None
-    assert verdict_of(report(one, run=subject(0.0))).batch is None
-
-
-def test_what_objects_to_a_subject_the_batch_does_not_excuse() -> None:
-    members = list(batch_of(0.3, 4))
-    members[2] = replace(members[2], tail=TailGain(items=40, gain=5.0, expected=0.0, deviation=0.5))
-    verdict = verdict_of(report(*members, run=subject(0.0)))
-    assert verdict.batch is not None
-    assert verdict.batch.passed
-    assert publishable_subjects(verdict, method_is_exact=False, policy=POLICY) == (0, 1, 3)

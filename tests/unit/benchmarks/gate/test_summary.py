@@ -12,6 +12,7 @@ NOTHING = {"count": 0, "of": 0, "share": None, "low": None, "high": None}
 
 def row(candidate: str, truth_z: float, decision: str, **figures: Any) -> dict[str, Any]:
     return {
+        "world": 0,
         "candidate": candidate,
         "truth_z": truth_z,
         "decision": decision,

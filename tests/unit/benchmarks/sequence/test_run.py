@@ -55,6 +55,11 @@ def test_the_seconds_are_those_of_edits_and_re_fits(result: dict[str, Any]) -> N
     assert result["refit"]["seconds"] > 0
 
 
+def test_who_asked_is_looked_for_in_a_re_fit_as_well(result: dict[str, Any]) -> None:
+    refit = result["refit"]
+    assert refit["inside_band"] + refit["still_known"] + refit["over_forgotten"] == 3
+
+
 def test_who_asks_is_not_asked_for_utility(result: dict[str, Any]) -> None:
     assert result["data"]["kept"] == result["data"]["service_users"] - 3
 

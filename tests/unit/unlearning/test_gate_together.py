@@ -1,0 +1,146 @@
+"""Several subjects together: those of whom nothing is told alone, and those who are let through."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.unlearning.examples import POLICY, report, subject
+from unlearning import Reason, Verdict, decide, publishable, publishable_run, publishable_subjects
+from unlearning.evaluation.report import MeanGain, NeverSeenGain, Report, SubjectEvidence, TailGain
+from unlearning.gate import BATCH, COMPANY
+
+BALANCED = subject(0.0)  # the run's own figure, wherever it does not matter
+
+
+def placed(z: float, index: int, *, parent_z: float = 1.5, items: int = 50) -> SubjectEvidence:
+    """At `z` in the band of a known level; with 1.5 before the edit there was nothing to tell."""
+    known = NeverSeenGain(expected=1.0, deviation=0.4)
+    return replace(
+        subject(0.0, index=index, items=items),
+        never_seen=known,
+        memory=1.5 * known.deviation,
+        candidate=MeanGain(known.expected + z * known.deviation, 0.0, 1.0),
+        parent=MeanGain(known.expected + parent_z * known.deviation, 0.0, 1.0),
+    )
+
+
+def batch_of(*places: float, parent_z: float = 1.5, items: int = 50) -> tuple[SubjectEvidence, ...]:
+    return tuple(placed(z, index, parent_z=parent_z, items=items) for index, z in enumerate(places))
+
+
+def judged(*subjects: SubjectEvidence, run: SubjectEvidence = BALANCED) -> Verdict:
+    return decide(report(*subjects, run=run), POLICY)
+
+
+def reason_of(verdict: Verdict, measure: str) -> Reason:
+    return next(reason for reason in verdict.reasons if reason.measure == measure)
+
+
+def let_through(verdict: Verdict) -> tuple[int, ...]:
+    return publishable_subjects(verdict, method_is_exact=False, policy=POLICY)
+
+
+@pytest.mark.parametrize(
+    ("subjects", "passed", "word"),
+    [
+        (batch_of(0.3, 0.3, 0.3, 0.3), True, "inside the band"),
+        (batch_of(0.9, -1.2, 0.4, 0.0), True, "inside the band"),
+        (batch_of(1.4, 1.4, 1.4, 1.4), False, "still predicted better"),
+        (batch_of(-1.4, -1.4, -1.4, -1.4), False, "over-forgotten"),
+        # Two who lay 1.3 deviations off lie 1.8 off together; nine who lay a tenth off, 0.3.
+        (batch_of(0.3, 0.3, parent_z=1.3), None, "nothing measurable to forget"),
+        (batch_of(*[0.0] * 9, parent_z=0.1), None, "nothing measurable to forget"),
+    ],
+)
+def test_what_nobody_tells_alone_the_batch_may(
+    subjects: tuple[SubjectEvidence, ...], passed: bool | None, word: str
+) -> None:
+    verdict = judged(*subjects)
+    everybody = tuple(range(len(subjects)))
+    assert {one.decision for one in verdict.subjects} == {"inconclusive"}
+    assert verdict.batch == everybody
+    reason = reason_of(verdict, BATCH)
+    assert (reason.passed, reason.binding) == (passed, False)
+    assert word in reason.detail
+    assert let_through(verdict) == (everybody if passed else ())
+    assert publishable_run(verdict, method_is_exact=False, policy=POLICY)
+    assert publishable(verdict, method_is_exact=False, policy=POLICY) is (passed is True)
+
+
+def test_short_histories_count_together() -> None:
+    verdict = judged(*batch_of(0.2, -0.1, 0.0, 0.3, items=POLICY.min_items - 1, parent_z=6.0))
+    assert {one.decision for one in verdict.subjects} == {"inconclusive"}
+    assert let_through(verdict) == (0, 1, 2, 3)
+
+
+@pytest.mark.parametrize("places", [(6.0, -6.0), (3.0, -3.0, 3.0, -3.0), (2.1, -0.7, -0.7, -0.7)])
+def test_who_lies_outside_the_band_is_not_hidden_by_the_others(places: tuple[float, ...]) -> None:
+    verdict = judged(*batch_of(*places, items=POLICY.min_items - 1, parent_z=6.0))
+    inside = tuple(index for index, z in enumerate(places) if abs(z) <= POLICY.membership_z)
+    assert {one.decision for one in verdict.subjects} == {"inconclusive"}
+    assert set(let_through(verdict)) <= set(inside)
+    assert set(verdict.batch) <= set(inside)
+
+
+def test_the_batch_holds_only_those_of_whom_nothing_is_told_alone() -> None:
+    verdict = judged(*batch_of(0.3, 0.3, 0.3, 0.3), subject(0.0, index=4), subject(3.0, index=5))
+    assert verdict.batch == (0, 1, 2, 3)
+    assert reason_of(verdict, BATCH).detail.startswith("4 subjects")
+    assert let_through(verdict) == (0, 1, 2, 3, 4)
+
+
+def test_predicted_levels_make_no_batch() -> None:
+    guessed = replace(placed(0.3, 3), never_seen=None, memory=0.1)
+    for verdict in (judged(*batch_of(0.3, 0.3, 0.3), guessed), judged(placed(0.3, 0))):
+        assert BATCH not in [reason.measure for reason in verdict.reasons]
+        assert verdict.batch == ()
+        assert let_through(verdict) == ()
+
+
+def test_what_objects_to_a_subject_the_batch_does_not_excuse() -> None:
+    members = list(batch_of(0.3, 0.3, 0.3, 0.3))
+    members[2] = replace(members[2], tail=TailGain(items=40, gain=5.0, expected=0.0, deviation=0.5))
+    verdict = judged(*members)
+    assert reason_of(verdict, BATCH).passed
+    assert let_through(verdict) == (0, 1, 3)
+
+
+def test_a_known_level_needs_no_typical_member() -> None:
+    """What others leave behind says nothing about a subject who is known to have left something."""
+    weak = replace(placed(0.0, 0, parent_z=4.0), memory=0.01)
+    assert judged(weak, run=weak).decision == "pass"
+    predicted = replace(subject(0.0), memory=0.01)
+    assert judged(predicted, run=predicted).decision == "inconclusive"
+
+
+def unbalanced() -> Report:
+    """Five who are all a little too well known, and two who were forgotten too well: the mean is right."""
+    known = [placed(1.5, index, parent_z=5.0) for index in range(5)]
+    return report(*known, *(placed(-3.75, index, parent_z=5.0) for index in (5, 6)), run=BALANCED)
+
+
+def test_those_who_are_refused_do_not_answer_for_those_who_are_not() -> None:
+    verdict = decide(unbalanced(), POLICY)
+    assert [one.decision for one in verdict.subjects] == ["pass"] * 5 + ["fail"] * 2
+    assert publishable_run(verdict, method_is_exact=False, policy=POLICY)
+    reason = reason_of(verdict, COMPANY)
+    assert (reason.passed, reason.value) == (False, pytest.approx(1.5 * 5**0.5))
+    assert "balanced" in reason.detail
+    assert let_through(verdict) == ()
+
+
+def test_an_exact_method_never_read_any_of_them() -> None:
+    verdict = decide(unbalanced(), POLICY)
+    everybody = tuple(range(7))
+    assert publishable_subjects(verdict, method_is_exact=True, policy=POLICY) == everybody
+    strict = replace(POLICY, exact_may_publish_unproven=False)
+    verdict = decide(unbalanced(), strict)
+    assert publishable_subjects(verdict, method_is_exact=True, policy=strict) == ()
+
+
+def test_company_that_lies_inside_the_band_is_let_through() -> None:
+    verdict = judged(*(placed(0.5, index, parent_z=5.0) for index in range(5)), placed(3.0, 5, parent_z=5.0))
+    assert reason_of(verdict, COMPANY).passed
+    assert let_through(verdict) == (0, 1, 2, 3, 4)
