@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 import signal
@@ -21,6 +22,7 @@ from cli.processes import require_free_port
 
 READY_SECONDS = 120.0
 _GRACE_SECONDS = 40.0
+_LEVELS_SECONDS = 600.0
 _MAX_RESTARTS_PER_MINUTE = 5
 
 
@@ -65,7 +67,7 @@ class Children:
     them through us, in order.
 
     A worker that began before would make levels of its own for a request that is in a hurry: the same price, twice, on
-    the same cores.
+    the same cores. It waits for `_LEVELS_SECONDS` and no longer: there may be requests that are due.
     """
 
     def __init__(self, environment: dict[str, str]) -> None:
@@ -73,6 +75,7 @@ class Children:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._restarts: list[float] = []
         self._levels: subprocess.Popen[bytes] | None = None
+        self._worker_at = math.inf
 
     def start(self) -> None:
         """Requests are accepted and their users suppressed from here on; they are carried out once the worker is up."""
@@ -81,14 +84,16 @@ class Children:
     def start_levels(self) -> None:
         """Not started again if it dies: then the worker's first run makes them."""
         self._levels = self._spawn("levels")
+        self._worker_at = time.monotonic() + _LEVELS_SECONDS
 
     def keep_alive(self) -> None:
-        """Start the worker when the levels are made, or cannot be; whatever died meanwhile is started again.
+        """Start the worker when the levels are made, cannot be, or take too long; start again whatever died meanwhile.
 
         Raises:
             CommandError: they die faster than it makes sense to start them.
         """
-        if "worker" not in self._running and self._levels is not None and self._levels.poll() is not None:
+        levels_ended = self._levels is not None and self._levels.poll() is not None
+        if "worker" not in self._running and (levels_ended or time.monotonic() >= self._worker_at):
             self._launch("worker")
         self.restart_the_dead()
 

@@ -8,10 +8,10 @@ from typing import Any
 from benchmarks.report.cells import number, table
 
 _LEGEND = (
-    "*Known again*: once inside the band of a model that never saw them, later above it. Bands stand around the levels "
-    "that the service itself goes by. Each walk starts from the same adapter. A re-fit inside a walk leaves out all who "
-    "asked so far, and answers a spent budget or a candidate that the gate did not let through; walks without re-fits "
-    "take every candidate without asking it. Seconds are of edits and re-fits, not of the gate or of making levels."
+    "*Known again*: once inside the band of a model that never saw them, later above it. Bands stand around the "
+    "levels that the service itself goes by. Each walk starts from the same adapter. A re-fit inside a walk leaves out "
+    "all who asked so far, and answers a spent budget or a candidate that the gate did not let through; walks without "
+    "re-fits take every candidate without asking it. Seconds are of edits and re-fits, not of the gate or of levels."
 )
 
 
