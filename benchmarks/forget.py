@@ -2,7 +2,7 @@
 
 A fresh installation is started as `lethe up` starts it: gateway and worker as processes, SQLite, the broker without a
 server. One user after the other asks to be forgotten while others ask for recommendations at a steady rate. A request
-for a user nobody knows goes first and is not measured: when it is done, the worker has started.
+for a user nobody knows goes first and is not measured: when it is done, the levels are made and the worker has started.
 """
 
 from __future__ import annotations
