@@ -24,8 +24,8 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
     """Rates with Wilson intervals (95 %), by candidate, by truth and by how much the subject left behind.
 
     `false_accept`: of the candidates that stand beyond `WRONG_BEYOND`, those let through; `false_accept_near` of those
-    that stand no further off than twice that, `false_accept_edited` of those that steer towards the level, where the
-    gate has something to tell. `false_reject`: of true re-fits, which never saw the subject, those failed. An
+    that stand no further off than twice that, where the gate has something to tell, `false_accept_edited` of those that
+    steer towards the level. `false_reject`: of true re-fits, which never saw the subject, those failed. An
     `inconclusive` word lets nothing through and accuses nobody; its share stands beside both.
     """
     refits = [row for row in rows if row["candidate"] == TRUTH]

@@ -16,11 +16,9 @@ from benchmarks.study.variants import Tuned, Variant
 from benchmarks.study.workshop import Workshop
 from recommender import Adapter
 from unlearning import (
-    ActivationStatistics,
     Candidate,
     EvaluationInputs,
     ForgetTask,
-    collect_statistics,
     decide,
     publishable,
 )
@@ -35,7 +33,7 @@ from unlearning.records import canonical_json, sha256_hex, to_plain
 TRUTH, LEVEL = "refit", "least_change"
 # How far towards its level a subject is brought: the whole way, half of it, and as far again beyond it.
 PORTIONS = {LEVEL: 1.0, "least_change_half": 0.5, "least_change_double": 2.0}
-OTHERS = ("do_nothing", "uniform_shrink", "ucan", "gradient_ascent")
+OTHERS = ("do_nothing", "gradient_ascent")
 CANDIDATES = (TRUTH, *PORTIONS, *OTHERS)
 
 
@@ -102,7 +100,7 @@ def _rows(trial: Trial, workshop: Workshop) -> Iterator[dict[str, Any]]:
         forget=(sequence,),
         retain=tuple(split.train for split in retained),
         retain_validation=(),
-        statistics=_statistics(workshop, trial.plan, trial.number),
+        statistics=None,
         training=workshop.regime.training(seed),
         adapter_config=workshop.regime.adapter_config,
         seed=seed,
@@ -191,18 +189,6 @@ def _levels(workshop: Workshop, plan: Plan, number: int) -> Sequence[NeverSeen]:
         seed=number,
         pairs=PAIRS,
         fit=workshop.fits.kept,
-    )
-
-
-@lru_cache(maxsize=2)
-def _statistics(workshop: Workshop, plan: Plan, number: int) -> ActivationStatistics:
-    """The activation sums a service would have cached when it fitted the parent."""
-    world = worlds_of(workshop, plan)[number]
-    return collect_statistics(
-        workshop.base,
-        _parent(workshop, world),
-        tuple(split.train for split in world.users),
-        sites=("bottleneck", "input", "output"),
     )
 
 

@@ -108,7 +108,7 @@ def test_the_gates_rates_stand_with_their_counts_and_intervals() -> None:
 def test_of_nothing_there_are_dashes() -> None:
     text = gate([])
     assert "| true re-fits inconclusive | 0 of 0 | – | – |" in text
-    assert "| ucan | – ± –, from – to – | – | – | – | – | – |" in text
+    assert "| gradient_ascent | – ± –, from – to – | – | – | – | – | – |" in text
 
 
 def test_a_walk_stands_beside_the_re_fit() -> None:

@@ -31,7 +31,9 @@ def share(found: dict[str, Any]) -> tuple[int, int]:
 
 
 def test_a_wilson_interval_by_hand() -> None:
-    found = rate([row("ucan", 0.0, decision) for decision in ("pass", "pass", "fail", "pass")], _passed)
+    found = rate(
+        [row("gradient_ascent", 0.0, decision) for decision in ("pass", "pass", "fail", "pass")], _passed
+    )
     # With z^2 = 3.8415: middle (0.75 + 3.8415 / 8) / (1 + 3.8415 / 4) = 0.62750, half of the width
     # 1.95996 * sqrt(0.1875 / 4 + 3.8415 / 64) / (1 + 3.8415 / 4) = 0.32686.
     assert share(found) == (3, 4)
@@ -41,8 +43,8 @@ def test_a_wilson_interval_by_hand() -> None:
 
 
 def test_an_interval_stays_a_share() -> None:
-    none = rate([row("ucan", 0.0, "fail")] * 5, _passed)
-    every = rate([row("ucan", 0.0, "pass")] * 5, _passed)
+    none = rate([row("gradient_ascent", 0.0, "fail")] * 5, _passed)
+    every = rate([row("gradient_ascent", 0.0, "pass")] * 5, _passed)
     assert (none["low"], every["high"]) == (0.0, 1.0)
     # 0 of n: the upper end is z^2 / (n + z^2).
     assert none["high"] == pytest.approx(3.8415 / 8.8415, abs=1e-4)
@@ -54,7 +56,7 @@ def test_only_wrong_candidates_can_be_false_accepts() -> None:
         [
             row("do_nothing", -3.5, "pass"),
             row("least_change_double", 4.0, "fail"),
-            row("ucan", -3.0, "pass"),  # On the edge: not wrong.
+            row("gradient_ascent", -3.0, "pass"),  # On the edge: not wrong.
             row("least_change", -2.0, "pass"),
             row("least_change", 1.0, "fail"),
             row(TRUTH, -9.0, "pass"),  # A re-fit cannot be a false accept.
@@ -67,7 +69,12 @@ def test_only_wrong_candidates_can_be_false_accepts() -> None:
 
 def test_only_true_re_fits_can_be_false_rejects() -> None:
     found = summary(
-        [row(TRUTH, 0.0, "pass"), row(TRUTH, 0.5, "fail"), row(TRUTH, 0.0, "pass"), row("ucan", 0.0, "fail")]
+        [
+            row(TRUTH, 0.0, "pass"),
+            row(TRUTH, 0.5, "fail"),
+            row(TRUTH, 0.0, "pass"),
+            row("gradient_ascent", 0.0, "fail"),
+        ]
     )
     assert share(found["false_reject"]) == (1, 3)
 
@@ -80,7 +87,9 @@ def test_an_inconclusive_word_accepts_nothing_and_accuses_nobody() -> None:
 
 def test_by_truth_every_edited_candidate_is_in_one_bin() -> None:
     values = (-100.0, -6.0, -3.0, -2.5, 0.0, 1.9, 2.0, 6.0)
-    found = summary([row("ucan", value, "pass") for value in values] + [row(TRUTH, 0.0, "pass")])["by_truth"]
+    found = summary([row("gradient_ascent", value, "pass") for value in values] + [row(TRUTH, 0.0, "pass")])[
+        "by_truth"
+    ]
     assert {(entry["from"], entry["to"]): entry["accepted"]["of"] for entry in found} == {
         (None, -6.0): 1,
         (-6.0, -4.0): 1,
@@ -103,7 +112,7 @@ def test_by_items_looks_at_re_fits_and_at_doing_nothing() -> None:
             row(TRUTH, 0.0, "pass", items=39),
             row("do_nothing", -4.0, "fail", items=39, z=3.0),
             row("do_nothing", -4.0, "fail", items=20, z=5.0),
-            row("ucan", 0.0, "inconclusive", items=500),
+            row("gradient_ascent", 0.0, "inconclusive", items=500),
         ]
     )["by_items"]
     assert [(entry["from"], entry["to"]) for entry in found] == [
@@ -117,19 +126,19 @@ def test_by_items_looks_at_re_fits_and_at_doing_nothing() -> None:
 def test_candidates_stand_by_themselves() -> None:
     found = summary(
         [
-            row("ucan", -5.0, "fail", seconds=1.0),
-            row("ucan", 1.0, "pass", seconds=3.0),
+            row("gradient_ascent", -5.0, "fail", seconds=1.0),
+            row("gradient_ascent", 1.0, "pass", seconds=3.0),
             row("do_nothing", -9.0, "fail"),
         ]
     )
     by_name = {entry["candidate"]: entry for entry in found["candidates"]}
     assert tuple(by_name) == CANDIDATES
-    ucan = by_name["ucan"]
-    assert [share(ucan[name]) for name in ("wrong", "pass", "fail", "inconclusive")] == [
+    ascent = by_name["gradient_ascent"]
+    assert [share(ascent[name]) for name in ("wrong", "pass", "fail", "inconclusive")] == [
         (1, 2), (1, 2), (1, 2), (0, 2)
     ]  # fmt: skip
-    assert ucan["truth_z"] == {"mean": -2.0, "deviation": 3.0, "lowest": -5.0, "highest": 1.0}
-    assert ucan["seconds"] == 2.0
+    assert ascent["truth_z"] == {"mean": -2.0, "deviation": 3.0, "lowest": -5.0, "highest": 1.0}
+    assert ascent["seconds"] == 2.0
 
 
 def test_refusals_count_the_measures_of_true_re_fits() -> None:
@@ -139,7 +148,7 @@ def test_refusals_count_the_measures_of_true_re_fits() -> None:
             row(TRUTH, 0.0, "fail", measures={"utility": failed, "membership": passed}),
             row(TRUTH, 0.0, "pass", measures={"utility": passed}),
             row(TRUTH, 0.0, "inconclusive", measures={"membership": {"value": None, "passed": None}}),
-            row("ucan", 0.0, "fail", measures={"ucan's own": failed}),
+            row("gradient_ascent", 0.0, "fail", measures={"its own": failed}),
         ]
     )["refusals"]
     assert {name: share(entry) for name, entry in found.items()} == {"membership": (0, 3), "utility": (1, 3)}

@@ -24,5 +24,5 @@ def test_a_methods_configuration_determines_the_cell(
 ) -> None:
     trial = Trial(Plan("report", 1, 1), 0, 0)
     before = trial.keys(workshop)
-    monkeypatch.setattr(Tuned, "load", lambda: Tuned({"single": {"uniform_shrink": {"factor": 0.123}}}))
+    monkeypatch.setattr(Tuned, "load", lambda: Tuned({"single": {"gradient_ascent": {"lr": 0.123}}}))
     assert trial.keys(workshop) != before
