@@ -23,7 +23,7 @@ from unlearning.records import to_plain
 
 # What `--report` prints: made by this command on users that no threshold was chosen on.
 COMMITTED = Path(__file__).parent / "report.json"
-DEFAULT = Plan("report", worlds=8, deletions=30)
+DEFAULT = Plan("report", worlds=8, deletions=25)
 
 
 def run(

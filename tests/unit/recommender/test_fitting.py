@@ -50,6 +50,19 @@ def test_a_fit_is_repeatable_bit_for_bit(base: Base, sequences: list[list[int]])
     assert fit_adapter(base, sequences, ADAPTER, replace(TRAINING, seed=4)).to_bytes() != first
 
 
+def test_without_patience_the_last_epoch_is_kept_and_nothing_is_validated(
+    base: Base, sequences: list[list[int]]
+):
+    patient = replace(TRAINING, epochs=4, patience=None)
+    validation = [(sequence[:-1], sequence[-1]) for sequence in sequences]
+    reports: list[StepReport] = []
+    kept = fit_adapter(
+        base, sequences, ADAPTER, patient, validation=validation, on_step=reports.append
+    ).to_bytes()
+    assert kept == fit_adapter(base, sequences, ADAPTER, patient).to_bytes()
+    assert {report.validation for report in reports} == {None}
+
+
 def test_a_base_is_repeatable_bit_for_bit(base: Base, sequences: list[list[int]]):
     shape = BaseConfig(width=8, feed_forward=8, window=6)
     first, second = (build_base(base.catalogue, sequences, shape, TRAINING).state_dict() for _ in range(2))
