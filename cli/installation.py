@@ -54,7 +54,7 @@ from worker.versions import STATISTICS, FitRecord, store_version
 PANEL_FILE = "panel.json"
 # Beyond their tastes, generated users leave nothing that generalises: the best epoch by validation is one that has
 # learnt hardly anything of any one user, and there would be nothing to forget that anybody could measure.
-DEMO_TRAINING = TrainingConfig(epochs=10, patience=None)
+DEMO_TRAINING = TrainingConfig(epochs=12, patience=None)
 _EVENTS_PER_TRANSACTION = 10_000
 
 
