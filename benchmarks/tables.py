@@ -53,7 +53,7 @@ def as_json(result: Mapping[str, Any]) -> str:
 def markdown(result: Mapping[str, Any]) -> str:
     """The tables of one benchmark's result, headed by where it was measured."""
     head = [_where(result["environment"]), ""] if "environment" in result else []
-    return "\n".join([*head, *WRITERS[result["benchmark"]](result), ""])
+    return "\n".join([*head, *WRITERS[result["benchmark"]](result)]).rstrip("\n") + "\n"
 
 
 def _where(environment: Mapping[str, Any]) -> str:

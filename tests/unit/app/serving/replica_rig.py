@@ -110,7 +110,8 @@ class Replica:
         )
 
     def reported(self) -> ReplicaReport:
-        """What the last look found."""
+        """What the last look found; a replica that has just started has not looked yet."""
+        eventually(lambda: self.engine.status().report is not None)
         report = self.engine.status().report
         assert report is not None
         return report
