@@ -1,0 +1,29 @@
+"""What is committed describes what is shipped: tables are reprinted from results, rates are the default policy's."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.gate.run import COMMITTED, committed
+from benchmarks.tables import markdown
+from unlearning import default_policy
+
+DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
+
+
+@pytest.mark.parametrize(
+    ("result", "tables"),
+    [(COMMITTED, "gate.md"), (DOCS / "forget.json", "forget.md")],
+    ids=["gate", "forget"],
+)
+def test_the_tables_are_what_the_result_prints(result: Path, tables: str) -> None:
+    assert (DOCS / tables).read_text() == markdown(json.loads(result.read_text()))
+
+
+def test_the_gates_rates_are_those_of_the_default_policy_on_report_users() -> None:
+    result = committed()
+    assert result["policy"]["hash"] == default_policy().hash
+    assert result["data"]["users"] == "report"
+    assert not result["environment"]["uncommitted_changes"]
+    assert result["deletions"] >= 200
