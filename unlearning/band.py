@@ -65,9 +65,14 @@ def z_score(evidence: SubjectEvidence, policy: Policy) -> float:
     return never_member_band(evidence, evidence.candidate, policy).z(evidence.candidate.gain)
 
 
-def parent_z_score(evidence: SubjectEvidence, policy: Policy) -> float:
-    """Where the gain lay before the edit."""
-    return never_member_band(evidence, evidence.parent, policy).z(evidence.parent.gain)
+def member_z_score(evidence: SubjectEvidence, policy: Policy) -> float:
+    """Where the gain lay while the adapter still knew the subject.
+
+    Where a level is known, that is under the model that the level was made for. The parent may have been edited for
+    others since, and have lost of this subject what there was to tell. Elsewhere it is under the parent.
+    """
+    band = never_member_band(evidence, evidence.parent, policy)
+    return band.z(evidence.parent.gain if evidence.never_seen is None else evidence.never_seen.seen)
 
 
 def power(evidence: SubjectEvidence, policy: Policy) -> float:

@@ -35,6 +35,7 @@ def together(subjects: Sequence[SubjectEvidence]) -> SubjectEvidence | None:
         never_seen=NeverSeenGain(
             expected=fmean(level.expected for level in known),
             deviation=math.hypot(*(level.deviation for level in known)) / len(known),
+            seen=fmean(level.seen for level in known),
         ),
     )
 

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from recommender import Adapter, AdapterConfig, Base, Split, TrainingConfig, attach
 from unlearning.errors import InvalidEvaluation
@@ -86,18 +85,19 @@ def cross_fit(
         InvalidEvaluation: too few users or pairs, or an adapter that diverged.
         Interrupted: `should_stop` answered yes.
     """
-    plain, soft = _Collector(len(users), pairs), _Collector(len(users), pairs)
-    items = len(base.catalogue)
+    collector, items = _Collector(len(users), pairs), len(base.catalogue)
 
-    def readings(adapter: Adapter) -> list[Tensor]:
-        found = read(
-            attach(base, adapter),
-            base.style,
-            [whole_history(split) for split in users],
-            ranked=0,
-            should_stop=should_stop,
+    def readings(adapter: Adapter) -> tuple[list[float], list[float]]:
+        """Of training items, cut into windows as training did and as a subject is read; and of held-out items."""
+        model = attach(base, adapter)
+        own, whole = (
+            [
+                smoothed(reading.nll, smoothing, items)
+                for reading in read(model, base.style, sequences, ranked=0, should_stop=should_stop)
+            ]
+            for sequences in ([split.train for split in users], [whole_history(split) for split in users])
         )
-        return [reading.nll.double() for reading in found]
+        return [float(nll.mean()) for nll in own], [float(nll[-HELD_OUT:].mean()) for nll in whole]
 
     planned = halves(len(users), pairs, seed)
     for number, half in enumerate(planned):
@@ -111,15 +111,8 @@ def cross_fit(
             on_step=None if on_step is None else _within_all(on_step, number, len(planned)),
             should_stop=should_stop,
         ).adapter
-        found = readings(adapter)
-        plain.add(found, half.members)
-        soft.add([smoothed(nll, smoothing, items) for nll in found], half.members)
-    of_parent = readings(parent)
-    return levels(
-        plain.result(of_parent),
-        soft.result([smoothed(nll, smoothing, items) for nll in of_parent]),
-        [len(split.train) for split in users],
-    )
+        collector.add(*readings(adapter), half.members)
+    return levels(collector.result(*readings(parent)), [len(split.train) for split in users])
 
 
 def _within_all(on_step: OnStep, number: int, count: int) -> OnStep:
@@ -138,17 +131,19 @@ class _Collector:
         self._held_out = torch.zeros(users, dtype=torch.float64)
         self._pairs = pairs
 
-    def add(self, nll: Sequence[Tensor], members: Sequence[int]) -> None:
+    def add(self, own: Sequence[float], held_out: Sequence[float], members: Sequence[int]) -> None:
         saw = set(members)
-        for place, own in enumerate(nll):
+        for place, (training, later) in enumerate(zip(own, held_out, strict=True)):
             if place in saw:
-                self._held_out[place] += own[-HELD_OUT:].mean() / self._pairs
+                self._held_out[place] += later / self._pairs
             else:
-                self._unseen[place].append(float(own[:-HELD_OUT].mean()))
+                self._unseen[place].append(training)
 
-    def result(self, parent: Sequence[Tensor]) -> CrossReadings:
+    def result(self, own: Sequence[float], held_out: Sequence[float]) -> CrossReadings:
+        """With the parent's readings."""
         return CrossReadings(
             unseen=torch.tensor(self._unseen, dtype=torch.float64).T,
+            seen=torch.tensor(own, dtype=torch.float64),
             held_out=self._held_out,
-            held_out_parent=torch.stack([own[-HELD_OUT:].mean() for own in parent]),
+            held_out_parent=torch.tensor(held_out, dtype=torch.float64),
         )

@@ -30,7 +30,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from unlearning import checks
-from unlearning.band import parent_z_score, z_score
+from unlearning.band import member_z_score, z_score
 from unlearning.batch import together
 from unlearning.errors import InvalidReport
 from unlearning.evaluation.report import MembershipEvidence, Report, SubjectEvidence
@@ -240,9 +240,9 @@ def _judge_membership(
         return False, "still predicted better than a user the adapter never saw"
     if z < -policy.membership_z:
         return False, "predicted worse than a user the adapter never saw: over-forgotten, which shows too"
-    if parent_z_score(evidence, policy) <= policy.membership_z:
-        return None, "not told from a never-member before the edit: nothing measurable to forget"
-    return True, "inside the band of users the adapter never saw, and outside it before the edit"
+    if member_z_score(evidence, policy) <= policy.membership_z:
+        return None, "not told from a never-member while a member: nothing measurable to forget"
+    return True, "inside the band of users the adapter never saw, and outside it while a member"
 
 
 def _tolerable(reason: Reason, method_is_exact: bool, policy: Policy) -> bool:

@@ -20,23 +20,24 @@ from unlearning.errors import InvalidEvaluation
 class NeverSeen:
     """One user's level, nats per training item.
 
-    `nll` is the mean negative log-likelihood, `smoothed_nll` the mean of the smoothed one
-    (`EvaluationConfig.smoothing`) that a model of the parent's size would show on average, had it never seen the user.
-    `deviation` is the standard deviation of one such model's `smoothed_nll` around the estimate: models vary with
-    their seeds, and the estimate is itself a mean of few.
+    `smoothed_nll` is the mean smoothed negative log-likelihood (`EvaluationConfig.smoothing`) that a model of the
+    parent's size would show on average, had it never seen the user. `deviation` is the standard deviation of one such
+    model's around the estimate: models vary with their seeds, and the estimate is itself a mean of few.
+    `seen_smoothed_nll` is what the parent showed that the levels were made for, which did see the user: how far below
+    the level it lies says whether anybody could tell, whatever edits for others have done to the adapter since.
 
     Raises:
         InvalidEvaluation: a number that is not finite or negative, or a deviation of 0.
     """
 
-    nll: float
     smoothed_nll: float
     deviation: float
+    seen_smoothed_nll: float
 
     def __post_init__(self) -> None:
         if not (
-            0.0 <= self.nll < math.inf
-            and 0.0 <= self.smoothed_nll < math.inf
+            0.0 <= self.smoothed_nll < math.inf
+            and 0.0 <= self.seen_smoothed_nll < math.inf
             and 0.0 < self.deviation < math.inf
         ):
             raise InvalidEvaluation(f"no user can have this level: {self}")
@@ -44,20 +45,22 @@ class NeverSeen:
 
 @dataclass(frozen=True)
 class CrossReadings:
-    """Mean losses, nats per item, float64.
+    """Mean smoothed losses, nats per item, float64.
 
-    `unseen` [readings, users] are over each user's training items under adapters that never saw the user;
+    `unseen` [readings, users] are over each user's training items under adapters that never saw the user, `seen`
+    [users] under the parent, which saw everybody;
     `held_out` [users] are over held-out items under cross-fitted adapters that did see the user, `held_out_parent`
-    [users] under the parent, which saw everybody.
+    [users] under the parent.
     """
 
     unseen: Tensor
+    seen: Tensor
     held_out: Tensor
     held_out_parent: Tensor
 
 
-def levels(plain: CrossReadings, smoothed: CrossReadings, items: Sequence[int]) -> tuple[NeverSeen, ...]:
-    """Every user's level from readings of plain and of smoothed losses; `items` counts each user's training items.
+def levels(readings: CrossReadings, items: Sequence[int]) -> tuple[NeverSeen, ...]:
+    """Every user's level; `items` counts each user's training items.
 
     * Cross-fitted adapters saw fewer users than the parent, so they know less about everything. By how much is read
       off held-out items of users whom both saw, and taken off the users' own readings.
@@ -69,19 +72,14 @@ def levels(plain: CrossReadings, smoothed: CrossReadings, items: Sequence[int]) 
             readings that do not vary at all.
     """
     count = torch.tensor(list(items), dtype=torch.float64)
-    for readings in (plain, smoothed):
-        _check(readings, len(count))
-    variance = reading_variance(smoothed.unseen, count)
-    means = [_shifted(readings).clamp(min=0.0) for readings in (plain, smoothed)]
-    deviation = (variance * (1.0 + 1.0 / len(smoothed.unseen))).sqrt()
+    _check(readings, len(count))
+    shift = (readings.held_out_parent - readings.held_out).mean()
+    means = (readings.unseen.mean(0) + shift).clamp(min=0.0)
+    deviations = (reading_variance(readings.unseen, count) * (1.0 + 1.0 / len(readings.unseen))).sqrt()
     return tuple(
-        NeverSeen(nll, soft, wide)
-        for nll, soft, wide in zip(means[0].tolist(), means[1].tolist(), deviation.tolist(), strict=True)
+        NeverSeen(*own)
+        for own in zip(means.tolist(), deviations.tolist(), readings.seen.tolist(), strict=True)
     )
-
-
-def _shifted(readings: CrossReadings) -> Tensor:
-    return readings.unseen.mean(0) + (readings.held_out_parent - readings.held_out).mean()
 
 
 def reading_variance(unseen: Tensor, count: Tensor) -> Tensor:
@@ -103,7 +101,8 @@ def reading_variance(unseen: Tensor, count: Tensor) -> Tensor:
 
 
 def _check(readings: CrossReadings, users: int) -> None:
-    shapes = (readings.unseen.shape[1:], readings.held_out.shape, readings.held_out_parent.shape)
+    per_user = (readings.seen, readings.held_out, readings.held_out_parent)
+    shapes = (readings.unseen.shape[1:], *(values.shape for values in per_user))
     if (
         readings.unseen.ndim != 2
         or len(readings.unseen) < 2
@@ -111,8 +110,5 @@ def _check(readings: CrossReadings, users: int) -> None:
         or any(s != (users,) for s in shapes)
     ):
         raise InvalidEvaluation("each of at least two users needs at least two readings, and held-out ones")
-    if not all(
-        bool(torch.isfinite(values).all())
-        for values in (readings.unseen, readings.held_out, readings.held_out_parent)
-    ):
+    if not all(bool(torch.isfinite(values).all()) for values in (readings.unseen, *per_user)):
         raise InvalidEvaluation("readings must be finite")

@@ -195,7 +195,8 @@ class Attempts:
             forget=data.forget,
             never_seen_nll=None
             if levels is None
-            else tuple(levels[subject].nll for subject in data.subjects),
+            else tuple(levels[subject].smoothed_nll for subject in data.subjects),
+            smoothing=policy.evaluation.smoothing,
         )
         inputs = self._inputs.only([self._place_of[subject] for subject in data.subjects])
 

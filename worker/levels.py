@@ -137,9 +137,9 @@ def _make(
     rows = [
         {
             "subject_hmac": user,
-            "nll": level.nll,
             "smoothed_nll": level.smoothed_nll,
             "deviation": level.deviation,
+            "seen_smoothed_nll": level.seen_smoothed_nll,
         }
         for user, level in zip(data.subjects, found, strict=True)
     ]
@@ -172,6 +172,7 @@ def _stored(
         log.warning("levels.missing_for_subjects", subjects=missing)
         return None
     return {
-        subject: NeverSeen(rows[subject].nll, rows[subject].smoothed_nll, rows[subject].deviation)
-        for subject in subjects
+        subject: NeverSeen(row.smoothed_nll, row.deviation, row.seen_smoothed_nll)
+        for subject, row in rows.items()
+        if row.seen_smoothed_nll is not None
     }

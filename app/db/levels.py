@@ -51,7 +51,7 @@ def replace_all(
     Whoever was erased while it was made gets no row: no row may be there without the events that it tells about.
 
     Args:
-        rows: ``subject_hmac``, ``nll``, ``smoothed_nll`` and ``deviation`` of each user.
+        rows: ``subject_hmac``, ``smoothed_nll``, ``deviation`` and ``seen_smoothed_nll`` of each user.
     """
     ledger = lock_ledger(session)
     session.execute(delete(NeverSeenLevel))
@@ -75,4 +75,8 @@ def replace_all(
 
 
 def _of(watermark: int, smoothing: float) -> ColumnElement[bool]:
-    return and_(NeverSeenLevel.watermark == watermark, NeverSeenLevel.smoothing == smoothing)
+    return and_(
+        NeverSeenLevel.watermark == watermark,
+        NeverSeenLevel.smoothing == smoothing,
+        NeverSeenLevel.seen_smoothed_nll.is_not(None),
+    )

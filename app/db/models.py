@@ -200,16 +200,19 @@ class NeverSeenLevel(Base):
     """What a model that never saw this subject makes of their events up to ``watermark``, nats per event.
 
     Personal data: deleted in the transaction that deletes the subject's interactions. ``smoothing`` is the policy's
-    that ``smoothed_nll`` and ``deviation`` were read with.
+    that the losses were read with. ``seen_smoothed_nll`` is what the adapter showed that had seen the subject. The
+    previous release writes ``nll`` and not that: a row without it counts as not made. ``nll`` goes with the next
+    contraction.
     """
 
     __tablename__ = "never_seen_levels"
     subject_hmac: Mapped[str] = mapped_column(Digest, primary_key=True)
     watermark: Mapped[int] = mapped_column(BigInteger)
     smoothing: Mapped[float] = mapped_column(Double)
-    nll: Mapped[float] = mapped_column(Double)
+    nll: Mapped[float | None] = mapped_column(Double)
     smoothed_nll: Mapped[float] = mapped_column(Double)
     deviation: Mapped[float] = mapped_column(Double)
+    seen_smoothed_nll: Mapped[float | None] = mapped_column(Double)
     created_at: Mapped[datetime]
 
 

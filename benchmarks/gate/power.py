@@ -52,7 +52,7 @@ def power_by_items(workshop: Workshop, worlds: Sequence[World]) -> list[dict[str
 
 def _row(workshop: Workshop, count: int, gaps: Sequence[float], variance: float) -> dict[str, Any]:
     policy = workshop.policy
-    band = Band.around(NeverSeenGain(0.0, variance**0.5), policy)
+    band = Band.around(NeverSeenGain(0.0, variance**0.5, 0.0), policy)
     places = [band.z(gap) for gap in gaps]
     return {
         "items": count,

@@ -23,7 +23,7 @@ from unlearning import (
     publishable,
 )
 from unlearning.audit.predictions import item_log_likelihoods
-from unlearning.band import parent_z_score, power, z_score
+from unlearning.band import member_z_score, power, z_score
 from unlearning.cross_fitting import cross_fit
 from unlearning.evaluation.evaluate import evaluate
 from unlearning.evaluation.gains import smoothed
@@ -94,6 +94,11 @@ def _rows(trial: Trial, workshop: Workshop) -> Iterator[dict[str, Any]]:
     # The re-fit never saw any of the world's subjects: to it, they are not retained users.
     retained = tuple(world.everybody[other] for other in world.places if other not in world.subjects)
     seed = trial.index
+    smoothing, items = policy.evaluation.smoothing, len(base.catalogue)
+
+    def smoothed_nll(adapter: Adapter) -> float:
+        return float(smoothed(-item_log_likelihoods(base, adapter, (sequence,))[0], smoothing, items).mean())
+
     task = ForgetTask(
         base=base,
         adapter=parent,
@@ -104,6 +109,7 @@ def _rows(trial: Trial, workshop: Workshop) -> Iterator[dict[str, Any]]:
         training=workshop.regime.training(seed),
         adapter_config=workshop.regime.adapter_config,
         seed=seed,
+        smoothing=smoothing,
     )
     inputs = EvaluationInputs.prepare(
         base,
@@ -114,16 +120,15 @@ def _rows(trial: Trial, workshop: Workshop) -> Iterator[dict[str, Any]]:
         never_seen=(level,),
         config=policy.evaluation,
     )
-    before = float(-item_log_likelihoods(base, parent, task.forget)[0].double().mean())
+    before = smoothed_nll(parent)
     truth = _truth(workshop)
     for name, variant in _variants().items():
         portion = PORTIONS.get(name, 1.0)
-        aimed = max(before + portion * (level.nll - before), 0.0)
+        aimed = max(before + portion * (level.smoothed_nll - before), 0.0)
         candidate = _candidate(workshop, world, variant, replace(task, never_seen_nll=(aimed,)))
         report = evaluate(inputs, candidate, variant.method)
         verdict = decide(report, policy)
-        found = item_log_likelihoods(base, candidate.adapter, task.forget)[0]
-        soft = float(smoothed(-found, policy.evaluation.smoothing, len(base.catalogue)).mean())
+        soft = smoothed_nll(candidate.adapter)
         evidence = report.membership.subjects[0]
         yield {
             "world": world.number,
@@ -135,7 +140,7 @@ def _rows(trial: Trial, workshop: Workshop) -> Iterator[dict[str, Any]]:
             "level_error": truth.gap(place, level.smoothed_nll),
             "z": z_score(evidence, policy),
             "predicted_z": z_score(replace(evidence, never_seen=None), policy),
-            "parent_z": parent_z_score(evidence, policy),
+            "parent_z": member_z_score(evidence, policy),
             "power": power(evidence, policy),
             "decision": verdict.decision,
             "accepted": publishable(verdict, method_is_exact=False, policy=policy),

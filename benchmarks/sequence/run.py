@@ -10,7 +10,8 @@ from typing import Any
 from benchmarks.bars import Reached, bars
 from benchmarks.environment import environment
 from benchmarks.fits import Regime
-from benchmarks.sequence.walk import Walk, order, places_in_band, refit_without, sides, utility
+from benchmarks.sequence.measures import order, places_in_band, refit_without, sides, utility
+from benchmarks.sequence.walk import Walk
 from benchmarks.study import orders
 from benchmarks.study.cells import Cells
 from benchmarks.study.levels import levels

@@ -23,6 +23,7 @@ _SOURCE_FILES = (
     "benchmarks/gate/worlds.py",
     "benchmarks/popularity.py",
     "benchmarks/population.py",
+    "benchmarks/sequence/measures.py",
     "benchmarks/sequence/walk.py",
 )
 

@@ -122,6 +122,7 @@ def _walk(job: Job, workshop: Workshop, variant: Variant) -> Iterator[dict[str, 
             adapter_config=workshop.regime.adapter_config,
             seed=1000 * number + job.seed,
             never_seen_nll=subject_levels(workshop, job.seed, requests[number - 1]),
+            smoothing=workshop.policy.evaluation.smoothing,
         )
         made = variant.method.run(task)
         adapter, spent = made.adapter, _sum(spent, made.cost)
@@ -185,6 +186,7 @@ def _task(
         seed=1000 + seed,
         forget_targets=deletion.counted,
         never_seen_nll=subject_levels(workshop, seed, deletion),
+        smoothing=workshop.policy.evaluation.smoothing,
     )
 
 

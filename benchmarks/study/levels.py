@@ -10,6 +10,7 @@ from benchmarks.study.deletions import Deletion
 from benchmarks.study.workshop import Workshop
 from unlearning.audit.predictions import item_log_likelihoods
 from unlearning.cross_fitting import cross_fit
+from unlearning.evaluation.gains import smoothed
 from unlearning.never_seen import NeverSeen
 
 
@@ -31,18 +32,21 @@ def levels(workshop: Workshop, seed: int) -> Sequence[NeverSeen]:
 
 
 def subject_levels(workshop: Workshop, seed: int, deletion: Deletion) -> tuple[float, ...]:
-    """The mean NLL that each subject of the deletion has to reach, nats per item to forget.
+    """The mean smoothed NLL that each subject of the deletion has to reach, nats per item to forget.
 
     Where only some items of a user are forgotten, they are asked to rise by what the whole user would: cross-fitted
     adapters left out users, not items.
     """
-    found = [levels(workshop, seed)[place].nll for place in deletion.places]
+    found = [levels(workshop, seed)[place].smoothed_nll for place in deletion.places]
     if deletion.counted is None:
         return tuple(found)
     parent = workshop.fit(orders.parent(workshop.population, seed)).adapter
-    whole = item_log_likelihoods(workshop.base, parent, deletion.subjects)
-    marked = item_log_likelihoods(workshop.base, parent, deletion.subjects, deletion.counted)
-    return tuple(
-        max(level + float(own.mean() - part.mean()), 0.0)
-        for level, own, part in zip(found, whole, marked, strict=True)
+    smoothing, items = workshop.policy.evaluation.smoothing, len(workshop.population.catalogue)
+    whole, marked = (
+        [
+            float(smoothed(-own, smoothing, items).mean())
+            for own in item_log_likelihoods(workshop.base, parent, deletion.subjects, counted)
+        ]
+        for counted in (None, deletion.counted)
     )
+    return tuple(max(level + part - own, 0.0) for level, own, part in zip(found, whole, marked, strict=True))

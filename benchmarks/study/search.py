@@ -115,6 +115,7 @@ class Trial:
                         adapter_config=workshop.regime.adapter_config,
                         seed=deletion.seed,
                         never_seen_nll=subject_levels(workshop, deletion.seed, deletion),
+                        smoothing=workshop.policy.evaluation.smoothing,
                     )
                 )
                 adapter, spent = made.adapter, made.cost.seconds

@@ -197,13 +197,18 @@ def never_seen_gain(inputs: EvaluationInputs, chosen: Sequence[int]) -> NeverSee
     if inputs.never_seen is None:
         return None
     own = [inputs.never_seen[subject] for subject in chosen]
-    base = [
-        smoothed(
-            inputs.base_readings.subject_readings[subject].nll,
-            inputs.config.smoothing,
-            len(inputs.base.catalogue),
+    base = fmean(
+        float(
+            smoothed(
+                inputs.base_readings.subject_readings[subject].nll,
+                inputs.config.smoothing,
+                len(inputs.base.catalogue),
+            ).mean()
         )
         for subject in chosen
-    ]
-    gains = [float(nll.mean()) - level.smoothed_nll for nll, level in zip(base, own, strict=True)]
-    return NeverSeenGain(fmean(gains), math.hypot(*(level.deviation for level in own)) / len(own))
+    )
+    return NeverSeenGain(
+        expected=base - fmean(level.smoothed_nll for level in own),
+        deviation=math.hypot(*(level.deviation for level in own)) / len(own),
+        seen=base - fmean(level.seen_smoothed_nll for level in own),
+    )

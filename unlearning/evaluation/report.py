@@ -58,10 +58,14 @@ class MeanGain:
 
 @dataclass(frozen=True)
 class NeverSeenGain:
-    """Mean gain (nats) that a model shows that never saw the subject, and by how much one such model varies."""
+    """Mean gain (nats) that a model shows that never saw the subject, and by how much one such model varies.
+
+    `seen` is the mean gain of the model that the levels were made for, which did see the subject.
+    """
 
     expected: float
     deviation: float
+    seen: float
 
 
 @dataclass(frozen=True)

@@ -2,58 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
-from unlearning.errors import InvalidMethodConfig, InvalidTask
-from unlearning.losses import IGNORED
+from unlearning.errors import InvalidTask
 from unlearning.methods.card import MethodCard
-from unlearning.methods.curvature import shaped_like
-from unlearning.methods.descent import RETAIN_SEED_OFFSET, ItemModel
-from unlearning.methods.gradients import summed_loss
+from unlearning.methods.descent import ItemModel
+from unlearning.methods.least_change_config import LeastChangeConfig
+from unlearning.methods.least_change_repair import Repair
+from unlearning.methods.least_change_solver import Solver, root_mean_square
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
-from unlearning.methods.windows import Batch, Windows
-from unlearning.progress import OnStep, Progress, ShouldStop, check_stop
-
-
-@dataclass(frozen=True)
-class LeastChangeConfig:
-    """How the edit is solved for.
-
-    Attributes:
-        rounds: how often losses and gradients are taken anew and the equation solved again.
-        retain_windows: random windows of retained users that the curvature is estimated on.
-        damping: share of the mean curvature that is added to each parameter's, so that none moves without bound.
-        ridge: share of their mean that is added to the diagonal of the subjects' own equations; more of it keeps two
-            subjects whose gradients nearly agree from pulling the adapter apart.
-        halvings: most halvings of a step that does not bring the subjects nearer to their levels.
-        together: most subjects whose equations are solved at once. Their gradients are held in memory; more subjects
-            are taken group by group within each round.
-        batch_size: most windows in a batch.
-
-    Raises:
-        InvalidMethodConfig: a value out of range.
-    """
-
-    rounds: int = 3
-    retain_windows: int = 64
-    damping: float = 0.1
-    ridge: float = 1e-3
-    halvings: int = 4
-    together: int = 64
-    batch_size: int = 16
-
-    def __post_init__(self) -> None:
-        for name in ("rounds", "retain_windows", "together", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InvalidMethodConfig(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not (self.damping > 0 and self.ridge > 0 and self.halvings >= 0):
-            raise InvalidMethodConfig(f"damping and ridge must be positive, halvings at least 0: {self}")
+from unlearning.progress import OnStep, Progress, ShouldStop
 
 
 @dataclass(frozen=True)
@@ -70,7 +31,14 @@ class LeastChange:
     nearer to their levels, and the whole is repeated `rounds` times from where it led. A subject that stands above its
     level before the edit is held where it is: bringing it down would be learning from it.
 
-    The level is the method. The artefact `gap` is the root mean square of what is left of it, in nats.
+    Where the retained windows lost by the edit, up to `repair_steps` steps of training on retained users follow, at
+    right angles to every g_u, until the windows have back what they lost; then the equations are solved once more.
+    Repair learns from nobody but the retained and stops where the edit began, so requests do not add up to a model
+    that serves everybody worse.
+
+    The level is the method. Losses are smoothed as the gate smooths them (`ForgetTask.smoothing`): beyond a point, an
+    item that is already surprising counts no more, and what is still remembered is what must move. The artefact `gap`
+    is the root mean square of what is left of the way, in nats; `repair_steps` counts the steps taken.
     """
 
     config: LeastChangeConfig = field(default_factory=LeastChangeConfig)
@@ -81,7 +49,7 @@ class LeastChange:
         paper=None,
         cost_class="gradient",
         published_defaults="none: our own method",
-        reconstruction="our own; natural-gradient steps with one constraint per subject (Gauss-Newton for least norms)",
+        reconstruction="our own; natural-gradient steps with one constraint per subject, then projected repair",
     )
 
     def run(
@@ -98,121 +66,23 @@ class LeastChange:
                 "least_change needs never_seen_nll, each subject's mean NLL under a model that never saw them: "
                 "see unlearning.never_seen"
             )
-        watch = Stopwatch()
+        watch, config = Stopwatch(), self.config
         model = ItemModel(task.base, task.adapter, trainable=True)
-        solver = _Solver(model, task, self.config, should_stop)
+        solver = Solver(model, task, config, should_stop)
+        repair = Repair(model, task, config, should_stop)
         gap = solver.start()
-        for number in range(1, self.config.rounds + 1):
-            for group in solver.groups():
-                gap = solver.step(group, gap)
+        for number in range(1, config.rounds + 1):
+            gap = solver.round(gap)
             if on_step is not None:
-                on_step(Progress("descent", number, self.config.rounds, _root_mean_square(gap)))
+                on_step(Progress("descent", number, config.rounds, root_mean_square(gap)))
+        if config.repair_steps and repair.is_needed():
+            repair.run(solver.directions())
+            gap = solver.round(solver.gap())
         return Candidate(
             adapter=model.adapter(),
-            artefacts={"gap": torch.tensor(_root_mean_square(gap))},
+            artefacts={
+                "gap": torch.tensor(root_mean_square(gap)),
+                "repair_steps": torch.tensor(repair.steps),
+            },
             cost=Cost(watch.seconds, model.forwards, model.backwards, model.backwards),
         )
-
-
-class _Solver:
-    def __init__(
-        self, model: ItemModel, task: ForgetTask, config: LeastChangeConfig, should_stop: ShouldStop | None
-    ) -> None:
-        assert task.never_seen_nll is not None
-        self._model = model
-        self._config = config
-        self._should_stop = should_stop
-        self._parameters = list(model.parameters.values())
-        self._subjects = [
-            list(
-                Windows(
-                    task.base.style,
-                    [sequence],
-                    None if task.forget_targets is None else [task.forget_targets[place]],
-                    batch_size=config.batch_size,
-                    seed=task.seed,
-                ).once()
-            )
-            for place, sequence in enumerate(task.forget)
-        ]
-        self._levels = torch.tensor(task.never_seen_nll, dtype=torch.float64)
-        self._inverse = 1.0 / self._curvature(task)
-
-    def groups(self) -> list[range]:
-        """The subjects' places, `together` at a time."""
-        size, count = self._config.together, len(self._subjects)
-        return [range(start, min(start + size, count)) for start in range(0, count, size)]
-
-    def start(self) -> Tensor:
-        """The gap before the edit. From here on the level of a subject above its own is where it stands."""
-        self._levels = torch.maximum(self._levels, self._losses())
-        return self.gap()
-
-    def gap(self) -> Tensor:
-        """How far each subject is below its level, nats, float64 [subjects]; negative above it."""
-        return self._levels - self._losses()
-
-    def _losses(self) -> Tensor:
-        losses = []
-        with torch.no_grad():
-            for batches in self._subjects:
-                check_stop(self._should_stop)
-                total = sum(float(summed_loss(self._model.logits(batch), batch.targets)) for batch in batches)
-                losses.append(total / _items(batches))
-        return torch.tensor(losses, dtype=torch.float64)
-
-    def step(self, group: range, gap: Tensor) -> Tensor:
-        """Move the adapter for these subjects, as far as it helps; returns everybody's gap after it."""
-        wanted = gap[group.start : group.stop]
-        gradients = torch.stack([self._gradient(self._subjects[place]) for place in group])
-        directions = gradients * self._inverse
-        system = (directions @ gradients.T).double().cpu()
-        system.diagonal().add_(self._config.ridge * system.diagonal().mean())
-        multipliers = torch.linalg.solve(system, wanted)
-        change = multipliers.to(directions) @ directions
-        start = [parameter.detach().clone() for parameter in self._parameters]
-        length = 1.0
-        for _ in range(self._config.halvings + 1):
-            self._place(start, length * change)
-            after = self.gap()
-            # NaN compares false: a step into nowhere is halved like any other.
-            if _root_mean_square(after) < _root_mean_square(gap):
-                return after
-            length /= 2
-        self._place(start, torch.zeros_like(change))
-        return gap
-
-    def _curvature(self, task: ForgetTask) -> Tensor:
-        windows = Windows(task.base.style, task.retain, batch_size=1, seed=task.seed + RETAIN_SEED_OFFSET)
-        batches = windows.sample(self._config.retain_windows)
-        total = torch.zeros_like(self._gradient(batches[:1]))
-        for batch in batches:
-            total += self._gradient([batch]).square()
-        mean = total / len(batches)
-        return mean + self._config.damping * mean.mean()
-
-    def _gradient(self, batches: Sequence[Batch]) -> Tensor:
-        """Of the mean NLL per item, [parameters]."""
-        check_stop(self._should_stop)
-        total: Tensor | None = None
-        for batch in batches:
-            loss = summed_loss(self._model.logits(batch), batch.targets)
-            found = torch.cat([part.flatten() for part in torch.autograd.grad(loss, self._parameters)])
-            total = found if total is None else total + found
-        assert total is not None
-        return total / _items(batches)
-
-    @torch.no_grad()
-    def _place(self, start: Sequence[Tensor], change: Tensor) -> None:
-        for parameter, origin, step in zip(
-            self._parameters, start, shaped_like(change, self._parameters), strict=True
-        ):
-            parameter.copy_(origin + step)
-
-
-def _items(batches: Sequence[Batch]) -> int:
-    return sum(int((batch.targets != IGNORED).sum()) for batch in batches)
-
-
-def _root_mean_square(gap: Tensor) -> float:
-    return math.sqrt(float(gap.square().mean())) if bool(torch.isfinite(gap).all()) else math.nan

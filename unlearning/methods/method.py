@@ -28,7 +28,8 @@ class ForgetTask:
     sums on the spot. `forget_targets` marks the items of each forget sequence that are to be forgotten, None for
     all: where single interactions are forgotten, the others stay as their context. `never_seen_nll` is what each
     subject's mean negative log-likelihood over the items to forget would be under a model that never saw them, in
-    nats, as far as it is known (`unlearning.never_seen`), or None. `training` and `adapter_config` say how the parent
+    nats, as far as it is known (`unlearning.never_seen`), or None; likelihoods are smoothed by `smoothing`
+    (`EvaluationConfig.smoothing`), 0 for plain ones. `training` and `adapter_config` say how the parent
     was fitted; `seed` drives every random choice.
 
     Raises:
@@ -46,6 +47,7 @@ class ForgetTask:
     seed: int
     forget_targets: tuple[tuple[bool, ...], ...] | None = None
     never_seen_nll: tuple[float, ...] | None = None
+    smoothing: float = 0.0
 
     def __post_init__(self) -> None:
         for name, sequences in (("forget", self.forget), ("retain", self.retain)):
@@ -65,6 +67,8 @@ class ForgetTask:
             len(levels) != len(self.forget) or not all(0.0 <= level < math.inf for level in levels)
         ):
             raise InvalidTask("never_seen_nll must hold one finite number of at least 0 for each subject")
+        if not 0.0 <= self.smoothing < 1.0:
+            raise InvalidTask(f"smoothing must be at least 0 and below 1, not {self.smoothing}")
 
 
 @dataclass(frozen=True)

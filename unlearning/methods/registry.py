@@ -13,7 +13,8 @@ from unlearning.methods.drop_adapter import DropAdapter, DropAdapterConfig
 from unlearning.methods.e2urec import E2urec, E2urecConfig
 from unlearning.methods.gradient_ascent import GradientAscent, GradientAscentConfig
 from unlearning.methods.gradient_difference import GradientDifference, GradientDifferenceConfig
-from unlearning.methods.least_change import LeastChange, LeastChangeConfig
+from unlearning.methods.least_change import LeastChange
+from unlearning.methods.least_change_config import LeastChangeConfig
 from unlearning.methods.llm_eraser import LlmEraser, LlmEraserConfig
 from unlearning.methods.llmeraser import Llmeraser, LlmeraserConfig
 from unlearning.methods.method import Method

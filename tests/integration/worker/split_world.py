@@ -95,9 +95,9 @@ def do_without_levels(process: WorkerProcess) -> None:
                 subject_hmac=subject_of("somebody-else"),
                 watermark=read_fit_record(process.store, digest).watermark,
                 smoothing=process.policy.evaluation.smoothing,
-                nll=3.0,
                 smoothed_nll=2.0,
                 deviation=0.5,
+                seen_smoothed_nll=1.0,
                 created_at=utc_now(),
             )
         )

@@ -39,10 +39,10 @@ def ladder(process: WorkerProcess, *rungs: Rung) -> WorkerProcess:
 REFIT = Rung("refit", {})
 
 
-def rows(process: WorkerProcess) -> dict[str, tuple[float, float, float]]:
+def rows(process: WorkerProcess) -> dict[str, tuple[float, float, float | None]]:
     with process.database.read() as session:
         return {
-            row.subject_hmac: (row.nll, row.smoothed_nll, row.deviation)
+            row.subject_hmac: (row.smoothed_nll, row.deviation, row.seen_smoothed_nll)
             for row in session.scalars(select(NeverSeenLevel))
         }
 
@@ -103,7 +103,7 @@ def test_the_gate_and_a_method_that_needs_levels_get_them(process: WorkerProcess
     assert [attempt.method for attempt in attempts] == ["least_change", "refit"]
     for attempt in attempts:
         (evidence,) = attempt.report["membership"]["subjects"]
-        assert evidence["never_seen"]["deviation"] == pytest.approx(known[2])
+        assert evidence["never_seen"]["deviation"] == pytest.approx(known[1])
     assert "error" not in attempts[0].verdict
 
 
@@ -195,14 +195,14 @@ def test_whoever_was_erased_meanwhile_gets_no_row(process: WorkerProcess) -> Non
     process = ladder(process, REFIT)
     execute(process, request_forgetting(process, "user-1"))
     remade = [
-        {"subject_hmac": subject_of(user), "nll": 3.0, "smoothed_nll": 2.0, "deviation": 0.5}
+        {"subject_hmac": subject_of(user), "smoothed_nll": 3.0, "deviation": 0.5, "seen_smoothed_nll": 2.0}
         for user in USERS
     ]
     with process.database.unit_of_work() as session:
         levels.replace_all(
             session, process.audit, remade, watermark=1, smoothing=0.5, actor="tests", now=utc_now()
         )
-    assert rows(process) == dict.fromkeys(EVERYBODY - {subject_of("user-1")}, (3.0, 2.0, 0.5))
+    assert rows(process) == dict.fromkeys(EVERYBODY - {subject_of("user-1")}, (3.0, 0.5, 2.0))
     assert makings(process)[-1] == {"watermark": 1, "smoothing": 0.5, "users": len(USERS) - 1}
 
 
@@ -223,9 +223,8 @@ def test_another_smoothing_needs_other_levels(process: WorkerProcess) -> None:
     second = rows(process)
     assert second.keys() == first.keys()
     # The same fits, read otherwise.
-    for user, (nll, soft, _) in second.items():
-        assert nll == first[user][0]
-        assert soft != first[user][1]
+    for user, figures in second.items():
+        assert all(one != other for one, other in zip(figures, first[user], strict=True))
     assert [made["smoothing"] for made in makings(process)] == [0.2, 0.5]
 
 

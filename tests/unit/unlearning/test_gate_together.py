@@ -14,20 +14,20 @@ from unlearning.gate import BATCH, COMPANY
 BALANCED = subject(0.0)  # the run's own figure, wherever it does not matter
 
 
-def placed(z: float, index: int, *, parent_z: float = 1.5, items: int = 50) -> SubjectEvidence:
-    """At `z` in the band of a known level; with 1.5 before the edit there was nothing to tell."""
-    known = NeverSeenGain(expected=1.0, deviation=0.4)
+def placed(z: float, index: int, *, member_z: float = 1.5, items: int = 50) -> SubjectEvidence:
+    """At `z` in the band of a known level; with 1.5 as a member there was nothing to tell."""
+    known = NeverSeenGain(expected=1.0, deviation=0.4, seen=1.0 + 0.4 * member_z)
     return replace(
         subject(0.0, index=index, items=items),
         never_seen=known,
         memory=1.5 * known.deviation,
         candidate=MeanGain(known.expected + z * known.deviation, 0.0, 1.0),
-        parent=MeanGain(known.expected + parent_z * known.deviation, 0.0, 1.0),
+        parent=MeanGain(known.expected + 0.1, 0.0, 1.0),
     )
 
 
-def batch_of(*places: float, parent_z: float = 1.5, items: int = 50) -> tuple[SubjectEvidence, ...]:
-    return tuple(placed(z, index, parent_z=parent_z, items=items) for index, z in enumerate(places))
+def batch_of(*places: float, member_z: float = 1.5, items: int = 50) -> tuple[SubjectEvidence, ...]:
+    return tuple(placed(z, index, member_z=member_z, items=items) for index, z in enumerate(places))
 
 
 def judged(*subjects: SubjectEvidence, run: SubjectEvidence = BALANCED) -> Verdict:
@@ -50,8 +50,8 @@ def let_through(verdict: Verdict) -> tuple[int, ...]:
         (batch_of(1.4, 1.4, 1.4, 1.4), False, "still predicted better"),
         (batch_of(-1.4, -1.4, -1.4, -1.4), False, "over-forgotten"),
         # Two who lay 1.3 deviations off lie 1.8 off together; nine who lay a tenth off, 0.3.
-        (batch_of(0.3, 0.3, parent_z=1.3), None, "nothing measurable to forget"),
-        (batch_of(*[0.0] * 9, parent_z=0.1), None, "nothing measurable to forget"),
+        (batch_of(0.3, 0.3, member_z=1.3), None, "nothing measurable to forget"),
+        (batch_of(*[0.0] * 9, member_z=0.1), None, "nothing measurable to forget"),
     ],
 )
 def test_what_nobody_tells_alone_the_batch_may(
@@ -70,14 +70,14 @@ def test_what_nobody_tells_alone_the_batch_may(
 
 
 def test_short_histories_count_together() -> None:
-    verdict = judged(*batch_of(0.2, -0.1, 0.0, 0.3, items=POLICY.min_items - 1, parent_z=6.0))
+    verdict = judged(*batch_of(0.2, -0.1, 0.0, 0.3, items=POLICY.min_items - 1, member_z=6.0))
     assert {one.decision for one in verdict.subjects} == {"inconclusive"}
     assert let_through(verdict) == (0, 1, 2, 3)
 
 
 @pytest.mark.parametrize("places", [(6.0, -6.0), (3.0, -3.0, 3.0, -3.0), (2.1, -0.7, -0.7, -0.7)])
 def test_who_lies_outside_the_band_is_not_hidden_by_the_others(places: tuple[float, ...]) -> None:
-    verdict = judged(*batch_of(*places, items=POLICY.min_items - 1, parent_z=6.0))
+    verdict = judged(*batch_of(*places, items=POLICY.min_items - 1, member_z=6.0))
     inside = tuple(index for index, z in enumerate(places) if abs(z) <= POLICY.membership_z)
     assert {one.decision for one in verdict.subjects} == {"inconclusive"}
     assert set(let_through(verdict)) <= set(inside)
@@ -109,7 +109,7 @@ def test_what_objects_to_a_subject_the_batch_does_not_excuse() -> None:
 
 def test_a_known_level_needs_no_typical_member() -> None:
     """What others leave behind says nothing about a subject who is known to have left something."""
-    weak = replace(placed(0.0, 0, parent_z=4.0), memory=0.01)
+    weak = replace(placed(0.0, 0, member_z=4.0), memory=0.01)
     assert judged(weak, run=weak).decision == "pass"
     predicted = replace(subject(0.0), memory=0.01)
     assert judged(predicted, run=predicted).decision == "inconclusive"
@@ -117,8 +117,8 @@ def test_a_known_level_needs_no_typical_member() -> None:
 
 def unbalanced() -> Report:
     """Five who are all a little too well known, and two who were forgotten too well: the mean is right."""
-    known = [placed(1.5, index, parent_z=5.0) for index in range(5)]
-    return report(*known, *(placed(-3.75, index, parent_z=5.0) for index in (5, 6)), run=BALANCED)
+    known = [placed(1.5, index, member_z=5.0) for index in range(5)]
+    return report(*known, *(placed(-3.75, index, member_z=5.0) for index in (5, 6)), run=BALANCED)
 
 
 def test_those_who_are_refused_do_not_answer_for_those_who_are_not() -> None:
@@ -141,6 +141,6 @@ def test_an_exact_method_never_read_any_of_them() -> None:
 
 
 def test_company_that_lies_inside_the_band_is_let_through() -> None:
-    verdict = judged(*(placed(0.5, index, parent_z=5.0) for index in range(5)), placed(3.0, 5, parent_z=5.0))
+    verdict = judged(*(placed(0.5, index, member_z=5.0) for index in range(5)), placed(3.0, 5, member_z=5.0))
     assert reason_of(verdict, COMPANY).passed
     assert let_through(verdict) == (0, 1, 2, 3, 4)

@@ -10,25 +10,25 @@ from unlearning.never_seen import CrossReadings, levels
 
 
 def readings(unseen: list[list[float]], held_out: list[float], parent: list[float]) -> CrossReadings:
+    seen = [own - 1.0 for own in unseen[0]]
     return CrossReadings(
-        *(torch.tensor(values, dtype=torch.float64) for values in (unseen, held_out, parent))
+        *(torch.tensor(values, dtype=torch.float64) for values in (unseen, seen, held_out, parent))
     )
 
 
 # Two readings of three users. The parent is 0.3, 0.5 and 0.1 better on held-out items: 0.3 on average.
-PLAIN = readings([[4.0, 5.0, 6.0], [4.4, 5.2, 6.6]], [5.0, 5.0, 5.0], [4.7, 4.5, 4.9])
-SMOOTHED = readings([[3.0, 4.0, 5.0], [3.2, 4.2, 5.2]], [4.0, 4.0, 4.0], [3.9, 3.9, 3.9])
+READINGS = readings([[4.0, 5.0, 6.0], [4.2, 5.2, 6.2]], [5.0, 5.0, 5.0], [4.7, 4.5, 4.9])
 
 
 def test_the_level_is_the_mean_reading_less_what_fewer_users_cost() -> None:
-    found = levels(PLAIN, SMOOTHED, [10, 10, 10])
-    assert [level.nll for level in found] == pytest.approx([4.2 - 0.3, 5.1 - 0.3, 6.3 - 0.3])
-    assert [level.smoothed_nll for level in found] == pytest.approx([3.1 - 0.1, 4.1 - 0.1, 5.1 - 0.1])
+    found = levels(READINGS, [10, 10, 10])
+    assert [level.smoothed_nll for level in found] == pytest.approx([4.1 - 0.3, 5.1 - 0.3, 6.1 - 0.3])
+    assert [level.seen_smoothed_nll for level in found] == [3.0, 4.0, 5.0]
 
 
 def test_the_deviation_is_that_of_one_model_around_a_mean_of_two() -> None:
-    # Every pair of smoothed readings differs by 0.2: variance 0.02 each, and half as much again for the mean of two.
-    found = levels(PLAIN, SMOOTHED, [10, 10, 10])
+    # Every pair of readings differs by 0.2: variance 0.02 each, and half as much again for the mean of two.
+    found = levels(READINGS, [10, 10, 10])
     assert [level.deviation for level in found] == pytest.approx([math.sqrt(0.02 * 1.5)] * 3)
 
 
@@ -37,7 +37,7 @@ def test_the_variance_follows_the_number_of_items() -> None:
     items = [4, 10, 25, 100]
     gaps = [math.sqrt(2 * (0.01 + 1 / count)) for count in items]
     soft = readings([[5.0] * 4, [5.0 + gap for gap in gaps]], [4.0] * 4, [4.0] * 4)
-    found = levels(soft, soft, items)
+    found = levels(soft, items)
     expected = [math.sqrt(1.5 * (0.01 + 1 / count)) for count in items]
     assert [level.deviation for level in found] == pytest.approx(expected)
 
@@ -54,47 +54,49 @@ def test_the_variance_follows_the_number_of_items() -> None:
 def test_neither_part_of_the_variance_is_negative(variances: list[float], fitted: list[float]) -> None:
     gaps = [math.sqrt(2 * variance) for variance in variances]
     soft = readings([[5.0, 5.0], [5.0 + gap for gap in gaps]], [4.0, 4.0], [4.0, 4.0])
-    found = levels(soft, soft, [10, 20])
+    found = levels(soft, [10, 20])
     assert [level.deviation for level in found] == pytest.approx([math.sqrt(1.5 * value) for value in fitted])
 
 
 def test_a_shift_below_nothing_stops_at_nothing() -> None:
-    low = replace(PLAIN, held_out=PLAIN.held_out_parent + 10.0)
-    assert [level.nll for level in levels(low, SMOOTHED, [10, 10, 10])] == [0.0, 0.0, 0.0]
+    low = replace(READINGS, held_out=READINGS.held_out_parent + 10.0)
+    assert [level.smoothed_nll for level in levels(low, [10, 10, 10])] == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize(
     "broken",
     [
-        replace(PLAIN, unseen=PLAIN.unseen[:1]),
-        replace(PLAIN, unseen=PLAIN.unseen[0]),
-        replace(PLAIN, unseen=PLAIN.unseen[:, :2]),
-        replace(PLAIN, held_out=PLAIN.held_out[:2]),
-        replace(PLAIN, held_out_parent=PLAIN.held_out_parent[:1]),
-        replace(PLAIN, unseen=PLAIN.unseen * math.nan),
-        replace(PLAIN, held_out=PLAIN.held_out * math.inf),
+        replace(READINGS, unseen=READINGS.unseen[:1]),
+        replace(READINGS, unseen=READINGS.unseen[0]),
+        replace(READINGS, unseen=READINGS.unseen[:, :2]),
+        replace(READINGS, seen=READINGS.seen[:2]),
+        replace(READINGS, seen=READINGS.seen * math.inf),
+        replace(READINGS, held_out=READINGS.held_out[:2]),
+        replace(READINGS, held_out_parent=READINGS.held_out_parent[:1]),
+        replace(READINGS, unseen=READINGS.unseen * math.nan),
+        replace(READINGS, held_out=READINGS.held_out * math.inf),
     ],
 )
 def test_readings_that_do_not_fit_are_refused(broken: CrossReadings) -> None:
-    for pair in ((broken, SMOOTHED), (PLAIN, broken)):
-        with pytest.raises(InvalidEvaluation, match="readings"):
-            levels(*pair, [10, 10, 10])
+    with pytest.raises(InvalidEvaluation, match="readings"):
+        levels(broken, [10, 10, 10])
 
 
 def test_one_user_tells_nothing_about_variation() -> None:
     alone = readings([[1.0], [2.0]], [1.0], [1.0])
     with pytest.raises(InvalidEvaluation, match="at least two users"):
-        levels(alone, alone, [10])
+        levels(alone, [10])
 
 
 def test_copies_of_one_reading_are_noticed() -> None:
-    copies = replace(SMOOTHED, unseen=SMOOTHED.unseen[:1].repeat(2, 1))
+    copies = replace(READINGS, unseen=READINGS.unseen[:1].repeat(2, 1))
     with pytest.raises(InvalidEvaluation, match="copies"):
-        levels(PLAIN, copies, [10, 10, 10])
+        levels(copies, [10, 10, 10])
 
 
 @pytest.mark.parametrize(
-    "numbers", [(-0.1, 1.0, 1.0), (1.0, math.nan, 1.0), (1.0, math.inf, 1.0), (1.0, 1.0, 0.0)]
+    "numbers",
+    [(-0.1, 1.0, 1.0), (math.nan, 1.0, 1.0), (1.0, 1.0, math.inf), (1.0, 0.0, 1.0), (1.0, 1.0, -0.1)],
 )
 def test_a_level_that_nobody_can_have_is_refused(numbers: tuple[float, float, float]) -> None:
     with pytest.raises(InvalidEvaluation, match="no user"):

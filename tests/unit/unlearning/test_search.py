@@ -88,7 +88,7 @@ def test_known_levels_tell_the_same_without_an_evaluation(
     task: ForgetTask, retained: tuple[Split, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = POLICY.evaluation
-    level = NeverSeen(nll=3.5, smoothed_nll=3.2, deviation=0.2)
+    level = NeverSeen(smoothed_nll=3.2, deviation=0.2, seen_smoothed_nll=2.0)
     inputs = EvaluationInputs.prepare(
         task.base,
         task.adapter,

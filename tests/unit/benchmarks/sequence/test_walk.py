@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.fits import Regime
-from benchmarks.sequence.walk import Walk, order, refit_without
+from benchmarks.sequence.measures import order, refit_without
+from benchmarks.sequence.walk import Walk
 from benchmarks.study import orders
 from benchmarks.study.variants import Tuned
 from benchmarks.study.workshop import Workshop

@@ -95,7 +95,7 @@ def test_the_reference_is_the_held_out_items(inputs: EvaluationInputs) -> None:
 def test_levels_become_the_gains_of_a_model_that_never_saw_the_subjects(
     inputs: EvaluationInputs, task: ForgetTask, retained: tuple[Split, ...]
 ) -> None:
-    levels = [NeverSeen(3.0, 2.5, 0.3), NeverSeen(3.5, 2.8, 0.4), NeverSeen(4.0, 3.0, 1.2)]
+    levels = [NeverSeen(2.5, 0.3, 1.5), NeverSeen(2.8, 0.4, 1.4), NeverSeen(3.0, 1.2, 1.3)]
     known = EvaluationInputs.prepare(
         task.base,
         task.adapter,
@@ -107,13 +107,18 @@ def test_levels_become_the_gains_of_a_model_that_never_saw_the_subjects(
     )
     method = build_method("do_nothing")
     membership = evaluate(known, method.run(task), method).membership
-    gains = []
+    gains, seen = [], []
     for place, (subject, level) in enumerate(zip(membership.subjects, levels, strict=True)):
         base = float(smoothed(inputs.base_readings.subject_readings[place].nll, 0.2, 40).mean())
         gains.append(base - level.smoothed_nll)
-        assert subject.never_seen == NeverSeenGain(pytest.approx(gains[-1]), level.deviation)
-    # All together: the mean gain, and a third of hypot(0.3, 0.4, 1.2) = 1.3.
-    assert membership.run.never_seen == NeverSeenGain(pytest.approx(sum(gains) / 3), pytest.approx(1.3 / 3))
+        seen.append(base - level.seen_smoothed_nll)
+        assert subject.never_seen == NeverSeenGain(
+            pytest.approx(gains[-1]), level.deviation, pytest.approx(seen[-1])
+        )
+    # All together: the mean gains, and a third of hypot(0.3, 0.4, 1.2) = 1.3.
+    assert membership.run.never_seen == NeverSeenGain(
+        pytest.approx(sum(gains) / 3), pytest.approx(1.3 / 3), pytest.approx(sum(seen) / 3)
+    )
 
 
 @pytest.mark.parametrize("levels", [1, 4])
@@ -128,7 +133,7 @@ def test_levels_of_other_subjects_are_refused(
             retained=retained,
             seed=5,
             config=CONFIG,
-            never_seen=[NeverSeen(3.0, 2.5, 0.3)] * levels,
+            never_seen=[NeverSeen(2.5, 0.3, 1.5)] * levels,
         )
 
 
@@ -145,7 +150,7 @@ def test_levels_of_whole_users_do_not_fit_single_interactions(
             seed=5,
             config=CONFIG,
             counted=marks,
-            never_seen=[NeverSeen(3.0, 2.5, 0.3)] * 3,
+            never_seen=[NeverSeen(2.5, 0.3, 1.5)] * 3,
         )
 
 

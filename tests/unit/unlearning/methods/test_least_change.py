@@ -11,7 +11,8 @@ from unlearning.errors import InvalidMethodConfig, InvalidTask
 from unlearning.methods.curvature import flat
 from unlearning.methods.descent import ItemModel
 from unlearning.methods.gradients import predicted_items, summed_loss
-from unlearning.methods.least_change import LeastChange, LeastChangeConfig
+from unlearning.methods.least_change import LeastChange
+from unlearning.methods.least_change_config import LeastChangeConfig
 from unlearning.methods.windows import Windows
 
 
@@ -45,7 +46,7 @@ def test_every_subject_reaches_its_own_level(task: ForgetTask) -> None:
 def test_one_subject_moves_along_its_gradient_over_the_curvature(task: ForgetTask) -> None:
     # With heavy damping M is a constant c: d = g t / (g'g) whatever c is, the shortest change with g'd = t.
     alone = asked(replace(task, forget=task.forget[:1]), 1e-3)
-    config = LeastChangeConfig(rounds=1, damping=1e6, ridge=1e-9, halvings=0)
+    config = LeastChangeConfig(rounds=1, damping=1e6, ridge=1e-9, halvings=0, repair_steps=0)
     edited = LeastChange(config).run(alone).adapter
     model = ItemModel(task.base, task.adapter, trainable=True)
     (batch,) = Windows(task.base.style, alone.forget, batch_size=64, seed=0).once()
@@ -64,7 +65,8 @@ def test_parameters_that_the_retained_users_need_move_less(task: ForgetTask) -> 
         fisher = fisher + square if len(fisher) else square
 
     def cost(damping: float) -> float:
-        edited = LeastChange(LeastChangeConfig(rounds=1, damping=damping)).run(asked(task, 0.1)).adapter
+        config = LeastChangeConfig(rounds=1, damping=damping, repair_steps=0)
+        edited = LeastChange(config).run(asked(task, 0.1)).adapter
         change = [edited.tensors[name].double() - task.adapter.tensors[name] for name in model.parameters]
         return float(fisher @ flat(change).square())
 
@@ -120,8 +122,8 @@ def test_two_runs_agree_bit_for_bit_and_count_their_passes(task: ForgetTask) -> 
         torch.equal(first.adapter.tensors[name], second.adapter.tensors[name])
         for name in first.adapter.tensors
     )
-    assert [report.step for report in seen] == [1, 2, 3]
-    assert first.cost.forwards > first.cost.backwards >= 3 * len(task.forget)
+    assert [report.step for report in seen] == [1, 2]
+    assert first.cost.forwards > first.cost.backwards >= 2 * len(task.forget)
 
 
 def test_it_stops_when_asked(task: ForgetTask) -> None:

@@ -1,0 +1,51 @@
+"""The configuration of least change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unlearning.errors import InvalidMethodConfig
+
+
+@dataclass(frozen=True)
+class LeastChangeConfig:
+    """How the edit is solved for, and how what it broke is repaired.
+
+    Attributes:
+        rounds: how often losses and gradients are taken anew and the equation solved again.
+        retain_windows: random windows of retained users that the curvature is estimated on, and that tell whether the
+            edit harmed them.
+        damping: share of the mean curvature that is added to each parameter's, so that none moves without bound.
+        ridge: share of their mean that is added to the diagonal of the subjects' own equations; more of it keeps two
+            subjects whose gradients nearly agree from pulling the adapter apart.
+        halvings: most halvings of a step that does not bring the subjects nearer to their levels.
+        together: most subjects whose equations are solved at once. Their gradients are held in memory; more subjects
+            are taken group by group within each round.
+        batch_size: most windows in a batch.
+        repair_steps: most steps that may be taken to undo what the edit did to retained users; 0 for none.
+        repair_length: root mean square of a repair step (of Adam's first one), as a share of the edit's.
+        repair_every: steps between two looks at whether the retained users have back what they lost.
+
+    Raises:
+        InvalidMethodConfig: a value out of range.
+    """
+
+    rounds: int = 2
+    retain_windows: int = 64
+    damping: float = 0.1
+    ridge: float = 1e-3
+    halvings: int = 4
+    together: int = 64
+    batch_size: int = 16
+    repair_steps: int = 40
+    repair_length: float = 0.1
+    repair_every: int = 5
+
+    def __post_init__(self) -> None:
+        for name in ("rounds", "retain_windows", "together", "batch_size", "repair_every"):
+            if getattr(self, name) < 1:
+                raise InvalidMethodConfig(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not (self.damping > 0 and self.ridge > 0 and self.repair_length > 0):
+            raise InvalidMethodConfig(f"damping, ridge and repair_length must be positive: {self}")
+        if not (self.halvings >= 0 and self.repair_steps >= 0):
+            raise InvalidMethodConfig(f"halvings and repair_steps must be at least 0: {self}")
