@@ -112,8 +112,9 @@ def reconciled(first: Sequence[Tensor], second: Sequence[Tensor], scope: Project
 
 
 def _sum_without_conflict(first: Tensor, second: Tensor) -> Tensor:
-    product = first.dot(second)
-    # Without a conflict nothing is projected; that covers a gradient of 0, which nothing could be divided by.
-    if product >= 0:
+    product, norms = first.dot(second), (float(first.norm()), float(second.norm()))
+    # Without a conflict nothing is projected; that covers a gradient of 0, which nothing could be divided by. One that
+    # vanishes in their sum is rounding and points anywhere: at the parent, a divergence from it has no other.
+    if product >= 0 or min(norms) <= torch.finfo(first.dtype).eps * max(norms):
         return first + second
     return first - product / second.dot(second) * second + second - product / first.dot(first) * first

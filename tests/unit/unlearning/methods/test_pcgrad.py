@@ -63,6 +63,11 @@ def test_whole_and_tensor_see_different_conflicts() -> None:
     assert apart[1].tolist() == [4.0]
 
 
+def test_a_gradient_that_is_only_rounding_is_not_projected_on() -> None:
+    first, noise = [torch.tensor([1.0, 2.0])], [torch.tensor([-1e-8, 0.0])]
+    assert torch.equal(reconciled(first, noise, "whole")[0], first[0])
+
+
 def test_its_loss_is_gradient_differences(task: ForgetTask) -> None:
     config = PcGradConfig(steps=1, batch_size=WHOLE, forget_weight=0.5, retain_weight=2.0)
     forget, retain = (nll(task, task.adapter, batch) for batch in (forget_batch(task), retain_batch(task)))
