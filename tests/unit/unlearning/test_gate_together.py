@@ -38,6 +38,12 @@ def reason_of(verdict: Verdict, measure: str) -> Reason:
     return next(reason for reason in verdict.reasons if reason.measure == measure)
 
 
+def test_what_edits_for_others_took_from_a_member_is_no_lack_of_evidence() -> None:
+    # The parent tells nothing of the subject any more: it was edited for others. The fit that read the subject did.
+    assert judged(placed(0.3, 0, member_z=2.5)).subjects[0].decision == "pass"
+    assert judged(placed(0.3, 0, member_z=1.9)).subjects[0].decision == "inconclusive"
+
+
 def let_through(verdict: Verdict) -> tuple[int, ...]:
     return publishable_subjects(verdict, method_is_exact=False, policy=POLICY)
 

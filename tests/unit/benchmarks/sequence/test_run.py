@@ -101,6 +101,27 @@ def test_a_lost_walk_is_made_again_bit_for_bit_in_another_process(
     assert {**first, "seconds": 0.0} == {**second, "seconds": 0.0}
 
 
+def test_a_walk_that_was_killed_goes_on_from_its_last_re_fit(
+    result: dict[str, Any], data: Path, regime: Regime, folder: Path
+) -> None:
+    workshop, walk = Workshop(data, folder, regime), Walk("least_change", 3, 0, consolidates=True)
+    cells, (key,) = Cells(folder / "cells"), walk.keys(workshop)
+    (folder / "cells" / f"{key}.json").unlink()
+    stages = {path: path.stat().st_mtime_ns for path in (folder / "cells").iterdir()}
+    walk.run(workshop, cells)
+    again = cells.get(key)
+    assert again is not None
+    # Seconds and all: nothing of it was walked again.
+    assert again["rows"] == [row for row in result["rows"] if row["walk"] == "least_change, consolidated"]
+    assert {path: path.stat().st_mtime_ns for path in stages} == stages
+
+
+def test_re_fits_say_why(result: dict[str, Any]) -> None:
+    consolidated, *others = result["rows"]
+    assert sum(consolidated["refits_because"].values()) >= consolidated["refits"]
+    assert all(row["refits_because"] == {} for row in others)
+
+
 def test_more_requests_than_report_users_are_refused_before_anything_is_trained(
     data: Path, regime: Regime, tmp_path: Path
 ) -> None:

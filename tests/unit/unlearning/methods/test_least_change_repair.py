@@ -1,0 +1,77 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from recommender import Adapter
+from tests.unit.unlearning.methods.test_least_change import asked, losses
+from unlearning import ForgetTask
+from unlearning.methods.curvature import flat
+from unlearning.methods.descent import ItemModel
+from unlearning.methods.least_change import LeastChange
+from unlearning.methods.least_change_config import LeastChangeConfig
+from unlearning.methods.least_change_repair import Repair
+
+WITHOUT, WITH = LeastChangeConfig(rounds=4, repair_steps=0), LeastChangeConfig(rounds=4)
+
+
+def retained_loss(task: ForgetTask, adapter: Adapter) -> float:
+    return float(losses(task, adapter, task.retain).mean())
+
+
+def shifted(model: ItemModel, task: ForgetTask, length: float) -> None:
+    """Move the adapter at random, which harms everybody."""
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in model.parameters.values():
+            parameter.add_(length * torch.randn(parameter.shape, generator=generator))
+
+
+def test_the_subjects_are_where_they_should_be_and_the_others_lost_less(task: ForgetTask) -> None:
+    wanted = asked(task, 1.0)
+    plain, repaired = LeastChange(WITHOUT).run(wanted), LeastChange(WITH).run(wanted)
+    before = retained_loss(task, task.adapter)
+    assert retained_loss(task, plain.adapter) > before
+    lost = [retained_loss(task, candidate.adapter) - before for candidate in (plain, repaired)]
+    assert lost[1] < 0.8 * lost[0]
+    # Of a whole nat, by one more solution after the repair.
+    assert float(repaired.artefacts["gap"]) < 0.15
+    assert int(plain.artefacts["repair_steps"]) == 0 < int(repaired.artefacts["repair_steps"])
+
+
+def test_nothing_is_repaired_where_nobody_was_harmed(task: ForgetTask) -> None:
+    # Forgetting what was never learnt: the level is where the subjects are.
+    candidate = LeastChange(WITH).run(asked(task, 0.0))
+    assert int(candidate.artefacts["repair_steps"]) == 0
+    assert all(
+        torch.equal(candidate.adapter.tensors[name], tensor) for name, tensor in task.adapter.tensors.items()
+    )
+
+
+def test_the_walk_ends_where_the_others_have_back_what_they_lost(task: ForgetTask) -> None:
+    model = ItemModel(task.base, task.adapter, trainable=True)
+    config = replace(WITH, repair_every=1)
+    repair = Repair(model, task, config, None)
+    assert not repair.is_needed()
+    shifted(model, task, 0.1)
+    assert repair.is_needed()
+    nobody = torch.zeros(1, flat(list(model.parameters.values())).numel())
+    repair.run(nobody)
+    assert not repair.is_needed()
+    assert 1 <= repair.steps < config.repair_steps
+
+
+def test_a_walk_that_only_harms_leads_back_to_where_it_began(task: ForgetTask) -> None:
+    model = ItemModel(task.base, task.adapter, trainable=True)
+    repair = Repair(model, task, replace(WITH, repair_length=1e6), None)
+    shifted(model, task, 0.05)
+    start = model.adapter()
+    repair.run(torch.zeros(1, flat(list(model.parameters.values())).numel()))
+    assert repair.steps == WITH.repair_steps
+    assert all(torch.equal(model.adapter().tensors[name], tensor) for name, tensor in start.tensors.items())
+
+
+@pytest.mark.parametrize("together", [1, 2, 64])
+def test_many_subjects_are_held_by_the_means_of_their_gradients(task: ForgetTask, together: int) -> None:
+    candidate = LeastChange(replace(WITH, together=together, rounds=6)).run(asked(task, 0.5))
+    assert float(candidate.artefacts["gap"]) < 0.1
