@@ -128,7 +128,7 @@ def too_little(evidence: SubjectEvidence, users: int, policy: Policy) -> str | N
         return f"{evidence.items} training items; the policy needs {policy.min_items}"
     if users < policy.min_reference_users:
         return too_few_users(users, policy)
-    # Where the level is known, the subject's own place before the edit says whether there is anything to tell.
+    # Where the level is known, the subject's own place while a member says whether there is anything to tell.
     reach = power(evidence, policy)
     if evidence.never_seen is None and reach < policy.min_power:
         return f"with {evidence.items} items a member would show z {reach:.2f}, too little to tell"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.report.cells import number, table
@@ -68,8 +68,22 @@ def sequence(result: Mapping[str, Any]) -> list[str]:
             ],
         ),
         "",
+        *_why(result["rows"]),
         _LEGEND,
     ]
+
+
+def _why(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What each walk's re-fits answered, by its last row."""
+    last = {row["walk"]: row for row in rows}
+    lines = []
+    for walk, row in last.items():
+        if row["refits"]:
+            reasons = sorted(row["refits_because"].items(), key=lambda reason: (-reason[1], reason[0]))
+            named = ", ".join(f"{measure} {count}" for measure, count in reasons)
+            origin = f"What the {row['refits']} re-fits of *{walk}* answered"
+            lines += [f"{origin}, each counted under every measure that objected: {named}.", ""]
+    return lines
 
 
 def _words(row: Mapping[str, Any]) -> str:

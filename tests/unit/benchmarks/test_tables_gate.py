@@ -50,6 +50,7 @@ def walked(walk: str, requests: int, **figures: Any) -> dict[str, Any]:
         "failed": 6,
         "inconclusive": 7,
         "refits": 8,
+        "refits_because": {"tail_z": 2, "membership_z": 5, "budget: attenuations": 2},
         "seconds": 9.4,
     } | figures
 
@@ -117,6 +118,12 @@ def test_a_walk_stands_beside_the_re_fit() -> None:
     assert "held-out NDCG@10 0.2000, Recall@10 0.4000, 12 s." in text
     assert "it has 5 inside their band, 2 above and 1 below, by chance" in text
     assert "| 3 | ucan | 0.1000 | 0.500 | 4 | 2 | 1 | 3 | 5 / 6 / 7 | 8 | 9 |" in text
+    assert "the 8 re-fits of *ucan* answered" in text
+    assert "objected: membership_z 5, budget: attenuations 2, tail_z 2." in text
+
+
+def test_a_walk_without_re_fits_explains_none() -> None:
+    assert "answered, each" not in sequence([walked("ucan", 3, refits=0, refits_because={})], 3)
 
 
 def test_long_walks_are_shown_at_their_quarters() -> None:
