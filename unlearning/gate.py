@@ -10,9 +10,9 @@ never saw (`unlearning.band`):
 It means nothing, and is `inconclusive`, where there are too few items or reference users, or where this subject already
 lay inside the band under the model that read them (nothing measurable to forget); hence doing nothing never passes on
 that model. Once edits for others have carried a subject into the band it may: what is asked is whether the subject can
-be told, not who saw to it that they cannot. Where no level is known, the parent stands for that model. Where the band is
-predicted from other users, passing means nothing either where a typical member would lie inside it (power). Subjects
-of whom it means nothing alone, though none of them lies outside its band, are judged together once more
+be told, not who saw to it that they cannot. Where no level is known, the parent stands for that model; and where the
+band is predicted from other users, passing means nothing either where a typical member would lie inside it (power).
+Subjects of whom it means nothing alone, though none of them lies outside its band, are judged together once more
 (`unlearning.batch`): where that says that they were forgotten, they may go along with those who pass, and stay
 `inconclusive` on record. Whoever goes along must also lie inside the band together: a mean over the whole run can be
 right because those who are refused balance those who are not.
