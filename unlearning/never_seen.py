@@ -24,7 +24,9 @@ class NeverSeen:
     parent's size would show on average, had it never seen the user. `deviation` is the standard deviation of one such
     model's around the estimate: models vary with their seeds, and the estimate is itself a mean of few.
     `seen_smoothed_nll` is what the parent showed that the levels were made for, which did see the user: how far below
-    the level it lies says whether anybody could tell, whatever edits for others have done to the adapter since.
+    the level it lies says whether anybody could tell, whatever edits for others have done to the adapter since. (Levels
+    that are made late, for an adapter that was edited already, show less of a member than there was: the gate then says
+    `inconclusive` more often.)
 
     Raises:
         InvalidEvaluation: a number that is not finite or negative, or a deviation of 0.

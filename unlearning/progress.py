@@ -11,7 +11,9 @@ from typing import Literal
 
 from recommender import Interrupted
 
-Stage = Literal["activations", "descent", "importance", "hessian", "re-fit", "cross-fit", "evaluation"]
+Stage = Literal[
+    "activations", "descent", "importance", "hessian", "re-fit", "cross-fit", "evaluation", "repair"
+]
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,7 @@ class Attempts:
             retained=data.retained,
             seed=claim.covers_epoch,
             never_seen=None if levels is None else [levels[subject] for subject in data.subjects],
+            parent_is_exact=parent.exact,
             config=process.policy.evaluation,
             should_stop=lease.lost,
         )

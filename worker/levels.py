@@ -171,8 +171,9 @@ def _stored(
     if missing:
         log.warning("levels.missing_for_subjects", subjects=missing)
         return None
-    return {
-        subject: NeverSeen(row.smoothed_nll, row.deviation, row.seen_smoothed_nll)
-        for subject, row in rows.items()
-        if row.seen_smoothed_nll is not None
-    }
+    found = {}
+    for subject in subjects:
+        row = rows[subject]
+        assert row.seen_smoothed_nll is not None  # a row without it counts as not made
+        found[subject] = NeverSeen(row.smoothed_nll, row.deviation, row.seen_smoothed_nll)
+    return found

@@ -54,10 +54,13 @@ class FitRecord:
 
 @dataclass(frozen=True)
 class LoadedVersion:
+    """A version to work on. `exact` says that it was fitted as it is, and is no edit of a fit."""
+
     digest: str
     adapter: Adapter
     fit: FitRecord
     statistics: ActivationStatistics | None
+    exact: bool
 
 
 def read_fit_record(store: Store, digest: str) -> FitRecord:
@@ -81,6 +84,8 @@ def load_version(store: Store, digest: str) -> LoadedVersion:
         adapter=Adapter.from_bytes(manifest.adapter_config, blobs[ADAPTER_WEIGHTS]),
         fit=FitRecord.from_plain(manifest.trained_on),
         statistics=ActivationStatistics.from_bytes(cached) if cached is not None else None,
+        # Only first fits have no report: no run made them.
+        exact=bool(manifest.report.get("exact", True)),
     )
 
 

@@ -59,7 +59,7 @@ class Walk:
         return Tuned.load().variant(self.name, "single")
 
     def run(self, workshop: Workshop, cells: Cells) -> None:
-        """Walk unless that is done; a walk that was killed goes on from its last consolidation."""
+        """Walk unless that is done; a walk that was killed goes on from its last consolidation, if it has any."""
         (key,) = self.keys(workshop)
         if cells.get(key) is not None:
             return
@@ -96,14 +96,14 @@ class State:
     """Where a walk stands right after a consolidation, or before its first request: all that goes on from there.
 
     `number` requests are done. `inside` are the places of who has been inside the band, `resurgent` of who was known
-    again after that. `refused` counts candidates that the gate did not let through, by the measures that it named.
+    again after that. `refits_because` counts the measures that objected to refused candidates, and spent budgets.
     """
 
     number: int = 0
     seconds: float = 0.0
     refits: int = 0
     decisions: dict[str, int] = field(default_factory=dict)
-    refused: dict[str, int] = field(default_factory=dict)
+    refits_because: dict[str, int] = field(default_factory=dict)
     inside: tuple[int, ...] = ()
     resurgent: tuple[int, ...] = ()
 
@@ -120,7 +120,7 @@ def _stage(walk: Walk, workshop: Workshop, state: State) -> tuple[list[dict[str,
     known = levels(workshop, walk.seed)
     adapter = _fitted(walk, workshop, places[: state.number]).adapter
     spent, seconds, refits = Spent(0, 0, 0.0, 0.0), state.seconds, state.refits
-    decisions, refused = Counter(state.decisions), Counter(state.refused)
+    decisions, because = Counter(state.decisions), Counter(state.refits_because)
     inside, resurgent = set(state.inside), set(state.resurgent)
     rows = []
     for number, place in enumerate(places[state.number :], start=state.number + 1):
@@ -131,7 +131,8 @@ def _stage(walk: Walk, workshop: Workshop, state: State) -> tuple[list[dict[str,
         seconds += candidate.cost.seconds
         consolidated = False
         if walk.consolidates:
-            report = _report(walk, workshop, task, candidate, retained, known[place])
+            first = number == state.number + 1
+            report = _report(walk, workshop, task, candidate, retained, known[place], parent_is_exact=first)
             verdict = decide(report, policy)
             decisions[verdict.decision] += 1
             spent = replace(
@@ -143,10 +144,10 @@ def _stage(walk: Walk, workshop: Workshop, state: State) -> tuple[list[dict[str,
             )
             due = consolidation_due(policy.consolidation, spent)
             if not publishable(verdict, method_is_exact=False, policy=policy):
-                refused.update(_objections(verdict))
+                because.update(_objections(verdict))
                 consolidated = True
             elif due is not None:
-                refused[f"budget: {due}"] += 1
+                because[f"budget: {due}"] += 1
                 consolidated = True
             if consolidated:
                 fitted = _fitted(walk, workshop, places[:number])
@@ -173,7 +174,7 @@ def _stage(walk: Walk, workshop: Workshop, state: State) -> tuple[list[dict[str,
                     "failed": decisions["fail"],
                     "inconclusive": decisions["inconclusive"],
                     "refits": refits,
-                    "refits_because": dict(refused),
+                    "refits_because": dict(because),
                     "seconds": seconds,
                 }
             )
@@ -184,7 +185,7 @@ def _stage(walk: Walk, workshop: Workshop, state: State) -> tuple[list[dict[str,
         seconds,
         refits,
         dict(decisions),
-        dict(refused),
+        dict(because),
         tuple(sorted(inside)),
         tuple(sorted(resurgent)),
     )
@@ -236,6 +237,8 @@ def _report(
     candidate: Candidate,
     retained: tuple[Split, ...],
     level: NeverSeen,
+    *,
+    parent_is_exact: bool,
 ) -> Report:
     inputs = EvaluationInputs.prepare(
         workshop.base,
@@ -244,6 +247,7 @@ def _report(
         retained=retained,
         seed=task.seed,
         never_seen=(level,),
+        parent_is_exact=parent_is_exact,
         config=workshop.policy.evaluation,
     )
     return evaluate(inputs, candidate, walk.variant.method)

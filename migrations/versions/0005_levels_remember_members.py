@@ -1,7 +1,8 @@
 """A level remembers what the adapter showed that had seen its user.
 
 Expand: a nullable column, and `nll` may be absent, which nobody reads any more. Rows that the previous release writes
-lack the new figure and count as not made.
+lack the new figure and count as not made. A worker of that release cannot read rows without `nll`: let no old worker
+run beside the new ones.
 
 Revision: 0005_levels_remember_members
 Revises: 0004_never_seen_levels

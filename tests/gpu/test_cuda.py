@@ -19,11 +19,14 @@ from recommender import (
     save_base,
 )
 from unlearning import METHODS, ForgetTask, build_method, collect_statistics
+from unlearning.audit.predictions import item_log_likelihoods
+from unlearning.evaluation.gains import smoothed
 
 DATA = generate_synthetic(SyntheticConfig(users=60, items=120, tastes=10, seed=3))
 SPLITS = [leave_two_out(DATA.items(user)) for user in sorted(DATA.histories)]
 TRAINING = TrainingConfig(epochs=2, patience=None)
 SHAPE = AdapterConfig(r=4, alpha=8)
+SMOOTHING = 0.2
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Base]:
 def task_on(base: Base) -> ForgetTask:
     sequences = [split.train for split in SPLITS[10:]]
     adapter = fit_adapter(base, sequences, SHAPE, TRAINING)
+    known = item_log_likelihoods(base, adapter, sequences[:3])
     return ForgetTask(
         base=base,
         adapter=adapter,
@@ -51,6 +55,10 @@ def task_on(base: Base) -> ForgetTask:
         training=TRAINING,
         adapter_config=SHAPE,
         seed=0,
+        never_seen_nll=tuple(
+            float(smoothed(-own, SMOOTHING, len(DATA.catalogue)).mean()) + 0.5 for own in known
+        ),
+        smoothing=SMOOTHING,
     )
 
 

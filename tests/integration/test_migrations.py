@@ -13,9 +13,11 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
+from sqlalchemy.orm import Session
 
-import app.db.models  # noqa: F401  (registers the tables)
-from app.db.base import Base
+from app.db import levels
+from app.db.base import Base, utc_now
+from app.db.models import NeverSeenLevel
 from app.db.schema import migrate, require_current_schema
 from app.db.session import open_database
 from tests.postgres_server import PostgresServer
@@ -80,6 +82,43 @@ def test_what_an_earlier_release_wrote_survives_and_it_can_go_on_writing(databas
         steps = connection.exec_driver_sql("SELECT first_step FROM forget_requests").scalars().all()
     assert [tuple(row) for row in rows] == [(0, None, None), (1, None, None)]
     assert steps == [0, 0]
+    engine.dispose()
+
+
+def test_levels_of_the_previous_release_count_as_not_made_and_go_with_it(database_url: str) -> None:
+    """It writes on while the columns change; what only the new release can write does not survive the way back."""
+    engine = open_database(database_url, pooled=False)
+    old = (
+        "INSERT INTO never_seen_levels (subject_hmac, watermark, smoothing, nll, smoothed_nll, deviation, created_at) "
+        "VALUES ('{name}', 7, 0.2, 4.0, 3.0, 0.5, CURRENT_TIMESTAMP)"
+    )
+    back_to(engine, "0004_never_seen_levels")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(old.format(name="before"))
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(old.format(name="while"))
+    with Session(engine) as session:
+        assert not levels.are_made(session, watermark=7, smoothing=0.2)
+        assert not levels.of_subjects(session, ["before", "while"], watermark=7, smoothing=0.2)
+        session.add(
+            NeverSeenLevel(
+                subject_hmac="after",
+                watermark=7,
+                smoothing=0.2,
+                smoothed_nll=3.0,
+                deviation=0.5,
+                seen_smoothed_nll=2.0,
+                created_at=utc_now(),
+            )
+        )
+        session.commit()
+        assert levels.are_made(session, watermark=7, smoothing=0.2)
+    back_to(engine, "0004_never_seen_levels")
+    with engine.begin() as connection:
+        left = connection.exec_driver_sql("SELECT subject_hmac FROM never_seen_levels ORDER BY subject_hmac")
+        assert left.scalars().all() == ["before", "while"]
+    migrate(engine)
     engine.dispose()
 
 

@@ -16,7 +16,10 @@ def smoothed(nll: Tensor, smoothing: float, items: int) -> Tensor:
     if smoothing == 0.0:
         return nll.double()
     uniform = math.log(smoothing / items)
-    return -torch.logaddexp(math.log1p(-smoothing) - nll.double(), torch.tensor(uniform, dtype=torch.float64))
+    # A number on the CPU would not mix with losses on a GPU here.
+    return -torch.logaddexp(
+        math.log1p(-smoothing) - nll.double(), nll.new_tensor(uniform, dtype=torch.float64)
+    )
 
 
 def area_under_curve(positives: Tensor, negatives: Tensor) -> float:

@@ -6,11 +6,14 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from torch import Tensor
+
 from recommender import Adapter, Base, Split, attach
 from unlearning.errors import InvalidEvaluation
 from unlearning.evaluation.collateral import nearest_retained
 from unlearning.evaluation.config import EvaluationConfig
 from unlearning.evaluation.evidence import BaseReadings, ModelEvidence, item_popularity
+from unlearning.evaluation.gains import smoothed
 from unlearning.evaluation.metrics import HELD_OUT, Measured
 from unlearning.evaluation.reading import Divergence, read
 from unlearning.never_seen import NeverSeen
@@ -52,6 +55,7 @@ class EvaluationInputs:
         seed: int,
         counted: Sequence[Sequence[bool]] | None = None,
         never_seen: Sequence[NeverSeen] | None = None,
+        parent_is_exact: bool = False,
         config: EvaluationConfig | None = None,
         token_budget: int = 8192,
         on_step: OnStep | None = None,
@@ -65,6 +69,9 @@ class EvaluationInputs:
             never_seen: each subject's level under a model that never saw them, as `unlearning.cross_fitting` finds
                 it; None where nobody fitted any. Levels are of all of a subject's items: they do not apply where only
                 some are counted.
+            parent_is_exact: the parent is an exact fit, which read the subjects, and no edit of one. Then what it shows
+                of them is what tells a member, and not what the fit showed that the levels were made for: both read
+                the same events, but one fit remembers a user better than the next.
             retained: the other users' splits; `config.max_retained` of them are drawn with `seed`. The subjects'
                 neighbours are looked for among all of them.
 
@@ -109,6 +116,11 @@ class EvaluationInputs:
             for sequences, extra, chosen in ((frozen, 0, marks), (others, HELD_OUT, None))
         ]
         base_subjects, base_retained, parent_subjects, parent_others = readings
+        if never_seen is not None and parent_is_exact:
+            never_seen = [
+                replace(level, seen_smoothed_nll=_smoothed_nll(reading.nll, config, len(base.catalogue)))
+                for level, reading in zip(never_seen, parent_subjects, strict=True)
+            ]
         base_readings = BaseReadings(
             frozen, marks, sample, base_subjects, base_retained, item_popularity(sample, len(base.catalogue))
         )
@@ -181,6 +193,10 @@ class EvaluationInputs:
 def whole_history(split: Split) -> tuple[int, ...]:
     """Train, validation and test items in time order."""
     return (*split.train, split.validation, split.test)
+
+
+def _smoothed_nll(nll: Tensor, config: EvaluationConfig, items: int) -> float:
+    return float(smoothed(nll, config.smoothing, items).mean())
 
 
 def _together(nearest: Sequence[Sequence[int]]) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from unlearning.evaluation.config import EvaluationConfig
 from unlearning.records import canonical_json, from_plain
 
 Direction = Literal["higher", "lower", "reference", "descriptive"]
-SCHEMA = "lethe.report/1"
+SCHEMA = "lethe.report/2"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ class MeanGain:
 class NeverSeenGain:
     """Mean gain (nats) that a model shows that never saw the subject, and by how much one such model varies.
 
-    `seen` is the mean gain of the model that the levels were made for, which did see the subject.
+    `seen` is the mean gain of a model that did see the subject: the parent where that is an exact fit, else the fit
+    that the levels were made for.
     """
 
     expected: float

@@ -31,10 +31,10 @@ class LeastChange:
     nearer to their levels, and the whole is repeated `rounds` times from where it led. A subject that stands above its
     level before the edit is held where it is: bringing it down would be learning from it.
 
-    Where the retained windows lost by the edit, up to `repair_steps` steps of training on retained users follow, at
-    right angles to every g_u, until the windows have back what they lost; then the equations are solved once more.
-    Repair learns from nobody but the retained and stops where the edit began, so requests do not add up to a model
-    that serves everybody worse.
+    Where the sampled retained windows lost by the edit, up to `repair_steps` steps of training on retained users
+    follow, their gradients without what they share with the g_u, until those windows have back what they lost; then the
+    equations are solved once more. Repair learns from nobody but the retained and stops where the edit began, so
+    requests do not add up to a model that serves everybody worse.
 
     The level is the method. Losses are smoothed as the gate smooths them (`ForgetTask.smoothing`): beyond a point, an
     item that is already surprising counts no more, and what is still remembered is what must move. The artefact `gap`
@@ -63,26 +63,26 @@ class LeastChange:
         """
         if task.never_seen_nll is None:
             raise InvalidTask(
-                "least_change needs never_seen_nll, each subject's mean NLL under a model that never saw them: "
+                "least_change needs never_seen_nll, each subject's mean loss under a model that never saw them: "
                 "see unlearning.never_seen"
             )
         watch, config = Stopwatch(), self.config
         model = ItemModel(task.base, task.adapter, trainable=True)
         solver = Solver(model, task, config, should_stop)
-        repair = Repair(model, task, config, should_stop)
+        repair = Repair(model, task, config, should_stop) if config.repair_steps else None
         gap = solver.start()
         for number in range(1, config.rounds + 1):
             gap = solver.round(gap)
             if on_step is not None:
                 on_step(Progress("descent", number, config.rounds, root_mean_square(gap)))
-        if config.repair_steps and repair.is_needed():
-            repair.run(solver.directions())
+        if repair is not None and repair.is_needed():
+            repair.run(solver.directions(), on_step=on_step)
             gap = solver.round(solver.gap())
         return Candidate(
             adapter=model.adapter(),
             artefacts={
                 "gap": torch.tensor(root_mean_square(gap)),
-                "repair_steps": torch.tensor(repair.steps),
+                "repair_steps": torch.tensor(0 if repair is None else repair.steps),
             },
             cost=Cost(watch.seconds, model.forwards, model.backwards, model.backwards),
         )

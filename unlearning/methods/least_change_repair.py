@@ -12,9 +12,10 @@ from unlearning.methods.least_change_config import LeastChangeConfig
 from unlearning.methods.least_change_solver import root_mean_square
 from unlearning.methods.method import ForgetTask
 from unlearning.methods.windows import Windows
-from unlearning.progress import ShouldStop, check_stop
+from unlearning.progress import OnStep, Progress, ShouldStop, check_stop
 
-# Repair trains on other windows than those that say whether it is done.
+# Repair trains on retained windows in another order than the sample that says whether it is done was drawn in. On a
+# service with few users it will meet that sample too: it then stops a little early.
 _TRAINING_SEED_OFFSET = 2
 
 
@@ -43,8 +44,12 @@ class Repair:
         """Whether the edit made the sampled windows less likely."""
         return self._loss() > self._before
 
-    def run(self, directions: Tensor) -> None:
-        """Walk at right angles to `directions` [subjects, parameters]."""
+    def run(self, directions: Tensor, *, on_step: OnStep | None = None) -> None:
+        """Walk; no gradient keeps a part along `directions` [subjects, parameters].
+
+        Adam scales what is left coordinate by coordinate, so steps are not quite at right angles to them: the method
+        solves its equations once more afterwards, and the gate judges where that led.
+        """
         basis = torch.linalg.qr(directions.T)[0]
         edit = flat(self._snapshot()) - flat(self._origin)
         optimiser = torch.optim.Adam(self._parameters, lr=self._config.repair_length * root_mean_square(edit))
@@ -62,6 +67,8 @@ class Repair:
                 parameter.grad = part
             optimiser.step()
             self.steps = step
+            if on_step is not None:
+                on_step(Progress("repair", step, self._config.repair_steps, float(loss.detach())))
             if step % self._config.repair_every == 0 or step == self._config.repair_steps:
                 reached = self._loss()
                 # NaN compares false: a walk into nowhere leads back to the best place.

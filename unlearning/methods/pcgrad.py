@@ -113,8 +113,9 @@ def reconciled(first: Sequence[Tensor], second: Sequence[Tensor], scope: Project
 
 def _sum_without_conflict(first: Tensor, second: Tensor) -> Tensor:
     product, norms = first.dot(second), (float(first.norm()), float(second.norm()))
-    # Without a conflict nothing is projected; that covers a gradient of 0, which nothing could be divided by. One that
-    # vanishes in their sum is rounding and points anywhere: at the parent, a divergence from it has no other.
+    # Without a conflict nothing is projected; that covers a gradient of 0, which nothing could be divided by. Nor is
+    # anything projected on a gradient so small that it vanishes in the sum: it is rounding and points anywhere. The
+    # divergence from the parent has no other gradient at the parent.
     if product >= 0 or min(norms) <= torch.finfo(first.dtype).eps * max(norms):
         return first + second
     return first - product / second.dot(second) * second + second - product / first.dot(first) * first

@@ -64,7 +64,7 @@ def test_a_job_shows_every_attempt_with_every_measure_against_its_bounds(
             *(one for subject in verdict["subjects"] for one in subject["reasons"]),
         ]
         assert all(measure.keys() == MEASURE for measure in measures)
-        assert one["report"]["schema"] == "lethe.report/1"
+        assert one["report"]["schema"] == "lethe.report/2"
     assert tried[0]["search"] is None
     searched = tried[1]["search"]
     assert (searched["field"], searched["low"], searched["high"]) == ("gamma", 0.5, 20.0)

@@ -121,6 +121,28 @@ def test_levels_become_the_gains_of_a_model_that_never_saw_the_subjects(
     )
 
 
+@pytest.mark.parametrize("exact", [True, False])
+def test_an_exact_parent_is_asked_itself_what_a_member_shows(
+    task: ForgetTask, retained: tuple[Split, ...], exact: bool
+) -> None:
+    known = EvaluationInputs.prepare(
+        task.base,
+        task.adapter,
+        subjects=task.forget,
+        retained=retained,
+        seed=5,
+        config=CONFIG,
+        never_seen=[NeverSeen(2.5, 0.3, 1.5)] * 3,
+        parent_is_exact=exact,
+    )
+    method = build_method("do_nothing")
+    for subject in evaluate(known, method.run(task), method).membership.subjects:
+        assert subject.never_seen is not None
+        of_parent = subject.never_seen.seen == pytest.approx(subject.parent.gain, abs=1e-6)
+        assert of_parent is exact
+        assert exact or subject.never_seen.seen == pytest.approx(subject.never_seen.expected + 1.0)
+
+
 @pytest.mark.parametrize("levels", [1, 4])
 def test_levels_of_other_subjects_are_refused(
     task: ForgetTask, retained: tuple[Split, ...], levels: int

@@ -7,7 +7,9 @@ from torch import Tensor
 
 from recommender import Adapter, Interrupted
 from unlearning import ForgetTask, Progress
+from unlearning.audit.predictions import item_log_likelihoods
 from unlearning.errors import InvalidMethodConfig, InvalidTask
+from unlearning.evaluation.gains import smoothed
 from unlearning.methods.curvature import flat
 from unlearning.methods.descent import ItemModel
 from unlearning.methods.gradients import predicted_items, summed_loss
@@ -17,12 +19,9 @@ from unlearning.methods.windows import Windows
 
 
 def losses(task: ForgetTask, adapter: Adapter, sequences: tuple[tuple[int, ...], ...]) -> Tensor:
-    model, found = ItemModel(task.base, adapter), []
-    for sequence in sequences:
-        batches = list(Windows(task.base.style, [sequence], batch_size=16, seed=0).once())
-        total = sum(float(summed_loss(model.logits(batch), batch.targets)) for batch in batches)
-        found.append(total / predicted_items(batches))
-    return torch.tensor(found, dtype=torch.float64)
+    """Each one's mean loss, smoothed as the task says."""
+    found = item_log_likelihoods(task.base, adapter, sequences)
+    return torch.stack([smoothed(-own, task.smoothing, len(task.base.catalogue)).mean() for own in found])
 
 
 def asked(task: ForgetTask, more: float | Tensor) -> ForgetTask:
@@ -30,7 +29,9 @@ def asked(task: ForgetTask, more: float | Tensor) -> ForgetTask:
     return replace(task, never_seen_nll=tuple(levels.tolist()))
 
 
-def test_every_subject_reaches_its_own_level(task: ForgetTask) -> None:
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_every_subject_reaches_its_own_level(task: ForgetTask, smoothing: float) -> None:
+    task = replace(task, smoothing=smoothing)
     more = torch.linspace(0.1, 0.6, len(task.forget), dtype=torch.float64)
     wanted = asked(task, more)
     candidate = LeastChange(LeastChangeConfig(rounds=5)).run(wanted)
@@ -115,6 +116,12 @@ def test_a_step_into_nowhere_is_taken_back(task: ForgetTask) -> None:
     assert all(bool(torch.isfinite(tensor).all()) for tensor in candidate.adapter.tensors.values())
 
 
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0])
+def test_a_smoothing_that_cannot_be_is_refused(task: ForgetTask, smoothing: float) -> None:
+    with pytest.raises(InvalidTask, match="smoothing"):
+        replace(task, smoothing=smoothing)
+
+
 def test_two_runs_agree_bit_for_bit_and_count_their_passes(task: ForgetTask) -> None:
     wanted, seen = asked(task, 0.3), list[Progress]()
     first, second = LeastChange().run(wanted, on_step=seen.append), LeastChange().run(wanted)
@@ -122,7 +129,8 @@ def test_two_runs_agree_bit_for_bit_and_count_their_passes(task: ForgetTask) -> 
         torch.equal(first.adapter.tensors[name], second.adapter.tensors[name])
         for name in first.adapter.tensors
     )
-    assert [report.step for report in seen] == [1, 2]
+    assert [(report.stage, report.step) for report in seen[:2]] == [("descent", 1), ("descent", 2)]
+    assert {report.stage for report in seen[2:]} == {"repair"}
     assert first.cost.forwards > first.cost.backwards >= 2 * len(task.forget)
 
 
@@ -150,6 +158,9 @@ def test_levels_that_cannot_be_are_refused(task: ForgetTask, levels: tuple[float
         {"rounds": 0},
         {"retain_windows": 0},
         {"damping": 0.0},
+        {"repair_steps": -1},
+        {"repair_length": 0.0},
+        {"repair_every": 0},
         {"ridge": 0.0},
         {"halvings": -1},
         {"together": 0},

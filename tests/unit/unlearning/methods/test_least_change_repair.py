@@ -11,6 +11,7 @@ from unlearning.methods.descent import ItemModel
 from unlearning.methods.least_change import LeastChange
 from unlearning.methods.least_change_config import LeastChangeConfig
 from unlearning.methods.least_change_repair import Repair
+from unlearning.methods.least_change_solver import Solver
 
 WITHOUT, WITH = LeastChangeConfig(rounds=4, repair_steps=0), LeastChangeConfig(rounds=4)
 
@@ -75,3 +76,21 @@ def test_a_walk_that_only_harms_leads_back_to_where_it_began(task: ForgetTask) -
 def test_many_subjects_are_held_by_the_means_of_their_gradients(task: ForgetTask, together: int) -> None:
     candidate = LeastChange(replace(WITH, together=together, rounds=6)).run(asked(task, 0.5))
     assert float(candidate.artefacts["gap"]) < 0.1
+
+
+def test_the_subjects_are_spared(task: ForgetTask) -> None:
+    """Without the projection the same walk carries them back towards where they were known."""
+    edited = LeastChange(WITHOUT).run(asked(task, 1.0)).adapter
+    moved = []
+    for projected in (True, False):
+        model = ItemModel(task.base, task.adapter, trainable=True)
+        repair = Repair(model, task, WITH, None)
+        with torch.no_grad():
+            for name, parameter in model.parameters.items():
+                parameter.copy_(edited.tensors[name])
+        directions = Solver(model, asked(task, 1.0), WITH, None).directions()
+        # An orthonormal basis of nothing but zeros is some unit vectors: of so many parameters, next to nothing.
+        repair.run(directions if projected else torch.zeros_like(directions))
+        after = losses(task, model.adapter(), task.forget)
+        moved.append(float((after - losses(task, edited, task.forget)).abs().mean()))
+    assert moved[0] < 0.7 * moved[1]
