@@ -99,6 +99,7 @@ def rows_of(process: WorkerProcess, user: str) -> int:
 def assert_fitted_on(process: WorkerProcess, histories: dict[str, Sequence[int]], seed: int) -> None:
     """The live adapter is, bit for bit, a fit on these users and nobody else."""
     version = load_version(process.store, live(process))
+    assert version.exact
     splits = [leave_two_out(histories[user]) for user in sorted(histories, key=subject_of)]
     expected = fit_adapter(
         process.base,
