@@ -14,8 +14,13 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
 
 @pytest.mark.parametrize(
     ("result", "tables"),
-    [(COMMITTED, "gate.md"), (DOCS / "forget.json", "forget.md")],
-    ids=["gate", "forget"],
+    [
+        (COMMITTED, "gate.md"),
+        (DOCS / "forget.json", "forget.md"),
+        (DOCS / "many-requests.json", "many-requests.md"),
+        (DOCS / "unlearn" / "least-change.json", "unlearn/least-change.md"),
+    ],
+    ids=["gate", "forget", "many-requests", "least-change"],
 )
 def test_the_tables_are_what_the_result_prints(result: Path, tables: str) -> None:
     assert (DOCS / tables).read_text() == markdown(json.loads(result.read_text()))
