@@ -23,6 +23,8 @@ class LeastChangeConfig:
             are taken group by group within each round.
         batch_size: most windows in a batch.
         repair_steps: most steps that may be taken to undo what the edit did to retained users; 0 for none.
+        repair_steps_each: most such steps per subject. A small edit harms little, and steps beyond what it needs teach
+            the adapter its sample and bring back, with what everybody shares, those who were forgotten before.
         repair_length: root mean square of a repair step (of Adam's first one), as a share of the edit's.
         repair_every: steps between two looks at whether the retained users have back what they lost.
 
@@ -38,11 +40,19 @@ class LeastChangeConfig:
     together: int = 64
     batch_size: int = 16
     repair_steps: int = 40
-    repair_length: float = 0.1
-    repair_every: int = 5
+    repair_steps_each: int = 10
+    repair_length: float = 0.05
+    repair_every: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "retain_windows", "together", "batch_size", "repair_every"):
+        for name in (
+            "rounds",
+            "retain_windows",
+            "together",
+            "batch_size",
+            "repair_steps_each",
+            "repair_every",
+        ):
             if getattr(self, name) < 1:
                 raise InvalidMethodConfig(f"{name} must be at least 1, not {getattr(self, name)}")
         if not (self.damping > 0 and self.ridge > 0 and self.repair_length > 0):

@@ -55,7 +55,8 @@ class Repair:
         optimiser = torch.optim.Adam(self._parameters, lr=self._config.repair_length * root_mean_square(edit))
         windows = self._windows(_TRAINING_SEED_OFFSET)
         best, place = self._loss(), self._snapshot()
-        for step in range(1, self._config.repair_steps + 1):
+        most = min(self._config.repair_steps, self._config.repair_steps_each * len(self._task.forget))
+        for step in range(1, most + 1):
             check_stop(self._should_stop)
             batch = windows.draw()
             loss = summed_loss(self._model.logits(batch), batch.targets) / predicted_items([batch])
@@ -68,8 +69,8 @@ class Repair:
             optimiser.step()
             self.steps = step
             if on_step is not None:
-                on_step(Progress("repair", step, self._config.repair_steps, float(loss.detach())))
-            if step % self._config.repair_every == 0 or step == self._config.repair_steps:
+                on_step(Progress("repair", step, most, float(loss.detach())))
+            if step % self._config.repair_every == 0 or step == most:
                 reached = self._loss()
                 # NaN compares false: a walk into nowhere leads back to the best place.
                 if reached < best:

@@ -68,8 +68,13 @@ def test_a_walk_that_only_harms_leads_back_to_where_it_began(task: ForgetTask) -
     shifted(model, task, 0.05)
     start = model.adapter()
     repair.run(torch.zeros(1, flat(list(model.parameters.values())).numel()))
-    assert repair.steps == WITH.repair_steps
+    assert repair.steps == WITH.repair_steps_each * len(task.forget) < WITH.repair_steps
     assert all(torch.equal(model.adapter().tensors[name], tensor) for name, tensor in start.tensors.items())
+
+
+def test_a_batch_may_walk_no_longer_than_the_most_of_all(task: ForgetTask) -> None:
+    candidate = LeastChange(replace(WITH, repair_steps=7, repair_every=7)).run(asked(task, 1.0))
+    assert int(candidate.artefacts["repair_steps"]) == 7
 
 
 @pytest.mark.parametrize("together", [1, 2, 64])
