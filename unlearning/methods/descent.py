@@ -14,6 +14,7 @@ from typing import Protocol
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from recommender import Adapter, Base, PromptStyle, attach, lora_parameters
 from unlearning.errors import Diverged, InvalidMethodConfig
@@ -84,10 +85,14 @@ class ItemModel:
         )
 
     def _logits(self, batch: Batch) -> Tensor:
-        # Right padding needs no attention mask: under causal attention no real token sees what follows it.
-        tokens = batch.tokens.to(self.model.device)
-        logits: Tensor = self.model(input_ids=tokens, use_cache=False).logits
-        return logits[..., self.style.item_token_slice].float()
+        return item_logits(self.model, self.style, batch)
+
+
+def item_logits(model: PeftModel | PreTrainedModel, style: PromptStyle, batch: Batch) -> Tensor:
+    """Logits over the catalogue, float32 [rows, positions, items], of a base with or without an adapter."""
+    # Right padding needs no attention mask: under causal attention no real token sees what follows it.
+    logits: Tensor = model(input_ids=batch.tokens.to(model.device), use_cache=False).logits
+    return logits[..., style.item_token_slice].float()
 
 
 class Gradient(Protocol):

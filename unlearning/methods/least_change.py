@@ -72,12 +72,18 @@ class LeastChange:
         repair = Repair(model, task, config, should_stop) if config.repair_steps else None
         gap = solver.start()
         for number in range(1, config.rounds + 1):
-            gap = solver.round(gap)
+            gap = solver.round(gap, by_memory=number == 1 and config.memory_weight > 0)
             if on_step is not None:
                 on_step(Progress("descent", number, config.rounds, root_mean_square(gap)))
+            if root_mean_square(gap) <= config.close_enough:
+                break
         if repair is not None and repair.is_needed():
             repair.run(solver.directions(), on_step=on_step)
-            gap = solver.round(solver.gap())
+            gap = solver.gap()
+            for _ in range(config.rounds):
+                if root_mean_square(gap) <= config.close_enough:
+                    break
+                gap = solver.round(gap)
         return Candidate(
             adapter=model.adapter(),
             artefacts={

@@ -12,9 +12,14 @@ class LeastChangeConfig:
     """How the edit is solved for, and how what it broke is repaired.
 
     Attributes:
-        rounds: how often losses and gradients are taken anew and the equation solved again.
+        rounds: most times that losses and gradients are taken anew and the equations solved again, before the repair
+            and after it.
+        close_enough: nats; root mean square of the subjects' gaps at which no further round is taken.
         retain_windows: random windows of retained users that the curvature is estimated on, and that tell whether the
             edit harmed them.
+        memory_weight: how much more the first round moves what is remembered better: an item's weight is its memory,
+            its gain over the base in nats, to this power. 0 moves what moves most easily, which costs the others least
+            and may leave the best-remembered items behind.
         damping: share of the mean curvature that is added to each parameter's, so that none moves without bound.
         ridge: share of their mean that is added to the diagonal of the subjects' own equations; more of it keeps two
             subjects whose gradients nearly agree from pulling the adapter apart.
@@ -33,7 +38,9 @@ class LeastChangeConfig:
     """
 
     rounds: int = 2
+    close_enough: float = 0.01
     retain_windows: int = 64
+    memory_weight: float = 0.0
     damping: float = 0.1
     ridge: float = 1e-3
     halvings: int = 4
@@ -57,5 +64,6 @@ class LeastChangeConfig:
                 raise InvalidMethodConfig(f"{name} must be at least 1, not {getattr(self, name)}")
         if not (self.damping > 0 and self.ridge > 0 and self.repair_length > 0):
             raise InvalidMethodConfig(f"damping, ridge and repair_length must be positive: {self}")
-        if not (self.halvings >= 0 and self.repair_steps >= 0):
-            raise InvalidMethodConfig(f"halvings and repair_steps must be at least 0: {self}")
+        for name in ("halvings", "repair_steps", "memory_weight", "close_enough"):
+            if not getattr(self, name) >= 0:
+                raise InvalidMethodConfig(f"{name} must be at least 0, not {getattr(self, name)}")

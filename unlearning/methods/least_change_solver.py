@@ -12,7 +12,7 @@ from torch import Tensor
 from unlearning import losses
 from unlearning.evaluation.gains import smoothed
 from unlearning.methods.curvature import shaped_like
-from unlearning.methods.descent import RETAIN_SEED_OFFSET, ItemModel
+from unlearning.methods.descent import RETAIN_SEED_OFFSET, ItemModel, item_logits
 from unlearning.methods.gradients import predicted_items, summed_loss
 from unlearning.methods.least_change_config import LeastChangeConfig
 from unlearning.methods.method import ForgetTask
@@ -45,6 +45,7 @@ class Solver:
             for place, sequence in enumerate(task.forget)
         ]
         self._levels = torch.tensor(task.never_seen_nll, dtype=torch.float64)
+        self._memories = self._remembered(task) if config.memory_weight > 0 else []
         self._inverse = 1.0 / self._curvature(task)
 
     def start(self) -> Tensor:
@@ -56,10 +57,15 @@ class Solver:
         """How far each subject is below its level, nats, float64 [subjects]; negative above it."""
         return self._levels - self._losses()
 
-    def round(self, gap: Tensor) -> Tensor:
-        """Solve and step once for every subject, `together` at a time; returns everybody's gap after it."""
+    def round(self, gap: Tensor, *, by_memory: bool = False) -> Tensor:
+        """Solve and step once for every subject, `together` at a time; returns everybody's gap after it.
+
+        Args:
+            by_memory: move each subject's items by what the adapter remembered of them before the edit, and so the
+                best-remembered farthest; otherwise the mean is what counts, whatever items it is reached by.
+        """
         for group in self._parts(math.ceil(len(self._subjects) / self._config.together)):
-            gap = self._step(group, gap)
+            gap = self._step(group, gap, by_memory)
         return gap
 
     def directions(self) -> Tensor:
@@ -68,10 +74,7 @@ class Solver:
         """
         parts = self._parts(min(len(self._subjects), self._config.together))
         return torch.stack(
-            [
-                torch.stack([self._subject_gradient(self._subjects[place]) for place in part]).mean(0)
-                for part in parts
-            ]
+            [torch.stack([self._mean_gradient(place) for place in part]).mean(0) for part in parts]
         )
 
     def _parts(self, count: int) -> list[range]:
@@ -84,14 +87,34 @@ class Solver:
         with torch.no_grad():
             for batches in self._subjects:
                 check_stop(self._should_stop)
-                total = sum(float(self._subject_loss(batch)) for batch in batches)
+                total = sum(float(self._item_losses(batch).sum()) for batch in batches)
                 found.append(total / predicted_items(batches))
         return torch.tensor(found, dtype=torch.float64)
 
-    def _step(self, group: range, gap: Tensor) -> Tensor:
+    def _remembered(self, task: ForgetTask) -> list[list[Tensor]]:
+        """By how much the adapter predicts each item better than the base does, nats, at least 0: one tensor [items]
+        per batch of each subject.
+        """
+        found = []
+        with torch.no_grad():
+            for batches in self._subjects:
+                check_stop(self._should_stop)
+                own = []
+                for batch in batches:
+                    bare = self._smoothed(item_logits(task.base.model, task.base.style, batch), batch)
+                    self._model.forwards += batch.rows
+                    own.append((bare - self._item_losses(batch)).clamp(min=0.0))
+                found.append(own)
+        return found
+
+    def _step(self, group: range, gap: Tensor, by_memory: bool) -> Tensor:
         """Move the adapter for these subjects, as far as it helps."""
-        wanted = gap[group.start : group.stop]
-        gradients = torch.stack([self._subject_gradient(self._subjects[place]) for place in group])
+        rows, wanted = [], []
+        for place in group:
+            row, factor = self._gradient_by_memory(place) if by_memory else (self._mean_gradient(place), 1.0)
+            rows.append(row)
+            wanted.append(factor * float(gap[place]))
+        gradients = torch.stack(rows)
         directions = gradients * self._inverse
         system = (directions @ gradients.T).double().cpu()
         scale = float(system.diagonal().mean())
@@ -99,7 +122,7 @@ class Solver:
             # No change of the adapter moves these subjects' losses, or they are not finite.
             return gap
         system.diagonal().add_(self._config.ridge * scale)
-        multipliers = torch.linalg.solve(system, wanted)
+        multipliers = torch.linalg.solve(system, torch.tensor(wanted, dtype=torch.float64))
         change = multipliers.to(directions) @ directions
         start = [parameter.detach().clone() for parameter in self._parameters]
         length = 1.0
@@ -127,16 +150,40 @@ class Solver:
     def _device(self) -> torch.device:
         return self._parameters[0].device
 
-    def _subject_loss(self, batch: Batch) -> Tensor:
-        """Summed over the batch's items, smoothed as the levels are."""
-        logits = self._model.logits(batch)
-        found = -losses.log_likelihoods(logits, batch.targets.to(logits.device), "item")
-        return smoothed(found, self._smoothing, logits.shape[-1]).sum()
+    def _item_losses(self, batch: Batch) -> Tensor:
+        """Of the batch's predicted items, smoothed as the levels are: float64 [items]."""
+        return self._smoothed(self._model.logits(batch), batch)
 
-    def _subject_gradient(self, batches: Sequence[Batch]) -> Tensor:
+    def _smoothed(self, logits: Tensor, batch: Batch) -> Tensor:
+        found = -losses.log_likelihoods(logits, batch.targets.to(logits.device), "item")
+        return smoothed(found, self._smoothing, logits.shape[-1])
+
+    def _mean_gradient(self, place: int) -> Tensor:
         """Of the subject's mean loss per item, [parameters]."""
-        total = torch.stack([self._gradient(self._subject_loss(batch)) for batch in batches]).sum(0)
+        batches = self._subjects[place]
+        total = torch.stack([self._gradient(self._item_losses(batch).sum()) for batch in batches]).sum(0)
         return total / predicted_items(batches)
+
+    def _gradient_by_memory(self, place: int) -> tuple[Tensor, float]:
+        """Of the subject's loss weighted by w_i = m_i^memory_weight, and how far that rises when the mean rises by 1.
+
+        Items that give back one and the same share of their memories m_i, so much that the mean rises by 1, rise by
+        m_i / mean(m) each: their weighted mean by sum(w m) / sum(w) / mean(m).
+        """
+        memory = torch.cat(self._memories[place])
+        if not float(memory.sum()) > 0:
+            # Nothing is better known than to the base: no item before another.
+            return self._mean_gradient(place), 1.0
+        weights = [own**self._config.memory_weight for own in self._memories[place]]
+        total = torch.stack(
+            [
+                self._gradient((weight * self._item_losses(batch)).sum())
+                for weight, batch in zip(weights, self._subjects[place], strict=True)
+            ]
+        ).sum(0)
+        weight = torch.cat(weights)
+        rise = float((weight * memory).sum() / weight.sum() / memory.mean())
+        return total / float(weight.sum()), rise
 
     def _gradient(self, loss: Tensor) -> Tensor:
         check_stop(self._should_stop)

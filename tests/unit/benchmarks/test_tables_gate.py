@@ -27,7 +27,7 @@ def gate(rows: list[dict[str, Any]]) -> str:
         {
             "benchmark": "gate",
             "data": {"source": "by hand", "users": "report", "worlds": 2, "users_of_a_world": [9, 8]},
-            "policy": {"name": "default-3", "hash": "0123456789abcdef"},
+            "policy": {"name": "default-4", "hash": "0123456789abcdef"},
             **summary(rows),
             "power": [{"items": 5, "subjects": 3, "deviation": 0.25, "median_z": 4.0, "told": 2 / 3}],
             "rows": rows,
@@ -60,7 +60,7 @@ def sequence(rows: list[dict[str, Any]], requests: int) -> str:
         {
             "benchmark": "sequence",
             "data": {"source": "by hand", "service_users": 50, "kept": 50 - requests},
-            "policy": {"name": "default-3", "hash": "0123456789abcdef"},
+            "policy": {"name": "default-4", "hash": "0123456789abcdef"},
             "requests": requests,
             "refit": {
                 "held_out_ndcg@10": 0.2,
@@ -85,7 +85,7 @@ def test_the_gates_rates_stand_with_their_counts_and_intervals() -> None:
         ]
     )
     assert "2 deletions of one report user each, from 2 services of 8 to 9 users" in text
-    assert "Policy default-3, 0123456789ab." in text
+    assert "Policy default-4, 0123456789ab." in text
     # One of two: (0.5 + 3.8415 / 4) / (1 + 3.8415 / 2) = 0.5, half of the width 0.40547.
     assert "| false accepts: wrong candidates let through | 1 of 2 | 50.0 % | 9.5 to 90.5 % |" in text
     assert "| false rejects: true re-fits failed | 1 of 2 | 50.0 % | 9.5 to 90.5 % |" in text

@@ -17,11 +17,18 @@ from unlearning.methods.least_change import LeastChange
 from unlearning.methods.least_change_config import LeastChangeConfig
 from unlearning.methods.windows import Windows
 
+Sequences = tuple[tuple[int, ...], ...]
 
-def losses(task: ForgetTask, adapter: Adapter, sequences: tuple[tuple[int, ...], ...]) -> Tensor:
-    """Each one's mean loss, smoothed as the task says."""
+
+def item_losses(task: ForgetTask, adapter: Adapter | None, sequences: Sequences) -> list[Tensor]:
+    """Of every item, smoothed as the task says; None for the bare base."""
     found = item_log_likelihoods(task.base, adapter, sequences)
-    return torch.stack([smoothed(-own, task.smoothing, len(task.base.catalogue)).mean() for own in found])
+    return [smoothed(-own, task.smoothing, len(task.base.catalogue)) for own in found]
+
+
+def losses(task: ForgetTask, adapter: Adapter, sequences: Sequences) -> Tensor:
+    """Each one's mean loss."""
+    return torch.stack([own.mean() for own in item_losses(task, adapter, sequences)])
 
 
 def asked(task: ForgetTask, more: float | Tensor) -> ForgetTask:
@@ -55,6 +62,33 @@ def test_one_subject_moves_along_its_gradient_over_the_curvature(task: ForgetTas
     gradient = flat(torch.autograd.grad(loss, list(model.parameters.values())))
     change = flat([edited.tensors[name].double() - task.adapter.tensors[name] for name in model.parameters])
     torch.testing.assert_close(change, 1e-3 * gradient / (gradient @ gradient), rtol=2e-2, atol=2e-7)
+
+
+def test_what_is_remembered_best_moves_farthest(task: ForgetTask) -> None:
+    def best_fifth_rise(memory_weight: float) -> float:
+        """Of the best-remembered fifth of all items, less that of all: nats."""
+        config = LeastChangeConfig(rounds=1, memory_weight=memory_weight, repair_steps=0)
+        edited = LeastChange(config).run(asked(task, 0.3)).adapter
+        base, before, after = (
+            torch.cat(item_losses(task, adapter, task.forget)) for adapter in (None, task.adapter, edited)
+        )
+        best = (base - before).topk(len(before) // 5).indices
+        rise = after - before
+        return float(rise[best].mean() - rise.mean())
+
+    assert best_fifth_rise(1.0) > best_fifth_rise(0.25) > best_fifth_rise(0.0)
+
+
+def test_whoever_is_remembered_no_better_than_by_the_base_is_moved_all_the_same(task: ForgetTask) -> None:
+    none = task.adapter.replace(
+        {
+            name: torch.zeros_like(tensor) if "lora_B" in name else tensor
+            for name, tensor in task.adapter.tensors.items()
+        }
+    )
+    config = LeastChangeConfig(rounds=6, memory_weight=0.5, repair_steps=0)
+    candidate = LeastChange(config).run(asked(replace(task, adapter=none), 0.2))
+    assert float(candidate.artefacts["gap"]) < 0.05
 
 
 def test_parameters_that_the_retained_users_need_move_less(task: ForgetTask) -> None:
@@ -159,6 +193,9 @@ def test_levels_that_cannot_be_are_refused(task: ForgetTask, levels: tuple[float
         {"retain_windows": 0},
         {"damping": 0.0},
         {"repair_steps": -1},
+        {"repair_steps_each": 0},
+        {"memory_weight": -0.1},
+        {"close_enough": -1.0},
         {"repair_length": 0.0},
         {"repair_every": 0},
         {"ridge": 0.0},
