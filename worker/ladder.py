@@ -92,7 +92,11 @@ class _PolicyRungs:
     def __init__(self, process: WorkerProcess, claim: Claim, tried: Attempts) -> None:
         self._process, self._claim, self._tried = process, claim, tried
         self._ladder = process.policy.ladder
-        self._due_at = min(request.due_at for request in claim.requests)
+        # Whatever comes first: past the worker's limit the run would start over, from its first rung.
+        self._due_at = min(
+            *(request.due_at for request in claim.requests),
+            utc_now() + timedelta(seconds=process.settings.run_soft_limit_seconds),
+        )
 
     def __len__(self) -> int:
         return len(self._ladder)

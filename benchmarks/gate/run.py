@@ -13,10 +13,10 @@ from benchmarks.environment import environment
 from benchmarks.fits import Regime
 from benchmarks.gate.power import power_by_items
 from benchmarks.gate.summary import summary
-from benchmarks.gate.trials import Plan, worlds_of
+from benchmarks.gate.trials import Plan, later_rungs, worlds_of
 from benchmarks.study import orders
 from benchmarks.study.cells import Cells
-from benchmarks.study.pool import Pool
+from benchmarks.study.pool import Pool, Work
 from benchmarks.study.workshop import Workshop, one_thread
 from unlearning.methods.method import Stopwatch
 from unlearning.records import to_plain
@@ -62,12 +62,11 @@ def run(
         trials = plan.trials()
         move = bar(f"{len(trials)} deletions")
         pool.work(trials, lambda done: move(Reached(done, len(trials))))
-        cells = Cells(folder / "cells")
-        rows = []
-        for trial in trials:
-            cell = cells.get(trial.keys(workshop)[0])
-            assert cell is not None, "the pool finished without this cell"
-            rows += cell["rows"]
+        found_in = _Finished(Cells(folder / "cells"), workshop)
+        later = later_rungs(plan, found_in.rows, workshop.policy)
+        pool.work(later, lambda _: None)
+        done: list[Work] = [*trials, *later]
+        rows = [row for work in done for row in found_in.rows(work)]
         power = power_by_items(workshop, found)
     population = workshop.population
     return {
@@ -81,11 +80,30 @@ def run(
         },
         "training": to_plain(workshop.regime),
         "policy": {"name": workshop.policy.name, "hash": workshop.policy.hash},
+        # A resumed measurement can hold cells of an earlier commit.
+        "commits": sorted(found_in.commits),
         "wall_seconds": watch.seconds,
         **summary(rows),
         "power": power,
         "rows": rows,
     }
+
+
+class _Finished:
+    """Rows of finished cells, and the commits that made them."""
+
+    def __init__(self, cells: Cells, workshop: Workshop) -> None:
+        self._cells, self._workshop = cells, workshop
+        self.commits: set[str] = set()
+
+    def rows(self, work: Work) -> list[dict[str, Any]]:
+        found = []
+        for key in work.keys(self._workshop):
+            cell = self._cells.get(key)
+            assert cell is not None, "the pool finished without this cell"
+            self.commits.add(cell["commit"] or "unknown")
+            found += cell["rows"]
+        return found
 
 
 def committed() -> dict[str, Any]:

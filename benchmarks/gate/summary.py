@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from benchmarks.gate.trials import CANDIDATES, OTHERS, TRUTH
+from benchmarks.gate.trials import CANDIDATES, LATER, LEVEL, OTHERS, TRUTH
 
 Row = Mapping[str, Any]
 
@@ -26,12 +26,15 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
     `false_accept`: of the candidates that stand beyond `WRONG_BEYOND`, those let through; `false_accept_near` of those
     that stand no further off than twice that, where the gate has something to tell, `false_accept_edited` of those that
     steer towards the level. `false_reject`: of true re-fits, which never saw the subject, those failed. An
-    `inconclusive` word lets nothing through and accuses nobody; its share stands beside both.
+    `inconclusive` word lets nothing through and accuses nobody; its share stands beside both. `ladder` is about what a
+    service would publish of these deletions without a re-fit: the edit towards the level, or a later rung where the
+    gate refused it.
     """
     refits = [row for row in rows if row["candidate"] == TRUTH]
     edited = [row for row in rows if row["candidate"] != TRUTH]
     wrong = [row for row in edited if abs(row["truth_z"]) > WRONG_BEYOND]
     right = [row for row in edited if abs(row["truth_z"]) <= RIGHT_WITHIN]
+    published = [row for row in rows if row["candidate"] in (LEVEL, LATER) and _accepted(row)]
     return {
         "deletions": len(refits),
         "false_accept": rate(wrong, _accepted),
@@ -44,7 +47,11 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
         "refits_inconclusive": rate(refits, _inconclusive),
         "right_accepted": rate(right, _accepted),
         "wrong_inconclusive": rate(wrong, _inconclusive),
-        "candidates": [_candidate(name, rows) for name in CANDIDATES],
+        "ladder": {
+            "served": rate(refits, lambda row: _deletion(row) in {_deletion(one) for one in published}),
+            "wrong": rate(published, lambda row: abs(row["truth_z"]) > WRONG_BEYOND),
+        },
+        "candidates": [_candidate(name, rows) for name in (*CANDIDATES, LATER)],
         "by_truth": [
             {"from": low, "to": high, "accepted": rate(found, _accepted)}
             for low, high, found in _between(edited, "truth_z", (-math.inf, *_EDGES, math.inf))
@@ -138,6 +145,10 @@ def _between(
         )
         for low, high in pairwise(edges)
     ]
+
+
+def _deletion(row: Row) -> tuple[int, int]:
+    return row["world"], row["subject"]
 
 
 def _accepted(row: Row) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -19,6 +19,9 @@ from unlearning import (
     Candidate,
     EvaluationInputs,
     ForgetTask,
+    Method,
+    Policy,
+    build_method,
     decide,
     publishable,
 )
@@ -35,6 +38,8 @@ TRUTH, LEVEL = "refit", "least_change"
 PORTIONS = {LEVEL: 1.0, "least_change_half": 0.5, "least_change_double": 2.0}
 OTHERS = ("do_nothing", "gradient_ascent")
 CANDIDATES = (TRUTH, *PORTIONS, *OTHERS)
+# Not of every deletion: see `LaterRungs`.
+LATER = "least_change_later"
 
 
 @dataclass(frozen=True)
@@ -85,59 +90,105 @@ class Trial:
             cells.put(key, {"commit": commit(), "rows": list(_rows(self, workshop))})
 
 
-def _rows(trial: Trial, workshop: Workshop) -> Iterator[dict[str, Any]]:
-    world, policy, base = worlds_of(workshop, trial.plan)[trial.number], workshop.policy, workshop.base
-    place = world.subjects[trial.index]
-    parent = _parent(workshop, world)
-    level = _levels(workshop, trial.plan, trial.number)[world.places.index(place)]
-    sequence = world.everybody[place].train
-    # The re-fit never saw any of the world's subjects: to it, they are not retained users.
-    retained = tuple(world.everybody[other] for other in world.places if other not in world.subjects)
-    seed = trial.index
-    smoothing, items = policy.evaluation.smoothing, len(base.catalogue)
+@dataclass(frozen=True)
+class LaterRungs:
+    """What the ladder tries next of the method towards the level, where the gate refused its first rung in a trial.
 
-    def smoothed_nll(adapter: Adapter) -> float:
-        return float(smoothed(-item_log_likelihoods(base, adapter, (sequence,))[0], smoothing, items).mean())
+    Judged apart from the trials' candidates: only a refusal leads here, so these are hard cases, and the same subject
+    asks the gate once more.
+    """
 
-    task = ForgetTask(
-        base=base,
-        adapter=parent,
-        forget=(sequence,),
-        retain=tuple(split.train for split in retained),
-        retain_validation=(),
-        statistics=None,
-        training=workshop.regime.training(seed),
-        adapter_config=workshop.regime.adapter_config,
-        seed=seed,
-        smoothing=smoothing,
-    )
-    inputs = EvaluationInputs.prepare(
-        base,
-        parent,
-        subjects=task.forget,
-        retained=retained,
-        seed=seed,
-        never_seen=(level,),
-        config=policy.evaluation,
-    )
-    before = smoothed_nll(parent)
-    truth = _truth(workshop)
-    for name, variant in _variants().items():
-        portion = PORTIONS.get(name, 1.0)
-        aimed = max(before + portion * (level.smoothed_nll - before), 0.0)
-        candidate = _candidate(workshop, world, variant, replace(task, never_seen_nll=(aimed,)))
-        report = evaluate(inputs, candidate, variant.method)
+    trial: Trial
+
+    def keys(self, workshop: Workshop) -> list[str]:
+        """The one cell of these rungs; the trial's key holds the policy, and with it the ladder."""
+        return [Cells.key({"gate": "later rungs", "trial": self.trial.keys(workshop)[0]})]
+
+    def run(self, workshop: Workshop, cells: Cells) -> None:
+        """Judge rung by rung until one is let through, unless that is done."""
+        (key,) = self.keys(workshop)
+        if cells.get(key) is not None:
+            return
+        deletion, rows = _Deletion(self.trial, workshop), []
+        for method in _later_rungs(workshop.policy):
+            rows.append(deletion.row(LATER, method))
+            if rows[-1]["accepted"]:
+                break
+        cells.put(key, {"commit": commit(), "rows": rows})
+
+
+def later_rungs(
+    plan: Plan, rows_of: Callable[[Trial], Sequence[Mapping[str, Any]]], policy: Policy
+) -> list[LaterRungs]:
+    """The trials whose edit towards the level was refused, if the policy has another rung for them."""
+    if not _later_rungs(policy):
+        return []
+    return [
+        LaterRungs(trial)
+        for trial in plan.trials()
+        if any(row["candidate"] == LEVEL and not row["accepted"] for row in rows_of(trial))
+    ]
+
+
+class _Deletion:
+    """One subject of one service, and everything that a candidate is made from and judged by."""
+
+    def __init__(self, trial: Trial, workshop: Workshop) -> None:
+        world, policy, base = worlds_of(workshop, trial.plan)[trial.number], workshop.policy, workshop.base
+        self._trial, self._world, self._workshop = trial, world, workshop
+        self._place = world.subjects[trial.index]
+        self._level = _levels(workshop, trial.plan, trial.number)[world.places.index(self._place)]
+        self._sequence = world.everybody[self._place].train
+        # The re-fit never saw any of the world's subjects: to it, they are not retained users.
+        retained = tuple(world.everybody[other] for other in world.places if other not in world.subjects)
+        seed, parent = trial.index, _parent(workshop, world)
+        self._task = ForgetTask(
+            base=base,
+            adapter=parent,
+            forget=(self._sequence,),
+            retain=tuple(split.train for split in retained),
+            retain_validation=(),
+            statistics=None,
+            training=workshop.regime.training(seed),
+            adapter_config=workshop.regime.adapter_config,
+            seed=seed,
+            smoothing=policy.evaluation.smoothing,
+        )
+        self._inputs = EvaluationInputs.prepare(
+            base,
+            parent,
+            subjects=self._task.forget,
+            retained=retained,
+            seed=seed,
+            never_seen=(self._level,),
+            config=policy.evaluation,
+        )
+        self._before = self._smoothed_nll(parent)
+
+    def row(self, name: str, method: Method, portion: float = 1.0) -> dict[str, Any]:
+        """The gate's word on the candidate and the truth beside it.
+
+        Args:
+            name: of the row; `TRUTH` is not made by the method but stands among the fits.
+            portion: how far towards its level the subject is brought.
+        """
+        policy, truth = self._workshop.policy, _truth(self._workshop)
+        aimed = max(self._before + portion * (self._level.smoothed_nll - self._before), 0.0)
+        candidate = (
+            self._refit() if name == TRUTH else method.run(replace(self._task, never_seen_nll=(aimed,)))
+        )
+        report = evaluate(self._inputs, candidate, method)
         verdict = decide(report, policy)
-        soft = smoothed_nll(candidate.adapter)
+        soft = self._smoothed_nll(candidate.adapter)
         evidence = report.membership.subjects[0]
-        yield {
-            "world": world.number,
-            "subject": trial.index,
-            "items": len(sequence),
+        return {
+            "world": self._world.number,
+            "subject": self._trial.index,
+            "items": len(self._sequence),
             "candidate": name,
-            "truth_z": truth.z(place, soft),
-            "truth_gap": truth.gap(place, soft),
-            "level_error": truth.gap(place, level.smoothed_nll),
+            "truth_z": truth.z(self._place, soft),
+            "truth_gap": truth.gap(self._place, soft),
+            "level_error": truth.gap(self._place, self._level.smoothed_nll),
             "z": z_score(evidence, policy),
             "predicted_z": z_score(replace(evidence, never_seen=None), policy),
             "parent_z": member_z_score(evidence, policy),
@@ -154,6 +205,27 @@ def _rows(trial: Trial, workshop: Workshop) -> Iterator[dict[str, Any]]:
             "seconds": candidate.cost.seconds,
         }
 
+    def _refit(self) -> Candidate:
+        kept = self._workshop.fit(self._world.refit)
+        return Candidate(adapter=kept.adapter, cost=kept.cost)
+
+    def _smoothed_nll(self, adapter: Adapter) -> float:
+        base, smoothing = self._workshop.base, self._task.smoothing
+        (found,) = item_log_likelihoods(base, adapter, (self._sequence,))
+        return float(smoothed(-found, smoothing, len(base.catalogue)).mean())
+
+
+def _rows(trial: Trial, workshop: Workshop) -> Iterator[dict[str, Any]]:
+    deletion = _Deletion(trial, workshop)
+    for name, variant in _variants().items():
+        yield deletion.row(name, variant.method, PORTIONS.get(name, 1.0))
+
+
+def _later_rungs(policy: Policy) -> list[Method]:
+    """The rungs that name the method towards the level, but for the first."""
+    rungs = [rung for rung in policy.ladder if rung.method == LEVEL and rung.search is None]
+    return [build_method(rung.method, rung.config) for rung in rungs[1:]]
+
 
 def _variants() -> dict[str, Variant]:
     tuned = Tuned.load()
@@ -162,13 +234,6 @@ def _variants() -> dict[str, Variant]:
         **{name: Variant(name, LEVEL, {}) for name in PORTIONS},
         **{name: tuned.variant(name, "single") for name in OTHERS},
     }
-
-
-def _candidate(workshop: Workshop, world: World, variant: Variant, task: ForgetTask) -> Candidate:
-    if variant.row == TRUTH:
-        kept = workshop.fit(world.refit)
-        return Candidate(adapter=kept.adapter, cost=kept.cost)
-    return variant.method.run(task)
 
 
 def _parent(workshop: Workshop, world: World) -> Adapter:

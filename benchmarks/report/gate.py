@@ -10,7 +10,9 @@ from benchmarks.report.cells import moments, number, table
 _LEGEND = (
     "*Wrong* stands more than 3 deviations of never-seen adapters from their mean, on either side; *as good as never "
     "seen* at most 2. Intervals take trials for independent. They are not: candidates of one deletion share the "
-    "subject, and the true re-fits of a service are one adapter, which left out all of its subjects."
+    "subject, and the true re-fits of a service are one adapter, which left out all of its subjects. "
+    "*least_change_later* is the ladder's next rung of that method, tried where the gate refused the first: its row "
+    "holds hard cases only."
 )
 _POWER = (
     "The subjects' places before any edit, from so many of their items alone: *told apart* lie above the band. What "
@@ -26,7 +28,8 @@ def gate(result: Mapping[str, Any]) -> list[str]:
     origin = (
         f"Data: {data['source']}. {result['deletions']} deletions of one {data['users']} user each, from "
         f"{data['worlds']} services of {min(sizes)} to {max(sizes)} users whose truth is known. "
-        f"Policy {result['policy']['name']}, {result['policy']['hash'][:12]}."
+        f"Policy {result['policy']['name']}, {result['policy']['hash'][:12]}. Cells made at commit "
+        f"{', '.join(commit[:12] for commit in result['commits'])}."
     )
     return [
         origin,
@@ -42,6 +45,8 @@ def gate(result: Mapping[str, Any]) -> list[str]:
                 _row("true re-fits inconclusive", result["refits_inconclusive"]),
                 _row("wrong candidates inconclusive", result["wrong_inconclusive"]),
                 _row("edited candidates as good as never seen, let through", result["right_accepted"]),
+                _row("deletions served by a rung towards the level", result["ladder"]["served"]),
+                _row("of these, wrong", result["ladder"]["wrong"]),
             ],
         ),
         "",

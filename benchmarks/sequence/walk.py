@@ -23,6 +23,7 @@ from unlearning import (
     Report,
     Spent,
     Verdict,
+    build_method,
     consolidation_due,
     decide,
     publishable,
@@ -40,8 +41,9 @@ EVERY = 10
 class Walk:
     """One way to live: a method for every request, with or without consolidations.
 
-    With them the service refits without everybody forgotten so far where the policy's budget is spent, and where the
-    gate does not let a candidate through (the last rung of the ladder). Without them every candidate is taken unseen.
+    With them the service tries those rungs of the policy's ladder that name the method, in their order, and refits
+    without everybody forgotten so far where the gate lets none through (the last rung) or the policy's budget is spent.
+    Without them the first candidate is taken unseen.
     """
 
     name: str
@@ -95,13 +97,15 @@ class Walk:
 class State:
     """Where a walk stands right after a consolidation, or before its first request: all that goes on from there.
 
-    `number` requests are done. `inside` are the places of who has been inside the band, `resurgent` of who was known
-    again after that. `refits_because` counts the measures that objected to refused candidates, and spent budgets.
+    `number` requests are done, `later_rungs` of them by another rung than the first. `inside` are the places of who has
+    been inside the band, `resurgent` of who was known again after that. `refits_because` counts the measures that
+    objected to refused candidates, and spent budgets.
     """
 
     number: int = 0
     seconds: float = 0.0
     refits: int = 0
+    later_rungs: int = 0
     decisions: dict[str, int] = field(default_factory=dict)
     refits_because: dict[str, int] = field(default_factory=dict)
     inside: tuple[int, ...] = ()
@@ -121,20 +125,25 @@ def _stage(walk: Walk, workshop: Workshop, state: State) -> tuple[list[dict[str,
     adapter = _fitted(walk, workshop, places[: state.number]).adapter
     spent, seconds, refits = Spent(0, 0, 0.0, 0.0), state.seconds, state.refits
     decisions, because = Counter(state.decisions), Counter(state.refits_because)
+    later_rungs = state.later_rungs
     inside, resurgent = set(state.inside), set(state.resurgent)
     rows = []
     for number, place in enumerate(places[state.number :], start=state.number + 1):
         gone = frozenset(places[:number])
         retained = tuple(split for other, split in enumerate(population.service) if other not in gone)
         task = _task(walk, workshop, adapter, place, retained, known[place], number)
-        candidate = walk.variant.method.run(task)
-        seconds += candidate.cost.seconds
         consolidated = False
-        if walk.consolidates:
+        if not walk.consolidates:
+            candidate = walk.variant.method.run(task)
+            seconds += candidate.cost.seconds
+        else:
             first = number == state.number + 1
-            report = _report(walk, workshop, task, candidate, retained, known[place], parent_is_exact=first)
-            verdict = decide(report, policy)
+            tried = _climb(walk, workshop, task, retained, known[place], parent_is_exact=first)
+            candidate, report, verdict = tried[-1]
+            seconds += sum(one.cost.seconds for one, _, _ in tried)
             decisions[verdict.decision] += 1
+            let_through = publishable(verdict, method_is_exact=False, policy=policy)
+            later_rungs += let_through and len(tried) > 1
             spent = replace(
                 spent,
                 subjects=spent.subjects + 1,
@@ -143,7 +152,7 @@ def _stage(walk: Walk, workshop: Workshop, state: State) -> tuple[list[dict[str,
                 utility_loss=1.0 - (1.0 - spent.utility_loss) * (1.0 + (utility_change(report) or 0.0)),
             )
             due = consolidation_due(policy.consolidation, spent)
-            if not publishable(verdict, method_is_exact=False, policy=policy):
+            if not let_through:
                 because.update(_objections(verdict))
                 consolidated = True
             elif due is not None:
@@ -173,6 +182,7 @@ def _stage(walk: Walk, workshop: Workshop, state: State) -> tuple[list[dict[str,
                     "passed": decisions["pass"],
                     "failed": decisions["fail"],
                     "inconclusive": decisions["inconclusive"],
+                    "later_rungs": later_rungs,
                     "refits": refits,
                     "refits_because": dict(because),
                     "seconds": seconds,
@@ -184,6 +194,7 @@ def _stage(walk: Walk, workshop: Workshop, state: State) -> tuple[list[dict[str,
         number,
         seconds,
         refits,
+        later_rungs,
         dict(decisions),
         dict(because),
         tuple(sorted(inside)),
@@ -230,16 +241,17 @@ def _task(
     )
 
 
-def _report(
+def _climb(
     walk: Walk,
     workshop: Workshop,
     task: ForgetTask,
-    candidate: Candidate,
     retained: tuple[Split, ...],
     level: NeverSeen,
     *,
     parent_is_exact: bool,
-) -> Report:
+) -> list[tuple[Candidate, Report, Verdict]]:
+    """What the method's rungs came to, up to the first that the gate lets through."""
+    policy = workshop.policy
     inputs = EvaluationInputs.prepare(
         workshop.base,
         task.adapter,
@@ -248,9 +260,20 @@ def _report(
         seed=task.seed,
         never_seen=(level,),
         parent_is_exact=parent_is_exact,
-        config=workshop.policy.evaluation,
+        config=policy.evaluation,
     )
-    return evaluate(inputs, candidate, walk.variant.method)
+    tried: list[tuple[Candidate, Report, Verdict]] = []
+    for rung in policy.ladder:
+        if rung.method != walk.name or rung.search is not None:
+            continue
+        method = build_method(rung.method, rung.config)
+        candidate = method.run(task)
+        report = evaluate(inputs, candidate, method)
+        verdict = decide(report, policy)
+        tried.append((candidate, report, verdict))
+        if publishable(verdict, method_is_exact=False, policy=policy):
+            break
+    return tried
 
 
 def _title(walk: Walk) -> str:

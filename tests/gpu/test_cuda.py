@@ -88,14 +88,22 @@ def test_a_refit_runs_on_the_gpu_and_never_reads_the_subjects(bases: dict[str, B
         assert torch.allclose(second.tensors[name], tensor, rtol=1e-3, atol=1e-3), name
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name not in ("refit", "sharded")])
-def test_every_method_makes_the_same_model_on_both_devices(bases: dict[str, Base], name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        *((name, {}) for name in METHODS if name not in ("refit", "sharded")),
+        ("least_change", {"memory_weight": 0.5}),
+    ],
+)
+def test_every_method_makes_the_same_model_on_both_devices(
+    bases: dict[str, Base], name: str, config: dict[str, float]
+) -> None:
     on_cpu = task_on(bases["cpu"])
     on_cuda = ForgetTask(**{**vars(on_cpu), "base": bases["cuda"], "statistics": None})
     histories = [split.train for split in SPLITS[:8]]
     scores = {}
     for device, task in (("cpu", on_cpu), ("cuda", on_cuda)):
-        candidate = build_method(name).run(task)
+        candidate = build_method(name, config).run(task)
         assert all(tensor.device.type == "cpu" for tensor in candidate.adapter.tensors.values())
         model = attach(bases["cpu"], candidate.adapter)
         scores[device] = Scorer(model, bases["cpu"].style).item_log_probs(histories)

@@ -28,13 +28,16 @@ class LeastChange:
         d = M^-1 G' a,   (G M^-1 G' + ridge) a = t - l
 
     one small system with one row per subject. Losses are not linear, so a step is halved until it brings the subjects
-    nearer to their levels, and the whole is repeated `rounds` times from where it led. A subject that stands above its
-    level before the edit is held where it is: bringing it down would be learning from it.
+    nearer to their levels, and the whole is repeated up to `rounds` times from where it led. A subject that stands
+    above its level before the edit is held where it is: bringing it down would be learning from it.
 
     Where the sampled retained windows lost by the edit, up to `repair_steps` steps of training on retained users
     follow, their gradients without what they share with the g_u, until those windows have back what they lost; then the
-    equations are solved once more. Repair learns from nobody but the retained and stops where the edit began, so
+    equations are solved again. Repair learns from nobody but the retained and stops where the edit began, so
     requests do not add up to a model that serves everybody worse.
+
+    With a `memory_weight` the first round moves items by what the adapter remembered of them, g_u and t_u being of the
+    loss weighted by it (docs/least-change.md): a mean can also be reached while the best-remembered items stay.
 
     The level is the method. Losses are smoothed as the gate smooths them (`ForgetTask.smoothing`): beyond a point, an
     item that is already surprising counts no more, and what is still remembered is what must move. The artefact `gap`

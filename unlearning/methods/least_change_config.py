@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from unlearning.errors import InvalidMethodConfig
@@ -65,5 +66,5 @@ class LeastChangeConfig:
         if not (self.damping > 0 and self.ridge > 0 and self.repair_length > 0):
             raise InvalidMethodConfig(f"damping, ridge and repair_length must be positive: {self}")
         for name in ("halvings", "repair_steps", "memory_weight", "close_enough"):
-            if not getattr(self, name) >= 0:
-                raise InvalidMethodConfig(f"{name} must be at least 0, not {getattr(self, name)}")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InvalidMethodConfig(f"{name} must be finite and at least 0, not {getattr(self, name)}")

@@ -48,7 +48,7 @@ class Repair:
         """Walk; no gradient keeps a part along `directions` [subjects, parameters].
 
         Adam scales what is left coordinate by coordinate, so steps are not quite at right angles to them: the method
-        solves its equations once more afterwards, and the gate judges where that led.
+        solves its equations again afterwards, and the gate judges where that led.
         """
         basis = torch.linalg.qr(directions.T)[0]
         edit = flat(self._snapshot()) - flat(self._origin)

@@ -69,12 +69,13 @@ class Solver:
         return gap
 
     def directions(self) -> Tensor:
-        """The gradients of the subjects' losses, or means over neighbouring ones if there are more subjects than may
-        be held `together`: [directions, parameters].
+        """The gradients of the subjects' losses, where items move by memory those of the weighted losses as well, or
+        means over neighbouring ones if there are more subjects than may be held `together`: [directions, parameters].
         """
         parts = self._parts(min(len(self._subjects), self._config.together))
+        kinds = [self._mean_gradient, self._weighted_gradient] if self._memories else [self._mean_gradient]
         return torch.stack(
-            [torch.stack([self._mean_gradient(place) for place in part]).mean(0) for part in parts]
+            [torch.stack([gradient(place) for place in part]).mean(0) for gradient in kinds for part in parts]
         )
 
     def _parts(self, count: int) -> list[range]:
@@ -109,12 +110,11 @@ class Solver:
 
     def _step(self, group: range, gap: Tensor, by_memory: bool) -> Tensor:
         """Move the adapter for these subjects, as far as it helps."""
-        rows, wanted = [], []
-        for place in group:
-            row, factor = self._gradient_by_memory(place) if by_memory else (self._mean_gradient(place), 1.0)
-            rows.append(row)
-            wanted.append(factor * float(gap[place]))
-        gradients = torch.stack(rows)
+        gradient, rise = (
+            (self._weighted_gradient, self._weighted_rise) if by_memory else (self._mean_gradient, _as_it_is)
+        )
+        wanted = torch.tensor([rise(place, float(gap[place])) for place in group], dtype=torch.float64)
+        gradients = torch.stack([gradient(place) for place in group])
         directions = gradients * self._inverse
         system = (directions @ gradients.T).double().cpu()
         scale = float(system.diagonal().mean())
@@ -122,7 +122,7 @@ class Solver:
             # No change of the adapter moves these subjects' losses, or they are not finite.
             return gap
         system.diagonal().add_(self._config.ridge * scale)
-        multipliers = torch.linalg.solve(system, torch.tensor(wanted, dtype=torch.float64))
+        multipliers = torch.linalg.solve(system, wanted)
         change = multipliers.to(directions) @ directions
         start = [parameter.detach().clone() for parameter in self._parameters]
         length = 1.0
@@ -164,26 +164,36 @@ class Solver:
         total = torch.stack([self._gradient(self._item_losses(batch).sum()) for batch in batches]).sum(0)
         return total / predicted_items(batches)
 
-    def _gradient_by_memory(self, place: int) -> tuple[Tensor, float]:
-        """Of the subject's loss weighted by w_i = m_i^memory_weight, and how far that rises when the mean rises by 1.
-
-        Items that give back one and the same share of their memories m_i, so much that the mean rises by 1, rise by
-        m_i / mean(m) each: their weighted mean by sum(w m) / sum(w) / mean(m).
-        """
-        memory = torch.cat(self._memories[place])
-        if not float(memory.sum()) > 0:
-            # Nothing is better known than to the base: no item before another.
-            return self._mean_gradient(place), 1.0
-        weights = [own**self._config.memory_weight for own in self._memories[place]]
+    def _weighted_gradient(self, place: int) -> Tensor:
+        """Of the subject's mean loss, its items weighted by w_i = m_i^memory_weight, [parameters]."""
+        weights = self._weights(place)
         total = torch.stack(
             [
                 self._gradient((weight * self._item_losses(batch)).sum())
                 for weight, batch in zip(weights, self._subjects[place], strict=True)
             ]
         ).sum(0)
-        weight = torch.cat(weights)
-        rise = float((weight * memory).sum() / weight.sum() / memory.mean())
-        return total / float(weight.sum()), rise
+        return total / float(torch.cat(weights).sum())
+
+    def _weighted_rise(self, place: int, gap: float) -> float:
+        """How far the weighted mean rises when the plain one rises by `gap` because all items give back one and the
+        same share of their memories m_i: by that share of sum(w m) / sum(w). No item gives back more than it has.
+        """
+        memory, weight = torch.cat(self._memories[place]), torch.cat(self._weights(place))
+        mean = float(memory.mean())
+        if mean == 0.0:
+            return gap
+        return min(gap / mean, 1.0) * float((weight * memory).sum() / weight.sum())
+
+    def _weights(self, place: int) -> list[Tensor]:
+        """Of the subject's items, one tensor [items] per batch, as far as powers of memories go down to 0."""
+        memories = self._memories[place]
+        largest = max(float(own.max()) for own in memories)
+        if largest == 0.0:
+            # Nothing is better known than to the base: no item before another.
+            return [torch.ones_like(own) for own in memories]
+        # Relative to the largest, so that a high power leaves at least that one.
+        return [(own / largest) ** self._config.memory_weight for own in memories]
 
     def _gradient(self, loss: Tensor) -> Tensor:
         check_stop(self._should_stop)
@@ -195,6 +205,10 @@ class Solver:
             self._parameters, start, shaped_like(change, self._parameters), strict=True
         ):
             parameter.copy_(origin + step)
+
+
+def _as_it_is(place: int, gap: float) -> float:
+    return gap
 
 
 def root_mean_square(values: Tensor) -> float:

@@ -292,8 +292,8 @@ def test_a_strength_is_searched_and_its_trail_kept(process: WorkerProcess) -> No
 
 def test_rungs_for_which_there_is_no_time_are_skipped_on_record(process: WorkerProcess) -> None:
     """About a month is left: twice two rungs of six days each fit, twice two of nine days do not."""
-    with process.database.unit_of_work() as session:
-        session.add(Run(id="ur_earlier", status="completed", created_at=utc_now()))
+    process = with_limit(process, timedelta(days=90))
+    earlier_run(process)
     took(process, timedelta(days=6))
     first = request_forgetting(process, "user-0")
     everything(process, first)
@@ -304,6 +304,30 @@ def test_rungs_for_which_there_is_no_time_are_skipped_on_record(process: WorkerP
     everything(process, second)
     assert tried(process, second) == [(0, 1, 1, True)]
     assert [(entry["first"], entry["up_to"]) for entry in audited(process, "run.rungs_skipped")] == [(0, 1)]
+
+
+def test_rungs_that_do_not_fit_into_the_workers_limit_are_skipped_too(process: WorkerProcess) -> None:
+    """The deadline is far away, but past the limit the run would start over from its first rung."""
+    process = with_limit(process, timedelta(minutes=50))
+    earlier_run(process)
+    took(process, timedelta(minutes=12))
+    first = request_forgetting(process, "user-0")
+    everything(process, first)
+    assert tried(process, first)[0][1] == 0
+    took(process, timedelta(minutes=13))
+    second = request_forgetting(process, "user-1")
+    everything(process, second)
+    assert tried(process, second) == [(0, 1, 1, True)]
+
+
+def with_limit(process: WorkerProcess, limit: timedelta) -> WorkerProcess:
+    seconds = int(limit.total_seconds())
+    return replace(process, settings=process.settings.model_copy(update={"run_soft_limit_seconds": seconds}))
+
+
+def earlier_run(process: WorkerProcess) -> None:
+    with process.database.unit_of_work() as session:
+        session.add(Run(id="ur_earlier", status="completed", created_at=utc_now()))
 
 
 def took(process: WorkerProcess, duration: timedelta) -> None:

@@ -9,6 +9,7 @@ from benchmarks.tables import markdown
 def trial(candidate: str, truth_z: float, decision: str, **figures: Any) -> dict[str, Any]:
     return {
         "world": 0,
+        "subject": figures.get("subject", 0),
         "candidate": candidate,
         "truth_z": truth_z,
         "decision": decision,
@@ -28,6 +29,7 @@ def gate(rows: list[dict[str, Any]]) -> str:
             "benchmark": "gate",
             "data": {"source": "by hand", "users": "report", "worlds": 2, "users_of_a_world": [9, 8]},
             "policy": {"name": "default-4", "hash": "0123456789abcdef"},
+            "commits": ["0123456789abcdef", "fedcba9876543210"],
             **summary(rows),
             "power": [{"items": 5, "subjects": 3, "deviation": 0.25, "median_z": 4.0, "told": 2 / 3}],
             "rows": rows,
@@ -49,6 +51,7 @@ def walked(walk: str, requests: int, **figures: Any) -> dict[str, Any]:
         "passed": 5,
         "failed": 6,
         "inconclusive": 7,
+        "later_rungs": 4,
         "refits": 8,
         "refits_because": {"tail_z": 2, "membership_z": 5, "budget: attenuations": 2},
         "seconds": 9.4,
@@ -85,7 +88,7 @@ def test_the_gates_rates_stand_with_their_counts_and_intervals() -> None:
         ]
     )
     assert "2 deletions of one report user each, from 2 services of 8 to 9 users" in text
-    assert "Policy default-4, 0123456789ab." in text
+    assert "Policy default-4, 0123456789ab. Cells made at commit 0123456789ab, fedcba987654." in text
     # One of two: (0.5 + 3.8415 / 4) / (1 + 3.8415 / 2) = 0.5, half of the width 0.40547.
     assert "| false accepts: wrong candidates let through | 1 of 2 | 50.0 % | 9.5 to 90.5 % |" in text
     assert "| false rejects: true re-fits failed | 1 of 2 | 50.0 % | 9.5 to 90.5 % |" in text
@@ -106,6 +109,28 @@ def test_the_gates_rates_stand_with_their_counts_and_intervals() -> None:
     assert "| 5 | 3 | 0.25 | 4.0 | 67 % |" in text
 
 
+def test_what_the_ladder_serves_stands_beside_its_first_rung() -> None:
+    text = gate(
+        [
+            *(trial("refit", 0.0, "pass", subject=subject) for subject in range(4)),
+            trial("least_change", 0.0, "pass", subject=0),
+            trial("least_change", 0.5, "fail", subject=1),
+            trial("least_change_later", -3.5, "pass", subject=1),
+            trial("least_change", 0.5, "fail", subject=2),
+            trial("least_change_later", 0.5, "fail", subject=2),
+            # Not what the ladder tries.
+            trial("least_change_double", 0.0, "pass", subject=3),
+        ]
+    )
+    assert "| deletions served by a rung towards the level | 2 of 4 | 50.0 % |" in text
+    assert "| of these, wrong | 1 of 2 | 50.0 % |" in text
+    assert "| false accepts: wrong candidates let through | 1 of 1 |" in text
+    assert (
+        "| least_change_later | -1.50 ± 2.00, from -3.5 to 0.5 | 50.0 % (1) | 50.0 % (1) | 50.0 % (1) |"
+        in text
+    )
+
+
 def test_of_nothing_there_are_dashes() -> None:
     text = gate([])
     assert "| true re-fits inconclusive | 0 of 0 | – | – |" in text
@@ -120,10 +145,13 @@ def test_a_walk_stands_beside_the_re_fit() -> None:
     assert "| 3 | ucan | 0.1000 | 0.500 | 4 | 2 | 1 | 3 | 5 / 6 / 7 | 8 | 9 |" in text
     assert "the 8 re-fits of *ucan* answered" in text
     assert "objected: membership_z 5, budget: attenuations 2, tail_z 2." in text
+    assert "4 requests of *ucan* were served by a later rung than the first." in text
 
 
 def test_a_walk_without_re_fits_explains_none() -> None:
-    assert "answered, each" not in sequence([walked("ucan", 3, refits=0, refits_because={})], 3)
+    text = sequence([walked("ucan", 3, refits=0, refits_because={}, later_rungs=0)], 3)
+    assert "answered, each" not in text
+    assert "later rung" not in text
 
 
 def test_long_walks_are_shown_at_their_quarters() -> None:

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.fits import Regime
 from benchmarks.gate import run as gate
 from benchmarks.gate.power import COUNTS
-from benchmarks.gate.trials import CANDIDATES, TRUTH, Plan
+from benchmarks.gate.trials import CANDIDATES, LATER, LEVEL, TRUTH, Plan
 from benchmarks.population import TooFewUsers
 from benchmarks.study.orders import SHADOWS
 from benchmarks.study.pool import Pool
@@ -29,9 +29,13 @@ def run(workshop: Workshop) -> dict[str, Any]:
 
 
 def test_every_candidate_of_every_deletion_has_a_row(result: dict[str, Any]) -> None:
-    assert [(row["world"], row["subject"], row["candidate"]) for row in result["rows"]] == [
-        (world, 0, name) for world in (0, 1) for name in CANDIDATES
+    rows = [(row["world"], row["subject"], row["candidate"]) for row in result["rows"]]
+    refused = [row["world"] for row in result["rows"] if row["candidate"] == LEVEL and not row["accepted"]]
+    assert rows == [
+        *((world, 0, name) for world in (0, 1) for name in CANDIDATES),
+        *((world, 0, LATER) for world in refused),
     ]
+    assert refused
     assert result["deletions"] == 2
     assert all(row["decision"] in ("pass", "fail", "inconclusive") for row in result["rows"])
 
@@ -92,7 +96,8 @@ def test_the_result_is_json_and_tables(result: dict[str, Any]) -> None:
 
 def test_a_second_run_takes_its_rows_from_the_first(result: dict[str, Any], workshop: Workshop) -> None:
     cells = {path: path.stat().st_mtime_ns for path in (workshop.folder / "cells").iterdir()}
-    assert len(cells) == 2
+    # One for each deletion, and one for each whose edit was refused.
+    assert len(cells) == 2 + sum(row["candidate"] == LATER for row in result["rows"])
     again = run(workshop)
     assert again["rows"] == result["rows"]
     assert {path: path.stat().st_mtime_ns for path in (workshop.folder / "cells").iterdir()} == cells
@@ -101,7 +106,8 @@ def test_a_second_run_takes_its_rows_from_the_first(result: dict[str, Any], work
 def test_a_lost_cell_is_made_again_bit_for_bit_in_another_process(
     result: dict[str, Any], workshop: Workshop
 ) -> None:
-    min((workshop.folder / "cells").iterdir()).unlink()
+    for cell in (workshop.folder / "cells").iterdir():
+        cell.unlink()
     told: list[int] = []
     Pool(workshop, 2).work(PLAN.trials(), told.append)
     assert told[-1] == 2

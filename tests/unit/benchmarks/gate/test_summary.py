@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from benchmarks.gate.summary import rate, summary
-from benchmarks.gate.trials import CANDIDATES, TRUTH
+from benchmarks.gate.trials import CANDIDATES, LATER, TRUTH
 
 NOTHING = {"count": 0, "of": 0, "share": None, "low": None, "high": None}
 
@@ -13,6 +13,7 @@ NOTHING = {"count": 0, "of": 0, "share": None, "low": None, "high": None}
 def row(candidate: str, truth_z: float, decision: str, **figures: Any) -> dict[str, Any]:
     return {
         "world": 0,
+        "subject": 0,
         "candidate": candidate,
         "truth_z": truth_z,
         "decision": decision,
@@ -132,7 +133,7 @@ def test_candidates_stand_by_themselves() -> None:
         ]
     )
     by_name = {entry["candidate"]: entry for entry in found["candidates"]}
-    assert tuple(by_name) == CANDIDATES
+    assert tuple(by_name) == (*CANDIDATES, LATER)
     ascent = by_name["gradient_ascent"]
     assert [share(ascent[name]) for name in ("wrong", "pass", "fail", "inconclusive")] == [
         (1, 2), (1, 2), (1, 2), (0, 2)
