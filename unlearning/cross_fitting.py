@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from recommender import Adapter, AdapterConfig, Base, Split, TrainingConfig, attach
 from unlearning.errors import InvalidEvaluation
+from unlearning.evaluation.evidence import item_popularity
 from unlearning.evaluation.gains import smoothed
 from unlearning.evaluation.inputs import whole_history
 from unlearning.evaluation.metrics import HELD_OUT
@@ -87,8 +89,10 @@ def cross_fit(
     """
     collector, items = _Collector(len(users), pairs), len(base.catalogue)
 
-    def readings(adapter: Adapter) -> tuple[list[float], list[float]]:
-        """Of training items, cut into windows as training did and as a subject is read; and of held-out items."""
+    def readings(adapter: Adapter) -> tuple[list[float], Tensor]:
+        """Means over training items, cut into windows as training did and as a subject is read; and of held-out items
+        [users, HELD_OUT].
+        """
         model = attach(base, adapter)
         own, whole = (
             [
@@ -97,7 +101,7 @@ def cross_fit(
             ]
             for sequences in ([split.train for split in users], [whole_history(split) for split in users])
         )
-        return [float(nll.mean()) for nll in own], [float(nll[-HELD_OUT:].mean()) for nll in whole]
+        return [float(nll.mean()) for nll in own], torch.stack([nll[-HELD_OUT:] for nll in whole])
 
     planned = halves(len(users), pairs, seed)
     for number, half in enumerate(planned):
@@ -112,7 +116,13 @@ def cross_fit(
             should_stop=should_stop,
         ).adapter
         collector.add(*readings(adapter), half.members)
-    return levels(collector.result(*readings(parent)), [len(split.train) for split in users])
+    met = torch.log1p(item_popularity(users, items).double())
+    found = collector.result(
+        *readings(parent),
+        popularity=torch.stack([met[list(split.train)].mean() for split in users]),
+        held_out_popularity=torch.stack([met[[split.validation, split.test]] for split in users]),
+    )
+    return levels(found, [len(split.train) for split in users])
 
 
 def _within_all(on_step: OnStep, number: int, count: int) -> OnStep:
@@ -128,10 +138,10 @@ def _within_all(on_step: OnStep, number: int, count: int) -> OnStep:
 class _Collector:
     def __init__(self, users: int, pairs: int) -> None:
         self._unseen: list[list[float]] = [[] for _ in range(users)]
-        self._held_out = torch.zeros(users, dtype=torch.float64)
+        self._held_out = torch.zeros(users, HELD_OUT, dtype=torch.float64)
         self._pairs = pairs
 
-    def add(self, own: Sequence[float], held_out: Sequence[float], members: Sequence[int]) -> None:
+    def add(self, own: Sequence[float], held_out: Tensor, members: Sequence[int]) -> None:
         saw = set(members)
         for place, (training, later) in enumerate(zip(own, held_out, strict=True)):
             if place in saw:
@@ -139,11 +149,15 @@ class _Collector:
             else:
                 self._unseen[place].append(training)
 
-    def result(self, own: Sequence[float], held_out: Sequence[float]) -> CrossReadings:
+    def result(
+        self, own: Sequence[float], held_out: Tensor, *, popularity: Tensor, held_out_popularity: Tensor
+    ) -> CrossReadings:
         """With the parent's readings."""
         return CrossReadings(
             unseen=torch.tensor(self._unseen, dtype=torch.float64).T,
             seen=torch.tensor(own, dtype=torch.float64),
             held_out=self._held_out,
-            held_out_parent=torch.tensor(held_out, dtype=torch.float64),
+            held_out_parent=held_out,
+            popularity=popularity,
+            held_out_popularity=held_out_popularity,
         )

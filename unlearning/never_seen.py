@@ -47,25 +47,31 @@ class NeverSeen:
 
 @dataclass(frozen=True)
 class CrossReadings:
-    """Mean smoothed losses, nats per item, float64.
+    """Smoothed losses, nats per item, float64, and how popular the items are.
 
-    `unseen` [readings, users] are over each user's training items under adapters that never saw the user, `seen`
+    `unseen` [readings, users] are means over each user's training items under adapters that never saw the user, `seen`
     [users] under the parent, which saw everybody;
-    `held_out` [users] are over held-out items under cross-fitted adapters that did see the user, `held_out_parent`
-    [users] under the parent.
+    `held_out` [users, items] are of held-out items under cross-fitted adapters that did see the user (means over
+    them), `held_out_parent` likewise under the parent.
+    `popularity` [users] is the mean log(1 + users who met the item in training) of each user's training items,
+    `held_out_popularity` [users, items] that of each held-out item.
     """
 
     unseen: Tensor
     seen: Tensor
     held_out: Tensor
     held_out_parent: Tensor
+    popularity: Tensor
+    held_out_popularity: Tensor
 
 
 def levels(readings: CrossReadings, items: Sequence[int]) -> tuple[NeverSeen, ...]:
     """Every user's level; `items` counts each user's training items.
 
-    * Cross-fitted adapters saw fewer users than the parent, so they know less about everything. By how much is read
-      off held-out items of users whom both saw, and taken off the users' own readings.
+    * Cross-fitted adapters saw fewer users than the parent, so they know less about everything, and least about what
+      many users share: popular items gain most from more users. By how much is read off held-out items of users whom
+      both saw, a + b log(1 + popularity) by least squares, and taken off the users' own readings at the popularity of
+      their own items.
     * How much one model's reading varies is read off the difference between a user's readings: variance a + b / n for
       n items, by least squares over all users. The estimate of k readings adds a k-th of it.
 
@@ -75,13 +81,24 @@ def levels(readings: CrossReadings, items: Sequence[int]) -> tuple[NeverSeen, ..
     """
     count = torch.tensor(list(items), dtype=torch.float64)
     _check(readings, len(count))
-    shift = (readings.held_out_parent - readings.held_out).mean()
-    means = (readings.unseen.mean(0) + shift).clamp(min=0.0)
+    means = (readings.unseen.mean(0) + _shift(readings)).clamp(min=0.0)
     deviations = (reading_variance(readings.unseen, count) * (1.0 + 1.0 / len(readings.unseen))).sqrt()
     return tuple(
         NeverSeen(*own)
         for own in zip(means.tolist(), deviations.tolist(), readings.seen.tolist(), strict=True)
     )
+
+
+def _shift(readings: CrossReadings) -> Tensor:
+    """What the parent's users more do to each user's own items, nats, float64 [users]."""
+    gained = (readings.held_out_parent - readings.held_out).flatten()
+    popularity = readings.held_out_popularity.flatten()
+    middle = popularity.mean()
+    spread = popularity - middle
+    square = float(spread.square().sum())
+    # Items that are all as popular tell nothing about popularity.
+    slope = float((spread * gained).sum()) / square if square > 0.0 else 0.0
+    return gained.mean() + slope * (readings.popularity - middle)
 
 
 def reading_variance(unseen: Tensor, count: Tensor) -> Tensor:
@@ -103,14 +120,18 @@ def reading_variance(unseen: Tensor, count: Tensor) -> Tensor:
 
 
 def _check(readings: CrossReadings, users: int) -> None:
-    per_user = (readings.seen, readings.held_out, readings.held_out_parent)
+    per_user = (readings.seen, readings.popularity)
+    held_out = (readings.held_out, readings.held_out_parent, readings.held_out_popularity)
     shapes = (readings.unseen.shape[1:], *(values.shape for values in per_user))
     if (
         readings.unseen.ndim != 2
         or len(readings.unseen) < 2
         or users < 2
-        or any(s != (users,) for s in shapes)
+        or any(shape != (users,) for shape in shapes)
+        or readings.held_out.ndim != 2
+        or any(values.shape != (users, readings.held_out.shape[1]) for values in held_out)
+        or not readings.held_out.numel()
     ):
         raise InvalidEvaluation("each of at least two users needs at least two readings, and held-out ones")
-    if not all(bool(torch.isfinite(values).all()) for values in (readings.unseen, *per_user)):
+    if not all(bool(torch.isfinite(values).all()) for values in (readings.unseen, *per_user, *held_out)):
         raise InvalidEvaluation("readings must be finite")

@@ -10,9 +10,13 @@ from unlearning.never_seen import CrossReadings, levels
 
 
 def readings(unseen: list[list[float]], held_out: list[float], parent: list[float]) -> CrossReadings:
-    seen = [own - 1.0 for own in unseen[0]]
+    """One held-out item per user, all items as popular."""
+    seen, popularity = [own - 1.0 for own in unseen[0]], [2.0 for _ in held_out]
     return CrossReadings(
-        *(torch.tensor(values, dtype=torch.float64) for values in (unseen, seen, held_out, parent))
+        *(torch.tensor(values, dtype=torch.float64) for values in (unseen, seen)),
+        *(torch.tensor(values, dtype=torch.float64).unsqueeze(1) for values in (held_out, parent)),
+        torch.tensor(popularity, dtype=torch.float64),
+        torch.tensor(popularity, dtype=torch.float64).unsqueeze(1),
     )
 
 
@@ -24,6 +28,20 @@ def test_the_level_is_the_mean_reading_less_what_fewer_users_cost() -> None:
     found = levels(READINGS, [10, 10, 10])
     assert [level.smoothed_nll for level in found] == pytest.approx([4.1 - 0.3, 5.1 - 0.3, 6.1 - 0.3])
     assert [level.seen_smoothed_nll for level in found] == [3.0, 4.0, 5.0]
+
+
+def test_more_users_tell_more_about_popular_items() -> None:
+    # The parent gains 0.1 x popularity on held-out items, whatever else; so it does on everybody's own items.
+    popularity = torch.tensor([[1.0], [2.0], [6.0]], dtype=torch.float64)
+    own = torch.tensor([2.0, 4.0, 5.0], dtype=torch.float64)
+    soft = replace(
+        READINGS,
+        held_out_parent=READINGS.held_out - 0.1 * popularity,
+        held_out_popularity=popularity,
+        popularity=own,
+    )
+    found = levels(soft, [10, 10, 10])
+    assert [level.smoothed_nll for level in found] == pytest.approx([4.1 - 0.2, 5.1 - 0.4, 6.1 - 0.5])
 
 
 def test_the_deviation_is_that_of_one_model_around_a_mean_of_two() -> None:
@@ -73,6 +91,11 @@ def test_a_shift_below_nothing_stops_at_nothing() -> None:
         replace(READINGS, seen=READINGS.seen * math.inf),
         replace(READINGS, held_out=READINGS.held_out[:2]),
         replace(READINGS, held_out_parent=READINGS.held_out_parent[:1]),
+        replace(READINGS, held_out=READINGS.held_out[:, :0]),
+        replace(READINGS, held_out=READINGS.held_out[:, 0]),
+        replace(READINGS, popularity=READINGS.popularity[:2]),
+        replace(READINGS, popularity=READINGS.popularity * math.nan),
+        replace(READINGS, held_out_popularity=READINGS.held_out_popularity[:1]),
         replace(READINGS, unseen=READINGS.unseen * math.nan),
         replace(READINGS, held_out=READINGS.held_out * math.inf),
     ],
