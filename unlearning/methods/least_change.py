@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from unlearning.errors import InvalidTask
 from unlearning.methods.card import MethodCard
@@ -73,20 +74,10 @@ class LeastChange:
         model = ItemModel(task.base, task.adapter, trainable=True)
         solver = Solver(model, task, config, should_stop)
         repair = Repair(model, task, config, should_stop) if config.repair_steps else None
-        gap = solver.start()
-        for number in range(1, config.rounds + 1):
-            gap = solver.round(gap, by_memory=number == 1 and config.memory_weight > 0)
-            if on_step is not None:
-                on_step(Progress("descent", number, config.rounds, root_mean_square(gap)))
-            if root_mean_square(gap) <= config.close_enough:
-                break
+        gap = self._close(solver, solver.start(), on_step, by_memory=config.memory_weight > 0)
         if repair is not None and repair.is_needed():
             repair.run(solver.directions(), on_step=on_step)
-            gap = solver.gap()
-            for _ in range(config.rounds):
-                if root_mean_square(gap) <= config.close_enough:
-                    break
-                gap = solver.round(gap)
+            gap = self._close(solver, solver.gap(), on_step)
         return Candidate(
             adapter=model.adapter(),
             artefacts={
@@ -95,3 +86,15 @@ class LeastChange:
             },
             cost=Cost(watch.seconds, model.forwards, model.backwards, model.backwards),
         )
+
+    def _close(
+        self, solver: Solver, gap: Tensor, on_step: OnStep | None, *, by_memory: bool = False
+    ) -> Tensor:
+        """Take rounds until the gap is closed or all are spent; the first may be `by_memory`. Returns what is left."""
+        for number in range(1, self.config.rounds + 1):
+            if root_mean_square(gap) <= self.config.close_enough:
+                break
+            gap = solver.round(gap, by_memory=by_memory and number == 1)
+            if on_step is not None:
+                on_step(Progress("descent", number, self.config.rounds, root_mean_square(gap)))
+        return gap
