@@ -1,3 +1,4 @@
+import itertools
 import math
 from dataclasses import replace
 from typing import Any
@@ -56,7 +57,9 @@ def test_every_subject_reaches_its_own_level(task: ForgetTask, smoothing: float)
 def test_one_subject_moves_along_its_gradient_over_the_curvature(task: ForgetTask) -> None:
     # With heavy damping M is a constant c: d = g t / (g'g) whatever c is, the shortest change with g'd = t.
     alone = asked(replace(task, forget=task.forget[:1]), 1e-3)
-    config = LeastChangeConfig(rounds=1, damping=1e6, ridge=1e-9, halvings=0, repair_steps=0)
+    config = LeastChangeConfig(
+        rounds=1, close_enough=0.0, damping=1e6, ridge=1e-9, halvings=0, repair_steps=0
+    )
     edited = LeastChange(config).run(alone).adapter
     model = ItemModel(task.base, task.adapter, trainable=True)
     (batch,) = Windows(task.base.style, alone.forget, batch_size=64, seed=0).once()
@@ -180,7 +183,10 @@ def test_two_runs_agree_bit_for_bit_and_count_their_passes(task: ForgetTask) -> 
         for name in first.adapter.tensors
     )
     assert [(report.stage, report.step) for report in seen[:2]] == [("descent", 1), ("descent", 2)]
-    assert {report.stage for report in seen[2:]} == {"repair"}
+    # After the repair the equations are solved again.
+    assert [stage for stage, _ in itertools.groupby(report.stage for report in seen)] == [
+        "descent", "repair", "descent"
+    ]  # fmt: skip
     assert first.cost.forwards > first.cost.backwards >= 2 * len(task.forget)
 
 
