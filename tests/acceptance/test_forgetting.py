@@ -231,6 +231,32 @@ def test_a_second_replica_suppresses_and_swaps_too(
     replica.terminate()
 
 
+def test_a_worker_killed_in_the_middle_of_a_consolidation_completes_it_once(
+    client: httpx.Client, installation: Installation, users: list[str], worker: Process
+) -> None:
+    before = client.get("/adapters").json()
+    location = client.post("/consolidations").headers["Location"]
+    wait_until(lambda: client.get(location).json()["status"] == "running", 60, what="the claim")
+    worker.kill()
+    assert client.get(location).json()["status"] == "running"
+    # Asked again meanwhile it is the same job, not a second one; and nobody is served less.
+    assert client.post("/consolidations").headers["Location"] == location
+    assert client.get("/recommend", params={"user_id": users[10]}).json()["version"] == before["live"]
+    worker.popen = installation.start("worker").popen
+    wait_until(lambda: client.get(location).json()["status"] == "completed", 240, what="the consolidation")
+    job = client.get(location).json()
+    assert job["claims"] == 2
+    assert_completed_once(client, job["id"])
+    after = client.get("/adapters").json()
+    assert after["live"] == job["version"] != before["live"]
+    # Nothing older is left to serve, and nothing is left to consolidate.
+    assert {v["digest"] for v in after["versions"] if not v["destroyed_at"]} == {after["live"]}
+    spent = {item["name"]: item["spent"] for item in after["consolidation"]["items"]}
+    assert (spent["attenuated_subjects"], spent["attenuations"]) == (0, 0)
+    # Who was forgotten before stays suppressed.
+    assert not client.get("/recommend", params={"user_id": users[0]}).json()["personalised"]
+
+
 def test_no_raw_user_id_was_written_anywhere(installation: Installation, users: list[str]) -> None:
     written = installation.everything_written()
     assert b"request" in written

@@ -39,9 +39,11 @@ def test_a_job_shows_every_attempt_with_every_measure_against_its_bounds(
         (0, 0, "ucan"),
         (1, 1, "ucan"),
         (2, 2, "least_change"),
-        (3, 3, "refit"),
+        (3, 3, "least_change"),
+        (4, 4, "refit"),
     ]
-    assert [one["accepted"] for one in tried] == [False, False, False, True]
+    assert [one["accepted"] for one in tried] == [False, False, False, False, True]
+    assert [one["config"] for one in tried[2:4]] == [{}, {"memory_weight": 0.5}]
     own = [f"/forget-requests/{request['id']}" for request in forgotten]
     for one in tried:
         assert one["requests"] == own
@@ -74,7 +76,13 @@ def test_a_job_shows_every_attempt_with_every_measure_against_its_bounds(
 
 def test_a_request_shows_its_own_verdicts_and_nobody_elses(forgotten: list[dict[str, Any]]) -> None:
     first, second = forgotten
-    assert [one["method"] for one in first["attempts"]] == ["ucan", "ucan", "least_change", "refit"]
+    assert [one["method"] for one in first["attempts"]] == [
+        "ucan",
+        "ucan",
+        "least_change",
+        "least_change",
+        "refit",
+    ]
     assert first["first_step"] == 0
     for request, other in ((first, second), (second, first)):
         for one in request["attempts"]:
@@ -84,7 +92,7 @@ def test_a_request_shows_its_own_verdicts_and_nobody_elses(forgotten: list[dict[
             assert len(one["reasons"]) == 8
             assert other["id"] not in str(one)
             assert "report" not in one
-        assert [one["accepted"] for one in request["attempts"]] == [False, False, False, True]
+        assert [one["accepted"] for one in request["attempts"]] == [False, False, False, False, True]
 
 
 def test_the_page_shows_configurations_searches_and_measures(

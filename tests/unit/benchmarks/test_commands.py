@@ -108,6 +108,7 @@ def test_the_packaged_result_of_the_gate_is_printed(tmp_path: Path, monkeypatch:
                 "benchmark": "gate",
                 "data": {"source": "by hand", "users": "report", "worlds": 1, "users_of_a_world": [9]},
                 "policy": {"name": "default-4", "hash": "0"},
+                "commits": ["0"],
                 **summary([]),
                 "power": [],
                 "rows": [],
