@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 from benchmarks import calibration, catalogue, tuning, ucan_cost, unlearn
 from benchmarks.gate import run as gate
 from benchmarks.gate.trials import Plan
+from benchmarks.gate.worlds import MOST_WORLDS
 from benchmarks.population import TooFewUsers
 from benchmarks.report.canvas import NO_MATPLOTLIB, MissingMatplotlib
 from benchmarks.report.plots import draw
@@ -137,7 +138,7 @@ def gate_command(
         str, typer.Option(help="Whom to forget: report, or development to choose thresholds on.")
     ] = "report",
     worlds: Annotated[
-        int, typer.Option(min=1, max=16, help="How many small services.")
+        int, typer.Option(min=1, max=MOST_WORLDS, help="How many small services.")
     ] = gate.DEFAULT.worlds,
     deletions: Annotated[int, typer.Option(min=1, help="Users forgotten in each.")] = gate.DEFAULT.deletions,
     work: WorkOption = WORK_FOLDER,

@@ -44,7 +44,7 @@ LATER = "least_change_later"
 
 @dataclass(frozen=True)
 class Plan:
-    """Which deletions: `deletions` users of one kind in each of the first `worlds` worlds."""
+    """Which deletions: `deletions` users of one kind in each of `worlds` worlds."""
 
     users: Users
     worlds: int
@@ -59,7 +59,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Trial:
-    """All candidates for one subject of one world."""
+    """All candidates for one subject of one world; `number` is the world's place in its plan."""
 
     plan: Plan
     number: int
@@ -76,7 +76,7 @@ class Trial:
                     "regime": to_plain(workshop.regime),
                     "policy": workshop.policy.hash,
                     "world": sha256_hex(canonical_json([world.places, world.subjects])),
-                    "number": self.number,
+                    "number": world.number,
                     "subject": self.index,
                     "candidates": [[name, variant.plain()] for name, variant in _variants().items()],
                 }
@@ -254,9 +254,9 @@ def _levels(workshop: Workshop, plan: Plan, number: int) -> Sequence[NeverSeen]:
         _parent(workshop, world),
         world.users,
         adapter_config=workshop.regime.adapter_config,
-        training=workshop.regime.training(number),
+        training=workshop.regime.training(world.number),
         smoothing=workshop.policy.evaluation.smoothing,
-        seed=number,
+        seed=world.number,
         pairs=PAIRS,
         fit=workshop.fits.kept,
     )

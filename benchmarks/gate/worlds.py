@@ -12,12 +12,14 @@ from functools import cached_property
 from typing import Literal
 
 from benchmarks.population import Population, TooFewUsers
-from benchmarks.study.orders import PAIRS, FitOrder, Shadow, shadows
+from benchmarks.study.orders import PAIRS, SHADOWS, FitOrder, Shadow, shadows
 from recommender import Split
 from unlearning.cross_fitting import halves
 
 Users = Literal["development", "report"]
 
+# Half of the halves are for development, the others for the report.
+MOST_WORLDS = SHADOWS // 2
 _REFIT_SEED, _DRAW_SEED = 9000, 17
 
 
@@ -65,23 +67,25 @@ class World:
 
 
 def worlds(population: Population, kind: Users, count: int, deletions: int) -> list[World]:
-    """The first `count` halves as services; `deletions` users of this kind are forgotten in each.
+    """`count` halves as services; `deletions` users of this kind are forgotten in each.
 
-    A user may be forgotten in several worlds, each time from another adapter.
+    Development users are forgotten from the first eight halves, report users from the others: no adapter that anything
+    was chosen on is reported on. A user may be forgotten in several worlds, each time from another adapter.
 
     Raises:
         TooFewUsers: more deletions than a world has users of this kind.
-        ValueError: more worlds than halves.
+        ValueError: more worlds than halves of this kind.
     """
     everybody = (*population.service, *population.outsiders)
     wanted = set(population.development_users if kind == "development" else population.report_users)
+    first = 0 if kind == "development" else MOST_WORLDS
     found = []
-    for number, shadow in enumerate(shadows(population)[:count]):
+    for number, shadow in list(enumerate(shadows(population)))[first : first + min(count, MOST_WORLDS)]:
         candidates = sorted(wanted & shadow.members)
         if deletions > len(candidates):
             raise TooFewUsers(f"world {number} has {len(candidates)} {kind} users, {deletions} are wanted")
         chosen = random.Random(f"{_DRAW_SEED}/{kind}/{number}").sample(candidates, deletions)
         found.append(World(number, shadow, everybody, tuple(sorted(chosen))))
     if len(found) < count:
-        raise ValueError(f"there are {len(found)} halves, {count} are wanted")
+        raise ValueError(f"there are {len(found)} halves for {kind} users, {count} are wanted")
     return found

@@ -11,7 +11,7 @@ KINDS: tuple[Users, ...] = ("development", "report")
 @pytest.mark.parametrize("kind", KINDS)
 def test_subjects_are_members_of_the_asked_kind(population: Population, kind: Users) -> None:
     wanted = population.development_users if kind == "development" else population.report_users
-    for world in worlds(population, kind, 16, 2):
+    for world in worlds(population, kind, 8, 2):
         assert len(set(world.subjects)) == 2
         assert set(world.subjects) <= set(world.places)
         assert set(world.subjects) <= set(wanted)
@@ -21,12 +21,17 @@ def test_subjects_are_members_of_the_asked_kind(population: Population, kind: Us
 
 def test_development_and_report_users_never_mix(population: Population) -> None:
     forgotten = {
-        kind: {place for world in worlds(population, kind, 16, 3) for place in world.subjects}
+        kind: {place for world in worlds(population, kind, 8, 3) for place in world.subjects}
         for kind in KINDS
     }
     assert forgotten["development"]
     assert forgotten["report"]
     assert not forgotten["development"] & forgotten["report"]
+
+
+def test_no_adapter_serves_both_development_and_report(population: Population) -> None:
+    numbers = {kind: [world.number for world in worlds(population, kind, 8, 1)] for kind in KINDS}
+    assert numbers == {"development": list(range(8)), "report": list(range(8, 16))}
 
 
 def test_a_world_is_the_half_its_adapter_was_fitted_on(population: Population) -> None:
@@ -67,6 +72,7 @@ def test_more_deletions_than_users_are_refused(population: Population) -> None:
         worlds(population, "development", 1, 60)
 
 
-def test_more_worlds_than_halves_are_refused(population: Population) -> None:
-    with pytest.raises(ValueError, match="16 halves, 17 are wanted"):
-        worlds(population, "report", 17, 1)
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_worlds_than_halves_are_refused(population: Population, kind: Users) -> None:
+    with pytest.raises(ValueError, match=f"8 halves for {kind} users, 9 are wanted"):
+        worlds(population, kind, 9, 1)
