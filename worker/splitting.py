@@ -6,8 +6,8 @@ A rung is tried on everybody of the run, the earliest deadline first. Then
   next rung;
 * the run as a whole fails (utility, or membership of all together) although somebody passes: the same rung is tried on
   the first half, and so on down to one, until a group is served; whoever was not tried again leaves for the same rung;
-* whom an exact rung refused in a larger group is not let off by a smaller one: it never read any of them, so company
-  cannot have been to blame, and what it published for the others would count as theirs;
+* an exact rung is not halved: it never read any of them, so company cannot have been to blame, and a smaller group of
+  the same people proves nothing. If it fails the run and refuses somebody, the others get one try without the refused;
 * nobody passes, or it cannot be told for the run as a whole, or one alone fails the run: the rung has failed those it
   was last tried on. The others, who may only have been in bad company, get one try without them. If that fails too,
   everybody goes on to the next rung together: a rung that does not even do for one must not cost each request a run of
@@ -105,15 +105,14 @@ def serve(rungs: Rungs[T], requests: Sequence[str], first_step: int) -> Served[T
 def _try_rung(rungs: Rungs[T], group: tuple[str, ...], step: int) -> Served[T] | tuple[str, ...]:
     """What this rung achieves, or those whom it has failed."""
     part = group
-    refused: set[str] = set()
     while True:
         judged = rungs.attempt(part, step)
-        if judged.exact:
-            refused |= set(part) - set(judged.passing)
         if judged.candidate is not None and judged.run_passes and judged.passing:
-            others = dict.fromkeys((one for one in group[len(part) :] if one not in refused), step)
-            failed = tuple(one for one in group if one not in judged.passing and one not in others)
+            others = dict.fromkeys(group[len(part) :], step)
+            failed = tuple(one for one in part if one not in judged.passing)
             return Served(judged.candidate, _leaving(rungs, step, failed, others))
+        if judged.exact:
+            return _without_refused(rungs, group, judged, step)
         divisible = judged.run_fails and judged.passing and len(part) > 1
         if not (divisible and rungs.in_time(step)):
             break
@@ -125,6 +124,19 @@ def _try_rung(rungs: Rungs[T], group: tuple[str, ...], step: int) -> Served[T] |
             failed = tuple(request for request in group if request not in judged.passing)
             return Served(judged.candidate, _leaving(rungs, step, failed, {}))
     return part
+
+
+def _without_refused(
+    rungs: Rungs[T], group: tuple[str, ...], judged: Judged[T], step: int
+) -> Served[T] | tuple[str, ...]:
+    """What an exact rung that failed the run achieves for those of the group whom it did not refuse."""
+    rest = judged.passing
+    if judged.run_fails and 0 < len(rest) < len(group) and rungs.in_time(step):
+        again = rungs.attempt(rest, step)
+        if again.candidate is not None and again.run_passes and again.passing:
+            failed = tuple(one for one in group if one not in again.passing)
+            return Served(again.candidate, _leaving(rungs, step, failed, {}))
+    return group
 
 
 def _leaving(rungs: Rungs[T], step: int, failed: tuple[str, ...], others: dict[str, int]) -> SplitOut:

@@ -60,17 +60,33 @@ def test_who_fails_the_last_rung_needs_a_person_and_the_others_are_served() -> N
     assert serve(Ladder(2, all_but("b")), "abc", 1) == Served("abc", SplitOut(exhausted=("b",)))
 
 
-def test_whom_an_exact_rung_refused_is_not_let_off_by_a_smaller_group() -> None:
-    """b is so far out that the run fails with it; a alone is served, and b must not pass for one who only waited."""
+def test_whom_an_exact_rung_refused_is_not_let_off_and_the_others_are_tried_without_them() -> None:
+    """b is so far out that the run fails with it."""
 
     def gate(group: Group, step: int) -> tuple[Group, bool, bool]:
         return tuple(one for one in group if one != "b"), "b" not in group, "b" in group
 
     ladder = Ladder(1, gate, exact_from=0)
-    assert serve(ladder, "abc", 0) == Served("a", SplitOut(returned={"c": 0}, exhausted=("b",)))
-    assert ladder.attempts == [("abc", 0), ("ab", 0), ("a", 0)]
+    assert serve(ladder, "abc", 0) == Served("ac", SplitOut(exhausted=("b",)))
+    assert ladder.attempts == [("abc", 0), ("ac", 0)]
     approximate = Ladder(1, gate)
     assert serve(approximate, "abc", 0) == Served("a", SplitOut(returned={"b": 0, "c": 0}))
+
+
+def test_an_exact_rung_that_fails_the_run_has_failed_everybody_at_once() -> None:
+    """It serves the others worse, say: no smaller group changes that, and each run of its own would be a re-fit."""
+    ladder = Ladder(1, lambda group, step: (group, False, True), exact_from=0)
+    assert serve(ladder, "abcd", 0) == NobodyServed(SplitOut(exhausted=tuple("abcd")))
+    assert ladder.attempts == [("abcd", 0)]
+    # The same where it refuses somebody and fails the others all the same.
+    ladder = Ladder(1, lambda group, step: (tuple(set(group) - {"b"}), False, True), exact_from=0)
+    outcome = serve(ladder, "ab", 0)
+    assert outcome == NobodyServed(SplitOut(exhausted=("a", "b")))
+    assert ladder.attempts == [("ab", 0), ("a", 0)]
+    # Another exact rung may follow.
+    ladder = Ladder(2, lambda group, step: (group, step == 1, step == 0), exact_from=0)
+    assert serve(ladder, "ab", 0) == Served("ab", SplitOut())
+    assert ladder.attempts == [("ab", 0), ("ab", 1)]
 
 
 def test_where_nobody_passes_the_whole_group_goes_on_in_the_same_run() -> None:
@@ -169,9 +185,9 @@ def gates(draw: st.DrawFn) -> tuple[int, int, Callable[[Group, int], tuple[Group
     return rungs, people, gate
 
 
-@given(gates(), st.integers(0, 40))
+@given(gates(), st.integers(0, 40), st.integers(0, 4))
 def test_every_run_serves_somebody_or_raises_somebodys_rung(
-    made: tuple[int, int, Callable[[Group, int], tuple[Group, bool, bool]]], time_up_to: int
+    made: tuple[int, int, Callable[[Group, int], tuple[Group, bool, bool]]], time_up_to: int, exact_from: int
 ) -> None:
     """The whole service in small: what leaves a run queues again, until nobody waits."""
     rungs, people, gate = made
@@ -184,7 +200,7 @@ def test_every_run_serves_somebody_or_raises_somebodys_rung(
         before = sum(rungs - step for step in waiting.values())
         first_step = next(iter(waiting.values()))
         group = [one for one, step in waiting.items() if step == first_step]
-        ladder = Ladder(rungs, gate, time_up_to)
+        ladder = Ladder(rungs, gate, time_up_to, exact_from)
         outcome = serve(ladder, group, first_step)
         split = outcome.split
         assert set(split.returned) | set(split.exhausted) <= set(group)
