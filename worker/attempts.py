@@ -9,14 +9,13 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-import torch
 
 from app.db import runs
 from app.db.base import utc_now
 from app.db.models import Attempt
 from app.db.runs import Claim
 from app.db.splitting import NOBODY, SplitOut
-from recommender import Interrupted, RecommenderError
+from recommender import Interrupted
 from unlearning import (
     Candidate,
     EvaluationInputs,
@@ -28,7 +27,6 @@ from unlearning import (
     RetainedReport,
     Rung,
     Trial,
-    UnlearningError,
     build_method,
     decide,
     evaluate,
@@ -36,6 +34,7 @@ from unlearning import (
     publishable_subjects,
     search_strength,
 )
+from worker.faults import FAULTS_OF_A_METHOD
 from worker.lease import Lease
 from worker.process import WorkerProcess
 from worker.splitting import Judged
@@ -43,9 +42,6 @@ from worker.training_data import TrainingData
 from worker.versions import LoadedVersion
 
 log = structlog.get_logger()
-
-# What speaks against a rung and not against the run: another rung may need less memory, or solve another equation.
-_OF_THE_RUNG = (UnlearningError, RecommenderError, torch.OutOfMemoryError, torch.linalg.LinAlgError)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
@@ -150,7 +146,7 @@ class Attempts:
             made = self._make(rung, step, data)
         except Interrupted:
             raise
-        except _OF_THE_RUNG as error:
+        except FAULTS_OF_A_METHOD as error:
             # A walk that diverged, or a method that has nothing to work on, says nothing about the rungs behind it.
             self._record_failure(requests, step, started_at, error)
             return Judged(None, run_passes=False, run_fails=False, passing=())

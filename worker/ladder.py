@@ -6,7 +6,7 @@ Who is served and who leaves the run is the rule of `worker.splitting`; here it 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime
 
 import structlog
 
@@ -50,11 +50,13 @@ def climb(
         FenceLost: the run was taken over meanwhile.
     """
     known = [request.id for request in claim.requests if request.subject in data.subjects]
+    # Whatever comes first: past the worker's limit the run would start over, from its first rung.
+    end = min(lease.cut_off_at, *(request.due_at for request in claim.requests))
     levels = ensure_levels(
-        process, claim, parent, data.subjects, lease, may_make=_time_for_levels(process, claim)
+        process, claim, parent, data.subjects, lease, give_up_at=_give_up_levels_at(process, end)
     )
     try:
-        rungs = _PolicyRungs(process, claim, Attempts(process, claim, parent, data, lease, levels))
+        rungs = _PolicyRungs(process, claim, Attempts(process, claim, parent, data, lease, levels), end)
         outcome = serve(rungs, known, claim.first_step)
     except Interrupted:
         lease.check()
@@ -74,29 +76,26 @@ def climb(
     )
 
 
-def _time_for_levels(process: WorkerProcess, claim: Claim) -> bool:
-    """Whether they can be made inside this run, and a re-fit after them, before the deadline or the worker's limit.
+def _give_up_levels_at(process: WorkerProcess, end: datetime) -> datetime | None:
+    """How long this run may spend on levels that nobody has made yet; None where it must not begin.
 
-    They are stored when the last of them is there: a run that is cut off each time would never get any further.
+    They are stored when the last of them is there: a run that is cut off each time would never get any further. So not
+    without the time for them and for a re-fit, as far as one is on record; and not beyond half of the time: a re-fit,
+    half as long as they are, then has its time twice over.
     """
     with process.database.read() as session:
         refit = attempts.slowest(session, "refit")
-    left = min(request.due_at for request in claim.requests) - utc_now()
-    left = min(left, timedelta(seconds=process.settings.run_soft_limit_seconds))
-    return slack.in_time(left, rung=None if refit is None else PAIRS * refit, exact=refit)
+    now = utc_now()
+    in_time = slack.in_time(end - now, rung=None if refit is None else PAIRS * refit, exact=refit)
+    return now + (end - now) / 2 if in_time and end > now else None
 
 
 class _PolicyRungs:
     """The policy's ladder on one claim, with an eye on the clock."""
 
-    def __init__(self, process: WorkerProcess, claim: Claim, tried: Attempts) -> None:
-        self._process, self._claim, self._tried = process, claim, tried
+    def __init__(self, process: WorkerProcess, claim: Claim, tried: Attempts, end: datetime) -> None:
+        self._process, self._claim, self._tried, self._end = process, claim, tried, end
         self._ladder = process.policy.ladder
-        # Whatever comes first: past the worker's limit the run would start over, from its first rung.
-        self._due_at = min(
-            *(request.due_at for request in claim.requests),
-            utc_now() + timedelta(seconds=process.settings.run_soft_limit_seconds),
-        )
 
     def __len__(self) -> int:
         return len(self._ladder)
@@ -110,7 +109,7 @@ class _PolicyRungs:
             return True
         with self._process.database.read() as session:
             durations = [attempts.slowest(session, self._ladder[place].method) for place in (step, exact)]
-        return slack.in_time(self._due_at - utc_now(), rung=durations[0], exact=durations[1])
+        return slack.in_time(self._end - utc_now(), rung=durations[0], exact=durations[1])
 
     def settle_on(self, step: int) -> int:
         if self.in_time(step):

@@ -23,6 +23,9 @@ class Lease:
 
     The heartbeat says that the process lives; `progress` says how far it is. Losing the lease does not stop the
     computation by force: `lost` turns true, loops that ask stop, and every write is refused by its fence anyway.
+
+    Attributes:
+        cut_off_at: when the worker's own limit ends the work on this claim, however long the lease is kept alive.
     """
 
     def __init__(self, database: Database, claim: Claim, settings: Settings) -> None:
@@ -30,6 +33,7 @@ class Lease:
         self._claim = claim
         self._lease = timedelta(seconds=settings.lease_seconds)
         self._interval = settings.heartbeat_seconds
+        self.cut_off_at = utc_now() + timedelta(seconds=settings.run_soft_limit_seconds)
         self._stop = threading.Event()
         self._lost = threading.Event()
         self._progress: str | None = None

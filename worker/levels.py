@@ -7,6 +7,7 @@ somebody else has made meanwhile is dropped.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 
 import structlog
 from sqlalchemy.orm import Session
@@ -16,8 +17,9 @@ from app.db.base import utc_now
 from app.db.errors import PointerMoved
 from app.db.ledger import lock_ledger
 from app.db.runs import Claim
-from recommender import Interrupted, RecommenderError
-from unlearning import NeverSeen, Progress, UnlearningError, cross_fit
+from recommender import Interrupted
+from unlearning import NeverSeen, Progress, cross_fit
+from worker.faults import FAULTS_OF_A_METHOD
 from worker.lease import Lease
 from worker.process import WorkerProcess
 from worker.training_data import split_training_data
@@ -35,19 +37,23 @@ def ensure_levels(
     subjects: Iterable[str],
     lease: Lease,
     *,
-    may_make: bool = True,
+    give_up_at: datetime | None,
 ) -> Mapping[str, NeverSeen] | None:
     """The level of each of these subjects, in their order; made now if nobody has made them yet and there is time.
 
-    None where one of them has no level, or none can be made (fewer than four users, fits that diverge, no time): the
-    run then goes on with what the gate predicts from other users, and methods that need levels are refused.
+    None where one of them has no level, or none can be made (fewer than four users, fits that diverge or need more
+    memory than there is, no time): the run then goes on with what the gate predicts from other users, and methods that
+    need levels are refused.
+
+    Args:
+        give_up_at: when to stop making them, and lose what was made; None to make none.
 
     Raises:
         FenceLost: the run was taken over meanwhile; nothing was stored.
     """
     if not levels_are_made(process, parent):
-        log.info("levels.missing", watermark=parent.fit.watermark, making=may_make)
-        if not may_make:
+        log.info("levels.missing", watermark=parent.fit.watermark, making=give_up_at is not None)
+        if give_up_at is None:
             return None
 
         def progress(step: Progress) -> None:
@@ -56,14 +62,18 @@ def ensure_levels(
         def owned(session: Session) -> None:
             runs.owned(session, claim.run_id, claim.fence)
 
+        def should_stop() -> bool:
+            return lease.lost() or utc_now() >= give_up_at
+
         try:
-            users = _make(process, parent, owned, actor="worker", on_step=progress, should_stop=lease.lost)
+            users = _make(process, parent, owned, actor="worker", on_step=progress, should_stop=should_stop)
             log.info("levels.made", users=users)
         except Interrupted:
             lease.check()
-            raise
-        except (UnlearningError, RecommenderError) as error:
-            log.warning("levels.impossible", error=str(error))
+            log.warning("levels.out_of_time")
+            return None
+        except FAULTS_OF_A_METHOD as error:
+            log.warning("levels.impossible", error=type(error).__name__, detail=str(error))
             return None
     return _stored(process, parent, tuple(subjects))
 

@@ -94,7 +94,9 @@ def publish_candidate(
         published_at=now,
     )
     with process.database.unit_of_work() as session:
-        generation = pointer.publish(session, process.audit, claim, version, now=now, split=chosen.split)
+        generation = pointer.publish(
+            session, process.audit, claim, version, watermark=fit.watermark, now=now, split=chosen.split
+        )
     leaving = {*chosen.split.returned, *chosen.split.exhausted}
     served = tuple(request for request in claim.requests if request.id not in leaving)
     log.info(

@@ -74,6 +74,11 @@ def replace_all(
     )
 
 
+def drop_others(session: Session, *, watermark: int) -> None:
+    """Delete every level of another watermark: no run can read it any more."""
+    session.execute(delete(NeverSeenLevel).where(NeverSeenLevel.watermark != watermark))
+
+
 def _of(watermark: int, smoothing: float) -> ColumnElement[bool]:
     return and_(
         NeverSeenLevel.watermark == watermark,

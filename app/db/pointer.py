@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from app.db import levels
 from app.db.audit import AuditLog
 from app.db.errors import BelowErasureFloor, PointerMoved
 from app.db.ledger import lock_ledger
@@ -77,6 +78,7 @@ def publish(
     claim: Claim,
     version: Version,
     *,
+    watermark: int,
     now: datetime,
     split: SplitOut = NOBODY,
 ) -> int:
@@ -86,6 +88,8 @@ def publish(
     was suppressed between the claim and the reading of its training data.
 
     Args:
+        watermark: up to which events the version was fitted. Levels of any other go: they are read under adapters of
+            people some of whom have been forgotten since, and nobody needs them any more.
         split: requests whom the version does not serve. They leave the run in this very transaction: what claims
             the published run later can find only those who are served.
 
@@ -102,6 +106,7 @@ def publish(
     session.add(version)
     floor = max(claim.covers_epoch, version.forget_epoch)
     generation = _move(session, claim.parent_digest, version, floor=floor, actor=claim.run_id, now=now)
+    levels.drop_others(session, watermark=watermark)
     run.stage, run.version_digest = RunStage.PUBLISHED, version.digest
     split_out(session, audit, ledger, run, split, now=now)
     for request in session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)):
@@ -198,6 +203,11 @@ def erase_subjects(
     return rows
 
 
+def destroyed(session: Session) -> frozenset[str]:
+    """The versions whose destruction is on record."""
+    return frozenset(session.scalars(select(Version.digest).where(Version.destroyed_at.is_not(None))))
+
+
 def mark_destroyed(session: Session, audit: AuditLog, claim: Claim, digest: str, *, now: datetime) -> None:
     ledger = lock_ledger(session)
     owned(session, claim.run_id, claim.fence)
@@ -243,7 +253,3 @@ def complete(session: Session, audit: AuditLog, claim: Claim, *, now: datetime) 
 
 def versions(session: Session, *, limit: int) -> Sequence[Version]:
     return session.scalars(select(Version).order_by(Version.published_at.desc()).limit(limit)).all()
-
-
-def find_version(session: Session, digest: str) -> Version | None:
-    return session.get(Version, digest)

@@ -86,7 +86,7 @@ def test_what_is_spent_and_what_is_left(client: TestClient, database: Database, 
                 "max_utility_loss": 0.1,
             },
         )
-        version = pointer.find_version(session, installed)
+        version = session.get(Version, installed)
         assert version is not None
         version.published_at -= timedelta(days=2)
     found = budget_of(client)

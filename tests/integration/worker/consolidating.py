@@ -130,6 +130,6 @@ def assert_consolidated_once(process: WorkerProcess, run_id: str) -> None:
     with process.database.read() as session:
         assert process.audit.first_broken(session) is None
         assert consolidations.spending(session).attenuations == 0
-        version = pointer.find_version(session, digest)
+        version = session.get(Version, digest)
         assert version is not None
         assert version.exact

@@ -157,7 +157,7 @@ def test_who_asks_while_it_fits_is_unlearned_afterwards_and_who_waited_is_not(
     with process.database.read() as session:
         attempts = runs.attempts(session, forget)
         outcomes = {row.subject_hmac: row.outcome for row in forget_requests.of_run(session, forget)}
-        version = pointer.find_version(session, live(process))
+        version = session.get(Version, live(process))
     assert attempts[-1].report["counts"]["subjects"] == 1
     assert outcomes == {subject_of("user-1"): "erased", subject_of("user-3"): "erased"}
     assert version is not None

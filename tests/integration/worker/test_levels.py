@@ -6,18 +6,22 @@ import importlib
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import torch
 from sqlalchemy import select
 
-from app.db import levels, pointer, runs
+import worker.levels
+from app.db import interactions, levels, pointer, runs
 from app.db.base import utc_now
-from app.db.models import Attempt, AuditEntry, NeverSeenLevel, Run
+from app.db.interactions import NewInteraction
+from app.db.models import Attempt, AuditEntry, NeverSeenLevel, Run, Version
 from recommender import AdapterMismatch
 from tests.integration.tiny_model import USERS, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
+from tests.integration.worker.consolidating import request_consolidation
 from unlearning import Progress, Rung
 from unlearning.errors import InvalidEvaluation
 from worker.execution import execute
@@ -244,11 +248,11 @@ def test_without_a_level_for_everybody_the_run_does_without(process: WorkerProce
     assert all(subject["never_seen"] is None for subject in refit.report["membership"]["subjects"])
 
 
-@pytest.mark.parametrize("error", [InvalidEvaluation, AdapterMismatch])
+@pytest.mark.parametrize("error", [InvalidEvaluation, AdapterMismatch, torch.OutOfMemoryError])
 def test_levels_that_cannot_be_made_do_not_stop_a_run(
     process: WorkerProcess, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    """Fits that diverge, say: their readings are not finite, or their weights are no adapter."""
+    """Fits that diverge, say: their readings are not finite, or their weights are no adapter. Or there is no room."""
 
     def diverge(*_: Any, **__: Any) -> None:
         raise error("not finite")
@@ -279,10 +283,47 @@ def test_a_run_that_has_no_time_for_them_does_without(process: WorkerProcess) ->
     assert rows(process) == {}
 
 
+def test_levels_that_take_too_long_are_given_up_and_the_run_goes_on(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No re-fit is on record, so nobody knows beforehand. Half of the run's time is what they get."""
+    started = utc_now()
+    process = ladder(process, REFIT)
+    process = replace(process, settings=process.settings.model_copy(update={"run_soft_limit_seconds": 600}))
+
+    def later() -> datetime:
+        return utc_now() + timedelta(seconds=301)
+
+    real = worker.levels.cross_fit
+
+    def slow(*arguments: Any, **named: Any) -> Any:
+        assert not named["should_stop"]()
+        monkeypatch.setattr("worker.levels.utc_now", later)
+        return real(*arguments, **named)
+
+    monkeypatch.setattr("worker.levels.cross_fit", slow)
+    run_id = request_forgetting(process, "user-1")
+    execute(process, run_id)
+    assert utc_now() - started < timedelta(seconds=299)
+    assert status(process, run_id) == "completed"
+    assert rows(process) == {}
+
+
+def test_a_consolidation_on_newer_events_drops_them(process: WorkerProcess) -> None:
+    make(process)
+    execute(process, request_consolidation(process))
+    # Nobody has acted since: they still hold.
+    assert rows(process).keys() == EVERYBODY
+    with process.database.unit_of_work() as session:
+        interactions.ingest(session, [NewInteraction(subject_of("user-2"), "i23", 99)])
+    execute(process, request_consolidation(process))
+    assert rows(process) == {}
+
+
 def test_another_first_version_starts_without_levels(process: WorkerProcess, installed: str) -> None:
     make(process)
     with process.database.unit_of_work() as session:
-        version = pointer.find_version(session, installed)
+        version = session.get(Version, installed)
         assert version is not None
         pointer.install(session, process.audit, version, parent=installed, actor="tests", now=utc_now())
     assert rows(process) == {}
