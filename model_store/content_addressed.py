@@ -133,10 +133,7 @@ class ContentAddressedStore:
 
     def versions(self) -> list[str]:
         """See :meth:`model_store.Store.versions`."""
-        stems = (
-            name.removesuffix(".json") for name in self._objects.names("manifests") if name.endswith(".json")
-        )
-        return sorted(stem for stem in stems if is_digest(stem))
+        return sorted(self._names("manifests"))
 
     def check(self) -> StoreHealth:
         """See :meth:`model_store.Store.check`."""
@@ -160,10 +157,13 @@ class ContentAddressedStore:
             ) from error
 
     def _blobs_of_the_living(self) -> set[str]:
-        living = (
-            self.read_manifest(version) for version in self.versions() if not self.is_destroyed(version)
-        )
+        destroyed = self._names("tombstones")
+        living = (self.read_manifest(version) for version in self.versions() if version not in destroyed)
         return {ref.digest for manifest in living for ref in manifest.blobs.values()}
+
+    def _names(self, folder: str) -> set[str]:
+        stems = (name.removesuffix(".json") for name in self._objects.names(folder) if name.endswith(".json"))
+        return {stem for stem in stems if is_digest(stem)}
 
     def _why_missing(self, digest: str) -> StoreError:
         for version in self.versions():

@@ -37,9 +37,13 @@ def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
     with process.database.read() as session:
         floor = pointer.current(session).erasure_floor
         live = pointer.current(session).digest
+        on_record = pointer.destroyed(session)
     destroyed = 0
     for digest in process.store.versions():
-        if digest == live or process.store.read_manifest(digest).forget_epoch >= floor:
+        # Manifests stay for ever: a service that forgets daily must not read them all again each time. But the store is
+        # asked, because its bytes may have come back with a restored copy.
+        settled = digest in on_record and process.store.is_destroyed(digest)
+        if digest == live or settled or process.store.read_manifest(digest).forget_epoch >= floor:
             continue
         if not process.store.is_destroyed(digest):
             process.store.destroy(digest)

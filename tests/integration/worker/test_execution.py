@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
 from app.db import forget_requests, pointer, runs
-from app.db.models import AuditEntry, Interaction, Run
+from app.db.models import AuditEntry, Interaction, Run, Version
+from model_store import Manifest
 from tests.integration.tiny_model import subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from unlearning import Rung
@@ -64,9 +66,41 @@ def test_a_run_forgets_its_subjects_and_destroys_what_knew_them(
         assert attempts[0].method == "ucan"
         assert attempts[-1].accepted
         assert {attempt.policy_hash for attempt in attempts} == {process.policy.hash}
-        version = pointer.find_version(session, installed)
+        version = session.get(Version, installed)
         assert version is not None
         assert version.destroyed_at is not None
+
+
+def test_what_was_destroyed_long_ago_is_not_read_again_but_would_be_if_its_bytes_came_back(
+    process: WorkerProcess, installed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute(process, request_forgetting(process, "user-1"))
+    store = process.store
+    assert store.is_destroyed(installed)
+    looked: list[str] = []
+    real = store.read_manifest
+
+    def read_manifest(digest: str) -> Manifest:
+        looked.append(digest)
+        return real(digest)
+
+    monkeypatch.setattr(store, "read_manifest", read_manifest)
+    execute(process, request_forgetting(process, "user-2"))
+    assert looked
+    assert installed not in looked
+    # A copy of the store from before: the version is on record as destroyed, and is there.
+    with process.database.read() as session:
+        on_record = len(
+            session.scalars(select(AuditEntry).where(AuditEntry.action == "version.destroyed")).all()
+        )
+    (Path(process.settings.store_url) / "tombstones" / f"{installed}.json").unlink()
+    assert not store.is_destroyed(installed)
+    execute(process, request_forgetting(process, "user-3"))
+    assert store.is_destroyed(installed)
+    with process.database.read() as session:
+        entries = session.scalars(select(AuditEntry).where(AuditEntry.action == "version.destroyed")).all()
+    # One more for the version that was live until now; what is on record is on record once.
+    assert len(entries) == on_record + 1
 
 
 def test_a_rung_that_cannot_be_carried_out_does_not_end_the_ladder(process: WorkerProcess) -> None:
