@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -26,11 +27,15 @@ class MeasureView(BaseModel):
 
 
 class SubjectVerdictView(BaseModel):
-    """The gate's word on one request's subject. `request` is null in what an earlier release recorded."""
+    """The gate's word on one request's subject. `request` is null in what an earlier release recorded.
+
+    `in_batch`: nothing could be told of this subject alone, who was judged together with others like that.
+    """
 
     request: str | None
     decision: str
     reasons: list[MeasureView]
+    in_batch: bool = False
 
 
 class VerdictView(BaseModel):
@@ -53,6 +58,7 @@ class VerdictView(BaseModel):
                 decision=subject["decision"],
                 # An earlier release recorded one reason only.
                 reasons=[MeasureView(**reason) for reason in subject.get("reasons") or [subject["reason"]]],
+                in_batch=place in verdict.get("batch", []),
             )
             for place, subject in enumerate(verdict.get("subjects", []))
         ]
@@ -107,15 +113,23 @@ class RequestAttemptView(_Tried):
     subject: SubjectVerdictView | None
 
     @classmethod
-    def of(cls, attempt: Attempt, request: ForgetRequest) -> RequestAttemptView:
+    def all_of(cls, attempts: Sequence[Attempt], request: ForgetRequest) -> list[RequestAttemptView]:
+        """The attempts that named this request, in their order."""
+        serving = None
+        # A published request belongs to the run that serves it; before that, nothing serves it yet.
+        if request.status in (RequestStatus.DEPLOYING, RequestStatus.COMPLETED):
+            # A run that was cut off before it published has accepted one before, under an earlier fence.
+            accepted = [one for one in attempts if one.accepted and one.run_id == request.run_id]
+            serving = accepted[-1] if accepted else None
+        return [cls._of(attempt, request, serves=attempt is serving) for attempt in attempts]
+
+    @classmethod
+    def _of(cls, attempt: Attempt, request: ForgetRequest, *, serves: bool) -> RequestAttemptView:
         verdict = VerdictView.of(attempt)
         own = f"/forget-requests/{request.id}"
         return cls(
             **_tried(attempt),
-            # A published request belongs to the run that serves it; before that, nothing serves it yet.
-            accepted=attempt.accepted
-            and attempt.run_id == request.run_id
-            and request.status in (RequestStatus.DEPLOYING, RequestStatus.COMPLETED),
+            accepted=serves,
             run=f"/jobs/{attempt.run_id}",
             run_decision=verdict.run_decision,
             error=verdict.error,

@@ -11,14 +11,17 @@ from sqlalchemy.orm import Session
 from app.db.models import Attempt, ForgetRequest
 
 _RECENT = 20
+_CLOCKS_APART = timedelta(days=1)
 
 
 def of_request(session: Session, request: ForgetRequest) -> Sequence[Attempt]:
     """Every attempt that named this request, in whichever run, the oldest first."""
-    # A JSON list has no portable index; an attempt for a request cannot be older than the request.
+    # A JSON list has no portable index; an attempt for a request cannot be older than the request, but for the clocks
+    # of two machines.
     named = Attempt.requests.cast(String).contains(f'"{request.id}"', autoescape=True)
+    earliest = request.received_at - _CLOCKS_APART
     return session.scalars(
-        select(Attempt).where(Attempt.started_at >= request.received_at, named).order_by(Attempt.id)
+        select(Attempt).where(Attempt.started_at >= earliest, named).order_by(Attempt.id)
     ).all()
 
 

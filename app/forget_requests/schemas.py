@@ -92,5 +92,5 @@ class ForgetRequestDetail(ForgetRequestView):
         return cls(
             **ForgetRequestView.of(request).model_dump(),
             first_step=request.first_step,
-            attempts=[RequestAttemptView.of(attempt, request) for attempt in attempts],
+            attempts=RequestAttemptView.all_of(attempts, request),
         )

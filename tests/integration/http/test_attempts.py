@@ -61,6 +61,7 @@ def test_a_job_shows_every_attempt_with_every_measure_against_its_bounds(
             "membership_z_of_undecided_subjects",
         ]
         assert [subject["request"] for subject in verdict["subjects"]] == own
+        assert all(subject["in_batch"] for subject in verdict["subjects"])
         measures = [
             *verdict["reasons"],
             *(one for subject in verdict["subjects"] for one in subject["reasons"]),
@@ -102,5 +103,6 @@ def test_the_page_shows_configurations_searches_and_measures(
     assert "threshold=0.5" in page
     assert "searched gamma" in page
     assert "9 retained users to compare with" in page or "training items; the policy needs" in page
+    assert "judged together with others" in page
     for request in forgotten:
         assert request["id"][:15] in page
