@@ -147,19 +147,20 @@ def gate_command(
     markdown_file: MarkdownOption = None,
 ) -> None:
     """How often the gate lets a wrong candidate through and fails a true re-fit."""
+    _check_places(json_file, markdown_file, None)
     if report:
         try:
-            _publish(gate.committed(), json_file, markdown_file, None)
+            result = gate.committed()
         except FileNotFoundError as problem:
             raise typer.BadParameter(
                 "this installation has no packaged result", param_hint="--report"
             ) from problem
+        _publish(result, json_file, markdown_file, None)
         return
     if data is None:
         raise typer.BadParameter("give the interactions to measure on, or --report", param_hint="--data")
     if users not in ("development", "report"):
         raise typer.BadParameter("choose development or report", param_hint="--users")
-    _check_places(json_file, markdown_file, None)
     _quiet()
     plan = Plan("development" if users == "development" else "report", worlds, deletions)
     try:

@@ -83,7 +83,7 @@ def run(
         # A resumed measurement can hold cells of an earlier commit.
         "commits": sorted(found_in.commits),
         "wall_seconds": watch.seconds,
-        **summary(rows),
+        **summary(rows, band=workshop.policy.membership_z),
         "power": power,
         "rows": rows,
     }

@@ -17,10 +17,13 @@ Row = Mapping[str, Any]
 WRONG_BEYOND, RIGHT_WITHIN = 3.0, 2.0
 _EDGES = (-6.0, -4.0, -3.0, -2.0, 0.0, 2.0, 3.0, 4.0, 6.0)
 _LENGTHS = (0, 20, 40, 80, 160)
+_BANDS = (1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 3.25, 3.5)
+_MEMBERSHIP = ("membership_z", "membership_z_after_rounding")
+_UTILITY = ("relative_change_of_held_out_ndcg@10", "held_out_loss")
 _Z95 = 1.959963984540054
 
 
-def summary(rows: Sequence[Row]) -> dict[str, Any]:
+def summary(rows: Sequence[Row], *, band: float) -> dict[str, Any]:
     """Rates with Wilson intervals (95 %), by candidate, by truth and by how much the subject left behind.
 
     `false_accept`: of the candidates that stand beyond `WRONG_BEYOND`, those let through; `false_accept_near` of those
@@ -28,7 +31,12 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
     steer towards the level. `false_reject`: of true re-fits, which never saw the subject, those failed. An
     `inconclusive` word lets nothing through and accuses nobody; its share stands beside both. `ladder` is about what a
     service would publish of these deletions without a re-fit: the edit towards the level, or a later rung where the
-    gate refused it.
+    gate refused it. `bands` is what other bands of membership would have let through, everything else as it was;
+    `evidence` what membership alone would, by levels as the gate has them and as it would predict them.
+
+    Args:
+        rows: of finished trials.
+        band: the policy's, for membership.
     """
     refits = [row for row in rows if row["candidate"] == TRUTH]
     edited = [row for row in rows if row["candidate"] != TRUTH]
@@ -77,6 +85,21 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
                 ("truth z of true re-fits", "truth_z"),
             )
         },
+        "evidence": {
+            name: {
+                "wrong_inside": rate(wrong, lambda row, field=field: abs(row[field]) <= band),  # type: ignore[misc]
+                "refits_outside": rate(refits, lambda row, field=field: abs(row[field]) > band),  # type: ignore[misc]
+            }
+            for name, field in (("cross-fitted levels", "z"), ("predicted levels", "predicted_z"))
+        },
+        "bands": [
+            {
+                "band": other,
+                "false_accept": rate(wrong, lambda row, other=other: _accepted_within(row, other)),  # type: ignore[misc]
+                "refits_outside": rate(refits, lambda row, other=other: not _inside(row, other)),  # type: ignore[misc]
+            }
+            for other in _BANDS
+        ],
         "refusals": _refusals(refits),
         "by_world": [
             {
@@ -153,6 +176,18 @@ def _deletion(row: Row) -> tuple[int, int]:
 
 def _accepted(row: Row) -> bool:
     return bool(row["accepted"])
+
+
+def _accepted_within(row: Row, band: float) -> bool:
+    """Whether it would be let through if membership had this band: the rule of a run of one."""
+    passed = {name: found["passed"] for name, found in row["measures"].items() if name not in _MEMBERSHIP}
+    useful = any(passed.get(name) for name in _UTILITY)
+    return useful and all(word is not False for word in passed.values()) and _inside(row, band)
+
+
+def _inside(row: Row, band: float) -> bool:
+    places = [row["measures"][name]["value"] for name in _MEMBERSHIP]
+    return all(place is not None and abs(place) <= band for place in places)
 
 
 def _failed(row: Row) -> bool:

@@ -19,6 +19,10 @@ _POWER = (
     "lies inside it leaves the gate nothing to judge. Items keep the history before them; a user who has no more than "
     "so many items has less of it. The gate itself says nothing below the policy's `min_items`."
 )
+_BANDS = (
+    "Each band of membership, before and after rounding, with every other check as it was. On development users this "
+    "is where the policy's band was read off; on others it is here to be looked at, not to choose from."
+)
 
 
 def gate(result: Mapping[str, Any]) -> list[str]:
@@ -38,8 +42,8 @@ def gate(result: Mapping[str, Any]) -> list[str]:
             ["", "of", "share", "95 % interval"],
             [
                 _row("false accepts: wrong candidates let through", result["false_accept"]),
-                _row("of these, at most 6 deviations off", result["false_accept_near"]),
-                _row("of these, edits towards the level", result["false_accept_edited"]),
+                _row("of those at most 6 deviations off", result["false_accept_near"]),
+                _row("of those edits towards the level", result["false_accept_edited"]),
                 _row("false rejects: true re-fits failed", result["false_reject"]),
                 _row("true re-fits let through", result["refits_accepted"]),
                 _row("true re-fits inconclusive", result["refits_inconclusive"]),
@@ -133,6 +137,28 @@ def gate(result: Mapping[str, Any]) -> list[str]:
             ["", "mean ± deviation (lowest to highest)"],
             [[name, moments(found)] for name, found in result["levels"].items()],
         ),
+        "",
+        "### What levels tell, by membership alone",
+        "",
+        *table(
+            ["", "wrong candidates inside the band", "true re-fits outside it"],
+            [
+                [name, _share(found["wrong_inside"]), _share(found["refits_outside"])]
+                for name, found in result["evidence"].items()
+            ],
+        ),
+        "",
+        "### Other bands",
+        "",
+        *table(
+            ["membership within", "wrong candidates let through", "true re-fits outside"],
+            [
+                [f"{entry['band']:g}", _share(entry["false_accept"]), _share(entry["refits_outside"])]
+                for entry in result["bands"]
+            ],
+        ),
+        "",
+        _BANDS,
         "",
         "### Which measure fails true re-fits",
         "",

@@ -109,7 +109,7 @@ def test_the_packaged_result_of_the_gate_is_printed(tmp_path: Path, monkeypatch:
                 "data": {"source": "by hand", "users": "report", "worlds": 1, "users_of_a_world": [9]},
                 "policy": {"name": "default-4", "hash": "0"},
                 "commits": ["0"],
-                **summary([]),
+                **summary([], band=2.5),
                 "power": [],
                 "rows": [],
             }
@@ -119,6 +119,10 @@ def test_the_packaged_result_of_the_gate_is_printed(tmp_path: Path, monkeypatch:
     done = CliRunner().invoke(bench_app, ["gate", "--report", "--markdown", str(table)])
     assert done.exit_code == 0
     assert "| false rejects: true re-fits failed | 0 of 0 | – | – |" in table.read_text()
+    absent = str(tmp_path / "absent" / "gate.json")
+    done = CliRunner().invoke(bench_app, ["gate", "--report", "--json", absent])
+    assert done.exit_code == 2
+    assert "there is no folder" in done.output
 
 
 @pytest.mark.parametrize(("command", "option"), [("gate", "--deletions"), ("sequence", "--requests")])

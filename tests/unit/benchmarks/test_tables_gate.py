@@ -19,7 +19,11 @@ def trial(candidate: str, truth_z: float, decision: str, **figures: Any) -> dict
         "predicted_z": 0.5,
         "level_error": 0.25,
         "seconds": 2.0,
-        "measures": {"utility": {"value": 0.0, "passed": decision != "fail"}},
+        "measures": {
+            "utility": {"value": 0.0, "passed": decision != "fail"},
+            "membership_z": {"value": 2.4, "passed": True},
+            "membership_z_after_rounding": {"value": 2.6, "passed": False},
+        },
     } | figures
 
 
@@ -30,7 +34,7 @@ def gate(rows: list[dict[str, Any]]) -> str:
             "data": {"source": "by hand", "users": "report", "worlds": 2, "users_of_a_world": [9, 8]},
             "policy": {"name": "default-4", "hash": "0123456789abcdef"},
             "commits": ["0123456789abcdef", "fedcba9876543210"],
-            **summary(rows),
+            **summary(rows, band=2.5),
             "power": [{"items": 5, "subjects": 3, "deviation": 0.25, "median_z": 4.0, "told": 2 / 3}],
             "rows": rows,
         }
@@ -104,9 +108,12 @@ def test_the_gates_rates_stand_with_their_counts_and_intervals() -> None:
     assert "| utility | 50.0 % (1) |" in text
     assert "| 1 | 50.0 % (1) | 50.0 % (1) | 0.0 % (0) |" in text
     # -4.5 and -3.5 are both at most 6 deviations off, and doing nothing is no edit.
-    assert "| of these, at most 6 deviations off | 1 of 2 |" in text
-    assert "| of these, edits towards the level | 0 of 0 |" in text
+    assert "| of those at most 6 deviations off | 1 of 2 |" in text
+    assert "| of those edits towards the level | 0 of 0 |" in text
     assert "| 5 | 3 | 0.25 | 4.0 | 67 % |" in text
+    assert "| cross-fitted levels | 100.0 % (2) | 0.0 % (0) |" in text
+    assert "| 2.5 | 0.0 % (0) | 100.0 % (2) |" in text
+    assert "| 2.75 | 0.0 % (0) | 0.0 % (0) |" in text
 
 
 def test_what_the_ladder_serves_stands_beside_its_first_rung() -> None:

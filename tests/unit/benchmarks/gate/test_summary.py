@@ -1,12 +1,16 @@
 """Rates from rows written by hand."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 
-from benchmarks.gate.summary import rate, summary
+from benchmarks.gate.summary import rate
+from benchmarks.gate.summary import summary as gate_summary
 from benchmarks.gate.trials import CANDIDATES, LATER, TRUTH
 
+summary = partial(gate_summary, band=2.5)
+INSIDE = {name: {"value": 0.0, "passed": True} for name in ("membership_z", "membership_z_after_rounding")}
 NOTHING = {"count": 0, "of": 0, "share": None, "low": None, "high": None}
 
 
@@ -23,7 +27,7 @@ def row(candidate: str, truth_z: float, decision: str, **figures: Any) -> dict[s
         "predicted_z": 0.5,
         "level_error": 0.1,
         "seconds": 2.0,
-        "measures": {},
+        "measures": INSIDE,
     } | figures
 
 
@@ -146,13 +150,62 @@ def test_refusals_count_the_measures_of_true_re_fits() -> None:
     failed, passed = {"value": 1.0, "passed": False}, {"value": 0.0, "passed": True}
     found = summary(
         [
-            row(TRUTH, 0.0, "fail", measures={"utility": failed, "membership": passed}),
-            row(TRUTH, 0.0, "pass", measures={"utility": passed}),
-            row(TRUTH, 0.0, "inconclusive", measures={"membership": {"value": None, "passed": None}}),
-            row("gradient_ascent", 0.0, "fail", measures={"its own": failed}),
+            row(TRUTH, 0.0, "fail", measures=INSIDE | {"utility": failed, "membership": passed}),
+            row(TRUTH, 0.0, "pass", measures=INSIDE | {"utility": passed}),
+            row(
+                TRUTH, 0.0, "inconclusive", measures=INSIDE | {"membership": {"value": None, "passed": None}}
+            ),
+            row("gradient_ascent", 0.0, "fail", measures=INSIDE | {"its own": failed}),
         ]
     )["refusals"]
-    assert {name: share(entry) for name, entry in found.items()} == {"membership": (0, 3), "utility": (1, 3)}
+    assert {name: share(entry) for name, entry in found.items()} == {
+        "membership": (0, 3), "membership_z": (0, 3), "membership_z_after_rounding": (0, 3), "utility": (1, 3)
+    }  # fmt: skip
+
+
+def measured(z: float, rounded: float, **passed: bool | None) -> dict[str, Any]:
+    """Measures of one candidate: its place in the band, before and after rounding, and words on the others."""
+    others = {name: {"value": 0.0, "passed": word} for name, word in passed.items()}
+    return {
+        "membership_z": {"value": z, "passed": abs(z) <= 2.5},
+        "membership_z_after_rounding": {"value": rounded, "passed": abs(rounded) <= 2.5},
+        **others,
+    }
+
+
+def test_another_band_lets_others_through() -> None:
+    found = summary(
+        [
+            row(TRUTH, 0.0, "pass", measures=measured(2.6, 2.4, held_out_loss=True)),
+            row("do_nothing", -5.0, "fail", measures=measured(2.6, 2.4, held_out_loss=True)),
+            row("do_nothing", -5.0, "fail", measures=measured(-1.0, -3.2, held_out_loss=True, tail_z=None)),
+            # No band lets these through: one does harm, of the other nothing shows that it does none.
+            row("do_nothing", -5.0, "fail", measures=measured(0.0, 0.0, held_out_loss=True, tail_z=False)),
+            row("do_nothing", -5.0, "inconclusive", measures=measured(0.0, 0.0, held_out_loss=None)),
+        ]
+    )["bands"]
+    by_band = {entry["band"]: entry for entry in found}
+    assert {band: share(entry["false_accept"]) for band, entry in by_band.items() if band >= 2.5} == {
+        2.5: (0, 4), 2.75: (1, 4), 3.0: (1, 4), 3.25: (2, 4), 3.5: (2, 4)
+    }  # fmt: skip
+    assert [share(by_band[band]["refits_outside"]) for band in (2.5, 2.75)] == [(1, 1), (0, 1)]
+
+
+def test_what_predicted_levels_would_tell_stands_beside() -> None:
+    found = summary(
+        [
+            row(TRUTH, 0.0, "pass", z=2.6, predicted_z=1.0),
+            row("do_nothing", -5.0, "fail", z=4.0, predicted_z=2.0),
+            row("do_nothing", -5.0, "fail", z=4.0, predicted_z=3.0),
+        ]
+    )["evidence"]
+    assert {
+        name: [share(rates[one]) for one in ("wrong_inside", "refits_outside")]
+        for name, rates in found.items()
+    } == {
+        "cross-fitted levels": [(0, 2), (1, 1)],
+        "predicted levels": [(1, 2), (0, 1)],
+    }
 
 
 def test_of_nothing_there_is_no_share() -> None:
@@ -170,6 +223,7 @@ def test_of_nothing_there_is_no_share() -> None:
     assert all(entry["seconds"] is None for entry in found["candidates"])
     assert all(moments["mean"] is None for moments in found["levels"].values())
     assert found["refusals"] == {}
+    assert all(entry["false_accept"] == entry["refits_outside"] == NOTHING for entry in found["bands"])
 
 
 def _passed(found: Any) -> bool:
