@@ -32,3 +32,10 @@ def test_the_gates_rates_are_those_of_the_default_policy_on_report_users() -> No
     assert result["data"]["users"] == "report"
     assert not result["environment"]["uncommitted_changes"]
     assert result["deletions"] >= 200
+
+
+def test_the_sweep_over_bands_counts_as_the_gate_did() -> None:
+    result, policy = committed(), default_policy()
+    (at_policy,) = [entry for entry in result["bands"] if entry["band"] == policy.membership_z]
+    assert at_policy["false_accept"] == result["false_accept"]
+    assert result["evidence"]["cross-fitted levels"]["refits_outside"] == at_policy["refits_outside"]
