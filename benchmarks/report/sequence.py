@@ -83,11 +83,8 @@ def _why(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             named = ", ".join(f"{measure} {count}" for measure, count in reasons)
             origin = f"What the {row['refits']} re-fits of *{walk}* answered"
             lines += [f"{origin}, each counted under every measure that objected: {named}.", ""]
-        if row.get("later_rungs"):
-            lines += [
-                f"{row['later_rungs']} requests of *{walk}* were served by a later rung than the first.",
-                "",
-            ]
+        if row["later_rungs"]:
+            lines += [f"Requests of *{walk}* that a later rung served: {row['later_rungs']}.", ""]
     return lines
 
 

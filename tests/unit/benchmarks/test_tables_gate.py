@@ -152,7 +152,7 @@ def test_a_walk_stands_beside_the_re_fit() -> None:
     assert "| 3 | ucan | 0.1000 | 0.500 | 4 | 2 | 1 | 3 | 5 / 6 / 7 | 8 | 9 |" in text
     assert "the 8 re-fits of *ucan* answered" in text
     assert "objected: membership_z 5, budget: attenuations 2, tail_z 2." in text
-    assert "4 requests of *ucan* were served by a later rung than the first." in text
+    assert "Requests of *ucan* that a later rung served: 4." in text
 
 
 def test_a_walk_without_re_fits_explains_none() -> None:
