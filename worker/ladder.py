@@ -80,8 +80,8 @@ def _give_up_levels_at(process: WorkerProcess, end: datetime) -> datetime | None
     """How long this run may spend on levels that nobody has made yet; None where it must not begin.
 
     They are stored when the last of them is there: a run that is cut off each time would never get any further. So not
-    without the time for them and for a re-fit, as far as one is on record; and not beyond half of the time: a re-fit,
-    half as long as they are, then has its time twice over.
+    without the time for them and for a re-fit, as far as one is on record; and not beyond half of the time: where they
+    are finished by then, a re-fit, half as long as they are, has its time twice over.
     """
     with process.database.read() as session:
         refit = attempts.slowest(session, "refit")

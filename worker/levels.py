@@ -42,8 +42,8 @@ def ensure_levels(
     """The level of each of these subjects, in their order; made now if nobody has made them yet and there is time.
 
     None where one of them has no level, or none can be made (fewer than four users, fits that diverge or need more
-    memory than there is, no time): the run then goes on with what the gate predicts from other users, and methods that
-    need levels are refused.
+    memory than the accelerator has, no time): the run then goes on with what the gate predicts from other users, and
+    methods that need levels are refused.
 
     Args:
         give_up_at: when to stop making them, and lose what was made; None to make none.

@@ -69,8 +69,9 @@ class World:
 def worlds(population: Population, kind: Users, count: int, deletions: int) -> list[World]:
     """`count` halves as services; `deletions` users of this kind are forgotten in each.
 
-    Development users are forgotten from the first eight halves, report users from the others: no adapter that anything
-    was chosen on is reported on. A user may be forgotten in several worlds, each time from another adapter.
+    Development users are forgotten from the first eight halves, report users from the others: no service that
+    thresholds were chosen on is reported on. The truth is what all halves tell about whom they never saw. A user may be
+    forgotten in several worlds, each time from another adapter.
 
     Raises:
         TooFewUsers: more deletions than a world has users of this kind.
