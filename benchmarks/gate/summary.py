@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -87,16 +88,16 @@ def summary(rows: Sequence[Row], *, band: float) -> dict[str, Any]:
         },
         "evidence": {
             name: {
-                "wrong_inside": rate(wrong, lambda row, field=field: abs(row[field]) <= band),  # type: ignore[misc]
-                "refits_outside": rate(refits, lambda row, field=field: abs(row[field]) > band),  # type: ignore[misc]
+                "wrong_inside": rate(wrong, partial(_up_to, field=field, band=band)),
+                "refits_outside": rate(refits, partial(_beyond, field=field, band=band)),
             }
             for name, field in (("cross-fitted levels", "z"), ("predicted levels", "predicted_z"))
         },
         "bands": [
             {
                 "band": other,
-                "false_accept": rate(wrong, lambda row, other=other: _accepted_within(row, other)),  # type: ignore[misc]
-                "refits_outside": rate(refits, lambda row, other=other: not _inside(row, other)),  # type: ignore[misc]
+                "false_accept": rate(wrong, partial(_accepted_within, band=other)),
+                "refits_outside": rate(refits, partial(_outside, band=other)),
             }
             for other in _BANDS
         ],
@@ -185,12 +186,20 @@ def _accepted_within(row: Row, band: float) -> bool:
     """
     passed = {name: found["passed"] for name, found in row["measures"].items() if name not in _MEMBERSHIP}
     useful = any(passed.get(name) for name in _UTILITY)
-    return useful and all(word is not False for word in passed.values()) and _inside(row, band)
+    return useful and all(word is not False for word in passed.values()) and not _outside(row, band)
 
 
-def _inside(row: Row, band: float) -> bool:
+def _outside(row: Row, band: float) -> bool:
     places = [row["measures"][name]["value"] for name in _MEMBERSHIP]
-    return all(place is not None and abs(place) <= band for place in places)
+    return any(place is None or abs(place) > band for place in places)
+
+
+def _up_to(row: Row, field: str, band: float) -> bool:
+    return bool(abs(row[field]) <= band)
+
+
+def _beyond(row: Row, field: str, band: float) -> bool:
+    return not _up_to(row, field, band)
 
 
 def _failed(row: Row) -> bool:
