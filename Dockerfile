@@ -24,6 +24,7 @@ RUN python -m venv /opt/venv \
  && pip install --constraint constraints.txt '.[gateway,worker]'
 COPY app app
 COPY benchmarks benchmarks
+COPY inputs inputs
 COPY cli cli
 COPY migrations migrations
 COPY model_store model_store
@@ -42,6 +43,7 @@ RUN python -m venv /opt/venv \
       alembic 'psycopg[binary]' pydantic pydantic-settings rich sqlalchemy structlog typer
 COPY app app
 COPY cli cli
+COPY inputs inputs
 COPY migrations migrations
 RUN pip install --no-deps .
 

@@ -1,0 +1,23 @@
+"""What may come in: ids, titles and times. One rule for files, the API and the commands."""
+
+from inputs.text import (
+    ID_RULE,
+    MAX_ID_CHARACTERS,
+    MAX_TITLE_CHARACTERS,
+    InvalidInput,
+    identifier,
+    title,
+)
+from inputs.times import TIME_RULE, Moment, moment
+
+__all__ = [
+    "ID_RULE",
+    "MAX_ID_CHARACTERS",
+    "MAX_TITLE_CHARACTERS",
+    "TIME_RULE",
+    "InvalidInput",
+    "Moment",
+    "identifier",
+    "moment",
+    "title",
+]

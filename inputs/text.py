@@ -1,0 +1,58 @@
+"""Ids and titles: what counts as text, and which spellings are the same id."""
+
+import re
+import unicodedata
+
+MAX_ID_CHARACTERS = 256
+MAX_TITLE_CHARACTERS = 2048
+
+ID_RULE = (
+    f"an id is 1 to {MAX_ID_CHARACTERS} characters of text without control characters or line breaks; "
+    "space around it does not count, 42.0 is 42, and nan, null and none are no ids"
+)
+
+# What programs write where a value is missing.
+_MISSING = frozenset({"", "nan", "null", "none", "<na>"})
+_INTEGER_AS_FLOAT = re.compile(r"(-?[0-9]+)\.0+")
+# Control characters, surrogates (undecodable bytes), line and paragraph separators. Everything else is text: also what
+# is not printable, such as joiners in emoji and in Persian, soft hyphens and no-break spaces.
+_NO_TEXT = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+class InvalidInput(ValueError):
+    """A value that cannot be used. The message says why and never quotes the value: values are user ids."""
+
+
+def identifier(value: str) -> str:
+    """The one spelling of a user's or item's id.
+
+    Unicode is composed (NFC), space around it is cut off, and an integer that a spreadsheet or data frame wrote as a
+    float is the integer again: `42.0` is `42`. Whoever is called one way in a file is found that way over HTTP.
+
+    Raises:
+        InvalidInput: it is missing (also `nan`, `null`, `none`), too long, or holds what is no text.
+    """
+    found = _text(value, MAX_ID_CHARACTERS)
+    if found.casefold() in _MISSING:
+        raise InvalidInput("is missing")
+    as_float = _INTEGER_AS_FLOAT.fullmatch(found)
+    return as_float[1] if as_float else found
+
+
+def title(value: str) -> str:
+    """A title in composed Unicode (NFC) without space around it; it may be empty.
+
+    Raises:
+        InvalidInput: it is too long, or holds what is no text.
+    """
+    return _text(value, MAX_TITLE_CHARACTERS)
+
+
+def _text(value: str, longest: int) -> str:
+    # Before stripping: str.strip also takes control characters and line breaks away.
+    if any(unicodedata.category(character) in _NO_TEXT for character in value):
+        raise InvalidInput("holds a control character, a line break or undecodable bytes")
+    found = unicodedata.normalize("NFC", value).strip()
+    if len(found) > longest:
+        raise InvalidInput(f"has more than {longest} characters")
+    return found
