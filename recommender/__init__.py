@@ -4,7 +4,7 @@ Needs torch, transformers, peft, safetensors and numpy only; knows nothing of HT
 """
 
 from recommender.adapters import Adapter, attach, check_compatible, lora_parameters
-from recommender.base import Base, BaseConfig, load_base, save_base
+from recommender.base import Base, BaseConfig, base_digest, draw_base, load_base, save_base
 from recommender.catalogue import Catalogue
 from recommender.data import (
     Event,
@@ -58,9 +58,11 @@ __all__ = [
     "SyntheticConfig",
     "TrainingConfig",
     "attach",
+    "base_digest",
     "build_base",
     "canary_fingerprint",
     "check_compatible",
+    "draw_base",
     "fingerprints_match",
     "fit_adapter",
     "generate_synthetic",

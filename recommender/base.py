@@ -19,6 +19,7 @@ from recommender.errors import ConfigError, DataError, ModelLoadError
 from recommender.prompts import ItemTokenStyle
 
 STYLE_FILE = "style.json"
+_OUTPUT_DEVIATION = 0.02
 _WEIGHTS_PATTERN = "*.safetensors"
 
 
@@ -82,6 +83,25 @@ def new_model(catalogue: Catalogue, config: BaseConfig) -> LlamaForCausalLM:
     )
 
 
+def draw_base(catalogue: Catalogue, config: BaseConfig, *, seed: int) -> LlamaForCausalLM:
+    """A base that has read nobody: weights at random, scaled so that an adapter can learn all there is to learn.
+
+    Token embeddings have unit variance and each layer keeps the variance of its input (`1 / inputs`; LeCun et al.,
+    1998), so that items stay apart through frozen layers. The initial values of a model that is to be trained itself
+    are too small for that. The output layer starts near zero: every item is about as likely as any other.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    # The constructor draws too, from the global generator, what is overwritten here.
+    with torch.random.fork_rng(devices=[]):
+        model = new_model(catalogue, config)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.ndim == 2:
+                deviation = 1.0 if "embed_tokens" in name else weight.shape[1] ** -0.5
+                weight.normal_(0.0, _OUTPUT_DEVIATION if name == "lm_head.weight" else deviation, generator=generator)
+    return model
+
+
 def save_base(model: PreTrainedModel, catalogue: Catalogue, style: ItemTokenStyle, directory: Path) -> None:
     """Write the folder `load_base` reads: Hugging Face files, `catalogue.json`, `style.json`."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -126,8 +146,7 @@ def _locate(directory_or_hub_id: str | Path) -> tuple[str, Path, str]:
         if not (directory / "config.json").is_file():
             raise ModelLoadError(f"{directory} has no config.json")
         return source, directory, "main"
-    # Anything that can only be a path must not turn into a request to the hub.
-    if isinstance(directory_or_hub_id, Path) or source.count("/") != 1 or source.startswith((".", "/", "~")):
+    if _can_only_be_a_path(directory_or_hub_id):
         raise ModelLoadError(f"{source} is not a folder")
     try:
         directory = Path(str(cached_file(source, "config.json"))).parent
@@ -138,6 +157,14 @@ def _locate(directory_or_hub_id: str | Path) -> tuple[str, Path, str]:
     except (OSError, ValueError) as error:
         raise ModelLoadError(f"{source} is neither a folder nor a model of the hub: {error}") from error
     return source, directory, revision
+
+
+def _can_only_be_a_path(directory_or_hub_id: str | Path) -> bool:
+    """Such a name must not turn into a request to the hub."""
+    source = str(directory_or_hub_id)
+    return (
+        isinstance(directory_or_hub_id, Path) or source.count("/") != 1 or source.startswith((".", "/", "~"))
+    )
 
 
 def _read_catalogue_and_style(directory: Path) -> tuple[Catalogue, ItemTokenStyle]:
@@ -158,6 +185,17 @@ def _read_catalogue_and_style(directory: Path) -> tuple[Catalogue, ItemTokenStyl
             f"{CATALOGUE_FILE} {len(catalogue)}"
         )
     return catalogue, style
+
+
+def base_digest(directory_or_hub_id: str | Path) -> str | None:
+    """The digest that `load_base` would give the base, without loading it; None where there is none.
+
+    Raises:
+        ModelLoadError: it is neither a folder nor a model of the hub.
+    """
+    if not Path(directory_or_hub_id).exists() and _can_only_be_a_path(directory_or_hub_id):
+        return None
+    return _digest(_locate(directory_or_hub_id)[1])
 
 
 def _digest(directory: Path) -> str:

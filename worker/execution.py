@@ -9,7 +9,6 @@ Requests that the version does not serve leave the run in the transaction that p
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
@@ -22,21 +21,27 @@ from app.db.models import RunKind, RunStage
 from app.db.runs import Claim
 from app.db.splitting import LADDER_EXHAUSTED, NOBODY, SplitOut, split_out
 from app.db.turns import next_in_line
-from recommender import RecommenderError
+from recommender import Interrupted, RecommenderError
 from unlearning import UnlearningError
+from worker.attempts import Chosen
 from worker.completion import complete
-from worker.consolidation import ConsolidationRefused, consolidate
-from worker.examples import read_examples
+from worker.consolidation import consolidate
+from worker.examples import Examples, read_examples
 from worker.ladder import LadderExhausted, climb
 from worker.lease import Lease
 from worker.process import WorkerProcess
 from worker.publication import CandidateRefused, publish_candidate, wait_for_acknowledgement
-from worker.standing import standing_of
-from worker.versions import load_version
+from worker.refitting import RefitRefused, refit_without
+from worker.standing import Standing, standing_of
+from worker.training_data import MINIMUM_RETAINED
+from worker.versions import LoadedVersion, load_version
+from worker.withdrawal import withdraw
 
 log = structlog.get_logger()
 
 _MAX_REBASES = 3
+# What a run of this kind is called where its exact re-fit is refused.
+_EXACT_RUN = {RunKind.CONSOLIDATION: "consolidation", RunKind.FORGET: "refit"}
 
 
 def execute(process: WorkerProcess, run_id: str) -> str | None:
@@ -89,8 +94,8 @@ def _work(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
         log.warning("run.taken_over", fence=claim.fence)
     except LadderExhausted as error:
         _give_up(process, claim, LADDER_EXHAUSTED, str(error), split=error.split)
-    except ConsolidationRefused as error:
-        _give_up(process, claim, "consolidation_refused", str(error))
+    except RefitRefused as error:
+        _give_up(process, claim, f"{_EXACT_RUN[claim.kind]}_refused", str(error))
     except CandidateRefused as error:
         _give_up(process, claim, "candidate_refused", str(error))
     except (UnlearningError, RecommenderError) as error:
@@ -106,20 +111,26 @@ def _forget(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
     standing = standing_of(process, claim)
     if claim.stage == RunStage.LADDER:
         _record_in_journal(process, claim)
-        if standing.known:
-            claim = _edit_and_publish(process, claim, standing.known, lease)
+        if standing.known or standing.unmeasured:
+            claim = _replace_version(process, claim, standing, lease)
     wait_for_acknowledgement(process, claim, lease)
-    complete(process, claim, standing.unknown)
+    complete(process, claim, standing)
 
 
-def _edit_and_publish(process: WorkerProcess, claim: Claim, subjects: Sequence[str], lease: Lease) -> Claim:
+def _replace_version(process: WorkerProcess, claim: Claim, standing: Standing, lease: Lease) -> Claim:
+    """Publish a version that has forgotten the subjects, or withdraw the live one where nobody is left to serve."""
     for _ in range(_MAX_REBASES):
         assert claim.parent_digest is not None  # without a parent, nobody is known
         parent = load_version(process.store, claim.parent_digest)
-        examples = read_examples(process, claim, parent.fit, subjects=subjects, newest=False)
-        chosen = climb(process, claim, parent, examples.data, lease)
-        fit = examples.exact_fit if chosen.report.exact else parent.fit
+        examples = read_examples(process, claim, parent.fit, subjects=standing.known, newest=False)
         try:
+            if len(examples.data.retained) < MINIMUM_RETAINED:
+                return withdraw(process, claim, parent, lease)
+            if standing.unmeasured:
+                chosen = _leave_out(process, claim, parent, examples, lease)
+            else:
+                chosen = climb(process, claim, parent, examples.data, lease)
+            fit = examples.exact_fit if chosen.report.exact else parent.fit
             return publish_candidate(process, claim, parent, chosen, fit, lease)
         except PointerMoved:
             # Somebody else's version is live now. Overwriting it would bring back whom it forgot.
@@ -127,6 +138,17 @@ def _edit_and_publish(process: WorkerProcess, claim: Claim, subjects: Sequence[s
             with process.database.unit_of_work() as session:
                 claim = pointer.rebase(session, claim)
     raise PointerMoved
+
+
+def _leave_out(
+    process: WorkerProcess, claim: Claim, parent: LoadedVersion, examples: Examples, lease: Lease
+) -> Chosen:
+    """A fit without them is what is left for those of whom nothing can be measured; it serves the whole run."""
+    try:
+        return refit_without(process, claim, parent, examples, lease, step=len(process.policy.ladder) - 1)
+    except Interrupted:
+        lease.check()
+        raise
 
 
 def _record_in_journal(process: WorkerProcess, claim: Claim) -> None:

@@ -19,7 +19,9 @@ from app.db.runs import Claim
 from unlearning import collect_statistics, utility_change
 from worker.attempts import Chosen
 from worker.lease import Lease
+from worker.past_readers import note_past_readers
 from worker.process import WorkerProcess
+from worker.readership import Readership
 from worker.versions import ARTEFACTS, STATISTICS, FitRecord, LoadedVersion, store_version
 
 log = structlog.get_logger()
@@ -65,6 +67,7 @@ def publish_candidate(
     lease.check()
     # An exact fit covers whoever its data left out, also those suppressed since the claim.
     forget_epoch = fit.excludes_up_to_epoch if chosen.report.exact else claim.covers_epoch
+    readership = Readership.of(chosen.data.retained_subjects) if chosen.report.exact else parent.readership
     digest = store_version(
         process.store,
         process.base,
@@ -76,8 +79,11 @@ def publish_candidate(
         report=json.loads(chosen.report.to_json()),
         policy_hash=process.policy.hash,
         fit=fit,
+        readership=readership,
         artefacts=artefacts,
     )
+    if chosen.report.exact:
+        note_past_readers(process.database, parent.readership, readership)
     with process.database.unit_of_work() as session:
         pointer.announce_candidate(session, claim, digest)
     _wait_until_prepared(process, digest, lease)
@@ -95,7 +101,13 @@ def publish_candidate(
     )
     with process.database.unit_of_work() as session:
         generation = pointer.publish(
-            session, process.audit, claim, version, watermark=fit.watermark, now=now, split=chosen.split
+            session,
+            process.audit,
+            claim,
+            version,
+            watermark=fit.watermark,
+            now=now,
+            split=chosen.split,
         )
     leaving = {*chosen.split.returned, *chosen.split.exhausted}
     served = tuple(request for request in claim.requests if request.id not in leaving)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from recommender import Catalogue, Split, leave_two_out
 
 MINIMUM_EVENTS = 3
+# Fewer than this many retained users cannot be compared with anybody: no method and no fit is worth having.
+MINIMUM_RETAINED = 2
 
 
 @dataclass(frozen=True)
@@ -15,11 +17,12 @@ class TrainingData:
     """Histories as item indices.
 
     ``subjects`` maps each subject with something to unlearn to its training sequence; ``retained`` holds everyone
-    who has not asked to be forgotten; ``waiting`` those who have, whose events are still there, and whom this run
-    does not serve.
+    who has not asked to be forgotten, and ``retained_subjects`` says who they are, in the same order; ``waiting`` those
+    who have, whose events are still there, and whom this run does not serve.
     """
 
     subjects: Mapping[str, tuple[int, ...]]
+    retained_subjects: tuple[str, ...]
     retained: tuple[Split, ...]
     waiting: Mapping[str, tuple[int, ...]]
 
@@ -60,8 +63,7 @@ def split_training_data(
     """Training sequences by leave-two-out; whoever is suppressed but not a subject is in neither half.
 
     Such a person waits for another run and is then unlearned by it: training on them or measuring with them would be
-    wrong (invariant I10). Users with fewer than three events in the
-    catalogue were never trained on.
+    wrong (invariant I10). Users with fewer than three events in the catalogue are in none: no fit of ours reads them.
     """
     encoded: dict[str, list[int]] = {}
     for subject, items in histories.items():
@@ -70,6 +72,7 @@ def split_training_data(
         if len(known) >= MINIMUM_EVENTS:
             encoded[subject] = known
     chosen = set(subjects)
+    retained = sorted(subject for subject in encoded if subject not in suppressed)
     return TrainingData(
         subjects={
             subject: leave_two_out(encoded[subject]).train for subject in subjects if subject in encoded
@@ -79,7 +82,6 @@ def split_training_data(
             for subject, items in sorted(encoded.items())
             if subject in suppressed and subject not in chosen
         },
-        retained=tuple(
-            leave_two_out(items) for subject, items in sorted(encoded.items()) if subject not in suppressed
-        ),
+        retained_subjects=tuple(retained),
+        retained=tuple(leave_two_out(encoded[subject]) for subject in retained),
     )

@@ -11,6 +11,7 @@ from app.db.base import utc_now
 from model_store import ADAPTER_WEIGHTS, BlobRef, Manifest, Store, read_version
 from recommender import Adapter, AdapterConfig, Base, Scorer, TrainingConfig, attach, canary_fingerprint
 from unlearning import ActivationStatistics
+from worker.readership import READERSHIP, Readership
 
 STATISTICS = "activation_statistics.safetensors"
 ARTEFACTS = "method_artefacts.safetensors"
@@ -54,12 +55,16 @@ class FitRecord:
 
 @dataclass(frozen=True)
 class LoadedVersion:
-    """A version to work on. `exact` says that it was fitted as it is, and is no edit of a fit."""
+    """A version to work on.
+
+    `exact` says that it was fitted as it is, and is no edit of a fit; `readership` is None where nobody recorded it.
+    """
 
     digest: str
     adapter: Adapter
     fit: FitRecord
     statistics: ActivationStatistics | None
+    readership: Readership | None
     exact: bool
 
 
@@ -78,12 +83,13 @@ def load_version(store: Store, digest: str) -> LoadedVersion:
         StoreError: something is missing, damaged or destroyed.
     """
     manifest, blobs = read_version(store, digest)
-    cached = blobs.get(STATISTICS)
+    cached, readers = blobs.get(STATISTICS), blobs.get(READERSHIP)
     return LoadedVersion(
         digest=digest,
         adapter=Adapter.from_bytes(manifest.adapter_config, blobs[ADAPTER_WEIGHTS]),
         fit=FitRecord.from_plain(manifest.trained_on),
         statistics=ActivationStatistics.from_bytes(cached) if cached is not None else None,
+        readership=Readership.from_bytes(readers) if readers is not None else None,
         # Only first fits have no report: no run made them.
         exact=bool(manifest.report.get("exact", True)),
     )
@@ -101,16 +107,22 @@ def store_version(
     report: Mapping[str, Any],
     policy_hash: str | None,
     fit: FitRecord,
+    readership: Readership | None,
     artefacts: Mapping[str, bytes],
 ) -> str:
     """Put an adapter into the store, blobs first, manifest last; the version's digest.
 
     Nothing serves it: only the pointer decides that. An interrupted call leaves blobs nobody names.
 
+    Args:
+        readership: whom the fit has read that the adapter is or descends from; None where nobody recorded it.
+
     Raises:
         StoreError: the store is read-only, full or unreachable.
     """
     blobs = {ADAPTER_WEIGHTS: adapter.to_bytes(), **artefacts}
+    if readership is not None:
+        blobs[READERSHIP] = readership.to_bytes()
     return store.put_manifest(
         Manifest(
             base_digest=base.digest,

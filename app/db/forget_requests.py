@@ -14,6 +14,7 @@ from app.db.audit import AuditLog
 from app.db.ledger import lock_ledger, next_epoch
 from app.db.models import ForgetRequest, Ledger, RequestStatus, Suppression
 from app.db.runs import ensure_queued_run
+from app.db.splitting import queue_again
 from app.deadlines import gdpr_due_at
 from model_store import JournalEntry
 
@@ -128,10 +129,7 @@ def retry(
     request = session.get(ForgetRequest, request_id, with_for_update=True)
     if request is None or request.status != RequestStatus.NEEDS_ATTENTION:
         return request
-    request.status, request.detail_code, request.run_id = RequestStatus.QUEUED, None, None
-    request.first_step = 0
-    ensure_queued_run(session, now)
-    audit.append(session, ledger, actor=actor, action="forget.retried", data={"request": request.id})
+    queue_again(session, audit, ledger, [request], action="forget.retried", actor=actor, now=now)
     return request
 
 

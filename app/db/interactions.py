@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Insert, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.db.ledger import lock_ledger
 from app.db.models import Interaction, Suppression
+from app.db.session import insert_ignoring_duplicates
 
 _ROWS_PER_STATEMENT = 1000
 
@@ -44,14 +44,9 @@ def ingest(session: Session, events: Sequence[NewInteraction]) -> Ingested:
     stored = 0
     for start in range(0, len(admitted), _ROWS_PER_STATEMENT):
         rows = [vars(event) for event in admitted[start : start + _ROWS_PER_STATEMENT]]
-        statement = _insert_ignoring_duplicates(session).values(rows).returning(Interaction.id)
+        statement = insert_ignoring_duplicates(session, Interaction).values(rows).returning(Interaction.id)
         stored += len(session.execute(statement).all())
     return Ingested(stored, len(admitted) - stored, len(events) - len(admitted))
-
-
-def _insert_ignoring_duplicates(session: Session) -> Insert:
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    return insert(Interaction).on_conflict_do_nothing()
 
 
 def _suppressed_among(session: Session, subjects: Iterable[str]) -> set[str]:

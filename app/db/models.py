@@ -24,6 +24,8 @@ from app.db.base import Base
 # SQLite only auto-increments a column typed exactly INTEGER.
 BigId = BigInteger().with_variant(Integer, "sqlite")
 Digest = String(64)
+# As long as `inputs` allows. SQLite does not look at the length, and declares the old one.
+ItemId = String(256).with_variant(String(128), "sqlite")
 
 
 class RequestStatus(StrEnum):
@@ -98,7 +100,7 @@ class Interaction(Base):
     __tablename__ = "interactions"
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     subject_hmac: Mapped[str] = mapped_column(Digest)
-    item_id: Mapped[str] = mapped_column(String(128))
+    item_id: Mapped[str] = mapped_column(ItemId)
     timestamp: Mapped[int] = mapped_column(BigInteger)
 
     __table_args__ = (
@@ -214,6 +216,24 @@ class NeverSeenLevel(Base):
     deviation: Mapped[float] = mapped_column(Double)
     seen_smoothed_nll: Mapped[float | None] = mapped_column(Double)
     created_at: Mapped[datetime]
+
+
+class BaseReader(Base):
+    """Somebody whom a base model has read, as its operator says."""
+
+    __tablename__ = "base_readers"
+    base_digest: Mapped[str] = mapped_column(Digest, primary_key=True)
+    subject_hmac: Mapped[str] = mapped_column(Digest, primary_key=True)
+
+
+class PastReader(Base):
+    """Somebody whom a version had read that has been replaced since, and who has not been forgotten yet.
+
+    Noted before the version goes: afterwards nothing shows it any more, and `no_data` would be said of them.
+    """
+
+    __tablename__ = "past_readers"
+    subject_hmac: Mapped[str] = mapped_column(Digest, primary_key=True)
 
 
 class Attempt(Base):

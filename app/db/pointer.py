@@ -9,22 +9,27 @@ from datetime import datetime
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from app.db import levels
+from app.db import levels, readers
 from app.db.audit import AuditLog
 from app.db.errors import BelowErasureFloor, PointerMoved
 from app.db.ledger import lock_ledger
 from app.db.models import (
+    BaseReader,
     ForgetRequest,
     Interaction,
+    Ledger,
     NeverSeenLevel,
     RequestStatus,
+    Run,
     RunStage,
     RunStatus,
     ServingPointer,
     Version,
 )
 from app.db.runs import Claim, owned
-from app.db.splitting import NOBODY, SplitOut, split_out
+from app.db.splitting import NOBODY, SplitOut, queue_again, split_out
+
+KNOWN_TO_BASE = "known_to_base"
 
 
 def current(session: Session) -> ServingPointer:
@@ -32,12 +37,20 @@ def current(session: Session) -> ServingPointer:
 
 
 def install(
-    session: Session, audit: AuditLog, version: Version, *, parent: str | None, actor: str, now: datetime
+    session: Session,
+    audit: AuditLog,
+    version: Version,
+    *,
+    parent: str | None,
+    base_digest: str,
+    actor: str,
+    now: datetime,
 ) -> int:
     """Make a version that no run made (a first fit, the operator's own adapter) live; the new generation.
 
     Args:
         parent: what was live when the version's training data were read.
+        base_digest: of the base that the version belongs to.
 
     Raises:
         BelowErasureFloor: it was trained with someone who has been forgotten since.
@@ -49,7 +62,11 @@ def install(
     session.execute(delete(NeverSeenLevel))
     # Whoever it left out may complete without another version: what is older must not outlive them.
     floor = max(current(session).erasure_floor, version.forget_epoch)
-    generation = _move(session, parent, version, floor=floor, actor=actor, now=now)
+    generation = _move(
+        session, parent, version.digest, covers=version.forget_epoch, floor=floor, actor=actor, now=now
+    )
+    readers.forget_other_bases(session, base_digest)
+    _queue_left_out(session, audit, ledger, up_to=version.forget_epoch, actor=actor, now=now)
     audit.append(
         session,
         ledger,
@@ -105,12 +122,21 @@ def publish(
     run = owned(session, claim.run_id, claim.fence)
     session.add(version)
     floor = max(claim.covers_epoch, version.forget_epoch)
-    generation = _move(session, claim.parent_digest, version, floor=floor, actor=claim.run_id, now=now)
+    generation = _move(
+        session,
+        claim.parent_digest,
+        version.digest,
+        covers=version.forget_epoch,
+        floor=floor,
+        actor=claim.run_id,
+        now=now,
+    )
     levels.drop_others(session, watermark=watermark)
     run.stage, run.version_digest = RunStage.PUBLISHED, version.digest
     split_out(session, audit, ledger, run, split, now=now)
-    for request in session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)):
-        request.status = RequestStatus.DEPLOYING
+    if version.exact:
+        _queue_left_out(session, audit, ledger, up_to=version.forget_epoch, actor="worker", now=now)
+    _deploy(session, run)
     audit.append(
         session,
         ledger,
@@ -128,19 +154,91 @@ def publish(
     return generation
 
 
+def withdraw(session: Session, audit: AuditLog, claim: Claim, *, now: datetime) -> int:
+    """Take the live version out of service without a successor: everybody gets the fallback from here on.
+
+    Returns:
+        The generation that every replica must reach.
+
+    Raises:
+        FenceLost: this worker no longer holds the run.
+        PointerMoved: another version became live since the run started.
+    """
+    ledger = lock_ledger(session)
+    run = owned(session, claim.run_id, claim.fence)
+    generation = _move(
+        session,
+        claim.parent_digest,
+        None,
+        covers=claim.covers_epoch,
+        floor=claim.covers_epoch,
+        actor=claim.run_id,
+        now=now,
+    )
+    session.execute(delete(NeverSeenLevel))
+    run.stage, run.version_digest = RunStage.PUBLISHED, None
+    _queue_left_out(session, audit, ledger, up_to=claim.covers_epoch, actor="worker", now=now)
+    _deploy(session, run)
+    audit.append(
+        session,
+        ledger,
+        actor="worker",
+        action="version.withdrawn",
+        data={
+            "run": run.id,
+            "version": claim.parent_digest,
+            "generation": generation,
+            "erasure_floor": claim.covers_epoch,
+        },
+    )
+    return generation
+
+
+def _deploy(session: Session, run: Run) -> None:
+    for request in session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)):
+        request.status = RequestStatus.DEPLOYING
+
+
+def _queue_left_out(
+    session: Session, audit: AuditLog, ledger: Ledger, *, up_to: int, actor: str, now: datetime
+) -> None:
+    """Queue again who needs a person, but whom neither the version that is live now has read nor its base.
+
+    Their run finds nothing left to edit, and completes.
+    """
+    of_base = select(BaseReader).where(BaseReader.subject_hmac == ForgetRequest.subject_hmac)
+    waiting = session.scalars(
+        select(ForgetRequest)
+        .where(
+            ForgetRequest.status == RequestStatus.NEEDS_ATTENTION,
+            ForgetRequest.epoch <= up_to,
+            ~of_base.exists(),
+        )
+        .order_by(ForgetRequest.epoch)
+    ).all()
+    queue_again(session, audit, ledger, waiting, action="forget.left_out", actor=actor, now=now)
+
+
 def _move(
-    session: Session, parent: str | None, version: Version, *, floor: int, actor: str, now: datetime
+    session: Session,
+    parent: str | None,
+    digest: str | None,
+    *,
+    covers: int,
+    floor: int,
+    actor: str,
+    now: datetime,
 ) -> int:
     session.flush()
     lowest = max(floor, current(session).erasure_floor)
-    if version.forget_epoch < lowest:
+    if covers < lowest:
         raise BelowErasureFloor
     generation = session.scalar(
         update(ServingPointer)
         .where(ServingPointer.id == 1, ServingPointer.digest.is_not_distinct_from(parent))
         .values(
             generation=ServingPointer.generation + 1,
-            digest=version.digest,
+            digest=digest,
             previous_digest=parent,
             candidate_digest=None,
             erasure_floor=lowest,
@@ -171,7 +269,12 @@ def rebase(session: Session, claim: Claim) -> Claim:
 
 
 def erase_subjects(
-    session: Session, audit: AuditLog, claim: Claim, *, unknown_subjects: frozenset[str]
+    session: Session,
+    audit: AuditLog,
+    claim: Claim,
+    *,
+    unread: frozenset[str],
+    of_base: frozenset[str],
 ) -> int:
     """Delete the subjects' interactions and levels and settle each request's outcome. Safe to repeat.
 
@@ -179,8 +282,9 @@ def erase_subjects(
         How many interactions were deleted.
 
     Args:
-        unknown_subjects: those of whom no adapter had learnt anything. Settled in the same transaction as the
-            deletion, because afterwards nothing shows it any more.
+        unread: those whom nothing has read. Settled in the same transaction as the deletion, because afterwards
+            nothing shows it any more.
+        of_base: those whom the base has read. All else is erased, and then they need a person.
 
     Raises:
         FenceLost: this worker no longer holds the run.
@@ -195,8 +299,13 @@ def erase_subjects(
     session.execute(delete(NeverSeenLevel).where(NeverSeenLevel.subject_hmac.in_(subjects)))
     rows = int(erased.rowcount)  # type: ignore[attr-defined]
     for request in requests:
-        if request.outcome is None:
-            request.outcome = "no_data" if request.subject_hmac in unknown_subjects else "erased"
+        if request.subject_hmac in of_base:
+            request.detail_code = KNOWN_TO_BASE
+        elif request.outcome is None:
+            request.outcome = "no_data" if request.subject_hmac in unread else "erased"
+    # Whom the base has read is still to be erased, and must not be unknown then.
+    readers.add_past_readers(session, of_base)
+    readers.drop_past_readers(session, [subject for subject in subjects if subject not in of_base])
     audit.append(
         session, ledger, actor="worker", action="interactions.erased", data={"run": run.id, "rows": rows}
     )
@@ -228,6 +337,8 @@ def mark_destroyed(session: Session, audit: AuditLog, claim: Claim, digest: str,
 def complete(session: Session, audit: AuditLog, claim: Claim, *, now: datetime) -> None:
     """The run and its requests are done; counted once, because the fence is checked in the same transaction.
 
+    A request whose subject the base has read is not: what a base knows, no run reaches.
+
     Raises:
         FenceLost: this worker no longer holds the run.
     """
@@ -240,15 +351,31 @@ def complete(session: Session, audit: AuditLog, claim: Claim, *, now: datetime) 
         pointer = current(session)
         pointer.erasure_floor = max(pointer.erasure_floor, claim.covers_epoch)
     requests = session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)).all()
+    known = [request for request in requests if request.detail_code == KNOWN_TO_BASE]
     for request in requests:
-        request.status, request.completed_at = RequestStatus.COMPLETED, now
+        if request in known:
+            request.status = RequestStatus.NEEDS_ATTENTION
+        else:
+            request.status, request.completed_at = RequestStatus.COMPLETED, now
     audit.append(
         session,
         ledger,
         actor="worker",
         action=f"{run.kind}.completed",
-        data={"run": run.id, "version": run.version_digest, "requests": [request.id for request in requests]},
+        data={
+            "run": run.id,
+            "version": run.version_digest,
+            "requests": [request.id for request in requests if request not in known],
+        },
     )
+    if known:
+        audit.append(
+            session,
+            ledger,
+            actor="worker",
+            action="forget.needs_attention",
+            data={"run": run.id, "requests": [request.id for request in known], "code": KNOWN_TO_BASE},
+        )
 
 
 def versions(session: Session, *, limit: int) -> Sequence[Version]:

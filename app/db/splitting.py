@@ -5,7 +5,7 @@ Nobody leaves a run in a transaction of its own: whoever calls this decides at o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -32,6 +32,26 @@ class SplitOut:
 
 
 NOBODY = SplitOut()
+
+
+def queue_again(
+    session: Session,
+    audit: AuditLog,
+    ledger: Ledger,
+    requests: Sequence[ForgetRequest],
+    *,
+    action: str,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Put requests that need a person back into the queue, from the first rung on, their clocks untouched."""
+    for request in requests:
+        request.status, request.detail_code, request.run_id = RequestStatus.QUEUED, None, None
+        request.first_step = 0
+        audit.append(session, ledger, actor=actor, action=action, data={"request": request.id})
+    if requests:
+        session.flush()
+        ensure_queued_run(session, now)
 
 
 def split_out(

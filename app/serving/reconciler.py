@@ -153,7 +153,7 @@ class Reconciler:
         self._builder.want(missing, floor)
         if state.live_digest is None:
             self._moved_at = None
-            self._publish(Serving(None, 0, floor))
+            self._publish(Serving(None, state.generation, floor))
         elif held is not None and held.digest == state.live_digest:
             self._moved_at = None
             self._publish(Serving(held, state.generation, floor))

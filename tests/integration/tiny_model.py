@@ -26,6 +26,7 @@ from recommender import (
     save_base,
 )
 from unlearning import collect_statistics
+from worker.readership import Readership
 from worker.versions import STATISTICS, FitRecord, store_version
 
 ITEMS = 24
@@ -68,15 +69,21 @@ def install_version(
     users: Mapping[str, Sequence[int]] = USERS,
     training: TrainingConfig = TrainingConfig(epochs=2),  # noqa: B008  (frozen)
     shape: AdapterConfig = AdapterConfig(r=2, alpha=4),  # noqa: B008
+    *,
+    also_read: Sequence[str] = (),
 ) -> str:
-    """Interactions, a fitted adapter, and the pointer on it; the version's digest."""
+    """Interactions, a fitted adapter, and the pointer on it; the version's digest.
+
+    Args:
+        also_read: users whom the adapter has read and of whom no events are there.
+    """
     events = [
         NewInteraction(subject_of(user), f"i{item}", time)
         for user, history in users.items()
         for time, item in enumerate(history)
     ]
     base = load_base(settings.base)
-    sequences = [leave_two_out(history).train for history in users.values()]
+    sequences = [leave_two_out(history).train if len(history) > 2 else history for history in users.values()]
     adapter = fit_adapter(base, sequences, shape, training)
     with database.unit_of_work() as session:
         interactions.ingest(session, events)
@@ -92,11 +99,18 @@ def install_version(
         report={},
         policy_hash=None,
         fit=FitRecord(watermark, training, shape),
+        readership=Readership.of(subject_of(user) for user in [*users, *also_read]),
         artefacts={STATISTICS: collect_statistics(base, adapter, sequences).to_bytes()},
     )
     version = Version(digest=digest, forget_epoch=0, method="fit", exact=True, published_at=utc_now())
     with database.unit_of_work() as session:
         pointer.install(
-            session, AuditLog(SECRET.encode()), version, parent=None, actor="tests", now=utc_now()
+            session,
+            AuditLog(SECRET.encode()),
+            version,
+            parent=None,
+            base_digest=base.digest,
+            actor="tests",
+            now=utc_now(),
         )
     return digest

@@ -55,6 +55,7 @@ SURFACE = {
             "StepReport",
             "TrainingConfig",
             "attach",
+            "base_digest",
             "build_base",
             "canary_fingerprint",
             "check_compatible",

@@ -52,6 +52,7 @@ def attenuate(process: WorkerProcess, *, subjects: int = 1, utility_change: floa
         report={},
         policy_hash=None,
         fit=parent.fit,
+        readership=parent.readership,
         artefacts={STATISTICS: collect_statistics(process.base, edited, retain).to_bytes()},
     )
     version = Version(
@@ -64,7 +65,15 @@ def attenuate(process: WorkerProcess, *, subjects: int = 1, utility_change: floa
         published_at=utc_now(),
     )
     with process.database.unit_of_work() as session:
-        pointer.install(session, process.audit, version, parent=parent_digest, actor="tests", now=utc_now())
+        pointer.install(
+            session,
+            process.audit,
+            version,
+            parent=parent_digest,
+            base_digest=process.base.digest,
+            actor="tests",
+            now=utc_now(),
+        )
     return digest
 
 

@@ -1,0 +1,45 @@
+"""The base model of an installation: the operator's, or one that has read nobody."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from app.settings import Settings
+from cli.failures import CommandError
+from recommender import Base, BaseConfig, InteractionData, draw_base, load_base, save_base
+
+# Releases before trained a base on a tenth of the users, and left this file beside it.
+_TRAINED_ON_USERS = "panel.json"
+
+
+def load_or_make_base(settings: Settings, data: InteractionData, seed: int) -> Base:
+    """The base in LETHE_BASE; where that folder does not exist, one is drawn at random over the data's catalogue.
+
+    A base is what no request to be forgotten can change. So one of our own making is trained on nobody: all that is
+    learnt about users is learnt by the adapter.
+
+    Raises:
+        CommandError: the base was trained on users of this service by an earlier release.
+        ModelLoadError: it cannot be loaded.
+    """
+    directory = Path(settings.base)
+    # A hub id is not a path of this machine; it is recognised by load_base.
+    if not directory.exists() and (directory.is_absolute() or settings.base.startswith(".")):
+        _make(directory, data, seed)
+    if (directory / _TRAINED_ON_USERS).is_file():
+        raise CommandError(
+            f"the base in {directory} was trained on a tenth of the users by an earlier release of Lethe, and what it "
+            "knows of them cannot be forgotten: move the folder away (or choose another --state) and start anew"
+        )
+    return load_base(settings.base, device=settings.worker_device)
+
+
+def _make(directory: Path, data: InteractionData, seed: int) -> None:
+    config = BaseConfig()
+    model = draw_base(data.catalogue, config, seed=seed)
+    # Built beside its place and moved there whole: half a base would be taken for one next time.
+    building = directory.with_name(directory.name + ".building")
+    shutil.rmtree(building, ignore_errors=True)
+    save_base(model, data.catalogue, config.style(data.catalogue), building)
+    building.rename(directory)

@@ -1,0 +1,119 @@
+"""Interactions from files into the database: nobody is left out in silence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.db import interactions
+from app.db.interactions import NewInteraction
+from app.db.ledger import require_subject_key
+from app.db.session import Database
+from app.subjects import SubjectKey
+from cli.failures import CommandError
+from inputs import InvalidInput, identifier
+from recommender import Base, InteractionData, SyntheticConfig, generate_synthetic, load_interactions
+
+MAX_LOST_SHARE = 0.01
+_SHOWN = 10
+_EVENTS_PER_TRANSACTION = 10_000
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Who was in the data, as subjects: ``users`` have events in the database now, ``mentioned`` are all of them."""
+
+    users: frozenset[str]
+    mentioned: frozenset[str]
+
+
+def load(path: Path | None, seed: int) -> InteractionData:
+    """The operator's interactions, all of them, or generated ones; says which rows were skipped.
+
+    Raises:
+        DataError: there is nothing to use, or more than one row in a hundred is bad.
+    """
+    if path is None:
+        return generate_synthetic(SyntheticConfig(seed=seed))
+    loaded = load_interactions(path)
+    for warning in loaded.warnings:
+        print(f"note: {warning}")
+    for row in loaded.rejected[:_SHOWN]:
+        print(f"skipped {row.file}:{row.line}: {row.reason}")
+    if len(loaded.rejected) > _SHOWN:
+        print(f"skipped {len(loaded.rejected) - _SHOWN} more rows")
+    return loaded
+
+
+def require_known_items(data: InteractionData, base: Base) -> None:
+    """Count the events of items that the base does not list, before anything is stored or trained.
+
+    Raises:
+        CommandError: they are more than one in a hundred.
+    """
+    unknown = Counter(
+        item_id
+        for history in data.histories.values()
+        for event in history
+        if base.catalogue.index(item_id := data.catalogue.item_ids[event.item]) is None
+    )
+    lost = sum(unknown.values())
+    if lost > MAX_LOST_SHARE * data.events:
+        raise CommandError(
+            f"{lost} of {data.events} interactions are with {len(unknown)} items that the base model's catalogue.json "
+            "does not list, and more than one in a hundred may not be left out; do the item ids match?"
+        )
+    if lost:
+        print(
+            f"skipped {lost} interactions with {len(unknown)} items that the base model's catalogue does not list"
+        )
+
+
+def store(database: Database, key: SubjectKey, data: InteractionData, base: Base) -> Imported:
+    """Store every event of every user; repeating it stores nothing twice. Events of the suppressed are dropped."""
+    with database.unit_of_work() as session:
+        require_subject_key(session, key.check)
+    subjects = {user: key.subject(user) for user in data.histories}
+    # Under the spelling that the base's catalogue gives an item, as everything that reads them does.
+    known = [base.catalogue.index(item_id) for item_id in data.catalogue.item_ids]
+    events = [
+        NewInteraction(subjects[user], base.catalogue.item_ids[index], event.timestamp)
+        for user, history in data.histories.items()
+        for event in history
+        if (index := known[event.item]) is not None
+    ]
+    stored = suppressed = 0
+    for start in range(0, len(events), _EVENTS_PER_TRANSACTION):
+        with database.unit_of_work() as session:
+            result = interactions.ingest(session, events[start : start + _EVENTS_PER_TRANSACTION])
+        stored += result.stored
+        suppressed += result.suppressed
+    print(
+        f"{len(subjects)} users, {len(events)} interactions ({stored} of them new), {len(base.catalogue)} items"
+    )
+    if suppressed:
+        print(f"dropped {suppressed} interactions of users who have asked to be forgotten")
+    skipped = frozenset(key.subject(user) for user in data.skipped_users)
+    return Imported(frozenset(event.subject_hmac for event in events), frozenset(subjects.values()) | skipped)
+
+
+def read_ids(path: Path, key: SubjectKey) -> frozenset[str]:
+    """The subjects of a file with one user id per line.
+
+    Raises:
+        CommandError: it cannot be read, or a line is no id.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"cannot read {path}: {error}") from error
+    found = set()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            found.add(key.subject(identifier(line)))
+        except InvalidInput as error:
+            raise CommandError(f"{path}, line {number}: the user id {error}") from error
+    return frozenset(found)

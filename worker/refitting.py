@@ -1,0 +1,102 @@
+"""One exact re-fit that is judged by what it does for the retained users alone, and kept as an attempt.
+
+A consolidation forgets nobody in particular, and of some subjects too few events are left to measure anything by: there
+the evidence is that the fit never read them.
+"""
+
+from __future__ import annotations
+
+import json
+
+import structlog
+
+from app.db import runs
+from app.db.base import utc_now
+from app.db.models import Attempt
+from app.db.runs import Claim
+from unlearning import Progress, Refit, decide_retained, evaluate_retained, publishable
+from worker.attempts import Chosen
+from worker.examples import Examples
+from worker.lease import Lease
+from worker.process import WorkerProcess
+from worker.versions import LoadedVersion
+
+log = structlog.get_logger()
+
+
+class RefitRefused(Exception):
+    """The gate does not let the re-fit through: it serves the retained users worse. The live version stays."""
+
+
+def refit_without(
+    process: WorkerProcess,
+    claim: Claim,
+    parent: LoadedVersion,
+    examples: Examples,
+    lease: Lease,
+    *,
+    step: int = 0,
+) -> Chosen:
+    """A fit on the retained users of these examples, judged and on record.
+
+    The seed of everything random is the claim's epoch, as it is on the ladder.
+
+    Args:
+        step: the rung of the policy's ladder that it stands for.
+
+    Raises:
+        RefitRefused: it serves the retained users worse than the policy's margin allows.
+        Interrupted: the lease was lost.
+        FenceLost: the same, noticed later.
+    """
+    policy, method, data, fit = process.policy, Refit(), examples.data, examples.exact_fit
+    started_at = utc_now()
+
+    def progress(report: Progress) -> None:
+        lease.note(f"{method.name}: {report.stage} {report.step}/{report.steps}")
+
+    lease.note(method.name)
+    candidate = method.fit(
+        process.base,
+        data.retain,
+        fit.adapter_config,
+        fit.training,
+        seed=claim.covers_epoch,
+        validation=tuple((split.train, split.validation) for split in data.retained),
+        on_step=progress,
+        should_stop=lease.lost,
+    )
+    lease.note(f"{method.name}: gate")
+    report = evaluate_retained(
+        process.base,
+        parent.adapter,
+        candidate,
+        method,
+        retained=data.retained,
+        seed=claim.covers_epoch,
+        config=policy.evaluation,
+        should_stop=lease.lost,
+    )
+    verdict = decide_retained(report, policy)
+    accepted = publishable(verdict, method_is_exact=method.exact, policy=policy)
+    attempt = Attempt(
+        run_id=claim.run_id,
+        fence=claim.fence,
+        step=step,
+        requests=[request.id for request in claim.requests] or None,
+        method=method.name,
+        config={},
+        policy_hash=policy.hash,
+        started_at=started_at,
+        finished_at=utc_now(),
+        decision=verdict.decision,
+        accepted=accepted,
+        report=json.loads(report.to_json()),
+        verdict=json.loads(verdict.to_json()),
+    )
+    with process.database.unit_of_work() as session:
+        runs.record_attempt(session, process.audit, claim, attempt)
+    log.info("attempt.judged", step=step, method=method.name, decision=verdict.decision, accepted=accepted)
+    if not accepted:
+        raise RefitRefused(next(one.detail for one in verdict.reasons if one.decision == verdict.decision))
+    return Chosen(candidate, method.name, {}, report, data)

@@ -1,0 +1,38 @@
+"""Taking the live version out of service where too few users are left to make another one.
+
+Everybody then gets the fallback, which depends on no single user, until `lethe init` finds enough people to fit on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import structlog
+
+from app.db import pointer
+from app.db.base import utc_now
+from app.db.models import RunStage
+from app.db.runs import Claim
+from worker.lease import Lease
+from worker.past_readers import note_past_readers
+from worker.process import WorkerProcess
+from worker.versions import LoadedVersion
+
+log = structlog.get_logger()
+
+
+def withdraw(process: WorkerProcess, claim: Claim, parent: LoadedVersion, lease: Lease) -> Claim:
+    """
+    Returns:
+        The claim, past the point of no return, with all of its requests.
+
+    Raises:
+        FenceLost, PointerMoved: nothing was withdrawn.
+    """
+    lease.note("withdrawal")
+    lease.check()
+    note_past_readers(process.database, parent.readership, None)
+    with process.database.unit_of_work() as session:
+        generation = pointer.withdraw(session, process.audit, claim, now=utc_now())
+    log.warning("version.withdrawn", version=parent.digest, generation=generation)
+    return replace(claim, stage=RunStage.PUBLISHED)
