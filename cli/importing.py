@@ -28,22 +28,23 @@ class Imported:
     mentioned: frozenset[str]
 
 
-def load(path: Path | None, seed: int) -> InteractionData:
-    """The operator's interactions, all of them, or generated ones; says which rows were skipped.
+def read(path: Path | None, seed: int) -> InteractionData:
+    """The operator's interactions, all of them, or generated ones.
 
     Raises:
         DataError: there is nothing to use, or more than one row in a hundred is bad.
     """
-    if path is None:
-        return generate_synthetic(SyntheticConfig(seed=seed))
-    loaded = load_interactions(path)
+    return generate_synthetic(SyntheticConfig(seed=seed)) if path is None else load_interactions(path)
+
+
+def report(loaded: InteractionData) -> None:
+    """Say what is odd about the data, and which rows were skipped."""
     for warning in loaded.warnings:
         print(f"note: {warning}")
     for row in loaded.rejected[:_SHOWN]:
         print(f"skipped {row.file}:{row.line}: {row.reason}")
     if len(loaded.rejected) > _SHOWN:
         print(f"skipped {len(loaded.rejected) - _SHOWN} more rows")
-    return loaded
 
 
 def require_known_items(data: InteractionData, base: Base) -> None:

@@ -23,7 +23,7 @@ from app.subjects import SubjectKey
 from cli.base_model import load_or_make_base
 from cli.failures import CommandError
 from cli.first_version import install_first_version
-from cli.importing import load, read_ids, require_known_items, store
+from cli.importing import read, read_ids, report, require_known_items, store
 from model_store import Store, open_store
 from recommender import Base, TrainingConfig, base_digest
 from worker.training_data import MINIMUM_EVENTS
@@ -63,7 +63,8 @@ def initialise(
     if live_base is not None and readers is None and live_base == base_digest(settings.base):
         print("a version is live already")
         return
-    loaded = load(data, seed)
+    loaded = read(data, seed)
+    report(loaded)
     base = load_or_make_base(settings, loaded, seed)
     _record_base_readers(database, base, readers)
     if live_base == base.digest:
@@ -79,7 +80,7 @@ def initialise(
 
 def example_user(data: Path | None, seed: int) -> str:
     """A user whom a fit reads."""
-    histories = load_quietly(data, seed).histories
+    histories = read(data, seed).histories
     return min(user for user, history in histories.items() if len(history) >= MINIMUM_EVENTS)
 
 

@@ -49,7 +49,9 @@ def init(
     adapter: Annotated[
         Path | None, typer.Option(help="your LoRA adapter, trained on --data; fitted otherwise")
     ] = None,
-    panel: Annotated[float, typer.Option(min=0.01, max=0.9, help="share of users for the base model")] = 0.1,
+    base_readers: Annotated[
+        Path | None, typer.Option(help="a file with the ids, one per line, of users whom your base has read")
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="passes over the data per fit, now and at every re-fit")
     ] = None,
@@ -60,12 +62,12 @@ def init(
 ) -> None:
     """Load interactions, fit or take an adapter, and make it the live version. Safe to repeat after a failure.
 
-    The base model is the folder or hub id in LETHE_BASE. Where that folder does not exist, a small one is trained on
-    a panel of the users, who then are not users of the service.
+    The base model is the folder or hub id in LETHE_BASE. Where that folder does not exist, a small one is drawn at
+    random: it has read nobody.
     """
     from cli.installation import initialise
 
-    initialise(data=data, adapter=adapter, panel=panel, epochs=epochs, seed=seed)
+    initialise(data=data, adapter=adapter, base_readers=base_readers, epochs=epochs, seed=seed)
     if not no_levels:
         from cli.level_commands import make_missing
 

@@ -98,7 +98,9 @@ def draw_base(catalogue: Catalogue, config: BaseConfig, *, seed: int) -> LlamaFo
         for name, weight in model.named_parameters():
             if weight.ndim == 2:
                 deviation = 1.0 if "embed_tokens" in name else weight.shape[1] ** -0.5
-                weight.normal_(0.0, _OUTPUT_DEVIATION if name == "lm_head.weight" else deviation, generator=generator)
+                weight.normal_(
+                    0.0, _OUTPUT_DEVIATION if name == "lm_head.weight" else deviation, generator=generator
+                )
     return model
 
 

@@ -6,14 +6,13 @@ An edited adapter keeps the record of the fit that it descends from: an edit tak
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import overload
 
 import safetensors.torch
 import torch
 
-from model_store import Store, VersionDestroyed, read_version
+from model_store import BlobMissing, Store, VersionDestroyed, read_version
 
 READERSHIP = "readership.safetensors"
 _BYTES = 32
@@ -49,7 +48,8 @@ class Readership:
         return len(self.rows) // _BYTES
 
     def __iter__(self) -> Iterator[str]:
-        return (row.hex() for row in _Rows(self.rows))
+        rows = _Rows(self.rows)
+        return (rows[place].hex() for place in range(len(rows)))
 
     def to_bytes(self) -> bytes:
         """One uint8 tensor [people, 32] as safetensors; the same people give the same bytes."""
@@ -62,32 +62,31 @@ class Readership:
         return cls(safetensors.torch.load(data)[_TENSOR].numpy().tobytes())
 
 
-class _Rows(Sequence[bytes]):
+class _Rows:
+    """What a binary search needs."""
+
     def __init__(self, rows: bytes) -> None:
         self._rows = rows
 
     def __len__(self) -> int:
         return len(self._rows) // _BYTES
 
-    @overload
-    def __getitem__(self, place: int) -> bytes: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[bytes]: ...
-    def __getitem__(self, place: int | slice) -> bytes | Sequence[bytes]:
-        if isinstance(place, slice):
-            return [self[one] for one in range(*place.indices(len(self)))]
+    def __getitem__(self, place: int) -> bytes:
         return self._rows[place * _BYTES : (place + 1) * _BYTES]
 
 
 def read_readership(store: Store, digest: str) -> Readership | None:
-    """Whom this version has read; None where it has no record, and so may have read anybody.
+    """Whom this version has read; None where it has no record or has lost it, and so may have read anybody.
 
     Raises:
         StoreError: there is no such version, it was destroyed, or it is damaged.
     """
     if READERSHIP not in store.read_manifest(digest).blobs:
         return None
-    _, artefacts = read_version(store, digest, [READERSHIP])
+    try:
+        _, artefacts = read_version(store, digest, [READERSHIP])
+    except BlobMissing:
+        return None
     return Readership.from_bytes(artefacts[READERSHIP])
 
 

@@ -141,7 +141,7 @@ class ServingEngine:
     def status(self) -> EngineStatus:
         serving = self._live.serving
         return EngineStatus(
-            ready=serving.snapshot is not None and not self.feed_is_stale and not self._draining,
+            ready=serving.decided and not self.feed_is_stale and not self._draining,
             draining=self._draining,
             generation=serving.generation,
             live_digest=serving.snapshot.digest if serving.snapshot else None,

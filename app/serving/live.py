@@ -39,6 +39,11 @@ class Serving:
         if self.snapshot is not None and self.snapshot.forget_epoch < self.floor:
             raise ValueError("a snapshot below the erasure floor may not serve")
 
+    @property
+    def decided(self) -> bool:
+        """Whether this is what the pointer says: a version, or none because the last one was withdrawn."""
+        return self.snapshot is not None or self.generation > 0
+
     def answer(self, requests: Sequence[RankingRequest]) -> list[Answer | FallbackReason]:
         """Answer a whole batch from this one version."""
         snapshot = self.snapshot

@@ -9,7 +9,10 @@ from app.serving.control import ReplicaReport
 
 @dataclass(frozen=True)
 class EngineStatus:
-    """How this replica is doing; ``ready`` means: what it answers is personalised and up to date."""
+    """How this replica is doing.
+
+    ``ready``: what it answers is up to date, and personalised unless the last version was withdrawn.
+    """
 
     ready: bool
     draining: bool

@@ -59,6 +59,7 @@ SURFACE = {
             "build_base",
             "canary_fingerprint",
             "check_compatible",
+            "draw_base",
             "fingerprints_match",
             "fit_adapter",
             "load_base",

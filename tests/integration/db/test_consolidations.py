@@ -41,7 +41,15 @@ def install(
         published_at=at,
     )
     with service.database.unit_of_work() as session:
-        pointer.install(session, service.audit, version, parent=parent and parent * 64, actor="tests", now=at)
+        pointer.install(
+            session,
+            service.audit,
+            version,
+            parent=parent and parent * 64,
+            base_digest="b" * 64,
+            actor="tests",
+            now=at,
+        )
 
 
 def request(service: Service, now: datetime = NOON) -> Requested:

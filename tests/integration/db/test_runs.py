@@ -115,7 +115,9 @@ def test_a_first_fit_that_read_somebody_forgotten_meanwhile_comes_too_late(servi
     service.finish(claim)
     late = Version(digest="7" * 64, forget_epoch=epoch, method="fit", published_at=NOON)
     with pytest.raises(BelowErasureFloor), service.database.unit_of_work() as session:
-        pointer.install(session, service.audit, late, parent=None, actor="tests", now=NOON)
+        pointer.install(
+            session, service.audit, late, parent=None, base_digest="b" * 64, actor="tests", now=NOON
+        )
 
 
 def test_a_renewed_lease_is_not_taken(service: Service) -> None:
@@ -170,7 +172,9 @@ def test_the_pointer_moves_only_from_the_runs_own_parent(service: Service) -> No
     assert claim is not None
     version = Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON)
     with service.database.unit_of_work() as session:
-        pointer.install(session, service.audit, version, parent=None, actor="tests", now=NOON)
+        pointer.install(
+            session, service.audit, version, parent=None, base_digest="b" * 64, actor="tests", now=NOON
+        )
     with pytest.raises(PointerMoved):
         service.publish(claim, "1")
     with service.database.unit_of_work() as session:
@@ -182,7 +186,9 @@ def test_the_pointer_moves_only_from_the_runs_own_parent(service: Service) -> No
 def test_publishing_raises_the_floor_and_nothing_below_it_is_ever_live_again(service: Service) -> None:
     original = Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON)
     with service.database.unit_of_work() as session:
-        pointer.install(session, service.audit, original, parent=None, actor="tests", now=NOON)
+        pointer.install(
+            session, service.audit, original, parent=None, base_digest="b" * 64, actor="tests", now=NOON
+        )
     claim = service.claim(accepted_run(service))
     assert claim is not None
     with pytest.raises(BelowErasureFloor):
@@ -190,7 +196,9 @@ def test_publishing_raises_the_floor_and_nothing_below_it_is_ever_live_again(ser
     service.publish(claim, "1")
     rollback = Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON)
     with pytest.raises(BelowErasureFloor), service.database.unit_of_work() as session:
-        pointer.install(session, service.audit, rollback, parent="1" * 64, actor="tests", now=NOON)
+        pointer.install(
+            session, service.audit, rollback, parent="1" * 64, base_digest="b" * 64, actor="tests", now=NOON
+        )
     with service.database.read() as session:
         assert pointer.current(session).erasure_floor == claim.covers_epoch
         assert pointer.current(session).digest == "1" * 64

@@ -27,7 +27,13 @@ def attenuate_on_record(database: Database, parent: str) -> None:
     )
     with database.unit_of_work() as session:
         pointer.install(
-            session, AuditLog(SECRET.encode()), version, parent=parent, actor="tests", now=utc_now()
+            session,
+            AuditLog(SECRET.encode()),
+            version,
+            parent=parent,
+            base_digest="b" * 64,
+            actor="tests",
+            now=utc_now(),
         )
 
 

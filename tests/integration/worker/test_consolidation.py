@@ -139,9 +139,9 @@ def test_who_asks_while_it_fits_is_unlearned_afterwards_and_who_waited_is_not(
     process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fit has read user-3 and not user-1; one forget run serves both."""
-    from worker import consolidation
+    from worker import refitting
 
-    real = consolidation.evaluate_retained
+    real = refitting.evaluate_retained
 
     def evaluating(*arguments: Any, **named: Any) -> Any:
         request_forgetting(process, "user-3")
@@ -150,7 +150,7 @@ def test_who_asks_while_it_fits_is_unlearned_afterwards_and_who_waited_is_not(
     forget = request_forgetting(process, "user-1")
     run_id = request_consolidation(process)
     with monkeypatch.context() as patched:
-        patched.setattr(consolidation, "evaluate_retained", evaluating)
+        patched.setattr(refitting, "evaluate_retained", evaluating)
         assert execute(process, run_id) == forget
     consolidated = live(process)
     execute(process, forget)
@@ -213,6 +213,7 @@ def test_a_refit_that_serves_the_others_worse_needs_attention_and_the_live_versi
         report={},
         policy_hash=None,
         fit=replace(parent.fit, adapter_config=shape, training=TrainingConfig(epochs=1)),
+        readership=parent.readership,
         artefacts={},
     )
     version = Version(
@@ -224,7 +225,15 @@ def test_a_refit_that_serves_the_others_worse_needs_attention_and_the_live_versi
         published_at=utc_now(),
     )
     with process.database.unit_of_work() as session:
-        pointer.install(session, process.audit, version, parent=installed, actor="tests", now=utc_now())
+        pointer.install(
+            session,
+            process.audit,
+            version,
+            parent=installed,
+            base_digest=process.base.digest,
+            actor="tests",
+            now=utc_now(),
+        )
     process = replace(process, policy=replace(process.policy, min_utility_users=2))
     before = set(process.store.versions())
     run_id = request_consolidation(process)
@@ -245,7 +254,7 @@ def test_a_refit_that_serves_the_others_worse_needs_attention_and_the_live_versi
     [
         ("worker.consolidation.read_examples", True),
         ("app.db.runs.record_attempt", False),
-        ("worker.consolidation._refit", True),
+        ("worker.consolidation.refit_without", True),
         ("worker.publication.store_version", True),
         ("app.db.pointer.announce_candidate", True),
         ("worker.consolidation.publish_candidate", True),

@@ -240,15 +240,6 @@ def test_a_request_that_arrives_during_a_run_gets_the_next_one(
             assert session.get_one(Run, run_id).status == "completed"
 
 
-def test_nobody_left_to_keep_is_a_case_for_a_person(process: WorkerProcess) -> None:
-    run_id = request_forgetting(process, *(f"user-{number}" for number in range(12)))
-    execute(process, run_id)
-    with process.database.read() as session:
-        run = session.get_one(Run, run_id)
-        assert (run.status, run.detail_code) == ("needs_attention", "invalid_input")
-        assert {r.status for r in forget_requests.of_run(session, run_id)} == {"needs_attention"}
-
-
 def test_a_store_that_refuses_writes_postpones_the_run_and_then_asks_for_a_person(
     process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:

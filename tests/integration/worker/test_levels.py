@@ -325,5 +325,13 @@ def test_another_first_version_starts_without_levels(process: WorkerProcess, ins
     with process.database.unit_of_work() as session:
         version = session.get(Version, installed)
         assert version is not None
-        pointer.install(session, process.audit, version, parent=installed, actor="tests", now=utc_now())
+        pointer.install(
+            session,
+            process.audit,
+            version,
+            parent=installed,
+            base_digest=process.base.digest,
+            actor="tests",
+            now=utc_now(),
+        )
     assert rows(process) == {}

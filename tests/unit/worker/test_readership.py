@@ -17,6 +17,7 @@ def test_who_was_read_is_found_and_nobody_else(count: int) -> None:
     assert len(record) == count
     assert all(subject in record for subject in SUBJECTS[:count])
     assert not any(subject in record for subject in SUBJECTS[count:])
+    assert list(record) == sorted(SUBJECTS[:count])
     stored = record.to_bytes()
     inspect_safetensors(stored)
     assert Readership.from_bytes(stored) == record
