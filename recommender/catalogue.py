@@ -73,7 +73,7 @@ class Catalogue:
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise DataError(f"cannot read the catalogue {path}: {error}") from error
         return cls._from_content(content, path)
 

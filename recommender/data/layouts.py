@@ -1,6 +1,7 @@
 """Which files make up a data set."""
 
 import re
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -34,13 +35,32 @@ def find_sources(path: Path) -> Sources:
         DataError: there is nothing to read, or more than one data set.
     """
     try:
-        if path.is_dir():
+        mode = _mode(path)
+        if mode is None:
+            raise DataError(f"{path} does not exist")
+        if stat.S_ISDIR(mode):
             return _in_folder(path)
-        if not path.is_file():
-            raise DataError(f"{path} does not exist" if not path.exists() else f"{path} is no ordinary file")
+        if not stat.S_ISREG(mode):
+            raise DataError(f"{path} is no ordinary file")
         return _named(path)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _mode(path: Path) -> int | None:
+    """Kind and permissions of what is there, None if nothing is.
+
+    `Path.is_file` will not do: whether it tells "may not look" from "is not there" depends on the version of Python.
+    """
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+
+
+def _is_file(path: Path) -> bool:
+    mode = _mode(path)
+    return mode is not None and stat.S_ISREG(mode)
 
 
 def _named(path: Path) -> Sources:
@@ -57,7 +77,7 @@ def _named(path: Path) -> Sources:
 
 def _in_folder(folder: Path) -> Sources:
     # `iterdir`, not `glob`: glob takes a folder that may not be read for an empty one.
-    files = sorted(entry for entry in folder.iterdir() if entry.is_file())
+    files = sorted(entry for entry in folder.iterdir() if _is_file(entry))
     recbole = [file for file in files if file.suffix == RECBOLE]
     single = [file for file in files if file.name in (MOVIELENS, *("interactions" + s for s in TABLES))]
     if not recbole and not single:
@@ -77,7 +97,7 @@ def _recbole(interactions: tuple[Path, ...], unread: Sequence[Path] = ()) -> Sou
         [f"{first.name} is read alone, without {', '.join(file.name for file in unread)}"] if unread else []
     )
     candidates = dict.fromkeys((first.with_suffix(".item"), first.with_name(_name_of(first) + ".item")))
-    items = next((file for file in candidates if file.is_file()), None)
+    items = next((file for file in candidates if _is_file(file)), None)
     if items is None:
         warnings += _packed_beside(candidates)
     return Sources(interactions, items, tuple(warnings))
@@ -87,7 +107,7 @@ def _table(interactions: Path) -> Sources:
     if interactions.stem != "interactions":
         return Sources((interactions,), None)
     candidates = [interactions.with_name("items" + suffix) for suffix in TABLES]
-    found = [file for file in candidates if file.is_file()]
+    found = [file for file in candidates if _is_file(file)]
     if found:
         return Sources((interactions,), _only(found, interactions.parent))
     return Sources((interactions,), None, tuple(_packed_beside(candidates)))
@@ -100,7 +120,7 @@ def _packed_beside(wanted: Sequence[Path] | dict[Path, None]) -> list[str]:
         file
         for name in names
         for suffix in _PACKED
-        if (file := next(iter(wanted)).with_name(name + suffix)).is_file()
+        if _is_file(file := next(iter(wanted)).with_name(name + suffix))
     ]
     return [f"{file.name} is not read: unpack or convert it to have titles" for file in found]
 

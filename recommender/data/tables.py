@@ -56,7 +56,7 @@ def read_table(
 ) -> Table[T]:
     """Rows that `parse` accepts, given the cells and the number of the line, and the lines that were skipped.
 
-    The names of columns are given in lower case. Blank lines do not count as rows.
+    The names of columns are given in lower case; JSON objects may lack any of them. Blank lines do not count as rows.
 
     Raises:
         DataError: the file cannot be opened, is no text of its encoding, lacks a required column, names a column
@@ -124,7 +124,7 @@ def _columns(path: Path, line: str, table_format: TableFormat, lacks: Lacking) -
             f"the first line of {path} must name the columns, {missing} among them; it holds numbers"
         )
     if missing is not None and len(columns) == 1:
-        _refuse_other_delimiter(path, columns[0], table_format)
+        _refuse_other_delimiter(path, line.strip(), table_format)
     _require(path, lacks, columns)
     twice = [name for name, times in Counter(columns).items() if name and times > 1]
     if twice:
@@ -132,13 +132,13 @@ def _columns(path: Path, line: str, table_format: TableFormat, lacks: Lacking) -
     return columns
 
 
-def _refuse_other_delimiter(path: Path, only: str, table_format: TableFormat) -> None:
+def _refuse_other_delimiter(path: Path, header_line: str, table_format: TableFormat) -> None:
     assert table_format.delimiter is not None
     expected = _DELIMITERS[table_format.delimiter]
     for delimiter, name in _DELIMITERS.items():
-        if delimiter in only:
+        if delimiter in header_line:
             raise DataError(f"{path} must have its cells separated by {expected}, not by {name}")
-    if " " in only:
+    if " " in header_line:
         raise DataError(f"{path} must have its cells separated by {expected}, not by spaces")
 
 
