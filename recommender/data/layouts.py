@@ -77,7 +77,8 @@ def _named(path: Path) -> Sources:
 
 def _in_folder(folder: Path) -> Sources:
     # `iterdir`, not `glob`: glob takes a folder that may not be read for an empty one.
-    files = sorted(entry for entry in folder.iterdir() if _is_file(entry))
+    # Hidden files are no data: unpacking on a Mac leaves a `._NAME.inter` beside each file.
+    files = sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and _is_file(entry))
     recbole = [file for file in files if file.suffix == RECBOLE]
     single = [file for file in files if file.name in (MOVIELENS, *("interactions" + s for s in TABLES))]
     if not recbole and not single:
@@ -87,7 +88,8 @@ def _in_folder(folder: Path) -> Sources:
     if recbole and not single and len({_name_of(file) for file in recbole}) == 1:
         parts = [file for file in recbole if _is_part(file)]
         if len(recbole) == 1 or len(parts) == len(recbole):
-            return _recbole(tuple(sorted(recbole, key=_reading_order)))
+            found = _recbole(tuple(sorted(recbole, key=_reading_order)))
+            return found._replace(warnings=(*found.warnings, *_packed_parts(files)))
     return _named(_only([*single, *recbole], folder))
 
 
@@ -99,7 +101,7 @@ def _recbole(interactions: tuple[Path, ...], unread: Sequence[Path] = ()) -> Sou
     candidates = dict.fromkeys((first.with_suffix(".item"), first.with_name(_name_of(first) + ".item")))
     items = next((file for file in candidates if _is_file(file)), None)
     if items is None:
-        warnings += _packed_beside(candidates)
+        warnings += _packed_titles(first, [file.name for file in candidates])
     return Sources(interactions, items, tuple(warnings))
 
 
@@ -110,19 +112,28 @@ def _table(interactions: Path) -> Sources:
     found = [file for file in candidates if _is_file(file)]
     if found:
         return Sources((interactions,), _only(found, interactions.parent))
-    return Sources((interactions,), None, tuple(_packed_beside(candidates)))
+    return Sources(
+        (interactions,),
+        None,
+        tuple(_packed_titles(interactions, ["items", *(file.name for file in candidates)])),
+    )
 
 
-def _packed_beside(wanted: Sequence[Path] | dict[Path, None]) -> list[str]:
-    """Titles that are there but cannot be read."""
-    names = dict.fromkeys(name for file in wanted for name in (file.name, file.stem))
-    found = [
-        file
-        for name in names
-        for suffix in _PACKED
-        if _is_file(file := next(iter(wanted)).with_name(name + suffix))
+def _packed_titles(interactions: Path, names: Sequence[str]) -> list[str]:
+    """Warnings of titles that are there but cannot be read."""
+    packed = (interactions.with_name(name + suffix) for name in names for suffix in _PACKED)
+    return [
+        f"{file.name} is not read: unpack or convert it to have titles" for file in packed if _is_file(file)
     ]
-    return [f"{file.name} is not read: unpack or convert it to have titles" for file in found]
+
+
+def _packed_parts(files: Sequence[Path]) -> list[str]:
+    """Warnings of interactions that may belong to the data set but cannot be read."""
+    return [
+        f"{file.name} is not read: unpack it if its interactions belong to the data"
+        for file in files
+        if file.suffix.lower() in _PACKED and RECBOLE + "." in file.name
+    ]
 
 
 def _others(part: Path) -> list[Path]:

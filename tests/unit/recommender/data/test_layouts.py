@@ -104,6 +104,17 @@ def test_titles_that_are_there_but_packed_are_not_passed_over_in_silence(
     )
 
 
+def test_a_part_that_is_packed_is_not_passed_over_in_silence(tmp_path: Path):
+    write(tmp_path, parts("ml.train.inter") | {"ml.test.inter.gz": "", "ml.zip": "", "ml.item": ITEMS})
+    (warning,) = load_interactions(tmp_path).warnings
+    assert warning.startswith("ml.test.inter.gz is not read")
+
+
+def test_hidden_files_are_no_data(tmp_path: Path):
+    write(tmp_path, parts("ml.inter") | {"._ml.inter": "\x00", ".other.inter": ""})
+    assert load_interactions(tmp_path).events == 3
+
+
 def test_a_named_file_may_have_its_suffix_in_capitals(tmp_path: Path):
     write(tmp_path, {"LOG.CSV": "user_id,item_id,timestamp\na,x,1\n"})
     assert load_interactions(tmp_path / "LOG.CSV").events == 1
