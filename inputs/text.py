@@ -10,6 +10,8 @@ ID_RULE = (
     f"an id is 1 to {MAX_ID_CHARACTERS} characters of text without control characters or line breaks; "
     "space around it does not count, 42.0 is 42, and nan, null and none are no ids"
 )
+# From here on a float of 64 bits does not tell neighbouring integers apart: two people may have become one.
+_FIRST_LOSSY_FLOAT = 2**53
 
 # What programs write where a value is missing.
 _MISSING = frozenset({"", "nan", "null", "none", "<na>"})
@@ -30,13 +32,18 @@ def identifier(value: str) -> str:
     float is the integer again: `42.0` is `42`. Whoever is called one way in a file is found that way over HTTP.
 
     Raises:
-        InvalidInput: it is missing (also `nan`, `null`, `none`), too long, or holds what is no text.
+        InvalidInput: it is missing (also `nan`, `null`, `none`), too long, holds what is no text, or is an integer
+            of 2**53 or more that was written as a float.
     """
     found = _text(value, MAX_ID_CHARACTERS)
     if found.casefold() in _MISSING:
         raise InvalidInput("is missing")
     as_float = _INTEGER_AS_FLOAT.fullmatch(found)
-    return as_float[1] if as_float else found
+    if as_float is None:
+        return found
+    if abs(int(as_float[1])) >= _FIRST_LOSSY_FLOAT:
+        raise InvalidInput("was written as a float of 2**53 or more and may have lost digits")
+    return as_float[1]
 
 
 def title(value: str) -> str:
@@ -50,7 +57,8 @@ def title(value: str) -> str:
 
 def _text(value: str, longest: int) -> str:
     # Before stripping: str.strip also takes control characters and line breaks away.
-    if any(unicodedata.category(character) in _NO_TEXT for character in value):
+    # Whatever is printable is text; the test by character is for the rest.
+    if not value.isprintable() and any(unicodedata.category(character) in _NO_TEXT for character in value):
         raise InvalidInput("holds a control character, a line break or undecodable bytes")
     found = unicodedata.normalize("NFC", value).strip()
     if len(found) > longest:

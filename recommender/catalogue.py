@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from inputs import InvalidInput, identifier, title
 from recommender.errors import DataError
 
 CATALOGUE_FILE = "catalogue.json"
@@ -18,26 +19,30 @@ _SCHEMA = 1
 class Catalogue:
     """Items in a fixed order: index `i` in `[0, len)` stands for `item_ids[i]`, shown as `titles[i]`.
 
+    Ids and titles keep the spelling that they are given in; the digest is of that spelling. Which spellings are one
+    id is for `inputs.identifier` to say.
+
     Raises:
-        DataError: the two tuples differ in length, or an item id occurs twice.
+        DataError: the two tuples differ in length, an item id occurs twice, also in another spelling, or an id or
+            title is none by the rules of `inputs`.
     """
 
     item_ids: tuple[str, ...]
     titles: tuple[str, ...]
+    _index_by_spelling: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.item_ids) != len(self.titles):
             raise DataError(f"catalogue has {len(self.item_ids)} item ids but {len(self.titles)} titles")
-        if len(self._index_by_id) != len(self.item_ids):
-            duplicate, _ = Counter(self.item_ids).most_common(1)[0]
-            raise DataError(f"catalogue lists item id {duplicate!r} more than once")
+        for index, called in enumerate(self.titles):
+            try:
+                title(called)
+            except InvalidInput as error:
+                raise DataError(f"the title of item {index} of the catalogue {error}") from error
+        object.__setattr__(self, "_index_by_spelling", _index_by_spelling(self.item_ids))
 
     def __len__(self) -> int:
         return len(self.item_ids)
-
-    @cached_property
-    def _index_by_id(self) -> dict[str, int]:
-        return {item_id: index for index, item_id in enumerate(self.item_ids)}
 
     @cached_property
     def digest(self) -> str:
@@ -46,8 +51,14 @@ class Catalogue:
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def index(self, item_id: str) -> int | None:
-        """Index of an external item id, or None when the catalogue does not hold it."""
-        return self._index_by_id.get(item_id)
+        """Index of an external item id in any of its spellings, or None when the catalogue does not hold it."""
+        found = self._index_by_spelling.get(item_id)
+        if found is not None:
+            return found
+        try:
+            return self._index_by_spelling.get(identifier(item_id))
+        except InvalidInput:
+            return None
 
     def save(self, path: Path) -> None:
         """Write `path` as JSON (by convention `catalogue.json` beside the model weights)."""
@@ -58,11 +69,11 @@ class Catalogue:
         """Read what `save` wrote.
 
         Raises:
-            DataError: the file is missing, not JSON, or not a catalogue.
+            DataError: the file is missing, not JSON, or not a catalogue that can be used.
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise DataError(f"cannot read the catalogue {path}: {error}") from error
         return cls._from_content(content, path)
 
@@ -77,4 +88,23 @@ class Catalogue:
         for name, column in zip(("item_ids", "titles"), columns, strict=True):
             if not isinstance(column, list) or not all(isinstance(value, str) for value in column):
                 raise DataError(f"{path}: {name} must be a list of strings")
-        return cls(item_ids=tuple(content["item_ids"]), titles=tuple(content["titles"]))
+        try:
+            return cls(item_ids=tuple(content["item_ids"]), titles=tuple(content["titles"]))
+        except DataError as error:
+            raise DataError(f"{path} cannot be used: {error}") from error
+
+
+def _index_by_spelling(item_ids: Sequence[str]) -> dict[str, int]:
+    """Index by the id as listed and, where that is another spelling, by the id of the rule."""
+    found: dict[str, int] = {}
+    for index, item_id in enumerate(item_ids):
+        try:
+            spelling = identifier(item_id)
+        except InvalidInput as error:
+            raise DataError(f"the id of item {index} of the catalogue {error}") from error
+        first = found.setdefault(spelling, index)
+        if first != index:
+            also = "" if item_ids[first] == item_id else f", also as {item_ids[first]!r}"
+            raise DataError(f"catalogue lists item id {item_id!r} more than once{also}")
+        found[item_id] = index
+    return found

@@ -1,56 +1,173 @@
-"""Cells of a row as ids, titles and times."""
+"""Cells of a row as ids, titles and times, by the rules of `inputs`; what is odd about them is counted."""
 
 import math
-from collections.abc import Mapping
+import re
+import unicodedata
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+from functools import lru_cache
 
-from recommender.data.interactions import Interaction
-from recommender.data.tables import BadRow
+from inputs import InvalidInput, identifier, moment, title
+from recommender.data.cells import BadRow, Cell, Row
+from recommender.data.interactions import Interaction, TitledItem
+from recommender.data.oddities import Tallies
+from recommender.data.tables import lacking
 
-MAX_ID_LENGTH = 256
-_MAX_TIMESTAMP = 2**63 - 1
+lacking_for_interactions = lacking("user_id", "item_id", "timestamp")
+# RecBole's `.item` files need not hold titles.
+lacking_for_recbole_items = lacking("item_id")
+
+_FLOAT = "written as floats (like 42.0) and read as integers (42)"
+_ROUNDED = "written like 1.2e+16: digits may be lost, and two ids may have become one"
+_DECOMPOSED = "written in decomposed Unicode and read in composed (NFC)"
+_SCIENTIFIC = re.compile(r"-?\d(\.\d+)?[eE]\+\d+", re.ASCII)
 
 
-def interaction(row: Mapping[str, str]) -> Interaction:
-    """Columns `user_id`, `item_id`, `timestamp`; others are ignored: an interaction is implicit feedback.
+class InteractionRows:
+    """Reads the rows of one file.
 
-    Raises:
-        BadRow: an id is empty, too long or not printable, or the time is not a finite number.
+    Columns `user_id`, `item_id`, `timestamp`; others are ignored: an interaction is implicit feedback.
     """
-    return Interaction(_identifier(row, "user_id"), _identifier(row, "item_id"), _timestamp(row))
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._users = _IdColumn("user_id")
+        self._items = _IdColumn("item_id")
+        self._units = Tallies()
+
+    def __call__(self, row: Row, line: int) -> Interaction:
+        """The interaction of a row.
+
+        Raises:
+            BadRow: an id or the time is none by the rules of `inputs`.
+        """
+        user, odd_user = self._users.read(row)
+        item, odd_item = self._items.read(row)
+        try:
+            when = moment(str(row.get("timestamp", "")))
+        except InvalidInput as error:
+            raise BadRow(f"timestamp {error}") from error
+        self._users.count(odd_user, line)
+        self._items.count(odd_item, line)
+        self._units.add(when.unit, line)
+        return Interaction(user, item, when.nanoseconds, self._file, line)
+
+    def warnings(self) -> list[str]:
+        """What was odd so far, a line per kind; no id is quoted."""
+        found = [*self._users.warnings(self._file), *self._items.warnings(self._file)]
+        if len(self._units) > 1:
+            units = sorted(self._units.items(), key=lambda unit: unit[1].count)
+            parts = [
+                f"{tally.count} times are in {unit}, first in line {tally.first}" for unit, tally in units
+            ]
+            found.append(f"{self._file}: {'; '.join(parts)}; all were brought to seconds")
+        return found
 
 
-def titled_item(row: Mapping[str, str]) -> tuple[str, str]:
-    """Columns `item_id` and `title` as (item id, title); an item without a title is called by its id.
+class ItemRows:
+    """Reads the rows of a file with titles: columns `item_id` and the one that `title_column` chooses."""
 
-    RecBole's data sets name the column after the domain (`movie_title`, `book_title`, `name`): the first column
-    that ends in `title` or `name` is taken.
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._items = _IdColumn("item_id")
 
-    Raises:
-        BadRow: the id or the title is not printable text.
-    """
-    item_id = _identifier(row, "item_id")
-    title = (
-        next((value for column, value in row.items() if column.endswith(("title", "name"))), "") or item_id
-    )
-    if not title.isprintable():
-        raise BadRow("title is not printable text")
-    return item_id, title
+    def __call__(self, row: Row, line: int) -> TitledItem:
+        """The item of a row; without a title it is called by its id.
+
+        Raises:
+            BadRow: the id or the title is none by the rules of `inputs`.
+        """
+        item, odd = self._items.read(row)
+        column = title_column(tuple(row))
+        try:
+            called = title(str(row[column])) if column is not None else ""
+        except InvalidInput as error:
+            raise BadRow(f"title {error}") from error
+        self._items.count(odd, line)
+        return TitledItem(item, called or item, line)
+
+    def warnings(self) -> list[str]:
+        """What was odd so far, a line per kind."""
+        return self._items.warnings(self._file)
 
 
-def _identifier(row: Mapping[str, str], column: str) -> str:
-    value = row.get(column, "")
-    if not 0 < len(value) <= MAX_ID_LENGTH or not value.isprintable():
-        raise BadRow(f"{column} must be 1 to {MAX_ID_LENGTH} printable characters")
-    return value
-
-
-def _timestamp(row: Mapping[str, str]) -> int:
-    text = row.get("timestamp", "")
+def user_of(row: Row) -> str | None:
+    """The user of a row that may be bad in any other respect."""
     try:
-        # Straight to int first: a float cannot hold every 64-bit time.
-        timestamp = int(text) if text.lstrip("+-").isdecimal() else math.floor(float(text))
-    except (ValueError, OverflowError) as error:
-        raise BadRow("timestamp must be a number") from error
-    if abs(timestamp) > _MAX_TIMESTAMP:
-        raise BadRow("timestamp is out of range")
-    return timestamp
+        return identifier(_id_text(row.get("user_id", "")))
+    except InvalidInput:
+        return None
+
+
+@lru_cache(maxsize=64)
+def title_column(columns: tuple[str, ...]) -> str | None:
+    """Which column holds the titles.
+
+    `title`, else `name`. Only where neither is there, a column whose name ends so, as RecBole names it after the
+    domain (`movie_title`, `book_title`): the first that ends in `_title` or `_name`, else the first that ends in
+    `title` or `name`. So `subtitle`, `original_title` and `username` never win over `title`.
+    """
+    for exact in ("title", "name"):
+        if exact in columns:
+            return exact
+    for ends in (("_title", "_name"), ("title", "name")):
+        for column in columns:
+            if column.endswith(ends):
+                return column
+    return None
+
+
+def lacking_for_items(columns: Collection[str]) -> str | None:
+    """`item_id` or `title`, where the columns hold no such thing."""
+    return lacking_for_recbole_items(columns) or (None if title_column(tuple(columns)) else "title")
+
+
+class _IdColumn:
+    """A column of ids. Every id comes many times, so what was read once is kept."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._read: dict[Cell, tuple[str, str | None]] = {}
+        self._odd = Tallies()
+
+    def read(self, row: Mapping[str, Cell]) -> tuple[str, str | None]:
+        """The id of a row and what is odd about its spelling, if anything."""
+        cell = row.get(self._name, "")
+        known = self._read.get(cell)
+        if known is None:
+            try:
+                text = _id_text(cell)
+                found = identifier(text)
+            except InvalidInput as error:
+                raise BadRow(f"{self._name} {error}") from error
+            known = self._read[cell] = found, _odd(text.strip(), found)
+        return known
+
+    def count(self, odd: str | None, line: int) -> None:
+        """Note an odd spelling in a row that is used."""
+        if odd is not None:
+            self._odd.add(odd, line)
+
+    def warnings(self, file: str) -> list[str]:
+        return [
+            f"{file}: {tally.count} values of {self._name} are {odd}; first in line {tally.first}"
+            for odd, tally in self._odd.items()
+        ]
+
+
+def _id_text(cell: Cell) -> str:
+    """An id as text: JSON's 42.0 and 4.2e1 are the number 42."""
+    if not isinstance(cell, Decimal):
+        return cell
+    number = float(cell)
+    if math.isinf(number):
+        raise InvalidInput("is a number out of range")
+    return f"{int(number)}.0" if number.is_integer() else repr(number)
+
+
+def _odd(text: str, found: str) -> str | None:
+    if _SCIENTIFIC.fullmatch(found):
+        return _ROUNDED
+    if text == found:
+        return None
+    return _FLOAT if unicodedata.normalize("NFC", text) != found else _DECOMPOSED

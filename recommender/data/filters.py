@@ -1,6 +1,7 @@
 """Which users and items take part."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
@@ -67,4 +68,4 @@ def _renumbered(data: InteractionData, histories: dict[str, tuple[Event, ...]]) 
         user_id: tuple(Event(position[event.item], event.timestamp) for event in history)
         for user_id, history in histories.items()
     }
-    return InteractionData(catalogue, renumbered, data.rejected)
+    return replace(data, catalogue=catalogue, histories=renumbered)

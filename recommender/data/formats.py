@@ -1,13 +1,22 @@
 """The file layouts we read; `load_interactions` tells them apart."""
 
 from pathlib import Path
+from typing import NamedTuple
 
-from recommender.data.fields import interaction, titled_item
-from recommender.data.interactions import InteractionData, assemble
-from recommender.data.tables import CSV, JSONL, TSV, RejectedRow, TableFormat, read_table
-from recommender.errors import DataError
+from recommender.data.cells import CSV, JSONL, TSV, Row, TableFormat
+from recommender.data.fields import (
+    InteractionRows,
+    ItemRows,
+    lacking_for_interactions,
+    lacking_for_items,
+    lacking_for_recbole_items,
+    user_of,
+)
+from recommender.data.interactions import Interaction, InteractionData, assemble
+from recommender.data.layouts import MOVIELENS, RECBOLE, find_sources
+from recommender.data.oddities import Tally
+from recommender.data.tables import RejectedRow, read_table
 
-_BY_SUFFIX = {".csv": CSV, ".tsv": TSV, ".jsonl": JSONL}
 _RECBOLE = TableFormat("\t", typed_header=True)
 _ML100K_RATINGS = TableFormat("\t", columns=("user_id", "item_id", "rating", "timestamp"), encoding="latin-1")
 _ML100K_ITEMS = TableFormat(
@@ -23,72 +32,76 @@ _ML100K_ITEMS = TableFormat(
     ),
     encoding="latin-1",
 )
-_INTERACTION_COLUMNS = ("user_id", "item_id", "timestamp")
+_BY_SUFFIX = {".csv": CSV, ".tsv": TSV, ".jsonl": JSONL, RECBOLE: _RECBOLE, ".item": _RECBOLE}
 
 
 def load_interactions(path: Path) -> InteractionData:
     """Read interactions and titles; the layout is recognised by the names of the files.
 
     - a folder with `u.data` and `u.item`: MovieLens-100K as GroupLens publishes it;
-    - a `.inter` file, or a folder with one, and the `.item` file of the same name: RecBole atomic files;
+    - a `.inter` file, or a folder with one, and the `.item` file of the same name: RecBole atomic files. A folder may
+      hold the data set in parts (`NAME.train.inter`, `NAME.valid.inter`, `NAME.test.inter`, or `NAME.part1.inter` and
+      so on, with `NAME.item`): they are read as one;
     - a `.csv`, `.tsv` or `.jsonl` file, or a folder with `interactions.*`: columns `user_id`, `item_id`,
       `timestamp`; beside a file called `interactions.*`, `items.*` gives `item_id` and `title`.
 
-    The titles' file is optional except for MovieLens. Of repeated interactions of a user with an item the
-    earliest counts.
+    Ids, titles and times follow the rules of `inputs`; see `title_column` for where titles are looked for. The
+    titles' file is optional except for MovieLens. Of repeated interactions of a user with an item the earliest
+    counts.
 
     Raises:
         DataError: no known layout, or a file cannot be used (see `read_table`).
     """
-    interactions = _interactions_file(path)
-    if interactions.name == "u.data":
-        return _load(interactions, _ML100K_RATINGS, interactions.with_name("u.item"), _ML100K_ITEMS)
-    if interactions.suffix == ".inter":
-        items = interactions.with_suffix(".item")
-        return _load(interactions, _RECBOLE, items if items.is_file() else None, _RECBOLE)
-    beside = _tables(interactions.parent, "items") if interactions.stem == "interactions" else []
-    items_file = _only(beside, interactions.parent) if beside else None
-    items_format = _BY_SUFFIX[items_file.suffix] if items_file else CSV
-    return _load(interactions, _BY_SUFFIX[interactions.suffix], items_file, items_format)
+    sources = find_sources(path)
+    read = _Read([], {}, [], list(sources.warnings), [])
+    if sources.items is not None:
+        movielens = sources.interactions[0].name == MOVIELENS
+        _read_items(sources.items, _ML100K_ITEMS if movielens else _BY_SUFFIX[sources.items.suffix], read)
+    for file in sources.interactions:
+        _read_interactions(file, read)
+    users = (user_of(row) for row in read.skipped)
+    return assemble(
+        read.interactions,
+        read.titles,
+        read.rejected,
+        read.warnings,
+        (user for user in users if user is not None),
+    )
 
 
-def _interactions_file(path: Path) -> Path:
-    if path.is_file():
-        if path.name != "u.data" and path.suffix not in (".inter", *_BY_SUFFIX):
-            raise DataError(f"{path} is none of u.data, .inter, {', '.join(_BY_SUFFIX)}")
-        return path
-    if not path.is_dir():
-        raise DataError(f"{path} does not exist")
-    if (path / "u.data").is_file():
-        return path / "u.data"
-    found = sorted(path.glob("*.inter")) or _tables(path, "interactions")
-    if not found:
-        raise DataError(
-            f"{path} holds none of u.data, *.inter, {', '.join('interactions' + s for s in _BY_SUFFIX)}"
+class _Read(NamedTuple):
+    """What has been read so far."""
+
+    interactions: list[Interaction]
+    titles: dict[str, str]
+    rejected: list[RejectedRow]
+    warnings: list[str]
+    skipped: list[Row]
+
+
+def _read_interactions(file: Path, read: _Read) -> None:
+    table_format = _ML100K_RATINGS if file.name == MOVIELENS else _BY_SUFFIX[file.suffix.lower()]
+    rows = InteractionRows(file.name)
+    table = read_table(file, table_format, lacking_for_interactions, rows)
+    read.interactions.extend(table.rows)
+    read.rejected.extend(table.rejected)
+    read.skipped.extend(table.skipped)
+    read.warnings.extend(rows.warnings())
+
+
+def _read_items(file: Path, table_format: TableFormat, read: _Read) -> None:
+    lacks = lacking_for_recbole_items if table_format is _RECBOLE else lacking_for_items
+    rows = ItemRows(file.name)
+    table = read_table(file, table_format, lacks, rows)
+    repeated = Tally()
+    for item in table.rows:
+        if item.item_id in read.titles:
+            repeated.add(item.line)
+        read.titles[item.item_id] = item.title
+    read.rejected.extend(table.rejected)
+    read.warnings.extend(rows.warnings())
+    if repeated.count:
+        read.warnings.append(
+            f"{file.name}: {repeated.count} rows list an item once more, first in line {repeated.first}; "
+            "the last title counts"
         )
-    return _only(found, path)
-
-
-def _tables(directory: Path, stem: str) -> list[Path]:
-    return [path for suffix in _BY_SUFFIX if (path := directory / f"{stem}{suffix}").is_file()]
-
-
-def _only(found: list[Path], directory: Path) -> Path:
-    if len(found) > 1:
-        raise DataError(f"{directory} holds {', '.join(path.name for path in found)}; name the one to read")
-    return found[0]
-
-
-def _load(
-    interactions_file: Path,
-    interactions_format: TableFormat,
-    items_file: Path | None,
-    items_format: TableFormat,
-) -> InteractionData:
-    titles: list[tuple[str, str]] = []
-    rejected: list[RejectedRow] = []
-    if items_file is not None:
-        required = ("item_id",) if items_format is _RECBOLE else ("item_id", "title")
-        titles, rejected = read_table(items_file, items_format, required, titled_item)
-    interactions, bad = read_table(interactions_file, interactions_format, _INTERACTION_COLUMNS, interaction)
-    return assemble(interactions, dict(titles), [*rejected, *bad])

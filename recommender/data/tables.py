@@ -3,20 +3,25 @@
 One physical line is one row: a stray quote cannot swallow the rest of a file.
 """
 
-import csv
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import io
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
+from recommender.data.cells import BadRow, Row, TableFormat, header, row
+from recommender.data.encoding import SAMPLE_BYTES, refuse_what_is_no_text, undecodable, unknown_encoding
 from recommender.errors import DataError
 
 MAX_BAD_SHARE = 0.01
 _SHOWN = 5
+_SHOWN_COLUMNS = 20
+_SHOWN_CHARACTERS = 40
+_DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 
 T = TypeVar("T")
-Row = dict[str, str]
+# Takes the names of the columns, says which one is missing.
+Lacking = Callable[[Collection[str]], str | None]
 
 
 class RejectedRow(NamedTuple):
@@ -27,118 +32,144 @@ class RejectedRow(NamedTuple):
     reason: str
 
 
-class BadRow(ValueError):
-    """Raised by a row parser; the message says what is wrong without quoting the row."""
-
-
-@dataclass(frozen=True)
-class TableFormat:
-    """How the lines of a file become rows.
+class Table(NamedTuple, Generic[T]):
+    """A file that was read.
 
     Args:
-        delimiter: between cells; None means one JSON object per line.
-        quoted: cells may be quoted as in CSV, within their line.
-        columns: names of the columns, or None if the first line names them.
-        typed_header: the header's cells look like `name:type`, as in RecBole's atomic files.
-        encoding: of the file; undecodable bytes spoil only their line.
+        rows: what `parse` made of the good rows, in file order.
+        rejected: the lines that were skipped.
+        skipped: the cells of those lines, as far as they could be told apart.
     """
 
-    delimiter: str | None
-    quoted: bool = False
-    columns: tuple[str, ...] | None = None
-    typed_header: bool = False
-    encoding: str = "utf-8-sig"
+    rows: list[T]
+    rejected: list[RejectedRow]
+    skipped: list[Row]
 
 
-CSV = TableFormat(",", quoted=True)
-TSV = TableFormat("\t", quoted=True)
-JSONL = TableFormat(None)
+def lacking(*required: str) -> Lacking:
+    """The first of the required columns that is missing."""
+    return lambda columns: next((name for name in required if name not in columns), None)
 
 
 def read_table(
-    path: Path, table_format: TableFormat, required: Sequence[str], parse: Callable[[Row], T]
-) -> tuple[list[T], list[RejectedRow]]:
-    """Rows that `parse` accepts, in file order, and the lines that were skipped.
+    path: Path, table_format: TableFormat, lacks: Lacking, parse: Callable[[Row, int], T]
+) -> Table[T]:
+    """Rows that `parse` accepts, given the cells and the number of the line, and the lines that were skipped.
 
-    Blank lines do not count as rows.
+    The names of columns are given in lower case; JSON objects may lack any of them. Blank lines do not count as rows.
 
     Raises:
-        DataError: the file cannot be opened, lacks a required column, has over 1 % bad rows or no good one.
+        DataError: the file cannot be opened, is no text of its encoding, lacks a required column, names a column
+            twice, has over 1 % bad rows or no good one.
     """
-    parsed: list[T] = []
-    rejected: list[RejectedRow] = []
-    columns = table_format.columns
     try:
-        # Undecodable bytes become surrogates, which no id or title may hold.
-        with path.open(encoding=table_format.encoding, errors="surrogateescape") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    if columns is None:
-                        columns = _columns(line, table_format)
-                        _require(path, required, columns)
-                        if table_format.delimiter is not None:
-                            continue
-                    parsed.append(parse(_row(line, table_format, columns)))
-                except BadRow as error:
-                    rejected.append(RejectedRow(path.name, number, str(error)))
+        with path.open("rb") as file:
+            utf8 = table_format.encoding.startswith("utf-8")
+            refuse_what_is_no_text(path, file.peek(SAMPLE_BYTES)[:SAMPLE_BYTES], utf8=utf8)
+            # Undecodable bytes become surrogates, which no id or title may hold.
+            lines = io.TextIOWrapper(file, encoding=table_format.encoding, errors="surrogateescape")
+            return _read(path, lines, table_format, lacks, parse)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    _judge(path, len(parsed), rejected)
-    return parsed, rejected
 
 
-def _columns(line: str, table_format: TableFormat) -> tuple[str, ...]:
-    if table_format.delimiter is None:
-        return tuple(_json_object(line))
-    cells = _cells(line, table_format)
-    return tuple(cell.split(":")[0] if table_format.typed_header else cell for cell in cells)
+def _read(
+    path: Path,
+    lines: Iterable[str],
+    table_format: TableFormat,
+    lacks: Lacking,
+    parse: Callable[[Row, int], T],
+) -> Table[T]:
+    table: Table[T] = Table([], [], [])
+    columns = () if table_format.delimiter is None else table_format.columns
+    json_columns: dict[str, None] = {}
+    empty, spoilt = True, 0
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        empty = False
+        if columns is None:
+            columns = _columns(path, line, table_format, lacks)
+            continue
+        cells, problem = row(line, table_format, columns)
+        if table_format.delimiter is None:
+            json_columns.update(dict.fromkeys(cells))
+        try:
+            if problem is not None:
+                raise BadRow(problem)
+            table.rows.append(parse(cells, number))
+        except BadRow as error:
+            table.rejected.append(RejectedRow(path.name, number, str(error)))
+            table.skipped.append(cells)
+            spoilt += undecodable(line)
+    if empty:
+        raise DataError(f"{path} is empty")
+    if json_columns:
+        _require(path, lacks, tuple(json_columns))
+    _judge(path, len(table.rows), table.rejected, spoilt)
+    return table
 
 
-def _require(path: Path, required: Sequence[str], columns: Sequence[str]) -> None:
-    for name in required:
-        if name not in columns:
-            raise DataError(f"{path} has no column {name!r}; it has {', '.join(columns) or 'none'}")
+def _columns(path: Path, line: str, table_format: TableFormat, lacks: Lacking) -> tuple[str, ...]:
+    try:
+        columns = header(line, table_format)
+    except BadRow as error:
+        raise DataError(f"the header of {path} cannot be read: {error}") from error
+    missing = lacks(columns)
+    if missing is not None and undecodable(line):
+        raise unknown_encoding(path)
+    # The first row of data must not be quoted as if it named columns: it holds a user id.
+    if missing is not None and any(name[:1].isdecimal() for name in columns):
+        raise DataError(
+            f"the first line of {path} must name the columns, {missing} among them; it holds numbers"
+        )
+    if missing is not None and len(columns) == 1:
+        _refuse_other_delimiter(path, line.strip(), table_format)
+    _require(path, lacks, columns)
+    twice = [name for name, times in Counter(columns).items() if name and times > 1]
+    if twice:
+        raise DataError(f"{path} has more than one column called {_listed(twice)}; which one counts?")
+    return columns
 
 
-def _row(line: str, table_format: TableFormat, columns: Sequence[str]) -> Row:
-    if table_format.delimiter is None:
-        return _json_object(line)
-    cells = _cells(line, table_format)
-    if len(cells) != len(columns):
-        raise BadRow(f"{len(cells)} cells, expected {len(columns)}")
-    return dict(zip(columns, cells, strict=True))
-
-
-def _cells(line: str, table_format: TableFormat) -> list[str]:
+def _refuse_other_delimiter(path: Path, header_line: str, table_format: TableFormat) -> None:
     assert table_format.delimiter is not None
-    line = line.rstrip("\r\n")
-    if not table_format.quoted:
-        return [cell.strip() for cell in line.split(table_format.delimiter)]
-    try:
-        return [
-            cell.strip() for cell in next(csv.reader([line], delimiter=table_format.delimiter, strict=True))
-        ]
-    except csv.Error as error:
-        raise BadRow(f"not a row of cells: {error}") from error
+    expected = _DELIMITERS[table_format.delimiter]
+    for delimiter, name in _DELIMITERS.items():
+        if delimiter in header_line:
+            raise DataError(f"{path} must have its cells separated by {expected}, not by {name}")
+    if " " in header_line:
+        raise DataError(f"{path} must have its cells separated by {expected}, not by spaces")
 
 
-def _json_object(line: str) -> Row:
-    try:
-        content = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise BadRow("not JSON") from error
-    if not isinstance(content, dict):
-        raise BadRow("not a JSON object")
-    # Only text and numbers can be an id, a title or a time; other values read as absent.
-    return {name: str(value).strip() for name, value in content.items() if type(value) in (str, int, float)}
+def _require(path: Path, lacks: Lacking, columns: Sequence[str]) -> None:
+    missing = lacks(columns)
+    if missing is not None:
+        raise DataError(f"{path} has no column {missing!r}; it has {_listed(columns)}")
 
 
-def _judge(path: Path, good: int, rejected: Sequence[RejectedRow]) -> None:
+def _listed(names: Sequence[str]) -> str:
+    shown = ["".join(c if c.isprintable() else "\ufffd" for c in n[:_SHOWN_CHARACTERS]) for n in names]
+    more = len(shown) - _SHOWN_COLUMNS
+    return ", ".join(shown[:_SHOWN_COLUMNS]) + (f" and {more} more" if more > 0 else "")
+
+
+def _judge(path: Path, good: int, rejected: Sequence[RejectedRow], spoilt: int) -> None:
     bad = len(rejected)
-    if good and bad <= MAX_BAD_SHARE * (good + bad):
+    if not good and not bad:
+        raise DataError(f"{path} holds no row, only a header")
+    allowed = MAX_BAD_SHARE * (good + bad)
+    if good and bad <= allowed:
         return
-    first = "; ".join(f"line {row.line}: {row.reason}" for row in rejected[:_SHOWN])
-    problem = f"{bad} of {good + bad} rows are bad ({first})" if bad else "it holds no row"
-    raise DataError(f"{path} cannot be used: {problem}")
+    if spoilt > allowed:
+        raise unknown_encoding(path)
+    counts = Counter(rejected_row.reason for rejected_row in rejected)
+    first = {rejected_row.reason: rejected_row.line for rejected_row in reversed(rejected)}
+    reasons = [
+        f"{reason} ({count}, first in line {first[reason]})" for reason, count in counts.most_common(_SHOWN)
+    ]
+    more = len(counts) - len(reasons)
+    raise DataError(
+        f"{path} cannot be used: {bad} of {good + bad} rows are bad: {'; '.join(reasons)}"
+        + (f"; and {more} more reasons" if more else "")
+    )

@@ -56,6 +56,25 @@ def test_a_missing_value_is_no_id(value: str) -> None:
         identifier(value)
 
 
+@pytest.mark.parametrize("value", [f"{2**53}.0", f"-{2**53 + 2}.0", "1234567890123456789012.00"])
+def test_a_float_that_may_have_lost_digits_is_no_id(value: str) -> None:
+    with pytest.raises(InvalidInput, match="lost digits"):
+        identifier(value)
+    assert identifier(f"{2**53 - 1}.0") == str(2**53 - 1)
+    assert identifier(str(2**53)) == str(2**53)
+
+
+@given(st.text(max_size=8))
+def test_text_is_told_by_the_category_of_its_characters(value: str) -> None:
+    no_text = any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in value)
+    try:
+        title(value)
+    except InvalidInput:
+        assert no_text
+    else:
+        assert not no_text
+
+
 @pytest.mark.parametrize(
     "value", ["a\nb", "ada\n", "a\tb", "a\x00b", "a\x85b", "a\u2028b", "a\u2029b", "a\udcffb"]
 )

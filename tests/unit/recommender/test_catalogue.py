@@ -15,6 +15,34 @@ def test_an_index_and_its_item_id_belong_together():
     assert len(CATALOGUE) == 2
 
 
+@pytest.mark.parametrize(
+    ("listed", "spellings"),
+    [
+        ("42", ("42", "42.0", " 42 ")),
+        ("42.0", ("42.0", "42", "42.00")),
+        ("Zoë", ("Zoë", "Zoe\N{COMBINING DIAERESIS}")),
+        ("Zoe\N{COMBINING DIAERESIS}", ("Zoë", "Zoe\N{COMBINING DIAERESIS}")),
+    ],
+)
+def test_an_item_is_found_in_every_spelling_of_its_id(listed: str, spellings: tuple[str, ...]):
+    catalogue = Catalogue(("a", listed), ("A", "Z"))
+    assert [catalogue.index(spelling) for spelling in spellings] == [1] * len(spellings)
+    assert catalogue.item_ids == ("a", listed)
+
+
+@pytest.mark.parametrize("item_id", ["", "nan", "a\nb", "x" * 300, f"{2**60}.0"])
+def test_what_is_no_id_is_not_found(item_id: str):
+    assert CATALOGUE.index(item_id) is None
+
+
+def test_an_unusual_spelling_stays_in_the_digest(tmp_path: Path):
+    catalogue = Catalogue(("42.0", " e\N{COMBINING ACUTE ACCENT}"), (" A ", "e\N{COMBINING ACUTE ACCENT}"))
+    catalogue.save(tmp_path / "catalogue.json")
+    assert Catalogue.load(tmp_path / "catalogue.json").digest == catalogue.digest
+    canonical = '{"item_ids":["42.0"," e\u0301"],"schema":1,"titles":[" A ","e\u0301"]}'
+    assert catalogue.digest == hashlib.sha256(canonical.encode()).hexdigest()
+
+
 def test_what_is_saved_is_loaded(tmp_path: Path):
     CATALOGUE.save(tmp_path / "catalogue.json")
     loaded = Catalogue.load(tmp_path / "catalogue.json")
@@ -38,7 +66,15 @@ def test_order_and_titles_change_the_digest():
 
 @pytest.mark.parametrize(
     ("item_ids", "titles", "message"),
-    [(("a", "a"), ("x", "y"), "'a' more than once"), (("a",), (), "1 item ids but 0 titles")],
+    [
+        (("a", "a"), ("x", "y"), "'a' more than once$"),
+        (("42.0", "42"), ("x", "y"), "'42' more than once, also as '42.0'"),
+        (("é", "e\N{COMBINING ACUTE ACCENT}"), ("x", "y"), "more than once, also as 'é'"),
+        (("a",), (), "1 item ids but 0 titles"),
+        (("a", "nan"), ("x", "y"), "the id of item 1 of the catalogue is missing"),
+        (("a", "b", "c\n"), ("x", "y", "z"), "the id of item 2 of the catalogue holds a control character"),
+        (("a", "b"), ("x", "y\tz"), "the title of item 1 of the catalogue holds a control character"),
+    ],
 )
 def test_an_impossible_catalogue_is_refused(item_ids: tuple[str, ...], titles: tuple[str, ...], message: str):
     with pytest.raises(DataError, match=message):
@@ -53,6 +89,9 @@ def test_an_impossible_catalogue_is_refused(item_ids: tuple[str, ...], titles: t
         json.dumps({"schema": 2, "item_ids": [], "titles": []}),
         json.dumps({"schema": 1, "item_ids": [1], "titles": ["x"]}),
         json.dumps({"schema": 1, "item_ids": ["a"]}),
+        json.dumps({"schema": 1, "item_ids": ["a", "null"], "titles": ["x", "y"]}),
+        json.dumps({"schema": 1, "item_ids": ["a", "b"], "titles": ["x", "\ud800"]}),
+        "[" * 100_000,
     ],
 )
 def test_a_file_that_is_no_catalogue_is_refused(tmp_path: Path, text: str):

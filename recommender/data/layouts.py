@@ -1,0 +1,170 @@
+"""Which files make up a data set."""
+
+import re
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from recommender.errors import DataError
+
+MOVIELENS = "u.data"
+RECBOLE = ".inter"
+TABLES = (".csv", ".tsv", ".jsonl")
+_READ = ", ".join((MOVIELENS, "*.inter", *("interactions" + suffix for suffix in TABLES)))
+_PACKED = (
+    ".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".tar", ".tgz", ".parquet", ".feather", ".arrow", ".xlsx", ".xls",
+)  # fmt: skip
+# RecBole's `benchmark_filename`: NAME.train.inter, NAME.valid.inter, NAME.test.inter, or NAME.part1.inter and so on.
+_PART = re.compile(r"(?P<name>.+)\.(?P<kind>train|valid|validation|val|dev|test|part)[-_]?(?P<number>\d*)")
+_PART_ORDER = ("part", "train", "valid", "validation", "val", "dev", "test")
+
+
+class Sources(NamedTuple):
+    """The files of one data set, those with interactions in reading order."""
+
+    interactions: tuple[Path, ...]
+    items: Path | None
+    warnings: tuple[str, ...] = ()
+
+
+def find_sources(path: Path) -> Sources:
+    """The files to read for a file or folder; see `load_interactions` for the layouts.
+
+    Raises:
+        DataError: there is nothing to read, or more than one data set.
+    """
+    try:
+        mode = _mode(path)
+        if mode is None:
+            raise DataError(f"{path} does not exist")
+        if stat.S_ISDIR(mode):
+            return _in_folder(path)
+        if not stat.S_ISREG(mode):
+            raise DataError(f"{path} is no ordinary file")
+        return _named(path)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _mode(path: Path) -> int | None:
+    """Kind and permissions of what is there, None if nothing is.
+
+    `Path.is_file` will not do: whether it tells "may not look" from "is not there" depends on the version of Python.
+    """
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+
+
+def _is_file(path: Path) -> bool:
+    mode = _mode(path)
+    return mode is not None and stat.S_ISREG(mode)
+
+
+def _named(path: Path) -> Sources:
+    suffix = path.suffix.lower()
+    if path.name == MOVIELENS:
+        return Sources((path,), path.with_name("u.item"))
+    if suffix == RECBOLE:
+        return _recbole((path,), _others(path))
+    if suffix in TABLES:
+        return _table(path)
+    packed = f"; {suffix} files are not read, unpack or convert it first" if suffix in _PACKED else ""
+    raise DataError(f"{path} is none of {MOVIELENS}, {RECBOLE}, {', '.join(TABLES)}{packed}")
+
+
+def _in_folder(folder: Path) -> Sources:
+    # `iterdir`, not `glob`: glob takes a folder that may not be read for an empty one.
+    # Hidden files are no data: unpacking on a Mac leaves a `._NAME.inter` beside each file.
+    files = sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and _is_file(entry))
+    recbole = [file for file in files if file.suffix == RECBOLE]
+    single = [file for file in files if file.name in (MOVIELENS, *("interactions" + s for s in TABLES))]
+    if not recbole and not single:
+        packed = [file.name for file in files if file.suffix.lower() in _PACKED]
+        hint = f"; {', '.join(packed[:3])} cannot be read, unpack or convert it first" if packed else ""
+        raise DataError(f"{folder} holds none of {_READ}{hint}")
+    if recbole and not single and len({_name_of(file) for file in recbole}) == 1:
+        parts = [file for file in recbole if _is_part(file)]
+        if len(recbole) == 1 or len(parts) == len(recbole):
+            found = _recbole(tuple(sorted(recbole, key=_reading_order)))
+            return found._replace(warnings=(*found.warnings, *_packed_parts(files)))
+    return _named(_only([*single, *recbole], folder))
+
+
+def _recbole(interactions: tuple[Path, ...], unread: Sequence[Path] = ()) -> Sources:
+    first = interactions[0]
+    warnings = (
+        [f"{first.name} is read alone, without {', '.join(file.name for file in unread)}"] if unread else []
+    )
+    candidates = dict.fromkeys((first.with_suffix(".item"), first.with_name(_name_of(first) + ".item")))
+    items = next((file for file in candidates if _is_file(file)), None)
+    if items is None:
+        warnings += _packed_titles(first, [file.name for file in candidates])
+    return Sources(interactions, items, tuple(warnings))
+
+
+def _table(interactions: Path) -> Sources:
+    if interactions.stem != "interactions":
+        return Sources((interactions,), None)
+    candidates = [interactions.with_name("items" + suffix) for suffix in TABLES]
+    found = [file for file in candidates if _is_file(file)]
+    if found:
+        return Sources((interactions,), _only(found, interactions.parent))
+    return Sources(
+        (interactions,),
+        None,
+        tuple(_packed_titles(interactions, ["items", *(file.name for file in candidates)])),
+    )
+
+
+def _packed_titles(interactions: Path, names: Sequence[str]) -> list[str]:
+    """Warnings of titles that are there but cannot be read."""
+    packed = (interactions.with_name(name + suffix) for name in names for suffix in _PACKED)
+    return [
+        f"{file.name} is not read: unpack or convert it to have titles" for file in packed if _is_file(file)
+    ]
+
+
+def _packed_parts(files: Sequence[Path]) -> list[str]:
+    """Warnings of interactions that may belong to the data set but cannot be read."""
+    return [
+        f"{file.name} is not read: unpack it if its interactions belong to the data"
+        for file in files
+        if file.suffix.lower() in _PACKED and RECBOLE + "." in file.name
+    ]
+
+
+def _others(part: Path) -> list[Path]:
+    """The other parts of the same data set, where one part was named."""
+    if not _is_part(part):
+        return []
+    return [
+        file
+        for file in sorted(part.parent.iterdir())
+        if file != part and file.suffix == RECBOLE and _is_part(file) and _name_of(file) == _name_of(part)
+    ]
+
+
+def _is_part(file: Path) -> bool:
+    return _PART.fullmatch(file.stem) is not None
+
+
+def _name_of(file: Path) -> str:
+    """NAME of NAME.inter and of NAME.train.inter."""
+    part = _PART.fullmatch(file.stem)
+    return part["name"] if part else file.stem
+
+
+def _reading_order(file: Path) -> tuple[int, int, str]:
+    part = _PART.fullmatch(file.stem)
+    if part is None:
+        return (0, 0, file.name)
+    return (_PART_ORDER.index(part["kind"]), int(part["number"] or 0), file.name)
+
+
+def _only(found: Sequence[Path], folder: Path) -> Path:
+    if len(found) > 1:
+        raise DataError(f"{folder} holds {', '.join(path.name for path in found)}; name the one to read")
+    return found[0]
