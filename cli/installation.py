@@ -25,9 +25,10 @@ from app.db.restoration import replay_journal
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.settings import Settings, get_settings
-from app.subjects import InvalidUserId, SubjectKey
+from app.subjects import SubjectKey
 from cli.failures import CommandError
 from cli.progress import progress_bar
+from inputs import ID_RULE, InvalidInput
 from model_store import open_store
 from recommender import (
     Adapter,
@@ -173,7 +174,7 @@ def _import(
     for user in users:
         try:
             subject = key.subject(user)
-        except InvalidUserId:
+        except InvalidInput:
             invalid_users += 1
             continue
         for event in data.histories[user]:
@@ -185,7 +186,7 @@ def _import(
     if unknown_items:
         print(f"skipped {len(unknown_items)} items that the base model's catalogue does not list")
     if invalid_users:
-        print(f"skipped {invalid_users} users: {InvalidUserId.__doc__}")
+        print(f"skipped {invalid_users} users: {ID_RULE}")
     if not events:
         raise CommandError(
             "no interaction is left to import; do the item ids match the base model's catalogue.json?"
