@@ -30,16 +30,15 @@ class Addressing:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        root = self._root_path
-        path: str = scope["path"]
-        # As it was sent, and without the query that some servers leave in it.
+        # As it was sent, without the query that some servers leave in it.
         sent: bytes = scope["raw_path"].partition(b"?")[0]
-        if root:
-            # To the routes the path is always the whole one, as ASGI wants it; mounts rely on that.
+        path = _text(sent)
+        if path is not None and _text(scope["query_string"]) is not None:
+            root = self._root_path
             if path != root and not path.startswith(f"{root}/"):
-                scope["path"], scope["raw_path"] = root + path, root.encode() + sent
-            scope["root_path"] = root
-        if _is_text(sent) and _is_text(scope["query_string"]):
+                path, sent = root + path, root.encode() + sent
+            # To the routes the path is always the whole one, as ASGI wants it; mounts rely on that.
+            scope.update(path=path, raw_path=sent, root_path=root)
             await self._app(scope, receive, send)
             return
         problem = Problem(
@@ -50,12 +49,14 @@ class Addressing:
         await problem_response(Request(scope), problem)(scope, receive, send)
 
 
-def _is_text(encoded: bytes) -> bool:
+def _text(encoded: bytes) -> str | None:
+    """Decoded once; None where that is no text."""
     try:
         text = unquote_to_bytes(encoded).decode()
     except UnicodeDecodeError:
-        return False
-    return not any(unicodedata.category(character) == "Cc" for character in text)
+        return None
+    controls = any(unicodedata.category(character) == "Cc" for character in text)
+    return None if controls else text
 
 
 class HeadAsGet:

@@ -46,4 +46,8 @@ def test_only_the_attempt_that_serves_the_request_counts_as_accepted(
 def test_an_earlier_accepted_attempt_of_another_run_does_not_count_either() -> None:
     request = ForgetRequest(id="fr_1", run_id="run_2", status="completed")
     tried = [attempt(1, 0), attempt(1, 0, run_id="run_2"), attempt(2, 1, run_id="run_2", accepted=False)]
-    assert [view.accepted for view in RequestAttemptView.all_of(tried, request, Links())] == [False, True, False]
+    assert [view.accepted for view in RequestAttemptView.all_of(tried, request, Links())] == [
+        False,
+        True,
+        False,
+    ]
