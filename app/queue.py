@@ -18,7 +18,7 @@ from app.settings import Settings
 
 log = structlog.get_logger()
 
-_BROKER_SECONDS = 2.0
+_BROKER_SECONDS = 4.0
 _STOP_SECONDS = 3.0
 
 

@@ -58,11 +58,12 @@ def ingest_in_slices(
     pause = database.engine.dialect.name == "sqlite"
     stored = duplicates = suppressed = 0
     for start in range(0, len(events), ROWS_PER_SLICE):
+        part = events[start : start + ROWS_PER_SLICE]
         with precedence.import_turn(pause=pause), database.unit_of_work() as session:
-            slice_ = ingest(session, events[start : start + ROWS_PER_SLICE])
-        stored += slice_.stored
-        duplicates += slice_.duplicates
-        suppressed += slice_.suppressed
+            result = ingest(session, part)
+        stored += result.stored
+        duplicates += result.duplicates
+        suppressed += result.suppressed
     return Ingested(stored, duplicates, suppressed)
 
 
