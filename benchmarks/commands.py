@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -24,6 +24,9 @@ from benchmarks.study.scenarios import SCENARIOS, Scenario, user_share
 from benchmarks.study.variants import UnknownBenchmarkMethod, check_methods
 from benchmarks.tables import WRITERS, as_json, markdown
 from unlearning import METHODS
+
+if TYPE_CHECKING:
+    from benchmarks.service.errors import ServiceUnmeasurable
 
 bench_app = typer.Typer(no_args_is_help=True, help="Measure forgetting, utility and cost.")
 
@@ -213,16 +216,51 @@ def forget_command(
     from benchmarks.service.errors import ServiceUnmeasurable
 
     _check_places(json_file, markdown_file, None)
-    for given, option in ((data, "--data"), (home, "--home")):
-        if given is not None and not given.exists():
-            raise typer.BadParameter(f"there is no {given}", param_hint=option)
+    _check_folders(data, home)
     try:
         result = forget.run(data, requests=requests, seed=seed, home=home)
     except ServiceUnmeasurable as problem:
-        if problem.log_tail:
-            typer.echo(problem.log_tail, err=True)
-        typer.echo(f"lethe: {problem}", err=True)
-        raise typer.Exit(2) from problem
+        raise _unmeasurable(problem) from problem
+    _publish(result, json_file, markdown_file, None)
+
+
+@bench_app.command("accept")
+def accept_command(
+    beside: Annotated[
+        list[str], typer.Option("--beside", help="import or hanging-broker; may be given twice.")
+    ],
+    database: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="sqlite (unless told otherwise), postgresql, or a PostgreSQL server's URL; repeatable."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Draws who asks for recommendations.")] = 0,
+    forgets: Annotated[int, typer.Option(min=1, help="How many forget requests beside imports.")] = 200,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Interactions; the demo's generated users without it.")
+    ] = None,
+    home: Annotated[
+        Path | None,
+        typer.Option("--home", help="Folder of an installation made from --data, whose base is used again."),
+    ] = None,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """Start a gateway in a temporary folder, and time how forget requests are accepted beside trouble."""
+    # The service's libraries are not installed where only learning is measured.
+    from benchmarks import accept
+    from benchmarks.service.errors import ServiceUnmeasurable
+
+    _check_places(json_file, markdown_file, None)
+    unknown = [name for name in beside if name not in accept.BESIDE]
+    if unknown:
+        raise typer.BadParameter(f"choose from {', '.join(accept.BESIDE)}", param_hint="--beside")
+    _check_folders(data, home)
+    try:
+        result = accept.run(beside, database or ["sqlite"], data=data, home=home, seed=seed, forgets=forgets)
+    except ServiceUnmeasurable as problem:
+        raise _unmeasurable(problem) from problem
     _publish(result, json_file, markdown_file, None)
 
 
@@ -256,6 +294,20 @@ def _check_places(json_file: Path | None, markdown_file: Path | None, plots: Pat
             raise typer.BadParameter(f"there is no folder {path.parent}")
     if plots is not None and find_spec("matplotlib") is None:
         raise typer.BadParameter(NO_MATPLOTLIB, param_hint="--plots")
+
+
+def _check_folders(data: Path | None, home: Path | None) -> None:
+    for given, option in ((data, "--data"), (home, "--home")):
+        if given is not None and not given.exists():
+            raise typer.BadParameter(f"there is no {given}", param_hint=option)
+
+
+def _unmeasurable(problem: ServiceUnmeasurable) -> typer.Exit:
+    """Say why; the exit to raise."""
+    if problem.log_tail:
+        typer.echo(problem.log_tail, err=True)
+    typer.echo(f"lethe: {problem}", err=True)
+    return typer.Exit(2)
 
 
 def _methods(text: str) -> list[str]:
