@@ -15,8 +15,8 @@ def accept(result: Mapping[str, Any]) -> list[str]:
     runs = result["runs"]
     return [
         (
-            f"Data: {result['data']['source']}, seed {result['seed']}. Seconds count from the moment at which a request "
-            "was due to be sent until its answer."
+            f"Data: {result['data']['source']}, seed {result['seed']}. Seconds count from the moment at which a "
+            "request was due to be sent until its answer."
         ),
         "",
         *section(

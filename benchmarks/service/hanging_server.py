@@ -37,7 +37,7 @@ class HangingServer:
 
     def wait_for_connection(self, seconds: float) -> bool:
         with self._changed:
-            return self._changed.wait_for(lambda: self._connections, seconds)
+            return self._changed.wait_for(lambda: bool(self._connections), seconds)
 
     def close(self) -> None:
         self._closing.set()

@@ -25,8 +25,8 @@ from app.db.models import Run
 from app.db.session import Database
 from app.queue import RunQueue
 from app.settings import Settings
-from model_store import JournalEntry, LocalStore
 from benchmarks.service.hanging_server import hanging_server
+from model_store import JournalEntry, LocalStore
 from tests.integration.http.conftest import issue_key
 from tests.integration.http.gateway_process import gateway_process
 

@@ -144,6 +144,13 @@ def test_bytes_that_are_no_text_are_nobodys_id(client: TestClient, database: Dat
     assert subjects_of_requests(database) == []
 
 
+def test_a_body_that_is_not_utf8_is_a_400(client: TestClient) -> None:
+    response = client.post(
+        "/forget-requests", content=b'{"user_id": "\xff"}', headers={"Content-Type": "application/json"}
+    )
+    assert (response.status_code, response.json()["code"]) == (400, "bad-request")
+
+
 def test_no_path_is_redirected(client: TestClient, database: Database) -> None:
     """A redirect would be to the decoded path, so to another user."""
     assert client.post("/users/%252F/forget/", follow_redirects=True).status_code == 404
