@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from app.db.models import Attempt, ForgetRequest, RequestStatus
+from app.links import Links
 
 
 class MeasureView(BaseModel):
@@ -49,12 +50,12 @@ class VerdictView(BaseModel):
     subjects: list[SubjectVerdictView] = []
 
     @classmethod
-    def of(cls, attempt: Attempt) -> VerdictView:
+    def of(cls, attempt: Attempt, links: Links) -> VerdictView:
         verdict = attempt.verdict
         requests = attempt.requests or []
         subjects = [
             SubjectVerdictView(
-                request=f"/forget-requests/{requests[place]}" if place < len(requests) else None,
+                request=links.request(requests[place]) if place < len(requests) else None,
                 decision=subject["decision"],
                 # An earlier release recorded one reason only.
                 reasons=[MeasureView(**reason) for reason in subject.get("reasons") or [subject["reason"]]],
@@ -89,13 +90,13 @@ class AttemptView(_Tried):
     report: dict[str, Any]
 
     @classmethod
-    def of(cls, attempt: Attempt) -> AttemptView:
+    def of(cls, attempt: Attempt, links: Links) -> AttemptView:
         return cls(
             **_tried(attempt),
             accepted=attempt.accepted,
             fence=attempt.fence,
-            requests=[f"/forget-requests/{request}" for request in attempt.requests or []],
-            verdict=VerdictView.of(attempt),
+            requests=[links.request(request) for request in attempt.requests or []],
+            verdict=VerdictView.of(attempt, links),
             report=attempt.report,
         )
 
@@ -113,7 +114,9 @@ class RequestAttemptView(_Tried):
     subject: SubjectVerdictView | None
 
     @classmethod
-    def all_of(cls, attempts: Sequence[Attempt], request: ForgetRequest) -> list[RequestAttemptView]:
+    def all_of(
+        cls, attempts: Sequence[Attempt], request: ForgetRequest, links: Links
+    ) -> list[RequestAttemptView]:
         """The attempts that named this request, in their order."""
         serving = None
         # A published request belongs to the run that serves it; before that, nothing serves it yet.
@@ -121,16 +124,18 @@ class RequestAttemptView(_Tried):
             # A run that was cut off before it published has accepted one before, under an earlier fence.
             accepted = [one for one in attempts if one.accepted and one.run_id == request.run_id]
             serving = accepted[-1] if accepted else None
-        return [cls._of(attempt, request, serves=attempt is serving) for attempt in attempts]
+        return [cls._of(attempt, request, links, serves=attempt is serving) for attempt in attempts]
 
     @classmethod
-    def _of(cls, attempt: Attempt, request: ForgetRequest, *, serves: bool) -> RequestAttemptView:
-        verdict = VerdictView.of(attempt)
-        own = f"/forget-requests/{request.id}"
+    def _of(
+        cls, attempt: Attempt, request: ForgetRequest, links: Links, *, serves: bool
+    ) -> RequestAttemptView:
+        verdict = VerdictView.of(attempt, links)
+        own = links.request(request.id)
         return cls(
             **_tried(attempt),
             accepted=serves,
-            run=f"/jobs/{attempt.run_id}",
+            run=links.job(attempt.run_id),
             run_decision=verdict.run_decision,
             error=verdict.error,
             reasons=verdict.reasons,

@@ -17,7 +17,7 @@ from app.db.errors import DatabaseUnavailable
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
-_ERRORS_SHOWN = 20
+ERRORS_SHOWN = 20
 
 
 class Problem(Exception):
@@ -78,7 +78,7 @@ def install_error_handlers(app: FastAPI) -> None:
         # Pydantic's own report carries the rejected input; only where and what kind leave the house.
         found = error.errors()
         malformed = any(item["type"] == "json_invalid" for item in found)
-        errors = [_described(item) for item in found[:_ERRORS_SHOWN]]
+        errors = [_described(item) for item in found[:ERRORS_SHOWN]]
         problem = (
             Problem(HTTPStatus.BAD_REQUEST, "invalid-request", "The body is not valid JSON.", errors=errors)
             if malformed

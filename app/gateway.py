@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import TypeVar
 
 import structlog
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from prometheus_client import CollectorRegistry
+from sqlalchemy.orm import Session
 
 from app.db import forget_requests, runs
 from app.db.audit import AuditLog
@@ -14,21 +20,35 @@ from app.db.control import DatabaseControlPlane
 from app.db.errors import DatabaseUnavailable
 from app.db.forget_requests import Acceptance
 from app.db.ledger import require_subject_key
+from app.db.precedence import Precedence
 from app.db.restoration import replay_journal
 from app.db.session import Database
+from app.errands import Errands
+from app.links import Links
 from app.popularity import PopularityRefresher
+from app.probe import Probe
 from app.queue import RunQueue
 from app.serving import ServingEngine
 from app.serving.assembly import build_engine
 from app.settings import Settings
 from app.subjects import SubjectKey
-from model_store import Store, StoreError, open_store
+from model_store import JournalEntry, Store, StoreError, open_store
 
 log = structlog.get_logger()
 
+Result = TypeVar("Result")
+# Of the server's forty threads for requests, writing may take these and no more.
+_WRITERS = 12
+# They take turns; more would only wait.
+_IMPORTERS = 4
+_JOURNAL_SECONDS = 3.0
+
 
 class Gateway:
-    """The parts endpoints work with."""
+    """The parts endpoints work with.
+
+    ``links`` are of what answers point to, ``precedence`` is whose turn it is to write.
+    """
 
     def __init__(self, settings: Settings, database: Database, registry: CollectorRegistry) -> None:
         self.settings = settings
@@ -37,7 +57,14 @@ class Gateway:
         self.audit = AuditLog(settings.audit_key.get_secret_value().encode())
         self.subject_key = SubjectKey(settings.subject_key.get_secret_value().encode())
         self.store: Store = open_store(settings.store_url)
+        self.store_answers = Probe("store", lambda: self.store.check().writable)
+        self.database_answers = Probe("database", lambda: _answers(database))
         self.queue = RunQueue(settings, database)
+        self.links = Links(settings.root_path)
+        self.precedence = Precedence()
+        self._writers = CapacityLimiter(_WRITERS)
+        self._importers = CapacityLimiter(_IMPORTERS)
+        self._journal: Errands[JournalEntry] = Errands("journal", self._append_journal)
         self.replica_timeout = timedelta(seconds=settings.replica_timeout_seconds)
         with database.unit_of_work() as session:
             require_subject_key(session, self.subject_key.check)
@@ -50,22 +77,50 @@ class Gateway:
 
     def start(self) -> None:
         self.popularity.start()
+        self.queue.start()
+        self._journal.start()
         self.engine.start()
 
     def stop(self) -> None:
         self.popularity.stop()
         self.engine.stop()
-        self.queue.close()
+        self._journal.stop(_JOURNAL_SECONDS)
+        self.queue.stop()
+
+    async def write(self, work: Callable[[], Result]) -> Result:
+        """Do what waits for the database's lock in threads that recommendations do not need."""
+        return await run_sync(work, limiter=self._writers)
+
+    async def import_(self, work: Callable[[], Result]) -> Result:
+        """The same for an import, in threads that forget requests do not need either."""
+        return await run_sync(work, limiter=self._importers)
+
+    @contextmanager
+    def unit_of_work(self) -> Iterator[Session]:
+        """One transaction that goes before imports of this process.
+
+        Raises:
+            DatabaseUnavailable: the database could not be reached or did not take the commit.
+        """
+        with self.precedence.turn(), self.database.unit_of_work() as session:
+            yield session
 
     def after_acceptance(self, accepted: Acceptance) -> None:
-        """What follows a 202 and may fail without harm: journal, popularity list, bell. The worker makes up for it."""
+        """What follows a 202 and may fail without harm: journal, popularity list, bell. The worker makes up for it.
+
+        Returns at once: a store or a broker that hangs is met in threads of their own.
+        """
         self.popularity.request()
-        try:
-            self.store.append_journal(forget_requests.journal_entry(accepted.request))
-        except StoreError as error:
-            log.error("journal.unavailable", epoch=accepted.request.epoch, error=type(error).__name__)
+        entry = forget_requests.journal_entry(accepted.request)
+        self._journal.add(str(entry.epoch), entry)
         if accepted.run_id is not None:
             self.queue.ring(accepted.run_id, accepted.request.received_at)
+
+    def _append_journal(self, _epoch: str, entry: JournalEntry) -> None:
+        try:
+            self.store.append_journal(entry)
+        except StoreError as error:
+            log.error("journal.unavailable", epoch=entry.epoch, error=type(error).__name__)
 
     def ring_queued_run(self) -> None:
         with self.database.read() as session:
@@ -74,7 +129,7 @@ class Gateway:
             self.queue.ring(run_id, utc_now())
 
 
-def database_answers(database: Database) -> bool:
+def _answers(database: Database) -> bool:
     try:
         with database.read() as session:
             runs.newest(session, limit=1)

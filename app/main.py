@@ -11,6 +11,7 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry
 
 from app.adapters import endpoints as adapters
+from app.addressing import Addressing, HeadAsGet
 from app.authentication import Authenticator
 from app.consolidations import endpoints as consolidations
 from app.dashboard import endpoints as dashboard
@@ -58,6 +59,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary="Forget users inside a fine-tuned recommendation model, and keep the record.",
         version="0.1.0",
         lifespan=lifespan,
+        # A redirect would decode the id in its path once more, and end at somebody else.
+        redirect_slashes=False,
     )
     app.state.startup_error = None
     for room in (
@@ -74,6 +77,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.mount("/static", StaticFiles(packages=[("app", "dashboard/static")]), name="static")
     install_error_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(Addressing, root_path=settings.root_path)
     app.add_middleware(RequestContext, metrics=HttpMetrics(registry))
     return app
 

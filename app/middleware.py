@@ -61,7 +61,7 @@ class RequestContext:
                 await problem_response(Request(scope), problem)(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - started
-            route = getattr(scope.get("route"), "path", "unmatched")
+            route = getattr(scope.get("route"), "path_format", "unmatched")
             # A method is whatever token the caller sends; as a label it must come from a closed set.
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.observe(method, route, status, seconds)

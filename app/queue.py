@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import structlog
 from celery import Celery
@@ -12,21 +13,43 @@ from app.broker import RUN_TASK, celery_options
 from app.db import runs
 from app.db.errors import DatabaseUnavailable
 from app.db.session import Database
+from app.errands import Errands
 from app.settings import Settings
 
 log = structlog.get_logger()
 
+_BROKER_SECONDS = 4.0
+_STOP_SECONDS = 3.0
+
 
 class RunQueue:
-    """Sends run ids to the workers; never raises for a broker that is down."""
+    """Sends run ids to the workers, in a thread of its own; never raises for a broker that is down.
+
+    A broker may take connections and never answer. Then the thread waits, and nobody else does.
+    """
 
     def __init__(self, settings: Settings, database: Database) -> None:
         self._celery = Celery("lethe", set_as_current=False)
-        self._celery.conf.update(celery_options(settings))
+        self._celery.conf.update(_impatient(celery_options(settings)))
         self._database = database
+        self._bell = Errands("bell", self._send)
+
+    def start(self) -> None:
+        self._bell.start()
 
     def ring(self, run_id: str, now: datetime) -> None:
-        """Send one message and note that it was sent. Called after the commit, never inside it."""
+        """Have one message sent, and noted as sent; returns at once. Called after the commit, never inside it.
+
+        A run that is being rung for is not rung for again: all its requests are in the one row it points to.
+        """
+        self._bell.add(run_id, now)
+
+    def stop(self) -> None:
+        """Give what waits a moment; what is not rung by then the sweeper rings."""
+        if self._bell.stop(_STOP_SECONDS):
+            self._celery.close()
+
+    def _send(self, run_id: str, now: datetime) -> None:
         try:
             self._celery.send_task(RUN_TASK, args=[run_id], retry=False)
         except (OperationalError, OSError) as error:
@@ -38,5 +61,13 @@ class RunQueue:
         except DatabaseUnavailable:
             log.warning("run.dispatch_not_recorded", run=run_id)
 
-    def close(self) -> None:
-        self._celery.close()
+
+def _impatient(options: dict[str, Any]) -> dict[str, Any]:
+    """The same broker, given up after seconds and one try: a worker waits for its broker, a ring is sent again."""
+    transport = {**options["broker_transport_options"], "max_retries": 0}
+    scheme = options["broker_url"].partition("://")[0]
+    if scheme in ("redis", "rediss"):
+        transport |= {"socket_timeout": _BROKER_SECONDS, "socket_connect_timeout": _BROKER_SECONDS}
+    elif scheme in ("amqp", "amqps"):
+        transport |= {"read_timeout": _BROKER_SECONDS, "write_timeout": _BROKER_SECONDS}
+    return {**options, "broker_transport_options": transport, "broker_connection_timeout": _BROKER_SECONDS}

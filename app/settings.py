@@ -5,17 +5,36 @@ Hyper-parameters are not settings: they travel in the policy of a run and are re
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PLACEHOLDER = "development-only"
 MINIMUM_SECRET_BYTES = 32
 # A replica says at least this often that it lives.
 REPORT_SECONDS = 2.0
+
+
+# What a path of our own begins with: after such a prefix nobody could tell whether a proxy has stripped it.
+ROUTES = frozenset(
+    {
+        "adapters", "consolidations", "docs", "forget-requests", "healthz", "interactions", "jobs", "metrics",
+        "openapi.json", "readyz", "recommend", "redoc", "static", "users",
+    }
+)  # fmt: skip
+
+
+def _prefix(value: str) -> str:
+    if not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", value):
+        raise ValueError("must be empty or a path like /lethe or /privacy/lethe, without a slash at its end")
+    first = value.split("/")[1] if value else ""
+    if first in ROUTES:
+        raise ValueError(f"must not begin with /{first}: the service has routes of that name")
+    return value
 
 
 class Settings(BaseSettings):
@@ -46,6 +65,10 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
+    root_path: Annotated[str, AfterValidator(_prefix)] = Field(
+        "",
+        description="prefix under which a proxy shows the service, like /lethe; the proxy may strip it or not",
+    )
     device: str = Field("cpu", description="device of the serving model: cpu, cuda, cuda:1, …")
     worker_device: str = Field("cpu", description="device of the worker's model")
     torch_threads: int = Field(

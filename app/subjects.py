@@ -7,27 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 
-MAX_USER_ID_BYTES = 128
-USER_ID_PATTERN = r"^[A-Za-z0-9._~:@-]{1,128}$"
+from inputs import identifier
 
-_USER_ID = re.compile(USER_ID_PATTERN.removesuffix("$") + r"\Z")
-
-
-class InvalidUserId(ValueError):
-    """A user id is 1 to 128 characters out of letters, digits and . _ ~ : @ -"""
-
-    def __init__(self) -> None:
-        # The offending value stays out of the message: messages reach logs.
-        super().__init__(self.__doc__)
+_CHECK = "subject key check"
+# No id holds a control character.
+_THE_ID_OF_THAT_NAME = "\x00" + _CHECK
 
 
 class SubjectKey:
     """Derives the pseudonym under which a user is known inside the service.
 
-    ``HMAC-SHA256(key, user id)``, as 64 hexadecimal digits. It is pseudonymous personal data, not anonymous:
-    whoever holds the key can test a guess. Source: our own design, R-21.
+    ``HMAC-SHA256(key, user id)``, as 64 hexadecimal digits, over the UTF-8 of the id in its one spelling
+    (`inputs.identifier`). It is pseudonymous personal data, not anonymous: whoever holds the key can test a guess.
+    Source: our own design, R-21.
     """
 
     def __init__(self, key: bytes) -> None:
@@ -37,19 +30,26 @@ class SubjectKey:
 
     @property
     def check(self) -> str:
-        """A value that differs for another key and tells nothing about this one."""
-        # No user id contains a space, so this is no subject's name.
-        return hmac.new(self._key, b"subject key check", hashlib.sha256).hexdigest()
+        """A value that differs for another key and tells nothing about this one. It is no subject's name.
+
+        It is the HMAC of a text that has become a possible id, because ids may hold spaces now. The value stays what
+        it is: every database has it, and a release that changed it there could not be rolled back. Instead the one
+        user of that id is named by another text, which is no id. That changes nobody's name, because no release took
+        that id before.
+        """
+        return self._hmac(_CHECK)
 
     def subject(self, user_id: str) -> str:
-        """The subject of a user id.
+        """The subject of a user id; all spellings of an id have the same.
 
         Raises:
-            InvalidUserId: the id is empty, too long or holds a character outside the allowed set.
+            InvalidInput: the id is missing, too long, or holds what is no text.
         """
-        if not _USER_ID.match(user_id):
-            raise InvalidUserId
-        return hmac.new(self._key, user_id.encode("ascii"), hashlib.sha256).hexdigest()
+        found = identifier(user_id)
+        return self._hmac(_THE_ID_OF_THAT_NAME if found == _CHECK else found)
+
+    def _hmac(self, text: str) -> str:
+        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
 
 
 def subject_reference(subject_hmac: str) -> str:

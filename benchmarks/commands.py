@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markdown import Markdown
 from transformers.utils import logging as transformers_logging
 
 from benchmarks import calibration, catalogue, tuning, ucan_cost, unlearn
@@ -17,20 +14,25 @@ from benchmarks.gate import run as gate
 from benchmarks.gate.trials import Plan
 from benchmarks.gate.worlds import MOST_WORLDS
 from benchmarks.population import TooFewUsers
-from benchmarks.report.canvas import NO_MATPLOTLIB, MissingMatplotlib
-from benchmarks.report.plots import draw
+from benchmarks.publishing import (
+    JsonOption,
+    MarkdownOption,
+    PlotsOption,
+    check_places,
+    draw_plots,
+    publish,
+    write,
+)
 from benchmarks.sequence import run as sequence
+from benchmarks.service_commands import accept_command, forget_command
 from benchmarks.study.scenarios import SCENARIOS, Scenario, user_share
 from benchmarks.study.variants import UnknownBenchmarkMethod, check_methods
-from benchmarks.tables import WRITERS, as_json, markdown
+from benchmarks.tables import WRITERS, markdown
 from unlearning import METHODS
 
 bench_app = typer.Typer(no_args_is_help=True, help="Measure forgetting, utility and cost.")
 
 DataOption = Annotated[Path, typer.Option("--data", help="MovieLens-100K, RecBole or CSV interactions.")]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the result here.")]
-MarkdownOption = Annotated[Path | None, typer.Option("--markdown", help="Write the tables here.")]
-PlotsOption = Annotated[Path | None, typer.Option("--plots", help="Draw the plots into this folder.")]
 WorkOption = Annotated[
     Path, typer.Option("--work", help="Keep fits and finished cells here; a killed run goes on from them.")
 ]
@@ -68,7 +70,7 @@ def unlearn_command(
 ) -> None:
     """Compare methods: what they forget, what they cost the others, how long they take."""
     if list_methods:
-        _publish(catalogue.listing(), json_file, markdown_file, None)
+        publish(catalogue.listing(), json_file, markdown_file, None)
         return
     if data is None:
         raise typer.BadParameter("give the interactions to measure on", param_hint="--data")
@@ -76,10 +78,10 @@ def unlearn_command(
         raise typer.BadParameter("give either scenarios or a share to forget", param_hint="--forget")
     names = _methods(methods)
     chosen = _scenarios(scenarios or "users-5") if forget is None else [user_share(forget)]
-    _check_places(json_file, markdown_file, plots)
+    check_places(json_file, markdown_file, plots)
     _quiet()
     result = unlearn.run(data, scenarios=chosen, methods=names, seeds=seeds, folder=work, processes=processes)
-    _publish(result, json_file, markdown_file, plots)
+    publish(result, json_file, markdown_file, plots)
 
 
 @bench_app.command("tune")
@@ -94,9 +96,7 @@ def tune_command(
     """Search every method's configuration on development users, by distance to re-fits."""
     names = _methods(methods)
     _quiet()
-    _publish(
-        tuning.run(data, methods=names, folder=work, processes=processes), json_file, markdown_file, None
-    )
+    publish(tuning.run(data, methods=names, folder=work, processes=processes), json_file, markdown_file, None)
 
 
 @bench_app.command("ucan-cost")
@@ -110,7 +110,7 @@ def ucan_cost_command(
 ) -> None:
     """Time and memory of U-CAN beside one plain forward over the same forget set."""
     _quiet()
-    _publish(ucan_cost.run(data, repeats=repeats), json_file, markdown_file, None)
+    publish(ucan_cost.run(data, repeats=repeats), json_file, markdown_file, None)
 
 
 @bench_app.command("calibrate")
@@ -123,7 +123,7 @@ def calibrate_command(
 ) -> None:
     """Measure the gate's false alarms and power, and U-CAN's configurations, on development users."""
     _quiet()
-    _publish(calibration.run(data, fits_folder=fits, with_sweep=sweep), json_file, markdown_file, None)
+    publish(calibration.run(data, fits_folder=fits, with_sweep=sweep), json_file, markdown_file, None)
 
 
 @bench_app.command("gate")
@@ -147,7 +147,7 @@ def gate_command(
     markdown_file: MarkdownOption = None,
 ) -> None:
     """How often the gate lets a wrong candidate through and fails a true re-fit."""
-    _check_places(json_file, markdown_file, None)
+    check_places(json_file, markdown_file, None)
     if report:
         try:
             result = gate.committed()
@@ -155,7 +155,7 @@ def gate_command(
             raise typer.BadParameter(
                 "this installation has no packaged result", param_hint="--report"
             ) from problem
-        _publish(result, json_file, markdown_file, None)
+        publish(result, json_file, markdown_file, None)
         return
     if data is None:
         raise typer.BadParameter("give the interactions to measure on, or --report", param_hint="--data")
@@ -167,7 +167,7 @@ def gate_command(
         result = gate.run(data, plan=plan, folder=work, processes=processes)
     except TooFewUsers as problem:
         raise typer.BadParameter(str(problem), param_hint="--deletions") from problem
-    _publish(result, json_file, markdown_file, None)
+    publish(result, json_file, markdown_file, None)
 
 
 @bench_app.command("sequence")
@@ -181,49 +181,17 @@ def sequence_command(
     markdown_file: MarkdownOption = None,
 ) -> None:
     """What becomes of an adapter, and of those it forgot, after many requests in a row."""
-    _check_places(json_file, markdown_file, None)
+    check_places(json_file, markdown_file, None)
     _quiet()
     try:
         result = sequence.run(data, requests=requests, seed=seed, folder=work, processes=processes)
     except TooFewUsers as problem:
         raise typer.BadParameter(str(problem), param_hint="--requests") from problem
-    _publish(result, json_file, markdown_file, None)
+    publish(result, json_file, markdown_file, None)
 
 
-@bench_app.command("forget")
-def forget_command(
-    requests: Annotated[int, typer.Option(min=1, help="How many users, one after the other.")] = 20,
-    seed: Annotated[int, typer.Option(help="Draws whom to forget.")] = 0,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Interactions; the demo's generated users without it.")
-    ] = None,
-    home: Annotated[
-        Path | None,
-        typer.Option(
-            "--home",
-            help="Folder of a stopped installation made from --data; a copy is measured. Without it, a fresh one.",
-        ),
-    ] = None,
-    json_file: JsonOption = None,
-    markdown_file: MarkdownOption = None,
-) -> None:
-    """Start what `lethe up` starts, in a temporary folder, and time forget requests through HTTP."""
-    # The service's libraries are not installed where only learning is measured.
-    from benchmarks import forget
-    from benchmarks.service.errors import ServiceUnmeasurable
-
-    _check_places(json_file, markdown_file, None)
-    for given, option in ((data, "--data"), (home, "--home")):
-        if given is not None and not given.exists():
-            raise typer.BadParameter(f"there is no {given}", param_hint=option)
-    try:
-        result = forget.run(data, requests=requests, seed=seed, home=home)
-    except ServiceUnmeasurable as problem:
-        if problem.log_tail:
-            typer.echo(problem.log_tail, err=True)
-        typer.echo(f"lethe: {problem}", err=True)
-        raise typer.Exit(2) from problem
-    _publish(result, json_file, markdown_file, None)
+bench_app.command("forget")(forget_command)
+bench_app.command("accept")(accept_command)
 
 
 @bench_app.command("report")
@@ -234,9 +202,9 @@ def report_command(
 ) -> None:
     """Print the tables of earlier results, and draw their plots."""
     found = [_read(result) for result in results]
-    _write("\n".join(markdown(result) for result in found), markdown_file)
+    write("\n".join(markdown(result) for result in found), markdown_file)
     for result in found:
-        _draw(result, plots)
+        draw_plots(result, plots)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -247,15 +215,6 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or found.get("benchmark") not in WRITERS:
         raise typer.BadParameter(f"{path} is not a result that a benchmark wrote with --json")
     return found
-
-
-def _check_places(json_file: Path | None, markdown_file: Path | None, plots: Path | None) -> None:
-    """Complain before hours of work, not after."""
-    for path in (json_file, markdown_file):
-        if path is not None and not path.parent.is_dir():
-            raise typer.BadParameter(f"there is no folder {path.parent}")
-    if plots is not None and find_spec("matplotlib") is None:
-        raise typer.BadParameter(NO_MATPLOTLIB, param_hint="--plots")
 
 
 def _methods(text: str) -> list[str]:
@@ -280,30 +239,6 @@ def _scenarios(text: str) -> list[Scenario]:
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _publish(
-    result: dict[str, Any], json_file: Path | None, markdown_file: Path | None, plots: Path | None
-) -> None:
-    if json_file is not None:
-        json_file.write_text(as_json(result))
-    _write(markdown(result), markdown_file)
-    _draw(result, plots)
-
-
-def _write(text: str, markdown_file: Path | None) -> None:
-    if markdown_file is not None:
-        markdown_file.write_text(text)
-    Console().print(Markdown(text))
-
-
-def _draw(result: dict[str, Any], plots: Path | None) -> None:
-    if plots is None:
-        return
-    try:
-        draw(result, plots)
-    except MissingMatplotlib as problem:
-        raise typer.BadParameter(str(problem), param_hint="--plots") from problem
 
 
 def _quiet() -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from benchmarks.report.accept import accept
 from benchmarks.report.calibration import calibrate
 from benchmarks.report.cost import ucan_cost
 from benchmarks.report.forget import forget
@@ -24,6 +25,7 @@ WRITERS = {
     "gate": gate,
     "sequence": sequence,
     "forget": forget,
+    "accept": accept,
 }
 
 

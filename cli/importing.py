@@ -12,12 +12,11 @@ from app.db.ledger import require_subject_key
 from app.db.session import Database
 from app.subjects import SubjectKey
 from cli.failures import CommandError
-from inputs import InvalidInput, identifier
+from inputs import InvalidInput
 from recommender import Base, InteractionData, SyntheticConfig, generate_synthetic, load_interactions
 
 MAX_LOST_SHARE = 0.01
 _SHOWN = 10
-_EVENTS_PER_TRANSACTION = 10_000
 
 
 @dataclass(frozen=True)
@@ -84,17 +83,13 @@ def store(database: Database, key: SubjectKey, data: InteractionData, base: Base
         for event in history
         if (index := known[event.item]) is not None
     ]
-    stored = suppressed = 0
-    for start in range(0, len(events), _EVENTS_PER_TRANSACTION):
-        with database.unit_of_work() as session:
-            result = interactions.ingest(session, events[start : start + _EVENTS_PER_TRANSACTION])
-        stored += result.stored
-        suppressed += result.suppressed
+    ingested = interactions.ingest_in_slices(database, events)
     print(
-        f"{len(subjects)} users, {len(events)} interactions ({stored} of them new), {len(base.catalogue)} items"
+        f"{len(subjects)} users, {len(events)} interactions ({ingested.stored} of them new), "
+        f"{len(base.catalogue)} items"
     )
-    if suppressed:
-        print(f"dropped {suppressed} interactions of users who have asked to be forgotten")
+    if ingested.suppressed:
+        print(f"dropped {ingested.suppressed} interactions of users who have asked to be forgotten")
     skipped = frozenset(key.subject(user) for user in data.skipped_users)
     return Imported(frozenset(event.subject_hmac for event in events), frozenset(subjects.values()) | skipped)
 
@@ -114,7 +109,7 @@ def read_ids(path: Path, key: SubjectKey) -> frozenset[str]:
         if not line.strip():
             continue
         try:
-            found.add(key.subject(identifier(line)))
+            found.add(key.subject(line))
         except InvalidInput as error:
             raise CommandError(f"{path}, line {number}: the user id {error}") from error
     return frozenset(found)

@@ -16,6 +16,7 @@ from app.db.base import utc_now
 from app.db.control import live_replicas
 from app.db.models import Replica, ServingPointer, Version
 from app.dependencies import GatewayDependency
+from app.links import Links
 
 router = APIRouter(tags=["adapters"])
 
@@ -37,7 +38,7 @@ class VersionView(BaseModel):
     eligible: bool
 
     @classmethod
-    def of(cls, version: Version, pointer: ServingPointer) -> VersionView:
+    def of(cls, version: Version, pointer: ServingPointer, links: Links) -> VersionView:
         return cls(
             digest=version.digest,
             parent=version.parent_digest,
@@ -46,7 +47,7 @@ class VersionView(BaseModel):
             exact=version.exact,
             subjects=version.subjects,
             utility_change=version.utility_change,
-            job=f"/jobs/{version.run_id}" if version.run_id else None,
+            job=links.job(version.run_id) if version.run_id else None,
             published_at=version.published_at,
             destroyed_at=version.destroyed_at,
             live=version.digest == pointer.digest,
@@ -104,7 +105,8 @@ def list_adapters(
             erasure_floor=serving.erasure_floor,
             consolidation=BudgetView.read(session, utc_now()),
             versions=[
-                VersionView.of(version, serving) for version in pointer.versions(session, limit=_SHOWN)
+                VersionView.of(version, serving, gateway.links)
+                for version in pointer.versions(session, limit=_SHOWN)
             ],
             replicas=[
                 ReplicaView.of(replica)

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, BackgroundTasks, Depends, Response
+from fastapi import APIRouter, Depends, Response
 
 from app.authentication import Caller, require
 from app.db import consolidations
 from app.db.api_keys import Scope
 from app.db.base import utc_now
+from app.db.consolidations import Requested
 from app.db.errors import NothingToConsolidate
 from app.db.models import ConsolidationReason
 from app.dependencies import GatewayDependency
 from app.errors import Problem
+from app.gateway import Gateway
 from app.jobs.schemas import JobView
 
 router = APIRouter(tags=["consolidations"])
 
 
 @router.post("/consolidations", status_code=HTTPStatus.ACCEPTED)
-def consolidate(
+async def consolidate(
     response: Response,
-    background: BackgroundTasks,
     gateway: GatewayDependency,
     caller: Annotated[Caller, Depends(require(Scope.CONSOLIDATE))],
 ) -> JobView:
@@ -33,23 +35,27 @@ def consolidate(
     While one waits or works, a repeat returns that one. Forget requests that wait go first, but not for longer than
     the service's patience.
     """
-    now = utc_now()
     try:
-        with gateway.database.unit_of_work() as session:
-            requested = consolidations.request(
-                session,
-                gateway.audit,
-                reason=ConsolidationReason.ON_DEMAND,
-                requested_by=caller.name,
-                patience=timedelta(seconds=gateway.settings.consolidation_patience_seconds),
-                now=now,
-            )
+        requested = await gateway.write(partial(_request, gateway, caller))
     except NothingToConsolidate as error:
         raise Problem(HTTPStatus.CONFLICT, "nothing-to-consolidate", str(error)) from error
-    run = requested.run
-    if requested.created:
-        background.add_task(gateway.queue.ring, run.id, now)
-    else:
+    if not requested.created:
         response.headers["Consolidation-Existing"] = "true"
-    response.headers["Location"] = f"/jobs/{run.id}"
-    return JobView.of(run)
+    response.headers["Location"] = gateway.links.job(requested.run.id)
+    return JobView.of(requested.run)
+
+
+def _request(gateway: Gateway, caller: Caller) -> Requested:
+    now = utc_now()
+    with gateway.unit_of_work() as session:
+        requested = consolidations.request(
+            session,
+            gateway.audit,
+            reason=ConsolidationReason.ON_DEMAND,
+            requested_by=caller.name,
+            patience=timedelta(seconds=gateway.settings.consolidation_patience_seconds),
+            now=now,
+        )
+    if requested.created:
+        gateway.queue.ring(requested.run.id, now)
+    return requested

@@ -39,14 +39,18 @@ def worklist(
         newest = runs.newest(session, limit=_RUNS_SHOWN)
         context = {
             "now": now,
+            "links": gateway.links,
             "counts": forget_requests.counts(session, now),
             "requests": [
-                ForgetRequestView.of(row)
+                ForgetRequestView.of(row, gateway.links)
                 for row in forget_requests.by_time_left(session, limit=_REQUESTS_SHOWN)
             ],
             "jobs": [
                 JobDetail.with_attempts(
-                    run, list(forget_requests.of_run(session, run.id)), list(runs.attempts(session, run.id))
+                    run,
+                    list(forget_requests.of_run(session, run.id)),
+                    list(runs.attempts(session, run.id)),
+                    gateway.links,
                 )
                 for run in newest
             ],

@@ -10,9 +10,12 @@ from sqlalchemy.orm import Session
 
 from app.db.ledger import lock_ledger
 from app.db.models import Interaction, Suppression
-from app.db.session import insert_ignoring_duplicates
+from app.db.precedence import Precedence
+from app.db.session import Database, insert_ignoring_duplicates
 
 _ROWS_PER_STATEMENT = 1000
+# The ledger is locked for as long as this takes to store, some twenty milliseconds: a forget waits for no more.
+ROWS_PER_SLICE = 500
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,38 @@ class Ingested:
     suppressed: int
 
 
+def ingest_in_slices(
+    database: Database, events: Sequence[NewInteraction], precedence: Precedence | None = None
+) -> Ingested:
+    """Store any number of events, a slice a transaction, so that nobody else waits for all of them.
+
+    Each slice leaves out whoever is suppressed when it is stored. What an earlier slice stored of somebody who asks
+    meanwhile is erased with the rest.
+
+    Args:
+        events: in the order in which they are to arrive.
+        precedence: of the threads of this process; without it, nobody else here writes.
+
+    Returns:
+        What became of these events in this call.
+
+    Raises:
+        DatabaseUnavailable: the first slices may be stored, the others are not. The same events are safe to give
+            again: those that are stored then count as duplicates.
+    """
+    precedence = precedence or Precedence()
+    pause = database.engine.dialect.name == "sqlite"
+    stored = duplicates = suppressed = 0
+    for start in range(0, len(events), ROWS_PER_SLICE):
+        part = events[start : start + ROWS_PER_SLICE]
+        with precedence.import_turn(pause=pause), database.unit_of_work() as session:
+            result = ingest(session, part)
+        stored += result.stored
+        duplicates += result.duplicates
+        suppressed += result.suppressed
+    return Ingested(stored, duplicates, suppressed)
+
+
 def ingest(session: Session, events: Sequence[NewInteraction]) -> Ingested:
     """Store events, except those of suppressed subjects (invariants I2 and I10). Repeating a batch changes nothing.
 
@@ -44,8 +79,8 @@ def ingest(session: Session, events: Sequence[NewInteraction]) -> Ingested:
     stored = 0
     for start in range(0, len(admitted), _ROWS_PER_STATEMENT):
         rows = [vars(event) for event in admitted[start : start + _ROWS_PER_STATEMENT]]
-        statement = insert_ignoring_duplicates(session, Interaction).values(rows).returning(Interaction.id)
-        stored += len(session.execute(statement).all())
+        statement = insert_ignoring_duplicates(session, Interaction).returning(Interaction.id)
+        stored += len(session.execute(statement, rows).all())
     return Ingested(stored, len(admitted) - stored, len(events) - len(admitted))
 
 

@@ -1,38 +1,39 @@
-"""POST /users/{id}/forget, and the request it creates."""
+"""POST /users/{id}/forget and POST /forget-requests, and the request they create."""
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, BackgroundTasks, Body, Depends, Path, Response
+from fastapi import APIRouter, Body, Depends, Path, Response
 
 from app.authentication import Caller, require
 from app.db import attempts, forget_requests
 from app.db.api_keys import Scope
 from app.db.base import utc_now
+from app.db.forget_requests import Acceptance
 from app.db.models import ForgetRequest, RequestStatus
 from app.dependencies import GatewayDependency
 from app.errors import Problem, not_found
-from app.forget_requests.schemas import ForgetBody, ForgetRequestDetail, ForgetRequestView
-from app.subjects import USER_ID_PATTERN
+from app.fields import IdInPath
+from app.forget_requests.schemas import ForgetBody, ForgetRequestDetail, ForgetRequestView, ForgetUserBody
+from app.gateway import Gateway
+from app.links import Links
 
 router = APIRouter(tags=["forget"])
 
-UserId = Annotated[
-    str, Path(pattern=USER_ID_PATTERN, description="1 to 128 letters, digits or . _ ~ : @ -; taken as it is")
-]
 RequestId = Annotated[str, Path(pattern=r"^fr_[0-9a-f]{32}$")]
+MayForget = Annotated[Caller, Depends(require(Scope.FORGET_CREATE))]
 POLL_SECONDS = "2"
 
 
-@router.post("/users/{user_id}/forget", status_code=HTTPStatus.ACCEPTED)
-def forget(
-    user_id: UserId,
+@router.post("/users/{user_id:path}/forget", status_code=HTTPStatus.ACCEPTED)
+async def forget(
+    user_id: Annotated[IdInPath, Path(description="percent-encoded, a slash in it as %2F")],
     response: Response,
-    background: BackgroundTasks,
     gateway: GatewayDependency,
-    caller: Annotated[Caller, Depends(require(Scope.FORGET_CREATE))],
+    caller: MayForget,
     body: Annotated[ForgetBody | None, Body()] = None,
 ) -> ForgetRequestView:
     """Accept a request to be forgotten.
@@ -41,33 +42,36 @@ def forget(
     replica no longer personalises for the user, and every other one stops within its feed lease. A repeat returns
     the request there is, with 202 while it runs and 200 once it is completed; its deadline never moves. An unknown
     user gets the same answer, so that nobody can ask who is a user.
+
+    A proxy that tidies paths up can turn an id with `/./` or `/../` in it into another one: send such ids in the body
+    of `POST /forget-requests`.
     """
-    body = body or ForgetBody()
-    subject = gateway.subject_key.subject(user_id)
-    now = utc_now()
-    with gateway.database.unit_of_work() as session:
-        accepted = forget_requests.accept(
-            session,
-            gateway.audit,
-            subject_hmac=subject,
-            requested_by=caller.name,
-            now=now,
-            reason=body.reason,
-            client_reference=body.client_reference,
-        )
-    request = accepted.request
-    if accepted.created:
-        gateway.engine.suppress(request.epoch, subject)
-        background.add_task(gateway.after_acceptance, accepted)
-    else:
-        response.headers["Forget-Request-Existing"] = "true"
-    if request.status == RequestStatus.COMPLETED:
-        response.status_code = HTTPStatus.OK
-    response.headers["Location"] = f"/forget-requests/{request.id}"
-    return _view(request, response)
+    accepted = await gateway.write(partial(_accept, gateway, caller, user_id, body or ForgetBody()))
+    return _answer(accepted, response, gateway.links)
 
 
-@router.get("/forget-requests/{request_id}")
+@router.post("/forget-requests", status_code=HTTPStatus.ACCEPTED)
+async def forget_user_in_body(
+    body: ForgetUserBody, response: Response, gateway: GatewayDependency, caller: MayForget
+) -> ForgetRequestView:
+    """The same as `POST /users/{user_id}/forget`, with the id in the body: for every id, and off every path."""
+    accepted = await gateway.write(partial(_accept, gateway, caller, body.user_id, body))
+    return _answer(accepted, response, gateway.links)
+
+
+@router.post("/forget-requests/{request_id:path}/retry", status_code=HTTPStatus.ACCEPTED)
+async def retry(
+    request_id: RequestId,
+    response: Response,
+    gateway: GatewayDependency,
+    caller: Annotated[Caller, Depends(require(Scope.FORGET_RETRY))],
+) -> ForgetRequestView:
+    """Queue a request that needs attention again: same request, same clock, earlier attempts kept."""
+    request = await gateway.write(partial(_retry, gateway, caller, request_id))
+    return _view(request, response, gateway.links)
+
+
+@router.get("/forget-requests/{request_id:path}")
 def read(
     request_id: RequestId,
     response: Response,
@@ -81,23 +85,32 @@ def read(
             raise not_found("forget request")
         tried = attempts.of_request(session, request)
     _describe(request, response)
-    return ForgetRequestDetail.with_attempts(request, tried)
+    return ForgetRequestDetail.with_attempts(request, tried, gateway.links)
 
 
-@router.post("/forget-requests/{request_id}/retry", status_code=HTTPStatus.ACCEPTED)
-def retry(
-    request_id: RequestId,
-    response: Response,
-    background: BackgroundTasks,
-    gateway: GatewayDependency,
-    caller: Annotated[Caller, Depends(require(Scope.FORGET_RETRY))],
-) -> ForgetRequestView:
-    """Queue a request that needs attention again: same request, same clock, earlier attempts kept."""
-    now = utc_now()
-    with gateway.database.unit_of_work() as session:
+def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) -> Acceptance:
+    subject, now = gateway.subject_key.subject(user_id), utc_now()
+    with gateway.unit_of_work() as session:
+        accepted = forget_requests.accept(
+            session,
+            gateway.audit,
+            subject_hmac=subject,
+            requested_by=caller.name,
+            now=now,
+            reason=body.reason,
+            client_reference=body.client_reference,
+        )
+    if accepted.created:
+        gateway.engine.suppress(accepted.request.epoch, subject)
+        gateway.after_acceptance(accepted)
+    return accepted
+
+
+def _retry(gateway: Gateway, caller: Caller, request_id: str) -> ForgetRequest:
+    with gateway.unit_of_work() as session:
         before = forget_requests.find(session, request_id)
         status_before = before.status if before else None
-        request = forget_requests.retry(session, gateway.audit, request_id, actor=caller.name, now=now)
+        request = forget_requests.retry(session, gateway.audit, request_id, actor=caller.name, now=utc_now())
     if request is None:
         raise not_found("forget request")
     if status_before != RequestStatus.NEEDS_ATTENTION:
@@ -107,13 +120,23 @@ def retry(
             "Only a request that needs attention can be retried.",
             status_now=request.status,
         )
-    background.add_task(gateway.ring_queued_run)
-    return _view(request, response)
+    gateway.ring_queued_run()
+    return request
 
 
-def _view(request: ForgetRequest, response: Response) -> ForgetRequestView:
+def _answer(accepted: Acceptance, response: Response, links: Links) -> ForgetRequestView:
+    request = accepted.request
+    if not accepted.created:
+        response.headers["Forget-Request-Existing"] = "true"
+    if request.status == RequestStatus.COMPLETED:
+        response.status_code = HTTPStatus.OK
+    response.headers["Location"] = links.request(request.id)
+    return _view(request, response, links)
+
+
+def _view(request: ForgetRequest, response: Response, links: Links) -> ForgetRequestView:
     _describe(request, response)
-    return ForgetRequestView.of(request)
+    return ForgetRequestView.of(request, links)
 
 
 def _describe(request: ForgetRequest, response: Response) -> None:

@@ -12,6 +12,8 @@ from app.attempts import RequestAttemptView
 from app.db.base import utc_now
 from app.db.models import Attempt, ForgetRequest, RequestStatus
 from app.deadlines import time_left
+from app.fields import Id
+from app.links import Links
 from app.subjects import subject_reference
 
 Reason = Literal["withdrawn_consent", "objection", "no_longer_needed", "unlawful", "account_closed", "other"]
@@ -38,6 +40,12 @@ class ForgetBody(BaseModel):
     )
 
 
+class ForgetUserBody(ForgetBody):
+    """The same, with the id in it: any id, also one that a path cannot carry."""
+
+    user_id: Id
+
+
 class ForgetRequestView(BaseModel):
     """A forget request as its caller sees it; the user id is not in it and not kept."""
 
@@ -58,7 +66,7 @@ class ForgetRequestView(BaseModel):
     run: str | None
 
     @classmethod
-    def of(cls, request: ForgetRequest) -> ForgetRequestView:
+    def of(cls, request: ForgetRequest, links: Links) -> ForgetRequestView:
         status = RequestStatus(request.status)
         done = status is RequestStatus.COMPLETED
         left = time_left(request.due_at, request.completed_at or utc_now())
@@ -77,7 +85,7 @@ class ForgetRequestView(BaseModel):
             overdue=left.total_seconds() < 0,
             seconds_left=int(left.total_seconds()),
             completed_at=request.completed_at,
-            run=f"/jobs/{request.run_id}" if request.run_id else None,
+            run=links.job(request.run_id) if request.run_id else None,
         )
 
 
@@ -88,9 +96,11 @@ class ForgetRequestDetail(ForgetRequestView):
     attempts: list[RequestAttemptView]
 
     @classmethod
-    def with_attempts(cls, request: ForgetRequest, attempts: Sequence[Attempt]) -> ForgetRequestDetail:
+    def with_attempts(
+        cls, request: ForgetRequest, attempts: Sequence[Attempt], links: Links
+    ) -> ForgetRequestDetail:
         return cls(
-            **ForgetRequestView.of(request).model_dump(),
+            **ForgetRequestView.of(request, links).model_dump(),
             first_step=request.first_step,
-            attempts=RequestAttemptView.all_of(attempts, request),
+            attempts=RequestAttemptView.all_of(attempts, request, links),
         )

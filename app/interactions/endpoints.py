@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from app.authentication import Caller, require
-from app.db import interactions
 from app.db.api_keys import Scope
-from app.db.interactions import NewInteraction
+from app.db.interactions import ingest_in_slices
 from app.dependencies import GatewayDependency
-from app.subjects import USER_ID_PATTERN
+from app.gateway import Gateway
+from app.interactions.events import IngestBody, read_events
 
 router = APIRouter(tags=["interactions"])
-
-MAX_EVENTS = 10_000
-
-
-class InteractionBody(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    user_id: Annotated[str, Field(pattern=USER_ID_PATTERN)]
-    item_id: Annotated[str, Field(min_length=1, max_length=128)]
-    timestamp: Annotated[int, Field(ge=0, lt=2**62, description="seconds since 1970-01-01 UTC")]
-
-
-class IngestBody(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    interactions: Annotated[list[InteractionBody], Field(min_length=1, max_length=MAX_EVENTS)]
 
 
 class IngestView(BaseModel):
@@ -44,25 +29,29 @@ class IngestView(BaseModel):
 
 
 @router.post("/interactions", status_code=HTTPStatus.OK)
-def ingest(
+async def ingest(
     body: IngestBody,
     gateway: GatewayDependency,
     _caller: Annotated[Caller, Depends(require(Scope.INTERACTIONS_WRITE))],
 ) -> IngestView:
-    """Store events in one transaction; sending a batch twice changes nothing.
+    """Store events. A batch with a bad id or time in it is refused as a whole, before anything is stored.
 
     Stored events count at once as the user's history when recommending; the adapter learns from them at its next fit.
+
+    A batch is stored in parts, so that nobody waits for all of it. Where it is answered with a 503, a part may be
+    stored: the whole request is safe to send again, what is stored already then counts as duplicates. The counts are
+    of this call.
     """
-    known = [event for event in body.interactions if gateway.catalogue.index(event.item_id) is not None]
-    events = [
-        NewInteraction(gateway.subject_key.subject(event.user_id), event.item_id, event.timestamp)
-        for event in known
-    ]
-    with gateway.database.unit_of_work() as session:
-        result = interactions.ingest(session, events)
+    return await gateway.import_(partial(_store, gateway, body))
+
+
+def _store(gateway: Gateway, body: IngestBody) -> IngestView:
+    events = read_events(body, gateway.subject_key)
+    known = [event for event in events if gateway.catalogue.index(event.item_id) is not None]
+    result = ingest_in_slices(gateway.database, known, gateway.precedence)
     return IngestView(
         stored=result.stored,
         duplicates=result.duplicates,
         dropped_suppressed=result.suppressed,
-        dropped_unknown_item=len(body.interactions) - len(known),
+        dropped_unknown_item=len(events) - len(known),
     )

@@ -27,7 +27,7 @@ def list_jobs(
         return {"jobs": [JobView.of(run) for run in runs.newest(session, limit=limit)]}
 
 
-@router.get("/jobs/{run_id}")
+@router.get("/jobs/{run_id:path}")
 def read_job(
     run_id: Annotated[str, Path(pattern=r"^ur_[0-9a-f]{32}$")], gateway: GatewayDependency, _caller: MayRead
 ) -> JobDetail:
@@ -37,5 +37,8 @@ def read_job(
         if run is None:
             raise not_found("job")
         return JobDetail.with_attempts(
-            run, list(forget_requests.of_run(session, run_id)), list(runs.attempts(session, run_id))
+            run,
+            list(forget_requests.of_run(session, run_id)),
+            list(runs.attempts(session, run_id)),
+            gateway.links,
         )

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from app.attempts import AttemptView
 from app.db.models import Attempt, ConsolidationReason, ForgetRequest, Run, RunKind
+from app.links import Links
 
 
 class JobView(BaseModel):
@@ -59,9 +60,11 @@ class JobDetail(JobView):
     attempts: list[AttemptView]
 
     @classmethod
-    def with_attempts(cls, run: Run, requests: list[ForgetRequest], attempts: list[Attempt]) -> JobDetail:
+    def with_attempts(
+        cls, run: Run, requests: list[ForgetRequest], attempts: list[Attempt], links: Links
+    ) -> JobDetail:
         return cls(
             **JobView.of(run).model_dump(),
-            requests=[f"/forget-requests/{request.id}" for request in requests],
-            attempts=[AttemptView.of(attempt) for attempt in attempts],
+            requests=[links.request(request.id) for request in requests],
+            attempts=[AttemptView.of(attempt, links) for attempt in attempts],
         )

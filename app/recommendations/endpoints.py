@@ -14,9 +14,9 @@ from app.db.api_keys import Scope
 from app.db.errors import DatabaseUnavailable
 from app.dependencies import GatewayDependency
 from app.errors import Problem
+from app.fields import Id
 from app.gateway import Gateway
 from app.serving import FallbackReason, Recommendation, ServingOverloaded
-from app.subjects import USER_ID_PATTERN
 
 router = APIRouter(tags=["recommendations"])
 
@@ -42,7 +42,7 @@ def recommend(
     response: Response,
     gateway: GatewayDependency,
     _caller: Annotated[Caller, Depends(require(Scope.RECOMMEND))],
-    user_id: Annotated[str, Query(pattern=USER_ID_PATTERN)],
+    user_id: Annotated[Id, Query(description="percent-encoded, a plus sign in it as %2B")],
     k: Annotated[int, Query(ge=1, description="how many items")] = 10,
 ) -> RecommendationView:
     """The k items the user is most likely to want next, never one already seen.

@@ -23,15 +23,15 @@ import httpx
 
 from benchmarks.service.errors import ServiceUnmeasurable
 
-_CODE = Path(__file__).parents[2]
+CODE = Path(__file__).parents[2]
 # A first start generates or reads the data and fits the base and the adapter.
 _SET_UP_SECONDS = 3600.0
 # Longer than `lethe up` takes to end its processes the hard way.
 _STOP_SECONDS = 90.0
-_TAIL_LINES = 20
-_STATE = "state"
+TAIL_LINES = 20
+STATE = "state"
 # What an installation's folder may hold besides: results of other benchmarks, and messages that a sweep sends again.
-_LEFT_BEHIND = ("bench", "broker")
+LEFT_BEHIND = ("bench", "broker")
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,15 @@ class Service:
     _state: Path
     _log: Path
 
-    def client(self) -> httpx.Client:
+    def client(self, *, timeout: float = 30.0) -> httpx.Client:
         """A client of its own, with the demo's key; whoever asks for it closes it."""
         key = self._key()
-        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {key}"}, timeout=30)
+        return httpx.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=timeout,
+            limits=httpx.Limits(max_connections=None),
+        )
 
     def check(self) -> None:
         """
@@ -62,7 +67,7 @@ class Service:
         # `lethe up` prints how to call it, with its key and somebody's id in each of those lines.
         key = self._key()
         told = [line for line in lines if not key or key not in line]
-        return ServiceUnmeasurable(f"{message}; its log's end is above", "\n".join(told[-_TAIL_LINES:]))
+        return ServiceUnmeasurable(f"{message}; its log's end is above", "\n".join(told[-TAIL_LINES:]))
 
     def wait_until_ready(self) -> None:
         """
@@ -119,7 +124,7 @@ def temporary_installation(*, data: Path | None = None, home: Path | None = None
         service: Service | None = None
         try:
             if home is not None:
-                shutil.copytree(home, folder / _STATE, ignore=shutil.ignore_patterns(*_LEFT_BEHIND))
+                shutil.copytree(home, folder / STATE, ignore=shutil.ignore_patterns(*LEFT_BEHIND))
             service = _start(folder, data)
             service.wait_until_ready()
             yield service
@@ -132,9 +137,9 @@ def temporary_installation(*, data: Path | None = None, home: Path | None = None
 
 
 def _start(folder: Path, data: Path | None) -> Service:
-    state, log, port = folder / _STATE, folder / "log", _free_port()
+    state, log, port = folder / STATE, folder / "log", free_port()
     settings = {name: value for name, value in os.environ.items() if not name.startswith("LETHE_")}
-    paths = [str(_CODE), *filter(None, [settings.get("PYTHONPATH")])]
+    paths = [str(CODE), *filter(None, [settings.get("PYTHONPATH")])]
     command = ["up", "--state", str(state), "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -162,7 +167,7 @@ def _on_signals(handler: Callable[[int, FrameType | None], object] | signal.Hand
             signal.signal(number, previous)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

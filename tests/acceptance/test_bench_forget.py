@@ -40,13 +40,13 @@ def home(small_data: Path, base_folder: Path, tmp_path_factory: pytest.TempPathF
 class Bench:
     """The command as a process, with a folder of its own for temporary files."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, command: str = "forget") -> None:
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
         self.log = folder / "log"
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "cli.main", "bench", "forget", *arguments],
+                [sys.executable, "-m", "cli.main", "bench", command, *arguments],
                 env=os.environ | {"TMPDIR": str(self.temporary)},
                 stdout=output,
                 stderr=output,

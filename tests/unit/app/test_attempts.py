@@ -9,6 +9,7 @@ import pytest
 
 from app.attempts import RequestAttemptView
 from app.db.models import Attempt, ForgetRequest
+from app.links import Links
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -39,10 +40,14 @@ def test_only_the_attempt_that_serves_the_request_counts_as_accepted(
 ) -> None:
     request = ForgetRequest(id="fr_1", run_id=run, status=status)
     tried = [attempt(1, 0), attempt(2, 0, accepted=False), attempt(2, 1)]
-    assert [view.accepted for view in RequestAttemptView.all_of(tried, request)] == serving
+    assert [view.accepted for view in RequestAttemptView.all_of(tried, request, Links())] == serving
 
 
 def test_an_earlier_accepted_attempt_of_another_run_does_not_count_either() -> None:
     request = ForgetRequest(id="fr_1", run_id="run_2", status="completed")
     tried = [attempt(1, 0), attempt(1, 0, run_id="run_2"), attempt(2, 1, run_id="run_2", accepted=False)]
-    assert [view.accepted for view in RequestAttemptView.all_of(tried, request)] == [False, True, False]
+    assert [view.accepted for view in RequestAttemptView.all_of(tried, request, Links())] == [
+        False,
+        True,
+        False,
+    ]

@@ -62,3 +62,12 @@ def test_the_embedded_broker_is_a_folder(tmp_path: Path) -> None:
 def test_an_unknown_broker_is_named_in_the_error() -> None:
     with pytest.raises(ValueError, match="kafka"):
         celery_options(settings(environment="development", broker_url="kafka://localhost"))
+
+
+@pytest.mark.parametrize(
+    "value", ["lethe", "/", "/lethe/", "//lethe", "/a b", "/../x", "/a/./b", "/ü", "/a?b", "/a\n"]
+)
+def test_a_prefix_is_empty_or_a_path_without_a_slash_at_its_end(value: str) -> None:
+    assert settings(environment="development", root_path="/privacy/lethe-2").root_path == "/privacy/lethe-2"
+    with pytest.raises(ValidationError, match="without a slash at its end"):
+        settings(environment="development", root_path=value)

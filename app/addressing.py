@@ -1,0 +1,84 @@
+"""What a request's target means before any route looks at it: the proxy's prefix, its encoding, and HEAD."""
+
+from __future__ import annotations
+
+import unicodedata
+from http import HTTPStatus
+from urllib.parse import unquote_to_bytes
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import Problem, problem_response
+
+
+class Addressing:
+    """Takes requests with and without the proxy's prefix, and refuses targets that are no text.
+
+    A server replaces bytes that are not UTF-8, so that two ids would become the same one, and a line break at a
+    path's end would be overlooked by the router.
+
+    Args:
+        root_path: the prefix; empty where the service has a host of its own. A proxy may strip it or not.
+    """
+
+    def __init__(self, app: ASGIApp, root_path: str) -> None:
+        self._app = app
+        self._root_path = root_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        # As it was sent, without the query that some servers leave in it.
+        sent: bytes = scope["raw_path"].partition(b"?")[0]
+        path = _text(sent)
+        if path is not None and _text(scope["query_string"]) is not None:
+            root = self._root_path
+            if path != root and not path.startswith(f"{root}/"):
+                path, sent = root + path, root.encode() + sent
+            # To the routes the path is always the whole one, as ASGI wants it; mounts rely on that.
+            scope.update(path=path, raw_path=sent, root_path=root)
+            await self._app(scope, receive, send)
+            return
+        problem = Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "validation-failed",
+            "The path or the query holds a control character or bytes that are not UTF-8.",
+        )
+        await problem_response(Request(scope), problem)(scope, receive, send)
+
+
+def _text(encoded: bytes) -> str | None:
+    """Decoded once; None where that is no text."""
+    try:
+        text = unquote_to_bytes(encoded).decode()
+    except UnicodeDecodeError:
+        return None
+    controls = any(unicodedata.category(character) == "Cc" for character in text)
+    return None if controls else text
+
+
+class HeadAsGet:
+    """Answers HEAD like GET, without the body. Proxies and monitors ask so."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        asked = {**scope, "method": "GET"}
+        try:
+            await self._app(asked, receive, send_head)
+        finally:
+            # The log and the metrics name the route.
+            if "route" in asked:
+                scope["route"] = asked["route"]

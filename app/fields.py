@@ -1,0 +1,38 @@
+"""Ids in requests: the rule of `inputs`, as types that endpoints and bodies declare.
+
+What does not fit is a 422 whose message says why and never quotes the id.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from inputs import ID_RULE, InvalidInput, identifier
+
+# Clients and proxies take these out of a path, as steps to the same and to the upper folder.
+_REMOVED_FROM_PATHS = frozenset({".", ".."})
+
+
+def _checked(value: str) -> str:
+    try:
+        return identifier(value)
+    except InvalidInput as error:
+        raise PydanticCustomError("invalid_id", "the id {reason}", {"reason": str(error)}) from error
+
+
+def _addressable(value: str) -> str:
+    if value in _REMOVED_FROM_PATHS:
+        raise PydanticCustomError(
+            "not_addressable",
+            "clients remove this id from a path; send it as user_id in the body of POST /forget-requests",
+        )
+    return value
+
+
+_SCHEMA = WithJsonSchema({"type": "string", "minLength": 1, "description": ID_RULE})
+
+Id = Annotated[str, AfterValidator(_checked), _SCHEMA]
+IdInPath = Annotated[str, AfterValidator(_checked), AfterValidator(_addressable), _SCHEMA]

@@ -1,0 +1,87 @@
+"""Events as callers send them, and what the rule for ids and times makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from app.db.interactions import NewInteraction
+from app.errors import ERRORS_SHOWN, Problem
+from app.subjects import SubjectKey
+from inputs import ID_RULE, TIME_RULE, InvalidInput, identifier, moment
+
+MAX_EVENTS = 10_000
+Value = TypeVar("Value", bound=int | str)
+Read = TypeVar("Read")
+
+_RawId = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1, "description": ID_RULE})]
+
+
+class InteractionBody(BaseModel):
+    """Ids and times are looked at by `read_events`: here, in the server's one loop, ten thousand would hold up
+    everybody.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    user_id: _RawId
+    item_id: _RawId
+    timestamp: Annotated[int, Field(description=f"{TIME_RULE}; kept in whole seconds")]
+
+
+class IngestBody(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    interactions: Annotated[list[InteractionBody], Field(min_length=1, max_length=MAX_EVENTS)]
+
+
+def read_events(body: IngestBody, key: SubjectKey) -> list[NewInteraction]:
+    """The events in their order, each user as a subject.
+
+    Raises:
+        Problem: 422, where an id or a time is none; it says in which event.
+    """
+    subjects: _Column[str, str] = _Column("user_id", "invalid_id", "the id", key.subject)
+    items: _Column[str, str] = _Column("item_id", "invalid_id", "the id", identifier)
+    times: _Column[int, int] = _Column(
+        "timestamp", "invalid_time", "the time", lambda value: moment(value).seconds
+    )
+    events: list[NewInteraction] = []
+    errors: list[dict[str, str]] = []
+    for number, event in enumerate(body.interactions):
+        subject, item, time = (
+            subjects.read(event.user_id, number, errors),
+            items.read(event.item_id, number, errors),
+            times.read(event.timestamp, number, errors),
+        )
+        if subject is not None and item is not None and time is not None:
+            events.append(NewInteraction(subject, item, time))
+    if errors:
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "validation-failed",
+            "A value is missing or not allowed; see errors.",
+            errors=errors[:ERRORS_SHOWN],
+        )
+    return events
+
+
+class _Column(Generic[Value, Read]):
+    """One field of all events; a batch holds the same ids over and over, and each is read once."""
+
+    def __init__(self, name: str, code: str, what: str, read: Callable[[Value], Read]) -> None:
+        self._name, self._code, self._what, self._read = name, code, what, read
+        self._known: dict[Value, Read] = {}
+
+    def read(self, value: Value, number: int, errors: list[dict[str, str]]) -> Read | None:
+        if value not in self._known:
+            try:
+                self._known[value] = self._read(value)
+            except InvalidInput as error:
+                pointer = f"/body/interactions/{number}/{self._name}"
+                errors.append({"pointer": pointer, "code": self._code, "message": f"{self._what} {error}"})
+                return None
+        return self._known[value]

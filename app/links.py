@@ -1,0 +1,21 @@
+"""Where callers find things: every link that an answer carries, below the prefix that a proxy gives the service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Links:
+    """Paths from the host on. ``root`` is the setting ``root_path``: empty, or a prefix like ``/lethe``."""
+
+    root: str = ""
+
+    def request(self, request_id: str) -> str:
+        return f"{self.root}/forget-requests/{request_id}"
+
+    def job(self, run_id: str) -> str:
+        return f"{self.root}/jobs/{run_id}"
+
+    def static(self, name: str) -> str:
+        return f"{self.root}/static/{name}"

@@ -1,0 +1,191 @@
+"""How long a forget request waits to be accepted, beside bulk imports or a broker that hangs: `lethe bench accept`.
+
+Users whom nobody knows ask to be forgotten: the service treats them like any other. Seconds count from the moment at
+which a request was due to be sent.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from app.settings import Settings
+from benchmarks.bars import Reached, bars
+from benchmarks.environment import environment
+from benchmarks.service.gateway import Site, set_up
+from benchmarks.service.hanging_server import hanging_server
+from benchmarks.service.installation import Service
+from benchmarks.service.own_database import LOCAL_SERVER, own_database
+from benchmarks.service.timed import Answers, recommendations
+from benchmarks.service.users import events_per_user, first_personalised, in_drawn_order
+
+BESIDE = ("import", "hanging-broker")
+ALONE_SECONDS = 10.0
+RECOMMENDED_USERS = 8
+RECOMMENDATIONS_PER_SECOND = 20.0
+IMPORTERS = 8
+EVENTS = 10_000
+_USERS_PER_IMPORT = 100
+FORGETS = 200
+FORGETS_PER_SECOND = 20.0
+BURSTS, BURST = 5, 60
+# Longer than the service waits for its broker.
+BETWEEN_BURSTS_SECONDS = 5.0
+
+
+def run(
+    beside: Sequence[str],
+    databases: Sequence[str] = ("sqlite",),
+    *,
+    data: Path | None = None,
+    home: Path | None = None,
+    seed: int = 0,
+    forgets: int = FORGETS,
+) -> dict[str, Any]:
+    """Measure each of `beside` on each database; returns JSON values. No user id is among them.
+
+    Args:
+        beside: of `BESIDE`.
+        databases: ``sqlite``, ``postgresql`` (the server on this machine), or the URL of a PostgreSQL server.
+        data: interactions; the demo's generated users otherwise.
+        home: folder of an installation made from `data`, whose base is used again.
+        seed: draws who asks for recommendations.
+        forgets: how many beside imports.
+
+    Raises:
+        ServiceUnmeasurable: a service did not come up, or knows too few users.
+    """
+    header = environment(("app", "benchmarks", "cli", "model_store", "recommender", "unlearning", "worker"))
+    header["threads"] = Settings.model_fields["torch_threads"].default
+    drawn = in_drawn_order(events_per_user(data), seed)
+    runs: list[dict[str, Any]] = []
+    with bars() as bar:
+        for database in databases:
+            move = bar(f"accepting on {_name(database)}")
+            with _database(database) as url, set_up(data, home=home, database_url=url) as site:
+                for number, name in enumerate(beside, start=1):
+                    measure = _beside_imports if name == "import" else _beside_a_hanging_broker
+                    runs.append(
+                        {"beside": name, "database": _name(database), **measure(site, drawn, forgets)}
+                    )
+                    move(Reached(number, len(beside)))
+    return {
+        "benchmark": "accept",
+        "environment": header,
+        "data": {"source": data.name if data is not None else "demo"},
+        "seed": seed,
+        "runs": runs,
+    }
+
+
+def _name(database: str) -> str:
+    return database if database == "sqlite" else "postgresql"
+
+
+@contextmanager
+def _database(database: str) -> Iterator[str | None]:
+    if database == "sqlite":
+        yield None
+        return
+    with own_database(LOCAL_SERVER if database == "postgresql" else database) as url:
+        yield url
+
+
+def _beside_imports(site: Site, drawn: Sequence[str], forgets: int) -> dict[str, Any]:
+    """Forget requests at a steady rate while every importer sends one full batch after the other."""
+    with site.running("worker") as service, service.client() as client:
+        users = first_personalised(service, client, drawn, RECOMMENDED_USERS)
+        items = [
+            item["item_id"] for item in client.get("/recommend", params={"user_id": users[0]}).json()["items"]
+        ]
+        with recommendations(service, users, RECOMMENDATIONS_PER_SECOND) as alone:
+            time.sleep(ALONE_SECONDS)
+        with (
+            recommendations(service, users, RECOMMENDATIONS_PER_SECOND) as meanwhile,
+            _imports(service, items) as imports,
+        ):
+            accepted = _forget(service, [number / FORGETS_PER_SECOND for number in range(forgets)])
+    return {
+        "forgets": accepted.summary(),
+        "recommendations": {"without": alone.summary(), "with": meanwhile.summary()},
+        "imports": {"clients": IMPORTERS, "events": EVENTS, **imports.summary()},
+    }
+
+
+def _beside_a_hanging_broker(site: Site, drawn: Sequence[str], _forgets: int) -> dict[str, Any]:
+    """Bursts of forget requests while recommendations are asked for, with the usual broker and with one that hangs."""
+    measured = {}
+    with hanging_server() as broker:
+        for name, settings in (
+            ("without", {}),
+            ("with", {"LETHE_BROKER_URL": f"redis://127.0.0.1:{broker.port}/0"}),
+        ):
+            with site.running(**settings) as service, service.client() as client:
+                users = first_personalised(service, client, drawn, RECOMMENDED_USERS)
+                with recommendations(service, users, RECOMMENDATIONS_PER_SECOND) as meanwhile:
+                    dues = [burst * BETWEEN_BURSTS_SECONDS for burst in range(BURSTS) for _ in range(BURST)]
+                    measured[name] = (_forget(service, dues), meanwhile)
+                    time.sleep(BETWEEN_BURSTS_SECONDS)
+    return {
+        "forgets": measured["with"][0].summary(),
+        "forgets_without": measured["without"][0].summary(),
+        "recommendations": {name: meanwhile.summary() for name, (_, meanwhile) in measured.items()},
+    }
+
+
+def _forget(service: Service, dues: Sequence[float]) -> Answers:
+    """Send one request at each of these seconds from now, whatever became of the others."""
+    answers, started = Answers(), time.monotonic()
+    with ThreadPoolExecutor(BURST) as pool, service.client() as client:
+        for number, due in enumerate(dues):
+            time.sleep(max(0.0, started + due - time.monotonic()))
+            # Each process of each run forgets people of its own.
+            nobody = f"nobody:{started}:{number}"
+            pool.submit(
+                answers.send, client, "POST", "/forget-requests", started + due, json={"user_id": nobody}
+            )
+    return answers
+
+
+@contextmanager
+def _imports(service: Service, items: Sequence[str]) -> Iterator[Answers]:
+    """Import until the block is left; every importer sends at least one batch, and ends the one it has begun."""
+    answers, stop = Answers(), threading.Event()
+
+    def import_(importer: int) -> None:
+        with service.client(timeout=120) as client:
+            batch = 0
+            while batch == 0 or not stop.is_set():
+                body = _batch(f"importer-{importer}-{batch}", items)
+                answers.send(client, "POST", "/interactions", time.monotonic(), content=body, headers=_JSON)
+                batch += 1
+
+    with ThreadPoolExecutor(IMPORTERS) as pool:
+        importing = [pool.submit(import_, importer) for importer in range(IMPORTERS)]
+        try:
+            yield answers
+        finally:
+            stop.set()
+        for one in importing:
+            one.result()
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+def _batch(prefix: str, items: Sequence[str]) -> str:
+    events = [
+        {
+            "user_id": f"{prefix}-{number % _USERS_PER_IMPORT}",
+            "item_id": items[number % len(items)],
+            "timestamp": 1_700_000_000 + number,
+        }
+        for number in range(EVENTS)
+    ]
+    return json.dumps({"interactions": events})

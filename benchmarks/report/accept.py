@@ -1,0 +1,79 @@
+"""The tables of `lethe bench accept`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.report.cells import MISSING, number, section, table
+
+_SPREAD = ("p50", "p95", "p99", "max")
+
+
+def accept(result: Mapping[str, Any]) -> list[str]:
+    """How long requests waited to be accepted, what recommendations took meanwhile, and what was imported."""
+    runs = result["runs"]
+    return [
+        (
+            f"Data: {result['data']['source']}, seed {result['seed']}. Seconds count from the moment at which a "
+            "request was due to be sent until its answer."
+        ),
+        "",
+        *section(
+            "Forget requests",
+            table(
+                ["beside", "database", "requests", "statuses", *_SPREAD],
+                [[one["beside"], one["database"], *_cells(one["forgets"], 3)] for one in runs]
+                + [
+                    [
+                        f"{one['beside']}, a usual one instead",
+                        one["database"],
+                        *_cells(one["forgets_without"], 3),
+                    ]
+                    for one in runs
+                    if "forgets_without" in one
+                ],
+            ),
+        ),
+        *section(
+            "Recommendations meanwhile",
+            table(
+                ["beside", "database", "", "answers", "statuses", *_SPREAD, "p99, with to without"],
+                [
+                    [
+                        one["beside"],
+                        one["database"],
+                        name,
+                        *_cells(one["recommendations"][name], 3),
+                        _ratio(one["recommendations"]) if name == "with" else "",
+                    ]
+                    for one in runs
+                    for name in ("without", "with")
+                ],
+            ),
+        ),
+        *_imports(runs),
+    ]
+
+
+def _imports(runs: list[Mapping[str, Any]]) -> list[str]:
+    importing = [one for one in runs if "imports" in one]
+    if not importing:
+        return []
+    rows = [
+        [one["database"], one["imports"]["clients"], one["imports"]["events"], *_cells(one["imports"], 1)]
+        for one in importing
+    ]
+    return section(
+        "Imports", table(["database", "clients", "events in each", "imports", "statuses", *_SPREAD], rows)
+    )
+
+
+def _cells(answers: Mapping[str, Any], digits: int) -> list[Any]:
+    statuses = ", ".join(f"{status}: {count}" for status, count in answers["statuses"].items())
+    return [answers["count"], statuses or MISSING, *(number(answers[name], digits) for name in _SPREAD)]
+
+
+def _ratio(recommendations: Mapping[str, Mapping[str, Any]]) -> str:
+    beside, alone = recommendations["with"]["p99"], recommendations["without"]["p99"]
+    return MISSING if not beside or not alone else number(beside / alone, 2)

@@ -1,0 +1,77 @@
+"""A server that takes connections and never answers: what a broker looks like whose machine hangs."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+class HangingServer:
+    """Listens on `port` of this machine and keeps what connects.
+
+    Args:
+        greeting: sent to whoever connects: the beginning of an answer that never ends. With one, a byte follows every
+            now and then, so that a client waits for ever and not until its time is up. Silent without.
+    """
+
+    def __init__(self, greeting: bytes = b"") -> None:
+        self._greeting = greeting
+        self._closing = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port: int = self._listener.getsockname()[1]
+        self._changed = threading.Condition()
+        self._connections: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        if greeting:
+            self._threads.append(threading.Thread(target=self._drip, daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def connections(self) -> int:
+        """How many have connected so far."""
+        with self._changed:
+            return len(self._connections)
+
+    def wait_for_connection(self, seconds: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: bool(self._connections), seconds)
+
+    def close(self) -> None:
+        self._closing.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join()
+        for connection in self._connections:
+            connection.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._greeting:
+                connection.sendall(self._greeting)
+            with self._changed:
+                self._connections.append(connection)
+                self._changed.notify_all()
+
+    def _drip(self) -> None:
+        while not self._closing.wait(0.05):
+            with self._changed:
+                for connection in self._connections:
+                    with suppress(OSError):
+                        connection.sendall(b"x")
+
+
+@contextmanager
+def hanging_server(greeting: bytes = b"") -> Iterator[HangingServer]:
+    server = HangingServer(greeting)
+    try:
+        yield server
+    finally:
+        server.close()

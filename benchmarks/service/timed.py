@@ -1,0 +1,73 @@
+"""Requests sent at set times, each with the seconds until its answer."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import Any
+
+import httpx
+
+from benchmarks.service.installation import Service
+
+NO_ANSWER = "none"
+
+
+@dataclass
+class Answers:
+    """What became of requests: the status of each, and its seconds. Many threads may add."""
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    seconds: list[float] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def send(self, client: httpx.Client, method: str, path: str, due: float, **options: Any) -> None:
+        """Ask, and note how long after `due` (monotonic) the answer came: waiting for one's turn here counts too."""
+        try:
+            status = str(client.request(method, path, **options).status_code)
+        except httpx.TransportError:
+            status = NO_ANSWER
+        with self._lock:
+            self.statuses[status] += 1
+            self.seconds.append(time.monotonic() - due)
+
+    def summary(self) -> dict[str, Any]:
+        """Percentiles are measured values (nearest rank)."""
+        ordered = sorted(self.seconds)
+        spread = {
+            name: ordered[math.ceil(share * len(ordered)) - 1] if ordered else None
+            for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))
+        }
+        return {"count": len(ordered), "statuses": dict(self.statuses.most_common()), **spread}
+
+
+@contextmanager
+def recommendations(service: Service, users: Sequence[str], per_second: float) -> Iterator[Answers]:
+    """Ask for the users' recommendations in turn, at a steady rate, until the block is left.
+
+    One at a time. Where an answer is late, the next ones are late too, and count as that.
+    """
+    answers, stop = Answers(), threading.Event()
+
+    def ask() -> None:
+        due = time.monotonic()
+        with service.client() as client:
+            for user in cycle(users):
+                if stop.wait(max(0.0, due - time.monotonic())):
+                    return
+                answers.send(client, "GET", "/recommend", due, params={"user_id": user})
+                due += 1 / per_second
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield answers
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,96 @@
+"""The benchmarks that measure a running service through HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmarks.publishing import JsonOption, MarkdownOption, check_places, publish
+
+if TYPE_CHECKING:
+    from benchmarks.service.errors import ServiceUnmeasurable
+
+
+def forget_command(
+    requests: Annotated[int, typer.Option(min=1, help="How many users, one after the other.")] = 20,
+    seed: Annotated[int, typer.Option(help="Draws whom to forget.")] = 0,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Interactions; the demo's generated users without it.")
+    ] = None,
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            "--home",
+            help="Folder of a stopped installation made from --data; a copy is measured. Without it, a fresh one.",
+        ),
+    ] = None,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """Start what `lethe up` starts, in a temporary folder, and time forget requests through HTTP."""
+    # The service's libraries are not installed where only learning is measured.
+    from benchmarks import forget
+    from benchmarks.service.errors import ServiceUnmeasurable
+
+    check_places(json_file, markdown_file, None)
+    _check_folders(data, home)
+    try:
+        result = forget.run(data, requests=requests, seed=seed, home=home)
+    except ServiceUnmeasurable as problem:
+        raise _unmeasurable(problem) from problem
+    publish(result, json_file, markdown_file, None)
+
+
+def accept_command(
+    beside: Annotated[
+        list[str], typer.Option("--beside", help="import or hanging-broker; may be given twice.")
+    ],
+    database: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="sqlite (unless told otherwise), postgresql, or a PostgreSQL server's URL; repeatable."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Draws who asks for recommendations.")] = 0,
+    forgets: Annotated[int, typer.Option(min=1, help="How many forget requests beside imports.")] = 200,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Interactions; the demo's generated users without it.")
+    ] = None,
+    home: Annotated[
+        Path | None,
+        typer.Option("--home", help="Folder of an installation made from --data, whose base is used again."),
+    ] = None,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """Start a gateway in a temporary folder, and time how forget requests are accepted beside trouble."""
+    # The service's libraries are not installed where only learning is measured.
+    from benchmarks import accept
+    from benchmarks.service.errors import ServiceUnmeasurable
+
+    check_places(json_file, markdown_file, None)
+    unknown = [name for name in beside if name not in accept.BESIDE]
+    if unknown:
+        raise typer.BadParameter(f"choose from {', '.join(accept.BESIDE)}", param_hint="--beside")
+    _check_folders(data, home)
+    try:
+        result = accept.run(beside, database or ["sqlite"], data=data, home=home, seed=seed, forgets=forgets)
+    except ServiceUnmeasurable as problem:
+        raise _unmeasurable(problem) from problem
+    publish(result, json_file, markdown_file, None)
+
+
+def _check_folders(data: Path | None, home: Path | None) -> None:
+    for given, option in ((data, "--data"), (home, "--home")):
+        if given is not None and not given.exists():
+            raise typer.BadParameter(f"there is no {given}", param_hint=option)
+
+
+def _unmeasurable(problem: ServiceUnmeasurable) -> typer.Exit:
+    """Say why; the exit to raise."""
+    if problem.log_tail:
+        typer.echo(problem.log_tail, err=True)
+    typer.echo(f"lethe: {problem}", err=True)
+    return typer.Exit(2)
