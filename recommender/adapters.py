@@ -21,11 +21,10 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from recommender.adapter_folders import CONFIG_FILE, WEIGHTS_FILE, missing_part
 from recommender.base import Base
 from recommender.errors import AdapterMismatch, ModelLoadError
 
-CONFIG_FILE = "adapter_config.json"
-WEIGHTS_FILE = "adapter_model.safetensors"
 _ADAPTER_NAME = "default"
 
 # Each of these makes the adapter something other than "W + scale * B A"; every method here relies on that form.
@@ -86,11 +85,11 @@ class Adapter:
         """Read an ordinary PEFT folder.
 
         Raises:
-            ModelLoadError: a file is missing or unreadable; pickled weights are refused.
+            ModelLoadError: a file is missing or unreadable; pickled weights are refused. The message says what the
+                folder holds instead.
         """
-        for name in (CONFIG_FILE, WEIGHTS_FILE):
-            if not (directory / name).is_file():
-                raise ModelLoadError(f"{directory} has no {name}")
+        if problem := missing_part(directory):
+            raise ModelLoadError(problem)
         try:
             config = json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))
         except ValueError as error:

@@ -198,7 +198,7 @@ def _schedule(optimiser: torch.optim.Optimizer, config: TrainingConfig, steps: i
     warmup = math.ceil(steps * config.warmup_ratio)
     falling: LRScheduler = {
         "constant": lambda: get_constant_schedule_with_warmup(optimiser, warmup),
-        "linear": lambda: get_linear_schedule_with_warmup(optimiser, warmup, steps),
+        "linear": lambda: get_linear_schedule_with_warmup(optimiser, warmup, steps),  # type: ignore[no-untyped-call]
         "cosine": lambda: get_cosine_schedule_with_warmup(optimiser, warmup, steps),
     }[config.schedule]()
     return falling
