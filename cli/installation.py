@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -26,11 +26,11 @@ from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.settings import Settings, get_settings
 from app.subjects import InvalidUserId, SubjectKey
+from cli.adoption import adopt, chosen_recipe
 from cli.failures import CommandError
 from cli.progress import progress_bar
 from model_store import open_store
 from recommender import (
-    Adapter,
     AdapterConfig,
     Base,
     BaseConfig,
@@ -38,7 +38,6 @@ from recommender import (
     SyntheticConfig,
     TrainingConfig,
     build_base,
-    check_compatible,
     fit_adapter,
     generate_synthetic,
     k_core,
@@ -67,7 +66,15 @@ class Panel:
 
 
 def initialise(
-    *, data: Path | None, adapter: Path | None, panel: float, epochs: int | None, seed: int
+    *,
+    data: Path | None,
+    adapter: Path | None,
+    panel: float,
+    epochs: int | None,
+    seed: int,
+    recipe: Path | None = None,
+    confirm_adapter: bool = False,
+    trial_fit: bool = True,
 ) -> None:
     """Make the first version live; does nothing if one is.
 
@@ -90,14 +97,13 @@ def initialise(
     if not health.writable:
         # Said now and not after minutes of training.
         raise CommandError(f"the store at LETHE_STORE_URL cannot be written: {health.detail}")
+    default = DEMO_TRAINING if data is None else TrainingConfig()
+    training = chosen_recipe(recipe, adapter, default=default, epochs=epochs, seed=seed)
     replay_journal(database, AuditLog(settings.audit_key.get_secret_value().encode()), store)
     loaded = _load(data, seed)
     base, service_users = _base(settings, loaded, Panel(panel, seed))
     _import(database, settings, loaded, base, service_users)
-    training = DEMO_TRAINING if data is None else TrainingConfig()
-    if epochs is not None:
-        training = replace(training, epochs=epochs)
-    _install(database, settings, base, adapter, replace(training, seed=seed))
+    _install(database, settings, base, adapter, training, confirmed=confirm_adapter, trial_fit=trial_fit)
 
 
 def example_user(data: Path | None, seed: int) -> str:
@@ -200,7 +206,14 @@ def _import(
 
 
 def _install(
-    database: Database, settings: Settings, base: Base, folder: Path | None, training: TrainingConfig
+    database: Database,
+    settings: Settings,
+    base: Base,
+    folder: Path | None,
+    training: TrainingConfig,
+    *,
+    confirmed: bool,
+    trial_fit: bool,
 ) -> None:
     with database.unit_of_work() as session:
         # Read together, under the lock that orders them: whoever asks from here on has a higher epoch than this
@@ -208,7 +221,7 @@ def _install(
         epoch = lock_ledger(session).epoch
         parent = pointer.current(session).digest
         watermark, data = _training_data(session, base)
-    covered = data.retain
+    covered, report = data.retain, {}
     if folder is None:
         fit = FitRecord(watermark, training, AdapterConfig(), excludes_up_to_epoch=epoch)
         with progress_bar("adapter") as on_step:
@@ -222,9 +235,20 @@ def _install(
             )
     else:
         # Whom the operator's training left out is not known: whoever asks is unlearned.
-        adapter = Adapter.load(folder)
-        check_compatible(base, adapter)
-        fit = FitRecord(watermark, training, _shape_of(adapter))
+        with progress_bar("trial fit") as on_step:
+            taken = adopt(
+                base,
+                folder,
+                data.retained,
+                training,
+                confirmed=confirmed,
+                trial_fit=trial_fit,
+                on_step=on_step,
+            )
+        adapter = taken.adapter
+        if taken.likeness is not None:
+            report = {"likeness": taken.likeness.to_plain()}
+        fit = FitRecord(watermark, taken.training, taken.adapter_config)
         covered = data.remaining
     digest = store_version(
         open_store(settings.store_url),
@@ -234,7 +258,7 @@ def _install(
         forget_epoch=epoch,
         method="fit",
         config={},
-        report={},
+        report=report,
         policy_hash=None,
         fit=fit,
         artefacts={STATISTICS: collect_statistics(base, adapter, covered).to_bytes()},
@@ -260,10 +284,3 @@ def _training_data(session: Session, base: Base) -> tuple[int, TrainingData]:
     suppressed = interactions.suppressed_subjects(session)
     histories = interactions.histories(session, up_to=watermark)
     return watermark, split_training_data(histories, base.catalogue, (), suppressed)
-
-
-def _shape_of(adapter: Adapter) -> AdapterConfig:
-    """How a re-fit must shape its adapter to be comparable with the operator's own."""
-    modules = adapter.config["target_modules"]
-    shape = AdapterConfig(r=int(adapter.config["r"]), alpha=int(adapter.config["lora_alpha"]))
-    return replace(shape, target_modules=modules if isinstance(modules, str) else tuple(sorted(modules)))

@@ -60,7 +60,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1 or (self.patience is not None and self.patience < 1):
             raise ConfigError(f"epochs, batch_size and patience must be at least 1: {self}")
-        if not (self.lr > 0 and self.max_grad_norm > 0 and self.weight_decay >= 0):
+        if not (0 < self.lr < math.inf and self.max_grad_norm > 0 and 0 <= self.weight_decay < math.inf):
             raise ConfigError(f"lr and max_grad_norm must be positive, weight_decay not negative: {self}")
         if self.schedule not in _SCHEDULES:
             raise ConfigError(f"schedule must be one of {', '.join(_SCHEDULES)}, got {self.schedule!r}")

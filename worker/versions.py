@@ -81,7 +81,7 @@ def load_version(store: Store, digest: str) -> LoadedVersion:
         adapter=Adapter.from_bytes(manifest.adapter_config, blobs[ADAPTER_WEIGHTS]),
         fit=FitRecord.from_plain(manifest.trained_on),
         statistics=ActivationStatistics.from_bytes(cached) if cached is not None else None,
-        # Only first fits have no report: no run made them.
+        # The reports of first fits say nothing of it: no run made them.
         exact=bool(manifest.report.get("exact", True)),
     )
 

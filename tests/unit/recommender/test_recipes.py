@@ -60,5 +60,5 @@ def test_what_is_wrong_is_named_in_one_line(tmp_path: Path, content: Any, messag
 
 
 def test_a_recipe_that_is_not_there_is_named(tmp_path: Path):
-    with pytest.raises(ConfigError, match="none.json cannot be read: No such file"):
+    with pytest.raises(ConfigError, match=r"none\.json cannot be read: No such file"):
         read_recipe(tmp_path / "none.json")
