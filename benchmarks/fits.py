@@ -72,7 +72,7 @@ class Fits:
     def base(self, population: Population, on_step: OnStep | None = None) -> Base:
         """The base trained on the panel; bit for bit the same for the same data, threads and libraries."""
         config, training = self.regime.base_config, self.regime.base_training
-        key = {"panel": population.panel, "config": asdict(config), "training": asdict(training)}
+        key = {"panel": population.panel, "config": asdict(config), "training": training.to_plain()}
         with tempfile.TemporaryDirectory() as temporary:
             folder = (self._folder or Path(temporary)) / f"base-{_digest(key)}"
             if not folder.is_dir():
@@ -128,8 +128,8 @@ class Fits:
         return {
             "base": base.digest,
             "sequences": sequences,
-            "adapter_config": asdict(self.regime.adapter_config),
-            "training": asdict(self.regime.training(seed)),
+            "adapter_config": self.regime.adapter_config.to_plain(),
+            "training": self.regime.training(seed).to_plain(),
         }
 
     def _get(self, key: Mapping[str, object], make: Callable[[], Fit]) -> Fit:

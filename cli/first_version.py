@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from app.db import interactions, pointer
 from app.db.audit import AuditLog
@@ -12,16 +13,46 @@ from app.db.ledger import lock_ledger
 from app.db.models import Version
 from app.db.session import Database
 from app.settings import Settings
+from cli.adoption import adopt
 from cli.failures import CommandError
 from cli.importing import Imported
 from cli.progress import progress_bar
 from model_store import open_store
-from recommender import Adapter, AdapterConfig, Base, TrainingConfig, check_compatible, fit_adapter
+from recommender import Adapter, AdapterConfig, Base, TrainingConfig, fit_adapter
 from unlearning import collect_statistics
 from worker.past_readers import note_past_readers
 from worker.readership import Readership, read_readership
 from worker.training_data import MINIMUM_EVENTS, MINIMUM_RETAINED, TrainingData, split_training_data
 from worker.versions import STATISTICS, FitRecord, store_version
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Fit an adapter here."""
+
+    training: TrainingConfig
+
+
+@dataclass(frozen=True)
+class Adopt:
+    """Take the operator's adapter in `folder`, see `cli.adoption`."""
+
+    folder: Path
+    recipe: TrainingConfig
+    confirmed: bool
+    trial_fit: bool
+
+
+@dataclass(frozen=True)
+class _Made:
+    """An adapter with its record. ``covered``: the sequences that its cached statistics are collected on."""
+
+    adapter: Adapter
+    fit: FitRecord
+    covered: tuple[tuple[int, ...], ...]
+    readership: Readership
+    forget_epoch: int
+    report: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,13 +76,12 @@ def install_first_version(
     settings: Settings,
     base: Base,
     imported: Imported,
-    folder: Path | None,
-    training: TrainingConfig,
+    source: Fit | Adopt,
 ) -> bool:
     """Make it live; False where everybody has been forgotten and nothing is left to fit on.
 
     Args:
-        folder: the operator's adapter; None to fit one.
+        source: how to come by the adapter.
 
     Raises:
         CommandError: there never were enough users.
@@ -67,36 +97,32 @@ def install_first_version(
             raise CommandError(few)
         print(f"{few}: no version is live, and everybody gets the fallback")
         return False
-    if folder is None:
-        forget_epoch = start.epoch
-        adapter, fit, covered, readers = _fit(base, start, training)
-    else:
-        adapter, fit, covered, readers = _adopt(base, start, imported, folder, training)
-        # The operator's training left out whom the data do not mention. Whoever they do mention and who has asked since
-        # is known to the adapter, and is unlearned when their turn comes; if it is over already, installing is refused.
-        asked = [epoch for subject, epoch in start.epochs.items() if subject in imported.mentioned]
-        forget_epoch = min(asked, default=start.epoch + 1) - 1
+    made = (
+        _fit(base, start, source.training)
+        if isinstance(source, Fit)
+        else _adopt(base, start, imported, source)
+    )
     store = open_store(settings.store_url)
     if start.parent is not None and not store.is_destroyed(start.parent):
-        note_past_readers(database, read_readership(store, start.parent), readers)
+        note_past_readers(database, read_readership(store, start.parent), made.readership)
     digest = store_version(
         store,
         base,
-        adapter,
+        made.adapter,
         parent=start.parent,
-        forget_epoch=forget_epoch,
+        forget_epoch=made.forget_epoch,
         method="fit",
         config={},
-        report={},
+        report=made.report,
         policy_hash=None,
-        fit=fit,
-        readership=readers,
-        artefacts={STATISTICS: collect_statistics(base, adapter, covered).to_bytes()},
+        fit=made.fit,
+        readership=made.readership,
+        artefacts={STATISTICS: collect_statistics(base, made.adapter, made.covered).to_bytes()},
     )
     version = Version(
         digest=digest,
         parent_digest=start.parent,
-        forget_epoch=forget_epoch,
+        forget_epoch=made.forget_epoch,
         method="fit",
         exact=True,
         published_at=utc_now(),
@@ -131,9 +157,6 @@ def _read(database: Database, base: Base) -> _Start:
     return _Start(epoch, epochs, serving.digest, serving.generation, watermark, data)
 
 
-_Made = tuple[Adapter, FitRecord, tuple[tuple[int, ...], ...], Readership]
-
-
 def _fit(base: Base, start: _Start, training: TrainingConfig) -> _Made:
     fit = FitRecord(start.watermark, training, AdapterConfig(), excludes_up_to_epoch=start.epoch)
     data = start.data
@@ -146,19 +169,31 @@ def _fit(base: Base, start: _Start, training: TrainingConfig) -> _Made:
             validation=[(split.train, split.validation) for split in data.retained],
             on_step=on_step,
         )
-    return adapter, fit, data.retain, Readership.of(data.retained_subjects)
+    return _Made(adapter, fit, data.retain, Readership.of(data.retained_subjects), start.epoch)
 
 
-def _adopt(base: Base, start: _Start, imported: Imported, folder: Path, training: TrainingConfig) -> _Made:
-    """The operator's adapter. It may have read everybody whom the data mention, also who has too few events."""
-    adapter = Adapter.load(folder)
-    check_compatible(base, adapter)
-    fit = FitRecord(start.watermark, training, _shape_of(adapter))
-    return adapter, fit, start.data.remaining, Readership.of(imported.mentioned)
+def _adopt(base: Base, start: _Start, imported: Imported, source: Adopt) -> _Made:
+    """The operator's adapter. It may have read everybody whom the data mention, also who has too few events.
 
-
-def _shape_of(adapter: Adapter) -> AdapterConfig:
-    """How a re-fit must shape its adapter to be comparable with the operator's own."""
-    modules = adapter.config["target_modules"]
-    shape = AdapterConfig(r=int(adapter.config["r"]), alpha=int(adapter.config["lora_alpha"]))
-    return replace(shape, target_modules=modules if isinstance(modules, str) else tuple(sorted(modules)))
+    The statistics that are cached with it read whoever else is in the database. Its training left out whom the data do not mention. Whoever they do mention and who has asked since is known to the
+    adapter, and is unlearned when their turn comes; if that is over already, installing is refused.
+    """
+    with progress_bar("trial fit") as on_step:
+        taken = adopt(
+            base,
+            source.folder,
+            start.data.retained,
+            source.recipe,
+            confirmed=source.confirmed,
+            trial_fit=source.trial_fit,
+            on_step=on_step,
+        )
+    asked = [epoch for subject, epoch in start.epochs.items() if subject in imported.mentioned]
+    return _Made(
+        taken.adapter,
+        FitRecord(start.watermark, taken.training, taken.adapter_config),
+        start.data.remaining,
+        Readership.of([*imported.mentioned, *start.data.retained_subjects, *start.data.waiting]),
+        min(asked, default=start.epoch + 1) - 1,
+        {} if taken.likeness is None else {"likeness": taken.likeness.to_plain()},
+    )

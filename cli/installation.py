@@ -6,7 +6,6 @@ Every step looks first at what is there already, so a killed `init` is simply ru
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -20,9 +19,10 @@ from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.settings import get_settings
 from app.subjects import SubjectKey
+from cli.adoption import chosen_recipe
 from cli.base_model import load_or_make_base
 from cli.failures import CommandError
-from cli.first_version import install_first_version
+from cli.first_version import Adopt, Fit, install_first_version
 from cli.importing import read, read_ids, report, require_known_items, store
 from model_store import Store, open_store
 from recommender import Base, TrainingConfig, base_digest
@@ -40,6 +40,9 @@ def initialise(
     base_readers: Path | None,
     epochs: int | None,
     seed: int,
+    recipe: Path | None,
+    confirm_adapter: bool,
+    trial_fit: bool,
 ) -> None:
     """Make the first version live; does nothing if one is.
 
@@ -63,6 +66,8 @@ def initialise(
     if live_base is not None and readers is None and live_base == base_digest(settings.base):
         print("a version is live already")
         return
+    default = DEMO_TRAINING if data is None else TrainingConfig()
+    training = chosen_recipe(recipe, adapter, default=default, epochs=epochs, seed=seed)
     loaded = read(data, seed)
     report(loaded)
     base = load_or_make_base(settings, loaded, seed)
@@ -72,10 +77,8 @@ def initialise(
         return
     require_known_items(loaded, base)
     imported = store(database, key, loaded, base)
-    training = DEMO_TRAINING if data is None else TrainingConfig()
-    if epochs is not None:
-        training = replace(training, epochs=epochs)
-    install_first_version(database, settings, base, imported, adapter, replace(training, seed=seed))
+    source = Fit(training) if adapter is None else Adopt(adapter, training, confirm_adapter, trial_fit)
+    install_first_version(database, settings, base, imported, source)
 
 
 def example_user(data: Path | None, seed: int) -> str:

@@ -55,6 +55,19 @@ def init(
     epochs: Annotated[
         int | None, typer.Option(min=1, help="passes over the data per fit, now and at every re-fit")
     ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(help="JSON of how your adapter was trained; training.json in its folder otherwise"),
+    ] = None,
+    confirm_adapter: Annotated[
+        bool,
+        typer.Option(
+            "--confirm-adapter", help="take an adapter that seems to be of another base or of others"
+        ),
+    ] = False,
+    no_trial_fit: Annotated[
+        bool, typer.Option("--no-trial-fit", help="do not find out whether a re-fit comes near your adapter")
+    ] = False,
     no_levels: Annotated[
         bool, typer.Option("--no-levels", help="leave 'lethe levels' to the first forget request")
     ] = False,
@@ -67,7 +80,16 @@ def init(
     """
     from cli.installation import initialise
 
-    initialise(data=data, adapter=adapter, base_readers=base_readers, epochs=epochs, seed=seed)
+    initialise(
+        data=data,
+        adapter=adapter,
+        base_readers=base_readers,
+        epochs=epochs,
+        seed=seed,
+        recipe=recipe,
+        confirm_adapter=confirm_adapter,
+        trial_fit=not no_trial_fit,
+    )
     if not no_levels:
         from cli.level_commands import make_missing
 

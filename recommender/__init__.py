@@ -3,6 +3,7 @@
 Needs torch, transformers, peft, safetensors and numpy only; knows nothing of HTTP, databases or queues.
 """
 
+from recommender.adapter_config import AdapterConfig
 from recommender.adapters import Adapter, attach, check_compatible, lora_parameters
 from recommender.base import Base, BaseConfig, base_digest, draw_base, load_base, save_base
 from recommender.catalogue import Catalogue
@@ -25,7 +26,7 @@ from recommender.errors import (
     RecommenderError,
 )
 from recommender.fingerprint import canary_fingerprint, fingerprints_match
-from recommender.fitting import BASE_TRAINING, AdapterConfig, build_base, fit_adapter
+from recommender.fitting import BASE_TRAINING, build_base, fit_adapter
 from recommender.popularity import most_popular, popularity
 from recommender.prompts import ItemTokenStyle, PromptStyle
 from recommender.ranking import RankingMetrics, mrr_at, ndcg_at, ranks, recall_at, top_k

@@ -6,6 +6,7 @@ loaded into it: `attach` builds a new tree of modules around the same base tenso
 
 import copy
 import json
+import math
 import re
 import warnings
 from collections.abc import Mapping
@@ -20,11 +21,10 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from recommender.adapter_folders import CONFIG_FILE, WEIGHTS_FILE, missing_part
 from recommender.base import Base
 from recommender.errors import AdapterMismatch, ModelLoadError
 
-CONFIG_FILE = "adapter_config.json"
-WEIGHTS_FILE = "adapter_model.safetensors"
 _ADAPTER_NAME = "default"
 
 # Each of these makes the adapter something other than "W + scale * B A"; every method here relies on that form.
@@ -36,6 +36,9 @@ _REFUSED_WHEN_SET = (
 
 # Others (PiSSA, OLoRA, LoftQ, …) subtract the adapter's start from the base weights, which are everyone's.
 _HARMLESS_STARTS = (True, False, "gaussian", "orthogonal", "eva")
+
+# What names a folder or a model and means nothing to the tensors.
+_NOT_OF_THE_SHAPE = ("auto_mapping", "peft_version", "runtime_config")
 
 
 @dataclass(frozen=True)
@@ -82,11 +85,11 @@ class Adapter:
         """Read an ordinary PEFT folder.
 
         Raises:
-            ModelLoadError: a file is missing or unreadable; pickled weights are refused.
+            ModelLoadError: a file is missing or unreadable; pickled weights are refused. The message says what the
+                folder holds instead.
         """
-        for name in (CONFIG_FILE, WEIGHTS_FILE):
-            if not (directory / name).is_file():
-                raise ModelLoadError(f"{directory} has no {name}")
+        if problem := missing_part(directory):
+            raise ModelLoadError(problem)
         try:
             config = json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))
         except ValueError as error:
@@ -162,7 +165,7 @@ def lora_parameters(model: PeftModel) -> dict[str, nn.Parameter]:
 
 def _skeleton(base: Base, adapter: Adapter) -> PeftModel:
     """The module tree `adapter` describes, base tensors shared, LoRA tensors on the meta device."""
-    config = _lora_config(adapter.config)
+    config = plain_lora(adapter.config)
     # Entered per thread, unlike PEFT's own low-memory mode, which patches torch for the whole process.
     with torch.device("meta"):
         return _peft_model(_share_tensors(base.model), config)
@@ -172,9 +175,11 @@ def _peft_model(tree: PreTrainedModel, config: LoraConfig) -> PeftModel:
     with warnings.catch_warnings():
         # PEFT 0.21 asks transformers 5 for a property by its old name; nothing a caller could change.
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
+        # It corrects the option by the kind of layer that it finds.
+        warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")
         try:
             return PeftModel(tree, config, adapter_name=_ADAPTER_NAME)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, re.error) as error:
             raise AdapterMismatch(f"the adapter does not fit this base: {error}") from error
 
 
@@ -183,27 +188,62 @@ def _share_tensors(model: PreTrainedModel) -> PreTrainedModel:
     return copy.deepcopy(model, memo)
 
 
-def _lora_config(config: Mapping[str, Any]) -> LoraConfig:
+def plain_lora(config: Mapping[str, Any]) -> LoraConfig:
+    """PEFT's object of a saved `adapter_config.json`, ready to be attached for inference.
+
+    Raises:
+        AdapterMismatch: not plain LoRA, or an option that is missing or not valid; the message names it.
+    """
     if config.get("peft_type") != "LORA":
         raise AdapterMismatch(f"only LoRA adapters are supported, not peft_type {config.get('peft_type')!r}")
-    for name in ("r", "lora_alpha"):
-        value = config.get(name)
+    for name, whole in (("r", True), ("lora_alpha", False)):
         # PEFT would fill in a default of 8: another model, silently.
-        if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
-            raise AdapterMismatch(f"the adapter config needs a positive {name}, got {value!r}")
+        if not _is_positive(config.get(name), whole=whole):
+            raise AdapterMismatch(f"the adapter config needs a positive {name}, got {config.get(name)!r}")
+    if not config.get("target_modules"):
+        # Here as well: it would take its own choice for this kind of model.
+        raise AdapterMismatch("the adapter config needs target_modules")
     if config.get("bias", "none") != "none":
         raise AdapterMismatch(f"adapters that train biases are not supported (bias={config['bias']!r})")
-    if config.get("init_lora_weights", True) not in _HARMLESS_STARTS:
-        raise AdapterMismatch(f"init_lora_weights={config['init_lora_weights']!r} changes the base weights")
+    start = config.get("init_lora_weights", True)
+    if not isinstance(start, bool | str) or start not in _HARMLESS_STARTS:
+        raise AdapterMismatch(f"init_lora_weights={start!r} changes the base weights")
     refused = [name for name in _REFUSED_WHEN_SET if config.get(name)]
     unknown = [name for name in config if name not in LoraConfig.__dataclass_fields__ and config[name]]
     if refused or unknown:
         raise AdapterMismatch(f"the adapter is not plain LoRA: {', '.join(refused + unknown)} set")
-    fields = {name: value for name, value in config.items() if name in LoraConfig.__dataclass_fields__}
+    for name in ("rank_pattern", "alpha_pattern"):
+        if problem := pattern_problem(name, config.get(name) or {}):
+            raise AdapterMismatch(problem)
+    # An option that is null is an option that nobody set.
+    fields: dict[str, Any] = {
+        name: value
+        for name, value in config.items()
+        if name in LoraConfig.__dataclass_fields__ and name not in _NOT_OF_THE_SHAPE and value is not None
+    }
+    for name in ("rank_pattern", "alpha_pattern"):
+        # PEFT takes the first that matches; files and manifests keep names in this order.
+        fields[name] = dict(sorted(fields.get(name, {}).items()))
     try:
         return LoraConfig(**{**fields, "inference_mode": True, "init_lora_weights": True})
     except (TypeError, ValueError) as error:
         raise AdapterMismatch(f"the adapter config is not valid: {error}") from error
+
+
+def pattern_problem(name: str, pattern: Any) -> str | None:
+    """What is wrong with PEFT's `rank_pattern` or `alpha_pattern`, if anything."""
+    whole = name == "rank_pattern"
+    if not isinstance(pattern, Mapping):
+        return f"{name} must map names of modules to numbers, got {pattern!r}"
+    for key, value in pattern.items():
+        if not isinstance(key, str) or not _is_positive(value, whole=whole):
+            return f"{name} needs a positive {'whole ' * whole}number per name, got {value!r} for {key!r}"
+    return None
+
+
+def _is_positive(value: Any, *, whole: bool) -> bool:
+    kinds = int if whole else int | float
+    return isinstance(value, kinds) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def _check_tensors(skeleton: PeftModel, adapter: Adapter) -> None:

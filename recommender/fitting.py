@@ -2,67 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
-from peft import LoraConfig
 from torch import nn
 from transformers import LlamaForCausalLM
 
+from recommender.adapter_config import AdapterConfig
 from recommender.adapters import Adapter, trainable
 from recommender.base import Base, BaseConfig, new_model
 from recommender.catalogue import Catalogue
-from recommender.errors import ConfigError
 from recommender.prompts import PromptStyle
 from recommender.ranking import ranks
 from recommender.scoring import Scorer
 from recommender.training import OnStep, ShouldStop, TrainingConfig, train
 
-# PEFT's "all-linear" leaves out the output layer. A base that never met the service's users knows most of the
-# catalogue badly; without the output layer an adapter cannot correct the items themselves.
-LLAMA_LINEAR_LAYERS = (
-    "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head",
-)  # fmt: skip
-
 # A panel is small and public: the base may learn it to the end, and there is nothing to validate it on.
 BASE_TRAINING = TrainingConfig(epochs=40, patience=None)
 
 HeldOut = tuple[Sequence[int], int]
-
-
-@dataclass(frozen=True)
-class AdapterConfig:
-    """Shape of a LoRA adapter (Hu et al., 2021): rank `r`, scale `alpha / r`, PEFT's `target_modules`.
-
-    `dropout` acts on what enters the adapter, in training only.
-
-    Raises:
-        ConfigError: a value out of range.
-    """
-
-    r: int = 32
-    alpha: int = 64
-    target_modules: str | tuple[str, ...] = LLAMA_LINEAR_LAYERS
-    dropout: float = 0.05
-
-    def __post_init__(self) -> None:
-        if self.r < 1 or self.alpha < 1:
-            raise ConfigError(f"r and alpha must be at least 1, got {self.r} and {self.alpha}")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout must be in [0, 1), got {self.dropout}")
-        if not self.target_modules:
-            raise ConfigError("target_modules names no module")
-
-    def to_peft(self) -> LoraConfig:
-        """The same as PEFT says it."""
-        modules = self.target_modules
-        return LoraConfig(
-            r=self.r,
-            lora_alpha=self.alpha,
-            target_modules=modules if isinstance(modules, str) else list(modules),
-            lora_dropout=self.dropout,
-            task_type="CAUSAL_LM",
-        )
 
 
 def build_base(
@@ -96,7 +53,7 @@ def build_base(
 def fit_adapter(
     base: Base,
     sequences: Sequence[Sequence[int]],
-    config: AdapterConfig = AdapterConfig(),  # frozen
+    config: AdapterConfig = AdapterConfig(),  # noqa: B008  # frozen
     training: TrainingConfig = TrainingConfig(),  # noqa: B008  # frozen
     *,
     validation: Sequence[HeldOut] | None = None,

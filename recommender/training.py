@@ -1,12 +1,18 @@
 """The one training loop: next-item cross-entropy over item tokens, for bases and adapters alike."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+from transformers.optimization import (
+    get_constant_schedule_with_warmup,
+    get_cosine_schedule_with_warmup,
+    get_linear_schedule_with_warmup,
+)
 
 from recommender.batching import pad_right
 from recommender.errors import ConfigError, DataError, Interrupted
@@ -15,6 +21,8 @@ from recommender.prompts import PromptStyle
 _IGNORED_TARGET = -100
 # Batches are drawn from pools of this many, sorted by length: little padding, yet a new mix each epoch.
 _BATCHES_PER_POOL = 8
+_BETAS = (0.9, 0.999)
+_SCHEDULES = ("one_cycle", "constant", "linear", "cosine")
 
 
 @dataclass(frozen=True)
@@ -25,11 +33,14 @@ class TrainingConfig:
         epochs: passes over the sequences.
         lr: peak learning rate of AdamW.
         batch_size: windows (at most `window + 1` items each) per step.
-        schedule: `one_cycle` (Smith and Topin, 2018) or `constant`.
+        schedule: `one_cycle` (Smith and Topin, 2018), or `constant`, `linear` or `cosine` as in transformers' trainer:
+            after the warm-up at the peak, or falling from it to zero.
         weight_decay: AdamW's decoupled decay.
         max_grad_norm: gradients are clipped to this Euclidean norm.
         patience: epochs without a better validation result before the training stops; None trains all epochs.
         seed: of the initial weights, the order of batches and dropout.
+        warmup_ratio: share of the steps in which the rate grows from zero; `one_cycle` has a warm-up of its own.
+        betas: AdamW's two decay rates; `one_cycle` moves the first by itself.
 
     Raises:
         ConfigError: a value out of range.
@@ -38,19 +49,43 @@ class TrainingConfig:
     epochs: int = 18
     lr: float = 3e-3
     batch_size: int = 16
-    schedule: Literal["one_cycle", "constant"] = "one_cycle"
+    schedule: Literal["one_cycle", "constant", "linear", "cosine"] = "one_cycle"
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     patience: int | None = 10
     seed: int = 0
+    warmup_ratio: float = 0.0
+    betas: tuple[float, float] = _BETAS
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1 or (self.patience is not None and self.patience < 1):
             raise ConfigError(f"epochs, batch_size and patience must be at least 1: {self}")
-        if not (self.lr > 0 and self.max_grad_norm > 0 and self.weight_decay >= 0):
+        if not (0 < self.lr < math.inf and self.max_grad_norm > 0 and 0 <= self.weight_decay < math.inf):
             raise ConfigError(f"lr and max_grad_norm must be positive, weight_decay not negative: {self}")
-        if self.schedule not in ("one_cycle", "constant"):
-            raise ConfigError(f"schedule must be one_cycle or constant, got {self.schedule!r}")
+        if self.schedule not in _SCHEDULES:
+            raise ConfigError(f"schedule must be one of {', '.join(_SCHEDULES)}, got {self.schedule!r}")
+        if not (0 <= self.warmup_ratio < 1 and len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas)):
+            raise ConfigError(f"warmup_ratio and both betas must be in [0, 1): {self}")
+        if self.schedule == "one_cycle" and (self.warmup_ratio, self.betas) != (0.0, _BETAS):
+            raise ConfigError("one_cycle has a warm-up and a first beta of its own; choose another schedule")
+
+    def to_plain(self) -> dict[str, Any]:
+        """The JSON form; what only later releases know is left out where it is at its default."""
+        plain = {**asdict(self), "betas": list(self.betas)}
+        later = {"warmup_ratio": 0.0, "betas": list(_BETAS)}
+        return {name: value for name, value in plain.items() if name not in later or later[name] != value}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "TrainingConfig":
+        """Read what `to_plain` wrote, in this release or an earlier one.
+
+        Raises:
+            ConfigError: a value out of range.
+        """
+        fields = dict(plain)
+        if "betas" in fields:
+            fields["betas"] = tuple(fields["betas"])
+        return cls(**fields)
 
 
 @dataclass(frozen=True)
@@ -92,7 +127,9 @@ def train(
         raise DataError("nothing to train on: no sequence holds an item")
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     device = parameters[0].device
-    optimiser = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
+    optimiser = torch.optim.AdamW(
+        parameters, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay
+    )
     steps = config.epochs * -(-len(windows) // config.batch_size)
     schedule = _schedule(optimiser, config, steps)
     shuffle = torch.Generator().manual_seed(config.seed)
@@ -155,10 +192,16 @@ class _BestWeights:
 
 
 def _schedule(optimiser: torch.optim.Optimizer, config: TrainingConfig, steps: int) -> LRScheduler:
-    if config.schedule == "constant":
-        return LambdaLR(optimiser, lambda step: 1.0)
-    # One more than are taken: the cycle ends at zero, and that step would be wasted.
-    return OneCycleLR(optimiser, max_lr=config.lr, total_steps=steps + 1)
+    if config.schedule == "one_cycle":
+        # One more than are taken: the cycle ends at zero, and that step would be wasted.
+        return OneCycleLR(optimiser, max_lr=config.lr, total_steps=steps + 1)
+    warmup = math.ceil(steps * config.warmup_ratio)
+    falling: LRScheduler = {
+        "constant": lambda: get_constant_schedule_with_warmup(optimiser, warmup),
+        "linear": lambda: get_linear_schedule_with_warmup(optimiser, warmup, steps),  # type: ignore[no-untyped-call]
+        "cosine": lambda: get_cosine_schedule_with_warmup(optimiser, warmup, steps),
+    }[config.schedule]()
+    return falling
 
 
 def _batches(lengths: Sequence[int], batch_size: int, generator: torch.Generator) -> list[list[int]]:

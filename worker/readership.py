@@ -1,4 +1,4 @@
-"""Whom an adapter has read: a record that is stored with each version and says who may be known to it.
+"""Whom an adapter, or what is stored with it, has read: a record with each version of who may be known to it.
 
 An edited adapter keeps the record of the fit that it descends from: an edit takes nobody out of what was read.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version as library_version
 from typing import Any
 
@@ -34,20 +34,17 @@ class FitRecord:
     def to_plain(self) -> dict[str, Any]:
         return {
             "watermark": self.watermark,
-            "training": asdict(self.training),
-            "adapter_config": asdict(self.adapter_config),
+            "training": self.training.to_plain(),
+            "adapter_config": self.adapter_config.to_plain(),
             "excludes_up_to_epoch": self.excludes_up_to_epoch,
         }
 
     @classmethod
     def from_plain(cls, data: Mapping[str, Any]) -> FitRecord:
-        shape = dict(data["adapter_config"])
-        if isinstance(shape["target_modules"], list):
-            shape["target_modules"] = tuple(shape["target_modules"])
         return cls(
             watermark=int(data["watermark"]),
-            training=TrainingConfig(**data["training"]),
-            adapter_config=AdapterConfig(**shape),
+            training=TrainingConfig.from_plain(data["training"]),
+            adapter_config=AdapterConfig.from_plain(data["adapter_config"]),
             # Absent from the first versions ever written: then nobody is known to have been left out.
             excludes_up_to_epoch=int(data.get("excludes_up_to_epoch", 0)),
         )
@@ -90,7 +87,7 @@ def load_version(store: Store, digest: str) -> LoadedVersion:
         fit=FitRecord.from_plain(manifest.trained_on),
         statistics=ActivationStatistics.from_bytes(cached) if cached is not None else None,
         readership=Readership.from_bytes(readers) if readers is not None else None,
-        # Only first fits have no report: no run made them.
+        # The reports of first fits say nothing of it: no run made them.
         exact=bool(manifest.report.get("exact", True)),
     )
 

@@ -74,21 +74,52 @@ def data(tmp_path: Path) -> Path:
 def test_set_up_with_the_operators_own_base_and_adapter(
     environment: dict[str, str], data: Path, base_folder: Path, tmp_path: Path
 ) -> None:
+    from model_store import open_store
+
     base = load_base(str(base_folder))
-    shape = AdapterConfig(r=2, alpha=4)
-    fit_adapter(base, [list(range(8))], shape, TrainingConfig(epochs=1)).save(tmp_path / "adapter")
+    shape = AdapterConfig(
+        r=2, alpha=4.5, target_modules=("lm_head", "q_proj"), dropout=0.0, options={"use_rslora": True}
+    )
+    recipe = TrainingConfig(epochs=2, lr=1e-2, schedule="cosine", warmup_ratio=0.1, patience=None)
+    users = [[(user + step) % ITEMS for step in range(6)] for user in range(30)]
+    fit_adapter(base, users, shape, recipe).save(tmp_path / "adapter")
+    (tmp_path / "recipe.json").write_text(json.dumps(recipe.to_plain()))
     assert lethe("migrate", **environment).returncode == 0
-    done = lethe("init", "--data", str(data), "--adapter", str(tmp_path / "adapter"), **environment)
+    options = ["--adapter", str(tmp_path / "adapter"), "--recipe", str(tmp_path / "recipe.json")]
+    done = lethe("init", "--data", str(data), *options, **environment)
     assert done.returncode == 0, done.stderr
     assert "30 users, 240 interactions (240 of them new)" in done.stdout
+    # The same recipe on the same users: the trial fit is the operator's adapter again.
+    assert "a re-fit comes near your adapter" in done.stdout
     assert "is live as generation 1" in done.stdout
     assert done.stdout.endswith("the users' levels are made\n")
+    store = open_store(str(tmp_path / "store"))
+    manifest = store.read_manifest(store.versions()[0])
+    assert manifest.trained_on["adapter_config"] == shape.to_plain()
+    assert manifest.trained_on["training"] == recipe.to_plain()
+    assert manifest.report["likeness"]["near"] is True
     again = lethe("init", "--data", str(data), **environment)
     assert (again.returncode, again.stdout) == (
         0,
         "a version is live already\nthe users' levels are there already\n",
     )
     assert lethe("audit", "verify", **environment).stdout == "the audit chain holds\n"
+
+
+def test_an_adapter_that_does_not_know_the_users_is_refused_or_confirmed(
+    environment: dict[str, str], data: Path, base_folder: Path, tmp_path: Path
+) -> None:
+    base = load_base(str(base_folder))
+    backwards = [[(user - step) % ITEMS for step in range(8)] for user in range(30)]
+    training = TrainingConfig(epochs=20, lr=1e-2, patience=None)
+    fit_adapter(base, backwards, AdapterConfig(r=4, alpha=8), training).save(tmp_path / "adapter")
+    lethe("migrate", **environment)
+    init = ["init", "--no-levels", "--data", str(data), "--adapter", str(tmp_path / "adapter")]
+    assert_one_line(lethe(*init, **environment), "nats per event with it", "--confirm-adapter")
+    done = lethe(*init, "--confirm-adapter", "--no-trial-fit", **environment)
+    assert done.returncode == 0, done.stderr
+    assert "confirmed: the adapter does not predict" in done.stdout
+    assert "no trial fit" in done.stdout
 
 
 def test_levels_are_left_to_later_and_made_once(environment: dict[str, str], data: Path) -> None:

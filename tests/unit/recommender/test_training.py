@@ -1,3 +1,4 @@
+import json
 import math
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -91,26 +92,57 @@ def test_a_stop_is_honoured_at_once():
         run(should_stop=lambda: next(answers))
 
 
-@pytest.mark.parametrize("schedule", ["one_cycle", "constant"])
-def test_schedules(schedule: str):
+def rates_of(**fields: object) -> tuple[list[float], dict[str, object]]:
+    """The learning rate of each of ten steps, and what the optimiser was made with."""
     rates: list[float] = []
-    model = NextItem()
+    made: dict[str, object] = {}
 
     class Recorder(torch.optim.AdamW):
+        def __init__(self, parameters: object, **options: object) -> None:
+            made.update(options)
+            super().__init__(parameters, **options)  # type: ignore[arg-type]
+
         def step(self, closure: object = None) -> None:  # type: ignore[override]
             rates.append(self.param_groups[0]["lr"])
             super().step()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim, "AdamW", Recorder)
-        config = TrainingConfig(epochs=10, batch_size=1, lr=0.1, schedule=schedule)  # type: ignore[arg-type]
-        train(model, STYLE, [[0, 1]], config)
-    if schedule == "constant":
-        assert rates == [0.1] * 10
-    else:
-        assert max(rates) == pytest.approx(0.1, rel=0.05)
-        assert rates[0] == pytest.approx(0.1 / 25)
-        assert rates[-1] < max(rates) / 10
+        train(NextItem(), STYLE, [[0, 1]], TrainingConfig(epochs=10, batch_size=1, lr=0.1, **fields))  # type: ignore[arg-type]
+    return rates, made
+
+
+def test_one_cycle_rises_and_falls():
+    rates, made = rates_of()
+    assert max(rates) == pytest.approx(0.1, rel=0.05)
+    assert rates[0] == pytest.approx(0.1 / 25)
+    assert rates[-1] < max(rates) / 10
+    assert made["betas"] == (0.9, 0.999)
+
+
+# Two of ten steps warm up: 0, 1/2; then the other eight fall from 1 to 1/8, or along half a cosine.
+@pytest.mark.parametrize(
+    ("schedule", "after"),
+    [
+        ("constant", [1.0] * 8),
+        ("linear", [1 - step / 8 for step in range(8)]),
+        ("cosine", [0.5 + 0.5 * math.cos(math.pi * step / 8) for step in range(8)]),
+    ],
+)
+def test_schedules_with_a_warm_up(schedule: str, after: list[float]):
+    rates, made = rates_of(schedule=schedule, warmup_ratio=0.2, betas=(0.9, 0.95))
+    assert rates == pytest.approx([0.1 * share for share in [0.0, 0.5, *after]])
+    assert made["betas"] == (0.9, 0.95)
+    assert rates_of(schedule="constant")[0] == [0.1] * 10
+
+
+def test_the_json_of_a_recipe_is_the_first_releases_until_it_says_more():
+    first = {"epochs", "lr", "batch_size", "schedule", "weight_decay", "max_grad_norm", "patience", "seed"}
+    assert TrainingConfig().to_plain().keys() == first
+    recipe = TrainingConfig(schedule="cosine", warmup_ratio=0.1, betas=(0.9, 0.95))
+    plain = json.loads(json.dumps(recipe.to_plain()))
+    assert plain.keys() == first | {"warmup_ratio", "betas"}
+    assert TrainingConfig.from_plain(plain) == recipe
 
 
 @pytest.mark.parametrize("sequences", [[], [[]]])
@@ -129,7 +161,12 @@ def test_nothing_to_train_on_is_an_error(sequences: list[list[int]]):
         {"lr": math.nan},
         {"weight_decay": -1.0},
         {"max_grad_norm": 0.0},
-        {"schedule": "cosine"},
+        {"schedule": "polynomial"},
+        {"schedule": "linear", "warmup_ratio": 1.0},
+        {"schedule": "linear", "betas": (0.9,)},
+        {"schedule": "linear", "betas": (0.9, 1.0)},
+        {"warmup_ratio": 0.1},
+        {"betas": (0.9, 0.95)},
     ],
 )
 def test_impossible_settings_are_refused(fields: dict[str, object]):

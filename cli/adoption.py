@@ -1,0 +1,160 @@
+"""Taking the operator's adapter: is it of this base, does it know these users, and can it be fitted again?
+
+Everything that can refuse comes before the one fit, in the order of what it costs.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cli.failures import CommandError
+from recommender import (
+    Adapter,
+    AdapterConfig,
+    Base,
+    Split,
+    StepReport,
+    TrainingConfig,
+    attach,
+    fit_adapter,
+)
+from recommender.likeness import Difference, Figures, Likeness, Measured, compare, gain, measure
+from recommender.operators_adapter import adopted, origin, refittable
+from recommender.recipes import RECIPE_FILE, read_recipe
+
+# Enough to tell half a nat from nothing, few enough for a large base.
+_MEASURED_USERS = 500
+_CONFIRM = "if it is right all the same, add --confirm-adapter"
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """What a version needs of an operator's adapter. `likeness` is None if no trial fit was asked for."""
+
+    adapter: Adapter
+    adapter_config: AdapterConfig
+    training: TrainingConfig
+    likeness: Likeness | None
+
+
+def chosen_recipe(
+    file: Path | None, folder: Path | None, *, default: TrainingConfig, epochs: int | None, seed: int
+) -> TrainingConfig:
+    """The recipe in `file`, else the one in the adapter's folder, else `default` with this seed; `epochs` goes first.
+
+    Raises:
+        ConfigError: the recipe is not valid.
+    """
+    if file is None and folder is not None and (folder / RECIPE_FILE).is_file():
+        file = folder / RECIPE_FILE
+        print(f"the recipe is {file}")
+    training = replace(default, seed=seed) if file is None else read_recipe(file)
+    return training if epochs is None else replace(training, epochs=epochs)
+
+
+def adopt(
+    base: Base,
+    folder: Path,
+    users: Sequence[Split],
+    recipe: TrainingConfig,
+    *,
+    confirmed: bool = False,
+    trial_fit: bool = True,
+    on_step: Callable[[StepReport], None] | None = None,
+) -> Adopted:
+    """Read the adapter in `folder`, which was trained on `users`, check it, and fit once by its recipe to compare.
+
+    Prints what it finds. A re-fit that does not come near is said and returned, not an error.
+
+    Args:
+        recipe: how the adapter was trained, as far as known; every re-fit will follow it.
+        confirmed: the operator vouches for base and users; the checks of both only print.
+
+    Raises:
+        CommandError: the adapter is of another base, or does not know these users; not if `confirmed`.
+        ModelLoadError, AdapterMismatch: it cannot be read, does not fit the base, or cannot be fitted again.
+        DataError: there are no users.
+    """
+    adapter = adopted(base, Adapter.load(folder))
+    config = refittable(base, adapter)
+    _check_origin(base, adapter, confirmed)
+    measured = _sample(users)
+
+    def read(of: Adapter | None) -> Measured:
+        return measure(base.model if of is None else attach(base, of), base.style, measured)
+
+    bare, operators = read(None), read(adapter)
+    _check_knows_users(bare, operators, confirmed)
+    if not trial_fit:
+        print("no trial fit: whether a re-fit comes near your adapter is not known")
+        return Adopted(adapter, config, recipe, None)
+    refit = fit_adapter(
+        base,
+        [user.train for user in users],
+        config,
+        recipe,
+        validation=[(user.train, user.validation) for user in users],
+        on_step=on_step,
+    )
+    likeness = compare(bare, operators, read(refit))
+    print("\n".join(_report(likeness)))
+    return Adopted(adapter, config, recipe, likeness)
+
+
+def _check_origin(base: Base, adapter: Adapter, confirmed: bool) -> None:
+    found, name = origin(base, adapter)
+    if found == "other":
+        problem = f"the adapter was trained on {name}, whose weights are not those of the base in LETHE_BASE"
+        if not confirmed:
+            raise CommandError(f"{problem}; {_CONFIRM}")
+        print(f"confirmed: {problem}")
+    elif found == "unknown" and name:
+        print(
+            f"the adapter names {name} as its base, which cannot be compared with {base.model.name_or_path}"
+        )
+
+
+def _check_knows_users(bare: Measured, operators: Measured, confirmed: bool) -> None:
+    found: Difference = gain(bare, operators)
+    if found.clear_gain:
+        return
+    problem = (
+        "the adapter does not predict these users' training events better than the bare base:"
+        f" {operators.figures().training_nll:.3f} nats per event with it, {bare.figures().training_nll:.3f} without"
+        f" (difference {found.mean:+.3f}, standard error {found.error:.3f}, {len(bare.ranks)} users);"
+        " it is of another base or of other users"
+    )
+    if not confirmed:
+        raise CommandError(f"{problem}; {_CONFIRM}")
+    print(f"confirmed: {problem}")
+
+
+def _sample(users: Sequence[Split]) -> Sequence[Split]:
+    if len(users) <= _MEASURED_USERS:
+        return users
+    return random.Random(0).sample(users, _MEASURED_USERS)
+
+
+def _report(likeness: Likeness) -> list[str]:
+    three = (likeness.base, likeness.operator, likeness.refit)
+
+    def row(name: str, value: Callable[[Figures], float]) -> str:
+        return f"{name:<24}" + "".join(f"{value(figures):>14.3f}" for figures in three)
+
+    lines = [
+        f"{f'{likeness.users} users':<24}{'base':>14}{'your adapter':>14}{'a re-fit':>14}",
+        row("nats per training event", lambda figures: figures.training_nll),
+        row("nats per held-out event", lambda figures: figures.held_out_nll),
+        row("held-out Recall@10", lambda figures: figures.recall_at_10),
+        row("held-out NDCG@10", lambda figures: figures.ndcg_at_10),
+    ]
+    if likeness.near:
+        return [*lines, "a re-fit comes near your adapter"]
+    return [
+        *lines,
+        f"a re-fit does NOT come near your adapter: {'; '.join(likeness.reasons)}",
+        "the exact re-fit will serve users differently; pass the recipe of your training with --recipe",
+    ]

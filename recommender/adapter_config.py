@@ -1,0 +1,144 @@
+"""The whole shape of a plain LoRA adapter: all that a re-fit needs to make the same kind of adapter again."""
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from peft import LoraConfig
+
+from recommender.adapters import Adapter, pattern_problem, plain_lora
+from recommender.errors import AdapterMismatch, ConfigError
+
+# PEFT's "all-linear" leaves out the output layer. A base that never met the service's users knows most of the
+# catalogue badly; without the output layer an adapter cannot correct the items themselves.
+LLAMA_LINEAR_LAYERS = (
+    "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head",
+)  # fmt: skip
+
+# All of PEFT's options that change the shape, the strength or the start of plain LoRA, with what they are here when
+# nobody names them.
+_OPTIONS: Mapping[str, Any] = {
+    "alpha_pattern": {},
+    "ensure_weight_tying": False,
+    "exclude_modules": None,
+    "fan_in_fan_out": False,
+    "init_lora_weights": True,
+    "layers_pattern": None,
+    "layers_to_transform": None,
+    "rank_pattern": {},
+    "task_type": "CAUSAL_LM",
+    "use_rslora": False,
+}
+# Starts that need nothing but a generator. EVA reads activations first and then hands out the ranks.
+_REPEATABLE_STARTS = (True, False, "gaussian", "orthogonal")
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """Shape of a LoRA adapter (Hu et al., 2021): rank `r`, scale `alpha / r`, PEFT's `target_modules`.
+
+    `dropout` acts on what enters the adapter, in training only. `options` holds what else of PEFT's `LoraConfig`
+    differs from its default, as JSON: `use_rslora`, `rank_pattern`, `alpha_pattern`, `exclude_modules`,
+    `layers_to_transform`, `layers_pattern`, `fan_in_fan_out`, `init_lora_weights`, `ensure_weight_tying`,
+    `task_type`.
+
+    Raises:
+        ConfigError: a value out of range, or an option that is not one of plain LoRA.
+    """
+
+    r: int = 32
+    alpha: float = 64
+    target_modules: str | tuple[str, ...] = LLAMA_LINEAR_LAYERS
+    dropout: float = 0.05
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        if not (self.r >= 1 and 0 < self.alpha < math.inf):
+            raise ConfigError(f"r must be at least 1 and alpha positive, got {self.r} and {self.alpha}")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout must be in [0, 1), got {self.dropout}")
+        if not self.target_modules:
+            raise ConfigError("target_modules names no module")
+        object.__setattr__(self, "options", _plain_options(self.options))
+        try:
+            self.to_peft()
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"the options do not fit together: {error}") from error
+
+    @classmethod
+    def of(cls, adapter: Adapter) -> "AdapterConfig":
+        """The shape of an adapter that somebody else made.
+
+        Raises:
+            AdapterMismatch: not plain LoRA, or a start that a re-fit cannot repeat; the message names the option.
+        """
+        lora, start = plain_lora(adapter.config), adapter.config.get("init_lora_weights", True)
+        if start not in _REPEATABLE_STARTS:
+            raise AdapterMismatch(f"init_lora_weights={start!r} is a start that a re-fit cannot repeat")
+        modules = lora.target_modules
+        assert modules is not None  # plain_lora asks for them
+        return cls(
+            r=lora.r,
+            alpha=lora.lora_alpha,
+            target_modules=modules if isinstance(modules, str) else tuple(sorted(modules)),
+            dropout=lora.lora_dropout,
+            options={name: getattr(lora, name) for name in _OPTIONS} | {"init_lora_weights": start},
+        )
+
+    def to_peft(self) -> LoraConfig:
+        """The same as PEFT says it."""
+        modules = self.target_modules
+        options = {"task_type": _OPTIONS["task_type"], **copy.deepcopy(dict(self.options))}
+        return LoraConfig(
+            r=self.r,
+            lora_alpha=self.alpha,  # type: ignore[arg-type]  # any number to PEFT, but for its annotation
+            target_modules=modules if isinstance(modules, str) else list(modules),
+            lora_dropout=self.dropout,
+            **options,
+        )
+
+    def to_plain(self) -> dict[str, Any]:
+        """The JSON form; without options it is what the first releases wrote."""
+        modules = self.target_modules
+        plain = {
+            "r": self.r,
+            "alpha": self.alpha,
+            "target_modules": modules if isinstance(modules, str) else list(modules),
+            "dropout": self.dropout,
+        }
+        return {**plain, "options": copy.deepcopy(dict(self.options))} if self.options else plain
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "AdapterConfig":
+        """Read what `to_plain` wrote, in this release or an earlier one.
+
+        Raises:
+            ConfigError: a value out of range.
+        """
+        modules = plain["target_modules"]
+        return cls(**{**plain, "target_modules": modules if isinstance(modules, str) else tuple(modules)})
+
+
+def _plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON keeps them, in one order, without those that are at their default: equal shapes compare equal."""
+    unknown = sorted(options.keys() - _OPTIONS.keys())
+    if unknown:
+        raise ConfigError(f"{', '.join(unknown)}: not an option of plain LoRA")
+    found = {}
+    for name in sorted(options):
+        value = options[name]
+        if isinstance(value, set | frozenset):
+            value = sorted(value)
+        elif isinstance(value, tuple):
+            value = list(value)
+        if name in ("rank_pattern", "alpha_pattern") and value:
+            if problem := pattern_problem(name, value):
+                raise ConfigError(problem)
+            value = {key: value[key] for key in sorted(value)}
+        if name == "init_lora_weights" and value not in _REPEATABLE_STARTS:
+            raise ConfigError(f"init_lora_weights must be one of {_REPEATABLE_STARTS}, got {value!r}")
+        if value != _OPTIONS[name] and not (value is None and _OPTIONS[name] == {}):
+            found[name] = value
+    return found

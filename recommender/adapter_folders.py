@@ -1,0 +1,43 @@
+"""What a folder that should hold an adapter holds instead, said in one line."""
+
+from pathlib import Path
+
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+
+
+def missing_part(directory: Path) -> str | None:
+    """Why `directory` cannot be read as an adapter, None if both of its files are there.
+
+    Whatever else lies beside them (a model card, a trainer's state, a tokenizer) does not matter.
+    """
+    if not directory.is_dir():
+        return f"{directory} is not a folder"
+    if not (directory / CONFIG_FILE).is_file():
+        return f"{directory} has no {CONFIG_FILE}{_instead_of_an_adapter(directory)}"
+    if not (directory / WEIGHTS_FILE).is_file():
+        return f"{directory} has no {WEIGHTS_FILE}{_instead_of_weights(directory)}"
+    return None
+
+
+def _instead_of_an_adapter(directory: Path) -> str:
+    below = sorted(path.parent.name for path in directory.glob(f"*/{CONFIG_FILE}"))
+    if below:
+        listed = ", ".join(below[:3]) + (", …" if len(below) > 3 else "")
+        return f"; adapters lie in folders below it ({listed}): name one of them"
+    if (directory / "config.json").is_file():
+        return (
+            ": it is a whole model. Lethe forgets in a LoRA adapter; one that was merged into its base has to be"
+            " brought as it was before"
+        )
+    return ""
+
+
+def _instead_of_weights(directory: Path) -> str:
+    if any(directory.glob("adapter_model*.index.json")) or any(directory.glob("adapter_model-*")):
+        return "; its weights are split over several files, save them as one"
+    if any(directory.glob("adapter_model*.bin")):
+        return (
+            "; its weights are pickled (adapter_model.bin), which is never read: save it again as safetensors"
+        )
+    return ""
