@@ -137,12 +137,11 @@ def test_levels_are_left_to_later_and_made_once(environment: dict[str, str], dat
 def test_too_few_users_for_levels_is_no_reason_not_to_serve(
     environment: dict[str, str], data: Path, tmp_path: Path
 ) -> None:
-    # Five users of the same items: two train the base, three are the service's.
-    rows = [f"user-{user},i{step},{step}" for user in range(5) for step in range(8)]
+    rows = [f"user-{user},i{step},{step}" for user in range(3) for step in range(8)]
     (data / "interactions.csv").write_text("user_id,item_id,timestamp\n" + "\n".join(rows) + "\n")
     environment["LETHE_BASE"] = str(tmp_path / "own-base")
     lethe("migrate", **environment)
-    done = lethe("init", "--data", str(data), "--panel", "0.4", "--epochs", "1", **environment)
+    done = lethe("init", "--data", str(data), "--epochs", "1", **environment)
     assert done.returncode == 0, done.stderr
     assert "no levels: cross-fitting needs two pairs of halves and four users" in done.stdout
     assert lethe("levels", **environment).returncode == 1
