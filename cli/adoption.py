@@ -24,6 +24,7 @@ from recommender import (
 from recommender.likeness import Difference, Figures, Likeness, Measured, compare, gain, measure
 from recommender.operators_adapter import adopted, origin, refittable
 from recommender.recipes import RECIPE_FILE, read_recipe
+from unlearning import collect_statistics
 
 # Enough to tell half a nat from nothing, few enough for a large base.
 _MEASURED_USERS = 500
@@ -76,6 +77,7 @@ def adopt(
     Raises:
         CommandError: the adapter is of another base, or does not know these users; not if `confirmed`.
         ModelLoadError, AdapterMismatch: it cannot be read, does not fit the base, or cannot be fitted again.
+        UnlearningError: the methods cannot work on it.
         DataError: there are no users.
     """
     adapter = adopted(base, Adapter.load(folder))
@@ -87,6 +89,8 @@ def adopt(
         return measure(base.model if of is None else attach(base, of), base.style, measured)
 
     bare, operators = read(None), read(adapter)
+    # What every version carries; an adapter that has none must not be told so after minutes of training.
+    collect_statistics(base, adapter, [measured[0].train])
     _check_knows_users(bare, operators, confirmed)
     if not trial_fit:
         print("no trial fit: whether a re-fit comes near your adapter is not known")

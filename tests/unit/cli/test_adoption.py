@@ -30,6 +30,7 @@ from recommender import (
     save_base,
     split_panel,
 )
+from unlearning import UnlearningError
 
 SHAPE = AdapterConfig(r=8, alpha=12.5, dropout=0.1, options={"use_rslora": True})
 SHAPE_SORTED = replace(SHAPE, target_modules=tuple(sorted(SHAPE.target_modules)))
@@ -190,6 +191,17 @@ def test_what_cannot_be_fitted_again_is_refused_before_any_training(
     Adapter({**operators.config, "init_lora_weights": "eva"}, operators.tensors).save(tmp_path)
     with pytest.raises(AdapterMismatch, match="init_lora_weights='eva'"):
         adopt(base, tmp_path, users, RECIPE, on_step=steps.append)
+    assert not steps
+
+
+def test_what_the_methods_cannot_edit_is_refused_before_any_training(
+    base: Base, users: list[Split], tmp_path: Path
+) -> None:
+    shape = AdapterConfig(r=4, alpha=8, target_modules=("embed_tokens", "q_proj"))
+    fit_adapter(base, [user.train for user in users], shape, replace(RECIPE, epochs=4)).save(tmp_path)
+    steps: list[StepReport] = []
+    with pytest.raises(UnlearningError, match=r"embed_tokens is an adapted embedding"):
+        adopt(base, tmp_path, users, RECIPE, confirmed=True, on_step=steps.append)
     assert not steps
 
 
