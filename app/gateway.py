@@ -39,8 +39,8 @@ log = structlog.get_logger()
 Result = TypeVar("Result")
 # Of the server's forty threads for requests, writing may take these and no more.
 _WRITERS = 12
-# They take turns; more would only wait.
-_IMPORTERS = 4
+# They take turns at the database: one reads its events meanwhile. More would only take time from the server's loop.
+_IMPORTERS = 2
 _JOURNAL_SECONDS = 3.0
 
 

@@ -141,15 +141,18 @@ def _beside_a_hanging_broker(site: Site, drawn: Sequence[str], _forgets: int) ->
 
 def _forget(service: Service, dues: Sequence[float]) -> Answers:
     """Send one request at each of these seconds from now, whatever became of the others."""
-    answers, started = Answers(), time.monotonic()
-    with ThreadPoolExecutor(BURST) as pool, service.client() as client:
+    answers, started, sent = Answers(), time.monotonic(), []
+    with service.client() as client, ThreadPoolExecutor(BURST) as pool:
         for number, due in enumerate(dues):
             time.sleep(max(0.0, started + due - time.monotonic()))
             # Each process of each run forgets people of its own.
             nobody = f"nobody:{started}:{number}"
-            pool.submit(
-                answers.send, client, "POST", "/forget-requests", started + due, json={"user_id": nobody}
+            body = {"user_id": nobody}
+            sent.append(
+                pool.submit(answers.send, client, "POST", "/forget-requests", started + due, json=body)
             )
+    for one in sent:
+        one.result()
     return answers
 
 
@@ -157,14 +160,16 @@ def _forget(service: Service, dues: Sequence[float]) -> Answers:
 def _imports(service: Service, items: Sequence[str]) -> Iterator[Answers]:
     """Import until the block is left; every importer sends at least one batch, and ends the one it has begun."""
     answers, stop = Answers(), threading.Event()
+    # Made before anything is measured, because that takes this process's time too; who they are of is put in later.
+    batch = _batch(items)
 
     def import_(importer: int) -> None:
         with service.client(timeout=120) as client:
-            batch = 0
-            while batch == 0 or not stop.is_set():
-                body = _batch(f"importer-{importer}-{batch}", items)
+            sent = 0
+            while sent == 0 or not stop.is_set():
+                body = batch.replace(_WHO, f"importer-{importer}-{sent}")
                 answers.send(client, "POST", "/interactions", time.monotonic(), content=body, headers=_JSON)
-                batch += 1
+                sent += 1
 
     with ThreadPoolExecutor(IMPORTERS) as pool:
         importing = [pool.submit(import_, importer) for importer in range(IMPORTERS)]
@@ -177,12 +182,13 @@ def _imports(service: Service, items: Sequence[str]) -> Iterator[Answers]:
 
 
 _JSON = {"Content-Type": "application/json"}
+_WHO = "@importer@"
 
 
-def _batch(prefix: str, items: Sequence[str]) -> str:
+def _batch(items: Sequence[str]) -> str:
     events = [
         {
-            "user_id": f"{prefix}-{number % _USERS_PER_IMPORT}",
+            "user_id": f"{_WHO}-{number % _USERS_PER_IMPORT}",
             "item_id": items[number % len(items)],
             "timestamp": 1_700_000_000 + number,
         }

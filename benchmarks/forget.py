@@ -24,7 +24,7 @@ from benchmarks.service.watching import POLL_SECONDS
 
 LOAD_PER_SECOND = 5.0
 LOAD_USERS = 8
-# Characters that no data set puts into a user id.
+# Nobody is called that.
 _NOBODY = "nobody@lethe:bench~forget"
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
 from app.authentication import Caller, require
@@ -14,7 +14,7 @@ from app.db.api_keys import Scope
 from app.db.interactions import ingest_in_slices
 from app.dependencies import GatewayDependency
 from app.gateway import Gateway
-from app.interactions.events import IngestBody, read_events
+from app.interactions.events import BODY_SCHEMA, read_events
 
 router = APIRouter(tags=["interactions"])
 
@@ -28,9 +28,9 @@ class IngestView(BaseModel):
     dropped_unknown_item: int
 
 
-@router.post("/interactions", status_code=HTTPStatus.OK)
+@router.post("/interactions", status_code=HTTPStatus.OK, openapi_extra={"requestBody": BODY_SCHEMA})
 async def ingest(
-    body: IngestBody,
+    request: Request,
     gateway: GatewayDependency,
     _caller: Annotated[Caller, Depends(require(Scope.INTERACTIONS_WRITE))],
 ) -> IngestView:
@@ -42,10 +42,11 @@ async def ingest(
     stored: the whole request is safe to send again, what is stored already then counts as duplicates. The counts are
     of this call.
     """
-    return await gateway.import_(partial(_store, gateway, body))
+    # Read in a thread: in the server's one loop ten thousand events would hold up everybody.
+    return await gateway.import_(partial(_store, gateway, await request.body()))
 
 
-def _store(gateway: Gateway, body: IngestBody) -> IngestView:
+def _store(gateway: Gateway, body: bytes) -> IngestView:
     events = read_events(body, gateway.subject_key)
     known = [event for event in events if gateway.catalogue.index(event.item_id) is not None]
     result = ingest_in_slices(gateway.database, known, gateway.precedence)

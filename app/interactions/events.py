@@ -6,7 +6,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from app.db.interactions import NewInteraction
 from app.errors import ERRORS_SHOWN, Problem
@@ -21,9 +22,7 @@ _RawId = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1, "descr
 
 
 class InteractionBody(BaseModel):
-    """Ids and times are looked at by `read_events`: here, in the server's one loop, ten thousand would hold up
-    everybody.
-    """
+    """Ids and times are looked at by `read_events`, each of them once in a batch."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -38,12 +37,39 @@ class IngestBody(BaseModel):
     interactions: Annotated[list[InteractionBody], Field(min_length=1, max_length=MAX_EVENTS)]
 
 
-def read_events(body: IngestBody, key: SubjectKey) -> list[NewInteraction]:
-    """The events in their order, each user as a subject.
+BODY_SCHEMA = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["interactions"],
+                "properties": {
+                    "interactions": {
+                        "type": "array",
+                        "minItems": 1,
+                        "maxItems": MAX_EVENTS,
+                        "items": InteractionBody.model_json_schema(),
+                    }
+                },
+            }
+        }
+    },
+}
+
+
+def read_events(content: bytes, key: SubjectKey) -> list[NewInteraction]:
+    """The events of a JSON body in their order, each user as a subject.
 
     Raises:
+        RequestValidationError: it is no JSON, or not what is asked for.
         Problem: 422, where an id or a time is none; it says in which event.
     """
+    try:
+        body = IngestBody.model_validate_json(content)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        raise RequestValidationError([{**item, "loc": ("body", *item["loc"])} for item in found]) from None
     subjects: _Column[str, str] = _Column("user_id", "invalid_id", "the id", key.subject)
     items: _Column[str, str] = _Column("item_id", "invalid_id", "the id", identifier)
     times: _Column[int, int] = _Column(

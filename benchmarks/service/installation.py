@@ -50,7 +50,8 @@ class Service:
             base_url=self.url,
             headers={"Authorization": f"Bearer {key}"},
             timeout=timeout,
-            limits=httpx.Limits(max_connections=None),
+            # The server closes an idle connection after five seconds; a request must not meet it doing so.
+            limits=httpx.Limits(max_connections=None, keepalive_expiry=2.0),
         )
 
     def check(self) -> None:
