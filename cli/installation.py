@@ -42,12 +42,12 @@ from recommender import (
     fit_adapter,
     generate_synthetic,
     k_core,
-    load_base,
     load_interactions,
     save_base,
     split_panel,
 )
 from unlearning import collect_statistics
+from worker.process import load_policy, load_worker_base, require_worker_device
 from worker.training_data import TrainingData, split_training_data
 from worker.versions import STATISTICS, FitRecord, store_version
 
@@ -91,6 +91,9 @@ def initialise(
         # Said now and not after minutes of training.
         raise CommandError(f"the store at LETHE_STORE_URL cannot be written: {health.detail}")
     replay_journal(database, AuditLog(settings.audit_key.get_secret_value().encode()), store)
+    # Both are read after minutes of training only; what is wrong with them is said now.
+    require_worker_device(settings)
+    load_policy(settings)
     loaded = _load(data, seed)
     base, service_users = _base(settings, loaded, Panel(panel, seed))
     _import(database, settings, loaded, base, service_users)
@@ -130,7 +133,7 @@ def _base(settings: Settings, data: InteractionData, panel: Panel) -> tuple[Base
     # A hub id is not a path of this machine; it is recognised by load_base.
     if not directory.exists() and (directory.is_absolute() or settings.base.startswith(".")):
         _train_base(directory, data, panel)
-    base = load_base(settings.base, device=settings.worker_device)
+    base = load_worker_base(settings)
     recorded = _recorded_panel(directory)
     if recorded is None:
         return base, sorted(data.histories)

@@ -142,9 +142,7 @@ def consolidate(
 def issue_key(
     name: str,
     scope: Annotated[list[str], typer.Option(help="repeat it for several; 'all' for every scope")],
-    days: Annotated[
-        int | None, typer.Option(min=1, help="valid for this long; without it, until revoked")
-    ] = None,
+    days: Annotated[int | None, typer.Option(help="valid for this long; without it, until revoked")] = None,
 ) -> None:
     """Create a key and print it, once."""
     from cli.key_commands import issue

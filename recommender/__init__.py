@@ -16,6 +16,7 @@ from recommender.data import (
     load_interactions,
     split_panel,
 )
+from recommender.devices import require_device
 from recommender.errors import (
     AdapterMismatch,
     ConfigError,
@@ -75,6 +76,7 @@ __all__ = [
     "popularity",
     "ranks",
     "recall_at",
+    "require_device",
     "save_base",
     "split_panel",
     "top_k",
