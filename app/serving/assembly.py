@@ -20,6 +20,9 @@ from app.settings import REPORT_SECONDS, Settings
 from model_store import Store
 from recommender import Catalogue, RecommenderError, load_base, require_device
 
+# Whoever stops a gateway waits for a few answers, not for a queue of them.
+_DRAIN_SECONDS = 2.0
+
 
 def build_engine(
     settings: Settings, store: Store, control: ControlPlane, registry: CollectorRegistry
@@ -40,6 +43,7 @@ def build_engine(
         poll_interval_seconds=settings.feed_poll_seconds,
         lease_seconds=settings.feed_lease_seconds,
         report_interval_seconds=REPORT_SECONDS,
+        drain_seconds=_DRAIN_SECONDS,
     )
     return ServingEngine(
         config, base, store, control, popularity_fallback(base.catalogue, ()), registry=registry

@@ -1,0 +1,54 @@
+"""Ctrl-C and polite kills: no traceback, and never a wait for what does not end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+# What runs until it is told to stop has done what it was asked to; what was to reach an end has not.
+TOLD_TO_STOP = 0
+INTERRUPTED = 130
+# Well below the ten seconds within which an installation has ended.
+GRACE_SECONDS = 6.0
+
+
+def leave_on_ctrl_c() -> None:
+    """From here on, Ctrl-C ends this process with `INTERRUPTED` and one line. Where Ctrl-C is ignored, it stays so."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupted)
+
+
+def leave_when_told() -> None:
+    """From here on, Ctrl-C and a polite kill are the proper end of this process."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _told_to_stop)
+
+
+def end_within(seconds: float, before: Callable[[], None] = lambda: None) -> None:
+    """End this process after that time whatever it is doing then, having called `before`; it may well end earlier."""
+
+    def end() -> None:
+        try:
+            before()
+        finally:
+            os._exit(TOLD_TO_STOP)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+
+
+def _interrupted(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Not print: what this interrupts may be in the middle of printing.
+    os.write(2, b"\nlethe: interrupted\n")
+    raise SystemExit(INTERRUPTED)
+
+
+def _told_to_stop(_number: int, _frame: FrameType | None) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(TOLD_TO_STOP)
