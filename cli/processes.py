@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import warnings
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from cli.addresses import require_free_port
 from cli.failures import CommandError
-from cli.stopping import GRACE_SECONDS, TOLD_TO_STOP, end_within, leave_when_told
+from cli.stopping import GRACE_SECONDS, leave, leave_at_once_when_told, leave_within
 
 if TYPE_CHECKING:
     from uvicorn import Config, Server
@@ -24,7 +24,7 @@ def migrate_database() -> None:
 
 
 def run_gateway() -> None:
-    leave_when_told()
+    leave_at_once_when_told()
     from app.settings import get_settings
 
     settings = get_settings()
@@ -63,9 +63,9 @@ def _server(config: Config) -> Server:
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             if not self.started:
                 # The base model is being loaded, in a thread that cannot be told; nothing waits for an answer yet.
-                os._exit(TOLD_TO_STOP)
+                leave()
             if not self.should_exit:
-                end_within(GRACE_SECONDS)
+                leave_within(GRACE_SECONDS)
             super().handle_exit(sig, frame)
 
     return PromptServer(config)
@@ -81,27 +81,23 @@ def _require_schema(database_url: str) -> None:
 
 
 def run_worker() -> None:
-    """
-    Raises:
-        CommandError: the worker's child cannot work with these settings; the message is its own.
-    """
-    leave_when_told()
+    leave_at_once_when_told()
     from app.settings import get_settings
     from model_store import open_store
 
     settings = get_settings()
     _require_schema(settings.database_url)
     open_store(settings.store_url)
+    from celery.platforms import SecurityWarning
+
     from worker.celery_app import app
     from worker.start_failure import start_failure
     from worker.stopping import stop_promptly_when_told
 
-    stop_promptly_when_told(end_within)
+    # Also how it ends if its child cannot work: that child says why and tells it to stop.
+    stop_promptly_when_told(app, lambda: leave(start_failure.read()))
+    # Celery warns of root for the sake of pickled messages, and takes none but JSON here.
+    warnings.simplefilter("ignore", SecurityWarning)
     # Quiet: without the banner, which says nothing that Lethe's own log does not.
     arguments = ["--quiet", "worker", "--loglevel=INFO"]
-    try:
-        app.worker_main([*arguments, "--without-gossip", "--without-mingle", "--without-heartbeat"])
-    finally:
-        failure = start_failure.read()
-    if failure is not None:
-        raise CommandError(failure)
+    app.worker_main([*arguments, "--without-gossip", "--without-mingle", "--without-heartbeat"])

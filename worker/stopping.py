@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
+from typing import NoReturn
 
 from billiard.process import active_children
-from celery.signals import worker_before_create_process
-from celery.worker import state
+from celery import Celery
 
 # For the child to hand back its run; then it is killed, and the run's lease lapses by itself.
 _CHILD_SECONDS = 5.0
 
-EndWithin = Callable[[float, Callable[[], None]], None]
 
+def stop_promptly_when_told(app: Celery, leave: Callable[[], NoReturn]) -> None:
+    """Ctrl-C and a polite kill end the worker and its child without waiting for the run, nor for the broker.
 
-def stop_promptly_when_told(end_within: EndWithin) -> None:
-    """Ctrl-C and a polite kill end the worker and its child without waiting for the run.
+    Celery's own handlers would wait for both; ours take their place before the first child is forked. Nothing of
+    Celery's has to be closed: what it has not acknowledged is only a bell.
 
-    Celery installs handlers of its own when it starts, and would wait for the run to end; ours follow them, before
-    the first child is there.
+    Args:
+        leave: ends this process.
     """
     parent = os.getpid()
 
@@ -33,18 +37,31 @@ def stop_promptly_when_told(end_within: EndWithin) -> None:
             return
         for told in (signal.SIGINT, signal.SIGTERM):
             signal.signal(told, signal.SIG_IGN)
-        state.should_terminate = 0
-        end_within(_CHILD_SECONDS, _kill_children)
+        # In a thread: what this interrupts may hold a lock that looking after children wants.
+        threading.Thread(target=end, daemon=True).start()
 
-    def install(**_: object) -> None:
-        if signal.getsignal(signal.SIGTERM) != signal.SIG_IGN:
+    def end() -> None:
+        try:
+            children = {child.pid for child in active_children()}
+            _send(children, signal.SIGTERM)
+            deadline = time.monotonic() + _CHILD_SECONDS
+            while children & {child.pid for child in active_children()} and time.monotonic() < deadline:
+                time.sleep(0.05)
+            # Also those that the pool has started in their place meanwhile.
+            _send(children | {child.pid for child in active_children()}, signal.SIGKILL)
+        finally:
+            leave()
+
+    class PromptWorker(app.Worker):
+        def install_platform_tweaks(self, worker: object) -> None:
+            super().install_platform_tweaks(worker)
             for told in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(told, stop)
 
-    # Kept by a strong reference: the function would be gone before the signal is sent.
-    worker_before_create_process.connect(install, weak=False)
+    app.Worker = PromptWorker
 
 
-def _kill_children() -> None:
-    for child in active_children():
-        os.kill(child.pid, signal.SIGKILL)
+def _send(processes: set[int], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, number)
