@@ -12,6 +12,7 @@ import pytest
 import cli.children
 from cli.children import Children
 from cli.failures import CommandError
+from tests.acceptance.installation import lives
 
 LASTS = "import time; time.sleep(60)"
 UNTIL_TOLD = "import pathlib, time\nwhile not pathlib.Path('told').exists(): time.sleep(0.02)"
@@ -105,15 +106,6 @@ def test_whatever_a_child_started_ends_with_it(start: Start) -> None:
     assert lives(int(orphan.read_text()))
     children.stop()
     watch(Children({}), lambda: not lives(int(orphan.read_text())))
-
-
-def lives(process: int) -> bool:
-    """Not over, nor only waiting for somebody to look at how it ended."""
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 def test_a_command_that_fails_has_said_why_and_one_that_is_killed_has_not(
