@@ -17,7 +17,7 @@ from model_store import open_store
 from recommender import RecommenderError
 from unlearning import UnlearningError
 from worker.levels import levels_are_made, make_levels
-from worker.process import WorkerProcess, load_policy, load_worker_base
+from worker.process import WorkerProcess, load_policy, load_worker_base, require_worker_device
 from worker.versions import load_version
 
 
@@ -28,6 +28,7 @@ def make_missing() -> bool:
         CommandError, RecommenderError, StoreError, DatabaseError: one line says what to do.
     """
     settings = get_settings()
+    require_worker_device(settings)
     torch.set_num_threads(settings.torch_threads)
     transformers.utils.logging.disable_progress_bar()
     database = Database(open_database(settings.database_url, pooled=False))

@@ -54,13 +54,22 @@ def leave_within(seconds: float) -> None:
 
 
 def _interrupted(_number: int, _frame: FrameType | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Not print: what this interrupts may be in the middle of printing.
-    os.write(2, b"\nlethe: interrupted\n")
-    raise SystemExit(INTERRUPTED)
+    if _first_time():
+        # Not print: what this interrupts may be in the middle of printing.
+        os.write(2, b"\nlethe: interrupted\n")
+        raise SystemExit(INTERRUPTED)
 
 
 def _told_to_stop(_number: int, _frame: FrameType | None) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    raise SystemExit(TOLD_TO_STOP)
+    if _first_time():
+        raise SystemExit(TOLD_TO_STOP)
+
+
+_told: list[bool] = []
+
+
+def _first_time() -> bool:
+    """Whether to act: a second signal must not tear down the tearing down, even if it came together with the first."""
+    first = not _told
+    _told.append(True)
+    return first
