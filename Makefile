@@ -5,7 +5,8 @@ SHELL := bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
-PYTHON ?= python3.11
+# Searched for unless it is named: make setup PYTHON=/path/to/python3.
+PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -21,13 +22,7 @@ help: ## List the commands
 setup: $(INSTALLED) ## Create .venv and install everything, at the pinned versions
 
 $(INSTALLED): pyproject.toml constraints.txt
-	@command -v $(PYTHON) >/dev/null || { \
-	  echo "$(PYTHON) not found. Install it (Debian: apt-get install python3.11 python3.11-venv) or name another: make setup PYTHON=/path/to/python3.11" >&2; exit 2; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "$(PYTHON) is too old: Lethe needs Python 3.11 or newer" >&2; exit 2; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-	  echo "$(PYTHON) cannot create virtual environments (Debian: apt-get install python3.11-venv)" >&2; exit 2; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import pip' 2>/dev/null || { python=$$(.ci/find-python $(PYTHON)) && .ci/make-venv "$$python" $(VENV); }
 	@echo "Installing into $(VENV); the first time takes some minutes."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[gateway,worker,dev]'
 	@touch $@

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from app.failures import SettingError
 from app.settings import Settings
 
 RUN_TASK = "lethe.run"
@@ -18,7 +19,7 @@ def celery_options(settings: Settings) -> dict[str, Any]:
     """Options shared by both sides; they must agree, or messages end where nobody looks.
 
     Raises:
-        ValueError: the broker URL names a transport that is not supported.
+        SettingError: the broker's folder cannot be made.
     """
     url = settings.broker_url
     scheme, _, rest = url.partition("://")
@@ -28,7 +29,12 @@ def celery_options(settings: Settings) -> dict[str, Any]:
         folder = Path(rest)
         folders = {name: folder / name for name in ("messages", "control")}
         for path in folders.values():
-            path.mkdir(parents=True, exist_ok=True)
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise SettingError(
+                    f"LETHE_BROKER_URL: the folder {path} cannot be made: {error.strerror}"
+                ) from error
         url = "filesystem://localhost"
         transport = {
             "data_folder_in": str(folders["messages"]),
@@ -42,10 +48,6 @@ def celery_options(settings: Settings) -> dict[str, Any]:
             "socket_timeout": 5,
             "socket_connect_timeout": 3,
         }
-    elif scheme not in ("amqp", "amqps"):
-        raise ValueError(
-            f"broker_url: {scheme}:// is not supported; use filesystem://DIRECTORY, redis:// or amqp://"
-        )
     return {
         "broker_url": url,
         "broker_transport_options": transport,

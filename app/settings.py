@@ -9,14 +9,23 @@ import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.failures import SettingError
 
 PLACEHOLDER = "development-only"
 MINIMUM_SECRET_BYTES = 32
 # A replica says at least this often that it lives.
 REPORT_SECONDS = 2.0
+BROKERS = ("filesystem", "redis", "rediss", "amqp", "amqps")
+_DEVICE = re.compile(r"cpu|mps|(cuda|xpu)(:[0-9]{1,3})?")
+
+# A year; what is longer is a slip, and overflows somewhere.
+Seconds = Annotated[float, Field(gt=0, le=366 * 86_400, allow_inf_nan=False)]
+Text = Annotated[str, Field(min_length=1)]
 
 
 # What a path of our own begins with: after such a prefix nobody could tell whether a proxy has stripped it.
@@ -49,13 +58,13 @@ class Settings(BaseSettings):
 
     environment: Literal["development", "production"] = "production"
 
-    database_url: str = "sqlite:///.lethe/lethe.sqlite3"
-    broker_url: str = Field(
+    database_url: Text = "sqlite:///.lethe/lethe.sqlite3"
+    broker_url: Text = Field(
         "filesystem://.lethe/broker",
         description="filesystem://DIRECTORY (needs no server), redis://…, or amqp://…",
     )
-    store_url: str = ".lethe/store"
-    base: str = Field(
+    store_url: Text = ".lethe/store"
+    base: Text = Field(
         ".lethe/base", description="folder or hub id of the base model; must carry catalogue.json"
     )
     policy_file: Path | None = Field(None, description="gate policy as JSON; the packaged default otherwise")
@@ -63,7 +72,7 @@ class Settings(BaseSettings):
     subject_key: SecretStr = SecretStr(f"{PLACEHOLDER}-subject-key")
     audit_key: SecretStr = SecretStr(f"{PLACEHOLDER}-audit-key")
 
-    host: str = "127.0.0.1"
+    host: Text = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
     root_path: Annotated[str, AfterValidator(_prefix)] = Field(
         "",
@@ -72,40 +81,77 @@ class Settings(BaseSettings):
     device: str = Field("cpu", description="device of the serving model: cpu, cuda, cuda:1, …")
     worker_device: str = Field("cpu", description="device of the worker's model")
     torch_threads: int = Field(
-        1, ge=1, description="of each process; small models gain little from more and lose much on busy cores"
+        1,
+        ge=1,
+        le=1024,
+        description="of each process; small models gain little from more and lose much on busy cores",
     )
-    max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024)
-    max_recommendations: int = Field(100, ge=1)
+    max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, le=2**30)
+    max_recommendations: int = Field(100, ge=1, le=100_000)
 
-    feed_poll_seconds: float = Field(0.2, gt=0)
-    feed_lease_seconds: float = Field(
+    feed_poll_seconds: Seconds = 0.2
+    feed_lease_seconds: Seconds = Field(
         1.0,
-        gt=0,
         description="a replica that has not read the suppression feed for this long stops personalising",
     )
-    replica_timeout_seconds: float = Field(
+    replica_timeout_seconds: Seconds = Field(
         10.0,
-        gt=0,
         description="a replica silent for this long is out of rotation; must exceed the feed lease",
     )
-    prepare_timeout_seconds: float = Field(30.0, gt=0)
-    acknowledge_timeout_seconds: float = Field(120.0, gt=0)
+    prepare_timeout_seconds: Seconds = 30.0
+    acknowledge_timeout_seconds: Seconds = 120.0
 
-    lease_seconds: float = Field(
-        60.0, gt=0, description="a run whose worker has not renewed for this long is reclaimed"
+    lease_seconds: Seconds = Field(
+        60.0, description="a run whose worker has not renewed for this long is reclaimed"
     )
-    heartbeat_seconds: float = Field(10.0, gt=0)
-    sweep_seconds: float = Field(5.0, gt=0)
-    redispatch_seconds: float = Field(30.0, gt=0, description="a queued run is rung again after this long")
+    heartbeat_seconds: Seconds = 10.0
+    sweep_seconds: Seconds = 5.0
+    redispatch_seconds: Seconds = Field(30.0, description="a queued run is rung again after this long")
     max_claims: int = Field(
-        3, ge=1, description="claims of one run (a kill counts) before it needs attention"
+        3, ge=1, le=1_000_000, description="claims of one run (a kill counts) before it needs attention"
     )
-    max_subjects_per_run: int = Field(64, ge=1)
+    max_subjects_per_run: int = Field(64, ge=1, le=1_000_000)
     consolidation_patience_seconds: float = Field(
-        3600.0, ge=0, description="a waiting consolidation lets forget runs go first for this long"
+        3600.0,
+        ge=0,
+        le=366 * 86_400,
+        allow_inf_nan=False,
+        description="a waiting consolidation lets forget runs go first for this long",
     )
-    run_soft_limit_seconds: int = Field(3300, ge=1)
-    run_hard_limit_seconds: int = Field(3600, ge=1)
+    run_soft_limit_seconds: int = Field(3300, ge=1, le=366 * 86_400)
+    run_hard_limit_seconds: int = Field(3600, ge=1, le=366 * 86_400)
+
+    @field_validator("broker_url")
+    @classmethod
+    def _refuse_unknown_brokers(cls, url: str) -> str:
+        scheme, separator, rest = url.partition("://")
+        if not separator or scheme not in BROKERS:
+            # What stands before a colon may be a password if the scheme was forgotten.
+            named = f"{scheme}:// is not supported" if separator and scheme.isalnum() else "not an address"
+            raise ValueError(f"{named}; use filesystem://DIRECTORY, redis://HOST/NUMBER or amqp://HOST")
+        if scheme == "filesystem":
+            if not rest:
+                raise ValueError("names no folder; use filesystem://DIRECTORY")
+            return url
+        try:
+            parts = urlsplit(url)
+            unusable = parts.port == 0
+        except ValueError as error:
+            raise ValueError(
+                "its port is not a number from 0 to 65535, or its host cannot be read"
+            ) from error
+        if unusable:
+            raise ValueError("nothing listens on port 0")
+        if scheme.startswith("redis") and not re.fullmatch(r"/?[0-9]*", parts.path):
+            raise ValueError("a database of Redis is a number: redis://HOST/NUMBER")
+        return url
+
+    @field_validator("device", "worker_device")
+    @classmethod
+    def _refuse_unknown_devices(cls, device: str) -> str:
+        if not _DEVICE.fullmatch(device):
+            raise ValueError(f"{device!r} is no device; use cpu, cuda or cuda:NUMBER")
+        return device
 
     @model_validator(mode="after")
     def _refuse_placeholder_secrets(self) -> Self:
@@ -144,5 +190,13 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """The settings of this process."""
-    return Settings()
+    """The settings of this process.
+
+    Raises:
+        pydantic.ValidationError: as `Settings` does.
+        SettingError: the file `.env` is there and cannot be read.
+    """
+    try:
+        return Settings()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"the file .env cannot be read as UTF-8 text: {error}") from error

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from app.settings import Settings
 from cli.failures import CommandError
-from recommender import Base, BaseConfig, InteractionData, draw_base, load_base, save_base
+from recommender import Base, BaseConfig, InteractionData, draw_base, save_base
+from worker.process import load_worker_base
 
 # Releases before trained a base on a tenth of the users, and left this file beside it.
 _TRAINED_ON_USERS = "panel.json"
@@ -32,7 +33,7 @@ def load_or_make_base(settings: Settings, data: InteractionData, seed: int) -> B
             f"the base in {directory} was trained on a tenth of the users by an earlier release of Lethe, and what it "
             "knows of them cannot be forgotten: move the folder away (or choose another --state) and start anew"
         )
-    return load_base(settings.base, device=settings.worker_device)
+    return load_worker_base(settings)
 
 
 def _make(directory: Path, data: InteractionData, seed: int) -> None:

@@ -175,8 +175,9 @@ def _fit(base: Base, start: _Start, training: TrainingConfig) -> _Made:
 def _adopt(base: Base, start: _Start, imported: Imported, source: Adopt) -> _Made:
     """The operator's adapter. It may have read everybody whom the data mention, also who has too few events.
 
-    The statistics that are cached with it read whoever else is in the database. Its training left out whom the data do not mention. Whoever they do mention and who has asked since is known to the
-    adapter, and is unlearned when their turn comes; if that is over already, installing is refused.
+    The statistics that are cached with it read whoever else is in the database. Its training left out whom the data do
+    not mention. Whoever they do mention and who has asked since is known to the adapter, and is unlearned when their
+    turn comes; if that is over already, installing is refused.
     """
     with progress_bar("trial fit") as on_step:
         taken = adopt(

@@ -26,6 +26,7 @@ from cli.first_version import Adopt, Fit, install_first_version
 from cli.importing import read, read_ids, report, require_known_items, store
 from model_store import Store, open_store
 from recommender import Base, TrainingConfig, base_digest
+from worker.process import load_policy, require_worker_device
 from worker.training_data import MINIMUM_EVENTS
 
 # Beyond their tastes, generated users leave nothing that generalises: the best epoch by validation is one that has
@@ -61,6 +62,9 @@ def initialise(
         # Said now and not after minutes of training.
         raise CommandError(f"the store at LETHE_STORE_URL cannot be written: {health.detail}")
     replay_journal(database, AuditLog(settings.audit_key.get_secret_value().encode()), model_store)
+    # Read after minutes of training only; what is wrong with them is said now.
+    require_worker_device(settings)
+    load_policy(settings)
     readers = None if base_readers is None else read_ids(base_readers, key)
     live_base = _base_of_live_version(database, model_store)
     if live_base is not None and readers is None and live_base == base_digest(settings.base):

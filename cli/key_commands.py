@@ -7,21 +7,29 @@ from datetime import timedelta
 from app.db import api_keys
 from app.db.api_keys import Scope
 from app.db.base import utc_now
+from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.settings import get_settings
 from cli.failures import CommandError
 
+# Beyond it, a key is valid until it is revoked as far as anybody can tell.
+MAX_DAYS = 36_500
+
 
 def _database() -> Database:
-    return Database(open_database(get_settings().database_url, pooled=False))
+    engine = open_database(get_settings().database_url, pooled=False)
+    require_current_schema(engine)
+    return Database(engine)
 
 
 def issue(name: str, scopes: list[str], days: int | None) -> str:
     """The new key.
 
     Raises:
-        CommandError: an unknown scope, or a name that is taken.
+        CommandError: an unknown scope, a name that is taken, or an absurd number of days.
     """
+    if days is not None and not 1 <= days <= MAX_DAYS:
+        raise CommandError(f"--days must be from 1 to {MAX_DAYS}; without it, the key is valid until revoked")
     unknown = sorted(set(scopes) - {"all", *Scope})
     if unknown:
         raise CommandError(f"unknown scope {', '.join(unknown)}; choose from all, {', '.join(Scope)}")

@@ -14,10 +14,10 @@ from app.settings import get_settings
 from cli.failures import CommandError
 from cli.progress import progress_bar
 from model_store import open_store
-from recommender import RecommenderError, load_base
+from recommender import RecommenderError
 from unlearning import UnlearningError
 from worker.levels import levels_are_made, make_levels
-from worker.process import WorkerProcess, load_policy
+from worker.process import WorkerProcess, load_policy, load_worker_base, require_worker_device
 from worker.versions import load_version
 
 
@@ -28,6 +28,7 @@ def make_missing() -> bool:
         CommandError, RecommenderError, StoreError, DatabaseError: one line says what to do.
     """
     settings = get_settings()
+    require_worker_device(settings)
     torch.set_num_threads(settings.torch_threads)
     transformers.utils.logging.disable_progress_bar()
     database = Database(open_database(settings.database_url, pooled=False))
@@ -39,8 +40,9 @@ def make_missing() -> bool:
         live = pointer.current(session).digest
     if live is None or store.is_destroyed(live):
         raise CommandError("no version is live; run: lethe init")
-    base = load_base(settings.base, device=settings.worker_device)
-    process = WorkerProcess(settings, database, store, audit, base, load_policy(settings))
+    process = WorkerProcess(
+        settings, database, store, audit, load_worker_base(settings), load_policy(settings)
+    )
     version = load_version(store, live)
     if levels_are_made(process, version):
         print("the users' levels are there already")

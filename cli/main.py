@@ -1,7 +1,8 @@
 """The console command ``lethe``. It only composes: every command imports what it needs when it runs.
 
-Exit codes: 0 done, 1 it ran and the answer is no (a broken audit chain, say), 2 it could not run; then one line on
-standard error says why and what to do.
+Exit codes: 0 done, or told to stop where it would have run on (`up`, `gateway`, `worker`); 1 it ran and the answer is
+no (a broken audit chain, say); 2 it could not run, and one line on standard error says why and what to do; 130
+interrupted by Ctrl-C before it had done what it was asked to. A second Ctrl-C changes nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Annotated
 import typer
 
 from cli.failures import report_failures
+from cli.stopping import leave_on_ctrl_c
 
 app = typer.Typer(
     name="lethe",
@@ -29,11 +31,12 @@ app.add_typer(audit, name="audit")
 
 @app.command()
 def up(
-    state: Annotated[Path, typer.Option(help="folder of everything this installation keeps")] = Path(
-        ".lethe"
-    ),
-    host: str = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    state: Annotated[
+        Path,
+        typer.Option(envvar="LETHE_STATE", help="folder of everything this installation keeps"),
+    ] = Path(".lethe"),
+    host: Annotated[str | None, typer.Option(help="LETHE_HOST otherwise")] = None,
+    port: Annotated[int | None, typer.Option(help="LETHE_PORT otherwise")] = None,
     data: Annotated[Path | None, typer.Option(help="your interactions; generated users otherwise")] = None,
     seed: int = 0,
 ) -> None:
@@ -166,9 +169,7 @@ def consolidate(
 def issue_key(
     name: str,
     scope: Annotated[list[str], typer.Option(help="repeat it for several; 'all' for every scope")],
-    days: Annotated[
-        int | None, typer.Option(min=1, help="valid for this long; without it, until revoked")
-    ] = None,
+    days: Annotated[int | None, typer.Option(help="valid for this long; without it, until revoked")] = None,
 ) -> None:
     """Create a key and print it, once."""
     from cli.key_commands import issue
@@ -214,6 +215,7 @@ def main() -> None:
         app.add_typer(bench_app, name="bench")
     else:
         app.command("bench", help="Benchmarks; lethe bench --help lists them.")(lambda: None)
+    leave_on_ctrl_c()
     with report_failures():
         app()
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import socket
+import warnings
+from types import FrameType
+from typing import TYPE_CHECKING
 
+from cli.addresses import require_free_port
 from cli.failures import CommandError
+from cli.stopping import GRACE_SECONDS, leave, leave_at_once_when_told, leave_within
+
+if TYPE_CHECKING:
+    from uvicorn import Config, Server
 
 
 def migrate_database() -> None:
@@ -17,14 +24,17 @@ def migrate_database() -> None:
 
 
 def run_gateway() -> None:
-    import uvicorn
-
-    from app.main import create_app
+    leave_at_once_when_told()
     from app.settings import get_settings
 
     settings = get_settings()
     require_free_port(settings.host, settings.port)
     _require_schema(settings.database_url)
+    # torch comes with it: what is wrong with a setting is said before.
+    import uvicorn
+
+    from app.main import create_app
+
     app = create_app(settings)
     # One process is one replica: several uvicorn workers would share a replica's name and its metrics.
     config = uvicorn.Config(
@@ -34,45 +44,60 @@ def run_gateway() -> None:
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=20,
+        timeout_graceful_shutdown=3,
     )
     try:
-        uvicorn.Server(config).run()
-    except SystemExit:
+        _server(config).run()
+    except SystemExit as ended:
         if app.state.startup_error is not None:
             raise app.state.startup_error from None
+        if ended.code:
+            raise CommandError("the gateway could not start; its log is above") from None
         raise
 
 
+def _server(config: Config) -> Server:
+    import uvicorn
+
+    class PromptServer(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            if not self.started:
+                # The base model is being loaded, in a thread that cannot be told; nothing waits for an answer yet.
+                leave()
+            if not self.should_exit:
+                leave_within(GRACE_SECONDS)
+            super().handle_exit(sig, frame)
+
+    return PromptServer(config)
+
+
 def _require_schema(database_url: str) -> None:
-    from app.db.schema import require_current_schema
+    from app.db.schema import require_current_schema, require_writable
     from app.db.session import open_database
 
-    require_current_schema(open_database(database_url, pooled=False))
+    engine = open_database(database_url, pooled=False)
+    require_current_schema(engine)
+    require_writable(engine)
 
 
 def run_worker() -> None:
+    leave_at_once_when_told()
     from app.settings import get_settings
+    from model_store import open_store
 
-    _require_schema(get_settings().database_url)
+    settings = get_settings()
+    _require_schema(settings.database_url)
+    open_store(settings.store_url)
+    from celery.platforms import SecurityWarning
+
     from worker.celery_app import app
+    from worker.start_failure import start_failure
+    from worker.stopping import stop_promptly_when_told
 
-    app.worker_main(
-        ["worker", "--loglevel=INFO", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-    )
-
-
-def require_free_port(host: str, port: int) -> None:
-    """
-    Raises:
-        CommandError: something listens there already, or the address is not this machine's.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise CommandError(
-                f"cannot listen on {host}:{port} ({error.strerror}); stop what uses it or choose another port"
-            ) from error
+    # Also how it ends if its child cannot work: that child says why and tells it to stop.
+    stop_promptly_when_told(app, lambda: leave(start_failure.read()))
+    # Celery warns of root for the sake of pickled messages, and takes none but JSON here.
+    warnings.simplefilter("ignore", SecurityWarning)
+    # Quiet: without the banner, which says nothing that Lethe's own log does not.
+    arguments = ["--quiet", "worker", "--loglevel=INFO"]
+    app.worker_main([*arguments, "--without-gossip", "--without-mingle", "--without-heartbeat"])

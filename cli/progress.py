@@ -1,13 +1,17 @@
-"""Progress bars with the time left, for whatever reports its steps."""
+"""Progress with the time left, for whatever reports its steps: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+# A line after ten seconds and a tenth of the way, whichever is later, but at least one a minute.
+_SECONDS, _SHARE, _AT_LEAST_SECONDS = 10.0, 0.1, 60.0
 
 
 class Step(Protocol):
@@ -24,9 +28,16 @@ class Step(Protocol):
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[Step], None]]:
-    """A bar on standard error; silent where that is not a terminal, except for one line at the end."""
-    console = Console(stderr=True)
+def progress_bar(
+    what: str, *, console: Console | None = None, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Callable[[Step], None]]:
+    """A bar on standard error; where that is not a terminal, lines, and one at the end."""
+    console = console or Console(stderr=True)
+    if not console.is_terminal:
+        lines = _Lines(what, console, clock)
+        yield lines.on_step
+        lines.end()
+        return
     columns = (
         TextColumn(f"{what:>12}"),
         BarColumn(),
@@ -35,18 +46,46 @@ def progress_bar(what: str) -> Iterator[Callable[[Step], None]]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console) as bar:
         task = bar.add_task(what, total=None, loss="")
-        last: Step | None = None
 
         def on_step(step: Step) -> None:
-            nonlocal last
-            last = step
             bar.update(task, completed=step.step, total=step.steps, loss=_loss(step))
 
         yield on_step
-    if last is not None and not console.is_terminal:
-        console.print(f"{what}: {last.step} steps, {_loss(last)}")
+
+
+class _Lines:
+    def __init__(self, what: str, console: Console, clock: Callable[[], float]) -> None:
+        self._what, self._console, self._clock = what, console, clock
+        self._started = self._said_at = clock()
+        self._said_step = 0
+        self._last: Step | None = None
+
+    def on_step(self, step: Step) -> None:
+        if self._last is None or step.step < self._last.step:
+            # A training of several parts counts from the start for each.
+            self._said_step = 0
+        self._last = step
+        now = self._clock()
+        waited, moved = now - self._said_at, step.step - self._said_step
+        due = waited >= _SECONDS and moved >= _SHARE * step.steps
+        if due or waited >= _AT_LEAST_SECONDS:
+            left = (now - self._started) / max(step.step, 1) * (step.steps - step.step)
+            parts = (f"step {step.step} of {step.steps}", f"about {_duration(left)} left", _loss(step))
+            self._say(", ".join(part for part in parts if part))
+            self._said_at, self._said_step = now, step.step
+
+    def end(self) -> None:
+        if self._last is not None:
+            self._say(f"{self._last.step} steps, {_loss(self._last)}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(f"{self._what}: {text}", soft_wrap=True, highlight=False)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _loss(step: Step) -> str:

@@ -3,164 +3,79 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import secrets
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
+from urllib.parse import quote
 
 import httpx
 
+from cli.addresses import gateway_url, require_free_port
+from cli.children import Children
 from cli.failures import CommandError
-from cli.processes import require_free_port
+from cli.stopping import TOLD_TO_STOP, leave_when_told
 
 READY_SECONDS = 120.0
-_GRACE_SECONDS = 40.0
-_LEVELS_SECONDS = 600.0
-_MAX_RESTARTS_PER_MINUTE = 5
+_SAY_EVERY_SECONDS = 10.0
 
 
-class _Stop(Exception):
-    """Ctrl-C or a polite kill."""
-
-
-def run_all(state: Path, *, host: str, port: int, data: Path | None, seed: int) -> None:
+def run_all(state: Path, *, host: str | None, port: int | None, data: Path | None, seed: int) -> None:
     """Set up what is missing, start gateway and worker, and watch over them until told to stop.
 
     Raises:
-        CommandError: the port is taken, the folder is not writable, or a process keeps dying.
+        CommandError: the port is taken, a folder cannot be used, or a process keeps dying.
+        SystemExit: told to stop, or a command failed and has said why.
     """
-    require_free_port(host, port)
+    leave_when_told()
+    if data is not None and not data.exists():
+        raise CommandError(f"--data {data} is not there")
     state = state.resolve()
     environment = _environment(state, host, port)
+    host, port = _listening(environment)
     source = ["--seed", str(seed), *(["--data", str(data)] if data else [])]
-    # Levels come after the first recommendation: whoever waits for it need not wait for them.
-    for command in (["migrate"], ["init", "--no-levels", *source]):
-        if subprocess.run(_lethe(*command), env=environment, check=False).returncode:
-            raise CommandError(f"'lethe {command[0]}' failed; its message is above")
-    key = _demo_key(state, environment)
-    user = _output(environment, "example-user", *source)
-    with _stopping_on_signals():
-        children = Children(environment)
-        try:
-            children.start()
-            _wait_until_ready(f"http://{host}:{port}", children)
-            _introduce(f"http://{host}:{port}", key, state, user)
-            children.start_levels()
-            while True:
-                children.keep_alive()
-                time.sleep(0.5)
-        except _Stop:
+    children = Children(environment)
+    try:
+        children.run("migrate")
+        # Levels come after the first recommendation: whoever waits for it need not wait for them.
+        children.run("init", "--no-levels", *source)
+        url = gateway_url(host, port)
+        print(
+            f"starting the gateway at {url}: it loads the base model and builds the live version", flush=True
+        )
+        children.start()
+        # While it loads: neither needs it.
+        user = children.begin("example-user", *source)
+        key = _demo_key(state, children)
+        _wait_until_ready(url, children)
+        _introduce(url, key, state, children.finish(user))
+        children.start_levels()
+        while True:
+            children.keep_alive()
+            time.sleep(0.5)
+    except SystemExit as ended:
+        if ended.code == TOLD_TO_STOP:
             print("\nstopping", flush=True)
-        finally:
-            children.stop()
+        raise
+    finally:
+        children.stop()
 
 
-class Children:
-    """Gateway, the making of levels and, after it, the worker, each in a session of its own so that Ctrl-C reaches
-    them through us, in order.
+def _listening(environment: dict[str, str]) -> tuple[str, int]:
+    """Where the gateway will listen, once all settings have been looked at.
 
-    A worker that began before would make levels of its own for a request that is in a hurry: the same price, twice, on
-    the same cores. It waits for `_LEVELS_SECONDS` and no longer: there may be requests that are due.
+    Raises:
+        pydantic.ValidationError, CommandError: one of them is wrong.
     """
+    from app.settings import get_settings
 
-    def __init__(self, environment: dict[str, str]) -> None:
-        self._environment = environment
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self._restarts: list[float] = []
-        self._levels: subprocess.Popen[bytes] | None = None
-        self._worker_at = math.inf
-
-    def start(self) -> None:
-        """Requests are accepted and their users suppressed from here on; they are carried out once the worker is up."""
-        self._launch("gateway")
-
-    def start_levels(self) -> None:
-        """Not started again if it dies: then the worker's first run makes them."""
-        self._levels = self._spawn("levels")
-        self._worker_at = time.monotonic() + _LEVELS_SECONDS
-
-    def keep_alive(self) -> None:
-        """Start the worker when the levels are made, cannot be, or take too long; start again whatever died meanwhile.
-
-        Raises:
-            CommandError: they die faster than it makes sense to start them.
-        """
-        levels_ended = self._levels is not None and self._levels.poll() is not None
-        if "worker" not in self._running and (levels_ended or time.monotonic() >= self._worker_at):
-            self._launch("worker")
-        self.restart_the_dead()
-
-    def _launch(self, name: str) -> None:
-        self._running[name] = self._spawn(name)
-
-    def _spawn(self, name: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(_lethe(name), env=self._environment, start_new_session=True)
-
-    def restart_the_dead(self) -> None:
-        """
-        Raises:
-            CommandError: they die faster than it makes sense to start them.
-        """
-        for name, child in list(self._running.items()):
-            if child.poll() is None:
-                continue
-            now = time.monotonic()
-            self._restarts = [at for at in self._restarts if now - at < 60] + [now]
-            if len(self._restarts) > _MAX_RESTARTS_PER_MINUTE:
-                raise CommandError(
-                    f"the {name} keeps dying (exit status {child.returncode}); its log is above"
-                )
-            print(f"the {name} died (exit status {child.returncode}); starting it again", flush=True)
-            self._launch(name)
-
-    def stop(self) -> None:
-        """The gateway drains, the worker finishes or leaves its run to be claimed again; then the rest is killed.
-
-        Levels half made are lost; the next start makes them.
-        """
-        children = [*self._running.values(), *([self._levels] if self._levels else [])]
-        for child in children:
-            child.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + _GRACE_SECONDS
-        for child in children:
-            try:
-                child.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
+    os.environ.update(environment)
+    settings = get_settings()
+    require_free_port(settings.host, settings.port)
+    return settings.host, settings.port
 
 
-@contextmanager
-def _stopping_on_signals() -> Iterator[None]:
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        # Once is enough: a second Ctrl-C must not tear down the tearing down.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise _Stop
-
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-    yield
-
-
-def _lethe(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "cli.main", *arguments]
-
-
-def _output(environment: dict[str, str], *arguments: str) -> str:
-    """What a command printed."""
-    done = subprocess.run(_lethe(*arguments), env=environment, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def _environment(state: Path, host: str, port: int) -> dict[str, str]:
+def _environment(state: Path, host: str | None, port: int | None) -> dict[str, str]:
     """The caller's variables win, so that one part can be moved elsewhere without giving up the rest."""
     defaults = {
         "LETHE_ENVIRONMENT": "production",
@@ -175,7 +90,11 @@ def _environment(state: Path, host: str, port: int) -> dict[str, str]:
         "LETHE_REDISPATCH_SECONDS": "10",
         **_secrets(state),
     }
-    return {**defaults, **os.environ, "LETHE_HOST": host, "LETHE_PORT": str(port)}
+    options = {
+        "LETHE_HOST": host,
+        "LETHE_PORT": None if port is None else str(port),
+    }
+    return {**defaults, **os.environ, **{name: value for name, value in options.items() if value is not None}}
 
 
 def _secrets(state: Path) -> dict[str, str]:
@@ -185,41 +104,72 @@ def _secrets(state: Path) -> dict[str, str]:
         state.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             drawn = {f"LETHE_{name}_KEY": secrets.token_hex(32) for name in ("SUBJECT", "AUDIT")}
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                json.dump(drawn, file)
-        stored: dict[str, str] = json.loads(path.read_text())
+            _write_privately(path, json.dumps(drawn))
+        stored = json.loads(path.read_text())
+        return {f"LETHE_{name}_KEY": str(stored[f"LETHE_{name}_KEY"]) for name in ("SUBJECT", "AUDIT")}
     except OSError as error:
         raise CommandError(
-            f"cannot use {state}: {error.strerror}; choose another folder with --state"
+            f"cannot use {state}: {error.strerror}; choose another folder with --state or LETHE_STATE"
         ) from error
-    return stored
+    except (ValueError, TypeError, KeyError) as error:
+        raise CommandError(f"{path} does not hold the two secrets any more; put back a copy of it") from error
 
 
-def _demo_key(state: Path, environment: dict[str, str]) -> str:
+def _demo_key(state: Path, children: Children) -> str:
     path = state / "demo-key"
-    if not path.exists():
-        issued = _output(environment, "keys", "issue", f"demo-{secrets.token_hex(4)}", "--scope", "all")
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(issued)
-    return path.read_text()
+    try:
+        if not path.exists():
+            name = f"demo-{secrets.token_hex(4)}"
+            key = children.finish(children.begin("keys", "issue", name, "--scope", "all"))
+            _write_privately(path, key)
+        return path.read_text()
+    except OSError as error:
+        raise CommandError(f"cannot use {path}: {error.strerror}") from error
+
+
+def _write_privately(path: Path, text: str) -> None:
+    # Written beside its place and moved there whole: half of it would be taken for all of it next time.
+    building = path.with_name(path.name + ".building")
+    building.unlink(missing_ok=True)
+    descriptor = os.open(building, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    building.rename(path)
 
 
 def _wait_until_ready(url: str, children: Children) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
+    """Say what is waited for whenever that changes, and that it still is now and then."""
+    started = time.monotonic()
+    said, said_at = "", started
+    while (now := time.monotonic()) - started < READY_SECONDS:
         children.restart_the_dead()
-        try:
-            if httpx.get(f"{url}/readyz", timeout=2).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
+        missing = _missing(url)
+        if missing is None:
+            return
+        if missing != said or now - said_at >= _SAY_EVERY_SECONDS:
+            print(f"waiting for {missing} ({now - started:.0f} s)", flush=True)
+            said, said_at = missing, now
         time.sleep(0.2)
     raise CommandError(f"the gateway was not ready within {READY_SECONDS:.0f} seconds; its log is above")
 
 
+def _missing(url: str) -> str | None:
+    """What of a ready gateway is still missing, None if nothing is."""
+    try:
+        # A proxy of the environment is for other machines.
+        answer = httpx.get(f"{url}/readyz", timeout=2, trust_env=False)
+    except httpx.TransportError:
+        return "the gateway: torch and the base model are being loaded"
+    if answer.status_code == 200:
+        return None
+    failing = ", ".join(name for name, holds in answer.json().items() if not holds)
+    names = {"serving": "the live version: it is being read, checked and built"}
+    return names.get(failing, f"the gateway's {failing}")
+
+
 def _introduce(url: str, key: str, state: Path, user: str) -> None:
+    # As it stands in an address; nothing of it can end the quotation.
+    user = quote(user, safe="")
     print(
         f"""
 Lethe is up at {url}

@@ -17,6 +17,7 @@ from recommender.data import (
     load_interactions,
     split_panel,
 )
+from recommender.devices import require_device
 from recommender.errors import (
     AdapterMismatch,
     ConfigError,
@@ -78,6 +79,7 @@ __all__ = [
     "popularity",
     "ranks",
     "recall_at",
+    "require_device",
     "save_base",
     "split_panel",
     "top_k",

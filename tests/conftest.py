@@ -24,6 +24,30 @@ _TIERS = ("integration", "acceptance", "gpu")
 _NEED_SERVICES = ("integration", "acceptance")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Find or start the services once, before any process of `-n` is there to share them."""
+    if hasattr(config, "workerinput") or config.option.collectonly or not _may_need_services(config):
+        return
+    # Imported here and not above: the learning half's tests run where no database driver is installed.
+    from tests.services import EXIT_CODE, ServicesMissing, provide
+
+    try:
+        servers = provide()
+    except ServicesMissing as error:
+        pytest.exit(str(error), returncode=EXIT_CODE)
+    if servers is not None:
+        config.add_cleanup(servers.stop)
+
+
+def _may_need_services(config: pytest.Config) -> bool:
+    """Whether an argument names a folder or file of a tier with services, or a folder that holds them all."""
+    paths = [
+        (config.invocation_params.dir / argument.partition("::")[0]).resolve() for argument in config.args
+    ]
+    tiers = [_TESTS / tier for tier in _NEED_SERVICES]
+    return any(path.is_relative_to(tier) or tier.is_relative_to(path) for path in paths for tier in tiers)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A test in tests/integration, tests/acceptance or tests/gpu bears that mark; the quick tier comes first.
@@ -47,7 +71,6 @@ def _tier(item: pytest.Item) -> str:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Stop before the first test, and not an hour into the run, if a service is missing."""
     if any(item.get_closest_marker(tier) for item in session.items for tier in _NEED_SERVICES):
-        # Imported here and not above: the learning half's tests run where no database driver is installed.
         from tests.services import EXIT_CODE, advice, missing_services
 
         problems = missing_services()

@@ -12,9 +12,11 @@ from celery.signals import setup_logging, worker_process_init, worker_process_sh
 
 from app.broker import celery_options
 from app.db.errors import DatabaseUnavailable
+from app.failures import describe
 from app.logging import configure_logging
 from app.settings import get_settings
 from model_store import StoreError
+from worker.start_failure import start_failure
 from worker.sweeper import Sweeper
 
 log = structlog.get_logger()
@@ -38,7 +40,6 @@ app.conf.update(
         "task_reject_on_worker_lost": False,
         "task_soft_time_limit": settings.run_soft_limit_seconds,
         "task_time_limit": settings.run_hard_limit_seconds,
-        "worker_soft_shutdown_timeout": 30,
         # Returns what a long-lived process fragments, on the host and on the GPU.
         "worker_max_tasks_per_child": 100,
         # A child is not lost while it loads a model; the default of 4 s would kill and replace it for ever.
@@ -58,6 +59,7 @@ def _log_like_the_gateway(**_: Any) -> None:
     configure_logging(human_readable=settings.environment == "development")
 
 
+start_failure.open()
 sweeper = Sweeper(app, settings)
 
 
@@ -72,8 +74,13 @@ def _open_in_the_child(**_: Any) -> None:
     except (DatabaseUnavailable, StoreError) as error:
         # The first run tries again, and by then it may be back.
         log.warning("worker.not_ready", error=str(error))
-    except Exception as error:  # noqa: BLE001  (Celery would swallow it and go on taking runs it cannot do)
-        log.critical("worker.cannot_work", error=str(error))
+    except Exception as error:
+        message = describe(error)
+        # A defect is logged with its traceback; what a setting can mend is one line of the command's.
+        log.critical(
+            "worker.cannot_work", error=type(error).__name__, exc_info=error if message is None else None
+        )
+        start_failure.write(message or f"the worker cannot work ({type(error).__name__}); its log is above")
         os.kill(os.getppid(), signal.SIGTERM)
 
 

@@ -58,7 +58,12 @@ def execute(process: WorkerProcess, run_id: str) -> str | None:
             "run.claimed", kind=claim.kind, fence=claim.fence, stage=claim.stage, subjects=len(claim.subjects)
         )
         with Lease(process.database, claim, process.settings) as lease:
-            _work(process, claim, lease)
+            try:
+                _work(process, claim, lease)
+            except SystemExit:
+                # Told to stop: whoever comes next need not wait for the lease to lapse.
+                _hand_back(process, claim)
+                raise
         with process.database.unit_of_work() as session:
             runs.heal_queue(session, utc_now())
             return next_in_line(session, utc_now())
@@ -193,6 +198,15 @@ def _postpone(process: WorkerProcess, claim: Claim, error: Exception) -> None:
                 run.detail_code, run.detail = _code(error), str(error)[:500]
     except FenceLost:
         log.warning("run.taken_over", fence=claim.fence)
+
+
+def _hand_back(process: WorkerProcess, claim: Claim) -> None:
+    try:
+        with process.database.unit_of_work() as session:
+            runs.hand_back(session, process.audit, claim, utc_now())
+        log.warning("run.handed_back", fence=claim.fence)
+    except (FenceLost, DatabaseUnavailable) as error:
+        log.warning("run.not_handed_back", error=type(error).__name__)
 
 
 def _code(error: Exception) -> str:

@@ -14,10 +14,11 @@ from app.db.audit import AuditLog
 from app.db.restoration import replay_journal
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
+from app.failures import SettingError, naming
 from app.settings import Settings, get_settings
 from model_store import Store, open_store
-from recommender import Base, load_base
-from unlearning import Policy, default_policy
+from recommender import Base, RecommenderError, load_base, require_device
+from unlearning import Policy, UnlearningError, default_policy
 
 log = structlog.get_logger()
 
@@ -36,7 +37,8 @@ def open_process(settings: Settings) -> WorkerProcess:
     """Open everything anew; only ever in the child, after the fork.
 
     Raises:
-        DatabaseError, StoreError, recommender.RecommenderError, unlearning.UnlearningError: it cannot be opened.
+        DatabaseError, StoreError, SettingError, recommender.RecommenderError, unlearning.UnlearningError: it cannot
+            be opened.
     """
     torch.set_num_threads(settings.torch_threads)
     transformers.utils.logging.disable_progress_bar()
@@ -50,7 +52,7 @@ def open_process(settings: Settings) -> WorkerProcess:
         database=database,
         store=store,
         audit=audit,
-        base=load_base(settings.base, device=settings.worker_device),
+        base=load_worker_base(settings),
         policy=load_policy(settings),
     )
     with database.unit_of_work() as session:
@@ -68,8 +70,35 @@ def current_process() -> WorkerProcess:
 def load_policy(settings: Settings) -> Policy:
     """
     Raises:
-        UnlearningError: the policy file is not a valid policy.
+        SettingError: the policy file cannot be read.
+        UnlearningError: it is not a valid policy.
     """
     if settings.policy_file is None:
         return default_policy()
-    return Policy.from_json(settings.policy_file.read_text())
+    try:
+        text = settings.policy_file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SettingError(f"LETHE_POLICY_FILE: cannot read {settings.policy_file}: {reason}") from error
+    with naming("LETHE_POLICY_FILE", UnlearningError):
+        return Policy.from_json(text)
+
+
+def load_worker_base(settings: Settings) -> Base:
+    """The base model on the worker's device.
+
+    Raises:
+        recommender.RecommenderError: the base cannot be read, or there is no such device.
+    """
+    require_worker_device(settings)
+    with naming("LETHE_BASE", RecommenderError):
+        return load_base(settings.base, device=settings.worker_device)
+
+
+def require_worker_device(settings: Settings) -> None:
+    """
+    Raises:
+        recommender.RecommenderError: this machine has no such device.
+    """
+    with naming("LETHE_WORKER_DEVICE", RecommenderError):
+        require_device(settings.worker_device)

@@ -1,7 +1,8 @@
 """What can go wrong between the service and its database.
 
 DatabaseError
-├── DatabaseUnavailable   nobody answers; nothing was written
+├── UnsupportedDatabaseUrl  the address cannot be read or names another kind of database
+├── DatabaseUnavailable   nobody answers, or not as this release needs it; nothing was written
 ├── FenceLost             another worker owns the run now, or it is over
 ├── SubjectKeyChanged     this process names subjects otherwise than the database does
 ├── PointerMoved          the parent is no longer live; the compare-and-swap found another version
@@ -19,8 +20,22 @@ class DatabaseError(Exception):
         super().__init__(message or type(self).__doc__)
 
 
+class UnsupportedDatabaseUrl(DatabaseError):
+    """The address of the database cannot be used."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"LETHE_DATABASE_URL: {problem}")
+
+
 class DatabaseUnavailable(DatabaseError):
     """The database does not answer; nothing was written. Check LETHE_DATABASE_URL and that the server runs."""
+
+    @classmethod
+    def because(cls, address: str, reason: str) -> DatabaseUnavailable:
+        """Of an address that is fit to be shown, with the driver's own reason."""
+        return cls(
+            f"LETHE_DATABASE_URL: the database at {address} cannot be used, nothing was written: {reason}"
+        )
 
 
 class FenceLost(DatabaseError):

@@ -307,6 +307,26 @@ def give_up(session: Session, audit: AuditLog, run: Run, *, code: str, detail: s
     )
 
 
+def hand_back(session: Session, audit: AuditLog, claim: Claim, now: datetime) -> None:
+    """Whoever works on the run was told to stop: it may be claimed again at once, and this claim does not count.
+
+    Raises:
+        FenceLost: another worker holds the run, or it is over.
+    """
+    ledger = lock_ledger(session)
+    run = owned(session, claim.run_id, claim.fence)
+    run.claims -= 1
+    # It stays the worker's own, only that its lease has lapsed: what it had taken up goes on from where it stood.
+    run.lease_until, run.dispatched_at = now, None
+    audit.append(
+        session,
+        ledger,
+        actor="worker",
+        action="run.handed_back",
+        data={"run": run.id, "fence": claim.fence},
+    )
+
+
 def due_for_dispatch(session: Session, *, now: datetime, redispatch_after: timedelta) -> Sequence[str]:
     """Runs a worker should look at now: never rung, rung too long ago, or left behind by a dead worker.
 

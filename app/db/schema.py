@@ -8,15 +8,24 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, literal, select, update
+from sqlalchemy.orm import Session
 
 import migrations
+from app.db.base import Base
 from app.db.errors import DatabaseError
+from app.db.models import Ledger
 from app.db.session import translated
 
 
 class SchemaOutdated(DatabaseError):
-    """The database is not at the current schema. Run: lethe migrate"""
+    """LETHE_DATABASE_URL: the database is not at the current schema. Run: lethe migrate"""
+
+
+class SchemaUnknown(DatabaseError):
+    """LETHE_DATABASE_URL: the database is at a revision that this release does not know: it is newer, or another
+    program's. Upgrade Lethe, or name another database.
+    """
 
 
 def _config() -> Config:
@@ -31,10 +40,12 @@ def migrate(engine: Engine) -> None:
     """Apply every outstanding migration in one transaction; safe to call from several processes at once.
 
     Raises:
-        DatabaseUnavailable: nobody answers.
+        SchemaUnknown: the database is newer than this release.
+        DatabaseUnavailable: nobody answers, or the role may not.
     """
     config = _config()
-    with translated(), engine.begin() as connection:
+    with translated(engine), engine.begin() as connection:
+        _refuse_unknown(connection, ScriptDirectory.from_config(config))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
@@ -42,10 +53,33 @@ def migrate(engine: Engine) -> None:
 def require_current_schema(engine: Engine) -> None:
     """
     Raises:
-        SchemaOutdated: a migration is missing, or the database is newer than this release.
-        DatabaseUnavailable: nobody answers.
+        SchemaOutdated: a migration is missing.
+        SchemaUnknown: the database is newer than this release.
+        DatabaseUnavailable: nobody answers, or this role may not read the tables.
     """
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    with translated(), engine.connect() as connection:
-        if MigrationContext.configure(connection).get_current_revision() != head:
+    scripts = ScriptDirectory.from_config(_config())
+    reading = engine.execution_options(read_only=True)
+    with translated(engine), reading.connect() as connection:
+        _refuse_unknown(connection, scripts)
+        if MigrationContext.configure(connection).get_current_revision() != scripts.get_current_head():
             raise SchemaOutdated
+        for table in Base.metadata.sorted_tables:
+            connection.execute(select(literal(1)).select_from(table).limit(0))
+
+
+def require_writable(engine: Engine) -> None:
+    """For processes whose first write comes late.
+
+    Raises:
+        DatabaseUnavailable: the database, or this role in it, can only read.
+    """
+    with translated(engine), Session(engine) as session:
+        # A real write: SQLite grants the lock for one also where it then refuses it.
+        session.execute(update(Ledger).values(epoch=Ledger.epoch))
+        session.rollback()
+
+
+def _refuse_unknown(connection: Connection, scripts: ScriptDirectory) -> None:
+    known = {script.revision for script in scripts.walk_revisions()}
+    if not known.issuperset(MigrationContext.configure(connection).get_current_heads()):
+        raise SchemaUnknown

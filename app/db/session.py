@@ -7,15 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, Insert, create_engine, event, make_url
+from sqlalchemy import Engine, Insert, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
+from app.db.address import parse_address, public_address
 from app.db.base import Base
 from app.db.errors import DatabaseUnavailable
+from app.db.unavailable import reason_of
 
 SQLITE_BUSY_SECONDS = 15
 
@@ -38,25 +41,43 @@ def open_database(url: str, *, pooled: bool = True) -> Engine:
         pooled: False in processes that fork later, so that no connection is ever shared across a fork.
 
     Raises:
-        ValueError: the URL names another database.
+        UnsupportedDatabaseUrl: the URL cannot be read or names another database.
+        DatabaseUnavailable: SQLite's folder cannot be made.
     """
-    parsed = make_url(url)
-    backend = parsed.get_backend_name()
-    options: dict[str, Any] = {} if pooled else {"poolclass": NullPool}
-    if backend == "postgresql":
+    parsed = parse_address(url)
+    # What is bound to a statement is data of users: it stays out of every message and traceback.
+    options: dict[str, Any] = {"hide_parameters": True} | ({} if pooled else {"poolclass": NullPool})
+    if parsed.get_backend_name() == "postgresql":
         if pooled:
             options |= {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 30, "pool_timeout": 5}
-        return create_engine(
-            parsed.set(drivername="postgresql+psycopg"), connect_args=_POSTGRES_LIMITS, **options
-        )
-    if backend != "sqlite":
-        raise ValueError(f"database_url: {backend} is not supported; use sqlite:///FILE or postgresql://…")
-    if parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(parsed, connect_args=_POSTGRES_LIMITS, **options)
+        event.listen(engine, "handle_error", _drop_data)
+        return engine
+    assert parsed.database is not None
+    if not parsed.database.startswith("file:"):
+        try:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatabaseUnavailable.because(
+                public_address(parsed), f"its folder cannot be made: {error.strerror}"
+            ) from error
     engine = create_engine(parsed, connect_args={"timeout": SQLITE_BUSY_SECONDS}, **options)
+    event.listen(engine, "handle_error", _drop_data)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _drop_data(context: ExceptionContext) -> None:
+    """PostgreSQL quotes the row that breaks a rule, and the value that does not fit: only the rule is kept."""
+    if isinstance(context.sqlalchemy_exception, DataError):
+        kept = type(context.original_exception).__name__
+    elif isinstance(context.sqlalchemy_exception, IntegrityError):
+        kept = str(context.original_exception).partition("\n")[0]
+    else:
+        return
+    for error in (context.original_exception, context.sqlalchemy_exception):
+        error.args = (kept,)
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
@@ -92,7 +113,11 @@ class Database:
         Raises:
             DatabaseUnavailable: the database could not be reached or did not take the commit.
         """
-        with translated(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with (
+            translated(self.engine),
+            Session(self.engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             yield session
 
     @contextmanager
@@ -103,7 +128,7 @@ class Database:
             DatabaseUnavailable: the database could not be reached.
         """
         with (
-            translated(),
+            translated(self.engine),
             Session(self._reader, expire_on_commit=False, autoflush=False) as session,
             session.begin(),
         ):
@@ -112,7 +137,7 @@ class Database:
     def truncate_write_ahead_log(self) -> None:
         """On SQLite, drop erased rows from the log beside the database too; elsewhere nothing."""
         if self.engine.dialect.name == "sqlite":
-            with translated(), self._reader.connect() as connection:
+            with translated(self.engine), self._reader.connect() as connection:
                 connection.rollback()
                 cursor = connection.connection.cursor()
                 cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -129,13 +154,18 @@ def insert_ignoring_duplicates(session: Session, table: type[Base]) -> Insert:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn a driver's way of saying that nobody answers into `DatabaseUnavailable`."""
+def translated(engine: Engine) -> Iterator[None]:
+    """Turn a driver's way of saying that the database is of no use now into `DatabaseUnavailable`.
+
+    Raises:
+        DatabaseUnavailable: with the driver's own reason, without statement, parameters or password.
+    """
     try:
         yield
-    except (OperationalError, PoolTimeout) as error:
-        raise DatabaseUnavailable from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise DatabaseUnavailable from error
-        raise
+    except (DBAPIError, PoolTimeout) as error:
+        reason = reason_of(error)
+        if reason is None:
+            raise
+        if engine.url.password:
+            reason = reason.replace(engine.url.password, "***")
+        raise DatabaseUnavailable.because(public_address(engine.url), reason) from error

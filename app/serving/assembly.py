@@ -11,13 +11,17 @@ import torch
 import transformers
 from prometheus_client import CollectorRegistry
 
+from app.failures import naming
 from app.serving.config import ServingConfig
 from app.serving.control import ControlPlane
 from app.serving.engine import ServingEngine
 from app.serving.fallback import PopularityFallback
 from app.settings import REPORT_SECONDS, Settings
 from model_store import Store
-from recommender import Catalogue, load_base
+from recommender import Catalogue, RecommenderError, load_base, require_device
+
+# Whoever stops a gateway waits for a few answers, not for a queue of them.
+_DRAIN_SECONDS = 2.0
 
 
 def build_engine(
@@ -26,16 +30,20 @@ def build_engine(
     """An engine that is not started yet, with a fallback in catalogue order until a popularity list replaces it.
 
     Raises:
-        recommender.ModelLoadError: the base model is missing or unusable.
+        recommender.RecommenderError: the base model is missing or unusable, or there is no such device.
     """
     torch.set_num_threads(settings.torch_threads)
     transformers.utils.logging.disable_progress_bar()
-    base = load_base(settings.base, device=settings.device)
+    with naming("LETHE_DEVICE", RecommenderError):
+        require_device(settings.device)
+    with naming("LETHE_BASE", RecommenderError):
+        base = load_base(settings.base, device=settings.device)
     config = ServingConfig(
         replica_id=_replica_id(),
         poll_interval_seconds=settings.feed_poll_seconds,
         lease_seconds=settings.feed_lease_seconds,
         report_interval_seconds=REPORT_SECONDS,
+        drain_seconds=_DRAIN_SECONDS,
     )
     return ServingEngine(
         config, base, store, control, popularity_fallback(base.catalogue, ()), registry=registry

@@ -184,6 +184,24 @@ def completed(client: httpx.Client, location: str, seconds: float = 240) -> dict
     return seen
 
 
+def children_of(process: int) -> list[int]:
+    """The processes it has started, and theirs."""
+    try:
+        found = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    except FileNotFoundError:
+        return []
+    return [descendant for child in map(int, found) for descendant in (child, *children_of(child))]
+
+
+def lives(process: int) -> bool:
+    """Not over, nor only waiting for somebody to look at how it ended."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
 def empty_folder(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
 

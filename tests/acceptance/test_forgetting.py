@@ -6,6 +6,7 @@ The tests of one size share an installation and run in order: each forgets anoth
 from __future__ import annotations
 
 import csv
+import signal
 import threading
 import time
 from collections import Counter
@@ -18,8 +19,10 @@ import pytest
 from tests.acceptance.installation import (
     Installation,
     Process,
+    children_of,
     completed,
     free_port,
+    lives,
     raw_id_pattern,
     wait_until,
 )
@@ -172,6 +175,27 @@ def test_a_worker_killed_in_the_middle_of_a_run_completes_it_once(
     request = completed(client, location)
     job = job_of(client, request)
     assert job["claims"] == 2
+    assert_completed_once(client, str(job["id"]))
+
+
+def test_a_worker_told_to_stop_in_the_middle_of_a_run_hands_it_back(
+    client: httpx.Client, installation: Installation, users: list[str], worker: Process
+) -> None:
+    location = client.post(f"/users/{users[11]}/forget").headers["Location"]
+    wait_until(lambda: client.get(location).json()["run"] is not None, 60, what="the claim")
+    # To the command alone: its child is its own affair.
+    children = children_of(worker.popen.pid)
+    assert children
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+        worker.popen.send_signal(number)
+    assert worker.popen.wait(60) == 0
+    wait_until(lambda: not any(map(lives, children)), 10, what="the end of the child")
+    assert not client.get(location).json()["done"]
+    assert "Traceback" not in worker.log.read_text()
+    worker.popen = installation.start("worker").popen
+    job = job_of(client, completed(client, location))
+    # Being told to stop is no failure of the run's.
+    assert job["claims"] == 1
     assert_completed_once(client, str(job["id"]))
 
 

@@ -1,12 +1,15 @@
 """Makefile, pins, hooks and CI: what a newcomer and a machine run."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path, PurePath
 
+import pytest
 import yaml
 
 REPOSITORY = Path(__file__).parents[2]
@@ -91,9 +94,78 @@ def test_ci_runs_what_a_person_runs() -> None:
     assert (REPOSITORY / ".ci" / "run").stat().st_mode & 0o111
 
 
+@pytest.fixture
+def pythons(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the search where only these interpreters are; each exits with the given status whatever it is asked."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    bash = shutil.which("bash")
+    assert bash is not None
+    (folder / "bash").symlink_to(bash)
+
+    def search(*arguments: str, **statuses: int) -> subprocess.CompletedProcess[str]:
+        for name, status in statuses.items():
+            interpreter = folder / name.replace("_", ".")
+            interpreter.write_text(f"#!{bash}\nexit {status}\n")
+            interpreter.chmod(0o755)
+        return subprocess.run(
+            [bash, REPOSITORY / ".ci" / "find-python", *arguments],
+            env={"PATH": str(folder)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    return search
+
+
+@pytest.mark.parametrize(
+    ("there", "found"),
+    [
+        ({"python3_11": 0}, "python3.11"),
+        ({"python3_13": 0}, "python3.13"),
+        ({"python3_11": 0, "python3_14": 0}, "python3.14"),
+        # A version manager's stand-in for a version that is not active; an old one called python3.
+        ({"python3_13": 127, "python3_12": 0, "python3": 1}, "python3.12"),
+        ({"python3": 1, "python": 0}, "python"),
+    ],
+)
+def test_whatever_python_runs_and_is_new_enough_is_found(
+    pythons: Callable[..., subprocess.CompletedProcess[str]], there: dict[str, int], found: str
+) -> None:
+    done = pythons(**there)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip().endswith(f"/bin/{found}")
+
+
+def test_a_python_that_is_named_is_the_one(pythons: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    assert pythons("python3.12", python3_14=0, python3_12=0).stdout.strip().endswith("/python3.12")
+    refused = pythons("python3.9", python3_9=1)
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+    assert "older than Python 3.11" in refused.stderr
+
+
+def test_no_python_at_all_is_one_line_that_says_what_to_install(
+    pythons: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    done = pythons(python3=1)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "apt-get install python3 python3-venv" in done.stderr
+
+
+def test_the_search_tells_versions_apart() -> None:
+    """With this interpreter, and what it is asked: not only with a status."""
+    done = subprocess.run(
+        [REPOSITORY / ".ci" / "find-python", sys.executable], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == sys.executable
+
+
 def test_a_missing_python_is_one_clear_line(tmp_path: Path) -> None:
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
-        (tmp_path / name).write_text(read(name))
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", ".ci/find-python", ".ci/make-venv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(REPOSITORY / name, tmp_path / name)
     done = subprocess.run(
         ["make", "setup", "PYTHON=python9.9"],
         cwd=tmp_path,
@@ -103,7 +175,25 @@ def test_a_missing_python_is_one_clear_line(tmp_path: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 2
-    assert done.stderr.splitlines()[0].startswith("python9.9 not found. Install it (Debian: apt-get install")
+    assert done.stderr.splitlines()[0].startswith("PYTHON=python9.9 is not there")
+
+
+def test_an_environment_is_made_without_the_pip_that_debian_splits_off(tmp_path: Path) -> None:
+    """A Python without ensurepip makes one with whatever pip or virtualenv it has; without either, one line."""
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "ensurepip.py").write_text("raise ImportError")
+    make = [REPOSITORY / ".ci" / "make-venv", sys.executable, tmp_path / "venv"]
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(hidden)}
+    subprocess.run(make, env=environment, capture_output=True, check=True, timeout=120)
+    subprocess.run(
+        [tmp_path / "venv" / "bin" / "python", "-m", "pip", "--version"], check=True, capture_output=True
+    )
+    for name in ("pip", "virtualenv"):
+        (hidden / f"{name}.py").write_text("raise ImportError")
+    done = subprocess.run(make, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert re.search(r"apt-get install python3\.\d+-venv", done.stderr)
 
 
 def test_missing_services_are_one_clear_line_without_passwords() -> None:

@@ -9,26 +9,28 @@ from pathlib import Path
 
 import pytest
 
-from cli import up
+import cli.children
+from cli.children import Children
 from cli.failures import CommandError
+from tests.acceptance.installation import lives
 
 LASTS = "import time; time.sleep(60)"
 UNTIL_TOLD = "import pathlib, time\nwhile not pathlib.Path('told').exists(): time.sleep(0.02)"
 
-Start = Callable[..., up.Children]
+Start = Callable[..., Children]
 
 
 @pytest.fixture
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Children whose programs append a line to a file of their name; they run in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    children = up.Children({})
+    children = Children({})
 
-    def started(*, levels: str, worker: str = LASTS) -> up.Children:
+    def started(*, levels: str, worker: str = LASTS) -> Children:
         programs = {"gateway": LASTS, "levels": levels, "worker": worker}
         monkeypatch.setattr(
-            up,
-            "_lethe",
+            cli.children,
+            "lethe",
             lambda name: [sys.executable, "-c", f"open('{name}', 'a').write('ran\\n')\n{programs[name]}"],
         )
         children.start()
@@ -44,7 +46,7 @@ def times_run(name: str) -> int:
     return len(file.read_text().splitlines()) if file.exists() else 0
 
 
-def watch(children: up.Children, until: Callable[[], bool]) -> None:
+def watch(children: Children, until: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 30
     while not until():
         assert time.monotonic() < deadline
@@ -69,7 +71,7 @@ def test_levels_that_fail_do_not_keep_the_worker_away(start: Start, levels: str)
 
 
 def test_levels_that_take_too_long_do_not_either(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(up, "_LEVELS_SECONDS", 0.0)
+    monkeypatch.setattr(cli.children, "_LEVELS_SECONDS", 0.0)
     watch(start(levels=LASTS), lambda: times_run("worker") == 1)
 
 
@@ -81,3 +83,44 @@ def test_a_worker_that_dies_is_started_again_and_no_more_than_makes_sense(
         watch(children, lambda: False)
     assert 2 <= times_run("worker") <= 10
     assert "starting it again" in capsys.readouterr().out
+
+
+def test_a_wrong_setting_is_said_once(start: Start) -> None:
+    children = start(levels="", worker="raise SystemExit(2)")
+    with pytest.raises(SystemExit, match="2"):
+        watch(children, lambda: False)
+    assert times_run("worker") == 1
+
+
+def test_whatever_a_child_started_ends_with_it(start: Start) -> None:
+    """Also what ignores a polite kill, and what a child that did end has left behind."""
+    ignores = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    leaves = (
+        "import pathlib, subprocess, sys\n"
+        f"left = subprocess.Popen([sys.executable, '-c', {ignores + '; ' + LASTS!r}])\n"
+        f"pathlib.Path('orphan').write_text(str(left.pid))\n{LASTS}"
+    )
+    children = start(levels=leaves)
+    orphan = Path("orphan")
+    watch(children, lambda: orphan.exists() and orphan.read_text().isdigit())
+    assert lives(int(orphan.read_text()))
+    children.stop()
+    watch(Children({}), lambda: not lives(int(orphan.read_text())))
+
+
+def test_a_command_that_fails_has_said_why_and_one_that_is_killed_has_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = {
+        "fails": "raise SystemExit(2)",
+        "killed": "import os; os.kill(os.getpid(), 9)",
+        "says": "print('x')",
+    }
+    monkeypatch.setattr(cli.children, "lethe", lambda name: [sys.executable, "-c", programs[name]])
+    children = Children({})
+    with pytest.raises(SystemExit, match="2"):
+        children.run("fails")
+    with pytest.raises(CommandError, match="'lethe killed' was killed by signal 9"):
+        children.run("killed")
+    assert children.finish(children.begin("says")) == "x"
+    children.stop()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -82,6 +83,26 @@ def test_kills_are_counted_and_the_last_one_asks_for_a_person(service: Service) 
     assert service.claim(run_id, NOON + 6 * LEASE) is None
     again = service.accept("a").request
     assert (again.status, again.detail_code) == ("needs_attention", "claims_exhausted")
+
+
+def test_a_run_handed_back_may_be_claimed_at_once_and_the_claim_does_not_count(service: Service) -> None:
+    run_id = accepted_run(service)
+    for second in range(5):
+        now = NOON + timedelta(seconds=second)
+        claim = service.claim(run_id, now, max_claims=1)
+        assert claim is not None
+        assert service.claim(run_id, now) is None
+        with service.database.unit_of_work() as session:
+            runs.hand_back(session, service.audit, claim, now)
+            with pytest.raises(FenceLost):
+                runs.hand_back(session, service.audit, replace(claim, fence=claim.fence - 1), now)
+    with service.database.read() as session:
+        assert runs.find(session, run_id).claims == 0  # type: ignore[union-attr]
+        assert service.audit.first_broken(session) is None
+    # Rung for as soon as somebody looks.
+    with service.database.unit_of_work() as session:
+        due = runs.due_for_dispatch(session, now=NOON + LEASE, redispatch_after=timedelta(hours=1))
+        assert list(due) == [run_id]
 
 
 def test_a_run_claimed_again_takes_nobody_new_with_it(service: Service) -> None:
