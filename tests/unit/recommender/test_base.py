@@ -15,6 +15,8 @@ from recommender import (
     ItemTokenStyle,
     ModelLoadError,
     Scorer,
+    base_digest,
+    draw_base,
     load_base,
     save_base,
 )
@@ -135,3 +137,24 @@ def test_pickled_weights_are_not_read(folder: Path):
 def test_an_impossible_shape_is_refused(fields: dict[str, int]):
     with pytest.raises(ConfigError):
         BaseConfig(**fields)
+
+
+def test_a_drawn_base_depends_on_nothing_but_shape_and_seed(tmp_path: Path):
+    catalogue = Catalogue(("a", "b", "c"), ("A", "B", "C"))
+    shape = BaseConfig(layers=1, width=8, heads=2, feed_forward=16, window=4)
+    before = torch.get_rng_state()
+    first, same, other = (draw_base(catalogue, shape, seed=seed).state_dict() for seed in (3, 3, 4))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert not torch.equal(first["model.embed_tokens.weight"], other["model.embed_tokens.weight"])
+    # Items stay apart, and none is likelier than another by more than a little.
+    save_base(draw_base(catalogue, shape, seed=3), catalogue, shape.style(catalogue), tmp_path / "base")
+    base = load_base(tmp_path / "base")
+    spread = Scorer(base.model, base.style).item_log_probs([[], [0], [0, 1]])
+    assert float((spread - spread.mean()).abs().max()) < 0.5
+
+
+def test_the_digest_is_told_without_loading(base: Base, folder: Path, tmp_path: Path):
+    assert base_digest(folder) == base.digest
+    assert base_digest(tmp_path / "nowhere") is None
+    assert base_digest(str(tmp_path / "nowhere")) is None
