@@ -93,7 +93,6 @@ def test_a_broker_that_hangs_holds_up_nobody(
                 assert client.get("/readyz").status_code == 200
                 assert rings_given_up() == 0
             assert {answer.status_code for answer in answers} == {200}
-            assert all(answer.json()["personalised"] for answer in answers)
             # All of them are in one run, and one ring is for all of them.
             assert broker.connections == 1
         # It was asked to end politely, and not killed, though the ring hangs to this moment.
