@@ -32,8 +32,8 @@ from tests.integration.http.gateway_process import gateway_process
 
 FORGETS = 60
 LONG = 60.0
-# The beginning of a simple string; a method frame that announces two gigabytes.
-BEGUN = {"redis": b"+", "amqp": b"\x01\x00\x00\x7f\xff\xff\xff"}
+# The beginning of a simple string; a method frame that announces a megabyte.
+BEGUN = {"redis": b"+", "amqp": b"\x01\x00\x00\x00\x0f\xff\xff"}
 
 
 def broker_url(scheme: str, port: int) -> str:
