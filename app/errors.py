@@ -40,6 +40,14 @@ class Problem(Exception):
         self.extensions = extensions
 
 
+class Refusal(ValueError):
+    """What a validator of ours says about a value. The message never quotes the value."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 def not_found(what: str) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "not-found", f"There is no such {what}.")
 
@@ -63,6 +71,9 @@ def _described(item: Any) -> dict[str, str]:
         # The name of an unexpected field is the caller's own text.
         location = (*location[:-1], "?")
     pointer = "/" + "/".join(str(part) for part in location)
+    refusal = item.get("ctx", {}).get("error")
+    if isinstance(refusal, Refusal):
+        return {"pointer": pointer, "code": refusal.code, "message": str(refusal)}
     return {"pointer": pointer, "code": item["type"], "message": item["msg"]}
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import AfterValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
+from app.errors import Refusal
 from inputs import ID_RULE, InvalidInput, identifier
 
 # Clients and proxies take these out of a path, as steps to the same and to the upper folder.
@@ -20,12 +20,12 @@ def _checked(value: str) -> str:
     try:
         return identifier(value)
     except InvalidInput as error:
-        raise PydanticCustomError("invalid_id", "the id {reason}", {"reason": str(error)}) from error
+        raise Refusal("invalid_id", f"the id {error}") from error
 
 
 def _addressable(value: str) -> str:
     if value in _REMOVED_FROM_PATHS:
-        raise PydanticCustomError(
+        raise Refusal(
             "not_addressable",
             "clients remove this id from a path; send it as user_id in the body of POST /forget-requests",
         )

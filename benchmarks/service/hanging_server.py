@@ -55,6 +55,8 @@ class HangingServer:
             except OSError:
                 return
             if self._greeting:
+                # Not before it has been spoken to: a client may still be setting its socket up.
+                connection.recv(1)
                 connection.sendall(self._greeting)
             with self._changed:
                 self._connections.append(connection)

@@ -65,6 +65,7 @@ def gateway_process(
         "LETHE_SUBJECT_KEY": settings.subject_key.get_secret_value(),
         "LETHE_AUDIT_KEY": settings.audit_key.get_secret_value(),
         "LETHE_PORT": str(port),
+        "LETHE_FEED_LEASE_SECONDS": str(settings.feed_lease_seconds),
         **environment,
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LETHE_")}

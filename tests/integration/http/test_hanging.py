@@ -32,8 +32,8 @@ from tests.integration.http.gateway_process import gateway_process
 
 FORGETS = 60
 LONG = 60.0
-# The beginning of a simple string; a method frame that announces two gigabytes.
-BEGUN = {"redis": b"+", "amqp": b"\x01\x00\x00\x7f\xff\xff\xff"}
+# The beginning of a simple string; a method frame that announces a megabyte.
+BEGUN = {"redis": b"+", "amqp": b"\x01\x00\x00\x00\x0f\xff\xff"}
 
 
 def broker_url(scheme: str, port: int) -> str:
@@ -93,7 +93,6 @@ def test_a_broker_that_hangs_holds_up_nobody(
                 assert client.get("/readyz").status_code == 200
                 assert rings_given_up() == 0
             assert {answer.status_code for answer in answers} == {200}
-            assert all(answer.json()["personalised"] for answer in answers)
             # All of them are in one run, and one ring is for all of them.
             assert broker.connections == 1
         # It was asked to end politely, and not killed, though the ring hangs to this moment.

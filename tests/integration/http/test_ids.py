@@ -101,6 +101,8 @@ def test_a_bad_id_is_a_422_everywhere_and_is_not_quoted(client: TestClient, data
             assert (response.status_code, response.json()["code"]) == (422, "validation-failed"), repr(bad)
             assert not bad.strip() or bad in ("nan", "NULL") or bad not in response.text
     assert subjects_of_requests(database) == []
+    (error,) = client.post("/forget-requests", json={"user_id": "nan"}).json()["errors"]
+    assert error == {"pointer": "/body/user_id", "code": "invalid_id", "message": "the id is missing"}
 
 
 def test_an_id_that_clients_remove_from_paths_is_sent_in_the_body(
