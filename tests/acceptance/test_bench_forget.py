@@ -146,5 +146,6 @@ def test_an_installation_that_does_not_come_up_ends_it_with_the_log(
     assert bench.process.wait(120) == 2
     *log, last = bench.wrote().splitlines()
     assert last == "lethe: the installation ended with status 2; its log's end is above"
-    assert "'lethe migrate' failed" in "\n".join(log)
+    assert "LETHE_DATABASE_URL" in log[-1]
+    assert "file is not a database" in log[-1]
     assert bench.folders() == []
