@@ -27,7 +27,7 @@ def stop_promptly_when_told(app: Celery, leave: Callable[[], NoReturn]) -> None:
     Args:
         leave: ends this process.
     """
-    parent = os.getpid()
+    parent, told = os.getpid(), threading.Event()
 
     def stop(number: int, _frame: FrameType | None) -> None:
         if os.getpid() != parent:
@@ -35,8 +35,10 @@ def stop_promptly_when_told(app: Celery, leave: Callable[[], NoReturn]) -> None:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
-        for told in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(told, signal.SIG_IGN)
+        # Not by ignoring the signal from now on: one that has come already would be reported as lost, with a traceback.
+        if told.is_set():
+            return
+        told.set()
         # In a thread: what this interrupts may hold a lock that looking after children wants.
         threading.Thread(target=end, daemon=True).start()
 
@@ -55,8 +57,8 @@ def stop_promptly_when_told(app: Celery, leave: Callable[[], NoReturn]) -> None:
     class PromptWorker(app.Worker):
         def install_platform_tweaks(self, worker: object) -> None:
             super().install_platform_tweaks(worker)
-            for told in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(told, stop)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, stop)
 
     app.Worker = PromptWorker
 
