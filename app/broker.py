@@ -40,6 +40,8 @@ def celery_options(settings: Settings) -> dict[str, Any]:
             "data_folder_in": str(folders["messages"]),
             "data_folder_out": str(folders["messages"]),
             "control_folder": str(folders["control"]),
+            # Looking into a folder costs nothing; a second between two messages adds up.
+            "polling_interval": 0.2,
         }
     elif scheme in ("redis", "rediss"):
         transport = {

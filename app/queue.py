@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +21,8 @@ log = structlog.get_logger()
 
 _BROKER_SECONDS = 4.0
 _STOP_SECONDS = 3.0
+# One forget run and one consolidation wait at a time.
+_RUNS_REMEMBERED = 4
 
 
 class RunQueue:
@@ -33,6 +36,8 @@ class RunQueue:
         self._celery.conf.update(_impatient(celery_options(settings)))
         self._database = database
         self._bell = Errands("bell", self._send)
+        self._pause = settings.redispatch_seconds
+        self._rung: dict[str, float] = {}
 
     def start(self) -> None:
         self._bell.start()
@@ -40,9 +45,11 @@ class RunQueue:
     def ring(self, run_id: str, now: datetime) -> None:
         """Have one message sent, and noted as sent; returns at once. Called after the commit, never inside it.
 
-        A run that is being rung for is not rung for again: all its requests are in the one row it points to.
+        A run that is being rung for, or was a while ago, is not rung for again: all its requests are in the one row it
+        points to, and a worker that hears of it hundreds of times hears of the next run that much later.
         """
-        self._bell.add(run_id, now)
+        if time.monotonic() - self._rung.get(run_id, -self._pause) >= self._pause:
+            self._bell.add(run_id, now)
 
     def stop(self) -> None:
         """Give what waits a moment; what is not rung by then the sweeper rings."""
@@ -55,6 +62,7 @@ class RunQueue:
         except (OperationalError, OSError) as error:
             log.warning("broker.unavailable", run=run_id, error=type(error).__name__)
             return
+        self._rung = {run_id: time.monotonic(), **dict(list(self._rung.items())[:_RUNS_REMEMBERED])}
         try:
             with self._database.unit_of_work() as session:
                 runs.mark_dispatched(session, run_id, now)

@@ -33,7 +33,7 @@ def in_drawn_order(events: Mapping[str, int], seed: int) -> list[str]:
 
 
 def first_personalised(service: Service, client: httpx.Client, users: Sequence[str], count: int) -> list[str]:
-    """The first `count` users the service personalises for: neither the base model's panel nor anyone forgotten.
+    """The first `count` users the service personalises for: nobody who has been forgotten.
 
     Raises:
         ServiceUnmeasurable: there are not so many.

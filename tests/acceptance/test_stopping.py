@@ -51,7 +51,7 @@ def running(process: subprocess.Popen[bytes], command: str) -> list[int]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("reached", ["base model: ", "making the users' levels"])
+@pytest.mark.parametrize("reached", ["adapter: ", "making the users' levels"])
 def test_up_ends_while_something_is_being_fitted(
     tmp_path: Path, reached: str, number: signal.Signals
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -96,7 +95,7 @@ def test_a_broker_that_hangs_holds_up_nobody(
             # All of them are in one run, and one ring is for all of them.
             assert broker.connections == 1
         # It was asked to end politely, and not killed, though the ring hangs to this moment.
-        assert gateway.popen.returncode == -signal.SIGTERM
+        assert gateway.popen.returncode == 0
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
@@ -142,6 +141,27 @@ def test_a_ring_arrives_and_is_noted(
         assert accepted.run_id.encode() in broker.lindex(QUEUE, 0)
     with database.read() as session:
         assert session.scalars(select(Run.dispatched_at)).all() == [now]
+
+
+def test_a_run_is_rung_for_once_however_many_requests_it_gathers(
+    settings: Settings, database: Database, audit: AuditLog
+) -> None:
+    """A worker looks at one message after the other: the next run's would come after all of them."""
+    queue = RunQueue(settings, database)
+    queue.start()
+    messages = Path(settings.broker_url.removeprefix("filesystem://")) / "messages"
+    for number in range(FORGETS):
+        with database.unit_of_work() as session:
+            accepted = forget_requests.accept(
+                session, audit, subject_hmac=f"{number:064x}", requested_by="tests", now=utc_now()
+            )
+        assert accepted.run_id is not None
+        queue.ring(accepted.run_id, utc_now())
+        if number == 0:
+            wait_until(lambda: len(list(messages.iterdir())) == 1)
+    queue.ring("ur_another", utc_now())
+    queue.stop()
+    assert len(list(messages.iterdir())) == 2
 
 
 class HangingStore(LocalStore):
