@@ -63,6 +63,7 @@ SURFACE = {
             "fingerprints_match",
             "fit_adapter",
             "load_base",
+            "require_device",
             "save_base",
         },
         "ranking": {
