@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     max_claims: int = Field(
         3, ge=1, le=1_000_000, description="claims of one run (a kill counts) before it needs attention"
     )
-    max_subjects_per_run: int = Field(64, ge=1, le=1_000_000)
+    max_subjects_per_run: int = Field(64, ge=1, le=10_000)
     consolidation_patience_seconds: float = Field(
         3600.0,
         ge=0,

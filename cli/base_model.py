@@ -6,12 +6,8 @@ import shutil
 from pathlib import Path
 
 from app.settings import Settings
-from cli.failures import CommandError
 from recommender import Base, BaseConfig, InteractionData, draw_base, save_base
 from worker.process import load_worker_base
-
-# Releases before trained a base on a tenth of the users, and left this file beside it.
-_TRAINED_ON_USERS = "panel.json"
 
 
 def load_or_make_base(settings: Settings, data: InteractionData, seed: int) -> Base:
@@ -21,18 +17,13 @@ def load_or_make_base(settings: Settings, data: InteractionData, seed: int) -> B
     learnt about users is learnt by the adapter.
 
     Raises:
-        CommandError: the base was trained on users of this service by an earlier release.
+        SettingError: the base was trained on users of this service by an earlier release.
         ModelLoadError: it cannot be loaded.
     """
     directory = Path(settings.base)
     # A hub id is not a path of this machine; it is recognised by load_base.
     if not directory.exists() and (directory.is_absolute() or settings.base.startswith(".")):
         _make(directory, data, seed)
-    if (directory / _TRAINED_ON_USERS).is_file():
-        raise CommandError(
-            f"the base in {directory} was trained on a tenth of the users by an earlier release of Lethe, and what it "
-            "knows of them cannot be forgotten: move the folder away (or choose another --state) and start anew"
-        )
     return load_worker_base(settings)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from app.db import interactions, pointer
 from app.db.audit import AuditLog
 from app.db.base import utc_now
+from app.db.errors import BelowErasureFloor, PointerMoved
 from app.db.ledger import lock_ledger
 from app.db.models import Version
 from app.db.session import Database
@@ -67,6 +68,7 @@ class _Start:
     epochs: dict[str, int]
     parent: str | None
     generation: int
+    floor: int
     watermark: int
     data: TrainingData
 
@@ -127,16 +129,22 @@ def install_first_version(
         exact=True,
         published_at=utc_now(),
     )
-    with database.unit_of_work() as session:
-        generation = pointer.install(
-            session,
-            AuditLog(settings.audit_key.get_secret_value().encode()),
-            version,
-            parent=start.parent,
-            base_digest=base.digest,
-            actor="lethe init",
-            now=utc_now(),
-        )
+    try:
+        with database.unit_of_work() as session:
+            generation = pointer.install(
+                session,
+                AuditLog(settings.audit_key.get_secret_value().encode()),
+                version,
+                parent=start.parent,
+                readers=made.readership,
+                base_digest=base.digest,
+                actor="lethe init",
+                now=utc_now(),
+            )
+    except (BelowErasureFloor, PointerMoved):
+        # It may know somebody who has been forgotten, and nothing will ever serve it.
+        store.destroy(digest)
+        raise
     print(f"version {digest[:16]} is live as generation {generation}")
     return True
 
@@ -154,7 +162,7 @@ def _read(database: Database, base: Base) -> _Start:
         print(
             f"{short} users have fewer than {MINIMUM_EVENTS} interactions: a fit of Lethe's reads none of them"
         )
-    return _Start(epoch, epochs, serving.digest, serving.generation, watermark, data)
+    return _Start(epoch, epochs, serving.digest, serving.generation, serving.erasure_floor, watermark, data)
 
 
 def _fit(base: Base, start: _Start, training: TrainingConfig) -> _Made:
@@ -172,6 +180,12 @@ def _fit(base: Base, start: _Start, training: TrainingConfig) -> _Made:
     return _Made(adapter, fit, data.retain, Readership.of(data.retained_subjects), start.epoch)
 
 
+def _covered(start: _Start, imported: Imported) -> int:
+    """The epoch up to which an adapter that was trained on these data covers the suppressions."""
+    asked = [epoch for subject, epoch in start.epochs.items() if subject in imported.mentioned]
+    return min(asked, default=start.epoch + 1) - 1
+
+
 def _adopt(base: Base, start: _Start, imported: Imported, source: Adopt) -> _Made:
     """The operator's adapter. It may have read everybody whom the data mention, also who has too few events.
 
@@ -179,6 +193,9 @@ def _adopt(base: Base, start: _Start, imported: Imported, source: Adopt) -> _Mad
     not mention. Whoever they do mention and who has asked since is known to the adapter, and is unlearned when their
     turn comes; if that is over already, installing is refused.
     """
+    if _covered(start, imported) < start.floor:
+        # Said before the trial fit, and not after it.
+        raise BelowErasureFloor
     with progress_bar("trial fit") as on_step:
         taken = adopt(
             base,
@@ -189,12 +206,14 @@ def _adopt(base: Base, start: _Start, imported: Imported, source: Adopt) -> _Mad
             trial_fit=source.trial_fit,
             on_step=on_step,
         )
-    asked = [epoch for subject, epoch in start.epochs.items() if subject in imported.mentioned]
     return _Made(
         taken.adapter,
         FitRecord(start.watermark, taken.training, taken.adapter_config),
         start.data.remaining,
-        Readership.of([*imported.mentioned, *start.data.retained_subjects, *start.data.waiting]),
-        min(asked, default=start.epoch + 1) - 1,
+        Readership.of(
+            [*imported.mentioned, *start.data.retained_subjects, *start.data.waiting],
+            partly=imported.skipped,
+        ),
+        _covered(start, imported),
         {} if taken.likeness is None else {"likeness": taken.likeness.to_plain()},
     )

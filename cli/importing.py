@@ -21,10 +21,10 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Imported:
-    """Who was in the data, as subjects: ``users`` have events in the database now, ``mentioned`` are all of them."""
+    """Who was in the data, as subjects: all of them, and those of whom rows were skipped."""
 
-    users: frozenset[str]
     mentioned: frozenset[str]
+    skipped: frozenset[str] = frozenset()
 
 
 def read(path: Path | None, seed: int) -> InteractionData:
@@ -91,7 +91,7 @@ def store(database: Database, key: SubjectKey, data: InteractionData, base: Base
     if ingested.suppressed:
         print(f"dropped {ingested.suppressed} interactions of users who have asked to be forgotten")
     skipped = frozenset(key.subject(user) for user in data.skipped_users)
-    return Imported(frozenset(event.subject_hmac for event in events), frozenset(subjects.values()) | skipped)
+    return Imported(frozenset(subjects.values()) | skipped, skipped)
 
 
 def read_ids(path: Path, key: SubjectKey) -> frozenset[str]:

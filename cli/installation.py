@@ -11,22 +11,22 @@ from pathlib import Path
 import torch
 import transformers
 
-from app.db import pointer
+from app.db import interactions, pointer
 from app.db import readers as reader_records
 from app.db.audit import AuditLog
 from app.db.restoration import replay_journal
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
-from app.settings import get_settings
+from app.settings import Settings, get_settings
 from app.subjects import SubjectKey
 from cli.adoption import chosen_recipe
 from cli.base_model import load_or_make_base
 from cli.failures import CommandError
 from cli.first_version import Adopt, Fit, install_first_version
-from cli.importing import read, read_ids, report, require_known_items, store
+from cli.importing import Imported, read, read_ids, report, require_known_items, store
 from model_store import Store, open_store
-from recommender import Base, TrainingConfig, base_digest
-from worker.process import load_policy, require_worker_device
+from recommender import TrainingConfig, base_digest
+from worker.process import load_policy, load_worker_base, refuse_base_trained_on_users, require_worker_device
 from worker.training_data import MINIMUM_EVENTS
 
 # Beyond their tastes, generated users leave nothing that generalises: the best epoch by validation is one that has
@@ -44,6 +44,7 @@ def initialise(
     recipe: Path | None,
     confirm_adapter: bool,
     trial_fit: bool,
+    replace_base: bool,
 ) -> None:
     """Make the first version live; does nothing if one is.
 
@@ -65,22 +66,26 @@ def initialise(
     # Read after minutes of training only; what is wrong with them is said now.
     require_worker_device(settings)
     load_policy(settings)
+    refuse_base_trained_on_users(settings)
     readers = None if base_readers is None else read_ids(base_readers, key)
-    live_base = _base_of_live_version(database, model_store)
-    if live_base is not None and readers is None and live_base == base_digest(settings.base):
+    if _is_live(database, model_store, settings, readers, replace_base=replace_base):
         print("a version is live already")
         return
     default = DEMO_TRAINING if data is None else TrainingConfig()
     training = chosen_recipe(recipe, adapter, default=default, epochs=epochs, seed=seed)
-    loaded = read(data, seed)
-    report(loaded)
-    base = load_or_make_base(settings, loaded, seed)
-    _record_base_readers(database, base, readers)
-    if live_base == base.digest:
-        print("a version is live already")
-        return
-    require_known_items(loaded, base)
-    imported = store(database, key, loaded, base)
+    with database.read() as session:
+        known = interactions.subjects(session)
+    if data is None and known and base_digest(settings.base) is not None:
+        # What is stored is what there is; generated users are for an installation that has none.
+        base, imported = load_worker_base(settings), Imported(known)
+        _record_base_readers(database, settings, base.digest, readers)
+    else:
+        loaded = read(data, seed)
+        report(loaded)
+        base = load_or_make_base(settings, loaded, seed)
+        _record_base_readers(database, settings, base.digest, readers)
+        require_known_items(loaded, base)
+        imported = store(database, key, loaded, base)
     source = Fit(training) if adapter is None else Adopt(adapter, training, confirm_adapter, trial_fit)
     install_first_version(database, settings, base, imported, source)
 
@@ -91,21 +96,51 @@ def example_user(data: Path | None, seed: int) -> str:
     return min(user for user, history in histories.items() if len(history) >= MINIMUM_EVENTS)
 
 
-def _base_of_live_version(database: Database, model_store: Store) -> str | None:
-    """Its digest. A database restored from an old backup can point at a version that was destroyed since: then none."""
+def _is_live(
+    database: Database,
+    model_store: Store,
+    settings: Settings,
+    readers: Collection[str] | None,
+    *,
+    replace_base: bool,
+) -> bool:
+    """Whether a version on the base in LETHE_BASE is live. Then only what its base has read can be said anew.
+
+    Raises:
+        CommandError: the live version belongs to another base, and nobody has said that it is to be replaced.
+    """
     with database.read() as session:
         live = pointer.current(session).digest
+    # A database restored from an old backup can point at a version that was destroyed since: then fit again.
     if live is None or model_store.is_destroyed(live):
-        return None
-    return model_store.read_manifest(live).base_digest
+        return False
+    belongs_to, found = model_store.read_manifest(live).base_digest, base_digest(settings.base)
+    if found is None:
+        raise CommandError(
+            f"LETHE_BASE: there is no {settings.base}, and a version is live that needs it (base {belongs_to[:16]}): "
+            "put it back"
+        )
+    if found != belongs_to:
+        if replace_base:
+            return False
+        raise CommandError(
+            f"LETHE_BASE: the version that is live belongs to another base ({belongs_to[:16]}, this is {found[:16]}): "
+            "put that base back, or fit anew on this one with --replace-base"
+        )
+    if readers is not None:
+        _record_base_readers(database, settings, found, readers)
+    return True
 
 
-def _record_base_readers(database: Database, base: Base, readers: Collection[str] | None) -> None:
+def _record_base_readers(
+    database: Database, settings: Settings, digest: str, readers: Collection[str] | None
+) -> None:
     """What the operator says, or what was recorded before; and say it."""
+    audit = AuditLog(settings.audit_key.get_secret_value().encode())
     with database.unit_of_work() as session:
         if readers is not None:
-            reader_records.record_base_readers(session, base.digest, readers)
-        known = reader_records.count_base_readers(session, base.digest)
+            reader_records.record_base_readers(session, audit, digest, readers, actor="lethe init")
+        known = reader_records.count_base_readers(session, digest)
     if known:
         print(
             f"the base has read {known} people: what it knows of them no edit of an adapter reaches, and their "

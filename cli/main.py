@@ -71,6 +71,9 @@ def init(
     no_trial_fit: Annotated[
         bool, typer.Option("--no-trial-fit", help="do not find out whether a re-fit comes near your adapter")
     ] = False,
+    replace_base: Annotated[
+        bool, typer.Option("--replace-base", help="fit anew where the live version belongs to another base")
+    ] = False,
     no_levels: Annotated[
         bool, typer.Option("--no-levels", help="leave 'lethe levels' to the first forget request")
     ] = False,
@@ -92,6 +95,7 @@ def init(
         recipe=recipe,
         confirm_adapter=confirm_adapter,
         trial_fit=not no_trial_fit,
+        replace_base=replace_base,
     )
     if not no_levels:
         from cli.level_commands import make_missing

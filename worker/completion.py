@@ -23,7 +23,7 @@ def complete(process: WorkerProcess, claim: Claim, standing: Standing) -> None:
     """
     with process.database.unit_of_work() as session:
         rows = pointer.erase_subjects(
-            session, process.audit, claim, unread=standing.unread, of_base=standing.of_base
+            session, process.audit, claim, unread=standing.unread, base_digest=process.base.digest
         )
     process.database.truncate_write_ahead_log()
     destroyed = _destroy_ineligible_versions(process, claim)

@@ -27,14 +27,15 @@ def consolidate(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
         FenceLost: another worker holds the run now.
         PointerMoved: another version became live meanwhile; start again from that one.
     """
-    if claim.stage == RunStage.LADDER:
+    # Where the version has been withdrawn since this was asked for, nothing is left to consolidate.
+    if claim.stage == RunStage.LADDER and claim.parent_digest is not None:
         claim = _fit_and_publish(process, claim, lease)
     wait_for_acknowledgement(process, claim, lease)
     complete(process, claim, Standing())
 
 
 def _fit_and_publish(process: WorkerProcess, claim: Claim, lease: Lease) -> Claim:
-    assert claim.parent_digest is not None  # a request is refused where nothing is live
+    assert claim.parent_digest is not None
     parent = load_version(process.store, claim.parent_digest)
     examples = read_examples(process, claim, parent.fit, subjects=(), newest=True)
     if len(examples.data.retained) < MINIMUM_RETAINED:

@@ -39,6 +39,11 @@ from worker.withdrawal import withdraw
 
 log = structlog.get_logger()
 
+
+class OtherBase(Exception):
+    """The live version belongs to another base than LETHE_BASE was when this worker started: restart the worker."""
+
+
 _MAX_REBASES = 3
 # What a run of this kind is called where its exact re-fit is refused.
 _EXACT_RUN = {RunKind.CONSOLIDATION: "consolidation", RunKind.FORGET: "refit"}
@@ -92,6 +97,7 @@ def _claim(process: WorkerProcess, run_id: str) -> Claim | None:
 def _work(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
     try:
         if claim.kind == RunKind.CONSOLIDATION:
+            _require_base_of_live_version(process, claim)
             consolidate(process, claim, lease)
         else:
             _forget(process, claim, lease)
@@ -100,7 +106,9 @@ def _work(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
     except LadderExhausted as error:
         _give_up(process, claim, LADDER_EXHAUSTED, str(error), split=error.split)
     except RefitRefused as error:
-        _give_up(process, claim, f"{_EXACT_RUN[claim.kind]}_refused", str(error))
+        _give_up(process, claim, f"{_EXACT_RUN[claim.kind]}_refused", str(error), split=error.split)
+    except OtherBase as error:
+        _leave_to_another_worker(process, claim, error)
     except CandidateRefused as error:
         _give_up(process, claim, "candidate_refused", str(error))
     except (UnlearningError, RecommenderError) as error:
@@ -113,46 +121,82 @@ def _work(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
 
 
 def _forget(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
-    standing = standing_of(process, claim)
-    if claim.stage == RunStage.LADDER:
-        _record_in_journal(process, claim)
-        if standing.known or standing.unmeasured:
-            claim = _replace_version(process, claim, standing, lease)
-    wait_for_acknowledgement(process, claim, lease)
-    complete(process, claim, standing)
-
-
-def _replace_version(process: WorkerProcess, claim: Claim, standing: Standing, lease: Lease) -> Claim:
-    """Publish a version that has forgotten the subjects, or withdraw the live one where nobody is left to serve."""
     for _ in range(_MAX_REBASES):
-        assert claim.parent_digest is not None  # without a parent, nobody is known
-        parent = load_version(process.store, claim.parent_digest)
-        examples = read_examples(process, claim, parent.fit, subjects=standing.known, newest=False)
+        _require_base_of_live_version(process, claim)
+        standing = standing_of(process, claim)
         try:
-            if len(examples.data.retained) < MINIMUM_RETAINED:
-                return withdraw(process, claim, parent, lease)
-            if standing.unmeasured:
-                chosen = _leave_out(process, claim, parent, examples, lease)
-            else:
-                chosen = climb(process, claim, parent, examples.data, lease)
-            fit = examples.exact_fit if chosen.report.exact else parent.fit
-            return publish_candidate(process, claim, parent, chosen, fit, lease)
+            if claim.stage == RunStage.LADDER:
+                _record_in_journal(process, claim)
+                if standing.known or standing.unmeasured:
+                    claim = _replace_version(process, claim, standing, lease)
+            wait_for_acknowledgement(process, claim, lease)
+            complete(process, claim, standing)
+            return
         except PointerMoved:
-            # Somebody else's version is live now. Overwriting it would bring back whom it forgot.
+            # Somebody else's version is live now. Overwriting it would bring back whom it forgot, and what was found
+            # about the subjects is of the version before.
             log.warning("run.rebased")
             with process.database.unit_of_work() as session:
                 claim = pointer.rebase(session, claim)
     raise PointerMoved
 
 
+def _require_base_of_live_version(process: WorkerProcess, claim: Claim) -> None:
+    """
+    Raises:
+        OtherBase: an edit on this process's base would put that base back. A run that has published only ends.
+    """
+    if claim.stage != RunStage.LADDER or claim.parent_digest is None:
+        return
+    if process.store.read_manifest(claim.parent_digest).base_digest != process.base.digest:
+        raise OtherBase
+
+
+def _replace_version(process: WorkerProcess, claim: Claim, standing: Standing, lease: Lease) -> Claim:
+    """Publish a version that has forgotten the subjects, or withdraw the live one where nobody is left to serve."""
+    assert claim.parent_digest is not None  # without a parent, nobody is known
+    parent = load_version(process.store, claim.parent_digest)
+    examples = read_examples(process, claim, parent.fit, subjects=standing.known, newest=False)
+    if len(examples.data.retained) < MINIMUM_RETAINED:
+        # Whoever came after the last fit may be enough for another one.
+        examples = read_examples(process, claim, parent.fit, subjects=standing.known, newest=True)
+        if len(examples.data.retained) < MINIMUM_RETAINED:
+            return withdraw(process, claim, parent, lease)
+        chosen = _leave_out(process, claim, parent, examples, standing, lease)
+    elif standing.unmeasured:
+        chosen = _leave_out(process, claim, parent, examples, standing, lease)
+    else:
+        chosen = climb(process, claim, parent, examples.data, lease)
+    fit = examples.exact_fit if chosen.report.exact else parent.fit
+    return publish_candidate(process, claim, parent, chosen, fit, lease)
+
+
 def _leave_out(
-    process: WorkerProcess, claim: Claim, parent: LoadedVersion, examples: Examples, lease: Lease
+    process: WorkerProcess,
+    claim: Claim,
+    parent: LoadedVersion,
+    examples: Examples,
+    standing: Standing,
+    lease: Lease,
 ) -> Chosen:
-    """A fit without them is what is left for those of whom nothing can be measured; it serves the whole run."""
+    """A fit without them is what is left for those of whom nothing can be measured; it serves the whole run.
+
+    Raises:
+        RefitRefused: it was refused. Those of whom something can be measured leave the run for the ladder.
+    """
     try:
         return refit_without(process, claim, parent, examples, lease, step=len(process.policy.ladder) - 1)
     except Interrupted:
         lease.check()
+        raise
+    except RefitRefused as error:
+        error.split = SplitOut(
+            returned={
+                request.id: claim.first_step
+                for request in claim.requests
+                if request.subject not in standing.unmeasured
+            }
+        )
         raise
 
 
@@ -196,6 +240,20 @@ def _postpone(process: WorkerProcess, claim: Claim, error: Exception) -> None:
             else:
                 run.lease_until = utc_now() + timedelta(seconds=process.settings.lease_seconds)
                 run.detail_code, run.detail = _code(error), str(error)[:500]
+    except FenceLost:
+        log.warning("run.taken_over", fence=claim.fence)
+
+
+def _leave_to_another_worker(process: WorkerProcess, claim: Claim, error: OtherBase) -> None:
+    """Look again after a pause, however often: a worker that was started since can do it."""
+    log.error("run.other_base")
+    try:
+        with process.database.unit_of_work() as session:
+            lock_ledger(session)
+            run = runs.owned(session, claim.run_id, claim.fence)
+            run.claims -= 1
+            run.lease_until = utc_now() + timedelta(seconds=process.settings.lease_seconds)
+            run.detail_code, run.detail = "other_base", str(error.__doc__)
     except FenceLost:
         log.warning("run.taken_over", fence=claim.fence)
 

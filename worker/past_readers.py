@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from app.db import readers
-from app.db.models import ForgetRequest, Interaction, RequestStatus
+from app.db import interactions, readers
+from app.db.models import ForgetRequest, RequestStatus
 from app.db.session import Database
 from worker.readership import Readership
 
@@ -30,4 +30,4 @@ def note_past_readers(database: Database, old: Readership | None, new: Readershi
 def _everybody(database: Database) -> set[str]:
     with database.read() as session:
         asking = select(ForgetRequest.subject_hmac).where(ForgetRequest.status != RequestStatus.COMPLETED)
-        return {*session.scalars(select(Interaction.subject_hmac).distinct()), *session.scalars(asking)}
+        return {*interactions.subjects(session), *session.scalars(asking)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import cache
+from pathlib import Path
 
 import structlog
 import torch
@@ -21,6 +22,9 @@ from recommender import Base, RecommenderError, load_base, require_device
 from unlearning import Policy, UnlearningError, default_policy
 
 log = structlog.get_logger()
+
+# Releases before trained a base on a tenth of the users, and left this file beside it.
+_TRAINED_ON_USERS = "panel.json"
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,21 @@ def load_worker_base(settings: Settings) -> Base:
         recommender.RecommenderError: the base cannot be read, or there is no such device.
     """
     require_worker_device(settings)
+    refuse_base_trained_on_users(settings)
     with naming("LETHE_BASE", RecommenderError):
         return load_base(settings.base, device=settings.worker_device)
+
+
+def refuse_base_trained_on_users(settings: Settings) -> None:
+    """
+    Raises:
+        SettingError: the base was trained on users of the service by an earlier release.
+    """
+    if (Path(settings.base) / _TRAINED_ON_USERS).is_file():
+        raise SettingError(
+            f"LETHE_BASE: the base in {settings.base} was trained on a tenth of the users by an earlier release of "
+            "Lethe, and what it knows of them cannot be forgotten: start a new installation on another base"
+        )
 
 
 def require_worker_device(settings: Settings) -> None:

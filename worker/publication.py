@@ -106,6 +106,7 @@ def publish_candidate(
             claim,
             version,
             watermark=fit.watermark,
+            base_digest=process.base.digest,
             now=now,
             split=chosen.split,
         )

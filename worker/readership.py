@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import safetensors.torch
 import torch
+from torch import Tensor
 
-from model_store import BlobMissing, Store, VersionDestroyed, read_version
+from model_store import BlobMissing, DigestMismatch, Store, VersionDestroyed, read_version
 
 READERSHIP = "readership.safetensors"
 _BYTES = 32
-_TENSOR = "subjects"
+_ALL, _PARTLY = "subjects", "partly"
 
 
 class Anybody:
@@ -28,14 +29,19 @@ class Anybody:
 
 @dataclass(frozen=True)
 class Readership:
-    """Subjects by their HMAC, 32 bytes each, sorted: 32 MB for a million people, looked up without a copy."""
+    """Subjects by their HMAC, 32 bytes each, sorted: 32 MB for a million people, looked up without a copy.
+
+    ``partly`` are those of them of whom more was read than the events that are stored: what the gate measures on these
+    events says too little.
+    """
 
     rows: bytes
+    partly: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, subjects: Iterable[str]) -> Readership:
+    def of(cls, subjects: Iterable[str], *, partly: Iterable[str] = ()) -> Readership:
         """The record of these subjects, each 64 hexadecimal digits."""
-        return cls(b"".join(sorted({bytes.fromhex(subject) for subject in subjects})))
+        return cls(_joined(subjects), frozenset(partly))
 
     def __contains__(self, subject: object) -> bool:
         if not isinstance(subject, str):
@@ -52,14 +58,27 @@ class Readership:
         return (rows[place].hex() for place in range(len(rows)))
 
     def to_bytes(self) -> bytes:
-        """One uint8 tensor [people, 32] as safetensors; the same people give the same bytes."""
-        tensor = torch.frombuffer(bytearray(self.rows), dtype=torch.uint8) if self.rows else torch.empty(0)
-        return safetensors.torch.save({_TENSOR: tensor.to(torch.uint8).reshape(-1, _BYTES)})
+        """Two uint8 tensors [people, 32] as safetensors; the same people give the same bytes."""
+        return safetensors.torch.save({_ALL: _tensor(self.rows), _PARTLY: _tensor(_joined(self.partly))})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Readership:
         """The reverse of `to_bytes`; `read_version` has checked digest and form."""
-        return cls(safetensors.torch.load(data)[_TENSOR].numpy().tobytes())
+        tensors = safetensors.torch.load(data)
+        partly = _Rows(tensors[_PARTLY].numpy().tobytes())
+        return cls(
+            tensors[_ALL].numpy().tobytes(), frozenset(partly[place].hex() for place in range(len(partly)))
+        )
+
+
+def _joined(subjects: Iterable[str]) -> bytes:
+    return b"".join(sorted({bytes.fromhex(subject) for subject in subjects}))
+
+
+def _tensor(rows: bytes) -> Tensor:
+    if not rows:
+        return torch.zeros(0, _BYTES, dtype=torch.uint8)
+    return torch.frombuffer(bytearray(rows), dtype=torch.uint8).reshape(-1, _BYTES)
 
 
 class _Rows:
@@ -76,18 +95,28 @@ class _Rows:
 
 
 def read_readership(store: Store, digest: str) -> Readership | None:
-    """Whom this version has read; None where it has no record or has lost it, and so may have read anybody.
+    """Whom this version has read; None where it has no record, or has lost it, and so may have read anybody.
 
     Raises:
-        StoreError: there is no such version, it was destroyed, or it is damaged.
+        StoreError: there is no such version, it was destroyed, or its manifest is damaged.
     """
     if READERSHIP not in store.read_manifest(digest).blobs:
         return None
     try:
         _, artefacts = read_version(store, digest, [READERSHIP])
-    except BlobMissing:
+    except (BlobMissing, DigestMismatch):
         return None
     return Readership.from_bytes(artefacts[READERSHIP])
+
+
+def read_partly(store: Store, digest: str, subjects: Collection[str]) -> frozenset[str]:
+    """Those of these subjects of whom this version has read more than is stored.
+
+    Raises:
+        StoreError: as `read_readership`.
+    """
+    readership = read_readership(store, digest)
+    return frozenset() if readership is None else readership.partly.intersection(subjects)
 
 
 def read_by_version(

@@ -14,6 +14,7 @@ from app.db import runs
 from app.db.base import utc_now
 from app.db.models import Attempt
 from app.db.runs import Claim
+from app.db.splitting import NOBODY, SplitOut
 from unlearning import Progress, Refit, decide_retained, evaluate_retained, publishable
 from worker.attempts import Chosen
 from worker.examples import Examples
@@ -25,7 +26,12 @@ log = structlog.get_logger()
 
 
 class RefitRefused(Exception):
-    """The gate does not let the re-fit through: it serves the retained users worse. The live version stays."""
+    """The gate does not let the re-fit through: it serves the retained users worse. The live version stays.
+
+    Whoever is in ``split`` leaves the run; the others need a person.
+    """
+
+    split: SplitOut = NOBODY
 
 
 def refit_without(

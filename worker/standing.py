@@ -9,7 +9,7 @@ from app.db import forget_requests, interactions, readers
 from app.db.models import RunStage
 from app.db.runs import Claim
 from worker.process import WorkerProcess
-from worker.readership import read_by_version
+from worker.readership import read_by_version, read_partly
 from worker.training_data import split_training_data
 from worker.versions import read_fit_record
 
@@ -19,16 +19,15 @@ class Standing:
     """A run's subjects by what has read them.
 
     ``known``: the live version has read them, and their events are there to unlearn them by. ``unmeasured``: it has
-    read them or may have, and too few of their events are there to measure anything: only a fit without them will do.
-    ``unread``: nothing that exists has read them, and nothing had when an earlier version was replaced. ``of_base``:
-    the base has read them, and no edit of an adapter changes a base. Whoever is in none was left out of the fit that
-    the live version is or descends from, or was read only by versions that do not serve: those are destroyed.
+    read them or may have, and too few of their events are there to measure anything, or not all of what it has read:
+    only a fit without them will do. ``unread``: nothing that exists has read them, the base included, and nothing had
+    when an earlier version was replaced. Whoever is in none was left out of the fit that the live version is or
+    descends from, or was read only by what does not serve, which is destroyed, or by the base, which needs a person.
     """
 
     known: tuple[str, ...] = ()
     unmeasured: tuple[str, ...] = ()
     unread: frozenset[str] = frozenset()
-    of_base: frozenset[str] = frozenset()
 
 
 def standing_of(process: WorkerProcess, claim: Claim) -> Standing:
@@ -48,17 +47,17 @@ def standing_of(process: WorkerProcess, claim: Claim) -> Standing:
     live = by_version.get(claim.parent_digest) if claim.parent_digest is not None else None
     if live is None:
         # Nothing serves: what other versions know of them goes with these.
-        return Standing(unread=unread, of_base=of_base)
+        return Standing(unread=unread)
     assert claim.parent_digest is not None
     fit = read_fit_record(process.store, claim.parent_digest)
     # A version without a record of its readers may have read anybody, but not whom its fit left out.
     live = frozenset(s for s in live if s in requests and requests[s].epoch > fit.excludes_up_to_epoch)
-    measured = _with_sequences(process, live, up_to=fit.watermark)
+    partly = read_partly(process.store, claim.parent_digest, live)
+    measured = _with_sequences(process, live - partly, up_to=fit.watermark)
     return Standing(
         known=tuple(subject for subject in claim.subjects if subject in measured),
         unmeasured=tuple(subject for subject in claim.subjects if subject in live - measured),
         unread=unread,
-        of_base=of_base,
     )
 
 

@@ -11,7 +11,7 @@ from app.db.base import utc_now
 from model_store import ADAPTER_WEIGHTS, BlobRef, Manifest, Store, read_version
 from recommender import Adapter, AdapterConfig, Base, Scorer, TrainingConfig, attach, canary_fingerprint
 from unlearning import ActivationStatistics
-from worker.readership import READERSHIP, Readership
+from worker.readership import READERSHIP, Readership, read_readership
 
 STATISTICS = "activation_statistics.safetensors"
 ARTEFACTS = "method_artefacts.safetensors"
@@ -79,14 +79,15 @@ def load_version(store: Store, digest: str) -> LoadedVersion:
     Raises:
         StoreError: something is missing, damaged or destroyed.
     """
-    manifest, blobs = read_version(store, digest)
-    cached, readers = blobs.get(STATISTICS), blobs.get(READERSHIP)
+    names = [name for name in store.read_manifest(digest).blobs if name != READERSHIP]
+    manifest, blobs = read_version(store, digest, names)
+    cached = blobs.get(STATISTICS)
     return LoadedVersion(
         digest=digest,
         adapter=Adapter.from_bytes(manifest.adapter_config, blobs[ADAPTER_WEIGHTS]),
         fit=FitRecord.from_plain(manifest.trained_on),
         statistics=ActivationStatistics.from_bytes(cached) if cached is not None else None,
-        readership=Readership.from_bytes(readers) if readers is not None else None,
+        readership=read_readership(store, digest),
         # The reports of first fits say nothing of it: no run made them.
         exact=bool(manifest.report.get("exact", True)),
     )

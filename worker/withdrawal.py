@@ -33,6 +33,8 @@ def withdraw(process: WorkerProcess, claim: Claim, parent: LoadedVersion, lease:
     lease.check()
     note_past_readers(process.database, parent.readership, None)
     with process.database.unit_of_work() as session:
-        generation = pointer.withdraw(session, process.audit, claim, now=utc_now())
+        generation = pointer.withdraw(
+            session, process.audit, claim, base_digest=process.base.digest, now=utc_now()
+        )
     log.warning("version.withdrawn", version=parent.digest, generation=generation)
     return replace(claim, stage=RunStage.PUBLISHED)

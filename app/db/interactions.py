@@ -106,6 +106,11 @@ def newest_items(session: Session, subject_hmac: str, *, limit: int) -> list[str
     return list(reversed(rows))
 
 
+def subjects(session: Session) -> frozenset[str]:
+    """Everybody of whom an event is stored."""
+    return frozenset(session.scalars(select(Interaction.subject_hmac).distinct()))
+
+
 def watermark(session: Session) -> int:
     """The highest id given out so far; 0 before the first event."""
     return session.scalar(select(func.max(Interaction.id))) or 0

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from app.db import levels, readers
+from app.db import levels
+from app.db import readers as records
 from app.db.audit import AuditLog
 from app.db.errors import BelowErasureFloor, PointerMoved
 from app.db.ledger import lock_ledger
@@ -26,10 +27,9 @@ from app.db.models import (
     ServingPointer,
     Version,
 )
-from app.db.runs import Claim, owned
+from app.db.readers import KNOWN_TO_BASE
+from app.db.runs import Claim, is_past_return, owned
 from app.db.splitting import NOBODY, SplitOut, queue_again, split_out
-
-KNOWN_TO_BASE = "known_to_base"
 
 
 def current(session: Session) -> ServingPointer:
@@ -42,6 +42,7 @@ def install(
     version: Version,
     *,
     parent: str | None,
+    readers: Container[str],
     base_digest: str,
     actor: str,
     now: datetime,
@@ -50,6 +51,7 @@ def install(
 
     Args:
         parent: what was live when the version's training data were read.
+        readers: whom the version has read.
         base_digest: of the base that the version belongs to.
 
     Raises:
@@ -57,6 +59,7 @@ def install(
         PointerMoved: another version became live since.
     """
     ledger = lock_ledger(session)
+    _require_nobody_settled(session, readers, above=version.forget_epoch)
     session.merge(version)
     # They belong to the fit that was live before, even where this one was fitted on the same events.
     session.execute(delete(NeverSeenLevel))
@@ -65,8 +68,9 @@ def install(
     generation = _move(
         session, parent, version.digest, covers=version.forget_epoch, floor=floor, actor=actor, now=now
     )
-    readers.forget_other_bases(session, base_digest)
-    _queue_left_out(session, audit, ledger, up_to=version.forget_epoch, actor=actor, now=now)
+    _queue_left_out(
+        session, audit, ledger, up_to=version.forget_epoch, base_digest=base_digest, actor=actor, now=now
+    )
     audit.append(
         session,
         ledger,
@@ -96,6 +100,7 @@ def publish(
     version: Version,
     *,
     watermark: int,
+    base_digest: str,
     now: datetime,
     split: SplitOut = NOBODY,
 ) -> int:
@@ -107,6 +112,7 @@ def publish(
     Args:
         watermark: up to which events the version was fitted. Levels of any other go: they are read under adapters of
             people some of whom have been forgotten since, and nobody needs them any more.
+        base_digest: of the base that the version belongs to.
         split: requests whom the version does not serve. They leave the run in this very transaction: what claims
             the published run later can find only those who are served.
 
@@ -135,7 +141,15 @@ def publish(
     run.stage, run.version_digest = RunStage.PUBLISHED, version.digest
     split_out(session, audit, ledger, run, split, now=now)
     if version.exact:
-        _queue_left_out(session, audit, ledger, up_to=version.forget_epoch, actor="worker", now=now)
+        _queue_left_out(
+            session,
+            audit,
+            ledger,
+            up_to=version.forget_epoch,
+            base_digest=base_digest,
+            actor="worker",
+            now=now,
+        )
     _deploy(session, run)
     audit.append(
         session,
@@ -154,7 +168,7 @@ def publish(
     return generation
 
 
-def withdraw(session: Session, audit: AuditLog, claim: Claim, *, now: datetime) -> int:
+def withdraw(session: Session, audit: AuditLog, claim: Claim, *, base_digest: str, now: datetime) -> int:
     """Take the live version out of service without a successor: everybody gets the fallback from here on.
 
     Returns:
@@ -177,7 +191,15 @@ def withdraw(session: Session, audit: AuditLog, claim: Claim, *, now: datetime) 
     )
     session.execute(delete(NeverSeenLevel))
     run.stage, run.version_digest = RunStage.PUBLISHED, None
-    _queue_left_out(session, audit, ledger, up_to=claim.covers_epoch, actor="worker", now=now)
+    _queue_left_out(
+        session,
+        audit,
+        ledger,
+        up_to=claim.covers_epoch,
+        base_digest=base_digest,
+        actor="worker",
+        now=now,
+    )
     _deploy(session, run)
     audit.append(
         session,
@@ -199,19 +221,42 @@ def _deploy(session: Session, run: Run) -> None:
         request.status = RequestStatus.DEPLOYING
 
 
+def _require_nobody_settled(session: Session, readers: Container[str], *, above: int) -> None:
+    """A run that edits nothing leaves the floor where it was; what it said of its subjects must stay true.
+
+    Raises:
+        BelowErasureFloor: the version has read somebody whose request is settled and whom it does not cover.
+    """
+    settled = select(ForgetRequest.subject_hmac).where(
+        ForgetRequest.epoch > above, ForgetRequest.outcome.is_not(None)
+    )
+    if any(subject in readers for subject in session.scalars(settled)):
+        raise BelowErasureFloor
+
+
 def _queue_left_out(
-    session: Session, audit: AuditLog, ledger: Ledger, *, up_to: int, actor: str, now: datetime
+    session: Session,
+    audit: AuditLog,
+    ledger: Ledger,
+    *,
+    up_to: int,
+    base_digest: str,
+    actor: str,
+    now: datetime,
 ) -> None:
     """Queue again who needs a person, but whom neither the version that is live now has read nor its base.
 
     Their run finds nothing left to edit, and completes.
     """
-    of_base = select(BaseReader).where(BaseReader.subject_hmac == ForgetRequest.subject_hmac)
+    of_base = select(BaseReader).where(
+        BaseReader.subject_hmac == ForgetRequest.subject_hmac, BaseReader.base_digest == base_digest
+    )
     waiting = session.scalars(
         select(ForgetRequest)
         .where(
             ForgetRequest.status == RequestStatus.NEEDS_ATTENTION,
-            ForgetRequest.epoch <= up_to,
+            # Who was known to another base only has nothing else to wait for, whenever they asked.
+            or_(ForgetRequest.epoch <= up_to, ForgetRequest.detail_code == KNOWN_TO_BASE),
             ~of_base.exists(),
         )
         .order_by(ForgetRequest.epoch)
@@ -274,7 +319,7 @@ def erase_subjects(
     claim: Claim,
     *,
     unread: frozenset[str],
-    of_base: frozenset[str],
+    base_digest: str,
 ) -> int:
     """Delete the subjects' interactions and levels and settle each request's outcome. Safe to repeat.
 
@@ -284,13 +329,16 @@ def erase_subjects(
     Args:
         unread: those whom nothing has read. Settled in the same transaction as the deletion, because afterwards
             nothing shows it any more.
-        of_base: those whom the base has read. All else is erased, and then they need a person.
+        base_digest: of the base that serves. Whom it has read is looked up here: it may have been said since. All else
+            is erased of them, and then they need a person.
 
     Raises:
         FenceLost: this worker no longer holds the run.
     """
     ledger = lock_ledger(session)
     run = owned(session, claim.run_id, claim.fence)
+    if not is_past_return(run):
+        _settle_without_version(session, claim)
     run.stage = RunStage.ERASING
     # Whose events go is read from the requests, not taken from the claim: a split may have come in between.
     requests = session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)).all()
@@ -298,18 +346,33 @@ def erase_subjects(
     erased = session.execute(delete(Interaction).where(Interaction.subject_hmac.in_(subjects)))
     session.execute(delete(NeverSeenLevel).where(NeverSeenLevel.subject_hmac.in_(subjects)))
     rows = int(erased.rowcount)  # type: ignore[attr-defined]
+    of_base = records.base_readers_among(session, base_digest, subjects)
     for request in requests:
         if request.subject_hmac in of_base:
             request.detail_code = KNOWN_TO_BASE
         elif request.outcome is None:
             request.outcome = "no_data" if request.subject_hmac in unread else "erased"
     # Whom the base has read is still to be erased, and must not be unknown then.
-    readers.add_past_readers(session, of_base)
-    readers.drop_past_readers(session, [subject for subject in subjects if subject not in of_base])
+    records.add_past_readers(session, of_base)
+    records.drop_past_readers(session, [subject for subject in subjects if subject not in of_base])
     audit.append(
         session, ledger, actor="worker", action="interactions.erased", data={"run": run.id, "rows": rows}
     )
     return rows
+
+
+def _settle_without_version(session: Session, claim: Claim) -> None:
+    """What was found about the subjects holds only while the same version is live, and no older one may come.
+
+    Raises:
+        PointerMoved: another version became live since.
+    """
+    pointer = current(session)
+    if pointer.digest != claim.parent_digest:
+        raise PointerMoved
+    if claim.parent_digest is None:
+        # A first fit may be under way that still reads these subjects: it comes too late.
+        pointer.erasure_floor = max(pointer.erasure_floor, claim.covers_epoch)
 
 
 def destroyed(session: Session) -> frozenset[str]:
@@ -346,10 +409,6 @@ def complete(session: Session, audit: AuditLog, claim: Claim, *, now: datetime) 
     run = owned(session, claim.run_id, claim.fence)
     run.status, run.stage, run.finished_at, run.lease_until = RunStatus.COMPLETED, RunStage.DONE, now, None
     run.detail_code, run.detail = None, None
-    if claim.parent_digest is None:
-        # Nothing was live, but a first fit may be under way that still reads these subjects: it comes too late.
-        pointer = current(session)
-        pointer.erasure_floor = max(pointer.erasure_floor, claim.covers_epoch)
     requests = session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)).all()
     known = [request for request in requests if request.detail_code == KNOWN_TO_BASE]
     for request in requests:

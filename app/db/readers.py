@@ -10,29 +10,50 @@ from collections.abc import Collection
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
+from app.db.audit import AuditLog
 from app.db.ledger import lock_ledger
-from app.db.models import BaseReader, PastReader
+from app.db.models import BaseReader, ForgetRequest, PastReader, RequestStatus
 from app.db.session import insert_ignoring_duplicates
 
 _ROWS_PER_STATEMENT = 1000
 
+# What a request that needs a person for this reason is marked with.
+KNOWN_TO_BASE = "known_to_base"
 
-def record_base_readers(session: Session, base_digest: str, subjects: Collection[str]) -> None:
-    """Replace what was recorded of this base. Kept while it may serve: no edit of an adapter reaches what it knows."""
-    lock_ledger(session)
+
+def record_base_readers(
+    session: Session, audit: AuditLog, base_digest: str, subjects: Collection[str], *, actor: str
+) -> None:
+    """Replace what was recorded of this base, and open again what was settled as if it had not read them.
+
+    The record is kept when the base is replaced: it may come back. No edit of an adapter reaches what a base knows.
+    """
+    ledger = lock_ledger(session)
     session.execute(delete(BaseReader).where(BaseReader.base_digest == base_digest))
     for chunk in _chunks(subjects):
         session.execute(
             insert(BaseReader), [{"base_digest": base_digest, "subject_hmac": subject} for subject in chunk]
         )
+        settled = session.scalars(
+            select(ForgetRequest).where(
+                ForgetRequest.status == RequestStatus.COMPLETED, ForgetRequest.subject_hmac.in_(chunk)
+            )
+        ).all()
+        for request in settled:
+            request.status, request.detail_code = RequestStatus.NEEDS_ATTENTION, KNOWN_TO_BASE
+            request.outcome, request.completed_at = None, None
+            audit.append(session, ledger, actor=actor, action="forget.reopened", data={"request": request.id})
+        add_past_readers(session, [request.subject_hmac for request in settled])
 
 
 def base_readers_among(session: Session, base_digest: str, subjects: Collection[str]) -> frozenset[str]:
     """Those of these subjects whom the base has read."""
     return frozenset(
-        session.scalars(
+        subject
+        for chunk in _chunks(subjects)
+        for subject in session.scalars(
             select(BaseReader.subject_hmac).where(
-                BaseReader.base_digest == base_digest, BaseReader.subject_hmac.in_(subjects)
+                BaseReader.base_digest == base_digest, BaseReader.subject_hmac.in_(chunk)
             )
         )
     )
@@ -44,28 +65,36 @@ def count_base_readers(session: Session, base_digest: str) -> int:
     return session.scalar(counted) or 0
 
 
-def forget_other_bases(session: Session, base_digest: str) -> None:
-    """Drop the records of bases that no longer serve."""
-    session.execute(delete(BaseReader).where(BaseReader.base_digest != base_digest))
-
-
 def add_past_readers(session: Session, subjects: Collection[str]) -> None:
-    """Remember that a version had read them which is about to go. Repeating it changes nothing."""
+    """Remember that a version had read them which is about to go, but of nobody whose request is done."""
     for chunk in _chunks(subjects):
-        session.execute(
-            insert_ignoring_duplicates(session, PastReader).values([{"subject_hmac": one} for one in chunk])
+        done = set(
+            session.scalars(
+                select(ForgetRequest.subject_hmac).where(
+                    ForgetRequest.status == RequestStatus.COMPLETED, ForgetRequest.subject_hmac.in_(chunk)
+                )
+            )
         )
+        rows = [{"subject_hmac": one} for one in chunk if one not in done]
+        if rows:
+            session.execute(insert_ignoring_duplicates(session, PastReader).values(rows))
 
 
 def past_readers_among(session: Session, subjects: Collection[str]) -> frozenset[str]:
     """Those of these subjects whom a version had read that has been replaced since."""
-    found = select(PastReader.subject_hmac).where(PastReader.subject_hmac.in_(subjects))
-    return frozenset(session.scalars(found))
+    return frozenset(
+        subject
+        for chunk in _chunks(subjects)
+        for subject in session.scalars(
+            select(PastReader.subject_hmac).where(PastReader.subject_hmac.in_(chunk))
+        )
+    )
 
 
 def drop_past_readers(session: Session, subjects: Collection[str]) -> None:
     """Their requests are settled: nobody asks for it again."""
-    session.execute(delete(PastReader).where(PastReader.subject_hmac.in_(subjects)))
+    for chunk in _chunks(subjects):
+        session.execute(delete(PastReader).where(PastReader.subject_hmac.in_(chunk)))
 
 
 def _chunks(subjects: Collection[str]) -> list[list[str]]:

@@ -138,7 +138,9 @@ def claim(
         .returning(Run)
         .execution_options(populate_existing=True)
     ).one()
-    _take_queued_requests(session, claimed, max_subjects, now)
+    if not resumed:
+        # What is published already was made without them.
+        _take_queued_requests(session, claimed, max_subjects, now)
     requests = session.scalars(
         select(ForgetRequest)
         .where(ForgetRequest.run_id == run_id)

@@ -167,7 +167,9 @@ class Reconciler:
             if held is not None:
                 self._publish(Serving(held, serving.generation, floor))
             else:
-                self._publish(Serving(None, 0, floor, self._absence(serving, state.live_digest)))
+                # After a withdrawal it is still decided that nothing serves, until the next version is built.
+                generation = serving.generation if serving.snapshot is None else 0
+                self._publish(Serving(None, generation, floor, self._absence(serving, state.live_digest)))
 
     def _absence(self, serving: Serving, live_digest: str) -> FallbackReason:
         below = BelowErasureFloor.code

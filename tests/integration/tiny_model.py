@@ -109,6 +109,7 @@ def install_version(
             AuditLog(SECRET.encode()),
             version,
             parent=None,
+            readers=(),
             base_digest=base.digest,
             actor="tests",
             now=utc_now(),

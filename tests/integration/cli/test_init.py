@@ -16,7 +16,15 @@ from app.db.models import BaseReader, ForgetRequest, Interaction
 from app.db.session import Database
 from app.settings import Settings
 from model_store import open_store
-from recommender import AdapterConfig, TrainingConfig, fit_adapter, load_base
+from recommender import (
+    AdapterConfig,
+    BaseConfig,
+    TrainingConfig,
+    draw_base,
+    fit_adapter,
+    load_base,
+    save_base,
+)
 from tests.integration.cli.test_commands import assert_one_line, lethe
 from tests.integration.tiny_model import ITEMS, SECRET, subject_of
 from tests.integration.worker.conftest import request_forgetting
@@ -26,6 +34,8 @@ from worker.readership import read_readership
 from worker.versions import load_version
 
 PEOPLE = 60
+# Of the tiny base's.
+SHAPE = BaseConfig(layers=1, width=16, heads=2, feed_forward=32, window=16)
 
 
 @pytest.fixture
@@ -198,14 +208,13 @@ def test_whom_the_base_has_read_is_said_by_the_operator_and_kept(
 
 
 def test_another_base_is_another_version_and_serves_those_whom_the_first_one_knew(
-    environment: dict[str, str], database: Database, settings: Settings, tmp_path: Path
+    environment: dict[str, str], database: Database, settings: Settings, base_folder: Path, tmp_path: Path
 ) -> None:
     data = write(tmp_path / "data", range(PEOPLE))
     ids = tmp_path / "panel.txt"
     ids.write_text("person|4\n")
     init = ["init", "--no-levels", "--data", str(data), "--epochs", "1"]
     lethe(*init, "--base-readers", str(ids), **environment)
-    first = live(database)
     worker = open_process(settings)
     run: str | None = request_forgetting(worker, "person|4")
     while run is not None:
@@ -213,9 +222,15 @@ def test_another_base_is_another_version_and_serves_those_whom_the_first_one_kne
     with worker.database.read() as session:
         request = session.scalars(select(ForgetRequest)).one()
     assert (request.status, request.detail_code) == ("needs_attention", "known_to_base")
+    first = live(database)
     # The operator brings a base that has not read them: drawn here, as where there is none.
     environment["LETHE_BASE"] = str(tmp_path / "drawn")
-    done = lethe(*init, **environment)
+    assert_one_line(lethe(*init, **environment), "LETHE_BASE", "put it back")
+    base = load_base(str(base_folder))
+    save_base(draw_base(base.catalogue, SHAPE, seed=3), base.catalogue, base.style, tmp_path / "drawn")
+    assert_one_line(lethe(*init, **environment), "LETHE_BASE", "another base", "--replace-base")
+    assert live(database) == first
+    done = lethe(*init, "--replace-base", **environment)
     assert "is live as generation" in done.stdout, done.stderr
     assert live(database) not in (None, first)
     worker.database.dispose()

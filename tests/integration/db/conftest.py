@@ -64,7 +64,7 @@ class Service:
 
     def finish(self, claim: Claim) -> None:
         with self.database.unit_of_work() as session:
-            pointer.erase_subjects(session, self.audit, claim, unread=frozenset(), of_base=frozenset())
+            pointer.erase_subjects(session, self.audit, claim, unread=frozenset(), base_digest="b" * 64)
         with self.database.unit_of_work() as session:
             pointer.complete(session, self.audit, claim, now=NOON)
 

@@ -46,6 +46,7 @@ def install(
             service.audit,
             version,
             parent=parent and parent * 64,
+            readers=(),
             base_digest="b" * 64,
             actor="tests",
             now=at,

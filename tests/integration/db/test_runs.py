@@ -137,7 +137,14 @@ def test_a_first_fit_that_read_somebody_forgotten_meanwhile_comes_too_late(servi
     late = Version(digest="7" * 64, forget_epoch=epoch, method="fit", published_at=NOON)
     with pytest.raises(BelowErasureFloor), service.database.unit_of_work() as session:
         pointer.install(
-            session, service.audit, late, parent=None, base_digest="b" * 64, actor="tests", now=NOON
+            session,
+            service.audit,
+            late,
+            parent=None,
+            readers=(),
+            base_digest="b" * 64,
+            actor="tests",
+            now=NOON,
         )
 
 
@@ -194,7 +201,14 @@ def test_the_pointer_moves_only_from_the_runs_own_parent(service: Service) -> No
     version = Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON)
     with service.database.unit_of_work() as session:
         pointer.install(
-            session, service.audit, version, parent=None, base_digest="b" * 64, actor="tests", now=NOON
+            session,
+            service.audit,
+            version,
+            parent=None,
+            readers=(),
+            base_digest="b" * 64,
+            actor="tests",
+            now=NOON,
         )
     with pytest.raises(PointerMoved):
         service.publish(claim, "1")
@@ -208,7 +222,14 @@ def test_publishing_raises_the_floor_and_nothing_below_it_is_ever_live_again(ser
     original = Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON)
     with service.database.unit_of_work() as session:
         pointer.install(
-            session, service.audit, original, parent=None, base_digest="b" * 64, actor="tests", now=NOON
+            session,
+            service.audit,
+            original,
+            parent=None,
+            readers=(),
+            base_digest="b" * 64,
+            actor="tests",
+            now=NOON,
         )
     claim = service.claim(accepted_run(service))
     assert claim is not None
@@ -218,7 +239,14 @@ def test_publishing_raises_the_floor_and_nothing_below_it_is_ever_live_again(ser
     rollback = Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON)
     with pytest.raises(BelowErasureFloor), service.database.unit_of_work() as session:
         pointer.install(
-            session, service.audit, rollback, parent="1" * 64, base_digest="b" * 64, actor="tests", now=NOON
+            session,
+            service.audit,
+            rollback,
+            parent="1" * 64,
+            readers=(),
+            base_digest="b" * 64,
+            actor="tests",
+            now=NOON,
         )
     with service.database.read() as session:
         assert pointer.current(session).erasure_floor == claim.covers_epoch

@@ -31,6 +31,7 @@ def attenuate_on_record(database: Database, parent: str) -> None:
             AuditLog(SECRET.encode()),
             version,
             parent=parent,
+            readers=(),
             base_digest="b" * 64,
             actor="tests",
             now=utc_now(),

@@ -70,6 +70,7 @@ def attenuate(process: WorkerProcess, *, subjects: int = 1, utility_change: floa
             process.audit,
             version,
             parent=parent_digest,
+            readers=(),
             base_digest=process.base.digest,
             actor="tests",
             now=utc_now(),

@@ -230,6 +230,7 @@ def test_a_refit_that_serves_the_others_worse_needs_attention_and_the_live_versi
             process.audit,
             version,
             parent=installed,
+            readers=(),
             base_digest=process.base.digest,
             actor="tests",
             now=utc_now(),

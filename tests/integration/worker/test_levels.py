@@ -330,6 +330,7 @@ def test_another_first_version_starts_without_levels(process: WorkerProcess, ins
             process.audit,
             version,
             parent=installed,
+            readers=(),
             base_digest=process.base.digest,
             actor="tests",
             now=utc_now(),

@@ -173,7 +173,11 @@ def test_a_version_without_a_record_may_have_read_anybody(process: WorkerProcess
 def test_what_the_base_knows_of_somebody_needs_a_person_and_another_base(process: WorkerProcess) -> None:
     with process.database.unit_of_work() as session:
         readers.record_base_readers(
-            session, process.base.digest, [subject_of("panellist"), subject_of("user-1")]
+            session,
+            process.audit,
+            process.base.digest,
+            [subject_of("panellist"), subject_of("user-1")],
+            actor="tests",
         )
     execute(process, request_forgetting(process, "panellist", "user-1", "user-2"))
     assert outcome(process, "user-2") == ("completed", "erased")
@@ -195,17 +199,22 @@ def test_what_the_base_knows_of_somebody_needs_a_person_and_another_base(process
     assert again is not None
     execute(process, again)
     assert outcome(process, "panellist") == ("needs_attention", None)
-    # With a base that never read them, they are done.
-    other = replace(process, base=replace(process.base, digest="0" * 64))
-    with process.database.unit_of_work() as session:
-        readers.forget_other_bases(session, "0" * 64)
-        forget_requests.retry(
-            session, process.audit, request_of(process, "panellist").id, actor="tests", now=utc_now()
-        )
-        again = runs.queued_run(session)
-    assert again is not None
-    execute(other, again)
-    assert outcome(process, "panellist") == ("completed", "erased")
+
+
+def test_a_worker_on_another_base_leaves_the_run_to_one_that_was_started_since(
+    process: WorkerProcess,
+) -> None:
+    """An edit of its own would put the base back that somebody has just replaced."""
+    before = live(process)
+    run_id = request_forgetting(process, "user-1")
+    stale = replace(process, base=replace(process.base, digest="0" * 64))
+    execute(stale, run_id)
+    run = run_of(process, run_id)
+    assert (run.status, run.claims, run.detail_code) == ("running", 0, "other_base")
+    assert live(process) == before
+    let_the_lease_lapse(process.database, run_id)
+    execute(process, run_id)
+    assert outcome(process, "user-1") == ("completed", "erased")
 
 
 def test_who_needs_a_person_is_done_once_a_consolidation_has_left_them_out(process: WorkerProcess) -> None:
