@@ -1,0 +1,305 @@
+"""What was said of somebody stays true, whoever else acts at the same time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.db import interactions, pointer, readers, runs
+from app.db.errors import BelowErasureFloor
+from app.db.interactions import NewInteraction
+from cli import first_version
+from cli.first_version import Fit, install_first_version
+from cli.importing import Imported
+from model_store import Manifest
+from recommender import Base, BaseConfig, TrainingConfig, draw_base, load_base, save_base
+from tests.integration.tiny_model import ITEMS, USERS, subject_of
+from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
+from tests.integration.worker.consolidating import live, request_consolidation, rows_of, run_of
+from tests.integration.worker.test_readership import living, outcome, request_of
+from unlearning import decide_retained
+from worker.execution import execute
+from worker.process import WorkerProcess
+from worker.readership import READERSHIP, Readership, read_readership
+from worker.versions import load_version, store_version
+
+ONE_EPOCH = Fit(TrainingConfig(epochs=1))
+
+
+def arrive(process: WorkerProcess, user: str, events: int = 6) -> None:
+    """Events of somebody who came after the fit."""
+    rows = [NewInteraction(subject_of(user), f"i{(5 + step) % ITEMS}", 100 + step) for step in range(events)]
+    with process.database.unit_of_work() as session:
+        interactions.ingest(session, rows)
+
+
+def drain(process: WorkerProcess, run_id: str | None) -> None:
+    while run_id is not None:
+        run_id = execute(process, run_id)
+
+
+def tell_base_readers(process: WorkerProcess, digest: str, *users: str) -> None:
+    with process.database.unit_of_work() as session:
+        readers.record_base_readers(
+            session, process.audit, digest, [subject_of(user) for user in users], actor="tests"
+        )
+
+
+@pytest.fixture
+def other_base(process: WorkerProcess, tmp_path: Path) -> Base:
+    catalogue = process.base.catalogue
+    shape = BaseConfig(layers=1, width=16, heads=2, feed_forward=32, window=16)
+    save_base(draw_base(catalogue, shape, seed=5), catalogue, process.base.style, tmp_path / "other")
+    return load_base(tmp_path / "other")
+
+
+def test_nobody_joins_a_run_that_has_published(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker was told to stop and handed it back; others wait by now."""
+    run_id = request_forgetting(process, "user-1")
+
+    def told_to_stop(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr("worker.execution.wait_for_acknowledgement", told_to_stop)
+        with pytest.raises(SystemExit):
+            execute(process, run_id)
+    request_forgetting(process, "user-2")
+    let_the_lease_lapse(process.database, run_id)
+    next_run = execute(process, run_id)
+    assert outcome(process, "user-1") == ("completed", "erased")
+    assert outcome(process, "user-2") == ("queued", None)
+    drain(process, next_run)
+    assert outcome(process, "user-2") == ("completed", "erased")
+
+
+@pytest.mark.parametrize("step", ["_fit", "store_version"])
+def test_a_version_that_has_read_somebody_who_is_done_meanwhile_is_not_installed(
+    process: WorkerProcess, other_base: Base, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """They were unknown to what was live, so that nothing raised the floor."""
+    arrive(process, "late")
+    before = live(process)
+    real = getattr(first_version, step)
+
+    def slow(*arguments: Any, **named: Any) -> Any:
+        made = real(*arguments, **named)
+        drain(process, request_forgetting(process, "late"))
+        return made
+
+    monkeypatch.setattr(first_version, step, slow)
+    with pytest.raises(BelowErasureFloor):
+        install_first_version(
+            process.database, process.settings, other_base, Imported(frozenset()), ONE_EPOCH
+        )
+    assert outcome(process, "late") == ("completed", "no_data")
+    assert living(process) == [live(process)] == [before]
+
+
+def test_a_version_that_comes_while_a_run_is_under_way_is_looked_at(
+    process: WorkerProcess, other_base: Base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator fits anew, on people who came since, beside a worker that is about to say that nothing knows them."""
+    arrive(process, "late")
+    installed: list[bool] = []
+    real = first_version._fit
+
+    def slow(*arguments: Any) -> Any:
+        made = real(*arguments)
+        # Now they ask, and a run finds that nothing that exists has read them.
+        run_id = request_forgetting(process, "late")
+        with monkeypatch.context() as patched:
+            patched.setattr("worker.execution.wait_for_acknowledgement", told_to_stop)
+            with pytest.raises(SystemExit):
+                execute(process, run_id)
+        return made
+
+    def told_to_stop(*_: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(first_version, "_fit", slow)
+    installed.append(
+        install_first_version(
+            process.database, process.settings, other_base, Imported(frozenset()), ONE_EPOCH
+        )
+    )
+    assert installed == [True]
+    anew = replace(process, base=other_base)
+    run_id = request_of(process, "late").run_id
+    assert run_id is not None
+    drain(anew, run_id)
+    assert outcome(process, "late") == ("completed", "erased")
+    readership = read_readership(process.store, live(process))
+    assert readership is not None
+
+
+def test_what_a_base_has_read_may_be_said_at_any_time(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of somebody who is done, of somebody whose run is about to be done, and of a base that comes back."""
+    drain(process, request_forgetting(process, "nobody"))
+    assert outcome(process, "nobody") == ("completed", "no_data")
+    tell_base_readers(process, process.base.digest, "nobody")
+    reopened = request_of(process, "nobody")
+    assert (reopened.status, reopened.outcome, reopened.detail_code) == (
+        "needs_attention", None, readers.KNOWN_TO_BASE,
+    )  # fmt: skip
+
+    def meanwhile(*_: object) -> None:
+        tell_base_readers(process, process.base.digest, "nobody", "another")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("worker.execution.wait_for_acknowledgement", meanwhile)
+        execute(process, request_forgetting(process, "another"))
+    assert outcome(process, "another") == ("needs_attention", None)
+    tell_base_readers(process, "f" * 64, "user-1")
+    with process.database.read() as session:
+        assert readers.base_readers_among(session, process.base.digest, [subject_of("another")])
+
+
+def test_a_crash_after_erasing_does_not_turn_a_base_reader_into_somebody_erased(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell_base_readers(process, process.base.digest, "user-1")
+    run_id = request_forgetting(process, "user-1")
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr("worker.completion._destroy_ineligible_versions", die)
+        with pytest.raises(Killed):
+            execute(process, run_id)
+    let_the_lease_lapse(process.database, run_id)
+    execute(process, run_id)
+    assert outcome(process, "user-1") == ("needs_attention", None)
+
+
+def test_somebody_of_whom_rows_were_skipped_is_left_out_of_a_fit(
+    process: WorkerProcess,
+) -> None:
+    """The gate measures the events that are stored; the adapter may have read others."""
+    parent = load_version(process.store, live(process))
+    digest = store_version(
+        process.store,
+        process.base,
+        parent.adapter,
+        parent=parent.digest,
+        forget_epoch=0,
+        method="fit",
+        config={"by": "the operator"},
+        report={},
+        policy_hash=None,
+        fit=parent.fit,
+        readership=Readership.of(map(subject_of, USERS), partly=[subject_of("user-1")]),
+        artefacts={},
+    )
+    with process.database.unit_of_work() as session:
+        pointer.current(session).digest = digest
+    run_id = request_forgetting(process, "user-1")
+    drain(process, run_id)
+    assert outcome(process, "user-1") == ("completed", "erased")
+    with process.database.read() as session:
+        assert [attempt.method for attempt in runs.attempts(session, run_id)] == ["refit"]
+    readership = read_readership(process.store, live(process))
+    assert readership is not None
+    assert not readership.partly
+
+
+def test_a_consolidation_that_waits_ends_where_the_version_was_withdrawn(process: WorkerProcess) -> None:
+    run_id = request_consolidation(process, patience=timedelta(hours=1))
+    next_run = execute(process, request_forgetting(process, *USERS))
+    assert next_run == run_id
+    execute(process, run_id)
+    assert run_of(process, run_id).status == "completed"
+
+
+def test_a_refused_fit_takes_only_those_along_whom_nothing_else_serves(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(report: Any, policy: Any) -> Any:
+        verdict = decide_retained(report, policy)
+        return replace(
+            verdict,
+            decision="fail",
+            reasons=tuple(replace(reason, passed=False, binding=True) for reason in verdict.reasons),
+        )
+
+    parent = load_version(process.store, live(process))
+    digest = store_version(
+        process.store,
+        process.base,
+        parent.adapter,
+        parent=parent.digest,
+        forget_epoch=0,
+        method="fit",
+        config={"by": "the operator"},
+        report={},
+        policy_hash=None,
+        fit=parent.fit,
+        readership=Readership.of(map(subject_of, [*USERS, "dropped"])),
+        artefacts={},
+    )
+    with process.database.unit_of_work() as session:
+        pointer.current(session).digest = digest
+    with monkeypatch.context() as patched:
+        patched.setattr("worker.refitting.decide_retained", refuse)
+        next_run = execute(process, request_forgetting(process, "dropped", "user-1", "nobody"))
+    assert request_of(process, "dropped").detail_code == "refit_refused"
+    assert outcome(process, "user-1")[0] == outcome(process, "nobody")[0] == "queued"
+    drain(process, next_run)
+    assert outcome(process, "user-1") == ("completed", "erased")
+    # That was an exact re-fit here, which never read them either.
+    assert outcome(process, "dropped")[0] in ("needs_attention", "completed")
+
+
+@pytest.mark.parametrize("harm", ["missing", "damaged"])
+def test_a_record_that_is_lost_counts_as_everybody(process: WorkerProcess, harm: str) -> None:
+    digest = live(process)
+    manifest: Manifest = process.store.read_manifest(digest)
+    blob = manifest.blobs[READERSHIP].digest
+    (path,) = (p for p in Path(process.settings.store_url).rglob("*") if p.is_file() and blob in str(p))
+    path.chmod(0o644)
+    if harm == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert read_readership(process.store, digest) is None
+    drain(process, request_forgetting(process, "user-1", "nobody-knows"))
+    assert outcome(process, "user-1") == outcome(process, "nobody-knows") == ("completed", "erased")
+    assert read_readership(process.store, live(process)) is not None
+
+
+def test_people_who_came_since_the_last_fit_are_enough_to_go_on_with(process: WorkerProcess) -> None:
+    for number in range(6):
+        arrive(process, f"new-{number}")
+    drain(process, request_forgetting(process, *USERS))
+    assert {outcome(process, user) for user in USERS} == {("completed", "erased")}
+    readership = read_readership(process.store, live(process))
+    assert readership == Readership.of(subject_of(f"new-{number}") for number in range(6))
+    assert rows_of(process, "new-1") == 6
+
+
+def test_nobody_who_is_done_is_remembered_as_a_past_reader(process: WorkerProcess) -> None:
+    drain(process, request_forgetting(process, "user-1"))
+    with process.database.unit_of_work() as session:
+        readers.add_past_readers(session, [subject_of("user-1"), subject_of("user-2")])
+        found = readers.past_readers_among(session, [subject_of("user-1"), subject_of("user-2")])
+    assert found == {subject_of("user-2")}
+
+
+def test_many_subjects_are_asked_about_in_parts(process: WorkerProcess) -> None:
+    many = [f"{number:064x}" for number in range(40_000)]
+    with process.database.unit_of_work() as session:
+        assert readers.past_readers_among(session, many) == frozenset()
+        assert readers.base_readers_among(session, process.base.digest, many) == frozenset()
+        readers.drop_past_readers(session, many)
