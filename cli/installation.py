@@ -31,7 +31,7 @@ from worker.training_data import MINIMUM_EVENTS
 
 # Beyond their tastes, generated users leave nothing that generalises: the best epoch by validation is one that has
 # learnt hardly anything of any one user, and there would be nothing to forget that anybody could measure.
-DEMO_TRAINING = TrainingConfig(epochs=24, patience=None)
+DEMO_TRAINING = TrainingConfig(epochs=14, patience=None)
 
 
 def initialise(

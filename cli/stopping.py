@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -57,6 +58,8 @@ def _interrupted(_number: int, _frame: FrameType | None) -> None:
     if _first_time():
         # Not print: what this interrupts may be in the middle of printing.
         os.write(2, b"\nlethe: interrupted\n")
+        # Whatever library is cut short would log that with a traceback.
+        logging.disable()
         raise SystemExit(INTERRUPTED)
 
 
