@@ -60,7 +60,9 @@ class Service:
             published_at=NOON,
         )
         with self.database.unit_of_work() as session:
-            return pointer.publish(session, self.audit, claim, version, watermark=0, now=NOON, split=split)
+            return pointer.publish(
+                session, self.audit, claim, version, watermark=0, base_digest="b" * 64, now=NOON, split=split
+            )
 
     def finish(self, claim: Claim) -> None:
         with self.database.unit_of_work() as session:
