@@ -60,6 +60,10 @@ def _interrupted(_number: int, _frame: FrameType | None) -> None:
         os.write(2, b"\nlethe: interrupted\n")
         # Whatever library is cut short would log that with a traceback.
         logging.disable()
+        # What this interrupts may swallow the exception: a driver's callback, a finaliser.
+        timer = threading.Timer(GRACE_SECONDS, os._exit, (INTERRUPTED,))
+        timer.daemon = True
+        timer.start()
         raise SystemExit(INTERRUPTED)
 
 

@@ -1,6 +1,7 @@
 """What all tiers share: marks by folder, early word on what is missing, one thread, MovieLens if it is there."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,10 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["COLUMNS"] = "400"
 # No test asks a model hub for anything.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+# A shell that runs the tests in the background ignores Ctrl-C, and every process that they start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _TESTS = Path(__file__).parent
 _TIERS = ("integration", "acceptance", "gpu")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from app.db import pointer
+from app.db import completion, pointer
 from app.db.base import utc_now
 from app.db.runs import Claim
 from worker.process import WorkerProcess
@@ -22,13 +22,13 @@ def complete(process: WorkerProcess, claim: Claim, standing: Standing) -> None:
         StoreError: a version could not be destroyed; the requests stay open.
     """
     with process.database.unit_of_work() as session:
-        rows = pointer.erase_subjects(
+        rows = completion.erase_subjects(
             session, process.audit, claim, unread=standing.unread, base_digest=process.base.digest
         )
     process.database.truncate_write_ahead_log()
     destroyed = _destroy_ineligible_versions(process, claim)
     with process.database.unit_of_work() as session:
-        pointer.complete(session, process.audit, claim, now=utc_now())
+        completion.complete(session, process.audit, claim, now=utc_now())
     log.info("run.completed", rows_erased=rows, versions_destroyed=destroyed)
 
 
@@ -42,7 +42,7 @@ def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
     with process.database.read() as session:
         floor = pointer.current(session).erasure_floor
         live = pointer.current(session).digest
-        on_record = pointer.destroyed(session)
+        on_record = completion.destroyed(session)
     readers = read_by_version(process.store, claim.subjects, but=live)
     destroyed = 0
     for digest in process.store.versions():
@@ -58,7 +58,7 @@ def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
             destroyed += 1
         # Also for one that a killed worker had destroyed without getting to say so.
         with process.database.unit_of_work() as session:
-            pointer.mark_destroyed(session, process.audit, claim, digest, now=utc_now())
+            completion.mark_destroyed(session, process.audit, claim, digest, now=utc_now())
     # A worker killed between blobs and manifest left weights that no version names.
     process.store.delete_orphans()
     return destroyed

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.db import forget_requests, pointer, runs
+from app.db import completion, forget_requests, pointer, runs
 from app.db.audit import AuditLog
 from app.db.forget_requests import Acceptance
 from app.db.models import Version
@@ -66,9 +66,9 @@ class Service:
 
     def finish(self, claim: Claim) -> None:
         with self.database.unit_of_work() as session:
-            pointer.erase_subjects(session, self.audit, claim, unread=frozenset(), base_digest="b" * 64)
+            completion.erase_subjects(session, self.audit, claim, unread=frozenset(), base_digest="b" * 64)
         with self.database.unit_of_work() as session:
-            pointer.complete(session, self.audit, claim, now=NOON)
+            completion.complete(session, self.audit, claim, now=NOON)
 
 
 @pytest.fixture

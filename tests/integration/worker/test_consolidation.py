@@ -260,10 +260,10 @@ def test_a_refit_that_serves_the_others_worse_needs_attention_and_the_live_versi
         ("app.db.pointer.announce_candidate", True),
         ("worker.consolidation.publish_candidate", True),
         ("worker.consolidation.wait_for_acknowledgement", True),
-        ("app.db.pointer.erase_subjects", True),
-        ("app.db.pointer.mark_destroyed", False),
+        ("app.db.completion.erase_subjects", True),
+        ("app.db.completion.mark_destroyed", False),
         ("worker.completion._destroy_ineligible_versions", True),
-        ("app.db.pointer.complete", False),
+        ("app.db.completion.complete", False),
     ],
 )
 def test_a_worker_that_dies_at_any_step_is_replaced_and_the_work_is_done_once(

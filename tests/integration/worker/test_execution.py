@@ -138,11 +138,11 @@ def test_a_second_delivery_does_nothing(process: WorkerProcess) -> None:
         ("app.db.pointer.announce_candidate", True),
         ("worker.execution.publish_candidate", True),
         ("worker.execution.wait_for_acknowledgement", True),
-        ("app.db.pointer.erase_subjects", False),
+        ("app.db.completion.erase_subjects", False),
         ("worker.completion._destroy_ineligible_versions", False),
-        ("app.db.pointer.mark_destroyed", False),
+        ("app.db.completion.mark_destroyed", False),
         ("worker.completion._destroy_ineligible_versions", True),
-        ("app.db.pointer.complete", False),
+        ("app.db.completion.complete", False),
     ],
 )
 def test_a_worker_that_dies_at_any_step_is_replaced_and_the_work_is_done_once(

@@ -184,7 +184,7 @@ def test_what_the_base_knows_of_somebody_needs_a_person_and_another_base(process
     for user in ("panellist", "user-1"):
         request = request_of(process, user)
         assert (request.status, request.outcome, request.detail_code) == (
-            "needs_attention", None, pointer.KNOWN_TO_BASE,
+            "needs_attention", None, readers.KNOWN_TO_BASE,
         )  # fmt: skip
     assert rows_of(process, "user-1") == 0
     # A consolidation does not change the base, and does not say that it did.

@@ -195,8 +195,8 @@ def test_nobody_passing_takes_the_whole_run_to_the_next_rung(process: WorkerProc
         ("app.db.pointer.split_out", True),
         ("app.db.pointer.publish", True),
         ("worker.execution.publish_candidate", True),
-        ("app.db.pointer.erase_subjects", True),
-        ("app.db.pointer.complete", True),
+        ("app.db.completion.erase_subjects", True),
+        ("app.db.completion.complete", True),
     ],
 )
 def test_a_worker_that_dies_around_the_split_loses_nobody_and_serves_nobody_twice(
