@@ -17,6 +17,7 @@ from app.logging import configure_logging
 from app.settings import get_settings
 from model_store import StoreError
 from worker.start_failure import start_failure
+from worker.stopping import leave_stopping_to_the_parent
 from worker.sweeper import Sweeper
 
 log = structlog.get_logger()
@@ -68,6 +69,7 @@ def _open_in_the_child(**_: Any) -> None:
     # Imported here and not above: torch belongs to the child.
     from worker.process import current_process
 
+    leave_stopping_to_the_parent()
     sweeper.start()
     try:
         current_process()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -16,6 +17,14 @@ from celery import Celery
 
 # For the child to hand back its run; then it is killed, and the run's lease lapses by itself.
 _CHILD_SECONDS = 5.0
+# The pool ends a child in an orderly way at this signal, once: a second one kills it in the middle. So it is not the
+# one that a service manager sends to every process of the service.
+_CHILD_SIGNAL = signal.SIGQUIT
+
+
+def leave_stopping_to_the_parent() -> None:
+    """In the pool's child, before the pool sets its handlers: only the parent tells it when to stop."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def stop_promptly_when_told(app: Celery, leave: Callable[[], NoReturn]) -> None:
@@ -39,13 +48,15 @@ def stop_promptly_when_told(app: Celery, leave: Callable[[], NoReturn]) -> None:
         if told.is_set():
             return
         told.set()
+        # The pool would report the child's run as lost; it is handed back.
+        logging.getLogger("celery.worker.request").disabled = True
         # In a thread: what this interrupts may hold a lock that looking after children wants.
         threading.Thread(target=end, daemon=True).start()
 
     def end() -> None:
         try:
             children = {child.pid for child in active_children()}
-            _send(children, signal.SIGTERM)
+            _send(children, _CHILD_SIGNAL)
             deadline = time.monotonic() + _CHILD_SECONDS
             while children & {child.pid for child in active_children()} and time.monotonic() < deadline:
                 time.sleep(0.05)
