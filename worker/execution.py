@@ -62,13 +62,13 @@ def execute(process: WorkerProcess, run_id: str) -> str | None:
         log.info(
             "run.claimed", kind=claim.kind, fence=claim.fence, stage=claim.stage, subjects=len(claim.subjects)
         )
-        with Lease(process.database, claim, process.settings) as lease:
-            try:
+        try:
+            with Lease(process.database, claim, process.settings) as lease:
                 _work(process, claim, lease)
-            except SystemExit:
-                # Told to stop: whoever comes next need not wait for the lease to lapse.
-                _hand_back(process, claim)
-                raise
+        except SystemExit:
+            # Told to stop: whoever comes next need not wait for the lease to lapse. The heartbeat has ended by now.
+            _hand_back(process, claim)
+            raise
         with process.database.unit_of_work() as session:
             runs.heal_queue(session, utc_now())
             return next_in_line(session, utc_now())

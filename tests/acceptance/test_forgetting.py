@@ -22,11 +22,11 @@ from tests.acceptance.installation import (
     Process,
     children_of,
     completed,
-    free_port,
     lives,
     raw_id_pattern,
     wait_until,
 )
+from tests.ports import free_port
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.installation import children_of, free_port, lives, wait_until
+from tests.acceptance.installation import children_of, lives, wait_until
+from tests.ports import free_port
 
 # Far more than it takes, and less than what would be waited for: a fit, a run, the pool's own patience.
 SECONDS = 30

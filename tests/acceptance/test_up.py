@@ -13,7 +13,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.acceptance.installation import free_port, wait_until
+from tests.acceptance.installation import wait_until
+from tests.ports import free_port
 
 
 def start(state: Path, data: Path, port: int, log: Path) -> subprocess.Popen[bytes]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,41 +19,9 @@ from recommender import (
     load_base,
     save_base,
 )
+from tests.integration.cli.running import assert_one_line, lethe
 from tests.integration.tiny_model import ITEMS, SECRET
-
-
-def lethe(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LETHE_")}
-    return subprocess.run(
-        [sys.executable, "-m", "cli.main", *arguments],
-        env=kept | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-
-def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    assert done.returncode == 2, done.stdout + done.stderr
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("lethe: ")
-    for word in words:
-        assert word in lines[0], lines[0]
-
-
-@pytest.fixture
-def environment(tmp_path: Path, base_folder: Path) -> dict[str, str]:
-    """An embedded installation in a folder of its own, not set up yet."""
-    return {
-        "LETHE_DATABASE_URL": f"sqlite:///{tmp_path}/lethe.sqlite3",
-        "LETHE_BROKER_URL": f"filesystem://{tmp_path}/broker",
-        "LETHE_STORE_URL": str(tmp_path / "store"),
-        "LETHE_BASE": str(base_folder),
-        "LETHE_SUBJECT_KEY": SECRET,
-        "LETHE_AUDIT_KEY": SECRET,
-    }
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -172,13 +137,13 @@ def test_no_process_starts_on_placeholder_secrets(command: str, environment: dic
 
 @pytest.mark.parametrize("command", ["gateway", "worker", "init"])
 def test_no_process_starts_on_an_old_schema(command: str, environment: dict[str, str]) -> None:
-    assert_one_line(lethe(command, **environment, LETHE_PORT=str(_free_port())), "lethe migrate")
+    assert_one_line(lethe(command, **environment, LETHE_PORT=str(free_port())), "lethe migrate")
 
 
 @pytest.mark.parametrize("command", ["gateway", "worker", "migrate", "init"])
 def test_a_database_that_is_down_is_named(command: str, environment: dict[str, str]) -> None:
-    environment["LETHE_DATABASE_URL"] = f"postgresql://nobody@127.0.0.1:{_free_port()}/none"
-    assert_one_line(lethe(command, **environment, LETHE_PORT=str(_free_port())), "LETHE_DATABASE_URL")
+    environment["LETHE_DATABASE_URL"] = f"postgresql://nobody@127.0.0.1:{free_port()}/none"
+    assert_one_line(lethe(command, **environment, LETHE_PORT=str(free_port())), "LETHE_DATABASE_URL")
 
 
 def test_a_port_in_use_is_named(environment: dict[str, str]) -> None:
@@ -272,7 +237,7 @@ def test_a_store_that_cannot_be_written_is_named(
 def test_a_gateway_without_its_base_model_says_so(environment: dict[str, str], tmp_path: Path) -> None:
     lethe("migrate", **environment)
     environment["LETHE_BASE"] = str(tmp_path / "no-base")
-    assert_one_line(lethe("gateway", **environment, LETHE_PORT=str(_free_port())), "no-base")
+    assert_one_line(lethe("gateway", **environment, LETHE_PORT=str(free_port())), "no-base")
 
 
 def test_a_restored_database_whose_version_was_destroyed_is_fitted_again(
@@ -294,7 +259,7 @@ def test_another_subject_key_is_refused(environment: dict[str, str], data: Path)
     lethe("migrate", **environment)
     assert lethe("init", "--data", str(data), "--epochs", "1", **environment).returncode == 0
     environment["LETHE_SUBJECT_KEY"] = SECRET[::-1]
-    assert_one_line(lethe("gateway", **environment, LETHE_PORT=str(_free_port())), "LETHE_SUBJECT_KEY")
+    assert_one_line(lethe("gateway", **environment, LETHE_PORT=str(free_port())), "LETHE_SUBJECT_KEY")
 
 
 def test_help_lists_every_command() -> None:
@@ -313,10 +278,3 @@ def test_help_lists_every_command() -> None:
     )
     for command in commands:
         assert command in text
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -12,22 +12,14 @@ from app.db import runs
 from app.db.models import Run
 from app.db.session import Database
 from app.settings import Settings
-from tests.integration.cli.test_commands import assert_one_line, lethe
-from tests.integration.tiny_model import SECRET
+from tests.integration.cli.running import assert_one_line, environment_of, lethe
 from worker.execution import execute
 from worker.process import open_process
 
 
 @pytest.fixture
 def environment(settings: Settings) -> dict[str, str]:
-    return {
-        "LETHE_DATABASE_URL": settings.database_url,
-        "LETHE_BROKER_URL": settings.broker_url,
-        "LETHE_STORE_URL": settings.store_url,
-        "LETHE_BASE": settings.base,
-        "LETHE_SUBJECT_KEY": SECRET,
-        "LETHE_AUDIT_KEY": SECRET,
-    }
+    return environment_of(settings)
 
 
 def test_without_a_live_version_it_says_what_to_do(environment: dict[str, str], database: Database) -> None:

@@ -25,7 +25,7 @@ from recommender import (
     load_base,
     save_base,
 )
-from tests.integration.cli.test_commands import assert_one_line, lethe
+from tests.integration.cli.running import assert_one_line, environment_of, lethe
 from tests.integration.tiny_model import ITEMS, SECRET, subject_of
 from tests.integration.worker.conftest import request_forgetting
 from worker.execution import execute
@@ -40,14 +40,7 @@ SHAPE = BaseConfig(layers=1, width=16, heads=2, feed_forward=32, window=16)
 
 @pytest.fixture
 def environment(settings: Settings) -> dict[str, str]:
-    return {
-        "LETHE_DATABASE_URL": settings.database_url,
-        "LETHE_BROKER_URL": settings.broker_url,
-        "LETHE_STORE_URL": settings.store_url,
-        "LETHE_BASE": settings.base,
-        "LETHE_SUBJECT_KEY": SECRET,
-        "LETHE_AUDIT_KEY": SECRET,
-    }
+    return environment_of(settings)
 
 
 @pytest.fixture

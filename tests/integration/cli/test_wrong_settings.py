@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +13,8 @@ from sqlalchemy import make_url
 from app.settings import Settings, get_settings
 from cli.failures import report_failures
 from cli.processes import migrate_database
-from tests.integration.cli.test_commands import assert_one_line, lethe
-from tests.integration.tiny_model import SECRET
+from tests.integration.cli.running import assert_one_line, lethe
+from tests.ports import free_port
 from tests.postgres_server import PostgresServer
 
 # What starts without torch: quick enough to be asked about every setting.
@@ -31,24 +30,8 @@ SLOW_COMMANDS = {"init": ["init", "--no-levels"], "levels": ["levels"]}
 
 
 @pytest.fixture
-def environment(tmp_path: Path, base_folder: Path) -> dict[str, str]:
-    """An embedded installation in a folder of its own, not set up yet."""
-    return {
-        "LETHE_DATABASE_URL": f"sqlite:///{tmp_path}/lethe.sqlite3",
-        "LETHE_BROKER_URL": f"filesystem://{tmp_path}/broker",
-        "LETHE_STORE_URL": str(tmp_path / "store"),
-        "LETHE_BASE": str(base_folder),
-        "LETHE_SUBJECT_KEY": SECRET,
-        "LETHE_AUDIT_KEY": SECRET,
-        "LETHE_PORT": str(_free_port()),
-    }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def environment(environment: dict[str, str]) -> dict[str, str]:
+    return environment | {"LETHE_PORT": str(free_port())}
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *SLOW_COMMANDS, "up"])
@@ -313,7 +296,7 @@ def test_what_up_needs_is_looked_at_before_anything_is_made(
 ) -> None:
     del environment["LETHE_PORT"]
     state = tmp_path / "state"
-    up = ["up", "--state", str(state), "--port", str(_free_port())]
+    up = ["up", "--state", str(state), "--port", str(free_port())]
     assert_one_line(lethe(*up, "--data", str(tmp_path / "nowhere")), "--data", "nowhere")
     assert_one_line(lethe(*up, "--host", "nowhere.invalid"), "LETHE_HOST", "resolved")
     assert not list(state.glob("*.sqlite3"))

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from app.settings import Settings
-from tests.acceptance.installation import free_port
+from tests.ports import free_port
 
 _READY_SECONDS = 90.0
 

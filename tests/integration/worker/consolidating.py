@@ -11,9 +11,10 @@ from sqlalchemy import select
 
 from app.db import consolidations, pointer
 from app.db.base import utc_now
-from app.db.models import AuditEntry, ConsolidationReason, Interaction, Ledger, Run, ServingPointer, Version
+from app.db.models import AuditEntry, ConsolidationReason, Ledger, Version
 from recommender import fit_adapter, leave_two_out
 from tests.integration.tiny_model import USERS, subject_of
+from tests.integration.worker.observing import live, run_of, serving
 from unlearning import collect_statistics
 from worker.process import WorkerProcess
 from worker.versions import STATISTICS, load_version, store_version
@@ -78,32 +79,9 @@ def attenuate(process: WorkerProcess, *, subjects: int = 1, utility_change: floa
     return digest
 
 
-def serving(process: WorkerProcess) -> ServingPointer:
-    with process.database.read() as session:
-        return pointer.current(session)
-
-
-def live(process: WorkerProcess) -> str:
-    digest = serving(process).digest
-    assert digest is not None
-    return digest
-
-
-def run_of(process: WorkerProcess, run_id: str) -> Run:
-    with process.database.read() as session:
-        return session.get_one(Run, run_id)
-
-
 def actions(process: WorkerProcess) -> list[str]:
     with process.database.read() as session:
         return list(session.scalars(select(AuditEntry.action).order_by(AuditEntry.sequence)))
-
-
-def rows_of(process: WorkerProcess, user: str) -> int:
-    with process.database.read() as session:
-        return len(
-            session.scalars(select(Interaction.id).where(Interaction.subject_hmac == subject_of(user))).all()
-        )
 
 
 def assert_fitted_on(process: WorkerProcess, histories: dict[str, Sequence[int]], seed: int) -> None:

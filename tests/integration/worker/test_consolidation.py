@@ -21,12 +21,9 @@ from tests.integration.worker.consolidating import (
     assert_consolidated_once,
     assert_fitted_on,
     attenuate,
-    live,
     request_consolidation,
-    rows_of,
-    run_of,
-    serving,
 )
+from tests.integration.worker.observing import live, rows_of, run_of, serving
 from tests.integration.worker.test_execution import Killed, _attribute, dying
 from worker.execution import execute
 from worker.process import WorkerProcess

@@ -14,11 +14,8 @@ from celery import Celery
 from app.broker import celery_options
 from app.db import consolidations, runs
 from app.db.base import utc_now
-from tests.integration.worker.consolidating import (
-    assert_consolidated_once,
-    attenuate,
-    run_of,
-)
+from tests.integration.worker.consolidating import assert_consolidated_once, attenuate
+from tests.integration.worker.observing import run_of
 from unlearning import ConsolidationBudget
 from worker.budget import request_if_due
 from worker.execution import execute

@@ -13,7 +13,8 @@ from app.settings import Settings
 from recommender import AdapterConfig, TrainingConfig
 from tests.integration.tiny_model import USERS, install_version
 from tests.integration.worker.conftest import request_forgetting
-from tests.integration.worker.consolidating import assert_fitted_on, live, request_consolidation, run_of
+from tests.integration.worker.consolidating import assert_fitted_on, request_consolidation
+from tests.integration.worker.observing import live, run_of
 from tests.integration.worker.test_levels import REFIT, ladder
 from worker.execution import execute
 from worker.process import WorkerProcess, open_process

@@ -8,45 +8,32 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from app.db import forget_requests, interactions, pointer, readers, runs
+from app.db import forget_requests, interactions, readers, runs
 from app.db.base import utc_now
 from app.db.interactions import NewInteraction
-from app.db.models import AuditEntry, ForgetRequest, NeverSeenLevel, PastReader, RequestStatus
+from app.db.models import AuditEntry, NeverSeenLevel, PastReader, RequestStatus
 from app.db.session import Database
 from app.settings import Settings
 from tests.integration.tiny_model import USERS, install_version, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
-from tests.integration.worker.consolidating import (
-    actions,
-    assert_fitted_on,
+from tests.integration.worker.consolidating import actions, assert_fitted_on, request_consolidation
+from tests.integration.worker.observing import (
     live,
-    request_consolidation,
+    living,
+    make_live,
+    outcome,
+    request_of,
     rows_of,
     run_of,
     serving,
+    store_again,
 )
 from unlearning import Rung
 from worker import withdrawal
 from worker.execution import execute
 from worker.process import WorkerProcess, open_process
 from worker.readership import Readership, read_readership
-from worker.versions import load_version, store_version
-
-
-def request_of(process: WorkerProcess, user: str) -> ForgetRequest:
-    with process.database.read() as session:
-        return session.scalars(
-            select(ForgetRequest).where(ForgetRequest.subject_hmac == subject_of(user))
-        ).one()
-
-
-def outcome(process: WorkerProcess, user: str) -> tuple[str, str | None]:
-    request = request_of(process, user)
-    return request.status, request.outcome
-
-
-def living(process: WorkerProcess) -> list[str]:
-    return [digest for digest in process.store.versions() if not process.store.is_destroyed(digest)]
+from worker.versions import load_version
 
 
 @pytest.fixture
@@ -120,48 +107,19 @@ def test_a_candidate_that_never_served_and_has_read_somebody_is_destroyed_before
     process: WorkerProcess,
 ) -> None:
     """A consolidation on newer events that was killed: its weights lie in the store, and know who came since."""
-    parent = load_version(process.store, live(process))
-    orphan = store_version(
-        process.store,
-        process.base,
-        parent.adapter,
-        parent=parent.digest,
-        forget_epoch=10**6,
-        method="refit",
-        config={},
-        report={},
-        policy_hash=None,
-        fit=parent.fit,
-        readership=Readership.of([subject_of("late")]),
-        artefacts={},
-    )
+    parent = live(process)
+    orphan = store_again(process, Readership.of([subject_of("late")]), forget_epoch=10**6)
     execute(process, request_forgetting(process, "nobody"))
     assert not process.store.is_destroyed(orphan)
     execute(process, request_forgetting(process, "late"))
     assert outcome(process, "late") == ("completed", "erased")
     assert process.store.is_destroyed(orphan)
-    assert live(process) == parent.digest
+    assert live(process) == parent
 
 
 def test_a_version_without_a_record_may_have_read_anybody(process: WorkerProcess) -> None:
-    parent = load_version(process.store, live(process))
-    digest = store_version(
-        process.store,
-        process.base,
-        parent.adapter,
-        parent=parent.digest,
-        forget_epoch=0,
-        method="fit",
-        config={"made_by": "an earlier release"},
-        report={},
-        policy_hash=None,
-        fit=parent.fit,
-        readership=None,
-        artefacts={},
-    )
-    with process.database.unit_of_work() as session:
-        row = pointer.current(session)
-        row.digest = digest
+    digest = store_again(process, None)
+    make_live(process, digest)
     assert read_readership(process.store, digest) is None
     execute(process, request_forgetting(process, "nobody-knows"))
     assert outcome(process, "nobody-knows") == ("completed", "erased")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.db import interactions, pointer, readers, runs
+from app.db import interactions, readers, runs
 from app.db.errors import BelowErasureFloor
 from app.db.interactions import NewInteraction
 from cli import first_version
@@ -19,13 +19,21 @@ from model_store import Manifest
 from recommender import Base, BaseConfig, TrainingConfig, draw_base, load_base, save_base
 from tests.integration.tiny_model import ITEMS, USERS, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
-from tests.integration.worker.consolidating import live, request_consolidation, rows_of, run_of
-from tests.integration.worker.test_readership import living, outcome, request_of
+from tests.integration.worker.consolidating import request_consolidation
+from tests.integration.worker.observing import (
+    live,
+    living,
+    make_live,
+    outcome,
+    request_of,
+    rows_of,
+    run_of,
+    store_again,
+)
 from unlearning import decide_retained
 from worker.execution import execute
 from worker.process import WorkerProcess
 from worker.readership import READERSHIP, Readership, read_readership
-from worker.versions import load_version, store_version
 
 ONE_EPOCH = Fit(TrainingConfig(epochs=1))
 
@@ -190,23 +198,9 @@ def test_somebody_of_whom_rows_were_skipped_is_left_out_of_a_fit(
     process: WorkerProcess,
 ) -> None:
     """The gate measures the events that are stored; the adapter may have read others."""
-    parent = load_version(process.store, live(process))
-    digest = store_version(
-        process.store,
-        process.base,
-        parent.adapter,
-        parent=parent.digest,
-        forget_epoch=0,
-        method="fit",
-        config={"by": "the operator"},
-        report={},
-        policy_hash=None,
-        fit=parent.fit,
-        readership=Readership.of(map(subject_of, USERS), partly=[subject_of("user-1")]),
-        artefacts={},
+    make_live(
+        process, store_again(process, Readership.of(map(subject_of, USERS), partly=[subject_of("user-1")]))
     )
-    with process.database.unit_of_work() as session:
-        pointer.current(session).digest = digest
     run_id = request_forgetting(process, "user-1")
     drain(process, run_id)
     assert outcome(process, "user-1") == ("completed", "erased")
@@ -236,23 +230,7 @@ def test_a_refused_fit_takes_only_those_along_whom_nothing_else_serves(
             reasons=tuple(replace(reason, passed=False, binding=True) for reason in verdict.reasons),
         )
 
-    parent = load_version(process.store, live(process))
-    digest = store_version(
-        process.store,
-        process.base,
-        parent.adapter,
-        parent=parent.digest,
-        forget_epoch=0,
-        method="fit",
-        config={"by": "the operator"},
-        report={},
-        policy_hash=None,
-        fit=parent.fit,
-        readership=Readership.of(map(subject_of, [*USERS, "dropped"])),
-        artefacts={},
-    )
-    with process.database.unit_of_work() as session:
-        pointer.current(session).digest = digest
+    make_live(process, store_again(process, Readership.of(map(subject_of, [*USERS, "dropped"]))))
     with monkeypatch.context() as patched:
         patched.setattr("worker.refitting.decide_retained", refuse)
         next_run = execute(process, request_forgetting(process, "dropped", "user-1", "nobody"))
