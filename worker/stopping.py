@@ -25,6 +25,8 @@ _CHILD_SIGNAL = signal.SIGQUIT
 def leave_stopping_to_the_parent() -> None:
     """In the pool's child, before the pool sets its handlers: only the parent tells it when to stop."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Until then there is nothing to hand back.
+    signal.signal(_CHILD_SIGNAL, lambda *_: os._exit(0))
 
 
 def stop_promptly_when_told(app: Celery, leave: Callable[[], NoReturn]) -> None:

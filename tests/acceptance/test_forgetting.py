@@ -179,21 +179,17 @@ def test_a_worker_killed_in_the_middle_of_a_run_completes_it_once(
     assert_completed_once(client, str(job["id"]))
 
 
-@pytest.mark.parametrize(("told", "user"), [("the command", 11), ("every process", 12)])
 def test_a_worker_told_to_stop_in_the_middle_of_a_run_hands_it_back(
-    client: httpx.Client, installation: Installation, users: list[str], worker: Process, told: str, user: int
+    client: httpx.Client, installation: Installation, users: list[str], worker: Process
 ) -> None:
-    location = client.post(f"/users/{users[user]}/forget").headers["Location"]
+    location = client.post(f"/users/{users[11]}/forget").headers["Location"]
     wait_until(lambda: client.get(location).json()["run"] is not None, 60, what="the claim")
     children = children_of(worker.popen.pid)
     assert children
-    if told == "the command":
-        # More than once, as people do.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
-            worker.popen.send_signal(number)
-    else:
-        # As a service manager does.
-        os.killpg(worker.popen.pid, signal.SIGTERM)
+    # All of its processes at once, as a service manager does; and the command more than once, as people do.
+    os.killpg(worker.popen.pid, signal.SIGTERM)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        worker.popen.send_signal(number)
     assert worker.popen.wait(60) == 0
     wait_until(lambda: not any(map(lives, children)), 10, what="the end of the child")
     assert not client.get(location).json()["done"]

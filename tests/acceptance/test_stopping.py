@@ -51,8 +51,10 @@ def running(process: subprocess.Popen[bytes], command: str) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("reached", ["adapter: ", "making the users' levels"])
+@pytest.mark.parametrize(
+    ("reached", "number"),
+    [("adapter: ", signal.SIGTERM), ("making the users' levels", signal.SIGINT)],
+)
 def test_up_ends_while_something_is_being_fitted(
     tmp_path: Path, reached: str, number: signal.Signals
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from app.db import interactions, pointer
@@ -15,7 +16,9 @@ from app.settings import Settings
 from app.subjects import SubjectKey
 from model_store import open_store
 from recommender import (
+    Adapter,
     AdapterConfig,
+    Base,
     BaseConfig,
     Catalogue,
     TrainingConfig,
@@ -63,6 +66,16 @@ def subject_of(user: str) -> str:
     return SubjectKey(SECRET.encode()).subject(user)
 
 
+@cache
+def _fit(
+    base_folder: str, sequences: tuple[tuple[int, ...], ...], shape: AdapterConfig, training: TrainingConfig
+) -> tuple[Base, Adapter, bytes]:
+    """A fit and its statistics. Many tests start from the same one, and nothing writes to it."""
+    base = load_base(base_folder)
+    adapter = fit_adapter(base, sequences, shape, training)
+    return base, adapter, collect_statistics(base, adapter, sequences).to_bytes()
+
+
 def install_version(
     settings: Settings,
     database: Database,
@@ -82,9 +95,10 @@ def install_version(
         for user, history in users.items()
         for time, item in enumerate(history)
     ]
-    base = load_base(settings.base)
-    sequences = [leave_two_out(history).train if len(history) > 2 else history for history in users.values()]
-    adapter = fit_adapter(base, sequences, shape, training)
+    sequences = tuple(
+        tuple(leave_two_out(history).train if len(history) > 2 else history) for history in users.values()
+    )
+    base, adapter, statistics = _fit(settings.base, sequences, shape, training)
     with database.unit_of_work() as session:
         interactions.ingest(session, events)
         watermark = interactions.watermark(session)
@@ -100,7 +114,7 @@ def install_version(
         policy_hash=None,
         fit=FitRecord(watermark, training, shape),
         readership=Readership.of(subject_of(user) for user in [*users, *also_read]),
-        artefacts={STATISTICS: collect_statistics(base, adapter, sequences).to_bytes()},
+        artefacts={STATISTICS: statistics},
     )
     version = Version(digest=digest, forget_epoch=0, method="fit", exact=True, published_at=utc_now())
     with database.unit_of_work() as session:
