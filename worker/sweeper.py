@@ -36,14 +36,17 @@ class Sweeper:
         self._celery = celery
         self._settings = settings
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="sweeper", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
+        # Made here: from Python 3.13 on, a thread that was made before the fork cannot be started after it.
+        self._thread = threading.Thread(target=self._loop, name="sweeper", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         self._stop.set()
-        self._thread.join(timeout=5)
+        if self._thread is not None:
+            self._thread.join(timeout=5)
 
     def _loop(self) -> None:
         # Imported here and not above: torch belongs to the child, and this thread runs there.
