@@ -7,13 +7,22 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from app.errors import Refusal
-from inputs import ID_RULE, InvalidInput, identifier
+from inputs import ID_RULE, InvalidInput, identifier, number_as_id
 
 # Clients and proxies take these out of a path, as steps to the same and to the upper folder.
 _REMOVED_FROM_PATHS = frozenset({".", ".."})
+
+
+def _as_text(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    try:
+        return number_as_id(value)
+    except InvalidInput as error:
+        raise Refusal("invalid_id", f"the id {error}") from error
 
 
 def _checked(value: str) -> str:
@@ -34,5 +43,6 @@ def _addressable(value: str) -> str:
 
 _SCHEMA = WithJsonSchema({"type": "string", "minLength": 1, "description": ID_RULE})
 
-Id = Annotated[str, AfterValidator(_checked), _SCHEMA]
+# In a JSON body an id may be a number, as in a file of JSON.
+Id = Annotated[str, BeforeValidator(_as_text), AfterValidator(_checked), _SCHEMA]
 IdInPath = Annotated[str, AfterValidator(_checked), AfterValidator(_addressable), _SCHEMA]

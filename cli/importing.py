@@ -101,12 +101,15 @@ def read_ids(path: Path, key: SubjectKey) -> frozenset[str]:
         CommandError: it cannot be read, or a line is no id.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"cannot read {path}: {error}") from error
+        # Not splitlines(), which takes characters for line ends that no id may hold.
+        lines = path.read_bytes().decode("utf-8-sig").split("\n")
+    except OSError as error:
+        raise CommandError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CommandError(f"cannot read {path}: it is not UTF-8") from error
     found = set()
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
+    for number, line in enumerate((line.removesuffix("\r") for line in lines), start=1):
+        if not line.strip(" \t"):
             continue
         try:
             found.add(key.subject(line))

@@ -51,6 +51,8 @@ def initialise(
     Raises:
         CommandError, RecommenderError, StoreError, DatabaseError: one line says what to do.
     """
+    if adapter is not None and data is None:
+        raise CommandError("--adapter needs --data: the folder that the adapter was trained on")
     settings = get_settings()
     torch.set_num_threads(settings.torch_threads)
     transformers.utils.logging.disable_progress_bar()
@@ -75,8 +77,13 @@ def initialise(
     training = chosen_recipe(recipe, adapter, default=default, epochs=epochs, seed=seed)
     with database.read() as session:
         known = interactions.subjects(session)
-    if data is None and known and base_digest(settings.base) is not None:
+        used = bool(known) or pointer.current(session).generation > 0
+    if data is None and used:
         # What is stored is what there is; generated users are for an installation that has none.
+        if base_digest(settings.base) is None:
+            raise CommandError(
+                f"LETHE_BASE: there is no {settings.base}: put it back, or make one with --data"
+            )
         base, imported = load_worker_base(settings), Imported(known)
         _record_base_readers(database, settings, base.digest, readers)
     else:
@@ -115,10 +122,12 @@ def _is_live(
     if live is None or model_store.is_destroyed(live):
         return False
     belongs_to, found = model_store.read_manifest(live).base_digest, base_digest(settings.base)
+    if found is None and replace_base:
+        return False
     if found is None:
         raise CommandError(
             f"LETHE_BASE: there is no {settings.base}, and a version is live that needs it (base {belongs_to[:16]}): "
-            "put it back"
+            "put it back, or make another with --replace-base and --data"
         )
     if found != belongs_to:
         if replace_base:
@@ -137,9 +146,9 @@ def _record_base_readers(
 ) -> None:
     """What the operator says, or what was recorded before; and say it."""
     audit = AuditLog(settings.audit_key.get_secret_value().encode())
-    with database.unit_of_work() as session:
-        if readers is not None:
-            reader_records.record_base_readers(session, audit, digest, readers, actor="lethe init")
+    if readers is not None:
+        reader_records.record_base_readers(database, audit, digest, readers, actor="lethe init")
+    with database.read() as session:
         known = reader_records.count_base_readers(session, digest)
     if known:
         print(

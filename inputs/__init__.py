@@ -6,6 +6,7 @@ from inputs.text import (
     MAX_TITLE_CHARACTERS,
     InvalidInput,
     identifier,
+    number_as_id,
     title,
 )
 from inputs.times import TIME_RULE, Moment, moment
@@ -19,5 +20,6 @@ __all__ = [
     "Moment",
     "identifier",
     "moment",
+    "number_as_id",
     "title",
 ]

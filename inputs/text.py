@@ -1,7 +1,9 @@
 """Ids and titles: what counts as text, and which spellings are the same id."""
 
+import math
 import re
 import unicodedata
+from decimal import Decimal
 
 MAX_ID_CHARACTERS = 256
 MAX_TITLE_CHARACTERS = 2048
@@ -23,6 +25,20 @@ _NO_TEXT = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 class InvalidInput(ValueError):
     """A value that cannot be used. The message says why and never quotes the value: values are user ids."""
+
+
+def number_as_id(value: float | Decimal) -> str:
+    """An id that came as a number, as the text that `identifier` reads: JSON's 42.0 and 4.2e1 are the number 42.
+
+    Raises:
+        InvalidInput: it is not finite.
+    """
+    if isinstance(value, int):
+        return str(value)
+    number = float(value)
+    if not math.isfinite(number):
+        raise InvalidInput("is a number out of range")
+    return f"{int(number)}.0" if number.is_integer() else repr(number)
 
 
 def identifier(value: str) -> str:

@@ -33,7 +33,7 @@ class Moment(NamedTuple):
         return self.nanoseconds // 10**9
 
 
-def moment(value: int | str) -> Moment:
+def moment(value: float | str) -> Moment:
     """A moment from a number.
 
     Any number that grows with time will do, a running number for one: then only the order counts.

@@ -50,6 +50,7 @@ def ensure_levels(
 
     Raises:
         FenceLost: the run was taken over meanwhile; nothing was stored.
+        PointerMoved: a version of another fit is live by now; nothing was stored.
     """
     if not levels_are_made(process, parent):
         log.info("levels.missing", watermark=parent.fit.watermark, making=give_up_at is not None)
@@ -85,13 +86,7 @@ def make_levels(process: WorkerProcess, parent: LoadedVersion, *, actor: str, on
         UnlearningError: there are too few users, or the fits diverge.
         PointerMoved: a version fitted on other events is live by now; nothing was stored.
     """
-
-    def live(session: Session) -> None:
-        digest = pointer.current(session).digest
-        if digest is None or read_fit_record(process.store, digest).watermark != parent.fit.watermark:
-            raise PointerMoved
-
-    _make(process, parent, live, actor=actor, on_step=on_step, should_stop=None)
+    _make(process, parent, lambda _: None, actor=actor, on_step=on_step, should_stop=None)
 
 
 def levels_are_made(process: WorkerProcess, parent: LoadedVersion) -> bool:
@@ -156,6 +151,7 @@ def _make(
     with process.database.unit_of_work() as session:
         lock_ledger(session)
         still_wanted(session)
+        _require_same_fit(session, process, parent)
         if _are_made(session, process, parent):
             return len(rows)
         levels.replace_all(
@@ -168,6 +164,20 @@ def _make(
             now=utc_now(),
         )
     return len(rows)
+
+
+def _require_same_fit(session: Session, process: WorkerProcess, parent: LoadedVersion) -> None:
+    """
+    Raises:
+        PointerMoved: what is live by now was fitted on other events or on another base.
+    """
+    digest = pointer.current(session).digest
+    if (
+        digest is None
+        or process.store.read_manifest(digest).base_digest != process.base.digest
+        or read_fit_record(process.store, digest).watermark != parent.fit.watermark
+    ):
+        raise PointerMoved
 
 
 def _stored(

@@ -108,7 +108,8 @@ def refuse_base_trained_on_users(settings: Settings) -> None:
     if (Path(settings.base) / _TRAINED_ON_USERS).is_file():
         raise SettingError(
             f"LETHE_BASE: the base in {settings.base} was trained on a tenth of the users by an earlier release of "
-            "Lethe, and what it knows of them cannot be forgotten: start a new installation on another base"
+            "Lethe, and what it knows of them cannot be forgotten: name another folder, and make a base there with "
+            "lethe init --replace-base --data FOLDER"
         )
 
 

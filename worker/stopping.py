@@ -62,8 +62,8 @@ def stop_promptly_when_told(app: Celery, leave: Callable[[], NoReturn]) -> None:
             deadline = time.monotonic() + _CHILD_SECONDS
             while children & {child.pid for child in active_children()} and time.monotonic() < deadline:
                 time.sleep(0.05)
-            # Also those that the pool has started in their place meanwhile.
-            _send(children | {child.pid for child in active_children()}, signal.SIGKILL)
+            # Also those that the pool has started in their place meanwhile; none that has ended, whose number is free.
+            _send({child.pid for child in active_children()}, signal.SIGKILL)
         finally:
             leave()
 

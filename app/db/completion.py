@@ -61,7 +61,7 @@ def erase_subjects(
     of_base = records.base_readers_among(session, base_digest, subjects)
     for request in requests:
         if request.subject_hmac in of_base:
-            request.detail_code = KNOWN_TO_BASE
+            request.detail_code, request.outcome = KNOWN_TO_BASE, None
         elif request.outcome is None:
             request.outcome = "no_data" if request.subject_hmac in unread else "erased"
     # Whom the base has read is still to be erased, and must not be unknown then.

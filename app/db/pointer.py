@@ -24,7 +24,7 @@ from app.db.models import (
     ServingPointer,
     Version,
 )
-from app.db.readers import KNOWN_TO_BASE
+from app.db.readers import KNOWN_TO_BASE, reopen_base_readers
 from app.db.runs import Claim, owned
 from app.db.splitting import NOBODY, SplitOut, queue_again, split_out
 
@@ -52,11 +52,11 @@ def install(
         base_digest: of the base that the version belongs to.
 
     Raises:
-        BelowErasureFloor: it was trained with someone who has been forgotten since.
+        BelowErasureFloor: it has read someone who has been forgotten.
         PointerMoved: another version became live since.
     """
     ledger = lock_ledger(session)
-    _require_nobody_settled(session, readers, above=version.forget_epoch)
+    _require_nobody_settled(session, readers)
     session.merge(version)
     # They belong to the fit that was live before, even where this one was fitted on the same events.
     session.execute(delete(NeverSeenLevel))
@@ -68,6 +68,7 @@ def install(
     _queue_left_out(
         session, audit, ledger, up_to=version.forget_epoch, base_digest=base_digest, actor=actor, now=now
     )
+    reopen_base_readers(session, audit, ledger, base_digest, actor=actor)
     audit.append(
         session,
         ledger,
@@ -218,15 +219,15 @@ def _deploy(session: Session, run: Run) -> None:
         request.status = RequestStatus.DEPLOYING
 
 
-def _require_nobody_settled(session: Session, readers: Container[str], *, above: int) -> None:
+def _require_nobody_settled(session: Session, readers: Container[str]) -> None:
     """A run that edits nothing leaves the floor where it was; what it said of its subjects must stay true.
 
+    Whatever epoch the version covers: somebody who waited when it was begun may be read by what is cached with it.
+
     Raises:
-        BelowErasureFloor: the version has read somebody whose request is settled and whom it does not cover.
+        BelowErasureFloor: the version has read somebody whose request is settled.
     """
-    settled = select(ForgetRequest.subject_hmac).where(
-        ForgetRequest.epoch > above, ForgetRequest.outcome.is_not(None)
-    )
+    settled = select(ForgetRequest.subject_hmac).where(ForgetRequest.outcome.is_not(None))
     if any(subject in readers for subject in session.scalars(settled)):
         raise BelowErasureFloor
 

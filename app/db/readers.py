@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from app.db.audit import AuditLog
 from app.db.ledger import lock_ledger
-from app.db.models import BaseReader, ForgetRequest, PastReader, RequestStatus
-from app.db.session import insert_ignoring_duplicates
+from app.db.models import BaseReader, ForgetRequest, Ledger, PastReader, RequestStatus
+from app.db.session import Database, insert_ignoring_duplicates
 
 _ROWS_PER_STATEMENT = 1000
 
@@ -22,28 +22,51 @@ KNOWN_TO_BASE = "known_to_base"
 
 
 def record_base_readers(
-    session: Session, audit: AuditLog, base_digest: str, subjects: Collection[str], *, actor: str
+    database: Database, audit: AuditLog, base_digest: str, subjects: Collection[str], *, actor: str
 ) -> None:
     """Replace what was recorded of this base, and open again what was settled as if it had not read them.
 
     The record is kept when the base is replaced: it may come back. No edit of an adapter reaches what a base knows.
+    A slice a transaction, so that no forget request waits for all of it. Interrupted, it names too many, never too few.
     """
-    ledger = lock_ledger(session)
-    session.execute(delete(BaseReader).where(BaseReader.base_digest == base_digest))
-    for chunk in _chunks(subjects):
-        session.execute(
-            insert(BaseReader), [{"base_digest": base_digest, "subject_hmac": subject} for subject in chunk]
+    with database.read() as session:
+        before = set(
+            session.scalars(select(BaseReader.subject_hmac).where(BaseReader.base_digest == base_digest))
         )
-        settled = session.scalars(
-            select(ForgetRequest).where(
-                ForgetRequest.status == RequestStatus.COMPLETED, ForgetRequest.subject_hmac.in_(chunk)
+    for chunk in _chunks(subjects):
+        with database.unit_of_work() as session:
+            ledger = lock_ledger(session)
+            rows = [{"base_digest": base_digest, "subject_hmac": subject} for subject in chunk]
+            session.execute(insert_ignoring_duplicates(session, BaseReader).values(rows))
+            _reopen(session, audit, ledger, ForgetRequest.subject_hmac.in_(chunk), actor=actor)
+    for chunk in _chunks(before.difference(subjects)):
+        with database.unit_of_work() as session:
+            session.execute(
+                delete(BaseReader).where(
+                    BaseReader.base_digest == base_digest, BaseReader.subject_hmac.in_(chunk)
+                )
             )
-        ).all()
-        for request in settled:
-            request.status, request.detail_code = RequestStatus.NEEDS_ATTENTION, KNOWN_TO_BASE
-            request.outcome, request.completed_at = None, None
-            audit.append(session, ledger, actor=actor, action="forget.reopened", data={"request": request.id})
-        add_past_readers(session, [request.subject_hmac for request in settled])
+
+
+def reopen_base_readers(
+    session: Session, audit: AuditLog, ledger: Ledger, base_digest: str, *, actor: str
+) -> None:
+    """A base comes, or comes back: what was settled while another served does not hold of those whom it has read."""
+    read = select(BaseReader.subject_hmac).where(BaseReader.base_digest == base_digest)
+    _reopen(session, audit, ledger, ForgetRequest.subject_hmac.in_(read), actor=actor)
+
+
+def _reopen(
+    session: Session, audit: AuditLog, ledger: Ledger, whose: ColumnElement[bool], *, actor: str
+) -> None:
+    settled = session.scalars(select(ForgetRequest).where(ForgetRequest.outcome.is_not(None), whose)).all()
+    for request in settled:
+        if request.status == RequestStatus.COMPLETED:
+            request.status, request.completed_at = RequestStatus.NEEDS_ATTENTION, None
+        # Between erasing and completing it is still the run's, which ends it as one that needs a person.
+        request.detail_code, request.outcome = KNOWN_TO_BASE, None
+        audit.append(session, ledger, actor=actor, action="forget.reopened", data={"request": request.id})
+    add_past_readers(session, [request.subject_hmac for request in settled])
 
 
 def base_readers_among(session: Session, base_digest: str, subjects: Collection[str]) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated
@@ -48,7 +49,12 @@ async def ingest(
 
 def _store(gateway: Gateway, body: bytes) -> IngestView:
     events = read_events(body, gateway.subject_key)
-    known = [event for event in events if gateway.catalogue.index(event.item_id) is not None]
+    # Under the spelling that the catalogue gives an item, as everything that reads them does.
+    known = [
+        replace(event, item_id=gateway.catalogue.item_ids[index])
+        for event in events
+        if (index := gateway.catalogue.index(event.item_id)) is not None
+    ]
     result = ingest_in_slices(gateway.database, known, gateway.precedence)
     return IngestView(
         stored=result.stored,

@@ -7,18 +7,34 @@ from http import HTTPStatus
 from typing import Annotated, Generic, TypeVar
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    WithJsonSchema,
+)
 
 from app.db.interactions import NewInteraction
 from app.errors import ERRORS_SHOWN, Problem
 from app.subjects import SubjectKey
-from inputs import ID_RULE, TIME_RULE, InvalidInput, identifier, moment
+from inputs import ID_RULE, TIME_RULE, InvalidInput, identifier, moment, number_as_id
 
 MAX_EVENTS = 10_000
-Value = TypeVar("Value", bound=int | str)
 Read = TypeVar("Read")
 
-_RawId = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1, "description": ID_RULE})]
+# As in a file of JSON: numbers and text.
+_Raw = StrictStr | StrictInt | StrictFloat
+_RawId = Annotated[
+    _Raw, WithJsonSchema({"type": ["string", "number"], "minLength": 1, "description": ID_RULE})
+]
+_RawTime = Annotated[
+    _Raw,
+    WithJsonSchema({"type": ["number", "string"], "description": f"{TIME_RULE}; kept in whole seconds"}),
+]
 
 
 class InteractionBody(BaseModel):
@@ -28,7 +44,7 @@ class InteractionBody(BaseModel):
 
     user_id: _RawId
     item_id: _RawId
-    timestamp: Annotated[int, Field(description=f"{TIME_RULE}; kept in whole seconds")]
+    timestamp: _RawTime
 
 
 class IngestBody(BaseModel):
@@ -70,11 +86,9 @@ def read_events(content: bytes, key: SubjectKey) -> list[NewInteraction]:
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False, include_context=False)
         raise RequestValidationError([{**item, "loc": ("body", *item["loc"])} for item in found]) from None
-    subjects: _Column[str, str] = _Column("user_id", "invalid_id", "the id", key.subject)
-    items: _Column[str, str] = _Column("item_id", "invalid_id", "the id", identifier)
-    times: _Column[int, int] = _Column(
-        "timestamp", "invalid_time", "the time", lambda value: moment(value).seconds
-    )
+    subjects = _Column("user_id", "invalid_id", "the id", lambda value: key.subject(_text(value)))
+    items = _Column("item_id", "invalid_id", "the id", lambda value: identifier(_text(value)))
+    times = _Column("timestamp", "invalid_time", "the time", lambda value: moment(value).seconds)
     events: list[NewInteraction] = []
     errors: list[dict[str, str]] = []
     for number, event in enumerate(body.interactions):
@@ -95,14 +109,18 @@ def read_events(content: bytes, key: SubjectKey) -> list[NewInteraction]:
     return events
 
 
-class _Column(Generic[Value, Read]):
+def _text(value: str | float) -> str:
+    return value if isinstance(value, str) else number_as_id(value)
+
+
+class _Column(Generic[Read]):
     """One field of all events; a batch holds the same ids over and over, and each is read once."""
 
-    def __init__(self, name: str, code: str, what: str, read: Callable[[Value], Read]) -> None:
+    def __init__(self, name: str, code: str, what: str, read: Callable[[str | float], Read]) -> None:
         self._name, self._code, self._what, self._read = name, code, what, read
-        self._known: dict[Value, Read] = {}
+        self._known: dict[str | float, Read] = {}
 
-    def read(self, value: Value, number: int, errors: list[dict[str, str]]) -> Read | None:
+    def read(self, value: str | float, number: int, errors: list[dict[str, str]]) -> Read | None:
         if value not in self._known:
             try:
                 self._known[value] = self._read(value)

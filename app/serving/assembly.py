@@ -52,9 +52,9 @@ def build_engine(
 
 def popularity_fallback(catalogue: Catalogue, item_ids: Sequence[str]) -> PopularityFallback:
     """The fallback for a list of item ids, most popular first; ids the catalogue lacks are left out."""
-    return PopularityFallback(
-        catalogue, [index for item in item_ids if (index := catalogue.index(item)) is not None]
-    )
+    # An item may be stored in two spellings, by releases that kept what they were given.
+    found = dict.fromkeys(catalogue.index(item) for item in item_ids)
+    return PopularityFallback(catalogue, [index for index in found if index is not None])
 
 
 def _replica_id() -> str:

@@ -1,13 +1,12 @@
 """Cells of a row as ids, titles and times, by the rules of `inputs`; what is odd about them is counted."""
 
-import math
 import re
 import unicodedata
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 from functools import lru_cache
 
-from inputs import InvalidInput, identifier, moment, title
+from inputs import InvalidInput, identifier, moment, number_as_id, title
 from recommender.data.cells import BadRow, Cell, Row
 from recommender.data.interactions import Interaction, TitledItem
 from recommender.data.oddities import Tallies
@@ -156,13 +155,7 @@ class _IdColumn:
 
 
 def _id_text(cell: Cell) -> str:
-    """An id as text: JSON's 42.0 and 4.2e1 are the number 42."""
-    if not isinstance(cell, Decimal):
-        return cell
-    number = float(cell)
-    if math.isinf(number):
-        raise InvalidInput("is a number out of range")
-    return f"{int(number)}.0" if number.is_integer() else repr(number)
+    return number_as_id(cell) if isinstance(cell, Decimal) else cell
 
 
 def _odd(text: str, found: str) -> str | None:

@@ -299,6 +299,29 @@ def test_with_nobody_left_an_installation_goes_on_without_a_version(
     assert "no version is live, and everybody gets the fallback" in again.stdout
 
 
+def test_an_adapter_without_its_data_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
+    """Nobody could say whom it has read."""
+    assert_one_line(lethe("init", "--adapter", str(tmp_path), **environment), "--adapter needs --data")
+
+
+def test_a_base_that_is_missing_is_not_made_up_for_users_who_are_there(
+    environment: dict[str, str], database: Database, tmp_path: Path
+) -> None:
+    data = write(tmp_path / "data", range(PEOPLE))
+    init = ["init", "--no-levels", "--epochs", "1"]
+    assert lethe(*init, "--data", str(data), **environment).returncode == 0
+    before = live(database)
+    environment["LETHE_BASE"] = str(tmp_path / "another")
+    assert_one_line(lethe(*init, **environment), "LETHE_BASE", "put it back")
+    assert_one_line(lethe(*init, "--replace-base", **environment), "LETHE_BASE", "--data")
+    assert live(database) == before
+    assert not (tmp_path / "another").exists()
+    # With the data there is something to make it from.
+    done = lethe(*init, "--replace-base", "--data", str(data), **environment)
+    assert done.returncode == 0, done.stderr
+    assert live(database) != before
+
+
 def test_too_few_people_for_any_adapter_is_one_line(environment: dict[str, str], tmp_path: Path) -> None:
     data = write(tmp_path / "data", range(2))
     assert_one_line(lethe("init", "--data", str(data), **environment), "0 users have 3 or more interactions")

@@ -177,16 +177,41 @@ def test_times_are_read_as_in_files_and_kept_in_seconds(client: TestClient, data
     events = [{"user_id": "u", "item_id": "i1", "timestamp": time} for time in given]
     assert client.post("/interactions", json={"interactions": events}).json()["stored"] == 5
     assert stored_times(database) == [0, 881250949, 1_600_000_000, 1_700_000_000, 1_800_000_000]
+    events = [{"user_id": "u", "item_id": "i1", "timestamp": time} for time in (1.5, "1e9", "1600000001.25")]
+    assert client.post("/interactions", json={"interactions": events}).json()["stored"] == 3
+    assert {1, 10**9, 1_600_000_001} <= set(stored_times(database))
 
 
-def test_numbers_that_are_none_are_a_422(client: TestClient) -> None:
-    for path, body in (
-        ("/interactions", '{"interactions": [{"user_id": "u", "item_id": "i1", "timestamp": VALUE}]}'),
-        ("/forget-requests", '{"user_id": VALUE}'),
-        ("/users/u/forget", '{"reason": VALUE}'),
-        ("/users/u/forget", "VALUE"),
+def test_an_id_may_be_a_number_as_in_a_file_of_json(client: TestClient) -> None:
+    events = [{"user_id": user, "item_id": "i1", "timestamp": 1} for user in ("42", 42, 42.0, 4.2e1)]
+    answer = client.post("/interactions", json={"interactions": events}).json()
+    assert (answer["stored"], answer["duplicates"]) == (1, 3)
+    first = client.post("/forget-requests", json={"user_id": 42})
+    assert first.status_code == 202
+    for same in ("42", 42.0, "42.0"):
+        assert client.post("/forget-requests", json={"user_id": same}).json()["id"] == first.json()["id"]
+
+
+def test_values_that_are_no_id_and_no_time_are_a_422(client: TestClient) -> None:
+    no_number = ["NaN", "Infinity", "-Infinity", "1e400", "true", "[]", "{}", "null"]
+    # From 2**53 on a float may have lost digits.
+    lossy = ["1e20", "9007199254740992.0"]
+    for path, body, values in (
+        (
+            "/interactions",
+            '{"interactions": [{"user_id": "u", "item_id": "i1", "timestamp": VALUE}]}',
+            [*no_number, "1e20", str(10**20), str(2**80), "-1", '"soon"'],
+        ),
+        (
+            "/interactions",
+            '{"interactions": [{"user_id": VALUE, "item_id": "i1", "timestamp": 1}]}',
+            [*no_number, *lossy, '"nan"'],
+        ),
+        ("/forget-requests", '{"user_id": VALUE}', [*no_number, *lossy, '"nan"']),
+        ("/users/u/forget", '{"reason": VALUE}', ["NaN", "1e20", "-1", "1.5", str(2**80)]),
+        ("/users/u/forget", "VALUE", ["NaN", "1e20", "-1", "1.5", str(2**80)]),
     ):
-        for value in ("NaN", "Infinity", "-Infinity", "1e20", str(10**20), str(2**80), "-1", "1.5"):
+        for value in values:
             content = body.replace("VALUE", value)
             response = client.post(path, content=content, headers={"Content-Type": "application/json"})
             assert (response.status_code, response.json()["code"]) == (422, "validation-failed"), content

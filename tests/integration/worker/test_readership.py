@@ -129,14 +129,13 @@ def test_a_version_without_a_record_may_have_read_anybody(process: WorkerProcess
 
 
 def test_what_the_base_knows_of_somebody_needs_a_person_and_another_base(process: WorkerProcess) -> None:
-    with process.database.unit_of_work() as session:
-        readers.record_base_readers(
-            session,
-            process.audit,
-            process.base.digest,
-            [subject_of("panellist"), subject_of("user-1")],
-            actor="tests",
-        )
+    readers.record_base_readers(
+        process.database,
+        process.audit,
+        process.base.digest,
+        [subject_of("panellist"), subject_of("user-1")],
+        actor="tests",
+    )
     execute(process, request_forgetting(process, "panellist", "user-1", "user-2"))
     assert outcome(process, "user-2") == ("completed", "erased")
     for user in ("panellist", "user-1"):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
-from app.db import interactions, readers, runs
-from app.db.errors import BelowErasureFloor
+from app.db import interactions, pointer, readers, runs
+from app.db.base import utc_now
+from app.db.errors import BelowErasureFloor, PointerMoved
 from app.db.interactions import NewInteraction
+from app.db.models import NeverSeenLevel, Version
 from cli import first_version
 from cli.first_version import Fit, install_first_version
 from cli.importing import Imported
@@ -31,9 +35,11 @@ from tests.integration.worker.observing import (
     store_again,
 )
 from unlearning import decide_retained
+from worker import completion, levels
 from worker.execution import execute
 from worker.process import WorkerProcess
 from worker.readership import READERSHIP, Readership, read_readership
+from worker.versions import load_version
 
 ONE_EPOCH = Fit(TrainingConfig(epochs=1))
 
@@ -51,10 +57,9 @@ def drain(process: WorkerProcess, run_id: str | None) -> None:
 
 
 def tell_base_readers(process: WorkerProcess, digest: str, *users: str) -> None:
-    with process.database.unit_of_work() as session:
-        readers.record_base_readers(
-            session, process.audit, digest, [subject_of(user) for user in users], actor="tests"
-        )
+    readers.record_base_readers(
+        process.database, process.audit, digest, [subject_of(user) for user in users], actor="tests"
+    )
 
 
 @pytest.fixture
@@ -283,3 +288,97 @@ def test_many_subjects_are_asked_about_in_parts(process: WorkerProcess) -> None:
         assert readers.past_readers_among(session, many) == frozenset()
         assert readers.base_readers_among(session, process.base.digest, many) == frozenset()
         readers.drop_past_readers(session, many)
+
+
+def test_a_base_that_comes_back_still_knows_whom_it_has_read(
+    process: WorkerProcess, other_base: Base
+) -> None:
+    tell_base_readers(process, other_base.digest, "user-1")
+    drain(process, request_forgetting(process, "user-1", "user-2"))
+    assert outcome(process, "user-1") == outcome(process, "user-2") == ("completed", "erased")
+    assert install_first_version(
+        process.database, process.settings, other_base, Imported(frozenset()), ONE_EPOCH
+    )
+    reopened = request_of(process, "user-1")
+    assert (reopened.status, reopened.outcome, reopened.detail_code) == (
+        "needs_attention", None, readers.KNOWN_TO_BASE,
+    )  # fmt: skip
+    assert outcome(process, "user-2") == ("completed", "erased")
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_a_base_has_read_may_be_said_between_erasing_and_completing(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    run_id = request_forgetting(process, "nobody", "user-1")
+    real = completion._destroy_ineligible_versions
+
+    class Killed(BaseException):
+        pass
+
+    def meanwhile(*arguments: Any, **named: Any) -> Any:
+        tell_base_readers(process, process.base.digest, "nobody", "user-1")
+        if killed:
+            raise Killed
+        return real(*arguments, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(completion, "_destroy_ineligible_versions", meanwhile)
+        with pytest.raises(Killed) if killed else nullcontext():
+            execute(process, run_id)
+    if killed:
+        let_the_lease_lapse(process.database, run_id)
+        execute(process, run_id)
+    assert outcome(process, "nobody") == outcome(process, "user-1") == ("needs_attention", None)
+
+
+def test_a_version_that_has_read_somebody_settled_is_not_installed_whatever_it_covers(
+    process: WorkerProcess,
+) -> None:
+    """They waited when it was begun, so that its epoch lies above theirs; what is cached with it has read them."""
+    arrive(process, "late")
+    drain(process, request_forgetting(process, "late"))
+    assert outcome(process, "late") == ("completed", "no_data")
+    before = live(process)
+    digest = store_again(process, Readership.of([subject_of("late")]), forget_epoch=10**6)
+    version = Version(
+        digest=digest,
+        parent_digest=before,
+        forget_epoch=10**6,
+        method="fit",
+        exact=True,
+        published_at=utc_now(),
+    )
+    with pytest.raises(BelowErasureFloor), process.database.unit_of_work() as session:
+        pointer.install(
+            session,
+            process.audit,
+            version,
+            parent=before,
+            readers=Readership.of([subject_of("late")]),
+            base_digest=process.base.digest,
+            actor="tests",
+            now=utc_now(),
+        )
+    assert live(process) == before
+
+
+def test_levels_of_a_base_that_has_been_replaced_are_not_kept(
+    process: WorkerProcess, other_base: Base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No event has come in between, so that nothing else tells the two fits apart."""
+    parent = load_version(process.store, live(process))
+    real = levels.cross_fit
+
+    def slow(*arguments: Any, **named: Any) -> Any:
+        found = real(*arguments, **named)
+        assert install_first_version(
+            process.database, process.settings, other_base, Imported(frozenset()), ONE_EPOCH
+        )
+        return found
+
+    monkeypatch.setattr(levels, "cross_fit", slow)
+    with pytest.raises(PointerMoved):
+        levels.make_levels(process, parent, actor="tests", on_step=lambda _: None)
+    with process.database.read() as session:
+        assert session.scalars(select(NeverSeenLevel)).first() is None

@@ -39,7 +39,9 @@ def test_it_follows_the_control_plane_and_falls_back_on_the_latest_list(
     world: World, store: Store, control: ControlDatabase, engine: ServingEngine
 ) -> None:
     assert [item.item_id for item in engine.fall_back(3, "unknown_user").items] == ["i0", "i1", "i2"]
-    engine.replace_fallback(popularity_fallback(engine.catalogue, ["i4", "not-in-the-catalogue", "i2"]))
+    # The last is the first in another spelling.
+    items = ["i4", "not-in-the-catalogue", "i2", " i4"]
+    engine.replace_fallback(popularity_fallback(engine.catalogue, items))
     assert [item.item_id for item in engine.fall_back(3, "unknown_user").items] == ["i4", "i2", "i0"]
     # The base is the same bytes as the world's, so the world's adapters fit it.
     digest = world.publish(store, world.low)
