@@ -21,7 +21,7 @@ from app.db.errors import DatabaseUnavailable
 from app.db.forget_requests import Acceptance
 from app.db.ledger import require_subject_key
 from app.db.precedence import Precedence
-from app.db.restoration import replay_journal
+from app.db.restoration import join_timeline
 from app.db.session import Database
 from app.errands import Errands
 from app.links import Links
@@ -32,7 +32,7 @@ from app.serving import ServingEngine
 from app.serving.assembly import build_engine
 from app.settings import Settings
 from app.subjects import SubjectKey
-from model_store import JournalEntry, Store, StoreError, open_store
+from model_store import JournalConflict, JournalEntry, Store, StoreError, open_store
 
 log = structlog.get_logger()
 
@@ -68,10 +68,10 @@ class Gateway:
         self.replica_timeout = timedelta(seconds=settings.replica_timeout_seconds)
         with database.unit_of_work() as session:
             require_subject_key(session, self.subject_key.check)
-        replay_journal(database, self.audit, self.store)
-        self.engine: ServingEngine = build_engine(
-            settings, self.store, DatabaseControlPlane(database), registry
-        )
+        join_timeline(database, self.audit, self.store)
+        self._joining: Errands[None] = Errands("timeline", self._join_again)
+        control = DatabaseControlPlane(database, on_rewound=lambda: self._joining.add("timeline", None))
+        self.engine: ServingEngine = build_engine(settings, self.store, control, registry)
         self.catalogue = self.engine.catalogue
         self.popularity = PopularityRefresher(database, self.engine, settings.max_recommendations)
 
@@ -79,11 +79,13 @@ class Gateway:
         self.popularity.start()
         self.queue.start()
         self._journal.start()
+        self._joining.start()
         self.engine.start()
 
     def stop(self) -> None:
         self.popularity.stop()
         self.engine.stop()
+        self._joining.stop(_JOURNAL_SECONDS)
         self._journal.stop(_JOURNAL_SECONDS)
         self.queue.stop()
 
@@ -119,8 +121,19 @@ class Gateway:
     def _append_journal(self, _epoch: str, entry: JournalEntry) -> None:
         try:
             self.store.append_journal(entry)
+        except JournalConflict:
+            # The database was restored before anybody noticed: this epoch was handed out twice.
+            log.error("journal.conflict", epoch=entry.epoch)
+            self._joining.add("timeline", None)
         except StoreError as error:
             log.error("journal.unavailable", epoch=entry.epoch, error=type(error).__name__)
+
+    def _join_again(self, _key: str, _value: None) -> None:
+        """Everybody gets the fallback until this is done."""
+        readopted = join_timeline(self.database, self.audit, self.store, self.engine.suppressed())
+        self.engine.poke()
+        if readopted:
+            self.ring_queued_run()
 
     def ring_queued_run(self) -> None:
         with self.database.read() as session:

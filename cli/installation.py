@@ -14,7 +14,7 @@ import transformers
 from app.db import interactions, pointer
 from app.db import readers as reader_records
 from app.db.audit import AuditLog
-from app.db.restoration import replay_journal
+from app.db.restoration import join_timeline
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.settings import Settings, get_settings
@@ -64,7 +64,7 @@ def initialise(
     if not health.writable:
         # Said now and not after minutes of training.
         raise CommandError(f"the store at LETHE_STORE_URL cannot be written: {health.detail}")
-    replay_journal(database, AuditLog(settings.audit_key.get_secret_value().encode()), model_store)
+    join_timeline(database, AuditLog(settings.audit_key.get_secret_value().encode()), model_store)
     # Read after minutes of training only; what is wrong with them is said now.
     require_worker_device(settings)
     load_policy(settings)

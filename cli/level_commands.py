@@ -7,7 +7,7 @@ import transformers
 
 from app.db import pointer
 from app.db.audit import AuditLog
-from app.db.restoration import replay_journal
+from app.db.restoration import join_timeline
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.settings import get_settings
@@ -35,7 +35,7 @@ def make_missing() -> bool:
     require_current_schema(database.engine)
     store = open_store(settings.store_url)
     audit = AuditLog(settings.audit_key.get_secret_value().encode())
-    replay_journal(database, audit, store)
+    join_timeline(database, audit, store)
     with database.read() as session:
         live = pointer.current(session).digest
     if live is None or store.is_destroyed(live):

@@ -15,6 +15,7 @@ from model_store.errors import (
     InvalidDigest,
     InvalidJournalEntry,
     InvalidManifest,
+    InvalidTimeline,
     JournalConflict,
     ManifestMissing,
     StoreError,
@@ -31,6 +32,7 @@ from model_store.manifest import ADAPTER_WEIGHTS, BlobRef, Manifest
 from model_store.memory import MemoryStore
 from model_store.opening import open_store
 from model_store.safetensors_header import TensorInfo, inspect_safetensors
+from model_store.timelines import Timeline
 
 __all__ = [
     "ADAPTER_WEIGHTS",
@@ -42,6 +44,7 @@ __all__ = [
     "InvalidDigest",
     "InvalidJournalEntry",
     "InvalidManifest",
+    "InvalidTimeline",
     "JournalConflict",
     "JournalEntry",
     "LocalStore",
@@ -55,6 +58,7 @@ __all__ = [
     "StoreReadOnly",
     "StoreUnavailable",
     "TensorInfo",
+    "Timeline",
     "UnsupportedStoreUrl",
     "VersionDestroyed",
     "inspect_safetensors",

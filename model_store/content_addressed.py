@@ -11,6 +11,7 @@ from model_store.errors import (
     BlobMissing,
     HostileArtefact,
     InvalidJournalEntry,
+    InvalidTimeline,
     JournalConflict,
     ManifestMissing,
     StoreError,
@@ -20,10 +21,13 @@ from model_store.interface import Destruction, StoreHealth
 from model_store.journal import MAX_ENTRY_BYTES, MAX_EPOCH, JournalEntry
 from model_store.manifest import MAX_MANIFEST_BYTES, Manifest
 from model_store.objects import Objects
+from model_store.timelines import MAX_ENTRY_BYTES as MAX_TIMELINE_BYTES
+from model_store.timelines import MAX_NUMBER, Timeline
 
 MAX_BLOB_BYTES = 16 * 2**30
 _MAX_TOMBSTONE_BYTES = 4096
 _JOURNAL_NAME = re.compile(r"(\d{12})\.json")
+_TIMELINE_NAME = re.compile(r"(\d{9})\.json")
 
 
 class ContentAddressedStore:
@@ -85,8 +89,7 @@ class ContentAddressedStore:
 
     def journal(self, after: int = 0) -> Iterator[JournalEntry]:
         """See :meth:`model_store.Store.journal`."""
-        matches = (_JOURNAL_NAME.fullmatch(name) for name in self._objects.names("journal"))
-        for epoch in sorted(int(match[1]) for match in matches if match):
+        for epoch in self.journal_epochs():
             if epoch <= after:
                 continue
             data = self._objects.read(_journal_key(epoch), MAX_ENTRY_BYTES)
@@ -98,6 +101,20 @@ class ContentAddressedStore:
             if entry.epoch != epoch:
                 raise InvalidJournalEntry(f"the journal object of epoch {epoch} holds epoch {entry.epoch}")
             yield entry
+
+    def journal_epochs(self) -> list[int]:
+        """See :meth:`model_store.Store.journal_epochs`."""
+        return self._numbers("journal", _JOURNAL_NAME)
+
+    def start_timeline(self, timeline: Timeline) -> bool:
+        """See :meth:`model_store.Store.start_timeline`."""
+        key = _timeline_key(timeline.number)
+        return self._objects.create(key, timeline.to_bytes()) or self._timeline(timeline.number) == timeline
+
+    def newest_timeline(self) -> Timeline | None:
+        """See :meth:`model_store.Store.newest_timeline`."""
+        numbers = self._numbers("timelines", _TIMELINE_NAME)
+        return self._timeline(numbers[-1]) if numbers else None
 
     def destroy(self, digest: str) -> Destruction:
         """See :meth:`model_store.Store.destroy`."""
@@ -138,6 +155,19 @@ class ContentAddressedStore:
     def check(self) -> StoreHealth:
         """See :meth:`model_store.Store.check`."""
         return self._objects.health()
+
+    def _numbers(self, folder: str, pattern: re.Pattern[str]) -> list[int]:
+        matches = (pattern.fullmatch(name) for name in self._objects.names(folder))
+        return sorted(int(match[1]) for match in matches if match)
+
+    def _timeline(self, number: int) -> Timeline:
+        data = self._objects.read(_timeline_key(number), MAX_TIMELINE_BYTES)
+        if data is None:
+            raise InvalidTimeline(f"timeline {number} vanished: restore it from a copy")
+        timeline = Timeline.from_bytes(data)
+        if timeline.number != number:
+            raise InvalidTimeline(f"the object of timeline {number} holds {timeline.number}")
+        return timeline
 
     def _read_verified(self, key: str, digest: str, what: str, limit: int) -> bytes | None:
         data = self._objects.read(key, limit)
@@ -188,3 +218,7 @@ def _tombstone_key(digest: str) -> str:
 
 def _journal_key(epoch: int) -> str:
     return f"journal/{epoch:0{len(str(MAX_EPOCH))}d}.json"
+
+
+def _timeline_key(number: int) -> str:
+    return f"timelines/{number:0{len(str(MAX_NUMBER))}d}.json"

@@ -8,6 +8,7 @@ StoreError
 ├── InvalidDigest           not 64 lower-case hexadecimal characters
 ├── InvalidManifest         a manifest that breaks the schema
 ├── InvalidJournalEntry     a journal entry that breaks the schema
+├── InvalidTimeline         a timeline that breaks the schema
 ├── ManifestMissing         no version of that name was ever published
 ├── BlobMissing             a blob nobody put, or one removed by hand
 ├── VersionDestroyed        the version, or the only one that used the blob, was destroyed
@@ -47,6 +48,10 @@ class InvalidManifest(StoreError):
 
 class InvalidJournalEntry(StoreError):
     """A journal entry with missing, extra or malformed fields, or not in canonical form."""
+
+
+class InvalidTimeline(StoreError):
+    """A timeline with missing, extra or malformed fields, or not in canonical form."""
 
 
 class ManifestMissing(StoreError):

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from model_store.journal import JournalEntry
 from model_store.manifest import Manifest
+from model_store.timelines import Timeline
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,24 @@ class Store(Protocol):
         """The entries with an epoch greater than ``after``, in order of epoch.
 
         Raises InvalidJournalEntry or HostileArtefact at an entry that was damaged.
+        """
+        ...
+
+    def journal_epochs(self) -> list[int]:
+        """The epochs that have an entry, in order; no entry is read."""
+        ...
+
+    def start_timeline(self, timeline: Timeline) -> bool:
+        """Record a timeline; whether it is this one that stands under its number now.
+
+        The same again is a no-op. Raises InvalidTimeline or HostileArtefact if what stands there was damaged.
+        """
+        ...
+
+    def newest_timeline(self) -> Timeline | None:
+        """The timeline of the greatest number, or None before the first.
+
+        Raises InvalidTimeline or HostileArtefact if it was damaged.
         """
         ...
 

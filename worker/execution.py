@@ -18,9 +18,11 @@ from app.db.base import utc_now
 from app.db.errors import DatabaseUnavailable, FenceLost, PointerMoved
 from app.db.ledger import lock_ledger
 from app.db.models import RunKind, RunStage
+from app.db.restoration import join_timeline, timeline_stands
 from app.db.runs import Claim
 from app.db.splitting import LADDER_EXHAUSTED, NOBODY, SplitOut, split_out
 from app.db.turns import next_in_line
+from model_store import JournalConflict, StoreError
 from recommender import Interrupted, RecommenderError
 from unlearning import UnlearningError
 from worker.attempts import Chosen
@@ -55,6 +57,8 @@ def execute(process: WorkerProcess, run_id: str) -> str | None:
     Everything that can go wrong with the run itself ends on its record; the message is acknowledged either way.
     """
     try:
+        if not timeline_stands(process.database, process.store):
+            join_timeline(process.database, process.audit, process.store)
         claim = _claim(process, run_id)
         if claim is None:
             log.info("run.nothing_to_do")
@@ -69,12 +73,22 @@ def execute(process: WorkerProcess, run_id: str) -> str | None:
             # Told to stop: whoever comes next need not wait for the lease to lapse. The heartbeat has ended by now.
             _hand_back(process, claim)
             raise
+        except JournalConflict:
+            # The database was restored before anybody noticed: an epoch was handed out twice.
+            log.error("run.journal_conflict")
+            join_timeline(process.database, process.audit, process.store)
+            _hand_back(process, claim)
+            return run_id
         with process.database.unit_of_work() as session:
             runs.heal_queue(session, utc_now())
             return next_in_line(session, utc_now())
     except DatabaseUnavailable:
         # Nothing can be recorded. The lease lapses and the sweeper rings again once the database is back.
         log.error("run.database_unavailable")
+        return None
+    except StoreError as error:
+        # The timeline cannot be looked at: nothing is claimed or given up, and the sweeper rings again.
+        log.error("run.store_unavailable", error=type(error).__name__)
         return None
 
 
@@ -114,7 +128,7 @@ def _work(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
     except (UnlearningError, RecommenderError) as error:
         # Repeating cannot help: the same inputs fail the same way.
         _give_up(process, claim, "invalid_input", str(error))
-    except DatabaseUnavailable:
+    except (DatabaseUnavailable, JournalConflict):
         raise
     except Exception as error:  # noqa: BLE001  (a run ends on its record, whatever happened)
         _postpone(process, claim, error)

@@ -12,7 +12,7 @@ import transformers
 
 from app.db import consolidations
 from app.db.audit import AuditLog
-from app.db.restoration import replay_journal
+from app.db.restoration import join_timeline
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.failures import SettingError, naming
@@ -50,7 +50,7 @@ def open_process(settings: Settings) -> WorkerProcess:
     require_current_schema(database.engine)
     store = open_store(settings.store_url)
     audit = AuditLog(settings.audit_key.get_secret_value().encode())
-    replay_journal(database, audit, store)
+    join_timeline(database, audit, store)
     process = WorkerProcess(
         settings=settings,
         database=database,

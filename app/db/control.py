@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,7 +18,11 @@ _FORGET_REPLICA_AFTER = timedelta(days=1)
 
 @dataclass(frozen=True)
 class ControlState:
-    """One consistent look at the pointer and the suppression feed."""
+    """One consistent look at the pointer and the suppression feed.
+
+    ``epoch`` and ``suppressed`` are numbered in ``timeline``. If not ``vouched`` for, the database is older than what
+    this process has seen of it, or another one, and the journal has not been replayed yet.
+    """
 
     generation: int
     live_digest: str | None
@@ -26,6 +30,8 @@ class ControlState:
     candidate_digest: str | None
     epoch: int
     suppressed: tuple[tuple[int, str], ...]
+    timeline: str | None = None
+    vouched: bool = True
 
 
 @dataclass(frozen=True)
@@ -42,10 +48,15 @@ class ReplicaReport:
 
 
 class DatabaseControlPlane:
-    """The control plane of a replica, kept in the database."""
+    """The control plane of a replica, kept in the database.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        on_rewound: called whenever the database that answers is not the one that was joined; returns at once.
+    """
+
+    def __init__(self, database: Database, on_rewound: Callable[[], None] = lambda: None) -> None:
         self._database = database
+        self._on_rewound = on_rewound
 
     def read(self, after_epoch: int) -> ControlState:
         """The pointer, and every suppression with an epoch above ``after_epoch``.
@@ -53,16 +64,20 @@ class DatabaseControlPlane:
         Raises:
             DatabaseUnavailable: the caller's lease runs on and it must stop personalising when it lapses.
         """
+        seen = self._database.timeline.epoch
         with self._database.read() as session:
             # The epoch is read before the feed: a suppression committed in between is then seen again next time
             # instead of being skipped for good.
-            epoch = session.scalars(select(Ledger.epoch)).one()
+            epoch, timeline = session.execute(select(Ledger.epoch, Ledger.timeline)).one()
             pointer = session.get_one(ServingPointer, 1)
             rows = session.execute(
                 select(Suppression.epoch, Suppression.subject_hmac)
                 .where(Suppression.epoch > after_epoch)
                 .order_by(Suppression.epoch)
             ).all()
+            vouched = self._database.timeline.agrees(timeline, epoch, seen=seen)
+            if not vouched:
+                self._on_rewound()
             return ControlState(
                 generation=pointer.generation,
                 live_digest=pointer.digest,
@@ -70,6 +85,8 @@ class DatabaseControlPlane:
                 candidate_digest=pointer.candidate_digest,
                 epoch=epoch,
                 suppressed=tuple((row.epoch, row.subject_hmac) for row in rows),
+                timeline=timeline,
+                vouched=vouched,
             )
 
     def report(self, report: ReplicaReport) -> None:

@@ -3,6 +3,7 @@
 DatabaseError
 ├── UnsupportedDatabaseUrl  the address cannot be read or names another kind of database
 ├── DatabaseUnavailable   nobody answers, or not as this release needs it; nothing was written
+│   └── DatabaseRewound   it was restored or replaced while this process worked with it
 ├── FenceLost             another worker owns the run now, or it is over
 ├── SubjectKeyChanged     this process names subjects otherwise than the database does
 ├── PointerMoved          the parent is no longer live; the compare-and-swap found another version
@@ -36,6 +37,10 @@ class DatabaseUnavailable(DatabaseError):
         return cls(
             f"LETHE_DATABASE_URL: the database at {address} cannot be used, nothing was written: {reason}"
         )
+
+
+class DatabaseRewound(DatabaseUnavailable):
+    """The database is older than what this process has seen of it; nothing is written until the journal is replayed."""
 
 
 class FenceLost(DatabaseError):

@@ -54,18 +54,17 @@ def accept(
     return _create(session, ledger, audit, subject_hmac, requested_by, now, reason, client_reference)
 
 
-def readopt(session: Session, audit: AuditLog, entry: JournalEntry) -> bool:
-    """Learn from the erasure journal that a subject had asked to be forgotten; True if this database did not know.
+def readopt(session: Session, audit: AuditLog, subject_hmac: str, accepted_at: datetime) -> bool:
+    """Learn that a subject had asked to be forgotten; True if this database did not know.
 
     A database restored from an old backup has lost requests that were already accepted, and perhaps honoured. They
     are accepted again under their old clock, so that the restored data is erased again.
     """
     ledger = lock_ledger(session)
-    known = session.scalar(select(Suppression.epoch).where(Suppression.subject_hmac == entry.subject_hmac))
+    known = session.scalar(select(Suppression.epoch).where(Suppression.subject_hmac == subject_hmac))
     if known is not None:
         return False
-    accepted_at = datetime.fromisoformat(entry.suppressed_at)
-    _create(session, ledger, audit, entry.subject_hmac, "erasure-journal", accepted_at, "restored", None)
+    _create(session, ledger, audit, subject_hmac, "erasure-journal", accepted_at, "restored", None)
     return True
 
 

@@ -7,6 +7,8 @@ from sqlalchemy.orm import Session
 
 from app.db.errors import SubjectKeyChanged
 from app.db.models import Ledger
+from app.db.session import LEDGER, TIMELINE
+from app.db.timeline import JoinedTimeline
 
 
 def lock_ledger(session: Session) -> Ledger:
@@ -14,8 +16,17 @@ def lock_ledger(session: Session) -> Ledger:
 
     Every transaction that takes it takes it first, so there is one lock order and no deadlock; and because epochs
     are handed out under it, they become visible in order: whoever has read epoch n has not missed n - 1.
+
+    Raises:
+        DatabaseRewound: the database was restored or replaced since this process joined its timeline.
     """
-    return session.execute(select(Ledger).where(Ledger.id == 1).with_for_update()).scalar_one()
+    ledger = session.execute(select(Ledger).where(Ledger.id == 1).with_for_update()).scalar_one()
+    joined: JoinedTimeline | None = session.info.get(TIMELINE)
+    # Once per transaction: later this session may have moved the epoch itself.
+    if joined is not None and LEDGER not in session.info:
+        joined.require(ledger.timeline, ledger.epoch)
+        session.info[LEDGER] = ledger
+    return ledger
 
 
 def require_subject_key(session: Session, check: str) -> None:

@@ -78,7 +78,8 @@ class Ledger(Base):
 
     ``epoch`` ticks with each suppression and with each claim, ``fence`` with each claim, ``audit_*`` is the head of
     the audit chain, ``subject_key_check`` tells whether a process holds the key the subjects were named with.
-    ``consolidation_budget`` is what the policy of the worker that started last allows to add up.
+    ``consolidation_budget`` is what the policy of the worker that started last allows to add up. ``timeline`` is the
+    token of the store's timeline that this database state belongs to.
     """
 
     __tablename__ = "ledger"
@@ -90,6 +91,7 @@ class Ledger(Base):
     audit_seal: Mapped[str] = mapped_column(Digest, default="")
     subject_key_check: Mapped[str | None] = mapped_column(Digest)
     consolidation_budget: Mapped[dict[str, Any] | None]
+    timeline: Mapped[str | None] = mapped_column(String(32))
 
     __table_args__ = (CheckConstraint("id = 1", name="single_row"),)
 

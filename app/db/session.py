@@ -18,6 +18,7 @@ from sqlalchemy.pool import NullPool
 from app.db.address import parse_address, public_address
 from app.db.base import Base
 from app.db.errors import DatabaseUnavailable
+from app.db.timeline import JoinedTimeline
 from app.db.unavailable import reason_of
 
 SQLITE_BUSY_SECONDS = 15
@@ -99,26 +100,43 @@ def _begin_sqlite(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
+# Under these names a session knows the timeline that `lock_ledger` compares the ledger with, and the ledger then.
+TIMELINE = "timeline"
+LEDGER = "ledger"
+
+
 class Database:
-    """The two ways to touch the database: `read` and `unit_of_work`."""
+    """The two ways to touch the database: `read` and `unit_of_work`.
+
+    ``timeline`` is what this process has seen of it.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.timeline = JoinedTimeline()
         self._reader = engine.execution_options(read_only=True)
 
     @contextmanager
-    def unit_of_work(self) -> Iterator[Session]:
+    def unit_of_work(self, *, joining: bool = False) -> Iterator[Session]:
         """One transaction, committed when the block ends without an exception.
 
+        Args:
+            joining: whether it replays the journal, into whatever state the database is in.
+
         Raises:
+            DatabaseRewound: when it locks the ledger: the database was restored or replaced.
             DatabaseUnavailable: the database could not be reached or did not take the commit.
         """
         with (
             translated(self.engine),
-            Session(self.engine, expire_on_commit=False) as session,
-            session.begin(),
+            Session(
+                self.engine, expire_on_commit=False, info={} if joining else {TIMELINE: self.timeline}
+            ) as session,
         ):
-            yield session
+            with session.begin():
+                yield session
+            if LEDGER in session.info:
+                self.timeline.saw(session.info[LEDGER].epoch)
 
     @contextmanager
     def read(self) -> Iterator[Session]:

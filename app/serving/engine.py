@@ -111,6 +111,10 @@ class ServingEngine:
         """Whether this replica knows the subject to be suppressed."""
         return subject_hmac in self._suppression
 
+    def suppressed(self) -> frozenset[str]:
+        """Everybody whom this replica knows to be suppressed."""
+        return self._suppression.subjects()
+
     def must_fall_back(self, subject_hmac: str) -> bool:
         """Whether this subject would get the fallback whatever their history; then it need not even be read."""
         return self._draining or self._obstacle(subject_hmac) is not None

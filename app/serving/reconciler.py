@@ -71,6 +71,7 @@ class Reconciler:
         self._look_now = threading.Event()
         self._closed = threading.Event()
         self._readable = True
+        self._rewound = False
         self._moved_at: float | None = None
         self._report: ReplicaReport | None = None
         self._residents: frozenset[str] = frozenset()
@@ -117,14 +118,19 @@ class Reconciler:
         if not self._readable:
             _log.info("serving.control.readable")
         self._readable = True
-        rewound = state.epoch < self._suppression.epoch
+        rewound = not state.vouched or state.epoch < self._suppression.epoch
         # Suppressions first: nothing that follows may delay them.
         for subject in self._suppression.catch_up(after_epoch, state, read_started=read_started):
             self._cache.purge(subject)
-        if rewound:
-            _log.error("serving.feed.rewound", epoch=state.epoch)
-            self.poke()
-        self._follow(state)
+        if rewound != self._rewound:
+            self._rewound = rewound
+            if rewound:
+                _log.error("serving.feed.rewound", epoch=state.epoch)
+            else:
+                _log.info("serving.feed.stands", epoch=state.epoch)
+        # What a database says that nobody vouches for is not followed.
+        if state.vouched:
+            self._follow(state)
         self._acknowledge(state, FEED_REWOUND if rewound else None)
         self._metrics.looks.inc()
         return True

@@ -24,12 +24,16 @@ class SuppressionSet:
       moves nothing back and renews no lease.
     - A feed whose epoch is lower than one already promised comes from a database put back to an older state. The
       set is kept, the lease is not renewed, and the next read starts from zero because epochs may be reused.
+    - Cursor and epoch belong to a timeline of the database: in another one they mean nothing, and the feed is read
+      from zero, however far it has come.
+    - A feed that nobody vouches for ends the lease.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._subjects: set[str] = set()
+        self._timeline: str | None = None
         self._cursor = 0
         self._epoch = 0
         self._fresh_as_of = -math.inf
@@ -41,6 +45,11 @@ class SuppressionSet:
     def __len__(self) -> int:
         with self._lock:
             return len(self._subjects)
+
+    def subjects(self) -> frozenset[str]:
+        """Everybody who is suppressed here."""
+        with self._lock:
+            return frozenset(self._subjects)
 
     @property
     def cursor(self) -> int:
@@ -85,6 +94,12 @@ class SuppressionSet:
             received = {subject for _, subject in state.suppressed}
             new = frozenset(received - self._subjects)
             self._subjects |= received
+            if not state.vouched:
+                self._fresh_as_of = -math.inf
+                return new
+            if state.timeline != self._timeline:
+                self._timeline, self._cursor, self._epoch = state.timeline, 0, 0
+                self._fresh_as_of = -math.inf
             if after_epoch > self._cursor:
                 return new
             if state.epoch < self._epoch:

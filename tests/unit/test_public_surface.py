@@ -9,7 +9,14 @@ import pytest
 
 SURFACE = {
     "model_store": {
-        "what is stored": {"ADAPTER_WEIGHTS", "BlobRef", "JournalEntry", "Manifest", "TensorInfo"},
+        "what is stored": {
+            "ADAPTER_WEIGHTS",
+            "BlobRef",
+            "JournalEntry",
+            "Manifest",
+            "TensorInfo",
+            "Timeline",
+        },
         "where": {"LocalStore", "MemoryStore", "Store", "StoreHealth", "open_store"},
         "doing": {"Destruction", "inspect_safetensors", "read_version"},
         "errors": {
@@ -19,6 +26,7 @@ SURFACE = {
             "InvalidDigest",
             "InvalidJournalEntry",
             "InvalidManifest",
+            "InvalidTimeline",
             "JournalConflict",
             "ManifestMissing",
             "StoreError",

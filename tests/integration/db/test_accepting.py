@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from app.db import forget_requests, interactions, runs
 from app.db.interactions import NewInteraction
 from app.db.models import AuditEntry, ForgetRequest, Interaction, Run, Suppression
-from app.db.restoration import replay_journal
+from app.db.restoration import join_timeline
 from model_store import JournalEntry, MemoryStore
 from tests.integration.db.conftest import NOON, Service
 
@@ -137,8 +137,8 @@ def test_replaying_the_journal_takes_no_epoch_that_the_journal_holds(service: Se
     store = MemoryStore()
     for epoch, subject in ((1, "a"), (2, "b")):
         store.append_journal(JournalEntry(epoch, subject * 64, NOON.isoformat()))
-    assert replay_journal(service.database, service.audit, store) == 2
-    assert replay_journal(service.database, service.audit, store) == 0
+    assert join_timeline(service.database, service.audit, store) == 2
+    assert join_timeline(service.database, service.audit, store) == 0
     with service.database.read() as session:
         requests = forget_requests.by_time_left(session, limit=10)
         for request in requests:
@@ -152,8 +152,8 @@ def test_a_restored_database_learns_from_the_journal_whom_it_had_forgotten(servi
     entry = forget_requests.journal_entry(ForgetRequest(subject_hmac="a" * 64, epoch=41, received_at=NOON))
     store = MemoryStore()
     store.append_journal(entry)
-    assert replay_journal(service.database, service.audit, store) == 1
-    assert replay_journal(service.database, service.audit, store) == 0
+    assert join_timeline(service.database, service.audit, store) == 1
+    assert join_timeline(service.database, service.audit, store) == 0
     again = service.accept("a")
     assert not again.created
     assert again.request.received_at == NOON

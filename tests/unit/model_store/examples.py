@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from model_store import ADAPTER_WEIGHTS, BlobRef, JournalEntry, Manifest, Store
+from model_store import ADAPTER_WEIGHTS, BlobRef, JournalEntry, Manifest, Store, Timeline
 
 SUBJECT = "5a" * 32
 OTHER_SUBJECT = "5b" * 32
@@ -52,3 +52,7 @@ def publish(store: Store, data: bytes | None = None, **changes: Any) -> str:
 
 def entry(epoch: int = 1, subject: str = SUBJECT) -> JournalEntry:
     return JournalEntry(epoch, subject, f"2026-03-01T12:00:{epoch % 60:02d}+00:00")
+
+
+def timeline(number: int = 1, token: str = "7e" * 16) -> Timeline:
+    return Timeline(number, token, after_epoch=5, started_at="2026-03-01T12:00:00+00:00")

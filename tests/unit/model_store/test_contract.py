@@ -19,7 +19,7 @@ from model_store import (
     VersionDestroyed,
     read_version,
 )
-from tests.unit.model_store.examples import OTHER_SUBJECT, entry, manifest, publish, safetensors
+from tests.unit.model_store.examples import OTHER_SUBJECT, entry, manifest, publish, safetensors, timeline
 
 ABSENT = "0" * 64
 MALFORMED_DIGESTS = [
@@ -154,6 +154,27 @@ def test_an_epoch_belongs_to_its_first_entry(store: Store) -> None:
     with pytest.raises(JournalConflict, match="epoch 1 "):
         store.append_journal(entry(subject=OTHER_SUBJECT))
     assert list(store.journal()) == [entry()]
+
+
+def test_the_epochs_of_the_journal_are_told_without_reading_it(store: Store) -> None:
+    assert store.journal_epochs() == []
+    for epoch in (11, 2, 100):
+        store.append_journal(entry(epoch))
+    assert store.journal_epochs() == [2, 11, 100]
+
+
+def test_the_newest_timeline_is_the_one_of_the_greatest_number(store: Store) -> None:
+    assert store.newest_timeline() is None
+    for number in (1, 3, 2):
+        assert store.start_timeline(timeline(number))
+    assert store.newest_timeline() == timeline(3)
+
+
+def test_a_timeline_belongs_to_whoever_started_it_first(store: Store) -> None:
+    assert store.start_timeline(timeline(1))
+    assert store.start_timeline(timeline(1))
+    assert not store.start_timeline(timeline(1, token="f" * 32))
+    assert store.newest_timeline() == timeline(1)
 
 
 def test_a_destroyed_version_keeps_its_manifest_and_loses_its_weights(store: Store) -> None:

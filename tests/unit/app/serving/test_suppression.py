@@ -19,7 +19,9 @@ class Clock:
         return self.now
 
 
-def feed(epoch: int, *suppressed: tuple[int, str]) -> ControlState:
+def feed(
+    epoch: int, *suppressed: tuple[int, str], timeline: str | None = None, vouched: bool = True
+) -> ControlState:
     return ControlState(
         generation=1,
         live_digest=None,
@@ -27,6 +29,8 @@ def feed(epoch: int, *suppressed: tuple[int, str]) -> ControlState:
         candidate_digest=None,
         epoch=epoch,
         suppressed=suppressed,
+        timeline=timeline,
+        vouched=vouched,
     )
 
 
@@ -34,6 +38,30 @@ def test_nothing_read_is_stale() -> None:
     suppression = SuppressionSet()
     assert suppression.is_stale(1e9)
     assert suppression.age_seconds() == math.inf
+
+
+def test_in_another_timeline_the_feed_is_read_from_zero_however_far_it_has_come() -> None:
+    suppression = SuppressionSet(Clock())
+    suppression.catch_up(0, feed(10, (10, "before"), timeline="a"), read_started=100.0)
+    assert suppression.cursor == 10
+    # Who was accepted under 11 and 12 is not in what was asked for, and under 10 there is somebody else now.
+    assert suppression.catch_up(10, feed(13, (13, "new"), timeline="b"), read_started=100.0) == {"new"}
+    assert (suppression.cursor, suppression.epoch) == (0, 0)
+    assert suppression.is_stale(1e9)
+    everybody = feed(13, (10, "other"), (12, "more"), (13, "new"), timeline="b")
+    assert suppression.catch_up(0, everybody, read_started=100.0) == {"other", "more"}
+    assert (suppression.cursor, suppression.epoch) == (13, 13)
+    assert not suppression.is_stale(1.0)
+    assert suppression.subjects() == {"before", "new", "other", "more"}
+
+
+def test_a_feed_that_nobody_vouches_for_ends_the_lease_and_moves_nothing() -> None:
+    suppression = SuppressionSet(Clock())
+    suppression.catch_up(0, feed(10, (10, "before")), read_started=100.0)
+    assert not suppression.is_stale(1.0)
+    assert suppression.catch_up(10, feed(11, (11, "new"), vouched=False), read_started=100.0) == {"new"}
+    assert suppression.is_stale(1e9)
+    assert (suppression.cursor, suppression.epoch) == (10, 10)
 
 
 def test_the_lease_counts_from_the_start_of_the_read() -> None:

@@ -1,0 +1,237 @@
+"""A database that is restored, or taken over by a copy that lags, under processes that work with it (I10, I15)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from app.db import forget_requests, interactions
+from app.db.audit import AuditLog
+from app.db.control import DatabaseControlPlane
+from app.db.errors import DatabaseRewound, FenceLost
+from app.db.interactions import NewInteraction
+from app.db.models import Ledger, Run
+from app.db.restoration import join_timeline, timeline_stands
+from app.db.session import Database, open_database
+from app.serving.suppression import SuppressionSet
+from model_store import ADAPTER_WEIGHTS, BlobRef, JournalEntry, MemoryStore, StoreUnavailable
+from tests.integration.backup import back_up
+from tests.integration.db.conftest import NOON, Service
+from tests.unit.model_store.examples import manifest, safetensors
+
+Start = Callable[[], Service]
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def start(database_url: str, audit: AuditLog, store: MemoryStore) -> Iterator[Start]:
+    """Starts another process on the same database."""
+    opened: list[Database] = []
+
+    def start() -> Service:
+        opened.append(Database(open_database(database_url)))
+        join_timeline(opened[-1], audit, store)
+        return Service(opened[-1], audit)
+
+    yield start
+    for database in opened:
+        database.dispose()
+
+
+def accept(service: Service, store: MemoryStore, *subjects: str, journal: bool = True) -> None:
+    for subject in subjects:
+        request = service.accept(subject).request
+        if journal:
+            store.append_journal(forget_requests.journal_entry(request))
+
+
+def suppressed(service: Service) -> set[str]:
+    with service.database.read() as session:
+        return {subject[0] for subject in interactions.suppressed_subjects(session)}
+
+
+def epoch_of(service: Service) -> int:
+    with service.database.read() as session:
+        return session.get_one(Ledger, 1).epoch
+
+
+def look(feed: SuppressionSet, service: Service) -> bool:
+    """One look of a replica; whether it may personalise then."""
+    after = feed.cursor
+    feed.catch_up(after, DatabaseControlPlane(service.database).read(after), read_started=time.monotonic())
+    return not feed.is_stale(1.0)
+
+
+def test_the_first_process_starts_the_first_timeline_and_the_others_join_it(
+    start: Start, store: MemoryStore
+) -> None:
+    first, second = start(), start()
+    timeline = store.newest_timeline()
+    assert timeline is not None
+    assert timeline.number == 1
+    accept(first, store, "a")
+    accept(second, store, "b")
+    assert timeline_stands(first.database, store)
+    start()
+    assert store.newest_timeline() == timeline
+
+
+def test_nothing_is_written_into_a_restored_database_before_the_journal_is_replayed(
+    start: Start, store: MemoryStore
+) -> None:
+    service = start()
+    accept(service, store, "a")
+    restore = back_up(service.database.engine)
+    accept(service, store, "b")
+    # Nobody came to write this one down.
+    accept(service, store, "c", journal=False)
+    restore()
+    assert not timeline_stands(service.database, store)
+    with pytest.raises(DatabaseRewound):
+        service.accept("d")
+    with pytest.raises(DatabaseRewound), service.database.unit_of_work() as session:
+        interactions.ingest(session, [NewInteraction("b" * 64, "item", 1)])
+    assert join_timeline(service.database, service.audit, store, {"a" * 64, "b" * 64, "c" * 64}) == 2
+    assert suppressed(service) == {"a", "b", "c"}
+    with service.database.unit_of_work() as session:
+        assert interactions.ingest(session, [NewInteraction("b" * 64, "item", 1)]).suppressed == 1
+    assert not service.accept("b").created
+    assert service.audit is not None
+    with service.database.read() as session:
+        assert service.audit.first_broken(session) is None
+
+
+def test_epochs_and_fences_never_come_again(start: Start, store: MemoryStore) -> None:
+    service = start()
+    accept(service, store, "a")
+    restore = back_up(service.database.engine)
+    accept(service, store, "b")
+    run_id = service.accept("c").run_id or ""
+    zombie = service.claim(run_id)
+    assert zombie is not None
+    head = epoch_of(service)
+    restore()
+    # The claim ticked the epoch too, and a version of that claim may be in the store.
+    weights = safetensors(4)
+    blobs = {ADAPTER_WEIGHTS: BlobRef(store.put_blob(weights), len(weights))}
+    store.put_manifest(manifest(blobs, forget_epoch=head + 5))
+    join_timeline(service.database, service.audit, store)
+    assert epoch_of(service) > head + 5
+    with service.database.read() as session:
+        waiting = session.query(Run).filter_by(status="queued").one().id
+    claim = service.claim(waiting)
+    assert claim is not None
+    assert claim.fence > zombie.fence
+    with pytest.raises(FenceLost):
+        service.publish(zombie, "1")
+
+
+def test_a_replica_that_was_cut_off_reads_the_feed_anew(start: Start, store: MemoryStore) -> None:
+    """Its cursor lies past the epochs that have been handed out meanwhile."""
+    cut_off, working = start(), start()
+    feed = SuppressionSet()
+    accept(working, store, "a")
+    restore = back_up(working.database.engine)
+    accept(working, store, "b", "c", "d", "e", "f")
+    assert look(feed, cut_off)
+    restore()
+    join_timeline(working.database, working.audit, store)
+    accept(working, store, "7", "8")
+    assert not look(feed, cut_off)
+    join_timeline(cut_off.database, cut_off.audit, store, feed.subjects())
+    # The first look learns of the other timeline, the second reads it from its beginning.
+    assert not look(feed, cut_off)
+    assert look(feed, cut_off)
+    assert {subject[0] for subject in feed.subjects()} == set("abcdef78")
+    assert feed.epoch == epoch_of(working)
+
+
+def test_an_epoch_that_was_handed_out_twice_before_anybody_noticed(
+    start: Start, store: MemoryStore, database: Database, audit: AuditLog
+) -> None:
+    service = start()
+    restore = back_up(service.database.engine)
+    accept(service, store, "a", "b")
+    restore()
+    # A process that had seen nothing of them, and no store.
+    blind = Service(database, audit)
+    accept(blind, store, "e", "f", journal=False)
+    assert join_timeline(service.database, service.audit, store) == 2
+    assert suppressed(service) == {"a", "b", "e", "f"}
+    with service.database.read() as session:
+        requests = forget_requests.by_time_left(session, limit=10)
+    assert len({request.epoch for request in requests}) == 4
+    for request in requests:
+        # None is in the way of another.
+        store.append_journal(forget_requests.journal_entry(request))
+    assert {entry.subject_hmac[0] for entry in store.journal()} == {"a", "b", "e", "f"}
+    assert join_timeline(service.database, service.audit, store) == 0
+
+
+def test_another_database_under_the_same_store_learns_everybody(
+    start: Start, store: MemoryStore, database: Database, audit: AuditLog
+) -> None:
+    for number, subject in enumerate("abc", 1):
+        store.append_journal(JournalEntry(number, subject * 64, NOON.isoformat()))
+    empty = start()
+    assert suppressed(empty) == {"a", "b", "c"}
+    # Whoever had joined the database before it does not go on as if nothing were.
+    before = store.newest_timeline()
+    assert before is not None
+    with database.unit_of_work() as session:
+        session.get_one(Ledger, 1).timeline = "0" * 32
+    with pytest.raises(DatabaseRewound):
+        empty.accept("d")
+    assert join_timeline(empty.database, audit, store) == 0
+    after = store.newest_timeline()
+    assert after is not None
+    assert after.number == before.number + 1
+    assert empty.accept("d").created
+
+
+def test_without_the_store_nobody_joins(
+    start: Start, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = start()
+    restore = back_up(service.database.engine)
+    accept(service, store, "a")
+    restore()
+
+    def away(*_: object) -> None:
+        raise StoreUnavailable
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "journal", away)
+        with pytest.raises(StoreUnavailable):
+            join_timeline(service.database, service.audit, store)
+    with pytest.raises(DatabaseRewound):
+        service.accept("b")
+    assert join_timeline(service.database, service.audit, store) == 1
+
+
+def test_a_crash_between_store_and_database_is_made_up_for(
+    start: Start, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = start()
+    restore = back_up(service.database.engine)
+    accept(service, store, "a")
+    restore()
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr("app.db.restoration.forget_requests.readopt", die)
+        with pytest.raises(Killed):
+            join_timeline(service.database, service.audit, store)
+    assert suppressed(service) == set()
+    assert suppressed(start()) == {"a"}

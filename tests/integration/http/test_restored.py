@@ -1,0 +1,47 @@
+"""A gateway whose database is restored under it (invariants I2, I10 and I15)."""
+
+from __future__ import annotations
+
+import time
+
+from fastapi.testclient import TestClient
+
+from app.db.session import Database
+from tests.integration.backup import back_up
+
+SECONDS = 20
+
+
+def recommended(client: TestClient, user: str) -> bool:
+    answer = client.get("/recommend", params={"user_id": user})
+    assert answer.status_code == 200
+    personalised: bool = answer.json()["personalised"]
+    return personalised
+
+
+def test_whoever_had_their_202_stays_suppressed_and_their_events_out(
+    client: TestClient, database: Database
+) -> None:
+    assert recommended(client, "user-1")
+    restore = back_up(database.engine)
+    assert client.post("/users/user-1/forget").status_code == 202
+    assert not recommended(client, "user-1")
+    restore()
+    event = {"interactions": [{"user_id": "user-1", "item_id": "i1", "timestamp": 1}]}
+    deadline = time.monotonic() + SECONDS
+    while True:
+        assert not recommended(client, "user-1")
+        answer = client.post("/interactions", json=event)
+        # Until the journal is replayed nothing is taken in; then this is.
+        assert answer.status_code in (200, 503)
+        if answer.status_code == 200:
+            assert answer.json()["dropped_suppressed"] == 1
+            if recommended(client, "user-2"):
+                break
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    # The request is there again, and it is the same for whoever asks once more.
+    first = client.post("/users/user-1/forget").json()
+    assert first["id"] == client.post("/users/user-1/forget").json()["id"]
+    assert client.post("/users/user-3/forget").status_code == 202
+    assert not recommended(client, "user-3")
