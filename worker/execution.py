@@ -35,6 +35,7 @@ from worker.process import WorkerProcess
 from worker.publication import CandidateRefused, publish_candidate, wait_for_acknowledgement
 from worker.refitting import RefitRefused, refit_without
 from worker.standing import Standing, standing_of
+from worker.stopping import ignore_what_is_told_again
 from worker.training_data import MINIMUM_RETAINED
 from worker.versions import LoadedVersion, load_version
 from worker.withdrawal import withdraw
@@ -70,6 +71,7 @@ def execute(process: WorkerProcess, run_id: str) -> str | None:
             with Lease(process.database, claim, process.settings) as lease:
                 _work(process, claim, lease)
         except SystemExit:
+            ignore_what_is_told_again()
             # Told to stop: whoever comes next need not wait for the lease to lapse. The heartbeat has ended by now.
             _hand_back(process, claim)
             raise

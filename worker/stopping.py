@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,8 +18,8 @@ from celery import Celery
 
 # For the child to hand back its run; then it is killed, and the run's lease lapses by itself.
 _CHILD_SECONDS = 5.0
-# The pool ends a child in an orderly way at this signal, once: a second one kills it in the middle. So it is not the
-# one that a service manager sends to every process of the service.
+_SECONDS_BETWEEN_SIGNALS = 0.5
+# Not the one that a service manager sends to every process of the service: only the parent tells the child.
 _CHILD_SIGNAL = signal.SIGQUIT
 
 
@@ -27,6 +28,25 @@ def leave_stopping_to_the_parent() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # Until then there is nothing to hand back.
     signal.signal(_CHILD_SIGNAL, lambda *_: os._exit(0))
+
+
+def end_run_when_told() -> None:
+    """In the pool's child, at the start of a run: the signal raises `SystemExit` in it, each time that it comes.
+
+    Python drops an exception that is raised while something is being collected. So the parent says it again.
+    """
+    signal.signal(_CHILD_SIGNAL, _raise_exit)
+
+
+def ignore_what_is_told_again() -> None:
+    """The run has ended for that reason: nothing may interrupt what is left to do."""
+    signal.signal(_CHILD_SIGNAL, signal.SIG_IGN)
+
+
+def _raise_exit(_number: int, _frame: FrameType | None) -> NoReturn:
+    # A drop would be reported with a traceback.
+    sys.unraisablehook = lambda _: None
+    raise SystemExit(0)
 
 
 def stop_promptly_when_told(app: Celery, leave: Callable[[], NoReturn]) -> None:
@@ -58,10 +78,14 @@ def stop_promptly_when_told(app: Celery, leave: Callable[[], NoReturn]) -> None:
     def end() -> None:
         try:
             children = {child.pid for child in active_children()}
-            _send(children, _CHILD_SIGNAL)
-            deadline = time.monotonic() + _CHILD_SECONDS
-            while children & {child.pid for child in active_children()} and time.monotonic() < deadline:
+            now = again_at = time.monotonic()
+            deadline = now + _CHILD_SECONDS
+            while (left := children & {child.pid for child in active_children()}) and now < deadline:
+                if now >= again_at:
+                    _send(left, _CHILD_SIGNAL)
+                    again_at += _SECONDS_BETWEEN_SIGNALS
                 time.sleep(0.05)
+                now = time.monotonic()
             # Also those that the pool has started in their place meanwhile; none that has ended, whose number is free.
             _send({child.pid for child in active_children()}, signal.SIGKILL)
         finally:

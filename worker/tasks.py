@@ -7,6 +7,7 @@ from celery import Task
 
 from app.broker import RUN_TASK
 from worker.celery_app import app
+from worker.stopping import end_run_when_told
 
 
 @app.task(name=RUN_TASK, bind=True)
@@ -15,6 +16,7 @@ def run(self: Task, run_id: str) -> None:
     from worker.execution import execute
     from worker.process import current_process
 
+    end_run_when_told()
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(run=run_id)
     next_run = execute(current_process(), run_id)
