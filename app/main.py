@@ -44,6 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         except Exception as error:
             # The server only knows that the start failed; the command line says why.
             app.state.startup_error = error
+            database.dispose()
             raise
         app.state.gateway = gateway
         app.state.authenticator = Authenticator(database)

@@ -8,6 +8,7 @@ interrupted by Ctrl-C before it had done what it was asked to. A second Ctrl-C c
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -220,6 +221,9 @@ def main() -> None:
     else:
         app.command("bench", help="Benchmarks; lethe bench --help lists them.")(lambda: None)
     leave_on_ctrl_c()
+    # Also where it is no terminal: what is said comes when it is said, and the last word last.
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     with report_failures():
         app()
 

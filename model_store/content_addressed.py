@@ -81,7 +81,7 @@ class ContentAddressedStore:
         data = entry.to_bytes()
         if self._objects.create(_journal_key(entry.epoch), data):
             return
-        if self._objects.read(_journal_key(entry.epoch), MAX_ENTRY_BYTES) != data:
+        if not _same_subject(self._objects.read(_journal_key(entry.epoch), MAX_ENTRY_BYTES), entry):
             raise JournalConflict(
                 f"epoch {entry.epoch} is already taken by another suppression: the database was restored from a "
                 "backup, or two databases share this store. Replay the journal before accepting requests."
@@ -202,6 +202,13 @@ class ContentAddressedStore:
             ):
                 return VersionDestroyed(f"blob {digest} was destroyed with version {version}")
         return BlobMissing(f"no blob {digest} in the store: put it again, or check the store's address")
+
+
+def _same_subject(data: bytes | None, entry: JournalEntry) -> bool:
+    try:
+        return data is not None and JournalEntry.from_bytes(data).subject_hmac == entry.subject_hmac
+    except InvalidJournalEntry:
+        return False
 
 
 def _blob_key(digest: str) -> str:

@@ -68,7 +68,10 @@ class Store(Protocol):
         ...
 
     def append_journal(self, entry: JournalEntry) -> None:
-        """Record a suppression. The same entry again is a no-op; another one raises JournalConflict."""
+        """Record a suppression. The same subject again is a no-op, and the first entry stays.
+
+        Raises JournalConflict if the epoch is another subject's.
+        """
         ...
 
     def journal(self, after: int = 0) -> Iterator[JournalEntry]:

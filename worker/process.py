@@ -47,6 +47,16 @@ def open_process(settings: Settings) -> WorkerProcess:
     torch.set_num_threads(settings.torch_threads)
     transformers.utils.logging.disable_progress_bar()
     database = Database(open_database(settings.database_url))
+    try:
+        process = _open_on(database, settings)
+    except BaseException:
+        database.dispose()
+        raise
+    log.info("worker.ready", device=settings.worker_device, policy=process.policy.hash)
+    return process
+
+
+def _open_on(database: Database, settings: Settings) -> WorkerProcess:
     require_current_schema(database.engine)
     store = open_store(settings.store_url)
     audit = AuditLog(settings.audit_key.get_secret_value().encode())
@@ -61,7 +71,6 @@ def open_process(settings: Settings) -> WorkerProcess:
     )
     with database.unit_of_work() as session:
         consolidations.announce_budget(session, asdict(process.policy.consolidation))
-    log.info("worker.ready", device=settings.worker_device, policy=process.policy.hash)
     return process
 
 

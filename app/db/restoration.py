@@ -40,7 +40,7 @@ class _Differences:
     unknown: dict[str, datetime]  # subjects, and when they were accepted
     taken: tuple[int, ...]  # epochs of this database that are somebody else's in the journal
     other_timeline: bool
-    behind: bool  # it has not come as far as the journal
+    behind: bool  # it has not come as far as the journal, a version in the store or this process
 
     def __bool__(self) -> bool:
         return bool(self.unknown or self.taken or self.other_timeline or self.behind)
@@ -64,22 +64,26 @@ def join_timeline(database: Database, audit: AuditLog, store: Store, suppressed:
         StoreError: the store cannot be read; going on without it could bring somebody back.
         DatabaseUnavailable: nobody answers.
     """
-    # The store first: what is in it was in the database before.
+    # Store and memory first: what is in them was in the database before.
     newest, entries = store.newest_timeline(), list(store.journal())
+    seen = max(database.timeline.epoch, _greatest_epoch_of_versions(store))
     with database.read() as session:
         ledger = session.get_one(Ledger, 1)
         token, epoch = ledger.timeline, ledger.epoch
-        differ = _compare(session, ledger, newest, entries, suppressed)
+        differ = _compare(session, ledger, newest, entries, suppressed, seen)
     if token is not None and not differ:
         database.timeline.join(token, epoch)
         return 0
     with database.unit_of_work(joining=True) as session:
         ledger = lock_ledger(session)
-        newest, entries = store.newest_timeline(), list(store.journal())
-        differ = _compare(session, ledger, newest, entries, suppressed)
+        newest = store.newest_timeline()
+        # Entries are never changed: they are not read again while others wait for the lock.
+        if store.journal_epochs() != [entry.epoch for entry in entries]:
+            entries = list(store.journal())
+        differ = _compare(session, ledger, newest, entries, suppressed, seen)
         readopted = 0
         if differ:
-            after = _last_epoch(ledger, database, store, newest, entries)
+            after = _last_epoch(ledger, newest, entries, seen)
             readopted = _start(session, ledger, audit, store, newest, after, differ)
         token, epoch = ledger.timeline, ledger.epoch
     assert token is not None
@@ -114,6 +118,7 @@ def _compare(
     newest: Timeline | None,
     entries: Sequence[JournalEntry],
     suppressed: Collection[str],
+    seen: int,
 ) -> _Differences:
     held = {row.epoch: row.subject_hmac for row in session.scalars(select(Suppression))}
     known = set(held.values())
@@ -132,7 +137,7 @@ def _compare(
             if held.get(entry.epoch, entry.subject_hmac) != entry.subject_hmac
         ),
         other_timeline=newest is None or newest.token != ledger.timeline,
-        behind=bool(entries) and ledger.epoch < entries[-1].epoch,
+        behind=ledger.epoch < max(seen, entries[-1].epoch if entries else 0),
     )
 
 
@@ -183,23 +188,19 @@ def _record(store: Store, newest: Timeline | None, after: int) -> Timeline:
     raise DatabaseUnavailable("other databases start timelines in this store; one store serves one database")
 
 
-def _last_epoch(
-    ledger: Ledger,
-    database: Database,
-    store: Store,
-    newest: Timeline | None,
-    entries: Sequence[JournalEntry],
-) -> int:
-    """The last that was handed out, as far as anything here knows.
-
-    Epochs also tick without a request: a version from before must not cover one that comes now.
-    """
-    greatest = max(
+def _last_epoch(ledger: Ledger, newest: Timeline | None, entries: Sequence[JournalEntry], seen: int) -> int:
+    """The last that was handed out, as far as anything here knows."""
+    return max(
         ledger.epoch,
-        database.timeline.epoch,
+        seen,
         entries[-1].epoch if entries else 0,
         newest.after_epoch if newest else 0,
     )
+
+
+def _greatest_epoch_of_versions(store: Store) -> int:
+    """Epochs also tick without a request: a version from before must not cover one that comes now."""
+    greatest = 0
     for digest in store.versions():
         # A damaged one is refused wherever it is read.
         with suppress(StoreError):

@@ -191,7 +191,7 @@ def test_an_adapter_for_another_base_is_refused_and_nothing_goes_live(
     lethe("migrate", **environment)
     adapter = ["--adapter", str(tmp_path / "adapter")]
     assert_one_line(lethe("init", "--data", str(data), *adapter, **environment), "shape")
-    assert not list((tmp_path / "store").rglob("*.json"))
+    assert not list((tmp_path / "store" / "manifests").rglob("*.json"))
 
 
 def test_a_pickled_adapter_is_refused_by_name(

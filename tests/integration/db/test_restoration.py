@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -130,6 +131,49 @@ def test_epochs_and_fences_never_come_again(start: Start, store: MemoryStore) ->
     assert claim.fence > zombie.fence
     with pytest.raises(FenceLost):
         service.publish(zombie, "1")
+
+
+def test_a_rewind_that_no_entry_of_the_journal_shows_starts_a_timeline_too(
+    start: Start, store: MemoryStore
+) -> None:
+    """A claim of a consolidation ticks the epoch; a 202 whose gateway died wrote no entry."""
+    service, other = start(), start()
+    restore = back_up(service.database.engine)
+    zombie = service.claim(service.accept("d").run_id or "")
+    assert zombie is not None
+    feed = SuppressionSet()
+    assert look(feed, other)
+    restore()
+    assert join_timeline(service.database, service.audit, store) == 0
+    timeline = store.newest_timeline()
+    assert timeline is not None
+    assert timeline.number == 2
+    claim = service.claim(service.accept("e").run_id or "")
+    assert claim is not None
+    assert claim.fence > zombie.fence
+    assert claim.covers_epoch > zombie.covers_epoch
+    assert not look(feed, other)
+    join_timeline(other.database, other.audit, store, feed.subjects())
+    look(feed, other)
+    assert look(feed, other)
+    assert {subject[0] for subject in feed.subjects()} == {"d", "e"} == suppressed(other)
+
+
+def test_whoever_asks_again_under_the_same_epoch_is_no_conflict(start: Start, store: MemoryStore) -> None:
+    service = start()
+    restore = back_up(service.database.engine)
+    accept(service, store, "a")
+    restore()
+    with service.database.unit_of_work(joining=True) as session:
+        request = forget_requests.accept(
+            session,
+            service.audit,
+            subject_hmac="a" * 64,
+            requested_by="tests",
+            now=NOON + timedelta(seconds=1),
+        ).request
+    store.append_journal(forget_requests.journal_entry(request))
+    assert len(list(store.journal())) == 1
 
 
 def test_a_replica_that_was_cut_off_reads_the_feed_anew(start: Start, store: MemoryStore) -> None:
