@@ -27,7 +27,8 @@ def record_base_readers(
     """Replace what was recorded of this base, and open again what was settled as if it had not read them.
 
     The record is kept when the base is replaced: it may come back. No edit of an adapter reaches what a base knows.
-    A slice a transaction, so that no forget request waits for all of it. Interrupted, it names too many, never too few.
+    A slice a transaction, so that no forget request waits for all of it. Interrupted, it still names everybody whom it
+    named before; it is to be run again.
     """
     with database.read() as session:
         before = set(

@@ -52,6 +52,15 @@ def accept(service: Service, store: MemoryStore, *subjects: str, journal: bool =
             store.append_journal(forget_requests.journal_entry(request))
 
 
+def rewound(start: Start, store: MemoryStore) -> Service:
+    """A process that has accepted somebody whom its database does not know any more."""
+    service = start()
+    restore = back_up(service.database.engine)
+    accept(service, store, "a")
+    restore()
+    return service
+
+
 def suppressed(service: Service) -> set[str]:
     with service.database.read() as session:
         return {subject[0] for subject in interactions.suppressed_subjects(session)}
@@ -242,10 +251,7 @@ def test_another_database_under_the_same_store_learns_everybody(
 def test_without_the_store_nobody_joins(
     start: Start, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service = start()
-    restore = back_up(service.database.engine)
-    accept(service, store, "a")
-    restore()
+    service = rewound(start, store)
 
     def away(*_: object) -> None:
         raise StoreUnavailable
@@ -262,10 +268,7 @@ def test_without_the_store_nobody_joins(
 def test_a_crash_between_store_and_database_is_made_up_for(
     start: Start, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service = start()
-    restore = back_up(service.database.engine)
-    accept(service, store, "a")
-    restore()
+    service = rewound(start, store)
 
     class Killed(BaseException):
         pass
