@@ -22,19 +22,11 @@ def celery_options(settings: Settings) -> dict[str, Any]:
         SettingError: the broker's folder cannot be made.
     """
     url = settings.broker_url
-    scheme, _, rest = url.partition("://")
+    scheme, _, _ = url.partition("://")
     transport: dict[str, Any] = {}
     if scheme == "filesystem":
         # The embedded default: messages are files in one folder, so no server has to run.
-        folder = Path(rest)
-        folders = {name: folder / name for name in ("messages", "control")}
-        for path in folders.values():
-            try:
-                path.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise SettingError(
-                    f"LETHE_BROKER_URL: the folder {path} cannot be made: {error.strerror}"
-                ) from error
+        folders = make_embedded_folders(settings)
         url = "filesystem://localhost"
         transport = {
             "data_folder_in": str(folders["messages"]),
@@ -59,3 +51,23 @@ def celery_options(settings: Settings) -> dict[str, Any]:
         "accept_content": ["json"],
         "enable_utc": True,
     }
+
+
+def make_embedded_folders(settings: Settings) -> dict[str, Path]:
+    """The folders of the embedded broker, made if they are missing; none for a broker that is a server.
+
+    Raises:
+        SettingError: a folder cannot be made.
+    """
+    scheme, _, rest = settings.broker_url.partition("://")
+    if scheme != "filesystem":
+        return {}
+    folders = {name: Path(rest) / name for name in ("messages", "control")}
+    for path in folders.values():
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingError(
+                f"LETHE_BROKER_URL: the folder {path} cannot be made: {error.strerror}"
+            ) from error
+    return folders

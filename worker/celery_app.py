@@ -48,6 +48,8 @@ app.conf.update(
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        # A damaged message must not end the worker.
+        "worker_consumer": "worker.consumer:PatientConsumer",
         # Nobody reads these, and events and gossip would be one more way for names to travel.
         "worker_send_task_events": False,
         "worker_enable_remote_control": False,

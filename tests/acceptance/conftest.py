@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.installation import Installation, Size, empty_folder
+from app.broker import QUEUE
+from tests.acceptance.installation import Installation, Size, empty_folder, put_file
 from tests.postgres_server import PostgresServer
 
 # Words that no log, digest or item title contains by chance, so that a search for a raw id means something.
@@ -56,6 +57,7 @@ def size(
                 f"sqlite:///{root}/lethe.sqlite3",
                 f"filesystem://{broker}",
                 lambda: empty_folder(broker / "messages"),
+                lambda message: put_file(broker / "messages", message),
             ),
             root,
         )
@@ -70,7 +72,11 @@ def size(
         with redis.Redis.from_url(redis_url) as client:
             client.flushdb()
 
-    yield Size("full", database_url, redis_url, flush), root
+    def push(message: bytes) -> None:
+        with redis.Redis.from_url(redis_url) as client:
+            client.lpush(QUEUE, message)
+
+    yield Size("full", database_url, redis_url, flush, push), root
     server.drop(database_url)
 
 

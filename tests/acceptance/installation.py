@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 
+from app.broker import QUEUE
 from tests.ports import free_port
 
 READY_SECONDS = 90.0
@@ -30,6 +31,7 @@ class Size:
     database_url: str
     broker_url: str
     lose_broker: Callable[[], None]
+    put_message: Callable[[bytes], None]
 
 
 @dataclass
@@ -121,6 +123,11 @@ class Installation:
         self.processes.append(process)
         return process
 
+    def restart(self, ended: Process) -> None:
+        """Start it anew in the same place, with a log of its own."""
+        started = self.start(ended.name)
+        ended.popen, ended.log = started.popen, started.log
+
     def start_gateway(self, **environment: str) -> Process:
         """Start a gateway and wait until it is ready; another port makes it a second replica."""
         process = self.start("gateway", **environment)
@@ -148,7 +155,7 @@ class Installation:
         )
 
     def logs(self) -> str:
-        return "\n".join(process.log.read_text(errors="replace") for process in self.processes)
+        return "\n".join(path.read_text(errors="replace") for path in sorted(self.root.glob("*.log")))
 
     def everything_written(self) -> bytes:
         """All bytes of logs, store, embedded database and embedded broker."""
@@ -198,6 +205,11 @@ def lives(process: int) -> bool:
 
 def empty_folder(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
+
+
+def put_file(folder: Path, message: bytes) -> None:
+    """A message of the embedded broker, as it would stand there after whatever happened to it."""
+    (folder / f"0_{secrets.token_hex(4)}.{QUEUE}.msg").write_bytes(message)
 
 
 def raw_id_pattern(user_id: str) -> re.Pattern[bytes]:

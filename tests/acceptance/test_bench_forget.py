@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.conftest import USER_PREFIX
-from tests.acceptance.installation import Installation, Size, empty_folder
+from tests.acceptance.installation import Installation, Size, empty_folder, put_file
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,7 @@ def home(small_data: Path, base_folder: Path, tmp_path_factory: pytest.TempPathF
         f"sqlite:///{state}/lethe.sqlite3",
         f"filesystem://{broker}",
         lambda: empty_folder(broker),
+        lambda message: put_file(broker / "messages", message),
     )
     made = Installation(state, embedded, base_folder)
     made.set_up(small_data, epochs=8)

@@ -172,7 +172,7 @@ def test_a_worker_killed_in_the_middle_of_a_run_completes_it_once(
     wait_until(lambda: client.get(location).json()["run"] is not None, 60, what="the claim")
     worker.kill()
     assert not client.get(location).json()["done"]
-    worker.popen = installation.start("worker").popen
+    installation.restart(worker)
     request = completed(client, location)
     job = job_of(client, request)
     assert job["claims"] == 2
@@ -194,7 +194,7 @@ def test_a_worker_told_to_stop_in_the_middle_of_a_run_hands_it_back(
     wait_until(lambda: not any(map(lives, children)), 10, what="the end of the child")
     assert not client.get(location).json()["done"]
     assert "Traceback" not in worker.log.read_text()
-    worker.popen = installation.start("worker").popen
+    installation.restart(worker)
     job = job_of(client, completed(client, location))
     # Being told to stop is no failure of the run's.
     assert job["claims"] == 1
@@ -221,9 +221,32 @@ def test_a_broker_that_loses_everything_loses_no_request(
     worker.terminate()
     location = client.post(f"/users/{users[5]}/forget").headers["Location"]
     installation.size.lose_broker()
-    worker.popen = installation.start("worker").popen
+    installation.restart(worker)
     request = completed(client, location)
     assert_completed_once(client, str(request["run"]).rpartition("/")[2])
+
+
+DAMAGED = [
+    b"",
+    b'{"body": "W10=", "hea',
+    b"\xff\xfe\x00",
+    b"[]",
+    b"null",
+    b"{}",
+    b'{"body": "W10=", "headers": 3, "content-type": "application/json", "properties": {"delivery_tag": "a"}}',
+]
+
+
+def test_damaged_messages_stop_no_worker(
+    client: httpx.Client, installation: Installation, users: list[str], worker: Process
+) -> None:
+    for message in DAMAGED:
+        installation.size.put_message(message)
+    # Its ring comes after them.
+    request = completed(client, client.post(f"/users/{users[12]}/forget").headers["Location"])
+    assert_completed_once(client, str(request["run"]).rpartition("/")[2])
+    assert "message.unreadable" in worker.log.read_text()
+    assert worker.popen.poll() is None
 
 
 def test_requests_that_wait_together_are_served_by_one_run(
@@ -231,7 +254,7 @@ def test_requests_that_wait_together_are_served_by_one_run(
 ) -> None:
     worker.terminate()
     locations = [client.post(f"/users/{user}/forget").headers["Location"] for user in users[6:9]]
-    worker.popen = installation.start("worker").popen
+    installation.restart(worker)
     assert len({completed(client, location)["run"] for location in locations}) == 1
 
 
@@ -268,7 +291,7 @@ def test_a_worker_killed_in_the_middle_of_a_consolidation_completes_it_once(
     # Asked again meanwhile it is the same job, not a second one; and nobody is served less.
     assert client.post("/consolidations").headers["Location"] == location
     assert client.get("/recommend", params={"user_id": users[10]}).json()["version"] == before["live"]
-    worker.popen = installation.start("worker").popen
+    installation.restart(worker)
     wait_until(lambda: client.get(location).json()["status"] == "completed", 240, what="the consolidation")
     job = client.get(location).json()
     assert job["claims"] == 2
