@@ -82,6 +82,25 @@ def accept_command(
     publish(result, json_file, markdown_file, None)
 
 
+def everybody_command(
+    users: Annotated[int, typer.Option(min=10, help="How many people the service has.")] = 1500,
+    seed: Annotated[int, typer.Option(help="Draws the data, and in which order people ask.")] = 0,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """Start a service of short histories in a temporary folder, and have all of its users forgotten."""
+    # The service's libraries are not installed where only learning is measured.
+    from benchmarks import everybody
+    from benchmarks.service.errors import ServiceUnmeasurable
+
+    check_places(json_file, markdown_file, None)
+    try:
+        result = everybody.run(users=users, seed=seed)
+    except ServiceUnmeasurable as problem:
+        raise _unmeasurable(problem) from problem
+    publish(result, json_file, markdown_file, None)
+
+
 def _check_folders(data: Path | None, home: Path | None) -> None:
     for given, option in ((data, "--data"), (home, "--home")):
         if given is not None and not given.exists():

@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.report.accept import accept
 from benchmarks.report.calibration import calibrate
 from benchmarks.report.cost import ucan_cost
+from benchmarks.report.everybody import everybody
 from benchmarks.report.forget import forget
 from benchmarks.report.gate import gate
 from benchmarks.report.listing import listing
@@ -26,6 +27,7 @@ WRITERS = {
     "sequence": sequence,
     "forget": forget,
     "accept": accept,
+    "everybody": everybody,
 }
 
 
