@@ -36,12 +36,17 @@ class Fit:
 
 @dataclass(frozen=True)
 class Adopt:
-    """Take the operator's adapter in `folder`, see `cli.adoption`."""
+    """Take the operator's adapter in `folder`, see `cli.adoption`.
+
+    ``without_forgotten``: the operator vouches that it has not read those who have asked to be forgotten and whom
+    its data do not mention.
+    """
 
     folder: Path
     recipe: TrainingConfig
     confirmed: bool
     trial_fit: bool
+    without_forgotten: bool
 
 
 @dataclass(frozen=True)
@@ -189,13 +194,24 @@ def _covered(start: _Start, imported: Imported) -> int:
 def _adopt(base: Base, start: _Start, imported: Imported, source: Adopt) -> _Made:
     """The operator's adapter. It may have read everybody whom the data mention, also who has too few events.
 
-    The statistics that are cached with it read whoever else is in the database. Its training left out whom the data do
-    not mention. Whoever they do mention and who has asked since is known to the adapter, and is unlearned when their
-    turn comes; if that is over already, installing is refused.
+    The statistics that are cached with it read whoever else is in the database. Whoever the data mention and who has
+    asked since is known to the adapter, and is unlearned when their turn comes; if that is over already, installing is
+    refused. So it is where the data do not mention everybody who has asked: they are gone from any folder that was
+    made since, and not from an adapter that was trained before.
+
+    Raises:
+        CommandError: it may have read somebody who has asked to be forgotten.
     """
+    # Said before the trial fit, and not after it.
     if _covered(start, imported) < start.floor:
-        # Said before the trial fit, and not after it.
         raise BelowErasureFloor
+    absent = len(start.epochs.keys() - imported.mentioned)
+    if absent and not source.without_forgotten:
+        raise CommandError(
+            f"{absent} of those who have asked to be forgotten are not in the data, and an adapter that was trained "
+            "before they asked still knows them: fit anew, without --adapter; if it was trained on exactly these "
+            "data, add --trained-without-forgotten"
+        )
     with progress_bar("trial fit") as on_step:
         taken = adopt(
             base,

@@ -43,6 +43,7 @@ def initialise(
     seed: int,
     recipe: Path | None,
     confirm_adapter: bool,
+    without_forgotten: bool,
     trial_fit: bool,
     replace_base: bool,
 ) -> None:
@@ -93,7 +94,11 @@ def initialise(
         _record_base_readers(database, settings, base.digest, readers)
         require_known_items(loaded, base)
         imported = store(database, key, loaded, base)
-    source = Fit(training) if adapter is None else Adopt(adapter, training, confirm_adapter, trial_fit)
+    source = (
+        Fit(training)
+        if adapter is None
+        else Adopt(adapter, training, confirm_adapter, trial_fit, without_forgotten)
+    )
     install_first_version(database, settings, base, imported, source)
 
 

@@ -69,6 +69,13 @@ def init(
             "--confirm-adapter", help="take an adapter that seems to be of another base or of others"
         ),
     ] = False,
+    trained_without_forgotten: Annotated[
+        bool,
+        typer.Option(
+            "--trained-without-forgotten",
+            help="your adapter has read nobody who has asked to be forgotten, also before --data was made",
+        ),
+    ] = False,
     no_trial_fit: Annotated[
         bool, typer.Option("--no-trial-fit", help="do not find out whether a re-fit comes near your adapter")
     ] = False,
@@ -95,6 +102,7 @@ def init(
         seed=seed,
         recipe=recipe,
         confirm_adapter=confirm_adapter,
+        without_forgotten=trained_without_forgotten,
         trial_fit=not no_trial_fit,
         replace_base=replace_base,
     )

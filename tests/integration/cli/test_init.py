@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from app.db import forget_requests, pointer
+from app.db import forget_requests, pointer, runs
 from app.db.audit import AuditLog
 from app.db.base import utc_now
 from app.db.models import BaseReader, ForgetRequest, Interaction
 from app.db.session import Database
 from app.settings import Settings
-from model_store import open_store
+from model_store import JournalEntry, open_store
 from recommender import (
     AdapterConfig,
     BaseConfig,
@@ -232,8 +232,6 @@ def test_another_base_is_another_version_and_serves_those_whom_the_first_one_kne
         request = session.scalars(select(ForgetRequest)).one()
         assert request.status == "queued"
         run = session.scalars(select(ForgetRequest.run_id)).one()
-    from app.db import runs
-
     with anew.database.read() as session:
         run = runs.queued_run(session)
     assert run is not None
@@ -272,13 +270,48 @@ def test_an_adapter_that_was_trained_on_somebody_forgotten_is_refused(
     refused = lethe(*init, **environment)
     assert_one_line(refused, "every forgotten subject")
     assert live(database) is None
-    # Without them it is welcome.
+    # They are gone from the folder, and not from the adapter; only the operator can tell when that was trained.
     without = range(5, PEOPLE)
     write(data, without)
+    assert_one_line(lethe(*init, **environment), "1 of those who have asked", "--trained-without-forgotten")
+    assert live(database) is None
+    # Without them it is welcome.
     adapter_of(base_folder, adapter, without)
-    done = lethe(*init, **environment)
+    done = lethe(*init, "--trained-without-forgotten", **environment)
     assert done.returncode == 0, done.stderr
     assert live(database) is not None
+
+
+def test_the_journal_of_a_lost_database_counts_for_an_adapter_from_outside(
+    environment: dict[str, str],
+    database: Database,
+    base_folder: Path,
+    settings: Settings,
+    tmp_path: Path,
+) -> None:
+    """The store is all that is left of a service that had forgotten somebody."""
+    data = write(tmp_path / "data", range(PEOPLE))
+    adapter = adapter_of(base_folder, tmp_path / "adapter", range(PEOPLE))
+    open_store(settings.store_url).append_journal(
+        JournalEntry(epoch=7, subject_hmac=subject_of("person|5"), suppressed_at=utc_now().isoformat())
+    )
+    init = ["init", "--no-levels", "--no-trial-fit", "--data", str(data), "--adapter", str(adapter)]
+    # Their request is open again, and the adapter is below it: whoever it knows is unlearned.
+    done = lethe(*init, **environment)
+    assert done.returncode == 0, done.stderr
+    first = live(database)
+    worker = open_process(settings)
+    with database.read() as session:
+        run = runs.queued_run(session)
+    while run is not None:
+        run = execute(worker, run)
+    worker.database.dispose()
+    with database.read() as session:
+        request = session.scalars(select(ForgetRequest)).one()
+    assert (request.status, request.outcome) == ("completed", "erased")
+    assert first is not None
+    assert live(database) != first
+    assert open_store(settings.store_url).is_destroyed(first)
 
 
 def test_with_nobody_left_an_installation_goes_on_without_a_version(
