@@ -54,17 +54,23 @@ def accept(
     return _create(session, ledger, audit, subject_hmac, requested_by, now, reason, client_reference)
 
 
-def readopt(session: Session, audit: AuditLog, subject_hmac: str, accepted_at: datetime) -> bool:
+def readopt(
+    session: Session, audit: AuditLog, subject_hmac: str, accepted_at: datetime, request_id: str | None
+) -> bool:
     """Learn that a subject had asked to be forgotten; True if this database did not know.
 
     A database restored from an old backup has lost requests that were already accepted, and perhaps honoured. They
-    are accepted again under their old clock, so that the restored data is erased again.
+    are accepted again under their old id and clock, so that the restored data is erased again.
     """
     ledger = lock_ledger(session)
     known = session.scalar(select(Suppression.epoch).where(Suppression.subject_hmac == subject_hmac))
     if known is not None:
         return False
-    _create(session, ledger, audit, subject_hmac, "erasure-journal", accepted_at, "restored", None)
+    if request_id is not None and session.get(ForgetRequest, request_id) is not None:
+        request_id = None
+    _create(
+        session, ledger, audit, subject_hmac, "erasure-journal", accepted_at, "restored", None, request_id
+    )
     return True
 
 
@@ -74,6 +80,7 @@ def journal_entry(request: ForgetRequest) -> JournalEntry:
         epoch=request.epoch,
         subject_hmac=request.subject_hmac,
         suppressed_at=request.received_at.isoformat(),
+        request=request.id,
     )
 
 
@@ -86,10 +93,11 @@ def _create(
     now: datetime,
     reason: str | None,
     client_reference: str | None,
+    request_id: str | None = None,
 ) -> Acceptance:
     epoch = next_epoch(ledger)
     request = ForgetRequest(
-        id=f"fr_{uuid.uuid4().hex}",
+        id=request_id or f"fr_{uuid.uuid4().hex}",
         subject_hmac=subject_hmac,
         epoch=epoch,
         status=RequestStatus.QUEUED,

@@ -37,7 +37,7 @@ _MOST_RACES = 20
 class _Differences:
     """What the store and this process know, and the database does not."""
 
-    unknown: dict[str, datetime]  # subjects, and when they were accepted
+    unknown: dict[str, tuple[datetime, str | None]]  # subjects, when they were accepted and under which id
     taken: tuple[int, ...]  # epochs of this database that are somebody else's in the journal
     other_timeline: bool
     behind: bool  # it has not come as far as the journal, a version in the store or this process
@@ -122,13 +122,15 @@ def _compare(
 ) -> _Differences:
     held = {row.epoch: row.subject_hmac for row in session.scalars(select(Suppression))}
     known = set(held.values())
-    unknown = {
-        entry.subject_hmac: datetime.fromisoformat(entry.suppressed_at)
+    unknown: dict[str, tuple[datetime, str | None]] = {
+        entry.subject_hmac: (datetime.fromisoformat(entry.suppressed_at), entry.request)
         for entry in entries
         if entry.subject_hmac not in known
     }
     now = utc_now()
-    unknown |= {subject: now for subject in suppressed if subject not in known and subject not in unknown}
+    unknown |= {
+        subject: (now, None) for subject in suppressed if subject not in known and subject not in unknown
+    }
     return _Differences(
         unknown,
         tuple(
@@ -159,8 +161,8 @@ def _start(
     for epoch in differ.taken:
         _number_anew(session, ledger, epoch)
     readopted = sum(
-        forget_requests.readopt(session, audit, subject, accepted_at)
-        for subject, accepted_at in differ.unknown.items()
+        forget_requests.readopt(session, audit, subject, accepted_at, request_id)
+        for subject, (accepted_at, request_id) in differ.unknown.items()
     )
     audit.append(
         session,

@@ -7,6 +7,8 @@ import time
 from fastapi.testclient import TestClient
 
 from app.db.session import Database
+from app.settings import Settings
+from model_store import open_store
 from tests.integration.backup import back_up
 
 SECONDS = 20
@@ -20,12 +22,17 @@ def recommended(client: TestClient, user: str) -> bool:
 
 
 def test_whoever_had_their_202_stays_suppressed_and_their_events_out(
-    client: TestClient, database: Database
+    client: TestClient, database: Database, settings: Settings
 ) -> None:
     assert recommended(client, "user-1")
     restore = back_up(database.engine)
-    assert client.post("/users/user-1/forget").status_code == 202
+    accepted = client.post("/users/user-1/forget")
+    assert accepted.status_code == 202
     assert not recommended(client, "user-1")
+    deadline = time.monotonic() + SECONDS
+    while not open_store(settings.store_url).journal_epochs():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     restore()
     event = {"interactions": [{"user_id": "user-1", "item_id": "i1", "timestamp": 1}]}
     deadline = time.monotonic() + SECONDS
@@ -40,8 +47,9 @@ def test_whoever_had_their_202_stays_suppressed_and_their_events_out(
                 break
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    # The request is there again, and it is the same for whoever asks once more.
-    first = client.post("/users/user-1/forget").json()
-    assert first["id"] == client.post("/users/user-1/forget").json()["id"]
+    # The request is there again, under its id and its clock, also for whoever asks once more.
+    found = client.get(accepted.headers["Location"]).json()
+    assert (found["id"], found["due_at"]) == (accepted.json()["id"], accepted.json()["due_at"])
+    assert client.post("/users/user-1/forget").json()["id"] == found["id"]
     assert client.post("/users/user-3/forget").status_code == 202
     assert not recommended(client, "user-3")

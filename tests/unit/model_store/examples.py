@@ -50,8 +50,11 @@ def publish(store: Store, data: bytes | None = None, **changes: Any) -> str:
     return store.put_manifest(manifest({ADAPTER_WEIGHTS: ref}, **changes))
 
 
+REQUEST = "fr_" + "5c" * 16
+
+
 def entry(epoch: int = 1, subject: str = SUBJECT) -> JournalEntry:
-    return JournalEntry(epoch, subject, f"2026-03-01T12:00:{epoch % 60:02d}+00:00")
+    return JournalEntry(epoch, subject, f"2026-03-01T12:00:{epoch % 60:02d}+00:00", REQUEST)
 
 
 def timeline(number: int = 1, token: str = "7e" * 16) -> Timeline:

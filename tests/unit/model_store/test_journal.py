@@ -6,7 +6,7 @@ import pytest
 from model_store import InvalidJournalEntry, JournalEntry
 from model_store.canonical_json import encode
 from model_store.journal import MAX_EPOCH
-from tests.unit.model_store.examples import SUBJECT, entry
+from tests.unit.model_store.examples import REQUEST, SUBJECT, entry
 
 
 def content(**changes: Any) -> dict[str, Any]:
@@ -17,10 +17,21 @@ def test_an_entry_reads_back_equal_and_holds_nothing_else() -> None:
     assert JournalEntry.from_bytes(entry().to_bytes()) == entry()
     assert content() == {
         "epoch": 1,
-        "schema": 1,
+        "request": REQUEST,
+        "schema": 2,
         "subject_hmac": SUBJECT,
         "suppressed_at": "2026-03-01T12:00:01+00:00",
     }
+
+
+def test_an_entry_of_an_earlier_release_is_read_and_stays_what_it_is() -> None:
+    before = {**content(schema=1)}
+    del before["request"]
+    read = JournalEntry.from_bytes(encode(before))
+    assert (read.epoch, read.subject_hmac, read.request) == (1, SUBJECT, None)
+    assert read.to_bytes() == encode(before)
+    with pytest.raises(InvalidJournalEntry):
+        JournalEntry.from_bytes(encode(content(schema=1)))
 
 
 def test_a_raw_user_id_is_refused_and_not_repeated() -> None:
@@ -43,7 +54,9 @@ def test_a_raw_user_id_is_refused_and_not_repeated() -> None:
         {"suppressed_at": "soon"},
         {"suppressed_at": "2026-03-01T12:00:00"},
         {"suppressed_at": None},
-        {"schema": 2},
+        {"schema": 3},
+        {"request": "fr_" + "5C" * 16},
+        {"request": 5},
         {"schema": True},
         {"user_id": "4711"},
     ],
