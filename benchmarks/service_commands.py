@@ -101,6 +101,55 @@ def everybody_command(
     publish(result, json_file, markdown_file, None)
 
 
+def chaos_command(
+    runs: Annotated[int, typer.Option(min=1, help="How many, over all databases.")] = 600,
+    seed: Annotated[
+        int, typer.Option(help="Draws users, faults and most of what a fault leaves to luck.")
+    ] = 0,
+    database: Annotated[
+        list[str] | None, typer.Option(help="sqlite or postgresql; both without it. May be given twice.")
+    ] = None,
+    server: Annotated[
+        str | None, typer.Option(help="URL of the PostgreSQL server; this machine's without.")
+    ] = None,
+    fault: Annotated[
+        list[str] | None, typer.Option(help="Name of a fault; all without it. Repeatable.")
+    ] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Folder in which finished runs are kept, to go on from there when killed."),
+    ] = None,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """Kill, freeze, restore and starve tiny installations while users are being forgotten, and check every promise."""
+    # The service's libraries are not installed where only learning is measured.
+    from benchmarks.chaos import run as chaos
+    from benchmarks.chaos.faults import FAULTS
+    from benchmarks.service.errors import ServiceUnmeasurable
+    from benchmarks.service.own_database import LOCAL_SERVER
+
+    check_places(json_file, markdown_file, None)
+    for given, known, option in (
+        (database or [], chaos.DATABASES, "--database"),
+        (fault or [], [one.name for one in FAULTS], "--fault"),
+    ):
+        if unknown := [name for name in given if name not in known]:
+            raise typer.BadParameter(f"no {unknown[0]!r}; there are {', '.join(known)}", param_hint=option)
+    try:
+        result = chaos.run(
+            runs,
+            seed=seed,
+            databases=database or chaos.DATABASES,
+            faults=fault or (),
+            work=work,
+            postgresql=server or LOCAL_SERVER,
+        )
+    except ServiceUnmeasurable as problem:
+        raise _unmeasurable(problem) from problem
+    publish(result, json_file, markdown_file, None)
+
+
 def _check_folders(data: Path | None, home: Path | None) -> None:
     for given, option in ((data, "--data"), (home, "--home")):
         if given is not None and not given.exists():

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.report.accept import accept
 from benchmarks.report.calibration import calibrate
+from benchmarks.report.chaos import chaos
 from benchmarks.report.cost import ucan_cost
 from benchmarks.report.everybody import everybody
 from benchmarks.report.forget import forget
@@ -28,6 +29,7 @@ WRITERS = {
     "forget": forget,
     "accept": accept,
     "everybody": everybody,
+    "chaos": chaos,
 }
 
 

@@ -1,0 +1,92 @@
+"""A process that has imported what gateways and workers import, and forks one for each order.
+
+Python, torch and transformers take ten times as long to start as a service of a tiny model. Everything else is as in a
+process of its own: environment, session, descriptors, signals, exit.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import runpy
+import signal
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+# What takes its time. Nothing here reads a setting.
+import celery.apps.worker
+import celery.concurrency.prefork
+import peft
+import psycopg
+import redis
+import transformers
+import uvicorn
+
+import app.main
+import worker.execution
+import worker.publication
+from benchmarks.chaos.kill_points import KILL_POINTS, arm, replace_everywhere
+
+IMPORTED = (
+    app.main, celery.apps.worker, celery.concurrency.prefork, peft, psycopg, redis, transformers.LlamaForCausalLM,
+    uvicorn, worker.execution, worker.publication,
+)  # fmt: skip
+
+
+def serve() -> None:
+    """Start one process for each line of standard input, and answer with its number, until there is none."""
+    # Nobody waits for them here; the order's giver looks whether they live.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(1), "w")
+    # No child has to look through, and copy, what is there for good.
+    gc.freeze()
+    for line in sys.stdin:
+        order = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            answers.close()
+            become(order)
+            runpy.run_module("cli.main", run_name="__main__")
+            return
+        print(child, file=answers, flush=True)
+
+
+def become(order: dict[str, Any]) -> None:
+    """Turn into a process that was started as `lethe`, with what is wrong with it."""
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    null, log = (
+        os.open(os.devnull, os.O_RDONLY),
+        os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND),
+    )
+    for descriptor, opened in ((0, null), (1, log), (2, log)):
+        os.dup2(opened, descriptor)
+    os.close(null)
+    os.close(log)
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    os.chdir(order["folder"])
+    sys.argv = ["lethe", *order["arguments"]]
+    if order["clock_seconds"]:
+        _set_clock(timedelta(seconds=order["clock_seconds"]))
+    for point in KILL_POINTS:
+        if point.name == order["kill_point"]:
+            arm(point, Path(order["kill_order"]), whole=order["whole"])
+
+
+def _set_clock(ahead: timedelta) -> None:
+    def shifted(utc_now: Any) -> Any:
+        def now() -> datetime:
+            moment: datetime = utc_now()
+            return moment + ahead
+
+        return now
+
+    replace_everywhere("app.db.base:utc_now", shifted)
+
+
+if __name__ == "__main__":
+    serve()

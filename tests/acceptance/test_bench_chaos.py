@@ -1,0 +1,49 @@
+"""`lethe bench chaos`, a short run of it: real processes on both databases, and no promise broken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.test_bench_accept import databases_of_benchmarks
+from tests.acceptance.test_bench_forget import Bench
+from tests.services import postgres_url
+
+FAULTS = {
+    "sqlite": (
+        "worker before commit of the pointer's move",
+        "worker within blob",
+        "gateway after commit of the acceptance",
+    ),
+    "postgresql": (
+        "fail-over to a lagging copy",
+        "worker frozen past its lease",
+        "gateway frozen past its lease",
+    ),
+}
+
+
+@pytest.mark.parametrize("database", FAULTS)
+def test_a_few_runs_break_no_promise(tmp_path: Path, database: str) -> None:
+    before, result_file, work = databases_of_benchmarks(), tmp_path / "result.json", tmp_path / "work"
+    arguments = [argument for fault in FAULTS[database] for argument in ("--fault", fault)]
+    command = [
+        "--runs", str(len(FAULTS[database])), "--database", database, "--server", postgres_url(),
+        "--work", str(work), "--json", str(result_file), *arguments,
+    ]  # fmt: skip
+    bench = Bench(tmp_path, *command, command="chaos")
+    try:
+        assert bench.process.wait(400) == 0, bench.wrote()[-3000:]
+        result = json.loads(result_file.read_text())
+        assert sorted(row["fault"] for row in result["rows"]) == sorted(FAULTS[database])
+        assert result["violations"] == {}
+        assert result["requests"] >= 3
+        # Runs that are there are not made again.
+        assert len((work / next(work.iterdir()).name).read_text().splitlines()) == 3
+        assert bench.folders() == []
+        assert bench.survivors() == []
+        assert databases_of_benchmarks() <= before
+    finally:
+        bench.end()
