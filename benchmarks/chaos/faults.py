@@ -75,6 +75,9 @@ def _die_at(point: KillPoint, attack: Attack) -> None:
     order.touch()
     attack.forget_all()
     comes_about(lambda: not order.exists() or attack.done(), _DEATH_SECONDS)
+    if whole and not order.exists():
+        # It takes the order away first.
+        comes_about(lambda: not services[0].alive, _DEATH_SECONDS)
 
 
 def _freeze_worker(attack: Attack) -> None:

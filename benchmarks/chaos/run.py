@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -26,6 +27,7 @@ from benchmarks.chaos.installation import FEED_LEASE_SECONDS, Installation, Temp
 from benchmarks.chaos.services import Warm, comes_about
 from benchmarks.environment import commit, environment
 from benchmarks.service.errors import ServiceUnmeasurable
+from benchmarks.service.installation import on_signals
 from benchmarks.service.own_database import LOCAL_SERVER
 
 RUNS = 600
@@ -72,9 +74,18 @@ def run(
         threads = [threading.Thread(target=lane.run_all) for lane in lanes]
         for thread in threads:
             thread.start()
-        while any(thread.is_alive() for thread in threads):
-            time.sleep(0.5)
-            move(Reached(sum(len(lane.rows) for lane in lanes), runs))
+        with on_signals(signal.default_int_handler):
+            try:
+                while any(thread.is_alive() for thread in threads):
+                    time.sleep(0.5)
+                    move(Reached(sum(len(lane.rows) for lane in lanes), runs))
+            finally:
+                # Interrupted: each ends its run and leaves nothing behind, also if it is told so twice.
+                with on_signals(signal.SIG_IGN):
+                    for lane in lanes:
+                        lane.told_to_stop.set()
+                    for thread in threads:
+                        thread.join()
         for lane in lanes:
             if lane.failure is not None:
                 raise lane.failure
@@ -125,6 +136,7 @@ class _Lane:
         self.rows: list[dict[str, Any]] = []
         self.left_out: set[str] = set()
         self.failure: Exception | None = None
+        self.told_to_stop = threading.Event()
 
     def run_all(self) -> None:
         folder = Path(tempfile.mkdtemp(prefix="lethe-bench-"))
@@ -152,6 +164,8 @@ class _Lane:
                 folder / "template", self.postgresql if self.database == "postgresql" else None, self.seed
             )
             for number in todo:
+                if self.told_to_stop.is_set():
+                    return
                 luck = random.Random(f"{self.seed} {number}")
                 if installed is None or len(installed.fresh) < _ENOUGH_USERS:
                     if installed is not None:

@@ -120,7 +120,7 @@ def temporary_installation(*, data: Path | None = None, home: Path | None = None
     Raises:
         ServiceUnmeasurable: it did not come up.
     """
-    with _on_signals(signal.default_int_handler):
+    with on_signals(signal.default_int_handler):
         folder = Path(tempfile.mkdtemp(prefix="lethe-bench-"))
         service: Service | None = None
         try:
@@ -131,7 +131,7 @@ def temporary_installation(*, data: Path | None = None, home: Path | None = None
             yield service
         finally:
             # Once is enough: a second Ctrl-C must not leave processes behind.
-            with _on_signals(signal.SIG_IGN):
+            with on_signals(signal.SIG_IGN):
                 if service is not None:
                     service.stop()
                 shutil.rmtree(folder, ignore_errors=True)
@@ -158,7 +158,7 @@ def _start(folder: Path, data: Path | None) -> Service:
 
 
 @contextmanager
-def _on_signals(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> Iterator[None]:
+def on_signals(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> Iterator[None]:
     """Answer Ctrl-C and a polite kill with `handler`."""
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
