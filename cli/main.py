@@ -207,6 +207,18 @@ def revoke_key(name: str) -> None:
     revoke(name)
 
 
+@app.command()
+def recover() -> None:
+    """After a restored backup or a fail-over: replay the erasure journal, and say what is left to do."""
+    from cli.recovery import recover as recover_now
+
+    needs = recover_now()
+    for line in needs:
+        typer.echo(f"lethe: {line}", err=True)
+    if needs:
+        raise typer.Exit(2)
+
+
 @audit.command("verify")
 def verify_audit() -> None:
     """Recompute the whole chain; exit code 1 and the first broken entry if it does not hold."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import structlog
@@ -16,6 +17,7 @@ log = structlog.get_logger()
 # What Celery and kombu raise for a message that is no message: not JSON, half written, or of another shape; and for
 # a folder of messages that is gone. They take it from the queue first, so it does not come again.
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OSError)
+_PAUSE_SECONDS = 0.25
 
 
 class PatientConsumer(Consumer):
@@ -37,5 +39,7 @@ class PatientConsumer(Consumer):
                 make_embedded_folders(get_settings())
             except SettingError as missing:
                 log.warning("broker.unavailable", error=str(missing))
+            # A queue full of them is worked off slowly: Celery takes more than five a second for a loop that fails.
+            time.sleep(_PAUSE_SECONDS)
             error = ConnectionError(type(error).__name__)
         super().on_connection_error_after_connected(error)

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
 
 from tests.acceptance.installation import (
     Installation,
@@ -26,6 +28,7 @@ from tests.acceptance.installation import (
     raw_id_pattern,
     wait_until,
 )
+from tests.integration.backup import back_up
 from tests.ports import free_port
 
 
@@ -304,6 +307,29 @@ def test_a_worker_killed_in_the_middle_of_a_consolidation_completes_it_once(
     assert (spent["attenuated_subjects"], spent["attenuations"]) == (0, 0)
     # Who was forgotten before stays suppressed.
     assert not client.get("/recommend", params={"user_id": users[0]}).json()["personalised"]
+
+
+def test_a_backup_is_restored_under_running_processes(
+    client: httpx.Client, installation: Installation, users: list[str], worker: Process
+) -> None:
+    """The runbook of docs/recovery.md, step by step."""
+    url = installation.size.database_url.replace("postgresql://", "postgresql+psycopg://")
+    engine = create_engine(url, poolclass=NullPool)
+    restore = back_up(engine)
+    before = client.post(f"/users/{users[13]}/forget")
+    completed(client, before.headers["Location"])
+    restore()
+    recovered = installation.lethe("recover")
+    assert "requests were accepted again, under their old deadlines" in recovered.stdout
+    # Found at its old place, with its old clock, and done once more.
+    request = completed(client, before.headers["Location"])
+    assert (request["id"], request["due_at"]) == (before.json()["id"], before.json()["due_at"])
+    assert request["outcome"] == "erased"
+    assert not client.get("/recommend", params={"user_id": users[13]}).json()["personalised"]
+    again = installation.lethe("recover")
+    assert "stands" in again.stdout
+    assert "not completed: none" in again.stdout
+    engine.dispose()
 
 
 def test_no_raw_user_id_was_written_anywhere(installation: Installation, users: list[str]) -> None:

@@ -1,0 +1,60 @@
+"""After a restore or a fail-over: teach the database whom it had forgotten, and say what is left to do."""
+
+from __future__ import annotations
+
+from app.db import forget_requests, pointer
+from app.db.audit import AuditLog
+from app.db.base import utc_now
+from app.db.models import RequestStatus
+from app.db.restoration import join_timeline
+from app.db.schema import require_current_schema
+from app.db.session import Database, open_database
+from app.settings import get_settings
+from model_store import open_store
+
+
+def recover() -> list[str]:
+    """Replay the erasure journal where the database does not hold it; prints what was found. Safe to repeat.
+
+    Every process of the service does the same by itself when it meets such a database. This is for whoever has restored
+    it and wants to know before anything is started, or while everything runs.
+
+    Returns:
+        What needs a person, a line each; empty if the rest comes about by itself.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+        StoreError: the store cannot be read.
+    """
+    settings = get_settings()
+    database = Database(open_database(settings.database_url, pooled=False))
+    require_current_schema(database.engine)
+    store = open_store(settings.store_url)
+    before = store.newest_timeline()
+    readopted = join_timeline(database, AuditLog(settings.audit_key.get_secret_value().encode()), store)
+    now = store.newest_timeline()
+    assert now is not None
+    if before is None or now.number != before.number:
+        print(f"timeline {now.number} starts here: new epochs come after {now.after_epoch}")
+    else:
+        print(f"timeline {now.number} stands: the database holds everything that the journal holds")
+    print(f"{readopted} requests were accepted again, under their old deadlines")
+    with database.read() as session:
+        counts = forget_requests.counts(session, utc_now())
+        live = pointer.current(session).digest
+    waiting = {
+        status: count for status, count in counts.by_status.items() if status != RequestStatus.COMPLETED
+    }
+    print(
+        "requests that are not completed: "
+        + (", ".join(f"{status}: {count}" for status, count in sorted(waiting.items())) or "none")
+        + (f"; {counts.overdue} overdue" if counts.overdue else "")
+    )
+    if live is None:
+        print("no version is live: everybody gets the fallback until lethe init has made one")
+    needs = []
+    if (attention := waiting.get(RequestStatus.NEEDS_ATTENTION, 0)) > 0:
+        needs.append(f"{attention} requests need a person: see the dashboard or GET /forget-requests")
+    if not (health := store.check()).writable:
+        needs.append(f"the store cannot be written: {health.detail}")
+    return needs
