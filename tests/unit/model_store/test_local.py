@@ -216,7 +216,7 @@ def test_a_damaged_journal_entry_stops_the_replay(local: LocalStore, root: Path)
 def test_a_journal_entry_under_another_epochs_name_is_refused(local: LocalStore, root: Path) -> None:
     local.append_journal(entry(1))
     shutil.copy(root / "journal" / "000000000001.json", root / "journal" / "000000000005.json")
-    with pytest.raises(InvalidJournalEntry, match="epoch 5 holds epoch 1"):
+    with pytest.raises(InvalidJournalEntry, match=r"journal/000000000005.json is damaged \(it holds 1\)"):
         list(local.journal())
 
 
