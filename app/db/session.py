@@ -139,8 +139,11 @@ class Database:
                 self.timeline.saw(session.info[LEDGER].epoch)
 
     @contextmanager
-    def read(self) -> Iterator[Session]:
+    def read(self, *, snapshot: bool = False) -> Iterator[Session]:
         """A read-only transaction; on SQLite it never waits for a writer.
+
+        Args:
+            snapshot: all of its statements see one state, whatever is committed meanwhile. On SQLite they always do.
 
         Raises:
             DatabaseUnavailable: the database could not be reached.
@@ -150,6 +153,8 @@ class Database:
             Session(self._reader, expire_on_commit=False, autoflush=False) as session,
             session.begin(),
         ):
+            if snapshot and self.engine.dialect.name == "postgresql":
+                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             yield session
 
     def truncate_write_ahead_log(self) -> None:
