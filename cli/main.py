@@ -7,6 +7,7 @@ interrupted by Ctrl-C before it had done what it was asked to. A second Ctrl-C c
 
 from __future__ import annotations
 
+import os
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -237,6 +238,8 @@ def main() -> None:
     else:
         app.command("bench", help="Benchmarks; lethe bench --help lists them.")(lambda: None)
     leave_on_ctrl_c()
+    # Database, store, messages and weights are about people: what is made from here on is for its owner only.
+    os.umask(0o077)
     # Also where it is no terminal: what is said comes when it is said, and the last word last.
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
