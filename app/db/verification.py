@@ -1,7 +1,7 @@
 """Whether the audit log is whole, and whether the rows that it speaks of still say what it says (invariant I12).
 
-Three witnesses: the chain under its key, the checkpoints and the erasure journal in the store, and the tables of
-requests and suppressions. Whoever can write to one of them cannot make the others agree.
+Three witnesses: the chain under its key, what stands in the store (checkpoints, erasure journal, floor), and the tables
+of requests and suppressions. Whoever can write to one of them cannot make the others agree.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db.audit import AuditLog, entries
+from app.db.floor import is_sunk
 from app.db.models import ForgetRequest, Ledger, RequestStatus, Suppression
+from app.db.pointer import current
 from app.db.session import Database
 from model_store import Checkpoint, Store, Timeline
 
@@ -61,6 +63,7 @@ def verify(database: Database, audit: AuditLog, store: Store) -> Verification:
     timeline = store.newest_timeline()
     checkpoints = list(store.newest_checkpoints().values())
     journaled = {entry.subject_hmac: entry.epoch for entry in store.journal()}
+    floor = store.erasure_floor()
     problems: list[str] = []
     notices: list[str] = []
     with database.read(snapshot=True) as session:
@@ -75,6 +78,11 @@ def verify(database: Database, audit: AuditLog, store: Store) -> Verification:
             )
         _requests(session, audit, log, problems, notices)
         problems += _suppressions(session, journaled)
+        if is_sunk(session, store, floor):
+            problems.append(
+                f"the erasure floor of the database is {current(session).erasure_floor}, that of the store {floor}: "
+                "the floor, or the version that is live, lies below what must hold"
+            )
     return Verification(broken, tuple(problems), tuple(notices))
 
 

@@ -276,7 +276,7 @@ def test_a_store_that_cannot_be_used_is_named(environment: dict[str, str], comma
 DAMAGED = {
     "journal/000000000001.json": ["gateway", "worker", "init", "audit"],
     "timelines/000000001.json": ["gateway", "worker", "init", "audit"],
-    "floors/000000000001.json": ["gateway", "worker", "init"],
+    "floors/000000000001.json": ["gateway", "worker", "init", "audit"],
     "checkpoints/000000001000000000001.json": ["audit"],
 }
 

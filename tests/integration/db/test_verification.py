@@ -10,6 +10,7 @@ from sqlalchemy import text
 from app.db import forget_requests
 from app.db.audit import AuditLog
 from app.db.checkpoints import write_checkpoint
+from app.db.floor import vouch_for_floor
 from app.db.models import Ledger
 from app.db.restoration import join_timeline
 from app.db.verification import Verification, verify
@@ -186,6 +187,14 @@ def test_a_wipe_that_passes_itself_off_as_a_restore_is_found_by_what_is_left(
     found = look(joined, store)
     assert found.notices[0] == f"restored: the entries up to {last} of timeline 1 are not in this database"
     assert_found(found, "no entry says that it was accepted")
+
+
+def test_a_floor_that_was_edited_back(joined: Service, store: MemoryStore) -> None:
+    checkpoint(joined, store)
+    vouch_for_floor(joined.database, store)
+    assert look(joined, store).holds
+    edit(joined, "UPDATE serving_pointer SET erasure_floor = 1")
+    assert_found(look(joined, store), "the erasure floor of the database is 1, that of the store 2")
 
 
 def test_another_store_and_a_forged_checkpoint(joined: Service, store: MemoryStore) -> None:
