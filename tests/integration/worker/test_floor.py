@@ -119,3 +119,18 @@ def test_a_checkpoint_that_cannot_be_written_delays_nobody(
     assert process.store.newest_checkpoints()[1] == before
     execute(process, request_forgetting(process, "nobody-else"))
     assert process.store.newest_checkpoints()[1].sequence > before.sequence
+
+
+def test_a_damaged_floor_is_named_by_a_worker_at_work_and_waited_for(
+    process: WorkerProcess, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(settings.store_url) / "floors" / "000000000001.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"{")
+    run = request_forgetting(process, "nobody")
+    execute(process, run)
+    assert outcome(process, "nobody")[0] == "queued"
+    assert "floors/000000000001.json is damaged" in capsys.readouterr().out
+    path.unlink()
+    execute(process, run)
+    assert outcome(process, "nobody")[0] == "completed"
