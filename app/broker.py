@@ -63,9 +63,10 @@ def make_embedded_folders(settings: Settings) -> dict[str, Path]:
     if scheme != "filesystem":
         return {}
     folders = {name: Path(rest) / name for name in ("messages", "control")}
-    for path in folders.values():
+    for path in (Path(rest), *folders.values()):
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            # What the transport writes into them has the mode of the umask.
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise SettingError(
                 f"LETHE_BROKER_URL: the folder {path} cannot be made: {error.strerror}"

@@ -130,7 +130,12 @@ class Gateway:
 
     def _join_again(self, _key: str, _value: None) -> None:
         """Everybody gets the fallback until this is done."""
-        readopted = join_timeline(self.database, self.audit, self.store, self.engine.suppressed())
+        try:
+            readopted = join_timeline(self.database, self.audit, self.store, self.engine.suppressed())
+        except StoreError as error:
+            # The reconciler asks for it again as long as it is needed.
+            log.error("timeline.not_joined", error=type(error).__name__, detail=str(error))
+            return
         self.engine.poke()
         if readopted:
             self.ring_queued_run()

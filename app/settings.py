@@ -50,8 +50,8 @@ class Settings(BaseSettings):
     """Everything that differs between the sizes of an installation.
 
     Raises:
-        pydantic.ValidationError: a value is malformed, or a secret is missing, a placeholder or too short while
-            ``environment`` is ``production``.
+        pydantic.ValidationError: a value is malformed, a secret is blank or both are the same, or one is
+            missing, a placeholder or too short while ``environment`` is ``production``.
     """
 
     model_config = SettingsConfigDict(env_prefix="LETHE_", env_file=".env", extra="ignore", frozen=True)
@@ -153,13 +153,29 @@ class Settings(BaseSettings):
             raise ValueError(f"{device!r} is no device; use cpu, cuda or cuda:NUMBER")
         return device
 
+    @field_validator("subject_key", "audit_key")
+    @classmethod
+    def _refuse_blank_secrets(cls, secret: SecretStr) -> SecretStr:
+        if not secret.get_secret_value().strip():
+            raise ValueError("must not be blank (try: openssl rand -hex 32)")
+        return secret
+
+    @model_validator(mode="after")
+    def _refuse_equal_secrets(self) -> Self:
+        # Whoever learns one, by a leak or because their task needs it, must not have learnt the other.
+        if self.subject_key.get_secret_value().strip() == self.audit_key.get_secret_value().strip():
+            raise ValueError(
+                "LETHE_AUDIT_KEY must not be the same secret as LETHE_SUBJECT_KEY (try: openssl rand -hex 32)"
+            )
+        return self
+
     @model_validator(mode="after")
     def _refuse_placeholder_secrets(self) -> Self:
         if self.environment == "development":
             return self
         for name in ("subject_key", "audit_key"):
             secret = getattr(self, name).get_secret_value()
-            if PLACEHOLDER in secret or len(secret.encode()) < MINIMUM_SECRET_BYTES:
+            if PLACEHOLDER in secret or len(secret.strip().encode()) < MINIMUM_SECRET_BYTES:
                 raise ValueError(
                     f"LETHE_{name.upper()} must be a secret of at least {MINIMUM_SECRET_BYTES} bytes "
                     "(try: openssl rand -hex 32); placeholders work only with LETHE_ENVIRONMENT=development"

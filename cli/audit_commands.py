@@ -5,14 +5,19 @@ from __future__ import annotations
 from app.db.audit import AuditLog
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
+from app.db.verification import Verification
+from app.db.verification import verify as verify_log
 from app.settings import get_settings
+from model_store import open_store
 
 
-def verify() -> int | None:
-    """The sequence number of the first entry that does not verify, None if all do."""
+def verify() -> Verification:
+    """
+    Raises:
+        DatabaseError, StoreError: the log, or what vouches for it, cannot be read.
+    """
     settings = get_settings()
-    engine = open_database(settings.database_url, pooled=False)
-    require_current_schema(engine)
-    database = Database(engine)
-    with database.read() as session:
-        return AuditLog(settings.audit_key.get_secret_value().encode()).first_broken(session)
+    database = Database(open_database(settings.database_url, pooled=False))
+    require_current_schema(database.engine)
+    audit = AuditLog(settings.audit_key.get_secret_value().encode())
+    return verify_log(database, audit, open_store(settings.store_url))

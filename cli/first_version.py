@@ -9,7 +9,9 @@ from typing import Any
 from app.db import interactions, pointer
 from app.db.audit import AuditLog
 from app.db.base import utc_now
+from app.db.checkpoints import write_checkpoint
 from app.db.errors import BelowErasureFloor, PointerMoved
+from app.db.floor import vouch_for_floor
 from app.db.ledger import lock_ledger
 from app.db.models import Version
 from app.db.session import Database
@@ -134,11 +136,12 @@ def install_first_version(
         exact=True,
         published_at=utc_now(),
     )
+    audit = AuditLog(settings.audit_key.get_secret_value().encode())
     try:
         with database.unit_of_work() as session:
             generation = pointer.install(
                 session,
-                AuditLog(settings.audit_key.get_secret_value().encode()),
+                audit,
                 version,
                 parent=start.parent,
                 readers=made.readership,
@@ -150,6 +153,8 @@ def install_first_version(
         # It may know somebody who has been forgotten, and nothing will ever serve it.
         store.destroy(digest)
         raise
+    vouch_for_floor(database, store)
+    write_checkpoint(database, audit, store)
     print(f"version {digest[:16]} is live as generation {generation}")
     return True
 

@@ -14,6 +14,7 @@ import transformers
 from app.db import interactions, pointer
 from app.db import readers as reader_records
 from app.db.audit import AuditLog
+from app.db.floor import vouch_for_floor
 from app.db.restoration import join_timeline
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
@@ -66,6 +67,7 @@ def initialise(
         # Said now and not after minutes of training.
         raise CommandError(f"the store at LETHE_STORE_URL cannot be written: {health.detail}")
     join_timeline(database, AuditLog(settings.audit_key.get_secret_value().encode()), model_store)
+    vouch_for_floor(database, model_store)
     # Read after minutes of training only; what is wrong with them is said now.
     require_worker_device(settings)
     load_policy(settings)

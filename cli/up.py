@@ -101,7 +101,7 @@ def _secrets(state: Path) -> dict[str, str]:
     """Drawn once and kept with mode 0600; losing them would orphan every subject in the database."""
     path = state / "secrets.json"
     try:
-        state.mkdir(parents=True, exist_ok=True)
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             drawn = {f"LETHE_{name}_KEY": secrets.token_hex(32) for name in ("SUBJECT", "AUDIT")}
             _write_privately(path, json.dumps(drawn))

@@ -8,13 +8,17 @@ Imports the standard library only. The wall: nothing of this project, no tensor 
 """
 
 from model_store.artefacts import read_version
+from model_store.checkpoints import Checkpoint
 from model_store.errors import (
     BlobMissing,
     DigestMismatch,
     HostileArtefact,
+    InvalidCheckpoint,
     InvalidDigest,
+    InvalidFloor,
     InvalidJournalEntry,
     InvalidManifest,
+    InvalidRecord,
     InvalidTimeline,
     JournalConflict,
     ManifestMissing,
@@ -23,8 +27,10 @@ from model_store.errors import (
     StoreReadOnly,
     StoreUnavailable,
     UnsupportedStoreUrl,
+    VersionBelowFloor,
     VersionDestroyed,
 )
+from model_store.floors import Floor
 from model_store.interface import Destruction, Store, StoreHealth
 from model_store.journal import JournalEntry
 from model_store.local import LocalStore
@@ -38,12 +44,17 @@ __all__ = [
     "ADAPTER_WEIGHTS",
     "BlobMissing",
     "BlobRef",
+    "Checkpoint",
     "Destruction",
     "DigestMismatch",
+    "Floor",
     "HostileArtefact",
+    "InvalidCheckpoint",
     "InvalidDigest",
+    "InvalidFloor",
     "InvalidJournalEntry",
     "InvalidManifest",
+    "InvalidRecord",
     "InvalidTimeline",
     "JournalConflict",
     "JournalEntry",
@@ -60,6 +71,7 @@ __all__ = [
     "TensorInfo",
     "Timeline",
     "UnsupportedStoreUrl",
+    "VersionBelowFloor",
     "VersionDestroyed",
     "inspect_safetensors",
     "open_store",

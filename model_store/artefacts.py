@@ -3,9 +3,15 @@
 from collections.abc import Iterable
 
 from model_store.canonical_json import NotCanonical, decode
-from model_store.errors import DigestMismatch, HostileArtefact, InvalidManifest, VersionDestroyed
+from model_store.errors import (
+    DigestMismatch,
+    HostileArtefact,
+    InvalidManifest,
+    VersionBelowFloor,
+    VersionDestroyed,
+)
 from model_store.interface import Store
-from model_store.manifest import BlobRef, Manifest
+from model_store.manifest import ADAPTER_WEIGHTS, BlobRef, Manifest
 from model_store.safetensors_header import inspect_safetensors
 
 
@@ -32,14 +38,21 @@ def read_version(
 ) -> tuple[Manifest, dict[str, bytes]]:
     """A living version's manifest and its artefacts' bytes, everything verified; the way to load one.
 
-    ``names`` picks artefacts; by default all are read. Raises VersionDestroyed, InvalidManifest for a
-    name the version lacks, and whatever :class:`~model_store.Store`'s readers raise.
+    ``names`` picks artefacts; by default all are read. Raises VersionDestroyed, VersionBelowFloor for the
+    weights of a version that may not serve, InvalidManifest for a name the version lacks, and whatever
+    :class:`~model_store.Store`'s readers raise.
     """
     if store.is_destroyed(digest):
         raise VersionDestroyed(f"version {digest} was destroyed: only its manifest is left")
     manifest = store.read_manifest(digest)
+    wanted = list(manifest.blobs if names is None else names)
+    # Whoever put back the bytes of a destroyed version can have taken its tombstone away.
+    if ADAPTER_WEIGHTS in wanted and manifest.forget_epoch < (floor := store.erasure_floor()):
+        raise VersionBelowFloor(
+            f"version {digest} covers epoch {manifest.forget_epoch}, below the erasure floor {floor}"
+        )
     artefacts = {}
-    for name in manifest.blobs if names is None else names:
+    for name in wanted:
         if name not in manifest.blobs:
             raise InvalidManifest(f"version {digest} has no artefact {name!r}, only {sorted(manifest.blobs)}")
         ref = manifest.blobs[name]

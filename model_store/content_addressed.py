@@ -1,33 +1,32 @@
 """The store's rules over any place that can create, read and delete named bytes."""
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from model_store.artefacts import check_artefact
 from model_store.canonical_json import NotCanonical, decode_canonical, encode
+from model_store.checkpoints import Checkpoint, timeline_of
 from model_store.digests import check_digest, is_digest, sha256_hex, verify
 from model_store.errors import (
     BlobMissing,
     HostileArtefact,
     InvalidJournalEntry,
-    InvalidTimeline,
     JournalConflict,
     ManifestMissing,
     StoreError,
+    VersionBelowFloor,
     VersionDestroyed,
 )
+from model_store.floors import Floor
 from model_store.interface import Destruction, StoreHealth
-from model_store.journal import MAX_ENTRY_BYTES, MAX_EPOCH, JournalEntry
+from model_store.journal import JournalEntry
 from model_store.manifest import MAX_MANIFEST_BYTES, Manifest
+from model_store.numbered import Numbered
 from model_store.objects import Objects
-from model_store.timelines import MAX_ENTRY_BYTES as MAX_TIMELINE_BYTES
-from model_store.timelines import MAX_NUMBER, Timeline
+from model_store.timelines import Timeline
 
 MAX_BLOB_BYTES = 16 * 2**30
 _MAX_TOMBSTONE_BYTES = 4096
-_JOURNAL_NAME = re.compile(r"(\d{12})\.json")
-_TIMELINE_NAME = re.compile(r"(\d{9})\.json")
 
 
 class ContentAddressedStore:
@@ -35,6 +34,10 @@ class ContentAddressedStore:
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
+        self._journal = Numbered(objects, JournalEntry)
+        self._timelines = Numbered(objects, Timeline)
+        self._checkpoints = Numbered(objects, Checkpoint)
+        self._floors = Numbered(objects, Floor)
 
     def put_blob(self, data: bytes) -> str:
         """See :meth:`model_store.Store.put_blob`."""
@@ -60,6 +63,10 @@ class ContentAddressedStore:
         with self._objects.exclusive():
             if self.is_destroyed(digest):
                 raise VersionDestroyed(f"version {digest} was destroyed and cannot be published again")
+            if manifest.forget_epoch < (floor := self.erasure_floor()):
+                raise VersionBelowFloor(
+                    f"version {digest} covers epoch {manifest.forget_epoch}, below the erasure floor {floor}"
+                )
             for name, ref in manifest.blobs.items():
                 check_artefact(name, ref, self.read_blob(ref.digest))
             if not self._objects.create(_manifest_key(digest), data):
@@ -78,43 +85,48 @@ class ContentAddressedStore:
 
     def append_journal(self, entry: JournalEntry) -> None:
         """See :meth:`model_store.Store.append_journal`."""
-        data = entry.to_bytes()
-        if self._objects.create(_journal_key(entry.epoch), data):
+        if self._journal.create(entry) or self._is_of_same_subject(entry):
             return
-        if not _same_subject(self._objects.read(_journal_key(entry.epoch), MAX_ENTRY_BYTES), entry):
-            raise JournalConflict(
-                f"epoch {entry.epoch} is already taken by another suppression: the database was restored from a "
-                "backup, or two databases share this store. Replay the journal before accepting requests."
-            )
+        raise JournalConflict(
+            f"epoch {entry.epoch} is already taken by another suppression: the database was restored from a "
+            "backup, or two databases share this store. Replay the journal before accepting requests."
+        )
 
     def journal(self, after: int = 0) -> Iterator[JournalEntry]:
         """See :meth:`model_store.Store.journal`."""
-        for epoch in self.journal_epochs():
-            if epoch <= after:
-                continue
-            data = self._objects.read(_journal_key(epoch), MAX_ENTRY_BYTES)
-            if data is None:
-                raise InvalidJournalEntry(
-                    f"the journal entry of epoch {epoch} vanished: restore it from a copy"
-                )
-            entry = JournalEntry.from_bytes(data)
-            if entry.epoch != epoch:
-                raise InvalidJournalEntry(f"the journal object of epoch {epoch} holds epoch {entry.epoch}")
-            yield entry
+        return (self._journal.read(epoch) for epoch in self.journal_epochs() if epoch > after)
 
     def journal_epochs(self) -> list[int]:
         """See :meth:`model_store.Store.journal_epochs`."""
-        return self._numbers("journal", _JOURNAL_NAME)
+        return self._journal.numbers()
 
     def start_timeline(self, timeline: Timeline) -> bool:
         """See :meth:`model_store.Store.start_timeline`."""
-        key = _timeline_key(timeline.number)
-        return self._objects.create(key, timeline.to_bytes()) or self._timeline(timeline.number) == timeline
+        return self._timelines.create(timeline) or self._timelines.read(timeline.number) == timeline
 
     def newest_timeline(self) -> Timeline | None:
         """See :meth:`model_store.Store.newest_timeline`."""
-        numbers = self._numbers("timelines", _TIMELINE_NAME)
-        return self._timeline(numbers[-1]) if numbers else None
+        numbers = self._timelines.numbers()
+        return self._timelines.read(numbers[-1]) if numbers else None
+
+    def put_checkpoint(self, checkpoint: Checkpoint) -> bool:
+        """See :meth:`model_store.Store.put_checkpoint`."""
+        return self._checkpoints.create(checkpoint) or self._checkpoints.read(checkpoint.place) == checkpoint
+
+    def newest_checkpoints(self) -> dict[int, Checkpoint]:
+        """See :meth:`model_store.Store.newest_checkpoints`."""
+        newest = {timeline_of(place): place for place in self._checkpoints.numbers()}
+        return {timeline: self._checkpoints.read(place) for timeline, place in newest.items()}
+
+    def raise_floor(self, floor: Floor) -> None:
+        """See :meth:`model_store.Store.raise_floor`."""
+        if not self._floors.create(floor):
+            self._floors.read(floor.epoch)
+
+    def erasure_floor(self) -> int:
+        """See :meth:`model_store.Store.erasure_floor`."""
+        epochs = self._floors.numbers()
+        return self._floors.read(epochs[-1]).epoch if epochs else 0
 
     def destroy(self, digest: str) -> Destruction:
         """See :meth:`model_store.Store.destroy`."""
@@ -156,18 +168,11 @@ class ContentAddressedStore:
         """See :meth:`model_store.Store.check`."""
         return self._objects.health()
 
-    def _numbers(self, folder: str, pattern: re.Pattern[str]) -> list[int]:
-        matches = (pattern.fullmatch(name) for name in self._objects.names(folder))
-        return sorted(int(match[1]) for match in matches if match)
-
-    def _timeline(self, number: int) -> Timeline:
-        data = self._objects.read(_timeline_key(number), MAX_TIMELINE_BYTES)
-        if data is None:
-            raise InvalidTimeline(f"timeline {number} vanished: restore it from a copy")
-        timeline = Timeline.from_bytes(data)
-        if timeline.number != number:
-            raise InvalidTimeline(f"the object of timeline {number} holds {timeline.number}")
-        return timeline
+    def _is_of_same_subject(self, entry: JournalEntry) -> bool:
+        try:
+            return self._journal.read(entry.epoch).subject_hmac == entry.subject_hmac
+        except InvalidJournalEntry:
+            return False
 
     def _read_verified(self, key: str, digest: str, what: str, limit: int) -> bytes | None:
         data = self._objects.read(key, limit)
@@ -204,13 +209,6 @@ class ContentAddressedStore:
         return BlobMissing(f"no blob {digest} in the store: put it again, or check the store's address")
 
 
-def _same_subject(data: bytes | None, entry: JournalEntry) -> bool:
-    try:
-        return data is not None and JournalEntry.from_bytes(data).subject_hmac == entry.subject_hmac
-    except InvalidJournalEntry:
-        return False
-
-
 def _blob_key(digest: str) -> str:
     return f"blobs/{digest[:2]}/{digest}"
 
@@ -221,11 +219,3 @@ def _manifest_key(digest: str) -> str:
 
 def _tombstone_key(digest: str) -> str:
     return f"tombstones/{digest}.json"
-
-
-def _journal_key(epoch: int) -> str:
-    return f"journal/{epoch:0{len(str(MAX_EPOCH))}d}.json"
-
-
-def _timeline_key(number: int) -> str:
-    return f"timelines/{number:0{len(str(MAX_NUMBER))}d}.json"

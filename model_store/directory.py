@@ -25,6 +25,9 @@ ABANDONED_AFTER_SECONDS = 3600.0
 
 _TEMPORARY = re.compile(r"\.writing-[0-9a-f]{32}")
 _LOCK = ".lock"
+# The store's owner and nobody else, whatever the umask: weights know people. Read-only from birth, because nothing in
+# the store is ever changed.
+_FOLDER_MODE, _OBJECT_MODE, _SCRATCH_MODE = 0o700, 0o400, 0o600
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # NONBLOCK: a FIFO must not hang us
 _WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -36,7 +39,7 @@ class DirectoryObjects:
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().absolute()
         with translated("create the folder", self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
         self._sweep_abandoned()
 
     def create(self, key: str, data: bytes) -> bool:
@@ -98,7 +101,7 @@ class DirectoryObjects:
         """See :meth:`model_store.objects.Objects.exclusive`."""
         with translated("lock", self.root / _LOCK), self._folders([]) as chain:
             handle = os.open(
-                _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640, dir_fd=chain[-1]
+                _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _SCRATCH_MODE, dir_fd=chain[-1]
             )
         try:
             with translated("lock", self.root / _LOCK):
@@ -113,7 +116,7 @@ class DirectoryObjects:
             with translated("write", self.root), self._folders([]) as chain:
                 probe = _temporary_name()
                 try:
-                    with open(os.open(probe, _WRITE_FLAGS, 0o640, dir_fd=chain[-1]), "wb") as file:
+                    with open(os.open(probe, _WRITE_FLAGS, _SCRATCH_MODE, dir_fd=chain[-1]), "wb") as file:
                         file.write(b"?")
                 finally:
                     with contextlib.suppress(OSError):
@@ -128,8 +131,7 @@ class DirectoryObjects:
             os.stat(name, dir_fd=folder, follow_symlinks=False)
             return False
         temporary = _temporary_name()
-        # Read-only from birth: nothing in the store is ever changed.
-        handle = os.open(temporary, _WRITE_FLAGS, 0o440, dir_fd=folder)
+        handle = os.open(temporary, _WRITE_FLAGS, _OBJECT_MODE, dir_fd=folder)
         try:
             with os.fdopen(handle, "wb", buffering=0) as file:
                 remaining = memoryview(data)
@@ -153,7 +155,7 @@ class DirectoryObjects:
             for part in parts:
                 if make:
                     with contextlib.suppress(FileExistsError):
-                        os.mkdir(part, 0o750, dir_fd=chain[-1])
+                        os.mkdir(part, _FOLDER_MODE, dir_fd=chain[-1])
                 chain.append(os.open(part, _FOLDER_FLAGS, dir_fd=chain[-1]))
             yield chain
         finally:

@@ -7,11 +7,15 @@ StoreError
 ├── StoreFull               no room for another object
 ├── InvalidDigest           not 64 lower-case hexadecimal characters
 ├── InvalidManifest         a manifest that breaks the schema
-├── InvalidJournalEntry     a journal entry that breaks the schema
-├── InvalidTimeline         a timeline that breaks the schema
+├── InvalidRecord           a small numbered object that breaks the schema, or was damaged in the store
+│   ├── InvalidJournalEntry
+│   ├── InvalidTimeline
+│   ├── InvalidCheckpoint
+│   └── InvalidFloor
 ├── ManifestMissing         no version of that name was ever published
 ├── BlobMissing             a blob nobody put, or one removed by hand
 ├── VersionDestroyed        the version, or the only one that used the blob, was destroyed
+├── VersionBelowFloor       the version does not cover everyone whom the store vouches to be forgotten
 ├── DigestMismatch          stored bytes are not the bytes their name promises
 ├── HostileArtefact         bytes that must not be given to a loader
 └── JournalConflict         an epoch already stands for someone else
@@ -46,12 +50,24 @@ class InvalidManifest(StoreError):
     """A manifest with missing, extra or malformed fields, or not in canonical form."""
 
 
-class InvalidJournalEntry(StoreError):
-    """A journal entry with missing, extra or malformed fields, or not in canonical form."""
+class InvalidRecord(StoreError):
+    """A record with missing, extra or malformed fields, or not in canonical form; in the store, its object is named."""
 
 
-class InvalidTimeline(StoreError):
-    """A timeline with missing, extra or malformed fields, or not in canonical form."""
+class InvalidJournalEntry(InvalidRecord):
+    """An entry of the erasure journal that is not one."""
+
+
+class InvalidTimeline(InvalidRecord):
+    """A timeline that is not one."""
+
+
+class InvalidCheckpoint(InvalidRecord):
+    """A checkpoint of the audit log that is not one."""
+
+
+class InvalidFloor(InvalidRecord):
+    """An erasure floor that is not one."""
 
 
 class ManifestMissing(StoreError):
@@ -64,6 +80,10 @@ class BlobMissing(StoreError):
 
 class VersionDestroyed(StoreError):
     """The version's weights were destroyed; only its manifest is left, for lineage."""
+
+
+class VersionBelowFloor(StoreError):
+    """The version lies below the erasure floor: its weights may neither be published nor read again."""
 
 
 class DigestMismatch(StoreError):

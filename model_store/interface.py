@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from model_store.checkpoints import Checkpoint
+from model_store.floors import Floor
 from model_store.journal import JournalEntry
 from model_store.manifest import Manifest
 from model_store.timelines import Timeline
@@ -56,7 +58,7 @@ class Store(Protocol):
 
         Every blob must be in the store, verify, have the stated size, and be well-formed for its name:
         raises BlobMissing, DigestMismatch, HostileArtefact, InvalidManifest; VersionDestroyed if this
-        version was destroyed before.
+        version was destroyed before, VersionBelowFloor if it covers less than the erasure floor.
         """
         ...
 
@@ -77,7 +79,7 @@ class Store(Protocol):
     def journal(self, after: int = 0) -> Iterator[JournalEntry]:
         """The entries with an epoch greater than ``after``, in order of epoch.
 
-        Raises InvalidJournalEntry or HostileArtefact at an entry that was damaged.
+        Raises InvalidJournalEntry at an entry that was damaged, and names its object.
         """
         ...
 
@@ -88,14 +90,42 @@ class Store(Protocol):
     def start_timeline(self, timeline: Timeline) -> bool:
         """Record a timeline; whether it is this one that stands under its number now.
 
-        The same again is a no-op. Raises InvalidTimeline or HostileArtefact if what stands there was damaged.
+        The same again is a no-op. Raises InvalidTimeline if what stands there was damaged.
         """
         ...
 
     def newest_timeline(self) -> Timeline | None:
         """The timeline of the greatest number, or None before the first.
 
-        Raises InvalidTimeline or HostileArtefact if it was damaged.
+        Raises InvalidTimeline if it was damaged.
+        """
+        ...
+
+    def put_checkpoint(self, checkpoint: Checkpoint) -> bool:
+        """Record how far the audit log has come; whether it is this that stands there for its entry now.
+
+        The same again is a no-op. Raises InvalidCheckpoint if what stands there was damaged.
+        """
+        ...
+
+    def newest_checkpoints(self) -> dict[int, Checkpoint]:
+        """The last checkpoint of each timeline that has one, by the timeline's number, in order.
+
+        Raises InvalidCheckpoint if one was damaged.
+        """
+        ...
+
+    def raise_floor(self, floor: Floor) -> None:
+        """Record an erasure floor; a lower one than the greatest changes nothing.
+
+        Raises InvalidFloor if what stands there was damaged.
+        """
+        ...
+
+    def erasure_floor(self) -> int:
+        """The greatest floor that was ever recorded, 0 before the first.
+
+        Raises InvalidFloor if it was damaged.
         """
         ...
 

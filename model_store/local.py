@@ -4,6 +4,7 @@
 
     blobs/ab/<sha256>          manifests/<sha256>.json
     journal/<epoch>.json       tombstones/<sha256>.json      epoch: twelve digits
+    timelines/<number>.json    checkpoints/<number>.json     floors/<epoch>.json
 """
 
 from pathlib import Path

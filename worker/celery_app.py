@@ -15,7 +15,7 @@ from app.db.errors import DatabaseUnavailable
 from app.failures import describe
 from app.logging import configure_logging
 from app.settings import get_settings
-from model_store import StoreError
+from model_store import InvalidRecord, StoreError
 from worker.start_failure import start_failure
 from worker.stopping import leave_stopping_to_the_parent
 from worker.sweeper import Sweeper
@@ -75,10 +75,12 @@ def _open_in_the_child(**_: Any) -> None:
     sweeper.start()
     try:
         current_process()
-    except (DatabaseUnavailable, StoreError) as error:
-        # The first run tries again, and by then it may be back.
-        log.warning("worker.not_ready", error=str(error))
     except Exception as error:
+        # What was damaged does not come back by itself.
+        if isinstance(error, DatabaseUnavailable | StoreError) and not isinstance(error, InvalidRecord):
+            # The first run tries again, and by then it may be back.
+            log.warning("worker.not_ready", error=str(error))
+            return
         message = describe(error)
         # A defect is logged with its traceback; what a setting can mend is one line of the command's.
         log.critical(

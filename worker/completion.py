@@ -7,6 +7,7 @@ import structlog
 from app.db import completion, pointer
 from app.db.base import utc_now
 from app.db.runs import Claim
+from worker.anchoring import anchor
 from worker.process import WorkerProcess
 from worker.readership import read_by_version
 from worker.standing import Standing
@@ -19,13 +20,15 @@ def complete(process: WorkerProcess, claim: Claim, standing: Standing) -> None:
 
     Raises:
         FenceLost: another worker does the rest.
-        StoreError: a version could not be destroyed; the requests stay open.
+        StoreError: the floor was not vouched for, or a version not destroyed; the requests stay open.
     """
     with process.database.unit_of_work() as session:
         rows = completion.erase_subjects(
             session, process.audit, claim, unread=standing.unread, base_digest=process.base.digest
         )
     process.database.truncate_write_ahead_log()
+    # Without a version to publish, the floor has risen only now.
+    anchor(process)
     destroyed = _destroy_ineligible_versions(process, claim)
     with process.database.unit_of_work() as session:
         completion.complete(session, process.audit, claim, now=utc_now())
@@ -39,8 +42,9 @@ def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
     unpublished. Replicas no longer need the bytes: the live version is in their memory, and nothing below the floor may
     be loaded again.
     """
+    vouched = process.store.erasure_floor()
     with process.database.read() as session:
-        floor = pointer.current(session).erasure_floor
+        floor = max(vouched, pointer.current(session).erasure_floor)
         live = pointer.current(session).digest
         on_record = completion.destroyed(session)
     readers = read_by_version(process.store, claim.subjects, but=live)

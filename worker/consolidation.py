@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.db.models import RunStage
 from app.db.runs import Claim
 from recommender import Interrupted
+from worker.anchoring import anchor
 from worker.completion import complete
 from worker.examples import read_examples
 from worker.lease import Lease
@@ -30,6 +31,7 @@ def consolidate(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
     # Where the version has been withdrawn since this was asked for, nothing is left to consolidate.
     if claim.stage == RunStage.LADDER and claim.parent_digest is not None:
         claim = _fit_and_publish(process, claim, lease)
+    anchor(process)
     wait_for_acknowledgement(process, claim, lease)
     complete(process, claim, Standing())
 

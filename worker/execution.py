@@ -25,6 +25,7 @@ from app.db.turns import next_in_line
 from model_store import JournalConflict, StoreError
 from recommender import Interrupted, RecommenderError
 from unlearning import UnlearningError
+from worker.anchoring import anchor, anchor_log
 from worker.attempts import Chosen
 from worker.completion import complete
 from worker.consolidation import consolidate
@@ -81,6 +82,7 @@ def execute(process: WorkerProcess, run_id: str) -> str | None:
             join_timeline(process.database, process.audit, process.store)
             _hand_back(process, claim)
             return run_id
+        anchor_log(process)
         with process.database.unit_of_work() as session:
             runs.heal_queue(session, utc_now())
             return next_in_line(session, utc_now())
@@ -90,7 +92,7 @@ def execute(process: WorkerProcess, run_id: str) -> str | None:
         return None
     except StoreError as error:
         # The timeline cannot be looked at: nothing is claimed or given up, and the sweeper rings again.
-        log.error("run.store_unavailable", error=type(error).__name__)
+        log.error("run.store_unavailable", error=type(error).__name__, detail=str(error))
         return None
 
 
@@ -145,6 +147,7 @@ def _forget(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
                 _record_in_journal(process, claim)
                 if standing.known or standing.unmeasured:
                     claim = _replace_version(process, claim, standing, lease)
+            anchor(process)
             wait_for_acknowledgement(process, claim, lease)
             complete(process, claim, standing)
             return

@@ -20,6 +20,7 @@ from app.settings import Settings, get_settings
 from model_store import Store, open_store
 from recommender import Base, RecommenderError, load_base, require_device
 from unlearning import Policy, UnlearningError, default_policy
+from worker.anchoring import anchor
 
 log = structlog.get_logger()
 
@@ -69,6 +70,7 @@ def _open_on(database: Database, settings: Settings) -> WorkerProcess:
         base=load_worker_base(settings),
         policy=load_policy(settings),
     )
+    anchor(process)
     with database.unit_of_work() as session:
         consolidations.announce_budget(session, asdict(process.policy.consolidation))
     return process

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import NoReturn
 
 from billiard.process import active_children
+from billiard.util import LOGGER_NAME as _LOGGER_OF_THE_POOL
 from celery import Celery
 
 # For the child to hand back its run; then it is killed, and the run's lease lapses by itself.
@@ -70,8 +71,9 @@ def stop_promptly_when_told(app: Celery, leave: Callable[[], NoReturn]) -> None:
         if told.is_set():
             return
         told.set()
-        # The pool would report the child's run as lost; it is handed back.
-        logging.getLogger("celery.worker.request").disabled = True
+        # The pool would report the child's run as lost, which is handed back, and that the child has ended, as told.
+        for name in ("celery.worker.request", _LOGGER_OF_THE_POOL):
+            logging.getLogger(name).disabled = True
         # In a thread: what this interrupts may hold a lock that looking after children wants.
         threading.Thread(target=end, daemon=True).start()
 

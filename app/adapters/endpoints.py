@@ -38,7 +38,7 @@ class VersionView(BaseModel):
     eligible: bool
 
     @classmethod
-    def of(cls, version: Version, pointer: ServingPointer, links: Links) -> VersionView:
+    def of(cls, version: Version, pointer: ServingPointer, floor: int, links: Links) -> VersionView:
         return cls(
             digest=version.digest,
             parent=version.parent_digest,
@@ -51,7 +51,7 @@ class VersionView(BaseModel):
             published_at=version.published_at,
             destroyed_at=version.destroyed_at,
             live=version.digest == pointer.digest,
-            eligible=version.forget_epoch >= pointer.erasure_floor and version.destroyed_at is None,
+            eligible=version.forget_epoch >= floor and version.destroyed_at is None,
         )
 
 
@@ -97,15 +97,17 @@ def list_adapters(
     """The serving pointer, what attenuation may still add up, the versions (the newest first) and the replicas."""
     with gateway.database.read() as session:
         serving = pointer.current(session)
+        # The row may have been edited; this replica knows what was in force, and what the store vouches for.
+        floor = max(serving.erasure_floor, gateway.engine.status().erasure_floor)
         return AdaptersView(
             generation=serving.generation,
             live=serving.digest,
             previous=serving.previous_digest,
             candidate=serving.candidate_digest,
-            erasure_floor=serving.erasure_floor,
+            erasure_floor=floor,
             consolidation=BudgetView.read(session, utc_now()),
             versions=[
-                VersionView.of(version, serving, gateway.links)
+                VersionView.of(version, serving, floor, gateway.links)
                 for version in pointer.versions(session, limit=_SHOWN)
             ],
             replicas=[

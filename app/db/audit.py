@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,16 +14,30 @@ from sqlalchemy.orm import Session
 
 from app.db.base import utc_now
 from app.db.models import AuditEntry, Ledger
+from model_store import Checkpoint
 
 GENESIS = "0" * 64
+_ROWS_AT_A_TIME = 1000
+
+
+def entries(session: Session) -> Iterator[AuditEntry]:
+    """The whole log in order, and never all of it in memory."""
+    query = select(AuditEntry).order_by(AuditEntry.sequence).limit(_ROWS_AT_A_TIME)
+    some = session.scalars(query).all()
+    while some:
+        last = some[-1].sequence
+        for entry in some:
+            session.expunge(entry)
+            yield entry
+        some = session.scalars(query.where(AuditEntry.sequence > last)).all()
 
 
 class AuditLog:
     """Appends to and verifies the chain.
 
     The MAC is keyed, so whoever can write to the database but lacks the key can neither change an entry, nor drop
-    one from the middle, nor append, nor cut the tail. What it cannot show is a database put back as a whole to an
-    older state.
+    one from the middle, nor append. That the tail was cut, or everything deleted, shows by the checkpoints in the store
+    (`app.db.checkpoints`).
     """
 
     def __init__(self, key: bytes) -> None:
@@ -58,7 +72,7 @@ class AuditLog:
     def first_broken(self, session: Session) -> int | None:
         """The sequence number of the first entry that does not verify, or None when the whole chain holds."""
         expected_sequence, head = 1, GENESIS
-        for entry in session.scalars(select(AuditEntry).order_by(AuditEntry.sequence)):
+        for entry in entries(session):
             mac = self._mac(entry.sequence, entry.recorded_at, entry.actor, entry.action, entry.data, head)
             if (
                 entry.sequence != expected_sequence
@@ -74,9 +88,22 @@ class AuditLog:
         sealed = hmac.compare_digest(ledger.audit_seal, self._seal(last, head))
         return None if ledger.audit_sequence == last and sealed else expected_sequence
 
+    def checkpoint(self, timeline: int, sequence: int, head: str) -> Checkpoint:
+        """What is to be kept outside the database: entry ``sequence`` of this timeline has the MAC ``head``."""
+        return Checkpoint(timeline, sequence, head, self._keyed(f"checkpoint {timeline} {sequence} {head}"))
+
+    def has_made(self, checkpoint: Checkpoint) -> bool:
+        """Whether it was made under this key."""
+        made = self.checkpoint(checkpoint.timeline, checkpoint.sequence, checkpoint.head)
+        return hmac.compare_digest(made.seal, checkpoint.seal)
+
+    def subject_digest(self, subject_hmac: str) -> str:
+        """What entries call a subject: it ties rows to them, and only under the key."""
+        return self._keyed(f"subject {subject_hmac}")
+
     def _seal(self, sequence: int, head: str) -> str:
         """Says under the key which entry is the last: the head alone could be set back to any earlier entry's."""
-        return hmac.new(self._key, f"head {sequence} {head}".encode(), hashlib.sha256).hexdigest()
+        return self._keyed(f"head {sequence} {head}")
 
     def _mac(
         self,
@@ -93,4 +120,7 @@ class AuditLog:
             separators=(",", ":"),
             allow_nan=False,
         )
+        return self._keyed(content)
+
+    def _keyed(self, content: str) -> str:
         return hmac.new(self._key, content.encode(), hashlib.sha256).hexdigest()

@@ -115,7 +115,12 @@ def _create(
         ledger,
         actor=requested_by,
         action="forget.accepted",
-        data={"request": request.id, "epoch": epoch, "due_at": request.due_at.isoformat()},
+        data={
+            "request": request.id,
+            "epoch": epoch,
+            "due_at": request.due_at.isoformat(),
+            "subject": audit.subject_digest(subject_hmac),
+        },
     )
     return Acceptance(request, created=True, run_id=run_id)
 

@@ -21,6 +21,7 @@ from app.db import forget_requests
 from app.db.audit import AuditLog
 from app.db.base import utc_now
 from app.db.errors import DatabaseUnavailable
+from app.db.floor import is_sunk, lift
 from app.db.ledger import lock_ledger, next_epoch
 from app.db.models import ForgetRequest, Ledger, Suppression
 from app.db.session import Database
@@ -41,9 +42,10 @@ class _Differences:
     taken: tuple[int, ...]  # epochs of this database that are somebody else's in the journal
     other_timeline: bool
     behind: bool  # it has not come as far as the journal, a version in the store or this process
+    sunk: bool  # its floor, or what is live, lies below the floor that the store vouches for
 
     def __bool__(self) -> bool:
-        return bool(self.unknown or self.taken or self.other_timeline or self.behind)
+        return bool(self.unknown or self.taken or self.other_timeline or self.behind or self.sunk)
 
 
 def join_timeline(database: Database, audit: AuditLog, store: Store, suppressed: Collection[str] = ()) -> int:
@@ -65,12 +67,12 @@ def join_timeline(database: Database, audit: AuditLog, store: Store, suppressed:
         DatabaseUnavailable: nobody answers.
     """
     # Store and memory first: what is in them was in the database before.
-    newest, entries = store.newest_timeline(), list(store.journal())
-    seen = max(database.timeline.epoch, _greatest_epoch_of_versions(store))
+    newest, entries, floor = store.newest_timeline(), list(store.journal()), store.erasure_floor()
+    seen = max(database.timeline.epoch, _greatest_epoch_of_versions(store), floor)
     with database.read() as session:
         ledger = session.get_one(Ledger, 1)
         token, epoch = ledger.timeline, ledger.epoch
-        differ = _compare(session, ledger, newest, entries, suppressed, seen)
+        differ = _compare(session, ledger, store, newest, entries, suppressed, seen, floor)
     if token is not None and not differ:
         database.timeline.join(token, epoch)
         return 0
@@ -80,11 +82,11 @@ def join_timeline(database: Database, audit: AuditLog, store: Store, suppressed:
         # Entries are never changed: they are not read again while others wait for the lock.
         if store.journal_epochs() != [entry.epoch for entry in entries]:
             entries = list(store.journal())
-        differ = _compare(session, ledger, newest, entries, suppressed, seen)
+        differ = _compare(session, ledger, store, newest, entries, suppressed, seen, floor)
         readopted = 0
         if differ:
             after = _last_epoch(ledger, newest, entries, seen)
-            readopted = _start(session, ledger, audit, store, newest, after, differ)
+            readopted = _start(session, ledger, audit, store, newest, after, differ, floor)
         token, epoch = ledger.timeline, ledger.epoch
     assert token is not None
     database.timeline.join(token, epoch)
@@ -100,12 +102,14 @@ def timeline_stands(database: Database, store: Store) -> bool:
         StoreError: the store cannot be read.
         DatabaseUnavailable: nobody answers.
     """
-    newest, epochs = store.newest_timeline(), store.journal_epochs()
+    newest, epochs, floor = store.newest_timeline(), store.journal_epochs(), store.erasure_floor()
     seen = database.timeline.epoch
     with database.read() as session:
         ledger = session.get_one(Ledger, 1)
+        sunk = is_sunk(session, store, floor)
     return (
-        newest is not None
+        not sunk
+        and newest is not None
         and newest.token == ledger.timeline
         and (not epochs or epochs[-1] <= ledger.epoch)
         and database.timeline.agrees(ledger.timeline, ledger.epoch, seen=seen)
@@ -115,10 +119,12 @@ def timeline_stands(database: Database, store: Store) -> bool:
 def _compare(
     session: Session,
     ledger: Ledger,
+    store: Store,
     newest: Timeline | None,
     entries: Sequence[JournalEntry],
     suppressed: Collection[str],
     seen: int,
+    floor: int,
 ) -> _Differences:
     held = {row.epoch: row.subject_hmac for row in session.scalars(select(Suppression))}
     known = set(held.values())
@@ -140,6 +146,7 @@ def _compare(
         ),
         other_timeline=newest is None or newest.token != ledger.timeline,
         behind=ledger.epoch < max(seen, entries[-1].epoch if entries else 0),
+        sunk=is_sunk(session, store, floor),
     )
 
 
@@ -151,6 +158,7 @@ def _start(
     newest: Timeline | None,
     after: int,
     differ: _Differences,
+    floor: int,
 ) -> int:
     """Record a timeline in the store and then here: a crash in between leaves one that is no database's."""
     first = newest is None and ledger.timeline is None
@@ -158,12 +166,11 @@ def _start(
     ledger.timeline, ledger.epoch = started.token, after
     if not first:
         ledger.fence += _FENCES_LEFT_OUT
+    lifted = lift(session, store, floor)
+    epochs: dict[str, int] = {}
     for epoch in differ.taken:
-        _number_anew(session, ledger, epoch)
-    readopted = sum(
-        forget_requests.readopt(session, audit, subject, accepted_at, request_id)
-        for subject, (accepted_at, request_id) in differ.unknown.items()
-    )
+        epochs |= _number_anew(session, ledger, epoch)
+    # Before any other: what follows it in the log is of this timeline.
     audit.append(
         session,
         ledger,
@@ -172,11 +179,20 @@ def _start(
         data={
             "timeline": started.number,
             "after_epoch": after,
-            "readopted": readopted,
-            "numbered_anew": len(differ.taken),
+            "readopted": len(differ.unknown),
+            "epochs": epochs,
+            "floor_before": lifted.floor_before,
+            "floor": max(lifted.floor_before, floor),
+            "withdrawn": lifted.withdrawn,
         },
     )
+    readopted = sum(
+        forget_requests.readopt(session, audit, subject, accepted_at, request_id)
+        for subject, (accepted_at, request_id) in differ.unknown.items()
+    )
     log.info("timeline.started", timeline=started.number, after_epoch=after, readopted=readopted)
+    if differ.sunk:
+        log.error("floor.lifted", floor_before=lifted.floor_before, floor=floor, withdrawn=lifted.withdrawn)
     return readopted
 
 
@@ -210,9 +226,15 @@ def _greatest_epoch_of_versions(store: Store) -> int:
     return greatest
 
 
-def _number_anew(session: Session, ledger: Ledger, epoch: int) -> None:
-    """Whoever was accepted while nobody knew that the database had been restored: their epoch is somebody else's."""
+def _number_anew(session: Session, ledger: Ledger, epoch: int) -> dict[str, int]:
+    """Whoever was accepted while nobody knew that the database had been restored: their epoch is somebody else's.
+
+    Returns:
+        Their request's epoch from here on.
+    """
     anew = next_epoch(ledger)
     session.flush()
+    requests = session.scalars(select(ForgetRequest.id).where(ForgetRequest.epoch == epoch)).all()
     for table in (ForgetRequest, Suppression):
         session.execute(update(table).where(table.epoch == epoch).values(epoch=anew))
+    return dict.fromkeys(requests, anew)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,16 +58,24 @@ def open_database(url: str, *, pooled: bool = True) -> Engine:
     assert parsed.database is not None
     if not parsed.database.startswith("file:"):
         try:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise DatabaseUnavailable.because(
                 public_address(parsed), f"its folder cannot be made: {error.strerror}"
             ) from error
+        _make_private(parsed.database)
     engine = create_engine(parsed, connect_args={"timeout": SQLITE_BUSY_SECONDS}, **options)
     event.listen(engine, "handle_error", _drop_data)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_private(path: str) -> None:
+    """Made before SQLite makes it, which gives `-wal` and `-shm` the mode of the database."""
+    # Where it cannot be made, SQLite says why; one that is there keeps the mode its owner gave it.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _drop_data(context: ExceptionContext) -> None:
@@ -139,8 +148,11 @@ class Database:
                 self.timeline.saw(session.info[LEDGER].epoch)
 
     @contextmanager
-    def read(self) -> Iterator[Session]:
+    def read(self, *, snapshot: bool = False) -> Iterator[Session]:
         """A read-only transaction; on SQLite it never waits for a writer.
+
+        Args:
+            snapshot: all of its statements see one state, whatever is committed meanwhile. On SQLite they always do.
 
         Raises:
             DatabaseUnavailable: the database could not be reached.
@@ -150,6 +162,8 @@ class Database:
             Session(self._reader, expire_on_commit=False, autoflush=False) as session,
             session.begin(),
         ):
+            if snapshot and self.engine.dialect.name == "postgresql":
+                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             yield session
 
     def truncate_write_ahead_log(self) -> None:

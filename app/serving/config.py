@@ -15,6 +15,7 @@ class ServingConfig:
         poll_jitter: share of the interval by which it varies at random, so that replicas do not read in step.
         lease_seconds: a replica whose last successful read *started* longer ago than this stops personalising.
         report_interval_seconds: an unchanged report is sent again after this long (a changed one at once).
+        floor_interval_seconds: time between two looks at the erasure floor that the store vouches for.
         token_budget: most tokens of one batch, padding included (requests x longest history).
         max_queue: requests that may wait for the inference thread; one more is refused.
         request_timeout_seconds: how long one caller waits at most.
@@ -33,6 +34,7 @@ class ServingConfig:
     poll_jitter: float = 0.25
     lease_seconds: float = 1.0
     report_interval_seconds: float = 2.0
+    floor_interval_seconds: float = 2.0
     token_budget: int = 4096
     max_queue: int = 256
     request_timeout_seconds: float = 10.0
@@ -46,8 +48,8 @@ class ServingConfig:
         if not self.replica_id:
             raise ValueError("replica_id is empty")
         positive = (
-            "poll_interval_seconds", "lease_seconds", "report_interval_seconds", "token_budget", "max_queue",
-            "request_timeout_seconds", "fingerprint_tolerance", "build_retry_seconds",
+            "poll_interval_seconds", "lease_seconds", "report_interval_seconds", "floor_interval_seconds",
+            "token_budget", "max_queue", "request_timeout_seconds", "fingerprint_tolerance", "build_retry_seconds",
             "history_limit", "drain_seconds",
         )  # fmt: skip
         for name in positive:

@@ -21,6 +21,7 @@ from app.serving.resident import ResidentVersions
 from app.serving.snapshot import RankingRequest, Snapshot, build_snapshot
 from app.serving.status import EngineStatus
 from app.serving.suppression import SuppressionSet
+from app.serving.vouched_floor import VouchedFloor
 from model_store import Store
 from recommender import Base
 
@@ -74,13 +75,18 @@ class ServingEngine:
             cache=self._cache,
             resident=self.resident,
             metrics=self.metrics,
+            vouched_floor=lambda: self._vouched.floor,
             clock=clock,
+        )
+        self._vouched = VouchedFloor(
+            store, interval_seconds=config.floor_interval_seconds, on_raise=self._reconciler.poke
         )
         self.metrics.watch_feed(self._suppression.age_seconds, self._suppression.__len__)
 
     def start(self) -> None:
         """Begin to follow the control plane; until a version is loaded, answers are the fallback."""
         self._batcher.start()
+        self._vouched.start()
         self._reconciler.start()
 
     def stop(self) -> bool:
@@ -92,6 +98,7 @@ class ServingEngine:
         self._draining = True
         drained = self._batcher.stop(self.config.drain_seconds)
         self._reconciler.stop(self.config.drain_seconds)
+        self._vouched.stop(self.config.drain_seconds)
         return drained
 
     def wait_for_version(self, timeout_seconds: float) -> bool:

@@ -25,6 +25,7 @@ from app.serving.suppression import SuppressionSet
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 FEED_REWOUND = "feed_rewound"
+FLOOR_LOWERED = "floor_lowered"
 
 
 class Reconciler:
@@ -45,9 +46,15 @@ class Reconciler:
         cache: ResultCache,
         resident: ResidentVersions,
         metrics: ServingMetrics,
+        vouched_floor: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """
+        Args:
+            vouched_floor: the erasure floor as the store knows it; returns at once.
+        """
         self._config = config
+        self._vouched_floor = vouched_floor
         self._control = control
         self._live = live
         self._suppression = suppression
@@ -72,6 +79,7 @@ class Reconciler:
         self._closed = threading.Event()
         self._readable = True
         self._rewound = False
+        self._lowered = False
         self._moved_at: float | None = None
         self._report: ReplicaReport | None = None
         self._residents: frozenset[str] = frozenset()
@@ -107,6 +115,8 @@ class Reconciler:
         """
         after_epoch = self._suppression.cursor
         read_started = self._clock()
+        # Before the row, which rises first: it is lower only if somebody has edited it.
+        vouched_floor = self._vouched_floor()
         try:
             state = self._control.read(after_epoch)
         except Exception as error:  # noqa: BLE001 - whatever it was, the lease runs on
@@ -129,9 +139,13 @@ class Reconciler:
             else:
                 _log.info("serving.feed.stands", epoch=state.epoch)
         # What a database says that nobody vouches for is not followed.
+        lowered = False
         if state.vouched:
-            self._follow(state)
-        self._acknowledge(state, FEED_REWOUND if rewound else None)
+            # A row edited by hand, or restored, cannot lower what was promised.
+            floor = max(self._live.serving.floor, vouched_floor)
+            lowered = self._is_lowered(state.erasure_floor, floor)
+            self._follow(state, max(floor, state.erasure_floor))
+        self._acknowledge(state, FEED_REWOUND if rewound else None, FLOOR_LOWERED if lowered else None)
         self._metrics.looks.inc()
         return True
 
@@ -147,11 +161,20 @@ class Reconciler:
                 _log.exception("serving.reconcile.crashed")
             self._look_now.wait(interval * random.uniform(1 - jitter, 1 + jitter))
 
-    def _follow(self, state: ControlState) -> None:
+    def _is_lowered(self, row: int, known: int) -> bool:
+        """Whether the row lies below a floor that was in force; says so when that changes."""
+        lowered = row < known
+        if lowered != self._lowered:
+            self._lowered = lowered
+            if lowered:
+                _log.error("serving.floor.lowered", row=row, erasure_floor=known)
+            else:
+                _log.info("serving.floor.stands", row=row)
+        return lowered
+
+    def _follow(self, state: ControlState, floor: int) -> None:
         """Enforce the floor, have the builder prepare what is missing, swap if the pointer's version is ready."""
         serving = self._live.serving
-        # A row edited by hand, or restored, cannot lower what this process has already promised.
-        floor = max(serving.floor, state.erasure_floor)
         held = serving.snapshot if serving.snapshot and serving.snapshot.forget_epoch >= floor else None
         missing = [
             d for d in (state.live_digest, state.candidate_digest) if d and not (held and held.digest == d)
@@ -208,7 +231,7 @@ class Reconciler:
                 erasure_floor=serving.floor,
             )
 
-    def _acknowledge(self, state: ControlState, feed_error: str | None) -> None:
+    def _acknowledge(self, state: ControlState, feed_error: str | None, floor_error: str | None) -> None:
         serving = self._live.serving
         live_digest = serving.snapshot.digest if serving.snapshot else None
         candidate = state.candidate_digest
@@ -221,7 +244,7 @@ class Reconciler:
         self._residents = frozenset(residents)
         self._metrics.set_resident(residents)
         wanted = [digest for digest in (state.live_digest, candidate) if digest is not None]
-        errors = [feed_error, *(self._builder.error(digest) for digest in wanted)]
+        errors = [feed_error, *(self._builder.error(digest) for digest in wanted), floor_error]
         self._report = ReplicaReport(
             replica_id=self._config.replica_id,
             generation=serving.generation,

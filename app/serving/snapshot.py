@@ -33,6 +33,7 @@ from model_store import (
     Manifest,
     ManifestMissing,
     Store,
+    VersionBelowFloor,
     read_version,
 )
 from model_store import VersionDestroyed as DestroyedInStore
@@ -128,6 +129,8 @@ def build_snapshot(
         _check_manifest(manifest, base, floor)
         _, artefacts = read_version(store, digest, [ADAPTER_WEIGHTS])
         adapter = Adapter.from_bytes(manifest.adapter_config, artefacts[ADAPTER_WEIGHTS])
+    except VersionBelowFloor as error:
+        raise BelowErasureFloor from error
     except DestroyedInStore as error:
         raise VersionDestroyed from error
     except _NOT_WHAT_WAS_PUBLISHED as error:

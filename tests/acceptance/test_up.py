@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 
 from tests.acceptance.installation import wait_until
+from tests.modes import open_to_others
 from tests.ports import free_port
 
 
@@ -22,7 +23,11 @@ def start(state: Path, data: Path, port: int, log: Path) -> subprocess.Popen[byt
     with log.open("wb") as output:
         command = ["up", "--state", str(state), "--port", str(port), "--data", str(data)]
         return subprocess.Popen(
-            [sys.executable, "-m", "cli.main", *command], env=environment, stdout=output, stderr=output
+            [sys.executable, "-m", "cli.main", *command],
+            env=environment,
+            stdout=output,
+            stderr=output,
+            umask=0,
         )
 
 
@@ -59,8 +64,10 @@ def test_up_works_as_printed_stops_on_ctrl_c_and_goes_on_where_it_was(
     finally:
         first.send_signal(signal.SIGINT)
         assert first.wait(90) == 0
-    assert (state / "secrets.json").stat().st_mode & 0o777 == 0o600
-    assert (state / "demo-key").stat().st_mode & 0o777 == 0o600
+    assert (state / "secrets.json").is_file()
+    assert (state / "demo-key").is_file()
+    assert list((state / "broker").rglob("*"))
+    assert open_to_others(state) == []
 
     second = start(state, small_data, port, tmp_path / "second.log")
     try:
@@ -78,6 +85,7 @@ def test_up_works_as_printed_stops_on_ctrl_c_and_goes_on_where_it_was(
         second.send_signal(signal.SIGTERM)
         assert second.wait(90) == 0
     assert not _answers(port)
+    assert open_to_others(state) == []
 
 
 def _answers(port: int) -> bool:

@@ -34,6 +34,7 @@ from worker.versions import STATISTICS, FitRecord, store_version
 
 ITEMS = 24
 SECRET = "a secret of at least thirty-two bytes"
+AUDIT_SECRET = "another secret of at least 32 bytes"
 USERS = {f"user-{number}": [(number * 5 + step) % ITEMS for step in range(8)] for number in range(12)}
 
 
@@ -56,7 +57,7 @@ def tiny_settings(database_url: str, base: Path, root: Path) -> Settings:
         store_url=str(root / "store"),
         base=str(base),
         subject_key=SECRET,  # type: ignore[arg-type]
-        audit_key=SECRET,  # type: ignore[arg-type]
+        audit_key=AUDIT_SECRET,  # type: ignore[arg-type]
         max_body_bytes=4096,
         feed_lease_seconds=5.0,
     )
@@ -120,7 +121,7 @@ def install_version(
     with database.unit_of_work() as session:
         pointer.install(
             session,
-            AuditLog(SECRET.encode()),
+            AuditLog(AUDIT_SECRET.encode()),
             version,
             parent=None,
             readers=(),

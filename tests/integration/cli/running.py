@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from app.settings import Settings
-from tests.integration.tiny_model import SECRET
+from tests.integration.tiny_model import AUDIT_SECRET, SECRET
 
 
 class _Warm:
@@ -87,5 +87,5 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "LETHE_STORE_URL": settings.store_url,
         "LETHE_BASE": settings.base,
         "LETHE_SUBJECT_KEY": SECRET,
-        "LETHE_AUDIT_KEY": SECRET,
+        "LETHE_AUDIT_KEY": AUDIT_SECRET,
     }

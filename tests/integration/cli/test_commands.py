@@ -87,6 +87,30 @@ def test_an_adapter_that_does_not_know_the_users_is_refused_or_confirmed(
     assert "no trial fit" in done.stdout
 
 
+def test_a_version_below_the_floor_of_the_store_is_fitted_anew(
+    environment: dict[str, str], data: Path, tmp_path: Path
+) -> None:
+    """As if somebody had edited both rows back."""
+    from model_store import Floor, open_store
+
+    lethe("migrate", **environment)
+    init = ["init", "--no-levels", "--data", str(data), "--epochs", "1"]
+    assert "is live as generation 1" in lethe(*init, **environment).stdout
+    store = open_store(str(tmp_path / "store"))
+    (first,) = store.versions()
+    store.raise_floor(Floor(1, "2026-01-01T00:00:00+00:00"))
+    found = lethe("audit", "verify", **environment)
+    assert found.returncode == 1
+    assert "the erasure floor of the database is 0, that of the store 1" in found.stdout
+    assert found.stdout.endswith("the audit chain holds, but not all that it has to agree with\n")
+    # Taken out of service is a generation too.
+    done = lethe(*init, **environment)
+    assert "is live as generation 3" in done.stdout, done.stdout + done.stderr
+    (second,) = set(store.versions()) - {first}
+    assert store.read_manifest(second).forget_epoch >= 1
+    assert lethe("audit", "verify", **environment).returncode == 0
+
+
 def test_levels_are_left_to_later_and_made_once(environment: dict[str, str], data: Path) -> None:
     lethe("migrate", **environment)
     assert_one_line(lethe("levels", **environment), "lethe init")

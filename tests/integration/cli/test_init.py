@@ -26,7 +26,7 @@ from recommender import (
     save_base,
 )
 from tests.integration.cli.running import assert_one_line, environment_of, lethe
-from tests.integration.tiny_model import ITEMS, SECRET, subject_of
+from tests.integration.tiny_model import AUDIT_SECRET, ITEMS, subject_of
 from tests.integration.worker.conftest import request_forgetting
 from worker.execution import execute
 from worker.process import WorkerProcess, open_process
@@ -373,7 +373,7 @@ def test_whoever_has_asked_before_the_first_version_is_unlearned_from_the_operat
     with database.unit_of_work() as session:
         run = forget_requests.accept(
             session,
-            AuditLog(SECRET.encode()),
+            AuditLog(AUDIT_SECRET.encode()),
             subject_hmac=subject_of("person|5"),
             requested_by="tests",
             now=utc_now(),

@@ -272,6 +272,29 @@ def test_a_store_that_cannot_be_used_is_named(environment: dict[str, str], comma
     assert_one_line(lethe(*COMMANDS[command], **environment), "LETHE_STORE_URL")
 
 
+# By what each of these is read, if not by all commands that need the store.
+DAMAGED = {
+    "journal/000000000001.json": ["gateway", "worker", "init", "audit"],
+    "timelines/000000001.json": ["gateway", "worker", "init", "audit"],
+    "floors/000000000001.json": ["gateway", "worker", "init", "audit"],
+    "checkpoints/000000001000000000001.json": ["audit"],
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "command"), [(key, command) for key, commands in DAMAGED.items() for command in commands]
+)
+@pytest.mark.usefixtures("installed_here")
+def test_a_damaged_object_of_the_store_is_named(
+    environment: dict[str, str], tmp_path: Path, key: str, command: str
+) -> None:
+    path = tmp_path / "store" / key
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'{"epoch":1')
+    done = lethe(*{**COMMANDS, **SLOW_COMMANDS}[command], **environment)
+    assert_one_line(done, "LETHE_STORE_URL", f"{key} is damaged", "put this file back from a copy")
+
+
 @pytest.mark.parametrize("command", ["gateway", "worker"])
 @pytest.mark.usefixtures("installed_here")
 def test_a_broker_whose_folder_cannot_be_made_is_named(environment: dict[str, str], command: str) -> None:

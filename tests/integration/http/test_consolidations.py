@@ -11,7 +11,7 @@ from app.db.audit import AuditLog
 from app.db.base import utc_now
 from app.db.models import Version
 from app.db.session import Database
-from tests.integration.tiny_model import SECRET
+from tests.integration.tiny_model import AUDIT_SECRET
 
 
 def attenuate_on_record(database: Database, parent: str) -> None:
@@ -28,7 +28,7 @@ def attenuate_on_record(database: Database, parent: str) -> None:
     with database.unit_of_work() as session:
         pointer.install(
             session,
-            AuditLog(SECRET.encode()),
+            AuditLog(AUDIT_SECRET.encode()),
             version,
             parent=parent,
             readers=(),

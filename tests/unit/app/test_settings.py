@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from app.broker import celery_options
+from app.failures import describe
 from app.settings import Settings
+from tests.modes import open_to_others
 
 SECRET = "0123456789abcdef0123456789abcdef"
+OTHER_SECRET = SECRET[::-1]
 
 
 def settings(**values: object) -> Settings:
@@ -22,7 +26,34 @@ def test_placeholder_secrets_are_refused_outside_development() -> None:
         settings(subject_key=SECRET)
     with pytest.raises(ValidationError, match="LETHE_AUDIT_KEY"):
         settings(subject_key=SECRET, audit_key="too short")
-    assert settings(subject_key=SECRET, audit_key=SECRET).environment == "production"
+    assert settings(subject_key=SECRET, audit_key=OTHER_SECRET).environment == "production"
+
+
+@pytest.mark.parametrize("environment", ["production", "development"])
+@pytest.mark.parametrize("blank", ["", " " * 40, "\t\n" * 20])
+def test_blank_secrets_are_refused(environment: str, blank: str) -> None:
+    for name, other in (("subject_key", "audit_key"), ("audit_key", "subject_key")):
+        with pytest.raises(ValidationError) as raised:
+            settings(environment=environment, **{name: blank, other: SECRET})
+        line = describe(raised.value)
+        assert line == f"LETHE_{name.upper()}: must not be blank (try: openssl rand -hex 32)"
+
+
+def test_a_secret_is_not_made_longer_by_spaces() -> None:
+    with pytest.raises(ValidationError, match="LETHE_AUDIT_KEY must be a secret"):
+        settings(subject_key=SECRET, audit_key="x" + " " * 40)
+
+
+@pytest.mark.parametrize("environment", ["production", "development"])
+@pytest.mark.parametrize("audit_key", [SECRET, f" {SECRET}\n"])
+def test_equal_secrets_are_refused(environment: str, audit_key: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        settings(environment=environment, subject_key=SECRET, audit_key=audit_key)
+    line = describe(raised.value)
+    assert line == (
+        "LETHE_AUDIT_KEY must not be the same secret as LETHE_SUBJECT_KEY (try: openssl rand -hex 32)"
+    )
+    assert SECRET not in str(line)
 
 
 def test_development_accepts_placeholders() -> None:
@@ -30,7 +61,7 @@ def test_development_accepts_placeholders() -> None:
 
 
 def test_secrets_do_not_show_in_the_representation() -> None:
-    assert SECRET not in repr(settings(subject_key=SECRET, audit_key=SECRET))
+    assert SECRET not in repr(settings(subject_key=SECRET, audit_key=OTHER_SECRET))
 
 
 @pytest.mark.parametrize(
@@ -57,6 +88,15 @@ def test_the_embedded_broker_is_a_folder(tmp_path: Path) -> None:
     options = celery_options(made)["broker_transport_options"]
     assert options["data_folder_in"] == options["data_folder_out"] == str(tmp_path / "broker" / "messages")
     assert (tmp_path / "broker" / "messages").is_dir()
+
+
+def test_the_folders_of_the_embedded_broker_let_nobody_else_in(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        celery_options(settings(environment="development", broker_url=f"filesystem://{tmp_path}/broker"))
+    finally:
+        os.umask(before)
+    assert open_to_others(tmp_path / "broker") == []
 
 
 def test_an_unknown_broker_is_named_in_the_error() -> None:

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from model_store import ADAPTER_WEIGHTS, BlobRef, JournalEntry, Manifest, Store, Timeline
+from model_store import ADAPTER_WEIGHTS, BlobRef, Checkpoint, Floor, JournalEntry, Manifest, Store, Timeline
 
 SUBJECT = "5a" * 32
 OTHER_SUBJECT = "5b" * 32
@@ -59,3 +59,11 @@ def entry(epoch: int = 1, subject: str = SUBJECT) -> JournalEntry:
 
 def timeline(number: int = 1, token: str = "7e" * 16) -> Timeline:
     return Timeline(number, token, after_epoch=5, started_at="2026-03-01T12:00:00+00:00")
+
+
+def checkpoint(timeline: int = 1, sequence: int = 1, head: str = "0e" * 32) -> Checkpoint:
+    return Checkpoint(timeline, sequence, head, seal="5e" * 32)
+
+
+def floor(epoch: int = 1) -> Floor:
+    return Floor(epoch, "2026-03-01T12:00:00+00:00")

@@ -16,10 +16,20 @@ from model_store import (
     JournalConflict,
     ManifestMissing,
     Store,
+    VersionBelowFloor,
     VersionDestroyed,
     read_version,
 )
-from tests.unit.model_store.examples import OTHER_SUBJECT, entry, manifest, publish, safetensors, timeline
+from tests.unit.model_store.examples import (
+    OTHER_SUBJECT,
+    checkpoint,
+    entry,
+    floor,
+    manifest,
+    publish,
+    safetensors,
+    timeline,
+)
 
 ABSENT = "0" * 64
 MALFORMED_DIGESTS = [
@@ -175,6 +185,47 @@ def test_a_timeline_belongs_to_whoever_started_it_first(store: Store) -> None:
     assert store.start_timeline(timeline(1))
     assert not store.start_timeline(timeline(1, token="f" * 32))
     assert store.newest_timeline() == timeline(1)
+
+
+def test_the_newest_checkpoint_of_each_timeline_is_told(store: Store) -> None:
+    assert store.newest_checkpoints() == {}
+    for number, sequence in ((1, 9), (1, 10), (2, 4), (12, 1)):
+        assert store.put_checkpoint(checkpoint(number, sequence))
+    assert store.newest_checkpoints() == {
+        1: checkpoint(1, 10),
+        2: checkpoint(2, 4),
+        12: checkpoint(12, 1),
+    }
+
+
+def test_an_entry_has_one_checkpoint(store: Store) -> None:
+    assert store.put_checkpoint(checkpoint())
+    assert store.put_checkpoint(checkpoint())
+    assert not store.put_checkpoint(checkpoint(head="0f" * 32))
+    assert store.newest_checkpoints() == {1: checkpoint()}
+
+
+def test_the_floor_only_grows(store: Store) -> None:
+    assert store.erasure_floor() == 0
+    for epoch in (5, 3, 10, 5):
+        store.raise_floor(floor(epoch))
+    assert store.erasure_floor() == 10
+
+
+def test_below_the_floor_nothing_is_published_and_no_weights_are_read(store: Store) -> None:
+    """Also if somebody has put the bytes back, and the tombstone was lost with the copy they came from."""
+    version = publish(store, forget_epoch=3)
+    store.raise_floor(floor(4))
+    with pytest.raises(VersionBelowFloor):
+        read_version(store, version)
+    with pytest.raises(VersionBelowFloor):
+        read_version(store, version, [ADAPTER_WEIGHTS])
+    with pytest.raises(VersionBelowFloor):
+        publish(store, forget_epoch=3)
+    # Whom it has read must still be found out, and it can still be destroyed.
+    assert read_version(store, version, [])[0].forget_epoch == 3
+    store.destroy(version)
+    assert read_version(store, publish(store, forget_epoch=4))[0].forget_epoch == 4
 
 
 def test_a_destroyed_version_keeps_its_manifest_and_loses_its_weights(store: Store) -> None:

@@ -23,7 +23,16 @@ from model_store import (
 )
 from model_store.digests import sha256_hex
 from model_store.manifest import MAX_MANIFEST_BYTES
-from tests.unit.model_store.examples import OTHER_SUBJECT, entry, publish, safetensors
+from tests.modes import open_to_others
+from tests.unit.model_store.examples import (
+    OTHER_SUBJECT,
+    checkpoint,
+    entry,
+    floor,
+    publish,
+    safetensors,
+    timeline,
+)
 
 ABANDONED = ".writing-" + "0" * 32
 
@@ -213,10 +222,31 @@ def test_a_damaged_journal_entry_stops_the_replay(local: LocalStore, root: Path)
         local.append_journal(entry(2))
 
 
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_everything_is_its_owners_only_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        store = LocalStore(tmp_path / "store")
+        store.destroy(publish(store))
+        publish(store, forget_epoch=9)
+        store.append_journal(entry())
+        store.start_timeline(timeline())
+        store.put_checkpoint(checkpoint())
+        store.raise_floor(floor())
+        assert store.check().writable
+    finally:
+        os.umask(before)
+    made = {path.relative_to(tmp_path).parts[1] for path in (tmp_path / "store").rglob("*")}
+    assert made == {
+        ".lock", "blobs", "checkpoints", "floors", "journal", "manifests", "timelines", "tombstones",
+    }  # fmt: skip
+    assert open_to_others(tmp_path / "store") == []
+
+
 def test_a_journal_entry_under_another_epochs_name_is_refused(local: LocalStore, root: Path) -> None:
     local.append_journal(entry(1))
     shutil.copy(root / "journal" / "000000000001.json", root / "journal" / "000000000005.json")
-    with pytest.raises(InvalidJournalEntry, match="epoch 5 holds epoch 1"):
+    with pytest.raises(InvalidJournalEntry, match=r"journal/000000000005.json is damaged \(it holds 1\)"):
         list(local.journal())
 
 

@@ -2,11 +2,19 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import pytest
 
-from model_store import ADAPTER_WEIGHTS, LocalStore, Store
-from tests.unit.app.serving.marker_world import ControlDatabase, World, eventually, histories, subject
+from model_store import ADAPTER_WEIGHTS, Floor, LocalStore, Store, StoreUnavailable
+from tests.unit.app.serving.marker_world import (
+    PATIENCE_SECONDS,
+    ControlDatabase,
+    World,
+    eventually,
+    histories,
+    subject,
+)
 from tests.unit.app.serving.replica_rig import Replica
 
 Start = Callable[..., Replica]
@@ -83,6 +91,65 @@ def test_a_prepared_candidate_is_dropped_when_the_floor_passes_it(
     eventually(lambda: replica.reported().error == "below_erasure_floor")
     assert replica.reported().ready_digest is None
     eventually(lambda: replica.reported().resident_versions == (live,))
+
+
+def test_what_the_store_vouches_for_holds_where_every_row_was_edited_back(
+    world: World, store: Store, control: ControlDatabase, start: Start
+) -> None:
+    """Its bytes and no tombstone are there again too, as in a copy of the store."""
+    old = world.publish(store, world.low, forget_epoch=3)
+    live = world.publish(store, world.high, forget_epoch=5)
+    store.raise_floor(Floor(5, "2026-01-01T00:00:00+00:00"))
+    control.point(old, floor=0)
+    replica = start()
+    eventually(
+        lambda: replica.engine.recommend(subject(1), HISTORY, 5).fallback_reason == "below_erasure_floor"
+    )
+    eventually(lambda: replica.engine.status().erasure_floor == 5)
+    assert replica.reported().error == "below_erasure_floor"
+    assert replica.engine.resident.versions() == ()
+    control.point(live)
+    replica.serves(live)
+    # The floor's row is still what somebody made of it, and it is said.
+    eventually(lambda: replica.reported().error == "floor_lowered")
+    control.point(live, floor=5)
+    eventually(lambda: replica.reported().error is None)
+
+
+def test_what_serves_already_stops_when_the_store_has_a_higher_floor(
+    world: World, store: Store, control: ControlDatabase, start: Start
+) -> None:
+    """A replica that was cut off while the row stood higher has not seen it."""
+    old = world.publish(store, world.low, forget_epoch=3)
+    replica = start(floor_interval_seconds=0.01)
+    control.point(old, floor=3)
+    replica.serves(old)
+    store.raise_floor(Floor(4, "2026-01-01T00:00:00+00:00"))
+    replica.serves(None)
+    assert replica.engine.recommend(subject(1), HISTORY, 5).fallback_reason == "below_erasure_floor"
+    eventually(lambda: replica.reported().error == "below_erasure_floor")
+
+
+def test_a_store_that_is_away_does_not_stop_what_serves(
+    world: World, store: Store, control: ControlDatabase, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = world.publish(store, world.high, forget_epoch=5)
+    store.raise_floor(Floor(5, "2026-01-01T00:00:00+00:00"))
+    replica = start(floor_interval_seconds=0.01)
+    control.point(live, floor=5)
+    replica.serves(live)
+    looked = Event()
+
+    def away() -> int:
+        looked.set()
+        raise StoreUnavailable
+
+    monkeypatch.setattr(store, "erasure_floor", away)
+    assert looked.wait(PATIENCE_SECONDS)
+    control.point(live, floor=0)
+    replica.looked()
+    assert replica.ask(subject(1), HISTORY)[1] == live
+    assert replica.engine.status().erasure_floor == 5
 
 
 LIES = {

@@ -1,0 +1,58 @@
+"""Records of one kind in a place for named bytes: created once, found by their numbers."""
+
+import re
+from typing import Generic, TypeVar
+
+from model_store.errors import HostileArtefact, InvalidRecord
+from model_store.objects import Objects
+from model_store.records import MAX_RECORD_BYTES, Record
+
+Kind = TypeVar("Kind", bound=Record)
+
+
+class Numbered(Generic[Kind]):
+    """All records of one kind.
+
+    A damaged one is an error that names its object, never one that is passed over: what it said may be that somebody
+    is forgotten.
+    """
+
+    def __init__(self, objects: Objects, kind: type[Kind]) -> None:
+        self._objects = objects
+        self._kind = kind
+        self._name = re.compile(rf"(\d{{{kind.DIGITS}}})\.json")
+
+    def numbers(self) -> list[int]:
+        """The numbers that are taken, in order; no record is read."""
+        matches = (self._name.fullmatch(name) for name in self._objects.names(self._kind.FOLDER))
+        return sorted(int(match[1]) for match in matches if match)
+
+    def create(self, record: Kind) -> bool:
+        """Whether this call created it; what stands under its number is never touched."""
+        return self._objects.create(self._key(record.place), record.to_bytes())
+
+    def read(self, number: int) -> Kind:
+        """The record of this number. Raises the kind's ``REFUSED``."""
+        key = self._key(number)
+        try:
+            data = self._objects.read(key, MAX_RECORD_BYTES)
+        except HostileArtefact as error:
+            raise self._damaged(key, str(error)) from error
+        if data is None:
+            raise self._damaged(key, "it is gone")
+        try:
+            record = self._kind.from_bytes(data)
+        except self._kind.REFUSED as error:
+            raise self._damaged(key, str(error)) from error
+        if record.place != number:
+            raise self._damaged(key, f"it holds {record.place}")
+        return record
+
+    def _key(self, number: int) -> str:
+        return f"{self._kind.FOLDER}/{number:0{self._kind.DIGITS}d}.json"
+
+    def _damaged(self, key: str, reason: str) -> InvalidRecord:
+        return self._kind.REFUSED(
+            f"{key} is damaged ({reason}): put this file back from a copy of the store, without it nobody knows "
+            f"{self._kind.LOST}"
+        )
