@@ -22,8 +22,9 @@ from app.db.audit import AuditLog
 from app.db.base import utc_now
 from app.db.errors import DatabaseUnavailable
 from app.db.ledger import lock_ledger, next_epoch
-from app.db.models import ForgetRequest, Ledger, Suppression
+from app.db.models import ForgetRequest, Ledger, Run, RunStatus, Suppression
 from app.db.session import Database
+from app.db.survivors import replace_destroyed
 from model_store import JournalEntry, Store, StoreError, Timeline
 
 log = structlog.get_logger()
@@ -156,6 +157,10 @@ def _start(
     ledger.timeline, ledger.epoch = started.token, after
     if not first:
         ledger.fence += _FENCES_LEFT_OUT
+        # Whoever worked when the backup was taken was not killed by its run.
+        working = Run.status == RunStatus.RUNNING
+        session.execute(update(Run).where(working, Run.claims > 0).values(claims=Run.claims - 1))
+        replace_destroyed(session, audit, ledger, store, utc_now())
     for epoch in differ.taken:
         _number_anew(session, ledger, epoch)
     readopted = sum(

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.db import forget_requests, pointer, runs
+from app.db.base import utc_now
 from app.db.models import AuditEntry, Interaction, Run, Version
 from model_store import Manifest
 from tests.integration.tiny_model import subject_of
@@ -240,28 +241,24 @@ def test_a_request_that_arrives_during_a_run_gets_the_next_one(
             assert session.get_one(Run, run_id).status == "completed"
 
 
-def test_a_store_that_refuses_writes_postpones_the_run_and_then_asks_for_a_person(
+def test_a_defect_postpones_the_run_and_then_asks_for_a_person(
     process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from model_store import StoreReadOnly
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise StoreReadOnly("the store is read-only; make it writable")
+    def fail(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("nobody can wait this out")
 
     run_id = request_forgetting(process, "user-1")
     with monkeypatch.context() as patched:
-        patched.setattr("worker.publication.store_version", refuse)
+        patched.setattr("worker.publication.store_version", fail)
         for _ in range(process.settings.max_claims):
             execute(process, run_id)
             let_the_lease_lapse(process.database, run_id)
     with process.database.read() as session:
         run = session.get_one(Run, run_id)
-        assert (run.status, run.detail_code) == ("needs_attention", "store_read_only")
+        assert (run.status, run.detail_code) == ("needs_attention", "zero_division_error")
         request = forget_requests.of_run(session, run_id)[0]
         assert request.status == "needs_attention"
     with process.database.unit_of_work() as session:
-        from app.db.base import utc_now
-
         forget_requests.retry(session, process.audit, request.id, actor="tests", now=utc_now())
         retried = runs.queued_run(session)
     assert retried is not None

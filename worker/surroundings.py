@@ -1,0 +1,115 @@
+"""What the surroundings do to a run is waited out: no claim, no outcome and nobody's attention is lost (I14).
+
+Of the surroundings are: a store that is full, read-only or out of reach, a database that does not answer, replicas that
+are silent, and this worker's own base where another is live. Everything else is the run's own, and a kill always is: a
+run that kills its worker must come to an end.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from queue import Empty
+
+import structlog
+
+from app.db import outages, runs
+from app.db.base import utc_now
+from app.db.errors import DatabaseUnavailable, FenceLost
+from app.db.outages import Pauses
+from app.db.runs import Claim
+from app.settings import Settings
+from model_store import StoreError, StoreFull, StoreReadOnly, StoreUnavailable
+from worker.process import WorkerProcess
+from worker.publication import ReplicasSilent
+
+log = structlog.get_logger()
+
+
+class OtherBase(Exception):
+    """The live version belongs to another base than LETHE_BASE was when this worker started: restart the worker."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+
+
+SURROUNDINGS = (StoreFull, StoreReadOnly, StoreUnavailable, ReplicasSilent, OtherBase)
+
+
+def code_of(error: Exception) -> str:
+    """The error's name as a `detail_code`."""
+    name = type(error).__name__
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+
+
+def wait_out(process: WorkerProcess, claim: Claim, error: Exception) -> None:
+    """Look again after a pause, however often.
+
+    Raises:
+        DatabaseUnavailable: that cannot be recorded.
+    """
+    log.error("run.held_up", error=type(error).__name__, detail=str(error))
+    try:
+        with process.database.unit_of_work() as session:
+            outages.wait_out(
+                session,
+                process.audit,
+                claim,
+                code=code_of(error),
+                detail=str(error),
+                pauses=_pauses(process.settings),
+                now=utc_now(),
+            )
+    except FenceLost:
+        log.warning("run.taken_over", fence=claim.fence)
+
+
+def say_unclaimed(process: WorkerProcess, run_id: str, error: StoreError) -> None:
+    """The timeline cannot be looked at, so that nothing may be claimed: whoever waits for the run can see why.
+
+    Raises:
+        DatabaseUnavailable: that cannot be recorded.
+    """
+    log.error("run.store_unavailable", error=type(error).__name__)
+    with process.database.unit_of_work() as session:
+        outages.say_unclaimed(session, run_id, code=code_of(error), detail=str(error), now=utc_now())
+
+
+def return_claims(process: WorkerProcess) -> None:
+    """Hand back what ended while the database was away; it may be claimed again at once.
+
+    Raises:
+        DatabaseUnavailable: it still is. What is left is tried again with the next call.
+    """
+    while True:
+        try:
+            claim = process.unreturned.get_nowait()
+        except Empty:
+            return
+        try:
+            hand_back(process, claim)
+        except DatabaseUnavailable:
+            process.unreturned.put(claim)
+            raise
+
+
+def hand_back(process: WorkerProcess, claim: Claim) -> None:
+    """End a claim without counting it, also where others have taken the run over since.
+
+    Raises:
+        DatabaseUnavailable: that cannot be recorded.
+    """
+    try:
+        with process.database.unit_of_work() as session:
+            runs.hand_back(session, process.audit, claim, utc_now())
+        log.warning("run.handed_back", fence=claim.fence)
+    except FenceLost:
+        with process.database.unit_of_work() as session:
+            outages.uncount(session, claim)
+        log.warning("run.taken_over", fence=claim.fence)
+
+
+def _pauses(settings: Settings) -> Pauses:
+    return Pauses(
+        timedelta(seconds=settings.outage_pause_seconds),
+        timedelta(seconds=settings.longest_outage_pause_seconds),
+    )
