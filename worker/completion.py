@@ -59,6 +59,6 @@ def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
         # Also for one that a killed worker had destroyed without getting to say so.
         with process.database.unit_of_work() as session:
             completion.mark_destroyed(session, process.audit, claim, digest, now=utc_now())
-    # A worker killed between blobs and manifest left weights that no version names.
+    # Weights that no version names: of a worker killed between blobs and manifest, or inside a blob.
     process.store.delete_orphans()
     return destroyed

@@ -46,6 +46,7 @@ from worker.surroundings import (
     say_unclaimed,
     wait_out,
 )
+from worker.sweeping import sweep_store
 from worker.training_data import MINIMUM_RETAINED
 from worker.versions import LoadedVersion, load_version
 from worker.withdrawal import withdraw
@@ -146,6 +147,7 @@ def _work(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
         log.warning("run.taken_over", fence=claim.fence)
         if lease.missed_beats:
             process.unreturned.put(claim)
+        sweep_store(process)
     except SURROUNDINGS as error:
         wait_out(process, claim, error)
     except LadderExhausted as error:

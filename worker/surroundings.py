@@ -21,6 +21,7 @@ from app.settings import Settings
 from model_store import StoreError, StoreFull, StoreReadOnly, StoreUnavailable
 from worker.process import WorkerProcess
 from worker.publication import ReplicasSilent
+from worker.sweeping import sweep_store
 
 log = structlog.get_logger()
 
@@ -106,6 +107,7 @@ def hand_back(process: WorkerProcess, claim: Claim) -> None:
         with process.database.unit_of_work() as session:
             outages.uncount(session, claim)
         log.warning("run.taken_over", fence=claim.fence)
+        sweep_store(process)
 
 
 def _pauses(settings: Settings) -> Pauses:
