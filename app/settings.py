@@ -115,6 +115,13 @@ class Settings(BaseSettings):
         description="a run that store, database or replicas hold up pauses this long, then twice as long, …",
     )
     longest_outage_pause_seconds: Seconds = Field(60.0, description="… and never longer than this")
+    rewrite_tables_up_to_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=0,
+        le=2**50,
+        description="PostgreSQL: a table that rows of a subject were deleted from is rewritten, so that no byte of "
+        "them is left; one that is larger with its indexes is vacuumed, because nobody can use it meanwhile",
+    )
     max_subjects_per_run: int = Field(64, ge=1, le=10_000)
     consolidation_patience_seconds: float = Field(
         3600.0,

@@ -6,6 +6,8 @@ import structlog
 
 from app.db import completion, pointer
 from app.db.base import utc_now
+from app.db.models import RunKind, RunStage
+from app.db.reclaiming import reclaim
 from app.db.runs import Claim
 from worker.process import WorkerProcess
 from worker.readership import read_by_version
@@ -25,11 +27,20 @@ def complete(process: WorkerProcess, claim: Claim, standing: Standing) -> None:
         rows = completion.erase_subjects(
             session, process.audit, claim, unread=standing.unread, base_digest=process.base.digest
         )
-    process.database.truncate_write_ahead_log()
+    # Also by whoever goes on after a kill, and by a consolidation: what was held back before is free by then.
+    if rows or claim.stage == RunStage.ERASING or claim.kind == RunKind.CONSOLIDATION:
+        _reclaim(process, claim)
     destroyed = _destroy_ineligible_versions(process, claim)
     with process.database.unit_of_work() as session:
         completion.complete(session, process.audit, claim, now=utc_now())
     log.info("run.completed", rows_erased=rows, versions_destroyed=destroyed)
+
+
+def _reclaim(process: WorkerProcess, claim: Claim) -> None:
+    reclaimed = reclaim(process.database, rewrite_up_to_bytes=process.settings.rewrite_tables_up_to_bytes)
+    with process.database.unit_of_work() as session:
+        completion.record_reclaimed(session, process.audit, claim, reclaimed)
+    log.info("rows.reclaimed", result=reclaimed)
 
 
 def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:

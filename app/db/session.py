@@ -152,15 +152,6 @@ class Database:
         ):
             yield session
 
-    def truncate_write_ahead_log(self) -> None:
-        """On SQLite, drop erased rows from the log beside the database too; elsewhere nothing."""
-        if self.engine.dialect.name == "sqlite":
-            with translated(self.engine), self._reader.connect() as connection:
-                connection.rollback()
-                cursor = connection.connection.cursor()
-                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                cursor.close()
-
     def dispose(self) -> None:
         self.engine.dispose()
 

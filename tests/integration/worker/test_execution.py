@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from app.db import forget_requests, pointer, runs
+from app.db import forget_requests, pointer, reclaiming, runs
 from app.db.base import utc_now
 from app.db.errors import BelowErasureFloor
 from app.db.models import AuditEntry, Interaction, Run, Version
 from model_store import Manifest
+from tests.integration.database_files import occurrences
 from tests.integration.tiny_model import subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from unlearning import Rung
@@ -373,3 +374,19 @@ def test_a_publication_whose_blobs_a_completion_swept_puts_them_again(
     execute(process, run_id)
     assert swept
     assert_forgotten_once(process, run_id, "user-1")
+
+
+def test_no_byte_of_the_subjects_events_is_left_in_the_databases_files(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Other tests may have transactions open on the same server.
+    monkeypatch.setattr(reclaiming, "SNAPSHOT_SECONDS", 60.0)
+    # In SQLite's one file the pseudonym also stands where it stays: there only with what follows it in a row.
+    item = b"i" if process.database.engine.dialect.name == "sqlite" else b""
+    rows = [subject_of(user).encode() + item for user in ("user-1", "user-2")]
+    assert all(occurrences(process.database, row) for row in rows)
+    execute(process, request_forgetting(process, "user-1", "user-2"))
+    assert not any(occurrences(process.database, row) for row in rows)
+    with process.database.read() as session:
+        entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "rows.reclaimed")).one()
+    assert entry.data["result"] == "rewritten"
