@@ -88,6 +88,14 @@ def _execute(process: WorkerProcess, run_id: str) -> str | None:
         "run.claimed", kind=claim.kind, fence=claim.fence, stage=claim.stage, subjects=len(claim.subjects)
     )
     try:
+        return _work_on(process, claim)
+    except DatabaseUnavailable:
+        process.unreturned.put(claim)
+        raise
+
+
+def _work_on(process: WorkerProcess, claim: Claim) -> str | None:
+    try:
         with Lease(process.database, claim, process.settings) as lease:
             _work(process, claim, lease)
     except SystemExit:
@@ -99,25 +107,16 @@ def _execute(process: WorkerProcess, run_id: str) -> str | None:
     except JournalConflict:
         # The database was restored before anybody noticed: an epoch was handed out twice.
         log.error("run.journal_conflict")
-        process.unreturned.put(claim)
-        return _join_again(process, run_id)
-    except DatabaseUnavailable:
-        process.unreturned.put(claim)
-        raise
+        try:
+            join_timeline(process.database, process.audit, process.store)
+        except StoreError as error:
+            wait_out(process, claim, error)
+            return None
+        hand_back(process, claim)
+        return claim.run_id
     with process.database.unit_of_work() as session:
         runs.heal_queue(session, utc_now())
         return next_in_line(session, utc_now())
-
-
-def _join_again(process: WorkerProcess, run_id: str) -> str | None:
-    try:
-        join_timeline(process.database, process.audit, process.store)
-    except StoreError as error:
-        return_claims(process)
-        say_unclaimed(process, run_id, error)
-        return None
-    return_claims(process)
-    return run_id
 
 
 def _claim(process: WorkerProcess, run_id: str) -> Claim | None:

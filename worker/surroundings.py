@@ -17,7 +17,6 @@ from app.db.base import utc_now
 from app.db.errors import DatabaseUnavailable, FenceLost
 from app.db.outages import Pauses
 from app.db.runs import Claim
-from app.settings import Settings
 from model_store import StoreError, StoreFull, StoreReadOnly, StoreUnavailable
 from worker.process import WorkerProcess
 from worker.publication import ReplicasSilent
@@ -48,18 +47,8 @@ def wait_out(process: WorkerProcess, claim: Claim, error: Exception) -> None:
     Raises:
         DatabaseUnavailable: that cannot be recorded.
     """
-    log.error("run.held_up", error=type(error).__name__, detail=str(error))
     try:
-        with process.database.unit_of_work() as session:
-            outages.wait_out(
-                session,
-                process.audit,
-                claim,
-                code=code_of(error),
-                detail=str(error),
-                pauses=_pauses(process.settings),
-                now=utc_now(),
-            )
+        _record(process, claim, code_of(error), str(error))
     except FenceLost:
         log.warning("run.taken_over", fence=claim.fence)
 
@@ -76,10 +65,10 @@ def say_unclaimed(process: WorkerProcess, run_id: str, error: StoreError) -> Non
 
 
 def return_claims(process: WorkerProcess) -> None:
-    """Hand back what ended while the database was away; it may be claimed again at once.
+    """Give back what ended while the database was away, now that it answers.
 
     Raises:
-        DatabaseUnavailable: it still is. What is left is tried again with the next call.
+        DatabaseUnavailable: it still does not. What is left is tried again with the next call.
     """
     while True:
         try:
@@ -87,14 +76,25 @@ def return_claims(process: WorkerProcess) -> None:
         except Empty:
             return
         try:
-            hand_back(process, claim)
+            _return(process, claim)
         except DatabaseUnavailable:
             process.unreturned.put(claim)
             raise
 
 
+def _return(process: WorkerProcess, claim: Claim) -> None:
+    """After a pause: a database that fails one statement of a run, and no other, would be asked without end."""
+    try:
+        _record(process, claim, "database_unavailable", "the database did not answer during the run")
+    except FenceLost:
+        log.warning("run.taken_over", fence=claim.fence)
+        with process.database.unit_of_work() as session:
+            outages.uncount(session, claim)
+        sweep_store(process)
+
+
 def hand_back(process: WorkerProcess, claim: Claim) -> None:
-    """End a claim without counting it, also where others have taken the run over since.
+    """End a claim without counting it, so that the run may be claimed again at once.
 
     Raises:
         DatabaseUnavailable: that cannot be recorded.
@@ -104,14 +104,17 @@ def hand_back(process: WorkerProcess, claim: Claim) -> None:
             runs.hand_back(session, process.audit, claim, utc_now())
         log.warning("run.handed_back", fence=claim.fence)
     except FenceLost:
-        with process.database.unit_of_work() as session:
-            outages.uncount(session, claim)
         log.warning("run.taken_over", fence=claim.fence)
-        sweep_store(process)
 
 
-def _pauses(settings: Settings) -> Pauses:
-    return Pauses(
+def _record(process: WorkerProcess, claim: Claim, code: str, detail: str) -> None:
+    settings = process.settings
+    pauses = Pauses(
         timedelta(seconds=settings.outage_pause_seconds),
         timedelta(seconds=settings.longest_outage_pause_seconds),
     )
+    with process.database.unit_of_work() as session:
+        outages.wait_out(
+            session, process.audit, claim, code=code, detail=detail, pauses=pauses, now=utc_now()
+        )
+    log.error("run.held_up", code=code, detail=detail)

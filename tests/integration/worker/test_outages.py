@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import importlib
 import os
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event
 
 from app.db.base import utc_now
 from app.db.models import Run
-from app.db.session import open_database
 from app.forget_requests.schemas import ForgetRequestView
 from app.links import Links
+from tests.integration.refusing_database import away
 from tests.integration.refusing_store import gone, read_only, small_disk
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.observing import request_of, rows_of, run_of
@@ -112,33 +110,6 @@ def test_a_destruction_that_the_store_refuses_is_done_once_it_takes_writes_again
     assert_forgotten_once(process, run_id, "user-1")
 
 
-@contextmanager
-def database_away(process: WorkerProcess) -> Iterator[None]:
-    """PostgreSQL ends every connection and lets nobody in; of SQLite somebody else keeps the lock."""
-    url = process.database.engine.url
-    if process.database.engine.dialect.name == "sqlite":
-        assert url.database is not None
-        holder = sqlite3.connect(url.database, isolation_level=None)
-        holder.execute("BEGIN EXCLUSIVE")
-        try:
-            yield
-        finally:
-            holder.close()
-        return
-    keeper = open_database(url.set(database="postgres").render_as_string(hide_password=False), pooled=False)
-    with keeper.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f'ALTER DATABASE "{url.database}" ALLOW_CONNECTIONS false'))
-        connection.execute(
-            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"),
-            {"name": url.database},
-        )
-        try:
-            yield
-        finally:
-            connection.execute(text(f'ALTER DATABASE "{url.database}" ALLOW_CONNECTIONS true'))
-    keeper.dispose()
-
-
 @pytest.mark.parametrize(
     "step",
     [
@@ -155,14 +126,15 @@ def test_outages_of_the_database_during_a_run_cost_no_claim(
     run_id = request_forgetting(process, "user-1")
     for _ in range(process.settings.max_claims + 1):
         with monkeypatch.context() as patched:
-            outage = database_away(process)
+            outage = away(process.settings.database_url)
             before(patched, step, outage.__enter__)
             assert execute(process, run_id) is None
         outage.__exit__(None, None, None)
         assert run_of(process, run_id).claims == 1
         # As the sweeper does.
         return_claims(process)
-        assert run_of(process, run_id).claims == 0
+        assert_waits(process, run_id, "database_unavailable")
+        let_the_lease_lapse(process.database, run_id)
     execute(process, run_id)
     assert_forgotten_once(process, run_id, "user-1")
 
@@ -172,7 +144,7 @@ def test_a_claim_that_an_outage_ended_does_not_count_although_another_worker_was
 ) -> None:
     impatient(process)
     run_id = request_forgetting(process, "user-1")
-    outage = database_away(process)
+    outage = away(process.settings.database_url)
     with monkeypatch.context() as patched:
         before(patched, "worker.execution._record_in_journal", outage.__enter__)
         execute(process, run_id)
