@@ -54,6 +54,9 @@ def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
         floor = pointer.current(session).erasure_floor
         live = pointer.current(session).digest
         on_record = completion.destroyed(session)
+    if live is not None:
+        # Or an empty folder where the store is mounted would pass for one in which everything has been destroyed.
+        process.store.read_manifest(live)
     readers = read_by_version(process.store, claim.subjects, but=live)
     destroyed = 0
     for digest in process.store.versions():

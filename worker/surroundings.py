@@ -17,7 +17,7 @@ from app.db.base import utc_now
 from app.db.errors import DatabaseUnavailable, FenceLost
 from app.db.outages import Pauses
 from app.db.runs import Claim
-from model_store import StoreError, StoreFull, StoreReadOnly, StoreUnavailable
+from model_store import ManifestMissing, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
 from worker.process import WorkerProcess
 from worker.publication import ReplicasSilent
 from worker.sweeping import sweep_store
@@ -32,7 +32,8 @@ class OtherBase(Exception):
         super().__init__(self.__doc__)
 
 
-SURROUNDINGS = (StoreFull, StoreReadOnly, StoreUnavailable, ReplicasSilent, OtherBase)
+# A manifest is never deleted: without that of the live version this is the empty folder of a mount that was lost.
+SURROUNDINGS = (StoreFull, StoreReadOnly, StoreUnavailable, ManifestMissing, ReplicasSilent, OtherBase)
 
 
 def code_of(error: Exception) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,43 @@ def test_a_store_out_of_reach_is_waited_out_without_a_claim(process: WorkerProce
     execute(process, run_id)
     assert_forgotten_once(process, run_id, "user-1")
     assert request_of(process, "user-1").detail_code is None
+
+
+def test_a_mount_that_was_lost_and_shows_an_empty_folder_is_waited_out(process: WorkerProcess) -> None:
+    run_id = request_forgetting(process, "user-1")
+    root = store_of(process)
+    with gone(root):
+        root.mkdir()
+        for _ in range(process.settings.max_claims + 1):
+            execute(process, run_id)
+            assert_waits(process, run_id, "manifest_missing")
+            let_the_lease_lapse(process.database, run_id)
+        shutil.rmtree(root)
+    execute(process, run_id)
+    assert_forgotten_once(process, run_id, "user-1")
+
+
+def test_an_empty_folder_does_not_pass_for_a_store_in_which_everything_was_destroyed(
+    process: WorkerProcess, installed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = request_forgetting(process, "user-1")
+    root = store_of(process)
+    outage = gone(root)
+
+    def lose_the_mount() -> None:
+        outage.__enter__()
+        root.mkdir()
+
+    with monkeypatch.context() as patched:
+        before(patched, "worker.completion._destroy_ineligible_versions", lose_the_mount)
+        execute(process, run_id)
+    assert_waits(process, run_id, "manifest_missing")
+    shutil.rmtree(root)
+    outage.__exit__(None, None, None)
+    assert not process.store.is_destroyed(installed)
+    let_the_lease_lapse(process.database, run_id)
+    execute(process, run_id)
+    assert_forgotten_once(process, run_id, "user-1")
 
 
 def test_a_destruction_that_the_store_refuses_is_done_once_it_takes_writes_again(
