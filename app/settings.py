@@ -110,6 +110,18 @@ class Settings(BaseSettings):
     max_claims: int = Field(
         3, ge=1, le=1_000_000, description="claims of one run (a kill counts) before it needs attention"
     )
+    outage_pause_seconds: Seconds = Field(
+        2.0,
+        description="a run that store, database or replicas hold up pauses this long, then twice as long, …",
+    )
+    longest_outage_pause_seconds: Seconds = Field(60.0, description="… and never longer than this")
+    rewrite_tables_up_to_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=0,
+        le=2**50,
+        description="PostgreSQL: a table that rows of a subject were deleted from is rewritten, so that no byte of "
+        "them is left; one that is larger with its indexes is vacuumed, because nobody can use it meanwhile",
+    )
     max_subjects_per_run: int = Field(64, ge=1, le=10_000)
     consolidation_patience_seconds: float = Field(
         3600.0,
@@ -194,6 +206,10 @@ class Settings(BaseSettings):
             raise ValueError("LETHE_FEED_LEASE_SECONDS must be at least twice LETHE_FEED_POLL_SECONDS")
         if self.heartbeat_seconds * 2 > self.lease_seconds:
             raise ValueError("LETHE_LEASE_SECONDS must be at least twice LETHE_HEARTBEAT_SECONDS")
+        if self.outage_pause_seconds > self.longest_outage_pause_seconds:
+            raise ValueError(
+                "LETHE_LONGEST_OUTAGE_PAUSE_SECONDS must not be below LETHE_OUTAGE_PAUSE_SECONDS"
+            )
         if self.run_soft_limit_seconds >= self.run_hard_limit_seconds:
             raise ValueError("LETHE_RUN_HARD_LIMIT_SECONDS must exceed LETHE_RUN_SOFT_LIMIT_SECONDS")
         return self

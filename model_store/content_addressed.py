@@ -143,6 +143,7 @@ class ContentAddressedStore:
 
     def delete_orphans(self) -> tuple[str, ...]:
         """See :meth:`model_store.Store.delete_orphans`."""
+        self._objects.sweep()
         with self._objects.exclusive():
             living = self._blobs_of_the_living()
             stored = [

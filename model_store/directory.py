@@ -1,8 +1,9 @@
 """Named bytes in a local directory: whole, durable, create-only, and never through a symbolic link.
 
 A file is written under a temporary name in the folder it will live in, flushed to the medium, and then
-linked to its real name, which fails if that name is taken; a reader therefore sees nothing or all of it,
-and a writer that dies leaves a temporary file that no listing shows and the next opening sweeps away.
+linked to its real name, which fails if that name is taken; a reader therefore sees nothing or all of it.
+Its writer holds a lock on the temporary file. One that dies lets go of it and leaves a file that no listing
+shows and the next sweep removes.
 Folders are opened part by part from the root, so a link put anywhere below it leads nowhere.
 """
 
@@ -12,7 +13,6 @@ import os
 import re
 import secrets
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +20,6 @@ from pathlib import Path
 from model_store.errors import HostileArtefact, StoreError
 from model_store.filesystem_errors import translated
 from model_store.interface import StoreHealth
-
-ABANDONED_AFTER_SECONDS = 3600.0
 
 _TEMPORARY = re.compile(r"\.writing-[0-9a-f]{32}")
 _LOCK = ".lock"
@@ -40,7 +38,9 @@ class DirectoryObjects:
         self.root = root.expanduser().absolute()
         with translated("create the folder", self.root):
             self.root.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-        self._sweep_abandoned()
+        # A store that is read-only, or swept by someone else, is still a good store to read.
+        with contextlib.suppress(StoreError):
+            self.sweep()
 
     def create(self, key: str, data: bytes) -> bool:
         """See :meth:`model_store.objects.Objects.create`."""
@@ -110,6 +110,14 @@ class DirectoryObjects:
         finally:
             os.close(handle)
 
+    def sweep(self) -> None:
+        """See :meth:`model_store.objects.Objects.sweep`."""
+        with translated("sweep", self.root):
+            for _, _, names, folder in os.fwalk(self.root.resolve(), onerror=_raise):
+                for name in filter(_TEMPORARY.fullmatch, names):
+                    with contextlib.suppress(FileNotFoundError):
+                        _remove_abandoned(name, folder)
+
     def health(self) -> StoreHealth:
         """See :meth:`model_store.Store.check`."""
         try:
@@ -130,15 +138,14 @@ class DirectoryObjects:
         with contextlib.suppress(FileNotFoundError):
             os.stat(name, dir_fd=folder, follow_symlinks=False)
             return False
-        temporary = _temporary_name()
-        handle = os.open(temporary, _WRITE_FLAGS, _OBJECT_MODE, dir_fd=folder)
+        temporary, handle = _open_temporary(folder)
         try:
             with os.fdopen(handle, "wb", buffering=0) as file:
                 remaining = memoryview(data)
                 while remaining:
                     remaining = remaining[file.write(remaining) :]
                 os.fsync(handle)
-            os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+                os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
         except FileExistsError:
             return False
         finally:
@@ -169,18 +176,6 @@ class DirectoryObjects:
             return None
         return space.f_bavail * space.f_frsize
 
-    def _sweep_abandoned(self) -> None:
-        """Remove what writers that died left behind: it may be weights that ought to be destroyed."""
-        oldest_allowed = time.time() - ABANDONED_AFTER_SECONDS
-        for folder, subfolders, names in os.walk(self.root):
-            subfolders[:] = [name for name in subfolders if not os.path.islink(os.path.join(folder, name))]
-            for name in names:
-                path = os.path.join(folder, name)
-                # A store that is read-only, or swept by someone else, is still a good store to read.
-                with contextlib.suppress(OSError):
-                    if _TEMPORARY.fullmatch(name) and os.lstat(path).st_mtime < oldest_allowed:
-                        os.unlink(path)
-
 
 def _check_ordinary(path: Path, status: os.stat_result, limit: int) -> None:
     if not stat.S_ISREG(status.st_mode):
@@ -191,3 +186,31 @@ def _check_ordinary(path: Path, status: os.stat_result, limit: int) -> None:
 
 def _temporary_name() -> str:
     return f".writing-{secrets.token_hex(16)}"
+
+
+def _open_temporary(folder: int) -> tuple[str, int]:
+    """A new file that its writer has locked, so that no sweep takes it for one that was left behind."""
+    while True:
+        name = _temporary_name()
+        handle = os.open(name, _WRITE_FLAGS, _OBJECT_MODE, dir_fd=folder)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return name, handle
+        # A sweep came between the two.
+        os.close(handle)
+
+
+def _remove_abandoned(name: str, folder: int) -> None:
+    handle = os.open(name, _READ_FLAGS, dir_fd=folder)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(name, dir_fd=folder)
+    except BlockingIOError:
+        # Somebody is writing it.
+        return
+    finally:
+        os.close(handle)
+
+
+def _raise(error: OSError) -> None:
+    raise error

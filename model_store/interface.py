@@ -141,8 +141,9 @@ class Store(Protocol):
     def delete_orphans(self) -> tuple[str, ...]:
         """Delete every blob that no living version names, and return their digests.
 
-        An interrupted publication leaves such blobs, and they can hold weights that ought to be gone. A publication
-        under way loses its blobs too and is refused with BlobMissing: call this where nobody else publishes.
+        An interrupted publication leaves such blobs, and an interrupted writer part of one; they can hold weights that
+        ought to be gone. What is being written stays. A publication under way between its blobs and its manifest loses
+        the blobs and is refused with BlobMissing: it must put them again.
         """
         ...
 

@@ -40,6 +40,10 @@ class Objects(Protocol):
         """Hold the lock that keeps publishing and destroying apart, across threads and processes."""
         ...
 
+    def sweep(self) -> None:
+        """Remove what writers that died have left unfinished, and nothing that is being written."""
+        ...
+
     def health(self) -> StoreHealth:
         """See :meth:`model_store.Store.check`."""
         ...

@@ -70,11 +70,13 @@ sweeper = Sweeper(app, settings)
 def _open_in_the_child(**_: Any) -> None:
     # Imported here and not above: torch belongs to the child.
     from worker.process import current_process
+    from worker.sweeping import sweep_store
 
     leave_stopping_to_the_parent()
     sweeper.start()
     try:
-        current_process()
+        # What a killed worker was writing is nobody's by the time its successor starts.
+        sweep_store(current_process())
     except Exception as error:
         # What was damaged does not come back by itself.
         if isinstance(error, DatabaseUnavailable | StoreError) and not isinstance(error, InvalidRecord):

@@ -6,6 +6,8 @@ import structlog
 
 from app.db import completion, pointer
 from app.db.base import utc_now
+from app.db.models import RunKind, RunStage
+from app.db.reclaiming import reclaim
 from app.db.runs import Claim
 from worker.anchoring import anchor
 from worker.process import WorkerProcess
@@ -26,13 +28,22 @@ def complete(process: WorkerProcess, claim: Claim, standing: Standing) -> None:
         rows = completion.erase_subjects(
             session, process.audit, claim, unread=standing.unread, base_digest=process.base.digest
         )
-    process.database.truncate_write_ahead_log()
     # Without a version to publish, the floor has risen only now.
     anchor(process)
+    # Also by whoever goes on after a kill, and by a consolidation: what was held back before is free by then.
+    if rows or claim.stage == RunStage.ERASING or claim.kind == RunKind.CONSOLIDATION:
+        _reclaim(process, claim)
     destroyed = _destroy_ineligible_versions(process, claim)
     with process.database.unit_of_work() as session:
         completion.complete(session, process.audit, claim, now=utc_now())
     log.info("run.completed", rows_erased=rows, versions_destroyed=destroyed)
+
+
+def _reclaim(process: WorkerProcess, claim: Claim) -> None:
+    reclaimed = reclaim(process.database, rewrite_up_to_bytes=process.settings.rewrite_tables_up_to_bytes)
+    with process.database.unit_of_work() as session:
+        completion.record_reclaimed(session, process.audit, claim, reclaimed)
+    log.info("rows.reclaimed", result=reclaimed)
 
 
 def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
@@ -47,6 +58,9 @@ def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
         floor = max(vouched, pointer.current(session).erasure_floor)
         live = pointer.current(session).digest
         on_record = completion.destroyed(session)
+    if live is not None:
+        # Or an empty folder where the store is mounted would pass for one in which everything has been destroyed.
+        process.store.read_manifest(live)
     readers = read_by_version(process.store, claim.subjects, but=live)
     destroyed = 0
     for digest in process.store.versions():
@@ -63,6 +77,6 @@ def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
         # Also for one that a killed worker had destroyed without getting to say so.
         with process.database.unit_of_work() as session:
             completion.mark_destroyed(session, process.audit, claim, digest, now=utc_now())
-    # A worker killed between blobs and manifest left weights that no version names.
+    # Weights that no version names: of a worker killed between blobs and manifest, or inside a blob.
     process.store.delete_orphans()
     return destroyed

@@ -9,6 +9,7 @@ Requests that the version does not serve leave the run in the transaction that p
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import timedelta
 
 import structlog
@@ -37,15 +38,21 @@ from worker.publication import CandidateRefused, publish_candidate, wait_for_ack
 from worker.refitting import RefitRefused, refit_without
 from worker.standing import Standing, standing_of
 from worker.stopping import ignore_what_is_told_again
+from worker.surroundings import (
+    SURROUNDINGS,
+    OtherBase,
+    code_of,
+    hand_back,
+    return_claims,
+    say_unclaimed,
+    wait_out,
+)
+from worker.sweeping import sweep_store
 from worker.training_data import MINIMUM_RETAINED
 from worker.versions import LoadedVersion, load_version
 from worker.withdrawal import withdraw
 
 log = structlog.get_logger()
-
-
-class OtherBase(Exception):
-    """The live version belongs to another base than LETHE_BASE was when this worker started: restart the worker."""
 
 
 _MAX_REBASES = 3
@@ -59,41 +66,59 @@ def execute(process: WorkerProcess, run_id: str) -> str | None:
     Everything that can go wrong with the run itself ends on its record; the message is acknowledged either way.
     """
     try:
-        if not timeline_stands(process.database, process.store):
-            join_timeline(process.database, process.audit, process.store)
-        claim = _claim(process, run_id)
-        if claim is None:
-            log.info("run.nothing_to_do")
-            return None
-        log.info(
-            "run.claimed", kind=claim.kind, fence=claim.fence, stage=claim.stage, subjects=len(claim.subjects)
-        )
-        try:
-            with Lease(process.database, claim, process.settings) as lease:
-                _work(process, claim, lease)
-        except SystemExit:
-            ignore_what_is_told_again()
-            # Told to stop: whoever comes next need not wait for the lease to lapse. The heartbeat has ended by now.
-            _hand_back(process, claim)
-            raise
-        except JournalConflict:
-            # The database was restored before anybody noticed: an epoch was handed out twice.
-            log.error("run.journal_conflict")
-            join_timeline(process.database, process.audit, process.store)
-            _hand_back(process, claim)
-            return run_id
-        anchor_log(process)
-        with process.database.unit_of_work() as session:
-            runs.heal_queue(session, utc_now())
-            return next_in_line(session, utc_now())
+        return_claims(process)
+        return _execute(process, run_id)
     except DatabaseUnavailable:
-        # Nothing can be recorded. The lease lapses and the sweeper rings again once the database is back.
+        # Nothing can be recorded now; the sweeper rings again once the database is back.
         log.error("run.database_unavailable")
         return None
+
+
+def _execute(process: WorkerProcess, run_id: str) -> str | None:
+    try:
+        if not timeline_stands(process.database, process.store):
+            join_timeline(process.database, process.audit, process.store)
     except StoreError as error:
-        # The timeline cannot be looked at: nothing is claimed or given up, and the sweeper rings again.
-        log.error("run.store_unavailable", error=type(error).__name__, detail=str(error))
+        say_unclaimed(process, run_id, error)
         return None
+    claim = _claim(process, run_id)
+    if claim is None:
+        log.info("run.nothing_to_do")
+        return None
+    log.info(
+        "run.claimed", kind=claim.kind, fence=claim.fence, stage=claim.stage, subjects=len(claim.subjects)
+    )
+    try:
+        return _work_on(process, claim)
+    except DatabaseUnavailable:
+        process.unreturned.put(claim)
+        raise
+
+
+def _work_on(process: WorkerProcess, claim: Claim) -> str | None:
+    try:
+        with Lease(process.database, claim, process.settings) as lease:
+            _work(process, claim, lease)
+    except SystemExit:
+        ignore_what_is_told_again()
+        # Told to stop: whoever comes next need not wait for the lease to lapse. The heartbeat has ended by now.
+        with suppress(DatabaseUnavailable):
+            hand_back(process, claim)
+        raise
+    except JournalConflict:
+        # The database was restored before anybody noticed: an epoch was handed out twice.
+        log.error("run.journal_conflict")
+        try:
+            join_timeline(process.database, process.audit, process.store)
+        except StoreError as error:
+            wait_out(process, claim, error)
+            return None
+        hand_back(process, claim)
+        return claim.run_id
+    anchor_log(process)
+    with process.database.unit_of_work() as session:
+        runs.heal_queue(session, utc_now())
+        return next_in_line(session, utc_now())
 
 
 def _claim(process: WorkerProcess, run_id: str) -> Claim | None:
@@ -121,12 +146,15 @@ def _work(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
             _forget(process, claim, lease)
     except FenceLost:
         log.warning("run.taken_over", fence=claim.fence)
+        if lease.missed_beats:
+            process.unreturned.put(claim)
+        sweep_store(process)
+    except SURROUNDINGS as error:
+        wait_out(process, claim, error)
     except LadderExhausted as error:
         _give_up(process, claim, LADDER_EXHAUSTED, str(error), split=error.split)
     except RefitRefused as error:
         _give_up(process, claim, f"{_EXACT_RUN[claim.kind]}_refused", str(error), split=error.split)
-    except OtherBase as error:
-        _leave_to_another_worker(process, claim, error)
     except CandidateRefused as error:
         _give_up(process, claim, "candidate_refused", str(error))
     except (UnlearningError, RecommenderError) as error:
@@ -245,7 +273,7 @@ def _give_up(
 
 
 def _postpone(process: WorkerProcess, claim: Claim, error: Exception) -> None:
-    """The surroundings failed, or a defect did: look again after a pause, as often as claims are allowed.
+    """A defect, or something that only looks like one: look again after a pause, as often as claims are allowed.
 
     Past the point of no return there is no limit: what is left to do can only be late, never be given up.
     """
@@ -255,37 +283,9 @@ def _postpone(process: WorkerProcess, claim: Claim, error: Exception) -> None:
             lock_ledger(session)
             run = runs.owned(session, claim.run_id, claim.fence)
             if run.claims >= process.settings.max_claims and not runs.is_past_return(run):
-                runs.give_up(session, process.audit, run, code=_code(error), detail=str(error))
+                runs.give_up(session, process.audit, run, code=code_of(error), detail=str(error))
             else:
                 run.lease_until = utc_now() + timedelta(seconds=process.settings.lease_seconds)
-                run.detail_code, run.detail = _code(error), str(error)[:500]
+                run.detail_code, run.detail = code_of(error), str(error)[:500]
     except FenceLost:
         log.warning("run.taken_over", fence=claim.fence)
-
-
-def _leave_to_another_worker(process: WorkerProcess, claim: Claim, error: OtherBase) -> None:
-    """Look again after a pause, however often: a worker that was started since can do it."""
-    log.error("run.other_base")
-    try:
-        with process.database.unit_of_work() as session:
-            lock_ledger(session)
-            run = runs.owned(session, claim.run_id, claim.fence)
-            run.claims -= 1
-            run.lease_until = utc_now() + timedelta(seconds=process.settings.lease_seconds)
-            run.detail_code, run.detail = "other_base", str(error.__doc__)
-    except FenceLost:
-        log.warning("run.taken_over", fence=claim.fence)
-
-
-def _hand_back(process: WorkerProcess, claim: Claim) -> None:
-    try:
-        with process.database.unit_of_work() as session:
-            runs.hand_back(session, process.audit, claim, utc_now())
-        log.warning("run.handed_back", fence=claim.fence)
-    except (FenceLost, DatabaseUnavailable) as error:
-        log.warning("run.not_handed_back", error=type(error).__name__)
-
-
-def _code(error: Exception) -> str:
-    name = type(error).__name__
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")

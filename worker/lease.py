@@ -26,6 +26,7 @@ class Lease:
 
     Attributes:
         cut_off_at: when the worker's own limit ends the work on this claim, however long the lease is kept alive.
+        missed_beats: whether the database was away for a heartbeat: then nobody is to blame for a lease that lapsed.
     """
 
     def __init__(self, database: Database, claim: Claim, settings: Settings) -> None:
@@ -34,6 +35,7 @@ class Lease:
         self._lease = timedelta(seconds=settings.lease_seconds)
         self._interval = settings.heartbeat_seconds
         self.cut_off_at = utc_now() + timedelta(seconds=settings.run_soft_limit_seconds)
+        self.missed_beats = False
         self._stop = threading.Event()
         self._lost = threading.Event()
         self._progress: str | None = None
@@ -79,6 +81,7 @@ class Lease:
             except Exception as error:  # noqa: BLE001  (a heartbeat that stops silently costs the whole run)
                 # The lease may lapse meanwhile; then the next renewal finds a higher fence.
                 log.warning("lease.not_renewed", error=type(error).__name__)
+                self.missed_beats = True
                 continue
             if not held:
                 log.warning("lease.lost", fence=self._claim.fence)

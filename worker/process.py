@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
+from queue import SimpleQueue
 
 import structlog
 import torch
@@ -13,6 +14,7 @@ import transformers
 from app.db import consolidations
 from app.db.audit import AuditLog
 from app.db.restoration import join_timeline
+from app.db.runs import Claim
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.failures import SettingError, naming
@@ -30,12 +32,18 @@ _TRAINED_ON_USERS = "panel.json"
 
 @dataclass(frozen=True)
 class WorkerProcess:
+    """
+    Attributes:
+        unreturned: claims that ended while the database was away. They are handed back once it answers.
+    """
+
     settings: Settings
     database: Database
     store: Store
     audit: AuditLog
     base: Base
     policy: Policy
+    unreturned: SimpleQueue[Claim] = field(default_factory=SimpleQueue)
 
 
 def open_process(settings: Settings) -> WorkerProcess:

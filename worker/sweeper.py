@@ -51,7 +51,8 @@ class Sweeper:
     def _loop(self) -> None:
         # Imported here and not above: torch belongs to the child, and this thread runs there.
         from worker.budget import request_if_due
-        from worker.process import load_policy
+        from worker.process import current_process, load_policy
+        from worker.surroundings import return_claims
 
         database = Database(open_database(self._settings.database_url, pooled=False))
         audit = AuditLog(self._settings.audit_key.get_secret_value().encode())
@@ -62,6 +63,8 @@ class Sweeper:
                 due = request_if_due(database, audit, self._settings, budget, utc_now())
                 if due is not None:
                     log.info("consolidation.due", run=due)
+                if current_process.cache_info().currsize:
+                    return_claims(current_process())
                 for run_id in sweep(database, self._settings):
                     self._celery.send_task(RUN_TASK, args=[run_id], retry=False)
                     log.info("run.rung", run=run_id)

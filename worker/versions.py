@@ -8,13 +8,14 @@ from importlib.metadata import version as library_version
 from typing import Any
 
 from app.db.base import utc_now
-from model_store import ADAPTER_WEIGHTS, BlobRef, Manifest, Store, read_version
+from model_store import ADAPTER_WEIGHTS, BlobMissing, BlobRef, Manifest, Store, read_version
 from recommender import Adapter, AdapterConfig, Base, Scorer, TrainingConfig, attach, canary_fingerprint
 from unlearning import ActivationStatistics
 from worker.readership import READERSHIP, Readership, read_readership
 
 STATISTICS = "activation_statistics.safetensors"
 ARTEFACTS = "method_artefacts.safetensors"
+_MOST_TRIES = 5
 _LIBRARIES = ("numpy", "peft", "safetensors", "torch", "transformers")
 
 
@@ -110,7 +111,8 @@ def store_version(
 ) -> str:
     """Put an adapter into the store, blobs first, manifest last; the version's digest.
 
-    Nothing serves it: only the pointer decides that. An interrupted call leaves blobs nobody names.
+    Nothing serves it: only the pointer decides that. An interrupted call leaves blobs nobody names. A run that
+    completes meanwhile takes these for such; then they are put again.
 
     Args:
         readership: whom the fit has read that the adapter is or descends from; None where nobody recorded it.
@@ -121,21 +123,28 @@ def store_version(
     blobs = {ADAPTER_WEIGHTS: adapter.to_bytes(), **artefacts}
     if readership is not None:
         blobs[READERSHIP] = readership.to_bytes()
-    return store.put_manifest(
-        Manifest(
-            base_digest=base.digest,
-            catalogue_digest=base.catalogue.digest,
-            parent=parent,
-            forget_epoch=forget_epoch,
-            method=method,
-            config=dict(config),
-            report=dict(report),
-            policy_hash=policy_hash,
-            canary_fingerprint=canary_fingerprint(Scorer(attach(base, adapter), base.style)),
-            adapter_config=dict(adapter.config),
-            blobs={name: BlobRef(store.put_blob(data), len(data)) for name, data in blobs.items()},
-            trained_on=fit.to_plain(),
-            created_at=utc_now().isoformat(),
-            library_versions={name: library_version(name) for name in _LIBRARIES},
-        )
-    )
+    fingerprint = canary_fingerprint(Scorer(attach(base, adapter), base.style))
+    for left in reversed(range(_MOST_TRIES)):
+        try:
+            return store.put_manifest(
+                Manifest(
+                    base_digest=base.digest,
+                    catalogue_digest=base.catalogue.digest,
+                    parent=parent,
+                    forget_epoch=forget_epoch,
+                    method=method,
+                    config=dict(config),
+                    report=dict(report),
+                    policy_hash=policy_hash,
+                    canary_fingerprint=fingerprint,
+                    adapter_config=dict(adapter.config),
+                    blobs={name: BlobRef(store.put_blob(data), len(data)) for name, data in blobs.items()},
+                    trained_on=fit.to_plain(),
+                    created_at=utc_now().isoformat(),
+                    library_versions={name: library_version(name) for name in _LIBRARIES},
+                )
+            )
+        except BlobMissing:
+            if not left:
+                raise
+    raise AssertionError("the last try returns or raises")

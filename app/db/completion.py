@@ -22,6 +22,7 @@ from app.db.models import (
 )
 from app.db.pointer import current
 from app.db.readers import KNOWN_TO_BASE
+from app.db.reclaiming import Reclaimed
 from app.db.runs import Claim, is_past_return, owned
 
 
@@ -71,6 +72,23 @@ def erase_subjects(
         session, ledger, actor="worker", action="interactions.erased", data={"run": run.id, "rows": rows}
     )
     return rows
+
+
+def record_reclaimed(session: Session, audit: AuditLog, claim: Claim, reclaimed: Reclaimed) -> None:
+    """Keep whether bytes of the erased rows are left in the database's files.
+
+    Raises:
+        FenceLost: this worker no longer holds the run.
+    """
+    ledger = lock_ledger(session)
+    owned(session, claim.run_id, claim.fence)
+    audit.append(
+        session,
+        ledger,
+        actor="worker",
+        action="rows.reclaimed",
+        data={"run": claim.run_id, "result": reclaimed},
+    )
 
 
 def _settle_without_version(session: Session, claim: Claim) -> None:

@@ -131,6 +131,8 @@ class Run(Base):
     claims: Mapped[int] = mapped_column(default=0)
     fence: Mapped[int] = mapped_column(BigInteger, default=0)
     lease_until: Mapped[datetime | None]
+    # How often the surroundings have held it up: each pause is longer than the one before.
+    outages: Mapped[int] = mapped_column(default=0, server_default="0")
     progress: Mapped[str | None] = mapped_column(String(120))
     covers_epoch: Mapped[int | None] = mapped_column(BigInteger)
     parent_digest: Mapped[str | None] = mapped_column(Digest)

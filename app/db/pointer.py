@@ -313,3 +313,9 @@ def rebase(session: Session, claim: Claim) -> Claim:
 
 def versions(session: Session, *, limit: int) -> Sequence[Version]:
     return session.scalars(select(Version).order_by(Version.published_at.desc()).limit(limit)).all()
+
+
+def published(session: Session) -> frozenset[str]:
+    """The digests of all that has ever been live, and of what is."""
+    digests = session.scalars(select(Version.digest)).all()
+    return frozenset(digest for digest in (*digests, current(session).digest) if digest is not None)

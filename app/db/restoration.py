@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import structlog
@@ -23,8 +23,9 @@ from app.db.base import utc_now
 from app.db.errors import DatabaseUnavailable
 from app.db.floor import is_sunk, lift
 from app.db.ledger import lock_ledger, next_epoch
-from app.db.models import ForgetRequest, Ledger, Suppression
+from app.db.models import ForgetRequest, Ledger, Run, RunStatus, Suppression
 from app.db.session import Database
+from app.db.survivors import replace_destroyed
 from model_store import JournalEntry, Store, StoreError, Timeline
 
 log = structlog.get_logger()
@@ -166,6 +167,10 @@ def _start(
     ledger.timeline, ledger.epoch = started.token, after
     if not first:
         ledger.fence += _FENCES_LEFT_OUT
+        # Whoever worked when the backup was taken was not killed by its run.
+        working = Run.status == RunStatus.RUNNING
+        session.execute(update(Run).where(working, Run.claims > 0).values(claims=Run.claims - 1))
+    survived = None if first else replace_destroyed(session, store, floor=floor, now=utc_now())
     lifted = lift(session, store, floor)
     epochs: dict[str, int] = {}
     for epoch in differ.taken:
@@ -186,6 +191,10 @@ def _start(
             "withdrawn": lifted.withdrawn,
         },
     )
+    if survived is not None:
+        audit.append(
+            session, ledger, actor="erasure-journal", action="version.survived", data=asdict(survived)
+        )
     readopted = sum(
         forget_requests.readopt(session, audit, subject, accepted_at, request_id)
         for subject, (accepted_at, request_id) in differ.unknown.items()

@@ -110,7 +110,7 @@ def claim(
             detail=f"claimed {run.claims} times without finishing",
         )
         return None
-    resumed = is_past_return(run)
+    resumed, held_up_by = is_past_return(run), run.detail_code
     fence = next_fence(ledger)
     changes: dict[str, Any] = {
         "status": RunStatus.RUNNING,
@@ -119,6 +119,8 @@ def claim(
         "lease_until": now + lease,
         "started_at": func.coalesce(Run.started_at, now),
         "dispatched_at": now,
+        "detail_code": None,
+        "detail": None,
     }
     if not resumed:
         pointer = session.get_one(ServingPointer, 1)
@@ -141,6 +143,15 @@ def claim(
     if not resumed:
         # What is published already was made without them.
         _take_queued_requests(session, claimed, max_subjects, now)
+    # What they waited for until now is over.
+    session.execute(
+        update(ForgetRequest)
+        .where(
+            or_(ForgetRequest.run_id == run_id, ForgetRequest.status == RequestStatus.QUEUED),
+            ForgetRequest.detail_code == held_up_by,
+        )
+        .values(detail_code=None)
+    )
     requests = session.scalars(
         select(ForgetRequest)
         .where(ForgetRequest.run_id == run_id)

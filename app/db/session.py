@@ -166,15 +166,6 @@ class Database:
                 session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             yield session
 
-    def truncate_write_ahead_log(self) -> None:
-        """On SQLite, drop erased rows from the log beside the database too; elsewhere nothing."""
-        if self.engine.dialect.name == "sqlite":
-            with translated(self.engine), self._reader.connect() as connection:
-                connection.rollback()
-                cursor = connection.connection.cursor()
-                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                cursor.close()
-
     def dispose(self) -> None:
         self.engine.dispose()
 

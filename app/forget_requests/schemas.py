@@ -24,6 +24,16 @@ _WAITS_FOR = {
     RequestStatus.DEPLOYING: "every replica to serve the new version, and the destruction of what is older",
     RequestStatus.NEEDS_ATTENTION: "a person; see detail_code and the attempts, then POST …/retry",
 }
+# While the surroundings hold its run up; it goes on by itself.
+_WAITS_OUT = {
+    "store_full": "room in the store",
+    "store_read_only": "the store to take writes again",
+    "store_unavailable": "the store to be reachable again",
+    "manifest_missing": "the live version to be in the store again; is it mounted?",
+    "database_unavailable": "the run to be taken up again after the database was away",
+    "replicas_silent": "every live replica to acknowledge the new version",
+    "other_base": "a worker that was started with the base of the live version",
+}
 
 
 class ForgetBody(BaseModel):
@@ -73,7 +83,7 @@ class ForgetRequestView(BaseModel):
         return cls(
             id=request.id,
             status=status,
-            waits_for=_WAITS_FOR.get(status),
+            waits_for=_WAITS_OUT.get(request.detail_code or "", _WAITS_FOR.get(status)),
             done=done,
             outcome=request.outcome,
             detail_code=request.detail_code,

@@ -82,6 +82,8 @@ class Installation:
             "LETHE_HEARTBEAT_SECONDS": "1",
             "LETHE_SWEEP_SECONDS": "0.5",
             "LETHE_REDISPATCH_SECONDS": "3",
+            "LETHE_OUTAGE_PAUSE_SECONDS": "0.5",
+            "LETHE_LONGEST_OUTAGE_PAUSE_SECONDS": "2",
             "LETHE_FEED_LEASE_SECONDS": "3",
             **self.secrets,
             **self.extra,

@@ -12,7 +12,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -29,6 +31,8 @@ from tests.acceptance.installation import (
     wait_until,
 )
 from tests.integration.backup import back_up
+from tests.integration.refusing_database import away
+from tests.integration.refusing_store import gone
 from tests.ports import free_port
 
 
@@ -355,3 +359,41 @@ def assert_completed_once(client: httpx.Client, run_id: str) -> None:
     assert len(published) == 1
     accepted = [attempt for attempt in job["attempts"] if attempt["accepted"]]
     assert accepted
+
+
+def test_outages_of_seconds_cost_a_run_nothing_but_time(
+    client: httpx.Client, installation: Installation, users: list[str], worker: Process
+) -> None:
+    """More of them than claims are allowed, each in the middle of the run."""
+    location = client.post(f"/users/{users[19]}/forget").headers["Location"]
+    held_up = 0
+    for _ in range(5):
+        if not wait_for_work(client, location):
+            break
+        with outage(installation):
+            time.sleep(1.5)
+        held_up += 1
+    assert held_up > 3
+    request = completed(client, location)
+    job = job_of(client, request)
+    assert (request["outcome"], request["detail_code"], job["status"]) == ("erased", None, "completed")
+    assert job["claims"] == 1
+
+
+def outage(installation: Installation) -> AbstractContextManager[None]:
+    """Of the database where it is a server, else of the store."""
+    if installation.size.name == "full":
+        return away(installation.size.database_url)
+    return gone(installation.root / "store")
+
+
+def wait_for_work(client: httpx.Client, location: str) -> bool:
+    """Until a worker is at the request's run, and not waiting for anything else; False if it is done."""
+    request: dict[str, Any] = {}
+
+    def at_work() -> bool:
+        request.update(client.get(location).raise_for_status().json())
+        return request["done"] or (request["status"] == "unlearning" and request["detail_code"] is None)
+
+    wait_until(at_work, 60, what="a claim")
+    return not request["done"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +12,19 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from app.db import forget_requests, pointer, runs
+from app.db import forget_requests, pointer, reclaiming, runs
+from app.db.base import utc_now
+from app.db.errors import BelowErasureFloor
 from app.db.models import AuditEntry, Interaction, Run, Version
 from model_store import Manifest
+from tests.integration.database_files import occurrences
 from tests.integration.tiny_model import subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from unlearning import Rung
 from worker.execution import execute
 from worker.process import WorkerProcess
+
+_announce_candidate = pointer.announce_candidate
 
 
 class Killed(BaseException):
@@ -199,6 +206,68 @@ def test_a_zombie_that_wakes_up_later_changes_nothing(
     assert process.store.is_destroyed(stalled[0])
 
 
+def test_a_zombie_that_writes_after_the_run_is_over_removes_what_it_wrote(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = request_forgetting(process, "user-1")
+    late = write_late(process, run_id, monkeypatch)
+    execute(process, run_id)
+    assert_forgotten_once(process, run_id, "user-1")
+    assert process.store.is_destroyed(late[0])
+
+
+def test_what_a_zombie_wrote_and_did_not_live_to_remove_never_serves_and_goes_with_the_next_completion(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = request_forgetting(process, "user-1")
+    with monkeypatch.context() as patched:
+        late = write_late(process, run_id, patched)
+        patched.setattr("app.db.pointer.announce_candidate", dying(pointer.announce_candidate, after=False))
+        with pytest.raises(Killed):
+            execute(process, run_id)
+    store = process.store
+    assert not store.is_destroyed(late[0])
+    with process.database.read() as session:
+        live = pointer.current(session).digest
+    manifest = store.read_manifest(late[0])
+    with pytest.raises(BelowErasureFloor), process.database.unit_of_work() as session:
+        pointer.install(
+            session,
+            process.audit,
+            Version(digest=late[0], forget_epoch=manifest.forget_epoch, method="fit", published_at=utc_now()),
+            parent=live,
+            readers=(),
+            base_digest=process.base.digest,
+            actor="tests",
+            now=utc_now(),
+        )
+    execute(process, request_forgetting(process, "user-2"))
+    assert store.is_destroyed(late[0])
+
+
+def write_late(process: WorkerProcess, run_id: str, patched: pytest.MonkeyPatch) -> list[str]:
+    """The first worker stalls before it writes its candidate; another one does the whole run meanwhile."""
+    from worker import publication
+
+    real = publication.store_version
+    written: list[str] = []
+    stalled: list[bool] = []
+
+    def stalling(*arguments: Any, **named: Any) -> str:
+        if stalled:
+            return real(*arguments, **named)
+        stalled.append(True)
+        with pytest.MonkeyPatch.context() as other:
+            other.setattr("app.db.pointer.announce_candidate", _announce_candidate)
+            let_the_lease_lapse(process.database, run_id)
+            execute(process, run_id)
+        written.append(real(*arguments, **named))
+        return written[0]
+
+    patched.setattr(publication, "store_version", stalling)
+    return written
+
+
 def test_an_unknown_subject_completes_as_no_data_and_moves_no_pointer(
     process: WorkerProcess, installed: str
 ) -> None:
@@ -240,30 +309,84 @@ def test_a_request_that_arrives_during_a_run_gets_the_next_one(
             assert session.get_one(Run, run_id).status == "completed"
 
 
-def test_a_store_that_refuses_writes_postpones_the_run_and_then_asks_for_a_person(
+def test_a_defect_postpones_the_run_and_then_asks_for_a_person(
     process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from model_store import StoreReadOnly
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise StoreReadOnly("the store is read-only; make it writable")
+    def fail(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("nobody can wait this out")
 
     run_id = request_forgetting(process, "user-1")
     with monkeypatch.context() as patched:
-        patched.setattr("worker.publication.store_version", refuse)
+        patched.setattr("worker.publication.store_version", fail)
         for _ in range(process.settings.max_claims):
             execute(process, run_id)
             let_the_lease_lapse(process.database, run_id)
     with process.database.read() as session:
         run = session.get_one(Run, run_id)
-        assert (run.status, run.detail_code) == ("needs_attention", "store_read_only")
+        assert (run.status, run.detail_code) == ("needs_attention", "zero_division_error")
         request = forget_requests.of_run(session, run_id)[0]
         assert request.status == "needs_attention"
     with process.database.unit_of_work() as session:
-        from app.db.base import utc_now
-
         forget_requests.retry(session, process.audit, request.id, actor="tests", now=utc_now())
         retried = runs.queued_run(session)
     assert retried is not None
     execute(process, retried)
     assert_forgotten_once(process, retried, "user-1")
+
+
+def test_what_a_killed_writer_left_of_a_blob_goes_with_the_next_completion(process: WorkerProcess) -> None:
+    root = process.settings.store_url
+    code = (
+        "import os, sys\n"
+        "from model_store import LocalStore\n"
+        "def stall(_):\n"
+        "    print('written', flush=True)\n"
+        "    sys.stdin.read()\n"
+        "store = LocalStore(sys.argv[1])\n"
+        "os.fsync = stall\n"
+        "store.put_blob(b'weights' * 100_000)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, root], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"written\n"
+        execute(process, request_forgetting(process, "user-1"))
+        # It may be somebody's who is still at work.
+        assert [path.stat().st_size for path in Path(root).rglob(".writing-*")] == [700_000]
+        writer.kill()
+    execute(process, request_forgetting(process, "user-2"))
+    assert list(Path(root).rglob(".writing-*")) == []
+
+
+def test_a_publication_whose_blobs_a_completion_swept_puts_them_again(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, swept = process.store.put_manifest, []
+
+    def put_manifest(manifest: Manifest) -> str:
+        if not swept:
+            swept.extend(process.store.delete_orphans())
+        return real(manifest)
+
+    monkeypatch.setattr(process.store, "put_manifest", put_manifest)
+    run_id = request_forgetting(process, "user-1")
+    execute(process, run_id)
+    assert swept
+    assert_forgotten_once(process, run_id, "user-1")
+
+
+def test_no_byte_of_the_subjects_events_is_left_in_the_databases_files(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Other tests may have transactions open on the same server.
+    monkeypatch.setattr(reclaiming, "SNAPSHOT_SECONDS", 60.0)
+    # In SQLite's one file the pseudonym also stands where it stays: there only with what follows it in a row.
+    item = b"i" if process.database.engine.dialect.name == "sqlite" else b""
+    rows = [subject_of(user).encode() + item for user in ("user-1", "user-2")]
+    assert all(occurrences(process.database, row) for row in rows)
+    execute(process, request_forgetting(process, "user-1", "user-2"))
+    assert not any(occurrences(process.database, row) for row in rows)
+    with process.database.read() as session:
+        entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "rows.reclaimed")).one()
+    assert entry.data["result"] == "rewritten"

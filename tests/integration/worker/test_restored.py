@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from app.db import interactions, runs
@@ -10,11 +12,12 @@ from app.db.interactions import NewInteraction
 from model_store import Timeline
 from tests.integration.backup import back_up
 from tests.integration.tiny_model import ITEMS, subject_of
-from tests.integration.worker.conftest import request_forgetting
+from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.consolidating import request_consolidation
-from tests.integration.worker.observing import live, outcome, rows_of, run_of
+from tests.integration.worker.observing import live, outcome, rows_of, run_of, serving
+from tests.integration.worker.test_outages import before
 from worker.execution import execute
-from worker.process import WorkerProcess
+from worker.process import WorkerProcess, open_process
 from worker.readership import read_readership
 
 
@@ -71,6 +74,59 @@ def test_an_epoch_that_somebody_else_has_in_the_journal_is_given_up(process: Wor
         subject_of("somebody"),
         subject_of("nobody"),
     }
+
+
+def test_what_was_destroyed_after_the_backup_is_replaced_by_what_came_after_it(
+    process: WorkerProcess, installed: str
+) -> None:
+    """No replica could load it: without this every run waits for an acknowledgement for ever."""
+    restore = back_up(process.database.engine)
+    execute(process, request_forgetting(process, "user-1"))
+    survivor = live(process)
+    restore()
+    assert live(process) == installed
+    restarted = open_process(process.settings)
+    assert live(restarted) == survivor
+    assert serving(restarted).erasure_floor == restarted.store.read_manifest(survivor).forget_epoch
+    execute(restarted, waiting_run(restarted))
+    assert outcome(restarted, "user-1")[0] == "completed"
+    execute(restarted, request_forgetting(restarted, "user-2"))
+    assert outcome(restarted, "user-2") == ("completed", "erased")
+    restarted.database.dispose()
+
+
+def test_a_run_that_was_under_way_when_the_backup_was_taken_completes_by_itself(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had published a version that is destroyed by now."""
+    taken: list[Callable[[], None]] = []
+    before(
+        monkeypatch,
+        "worker.execution.wait_for_acknowledgement",
+        lambda: taken.append(back_up(process.database.engine)),
+    )
+    run_id = request_forgetting(process, "user-1")
+    execute(process, run_id)
+    execute(process, request_forgetting(process, "user-2"))
+    survivor = live(process)
+    taken[0]()
+    restarted = open_process(process.settings)
+    assert live(restarted) == survivor
+    assert run_of(restarted, run_id).claims == 0
+    let_the_lease_lapse(restarted.database, run_id)
+    execute(restarted, run_id)
+    execute(restarted, waiting_run(restarted))
+    for user in ("user-1", "user-2"):
+        assert outcome(restarted, user)[0] == "completed"
+        assert rows_of(restarted, user) == 0
+    restarted.database.dispose()
+
+
+def waiting_run(process: WorkerProcess) -> str:
+    with process.database.read() as session:
+        waiting = runs.queued_run(session)
+    assert waiting is not None
+    return waiting
 
 
 def timeline_of(process: WorkerProcess) -> Timeline:

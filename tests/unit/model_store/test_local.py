@@ -1,9 +1,9 @@
 """The local backend: what lies on the disk, who may read it, and what a writer that dies leaves."""
 
+import fcntl
 import os
 import shutil
 import stat
-import time
 from pathlib import Path
 
 import pytest
@@ -292,18 +292,41 @@ def test_a_blob_removed_by_hand_is_missing_not_destroyed(local: LocalStore, root
     assert local.destroy(version).deleted == (blob,)
 
 
-def test_what_a_dead_writer_left_is_swept_once_it_is_old(local: LocalStore, root: Path) -> None:
+def test_what_a_dead_writer_left_is_swept_and_what_a_live_one_writes_is_not(
+    local: LocalStore, root: Path
+) -> None:
     folder = blob_path(root, local.put_blob(b"hello")).parent
-    old, young = folder / ABANDONED, folder / (".writing-" + "1" * 32)
+    dead, alive = folder / ABANDONED, folder / (".writing-" + "1" * 32)
     keep = folder / ".writing-by-hand"
-    for path in (old, young, keep):
+    for path in (dead, alive, keep):
         path.write_bytes(b"half of an adapter")
-    os.utime(old, (time.time() - 7200,) * 2)
-    os.utime(keep, (time.time() - 7200,) * 2)
-    assert LocalStore(root).read_blob(sha256_hex(b"hello")) == b"hello"
-    assert not old.exists()
-    assert young.exists()
+    for sweep in (lambda: LocalStore(root), local.delete_orphans):
+        with alive.open("rb") as writing:
+            fcntl.flock(writing, fcntl.LOCK_EX)
+            sweep()
+            assert not dead.exists()
+            assert alive.exists()
+        dead.write_bytes(b"half of an adapter")
+    local.delete_orphans()
+    assert not alive.exists()
     assert keep.exists()
+
+
+def test_a_sweep_between_making_and_locking_a_file_costs_nothing(
+    local: LocalStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, swept = fcntl.flock, []
+
+    def flock(handle: int, operation: int) -> None:
+        if operation == fcntl.LOCK_EX and not swept:
+            swept.append(True)
+            LocalStore(root)
+            assert list(root.rglob(".writing-*")) == []
+        real(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    assert local.read_blob(local.put_blob(b"hello")) == b"hello"
+    assert swept
 
 
 def test_a_root_that_vanished_is_unavailable(local: LocalStore, root: Path) -> None:

@@ -1,0 +1,81 @@
+"""What a restored database serves: its live version may have been destroyed after the backup was taken."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.db.models import ServingPointer, Version
+from model_store import Manifest, Store, StoreError
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Survived:
+    """What serves instead of a destroyed version; ``version`` is None where nothing is left."""
+
+    version: str | None
+    destroyed: str
+    generation: int
+    erasure_floor: int
+
+
+def replace_destroyed(session: Session, store: Store, *, floor: int, now: datetime) -> Survived | None:
+    """Let the newest version that a run has published serve instead of a destroyed one; nothing where none is left.
+
+    No replica could load the destroyed one, so that every run would wait for an acknowledgement for ever. Call in the
+    transaction that starts a timeline, under the ledger's lock.
+
+    Args:
+        floor: what the store vouches for.
+    """
+    pointer = session.get_one(ServingPointer, 1)
+    gone = pointer.digest
+    if gone is None or not store.is_destroyed(gone):
+        return None
+    digest, manifest = _newest(store, gone, floor=max(floor, pointer.erasure_floor))
+    if manifest is not None:
+        pointer.erasure_floor = manifest.forget_epoch
+        _record(session, digest, manifest, now)
+    pointer.generation += 1
+    pointer.digest, pointer.previous_digest, pointer.candidate_digest = digest, gone, None
+    pointer.moved_by, pointer.moved_at = "erasure-journal", now
+    log.warning("version.survived", version=digest, destroyed=gone)
+    return Survived(digest, gone, pointer.generation, pointer.erasure_floor)
+
+
+def _newest(store: Store, gone: str, *, floor: int) -> tuple[str | None, Manifest | None]:
+    found: list[tuple[int, str, str, Manifest]] = []
+    # A damaged manifest is refused wherever it is read.
+    with suppress(StoreError):
+        base = store.read_manifest(gone).base_digest
+        for digest in store.versions():
+            if store.is_destroyed(digest):
+                continue
+            manifest = store.read_manifest(digest)
+            # A policy stands only in what the gate has let through: a first fit may have been refused.
+            if manifest.base_digest == base and manifest.policy_hash and manifest.forget_epoch >= floor:
+                found.append((manifest.forget_epoch, manifest.created_at, digest, manifest))
+    if not found:
+        return None, None
+    *_, digest, manifest = max(found, key=lambda one: one[:3])
+    return digest, manifest
+
+
+def _record(session: Session, digest: str | None, manifest: Manifest, now: datetime) -> None:
+    if session.get(Version, digest) is None:
+        session.add(
+            Version(
+                digest=digest,
+                parent_digest=manifest.parent,
+                forget_epoch=manifest.forget_epoch,
+                method=manifest.method,
+                exact=bool(manifest.report.get("exact", False)),
+                published_at=now,
+            )
+        )
