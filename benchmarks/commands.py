@@ -24,7 +24,7 @@ from benchmarks.publishing import (
     write,
 )
 from benchmarks.sequence import run as sequence
-from benchmarks.service_commands import accept_command, everybody_command, forget_command
+from benchmarks.service_commands import accept_command, everybody_command, forget_command, overload_command
 from benchmarks.study.scenarios import SCENARIOS, Scenario, user_share
 from benchmarks.study.variants import UnknownBenchmarkMethod, check_methods
 from benchmarks.tables import WRITERS, markdown
@@ -193,6 +193,7 @@ def sequence_command(
 bench_app.command("forget")(forget_command)
 bench_app.command("accept")(accept_command)
 bench_app.command("everybody")(everybody_command)
+bench_app.command("overload")(overload_command)
 
 
 @bench_app.command("report")

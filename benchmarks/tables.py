@@ -13,6 +13,7 @@ from benchmarks.report.everybody import everybody
 from benchmarks.report.forget import forget
 from benchmarks.report.gate import gate
 from benchmarks.report.listing import listing
+from benchmarks.report.overload import overload
 from benchmarks.report.sequence import sequence
 from benchmarks.report.tune import tune
 from benchmarks.report.unlearn import unlearn
@@ -28,6 +29,7 @@ WRITERS = {
     "forget": forget,
     "accept": accept,
     "everybody": everybody,
+    "overload": overload,
 }
 
 
