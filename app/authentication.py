@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi import Request
+from starlette.datastructures import Headers
+from starlette.types import Scope as Asked
 
 from app.db import api_keys
 from app.db.api_keys import Scope
@@ -23,6 +28,10 @@ REVALIDATE_SECONDS = 5.0
 # With the database gone, recommendations (fallbacks by then) go on for known callers for this long.
 GRACE_SECONDS = 60.0
 _MAX_KNOWN_CALLERS = 1024
+# Whoever tries keys waits for others who do, and never for a thread that a known caller needs.
+_LOOKUPS_OF_STRANGERS = 2
+_LOOKUPS_OF_CALLERS = 4
+_KEY = re.compile(rf"{api_keys.PREFIX}[0-9a-f]{{64}}")
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,22 @@ class Authenticator:
         self._database = database
         self._lock = threading.Lock()
         self._known: dict[str, tuple[float, Caller]] = {}
+        self._strangers = CapacityLimiter(_LOOKUPS_OF_STRANGERS)
+        self._callers = CapacityLimiter(_LOOKUPS_OF_CALLERS)
+
+    async def identify(self, key: str) -> Caller | None:
+        """The same as `caller`, from the server's loop; what is no key by its form is not looked up.
+
+        Raises:
+            DatabaseUnavailable: as `caller` does.
+        """
+        if not _KEY.fullmatch(key):
+            return None
+        with self._lock:
+            verified_at, known = self._known.get(api_keys.digest_of(key), (float("-inf"), None))
+        if known is not None and time.monotonic() - verified_at < REVALIDATE_SECONDS:
+            return known
+        return await run_sync(self.caller, key, limiter=self._strangers if known is None else self._callers)
 
     def caller(self, key: str) -> Caller | None:
         """
@@ -68,24 +93,38 @@ class Authenticator:
             return caller
 
 
-def require(scope: Scope) -> Callable[[Request], Caller]:
+async def caller_of(asked: Asked) -> Caller:
+    """Who asks, looked up once for a request. The server reads it from the request's state: it is no stranger's.
+
+    Raises:
+        Problem: 401, there is no good key.
+        DatabaseUnavailable: the key cannot be looked up.
+    """
+    state = asked.setdefault("state", {})
+    if "caller" not in state:
+        key = _presented_key(Headers(scope=asked).get("authorization", ""), asked["method"])
+        authenticator: Authenticator = asked["app"].state.authenticator
+        state["caller"] = await authenticator.identify(key)
+    caller: Caller | None = state["caller"]
+    if caller is None:
+        raise Problem(
+            HTTPStatus.UNAUTHORIZED,
+            "unauthenticated",
+            "Send a valid API key as 'Authorization: Bearer KEY'.",
+            headers={"WWW-Authenticate": 'Bearer realm="lethe", Basic realm="lethe"'},
+        )
+    return caller
+
+
+def require(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
     """A dependency that lets only keys with this scope through.
 
     The key comes as ``Authorization: Bearer KEY``, or as the password of HTTP Basic so that a browser can open the
     dashboard; that way only reads are let through.
     """
 
-    def dependency(request: Request) -> Caller:
-        key = _presented_key(request.headers.get("authorization", ""), request.method)
-        authenticator: Authenticator = request.app.state.authenticator
-        caller = authenticator.caller(key) if key else None
-        if caller is None:
-            raise Problem(
-                HTTPStatus.UNAUTHORIZED,
-                "unauthenticated",
-                "Send a valid API key as 'Authorization: Bearer KEY'.",
-                headers={"WWW-Authenticate": 'Bearer realm="lethe", Basic realm="lethe"'},
-            )
+    async def dependency(request: Request) -> Caller:
+        caller = await caller_of(request.scope)
         if scope not in caller.scopes:
             raise Problem(
                 HTTPStatus.FORBIDDEN, "missing-scope", f"This key lacks the scope {scope}.", scope=str(scope)

@@ -13,11 +13,14 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from app.db.errors import DatabaseUnavailable
+from app.line_budget import LineBudget
 
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 ERRORS_SHOWN = 20
+# Whoever makes up keys makes one such line each.
+_DATABASE_LINES = LineBudget()
 
 
 class Problem(Exception):
@@ -50,6 +53,19 @@ class Refusal(ValueError):
 
 def not_found(what: str) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "not-found", f"There is no such {what}.")
+
+
+def database_problem(error: DatabaseUnavailable) -> Problem:
+    left_out = _DATABASE_LINES.take()
+    if left_out is not None:
+        more = {"left_out": left_out} if left_out else {}
+        log.error("database.unavailable", error=type(error.__cause__).__name__, **more)
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "database-unavailable",
+        "Whether or not anything was accepted, the same request is safe to send again.",
+        headers={"Retry-After": "2"},
+    )
 
 
 def problem_response(request: Request, problem: Problem) -> JSONResponse:
@@ -104,16 +120,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(DatabaseUnavailable)
     def on_database(request: Request, error: DatabaseUnavailable) -> JSONResponse:
-        log.error("database.unavailable", error=type(error.__cause__).__name__)
-        return problem_response(
-            request,
-            Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "database-unavailable",
-                "Whether or not anything was accepted, the same request is safe to send again.",
-                headers={"Retry-After": "2"},
-            ),
-        )
+        return problem_response(request, database_problem(error))
 
     @app.exception_handler(HTTPException)
     def on_http(request: Request, error: HTTPException) -> JSONResponse:

@@ -8,6 +8,8 @@ from typing import Any
 
 import structlog
 
+from app.line_budget import LineBudget, Sparing
+
 CORRELATION_HEADER = "x-request-id"
 
 
@@ -45,6 +47,9 @@ def configure_logging(*, human_readable: bool = False) -> None:
     for name in ("uvicorn", "uvicorn.error", "celery"):
         logger = logging.getLogger(name)
         logger.handlers[:], logger.propagate = [], True
+    # A line for each request that is none, and asyncio's for each connection that cannot be taken.
+    for name in ("uvicorn.error", "asyncio"):
+        logging.getLogger(name).filters[:] = [Sparing(LineBudget())]
     access = logging.getLogger("uvicorn.access")
     access.handlers[:], access.propagate, access.disabled = [], False, True
     # httpx prints full URLs at INFO; Alembic says on every start that it looked.

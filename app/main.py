@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from app.adapters import endpoints as adapters
 from app.addressing import Addressing, HeadAsGet
 from app.authentication import Authenticator
+from app.connections import Connections
 from app.consolidations import endpoints as consolidations
 from app.dashboard import endpoints as dashboard
 from app.db.schema import require_current_schema
@@ -64,6 +65,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.startup_error = None
+    # Where the server finds them: connections are its part.
+    app.state.connections = Connections(
+        settings.max_connections,
+        head_seconds=settings.request_head_seconds,
+        body_seconds=settings.request_body_seconds,
+        registry=registry,
+    )
     for room in (
         forget_requests,
         consolidations,

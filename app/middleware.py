@@ -1,4 +1,4 @@
-"""What wraps every request: a correlation id, one log line and one count by route, and a limit on the body."""
+"""What wraps every request: a correlation id, one log line and one count by route, and who may send a body."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import Problem, problem_response
+from app.authentication import caller_of
+from app.db.errors import DatabaseUnavailable
+from app.errors import Problem, database_problem, problem_response
+from app.line_budget import LineBudget
 from app.logging import CORRELATION_HEADER
 from app.metrics import HttpMetrics
 
@@ -28,6 +31,7 @@ class RequestContext:
     def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
         self._app = app
         self._metrics = metrics
+        self._lines_of_strangers = LineBudget()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -65,13 +69,15 @@ class RequestContext:
             # A method is whatever token the caller sends; as a label it must come from a closed set.
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.observe(method, route, status, seconds)
-            log.info(
-                "request",
-                method=method,
-                route=route,
-                status=status,
-                milliseconds=round(seconds * 1e3, 1),
-            )
+            self._write_line(scope, method=method, route=route, status=status, seconds=seconds)
+
+    def _write_line(self, scope: Scope, *, method: str, route: str, status: int, seconds: float) -> None:
+        # All are counted by the metrics; a line for each is for callers.
+        left_out = 0 if scope.get("state", {}).get("caller") else self._lines_of_strangers.take()
+        if left_out is not None:
+            more = {"left_out": left_out} if left_out else {}
+            milliseconds = round(seconds * 1e3, 1)
+            log.info("request", method=method, route=route, status=status, milliseconds=milliseconds, **more)
 
 
 def _place(error: BaseException) -> str:
@@ -84,7 +90,11 @@ def _place(error: BaseException) -> str:
 
 
 class BodyLimit:
-    """Refuses bodies above a size, by their declared length or, where none is declared, while they arrive."""
+    """Takes bodies from callers alone, and up to a size.
+
+    Refused before anything of it is asked for: a body of somebody without a good key, and one whose declared length
+    is too large. Where none is declared, a large one is refused while it arrives.
+    """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app = app
@@ -94,7 +104,17 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        declared = headers.get("content-length", "0")
+        if declared != "0" or "transfer-encoding" in headers:
+            try:
+                await caller_of(scope)
+            except Problem as problem:
+                await problem_response(Request(scope), problem)(scope, receive, send)
+                return
+            except DatabaseUnavailable as error:
+                await problem_response(Request(scope), database_problem(error))(scope, receive, send)
+                return
         if not declared.isdigit() or int(declared) > self._max_bytes:
             await self._refuse(scope, receive, send)
             return

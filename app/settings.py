@@ -87,6 +87,14 @@ class Settings(BaseSettings):
         description="of each process; small models gain little from more and lose much on busy cores",
     )
     max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, le=2**30)
+    max_connections: int = Field(
+        1000,
+        ge=8,
+        le=100_000,
+        description="open at a time; beyond, the oldest without a key and then the oldest idle is closed",
+    )
+    request_head_seconds: Seconds = Field(10.0, description="for the head of a request to arrive")
+    request_body_seconds: Seconds = Field(60.0, description="for its body to arrive")
     max_recommendations: int = Field(100, ge=1, le=100_000)
 
     feed_poll_seconds: Seconds = 0.2

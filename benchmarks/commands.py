@@ -24,7 +24,13 @@ from benchmarks.publishing import (
     write,
 )
 from benchmarks.sequence import run as sequence
-from benchmarks.service_commands import accept_command, chaos_command, everybody_command, forget_command
+from benchmarks.service_commands import (
+    accept_command,
+    chaos_command,
+    everybody_command,
+    forget_command,
+    overload_command,
+)
 from benchmarks.study.scenarios import SCENARIOS, Scenario, user_share
 from benchmarks.study.variants import UnknownBenchmarkMethod, check_methods
 from benchmarks.tables import WRITERS, markdown
@@ -194,6 +200,7 @@ bench_app.command("forget")(forget_command)
 bench_app.command("accept")(accept_command)
 bench_app.command("everybody")(everybody_command)
 bench_app.command("chaos")(chaos_command)
+bench_app.command("overload")(overload_command)
 
 
 @bench_app.command("report")

@@ -150,6 +150,37 @@ def chaos_command(
     publish(result, json_file, markdown_file, None)
 
 
+def overload_command(
+    seed: Annotated[int, typer.Option(help="Draws who asks for recommendations.")] = 0,
+    half_open: Annotated[int, typer.Option(min=0, help="How many half-sent requests.")] = 2000,
+    bodies: Annotated[int, typer.Option(min=0, help="How many oversized bodies at once.")] = 500,
+    seconds: Annotated[float, typer.Option(min=1, help="Of each of the two measurements.")] = 60,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Interactions; the demo's generated users without it.")
+    ] = None,
+    home: Annotated[
+        Path | None,
+        typer.Option("--home", help="Folder of an installation made from --data, whose base is used again."),
+    ] = None,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """Start a gateway in a temporary folder, and flood it without a key while its callers are timed."""
+    # The service's libraries are not installed where only learning is measured.
+    from benchmarks import overload
+    from benchmarks.service.errors import ServiceUnmeasurable
+
+    check_places(json_file, markdown_file, None)
+    _check_folders(data, home)
+    try:
+        result = overload.run(
+            data=data, home=home, seed=seed, half_open=half_open, bodies=bodies, seconds=seconds
+        )
+    except ServiceUnmeasurable as problem:
+        raise _unmeasurable(problem) from problem
+    publish(result, json_file, markdown_file, None)
+
+
 def _check_folders(data: Path | None, home: Path | None) -> None:
     for given, option in ((data, "--data"), (home, "--home")):
         if given is not None and not given.exists():

@@ -14,6 +14,7 @@ from benchmarks.report.everybody import everybody
 from benchmarks.report.forget import forget
 from benchmarks.report.gate import gate
 from benchmarks.report.listing import listing
+from benchmarks.report.overload import overload
 from benchmarks.report.sequence import sequence
 from benchmarks.report.tune import tune
 from benchmarks.report.unlearn import unlearn
@@ -30,6 +31,7 @@ WRITERS = {
     "accept": accept,
     "everybody": everybody,
     "chaos": chaos,
+    "overload": overload,
 }
 
 

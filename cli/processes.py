@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from cli.addresses import require_free_port
 from cli.failures import CommandError
+from cli.files import connections_that_fit
 from cli.stopping import GRACE_SECONDS, leave, leave_at_once_when_told, leave_within
 
 if TYPE_CHECKING:
     from uvicorn import Config, Server
+
+# Taken at a time, before any of them can be closed again.
+_BACKLOG = 128
 
 
 def migrate_database() -> None:
@@ -33,9 +38,12 @@ def run_gateway() -> None:
     # torch comes with it: what is wrong with a setting is said before.
     import uvicorn
 
+    from app.connections import BoundedConnection
     from app.main import create_app
 
     app = create_app(settings)
+    connections = app.state.connections
+    connections.limit = min(connections.limit, connections_that_fit(_BACKLOG))
     # One process is one replica: several uvicorn workers would share a replica's name and its metrics.
     config = uvicorn.Config(
         app,
@@ -44,6 +52,9 @@ def run_gateway() -> None:
         access_log=False,
         log_config=None,
         server_header=False,
+        http=partial(BoundedConnection, limits=connections),  # type: ignore[arg-type]  # it is only called
+        ws="none",
+        backlog=_BACKLOG,
         timeout_graceful_shutdown=3,
     )
     try:

@@ -54,6 +54,13 @@ class Service:
             limits=httpx.Limits(max_connections=None, keepalive_expiry=2.0),
         )
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def log_bytes(self) -> int:
+        return self._log.stat().st_size
+
     def check(self) -> None:
         """
         Raises:

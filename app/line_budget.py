@@ -1,0 +1,50 @@
+"""Lines that anybody can have written, so many a minute: who has no key must not fill the disk with the log."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+LINES = 100
+_SECONDS = 60.0
+
+
+class LineBudget:
+    """So many lines a minute, for all that share it."""
+
+    def __init__(self, lines: int = LINES) -> None:
+        self._lines = lines
+        self._lock = threading.Lock()
+        self._since = float("-inf")
+        self._taken = 0
+        self._left_out = 0
+
+    def take(self) -> int | None:
+        """How many lines were left out before this one; None where this one is to be left out, too."""
+        now = time.monotonic()
+        with self._lock:
+            if now - self._since >= _SECONDS:
+                self._since, self._taken = now, 0
+            if self._taken >= self._lines:
+                self._left_out += 1
+                return None
+            self._taken += 1
+            left_out, self._left_out = self._left_out, 0
+            return left_out
+
+
+class Sparing(logging.Filter):
+    """Lets warnings and errors of a server's logger through within a budget: each bad request makes one."""
+
+    def __init__(self, budget: LineBudget) -> None:
+        super().__init__()
+        self._budget = budget
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        left_out = self._budget.take()
+        if left_out:
+            record.msg = f"{record.msg} ({left_out} such lines left out)"
+        return left_out is not None

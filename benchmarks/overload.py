@@ -1,0 +1,131 @@
+"""What a gateway's callers notice of somebody without a key who floods it: `lethe bench overload`.
+
+Half-sent requests are held open, and opened again ten seconds after the gateway has closed them; all bodies are sent at
+once, over connections of their own. Memory is the gateway's resident set, the largest that was seen.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from app.settings import Settings
+from benchmarks.bars import Reached, bars
+from benchmarks.environment import environment
+from benchmarks.service.errors import ServiceUnmeasurable
+from benchmarks.service.gateway import set_up
+from benchmarks.service.installation import CODE, Service
+from benchmarks.service.timed import recommendations
+from benchmarks.service.users import events_per_user, first_personalised, in_drawn_order
+
+HALF_OPEN = 2000
+BODIES = 500
+BODY_BYTES = 16 * 2**20
+SECONDS = 60.0
+RECOMMENDED_USERS = 8
+RECOMMENDATIONS_PER_SECOND = 20.0
+_SAMPLE_SECONDS = 0.1
+
+
+def run(
+    *,
+    data: Path | None = None,
+    home: Path | None = None,
+    seed: int = 0,
+    half_open: int = HALF_OPEN,
+    bodies: int = BODIES,
+    seconds: float = SECONDS,
+) -> dict[str, Any]:
+    """Measure one gateway without and with a flood; returns JSON values. No user id is among them.
+
+    Args:
+        data: interactions; the demo's generated users otherwise.
+        home: folder of an installation made from `data`, whose base is used again.
+        seed: draws who asks for recommendations.
+        half_open: connections.
+        bodies: each larger than the gateway takes.
+        seconds: of each of the two measurements.
+
+    Raises:
+        ServiceUnmeasurable: the service did not come up, or this system does not tell a process's memory.
+    """
+    header = environment(("app", "benchmarks", "cli", "model_store", "recommender", "unlearning", "worker"))
+    header["threads"] = Settings.model_fields["torch_threads"].default
+    drawn = in_drawn_order(events_per_user(data), seed)
+    with (
+        bars() as bar,
+        set_up(data, home=home) as site,
+        site.running() as service,
+        service.client() as client,
+    ):
+        move = bar("overload")
+        users = first_personalised(service, client, drawn, RECOMMENDED_USERS)
+        # The first answers of a process take memory that stays.
+        _measure(service, users, min(seconds, 10.0))
+        without = _measure(service, users, seconds)
+        move(Reached(1, 2))
+        with _flood(service, half_open, bodies) as flood:
+            beside = _measure(service, users, seconds)
+        service.check()
+        move(Reached(2, 2))
+    return {
+        "benchmark": "overload",
+        "environment": header,
+        "data": {"source": data.name if data is not None else "demo"},
+        "seed": seed,
+        "seconds": seconds,
+        "flood": {"half_open": half_open, **flood},
+        "measured": {"without": without, "with": beside},
+    }
+
+
+def _measure(service: Service, users: Sequence[str], seconds: float) -> dict[str, Any]:
+    log_before, largest = service.log_bytes(), 0
+    with recommendations(service, users, RECOMMENDATIONS_PER_SECOND) as answers:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            largest = max(largest, _resident_bytes(service.pid))
+            time.sleep(_SAMPLE_SECONDS)
+    return {
+        "resident_bytes": largest,
+        "log_bytes": service.log_bytes() - log_before,
+        "recommendations": answers.summary(),
+    }
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError as error:
+        raise ServiceUnmeasurable(
+            "this system does not tell how much memory a process has (/proc)"
+        ) from error
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")) * 1024
+
+
+@contextmanager
+def _flood(service: Service, half_open: int, bodies: int) -> Iterator[dict[str, Any]]:
+    """Flood until the block is left; what is yielded then says what became of it."""
+    port = urlsplit(service.url).port
+    said: dict[str, Any] = {}
+    arguments = [str(number) for number in (port, half_open, bodies, BODY_BYTES)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.service.flood", *arguments],
+        cwd=CODE,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        try:
+            yield said
+            written, _ = process.communicate(timeout=120)
+            said.update(json.loads(written))
+        finally:
+            if process.poll() is None:
+                process.kill()

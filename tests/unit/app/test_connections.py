@@ -1,0 +1,182 @@
+"""Real sockets at a real server, with an application that does nothing but answer."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+
+import pytest
+import uvicorn
+from prometheus_client import CollectorRegistry
+from starlette.types import Receive, Scope, Send
+
+from app.connections import BoundedConnection, Connections
+
+HEAD = b"GET / HTTP/1.1\r\nHost: here\r\n"
+SOON = 5.0
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Who names a key is a caller; a body is refused unread, unless the path is /read."""
+    if any(name == b"authorization" for name, _ in scope["headers"]):
+        scope["state"]["caller"] = "somebody"
+    status = 200
+    if scope["path"] == "/read":
+        while (message := await receive()).get("more_body"):
+            pass
+        if message["type"] == "http.disconnect":
+            return
+    elif any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"]):
+        status = 413
+    headers = [(b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@contextmanager
+def serving(
+    limit: int = 100, head_seconds: float = 60.0, body_seconds: float = 60.0
+) -> Iterator[tuple[int, Connections]]:
+    limits = Connections(
+        limit, head_seconds=head_seconds, body_seconds=body_seconds, registry=CollectorRegistry()
+    )
+    config = uvicorn.Config(
+        application, port=0, lifespan="off", log_config=None, ws="none",
+        http=partial(BoundedConnection, limits=limits), timeout_graceful_shutdown=1,  # type: ignore[arg-type]
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    # Signals are the main thread's.
+    thread = threading.Thread(target=lambda: asyncio.run(server._serve()))
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1], limits
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def answer(connection: socket.socket) -> bytes:
+    received = b""
+    while not received.endswith(b"\r\n\r\nok"):
+        received += connection.recv(1000)
+    return received
+
+
+def connect(port: int, data: bytes = b"") -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=SOON)
+    connection.sendall(data)
+    return connection
+
+
+def is_closed(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def is_open(connection: socket.socket) -> bool:
+    connection.settimeout(0.2)
+    try:
+        return connection.recv(1) != b""
+    except TimeoutError:
+        return True
+    except ConnectionResetError:
+        return False
+    finally:
+        connection.settimeout(SOON)
+
+
+def ask(port: int) -> int:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=SOON)) as client:
+        client.request("GET", "/")
+        return client.getresponse().status
+
+
+@pytest.mark.parametrize("begun", [b"", HEAD])
+def test_a_head_that_does_not_come_is_not_waited_for(begun: bytes) -> None:
+    with serving(head_seconds=0.3) as (port, limits), closing(connect(port, begun)) as connection:
+        assert is_closed(connection)
+        assert len(limits) == 0
+
+
+def test_a_head_that_drips_has_no_more_time_than_others() -> None:
+    with serving(head_seconds=0.5) as (port, _), closing(connect(port, HEAD)) as connection:
+        started = time.monotonic()
+        with pytest.raises(ConnectionError):
+            _send_until_refused(connection, b"X: y\r\n", pause=0.05)
+        assert time.monotonic() - started < 3
+
+
+def _send_until_refused(connection: socket.socket, data: bytes, pause: float = 0.0) -> None:
+    for _ in range(1000):
+        connection.sendall(data)
+        time.sleep(pause)
+
+
+def test_the_next_head_on_a_connection_has_its_time_too() -> None:
+    with serving(head_seconds=0.5) as (port, _), closing(connect(port, HEAD + b"\r\n")) as connection:
+        assert b"200" in answer(connection)
+        connection.sendall(HEAD)
+        assert is_closed(connection)
+
+
+def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    begun = b"POST /read HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\nsome"
+    with serving(body_seconds=0.3) as (port, _), closing(connect(port, begun)) as connection:
+        assert is_closed(connection)
+
+
+def test_whoever_keeps_the_server_waiting_goes_first_and_newcomers_are_answered() -> None:
+    with serving(limit=8) as (port, limits):
+        callers = connect(port, HEAD + b"Authorization: key\r\n\r\n")
+        assert b"200" in answer(callers)
+        half_open = [connect(port, HEAD) for _ in range(30)]
+        assert [ask(port) for _ in range(20)] == [200] * 20
+        assert len(limits) <= 8
+        assert all(is_closed(connection) for connection in half_open[:20])
+        assert is_open(callers)
+        for connection in (callers, *half_open):
+            connection.close()
+
+
+def test_who_only_waits_for_a_next_request_makes_room_for_callers() -> None:
+    with serving(limit=8) as (port, _):
+        callers = [connect(port, HEAD + b"Authorization: key\r\n\r\n") for _ in range(8)]
+        assert all(b"200" in answer(connection) for connection in callers)
+        assert ask(port) == 200
+        assert is_closed(callers[0])
+        assert is_open(callers[7])
+        for connection in callers:
+            connection.close()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("megabytes", [0.01, 8])
+def test_who_sends_everything_before_reading_sees_the_refusal(megabytes: float, chunked: bool) -> None:
+    body = b"x" * int(megabytes * 1024 * 1024)
+    with serving() as (port, _), closing(http.client.HTTPConnection("127.0.0.1", port)) as client:
+        headers = {"Authorization": "key"}
+        for _ in range(2):
+            pieces = iter([body[:5], body[5:]]) if chunked else body
+            client.request("POST", "/", pieces, headers, encode_chunked=chunked)
+            response = client.getresponse()
+            assert (response.status, response.read()) == (413, b"ok")
+
+
+def test_a_stranger_who_goes_on_sending_is_cut_off() -> None:
+    begun = b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 1000000000\r\n\r\n"
+    with serving() as (port, _), closing(connect(port, begun)) as connection:
+        with pytest.raises(ConnectionError):
+            _send_until_refused(connection, b"x" * 65536)
+        # It was answered all the same.
+        assert b"413" in answer(connection)
