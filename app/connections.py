@@ -18,7 +18,8 @@ _READ_BYTES = 16 * 1024
 # Of a refused body, what is read and thrown away so that its sender gets to see the answer.
 _LINGER_SECONDS = 5.0
 _LINGER_BYTES = 16 * 1024 * 1024
-_LINGER_BYTES_OF_STRANGERS = 1024 * 1024
+# Of somebody without a key only a little, because reading takes time from everybody else.
+_LINGER_BYTES_OF_STRANGERS = 64 * 1024
 
 
 class Phase(StrEnum):
@@ -80,7 +81,8 @@ class Connections:
     def _first_to_go(self, newcomer: BoundedConnection) -> BoundedConnection:
         """Whoever has shown no key and keeps us waiting; then any without a key; then callers between two requests."""
         order: tuple[tuple[bool, frozenset[Phase]], ...] = (
-            (True, frozenset({Phase.HEAD, Phase.BODY, Phase.LINGER})),
+            (True, frozenset({Phase.HEAD})),
+            (True, frozenset({Phase.BODY, Phase.LINGER})),
             (True, frozenset(Phase)),
             (False, frozenset({Phase.IDLE, Phase.HEAD, Phase.LINGER})),
         )
@@ -128,7 +130,8 @@ class BoundedConnection(H11Protocol):
         if self.phase is Phase.LINGER:
             self._thrown_away += len(data)
             if self._thrown_away > (_LINGER_BYTES_OF_STRANGERS if self.stranger else _LINGER_BYTES):
-                self.end(Phase.LINGER)
+                # The rest stays with the sender, who has the seconds that are left to look at the answer.
+                self.flow.pause_reading()
                 return
         super().data_received(data)
         self._look()

@@ -22,6 +22,7 @@ from app.db.forget_requests import Acceptance
 from app.db.ledger import require_subject_key
 from app.db.precedence import Precedence
 from app.db.restoration import join_timeline
+from app.db.schema import require_writable
 from app.db.session import Database
 from app.errands import Errands
 from app.links import Links
@@ -59,6 +60,7 @@ class Gateway:
         self.store: Store = open_store(settings.store_url)
         self.store_answers = Probe("store", lambda: self.store.check().writable)
         self.database_answers = Probe("database", lambda: _answers(database))
+        self.database_writes = Probe("database_writes", lambda: _writes(database))
         self.queue = RunQueue(settings, database)
         self.links = Links(settings.root_path)
         self.precedence = Precedence()
@@ -145,6 +147,14 @@ class Gateway:
             run_id = runs.queued_run(session)
         if run_id is not None:
             self.queue.ring(run_id, utc_now())
+
+
+def _writes(database: Database) -> bool:
+    try:
+        require_writable(database.engine)
+    except DatabaseUnavailable:
+        return False
+    return True
 
 
 def _answers(database: Database) -> bool:

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 import anyio.to_thread
 from fastapi import FastAPI
-from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry
 
 from app.adapters import endpoints as adapters
 from app.addressing import Addressing, HeadAsGet
+from app.api_docs import add_docs
 from app.authentication import Authenticator
 from app.connections import Connections
 from app.consolidations import endpoints as consolidations
@@ -29,6 +29,7 @@ from app.metrics import ConsolidationMetrics, HttpMetrics, QueueMetrics
 from app.middleware import BodyLimit, RequestContext
 from app.recommendations import endpoints as recommendations
 from app.settings import Settings, get_settings
+from app.static_files import PublicFiles
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -63,6 +64,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         # A redirect would decode the id in its path once more, and end at somebody else.
         redirect_slashes=False,
+        openapi_url=None,
     )
     app.state.startup_error = None
     # Where the server finds them: connections are its part.
@@ -83,7 +85,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         dashboard,
     ):
         app.include_router(room.router)
-    app.mount("/static", StaticFiles(packages=[("app", "dashboard/static")]), name="static")
+    add_docs(app, public=settings.environment == "development")
+    app.mount("/static", PublicFiles(packages=[("app", "dashboard/static")]), name="static")
     install_error_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(HeadAsGet)

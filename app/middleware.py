@@ -22,6 +22,13 @@ from app.metrics import HttpMetrics
 log = structlog.get_logger()
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# Of every answer: no page of another site may show it, and no cache keep it.
+_UNLESS_SAID_OTHERWISE = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
 _SAFE_CORRELATION_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
 
@@ -48,7 +55,10 @@ class RequestContext:
             nonlocal status, answered
             if message["type"] == "http.response.start":
                 status, answered = message["status"], True
-                MutableHeaders(scope=message)[CORRELATION_HEADER] = request_id
+                headers = MutableHeaders(scope=message)
+                headers[CORRELATION_HEADER] = request_id
+                for name, value in _UNLESS_SAID_OTHERWISE.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         try:

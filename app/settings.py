@@ -32,7 +32,7 @@ Text = Annotated[str, Field(min_length=1)]
 ROUTES = frozenset(
     {
         "adapters", "consolidations", "docs", "forget-requests", "healthz", "interactions", "jobs", "metrics",
-        "openapi.json", "readyz", "recommend", "redoc", "static", "users",
+        "openapi.json", "readyz", "recommend", "static", "users",
     }
 )  # fmt: skip
 

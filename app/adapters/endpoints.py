@@ -17,6 +17,7 @@ from app.db.control import live_replicas
 from app.db.models import Replica, ServingPointer, Version
 from app.dependencies import GatewayDependency
 from app.links import Links
+from app.problem_schema import problems
 
 router = APIRouter(tags=["adapters"])
 
@@ -90,7 +91,7 @@ class AdaptersView(BaseModel):
     replicas: list[ReplicaView]
 
 
-@router.get("/adapters")
+@router.get("/adapters", responses=problems())
 def list_adapters(
     gateway: GatewayDependency, _caller: Annotated[Caller, Depends(require(Scope.ADAPTERS_READ))]
 ) -> AdaptersView:

@@ -20,11 +20,12 @@ from app.dependencies import GatewayDependency
 from app.errors import Problem
 from app.gateway import Gateway
 from app.jobs.schemas import JobView
+from app.problem_schema import problems
 
 router = APIRouter(tags=["consolidations"])
 
 
-@router.post("/consolidations", status_code=HTTPStatus.ACCEPTED)
+@router.post("/consolidations", status_code=HTTPStatus.ACCEPTED, responses=problems(409))
 async def consolidate(
     response: Response,
     gateway: GatewayDependency,

@@ -59,6 +59,7 @@ def worklist(
             "replicas": live_replicas(session, now=now, timeout=gateway.replica_timeout),
         }
     response = _templates.TemplateResponse(request, "worklist.html", context)
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'self'; img-src 'self'"
+    response.headers["Content-Security-Policy"] = (
+        "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'"
+    )
     return response

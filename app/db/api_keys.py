@@ -28,6 +28,7 @@ class Scope(StrEnum):
     JOBS_READ = "jobs:read"
     ADAPTERS_READ = "adapters:read"
     METRICS_READ = "metrics:read"
+    DOCS_READ = "docs:read"
 
 
 def digest_of(key: str) -> str:

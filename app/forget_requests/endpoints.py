@@ -20,15 +20,19 @@ from app.fields import IdInPath
 from app.forget_requests.schemas import ForgetBody, ForgetRequestDetail, ForgetRequestView, ForgetUserBody
 from app.gateway import Gateway
 from app.links import Links
+from app.problem_schema import problems
 
 router = APIRouter(tags=["forget"])
 
 RequestId = Annotated[str, Path(pattern=r"^fr_[0-9a-f]{32}$")]
 MayForget = Annotated[Caller, Depends(require(Scope.FORGET_CREATE))]
 POLL_SECONDS = "2"
+_ACCEPTED = problems(400) | {
+    200: {"model": ForgetRequestView, "description": "A repeat of a completed request"}
+}
 
 
-@router.post("/users/{user_id:path}/forget", status_code=HTTPStatus.ACCEPTED)
+@router.post("/users/{user_id:path}/forget", status_code=HTTPStatus.ACCEPTED, responses=_ACCEPTED)
 async def forget(
     user_id: Annotated[IdInPath, Path(description="percent-encoded, a slash in it as %2F")],
     response: Response,
@@ -50,7 +54,7 @@ async def forget(
     return _answer(accepted, response, gateway.links)
 
 
-@router.post("/forget-requests", status_code=HTTPStatus.ACCEPTED)
+@router.post("/forget-requests", status_code=HTTPStatus.ACCEPTED, responses=_ACCEPTED)
 async def forget_user_in_body(
     body: ForgetUserBody, response: Response, gateway: GatewayDependency, caller: MayForget
 ) -> ForgetRequestView:
@@ -59,7 +63,11 @@ async def forget_user_in_body(
     return _answer(accepted, response, gateway.links)
 
 
-@router.post("/forget-requests/{request_id:path}/retry", status_code=HTTPStatus.ACCEPTED)
+@router.post(
+    "/forget-requests/{request_id:path}/retry",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=problems(404, 409),
+)
 async def retry(
     request_id: RequestId,
     response: Response,
@@ -71,7 +79,7 @@ async def retry(
     return _view(request, response, gateway.links)
 
 
-@router.get("/forget-requests/{request_id:path}")
+@router.get("/forget-requests/{request_id:path}", responses=problems(404))
 def read(
     request_id: RequestId,
     response: Response,
@@ -142,4 +150,3 @@ def _view(request: ForgetRequest, response: Response, links: Links) -> ForgetReq
 def _describe(request: ForgetRequest, response: Response) -> None:
     if request.status != RequestStatus.COMPLETED:
         response.headers["Retry-After"] = POLL_SECONDS
-    response.headers["Cache-Control"] = "no-store"

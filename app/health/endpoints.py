@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.authentication import Caller, require
 from app.db.api_keys import Scope
 from app.dependencies import GatewayDependency
+from app.problem_schema import problems
 
 router = APIRouter(tags=["health"])
 
@@ -23,11 +25,14 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get(
+    "/readyz", responses={503: {"model": dict[str, bool], "description": "Not ready; the failing checks"}}
+)
 def readyz(gateway: GatewayDependency, response: Response) -> dict[str, bool]:
     """Whether this replica should get traffic: 200 if every check holds, 503 with the failing ones otherwise."""
     checks = {
         "database": gateway.database_answers.answer(_PROBE_SECONDS),
+        "database_writes": gateway.database_writes.answer(_PROBE_SECONDS),
         "store": gateway.store_answers.answer(_PROBE_SECONDS),
         "serving": gateway.engine.status().ready,
     }
@@ -36,7 +41,17 @@ def readyz(gateway: GatewayDependency, response: Response) -> dict[str, bool]:
     return checks
 
 
-@router.get("/metrics")
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    responses=problems()
+    | {
+        200: {
+            "description": "Prometheus text format",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        }
+    },
+)
 def metrics(
     gateway: GatewayDependency, _caller: Annotated[Caller, Depends(require(Scope.METRICS_READ))]
 ) -> Response:

@@ -16,6 +16,7 @@ from app.db.interactions import ingest_in_slices
 from app.dependencies import GatewayDependency
 from app.gateway import Gateway
 from app.interactions.events import BODY_SCHEMA, read_events
+from app.problem_schema import problems
 
 router = APIRouter(tags=["interactions"])
 
@@ -29,7 +30,12 @@ class IngestView(BaseModel):
     dropped_unknown_item: int
 
 
-@router.post("/interactions", status_code=HTTPStatus.OK, openapi_extra={"requestBody": BODY_SCHEMA})
+@router.post(
+    "/interactions",
+    status_code=HTTPStatus.OK,
+    responses=problems(400),
+    openapi_extra={"requestBody": BODY_SCHEMA},
+)
 async def ingest(
     request: Request,
     gateway: GatewayDependency,

@@ -12,13 +12,14 @@ from app.db.api_keys import Scope
 from app.dependencies import GatewayDependency
 from app.errors import not_found
 from app.jobs.schemas import JobDetail, JobView
+from app.problem_schema import problems
 
 router = APIRouter(tags=["jobs"])
 
 MayRead = Annotated[Caller, Depends(require(Scope.JOBS_READ))]
 
 
-@router.get("/jobs")
+@router.get("/jobs", responses=problems())
 def list_jobs(
     gateway: GatewayDependency, _caller: MayRead, limit: Annotated[int, Query(ge=1, le=500)] = 50
 ) -> dict[str, list[JobView]]:
@@ -27,7 +28,7 @@ def list_jobs(
         return {"jobs": [JobView.of(run) for run in runs.newest(session, limit=limit)]}
 
 
-@router.get("/jobs/{run_id:path}")
+@router.get("/jobs/{run_id:path}", responses=problems(404))
 def read_job(
     run_id: Annotated[str, Path(pattern=r"^ur_[0-9a-f]{32}$")], gateway: GatewayDependency, _caller: MayRead
 ) -> JobDetail:

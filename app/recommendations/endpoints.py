@@ -16,6 +16,7 @@ from app.dependencies import GatewayDependency
 from app.errors import Problem
 from app.fields import Id
 from app.gateway import Gateway
+from app.problem_schema import problems
 from app.serving import FallbackReason, Recommendation, ServingOverloaded
 
 router = APIRouter(tags=["recommendations"])
@@ -37,7 +38,7 @@ class RecommendationView(BaseModel):
     generation: int | None
 
 
-@router.get("/recommend")
+@router.get("/recommend", responses=problems())
 def recommend(
     response: Response,
     gateway: GatewayDependency,

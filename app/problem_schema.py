@@ -1,0 +1,53 @@
+"""Errors in the API's description: which problems a route answers with, and how they look."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from app.errors import MEDIA_TYPE
+
+_REFERENCE = {"$ref": "#/components/schemas/Problem"}
+_TEXT = {"type": "string"}
+_SCHEMA = {
+    "title": "Problem",
+    "description": "RFC 9457; further members depend on the code.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code", "request_id"],
+    "properties": {
+        "type": {**_TEXT, "pattern": "^urn:lethe:problem:[a-z-]+$"},
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "detail": _TEXT,
+        "code": _TEXT,
+        "request_id": _TEXT,
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "code", "message"],
+                "properties": {"pointer": _TEXT, "code": _TEXT, "message": _TEXT},
+            },
+        },
+    },
+}
+# Any route may get a body, whether it reads it or not.
+_EVERYWHERE = (401, 403, 413, 422, 503)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For a route's ``responses``: these, and those that every route with a key has."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": _REFERENCE}},
+        }
+        for status in sorted({*_EVERYWHERE, *statuses})
+    }
+
+
+def with_problems(openapi: dict[str, Any]) -> dict[str, Any]:
+    """The description with the schema that `problems` refers to."""
+    components = openapi.get("components", {})
+    schemas = components.get("schemas", {}) | {"Problem": _SCHEMA}
+    return openapi | {"components": components | {"schemas": schemas}}
