@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from cli.failures import CommandError
-from cli.stopping import GRACE_SECONDS, PARENT_PIPE
+from cli.stopping import GRACE_SECONDS
 
 _LEVELS_SECONDS = 600.0
 _MAX_RESTARTS_PER_MINUTE = 5
@@ -27,8 +27,7 @@ class Command:
 
 class Children:
     """Commands that end, then gateway, the making of levels and, after it, the worker. Each in a session of its own so
-    that Ctrl-C reaches them through us, in order, and that nothing which they started outlives them. Each holds one end
-    of a pipe whose other end is ours alone: it sees us die, also by `kill -9`, and ends.
+    that Ctrl-C reaches them through us, in order, and that nothing which they started outlives them.
 
     A worker that began before would make levels of its own for a request that is in a hurry: the same price, twice, on
     the same cores. It waits for `_LEVELS_SECONDS` and no longer: there may be requests that are due.
@@ -36,8 +35,6 @@ class Children:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
-        # Never written to. Whoever reads finds its end when this process ends, however it does.
-        self._watched, self._ours = os.pipe()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._commands: list[subprocess.Popen[bytes]] = []
         self._restarts: list[float] = []
@@ -100,11 +97,7 @@ class Children:
 
     def _spawn(self, *arguments: str, stdout: int | None = None) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            lethe(*arguments),
-            env={**self._environment, PARENT_PIPE: str(self._watched)},
-            pass_fds=[self._watched],
-            start_new_session=True,
-            stdout=stdout,
+            lethe(*arguments), env=self._environment, start_new_session=True, stdout=stdout
         )
 
     def restart_the_dead(self) -> None:
@@ -143,9 +136,6 @@ class Children:
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
-        for end in (self._watched, self._ours):
-            with suppress(OSError):
-                os.close(end)
 
 
 def lethe(*arguments: str) -> list[str]:

@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
@@ -18,30 +17,6 @@ CANNOT = 2
 INTERRUPTED = 130
 # Well below the ten seconds within which an installation has ended.
 GRACE_SECONDS = 6.0
-# Names the descriptor of a pipe that has an end when whoever started this process has died.
-PARENT_PIPE = "LETHE_UP_PIPE"
-
-
-def end_with_parent() -> None:
-    """From here on, the death of `lethe up` ends this process and whatever it has started.
-
-    Does nothing without `PARENT_PIPE`.
-    """
-    pipe = os.environ.pop(PARENT_PIPE, None)
-    if pipe is None:
-        return
-    # What this process starts has a parent of its own, and no business with this pipe.
-    os.set_inheritable(int(pipe), False)
-
-    def wait() -> None:
-        with suppress(OSError):
-            os.read(int(pipe), 1)
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(GRACE_SECONDS + 1)
-        # `lethe up` made it the leader of a session of its own.
-        os.killpg(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 def leave_on_ctrl_c() -> None:
