@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
-from starlette import types
 
 from app.authentication import Caller, require
 from app.db import interactions
@@ -40,43 +37,15 @@ class RecommendationView(BaseModel):
     version: str
     generation: int | None
 
-    @classmethod
-    def of(cls, answer: Recommendation) -> RecommendationView:
-        return cls(
-            items=[
-                ItemView(item_id=item.item_id, title=item.title, score=item.score) for item in answer.items
-            ],
-            personalised=answer.personalised,
-            fallback_reason=answer.fallback_reason,
-            version=answer.version,
-            generation=answer.generation,
-        )
 
-
-class RecommendationResponse(Response):
-    """Looks once more whether the answer may be given, and is sent in the same breath."""
-
-    media_type = "application/json"
-
-    def __init__(self, answer: Recommendation, last_look: Callable[[Recommendation], Recommendation]) -> None:
-        super().__init__()
-        self._answer, self._last_look = answer, last_look
-
-    async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
-        answer = self._last_look(self._answer)
-        self.body = RecommendationView.of(answer).model_dump_json().encode()
-        # Personal answers must not lie in anyone's cache: a forgotten user would live on there.
-        self.init_headers({"Cache-Control": "private, no-store", "Lethe-Version": answer.version})
-        await super().__call__(scope, receive, send)
-
-
-@router.get("/recommend", response_model=RecommendationView, responses=problems())
+@router.get("/recommend", responses=problems())
 def recommend(
+    response: Response,
     gateway: GatewayDependency,
     _caller: Annotated[Caller, Depends(require(Scope.RECOMMEND))],
     user_id: Annotated[Id, Query(description="percent-encoded, a plus sign in it as %2B")],
     k: Annotated[int, Query(ge=1, description="how many items")] = 10,
-) -> RecommendationResponse:
+) -> RecommendationView:
     """The k items the user is most likely to want next, never one already seen.
 
     A suppressed user and an unknown one get the same popular items for everyone, labelled as such. Every answer
@@ -90,8 +59,17 @@ def recommend(
             f"k must be between 1 and {limit}.",
             maximum=limit,
         )
-    subject = gateway.subject_key.subject(user_id)
-    return RecommendationResponse(_answer(gateway, subject, k), partial(gateway.engine.last_look, subject))
+    answer = _answer(gateway, gateway.subject_key.subject(user_id), k)
+    # Personal answers must not lie in anyone's cache: a forgotten user would live on there.
+    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["Lethe-Version"] = answer.version
+    return RecommendationView(
+        items=[ItemView(item_id=item.item_id, title=item.title, score=item.score) for item in answer.items],
+        personalised=answer.personalised,
+        fallback_reason=answer.fallback_reason,
+        version=answer.version,
+        generation=answer.generation,
+    )
 
 
 def _answer(gateway: Gateway, subject: str, k: int) -> Recommendation:

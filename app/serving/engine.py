@@ -196,20 +196,6 @@ class ServingEngine:
             return Recommendation(outcome.items, True, None, outcome.version, outcome.generation)
         return self.fall_back(k, outcome)
 
-    def last_look(self, subject_hmac: str, answer: Recommendation) -> Recommendation:
-        """The answer, or the fallback if it must not be given any more; to be asked right before it is sent.
-
-        A process can be frozen at any moment. When it goes on, what it had computed may be of somebody who has been
-        suppressed meanwhile, and the clock shows that nobody has looked for longer than the lease.
-        """
-        if not answer.personalised:
-            return answer
-        reason = self._obstacle(subject_hmac)
-        if reason is None:
-            return answer
-        self._cache.purge(subject_hmac)
-        return self.fall_back(len(answer.items), reason)
-
     def fall_back(self, k: int, reason: FallbackReason) -> Recommendation:
         """The labelled fallback, for callers that know already why they need it.
 

@@ -59,20 +59,6 @@ def test_whoever_is_suppressed_while_in_a_batch_gets_the_fallback_and_leaves_no_
     assert len(replica.engine._cache) == 1, "his alone"
 
 
-def test_an_answer_is_looked_at_once_more_before_it_is_sent(replica: Replica) -> None:
-    """As by a process that was frozen with the answer in its hands."""
-    hers, his = (replica.engine.recommend(one, HISTORY, 7) for one in (ALICE, BOB))
-    assert replica.engine.last_look(ALICE, hers) is hers
-    replica.engine.suppress(1, ALICE)
-    late = replica.engine.last_look(ALICE, hers)
-    assert (late.personalised, late.fallback_reason, len(late.items)) == (False, "suppressed", 7)
-    assert len(replica.engine._cache) == 1, "his alone"
-    replica.line.cut = True
-    replica.clock.jumped += 2 * LEASE_SECONDS
-    assert replica.engine.last_look(BOB, his).fallback_reason == "stale_feed"
-    assert replica.engine.last_look(ALICE, late) is late
-
-
 def test_the_feed_is_followed_while_a_version_loads_and_a_report_is_stuck(
     world: World, control: ControlDatabase, start: Start, tmp_path: Path
 ) -> None:
