@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -10,6 +11,7 @@ from fastapi.responses import HTMLResponse
 
 from app.authentication import require
 from app.db.api_keys import Scope
+from app.gateway import Gateway
 from app.problem_schema import with_problems
 from app.static_files import PublicFiles
 
@@ -34,7 +36,12 @@ def add_docs(app: FastAPI, *, public: bool) -> None:
     @router.get("/openapi.json")
     def openapi(request: Request) -> dict[str, Any]:
         root = request.scope["root_path"]
-        return with_problems(app.openapi()) | ({"servers": [{"url": root}]} if root else {})
+        described = deepcopy(with_problems(app.openapi()))
+        gateway: Gateway = app.state.gateway
+        for parameter in described["paths"]["/recommend"]["get"]["parameters"]:
+            if parameter["name"] == "k":
+                parameter["schema"]["maximum"] = gateway.most_recommendations
+        return described | ({"servers": [{"url": root}]} if root else {})
 
     @router.get("/docs", response_class=HTMLResponse)
     def docs(request: Request) -> HTMLResponse:

@@ -10,7 +10,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from app.errors import Refusal
-from inputs import ID_RULE, InvalidInput, identifier, number_as_id
+from app.id_schema import ID_IN_BODY, ID_IN_PATH, ID_TEXT
+from inputs import InvalidInput, identifier, number_as_id
 
 # Clients and proxies take these out of a path, as steps to the same and to the upper folder.
 _REMOVED_FROM_PATHS = frozenset({".", ".."})
@@ -41,8 +42,7 @@ def _addressable(value: str) -> str:
     return value
 
 
-_SCHEMA = WithJsonSchema({"type": "string", "minLength": 1, "description": ID_RULE})
-
 # In a JSON body an id may be a number, as in a file of JSON.
-Id = Annotated[str, BeforeValidator(_as_text), AfterValidator(_checked), _SCHEMA]
-IdInPath = Annotated[str, AfterValidator(_checked), AfterValidator(_addressable), _SCHEMA]
+Id = Annotated[str, BeforeValidator(_as_text), AfterValidator(_checked), WithJsonSchema(ID_IN_BODY)]
+IdInQuery = Annotated[str, AfterValidator(_checked), WithJsonSchema(ID_TEXT)]
+IdInPath = Annotated[str, AfterValidator(_checked), AfterValidator(_addressable), WithJsonSchema(ID_IN_PATH)]

@@ -77,6 +77,11 @@ class Gateway:
         self.catalogue = self.engine.catalogue
         self.popularity = PopularityRefresher(database, self.engine, settings.max_recommendations)
 
+    @property
+    def most_recommendations(self) -> int:
+        """In one answer."""
+        return min(self.settings.max_recommendations, len(self.catalogue))
+
     def start(self) -> None:
         self.popularity.start()
         self.queue.start()

@@ -20,21 +20,17 @@ from pydantic import (
 
 from app.db.interactions import NewInteraction
 from app.errors import ERRORS_SHOWN, Problem
+from app.id_schema import ID_IN_BODY, TIME
 from app.subjects import SubjectKey
-from inputs import ID_RULE, TIME_RULE, InvalidInput, identifier, moment, number_as_id
+from inputs import InvalidInput, identifier, moment, number_as_id
 
 MAX_EVENTS = 10_000
 Read = TypeVar("Read")
 
 # As in a file of JSON: numbers and text.
 _Raw = StrictStr | StrictInt | StrictFloat
-_RawId = Annotated[
-    _Raw, WithJsonSchema({"type": ["string", "number"], "minLength": 1, "description": ID_RULE})
-]
-_RawTime = Annotated[
-    _Raw,
-    WithJsonSchema({"type": ["number", "string"], "description": f"{TIME_RULE}; kept in whole seconds"}),
-]
+_RawId = Annotated[_Raw, WithJsonSchema(ID_IN_BODY)]
+_RawTime = Annotated[_Raw, WithJsonSchema(TIME)]
 
 
 class InteractionBody(BaseModel):
@@ -60,6 +56,7 @@ BODY_SCHEMA = {
             "schema": {
                 "type": "object",
                 "required": ["interactions"],
+                "additionalProperties": False,
                 "properties": {
                     "interactions": {
                         "type": "array",

@@ -14,7 +14,7 @@ from app.db.api_keys import Scope
 from app.db.errors import DatabaseUnavailable
 from app.dependencies import GatewayDependency
 from app.errors import Problem
-from app.fields import Id
+from app.fields import IdInQuery
 from app.gateway import Gateway
 from app.problem_schema import problems
 from app.serving import FallbackReason, Recommendation, ServingOverloaded
@@ -43,7 +43,7 @@ def recommend(
     response: Response,
     gateway: GatewayDependency,
     _caller: Annotated[Caller, Depends(require(Scope.RECOMMEND))],
-    user_id: Annotated[Id, Query(description="percent-encoded, a plus sign in it as %2B")],
+    user_id: Annotated[IdInQuery, Query(description="percent-encoded, a plus sign in it as %2B")],
     k: Annotated[int, Query(ge=1, description="how many items")] = 10,
 ) -> RecommendationView:
     """The k items the user is most likely to want next, never one already seen.
@@ -51,7 +51,7 @@ def recommend(
     A suppressed user and an unknown one get the same popular items for everyone, labelled as such. Every answer
     names the version that computed it.
     """
-    limit = min(gateway.settings.max_recommendations, len(gateway.catalogue))
+    limit = gateway.most_recommendations
     if k > limit:
         raise Problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,

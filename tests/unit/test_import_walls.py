@@ -26,7 +26,7 @@ ROOMS = (
 LEARNING = {"huggingface_hub", "numpy", "peft", "safetensors", "torch", "transformers"}
 DATABASE = {"alembic", "psycopg", "sqlalchemy"}
 SETTINGS = {"pydantic", "pydantic_settings", "structlog"}
-WEB = {"anyio", "fastapi", "httpx", "jinja2", "prometheus_client", "starlette", "uvicorn"}
+WEB = {"anyio", "fastapi", "h11", "httpx", "jinja2", "prometheus_client", "starlette", "uvicorn"}
 QUEUE = {"celery", "kombu"}
 TERMINAL = {"rich", "typer"}
 

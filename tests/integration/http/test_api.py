@@ -94,7 +94,8 @@ def test_jobs_and_adapters_are_listed(client: TestClient, installed: str) -> Non
 
 def test_health_readiness_and_metrics(client: TestClient) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
-    assert client.get("/readyz").json() == {"database": True, "store": True, "serving": True}
+    checks = {"database": True, "database_writes": True, "store": True, "serving": True}
+    assert client.get("/readyz").json() == checks
     client.get("/recommend", params={"user_id": "user-1"})
     client.post("/users/user-1/forget")
     text = client.get("/metrics").text

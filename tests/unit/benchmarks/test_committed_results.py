@@ -18,10 +18,11 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
         (COMMITTED, "gate.md"),
         (DOCS / "forget.json", "forget.md"),
         (DOCS / "accept.json", "accept.md"),
+        (DOCS / "overload.json", "overload.md"),
         (DOCS / "many-requests.json", "many-requests.md"),
         (DOCS / "unlearn" / "least-change.json", "unlearn/least-change.md"),
     ],
-    ids=["gate", "forget", "accept", "many-requests", "least-change"],
+    ids=["gate", "forget", "accept", "overload", "many-requests", "least-change"],
 )
 def test_the_tables_are_what_the_result_prints(result: Path, tables: str) -> None:
     assert (DOCS / tables).read_text() == markdown(json.loads(result.read_text()))

@@ -1,0 +1,40 @@
+"""The rules of `inputs` for ids and times as JSON Schema, so that a client can tell beforehand what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inputs import ID_RULE, MAX_ID_CHARACTERS, TIME_RULE
+
+# Digits that JSON's numbers keep.
+_LARGEST_INTEGER = 2**53 - 1
+_LARGEST_TIME = 10**20
+
+_NO_TEXT = {"pattern": r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"}
+_MISSING = {"pattern": r"^\s*([nN][aA][nN]|[nN][uU][lL][lL]|[nN][oO][nN][eE]|<[nN][aA]>)?\s*$"}
+# A pattern draws the line at a power of ten; of what lies between that and 2**53 the rule's text tells.
+_LOSSY = {"pattern": r"^\s*-?0*[1-9][0-9]{16,}\.0+\s*$"}
+_STEP = {"pattern": r"^\s*\.{1,2}\s*$"}
+
+
+def _text(*refused: dict[str, str]) -> dict[str, Any]:
+    return {"type": "string", "minLength": 1, "maxLength": MAX_ID_CHARACTERS, "not": {"anyOf": list(refused)}}
+
+
+_ID_TEXT = _text(_NO_TEXT, _MISSING, _LOSSY)
+_ID_NUMBERS = [
+    {"type": "integer"},
+    {"type": "number", "minimum": -_LARGEST_INTEGER, "maximum": _LARGEST_INTEGER},
+]
+
+ID_TEXT = _ID_TEXT | {"description": ID_RULE}
+ID_IN_PATH = _text(_NO_TEXT, _MISSING, _LOSSY, _STEP) | {"description": ID_RULE}
+# In a JSON body an id may be a number, as in a file of JSON.
+ID_IN_BODY: dict[str, Any] = {"anyOf": [_ID_TEXT, *_ID_NUMBERS], "description": ID_RULE}
+TIME = {
+    "anyOf": [
+        {"type": "number", "minimum": 0, "exclusiveMaximum": _LARGEST_TIME},
+        {"type": "string", "pattern": r"^\s*\+?([0-9]{1,19}(\.[0-9]*)?|\.[0-9]+)\s*$"},
+    ],
+    "description": f"{TIME_RULE}; kept in whole seconds. Text may also be in scientific notation",
+}

@@ -1,0 +1,80 @@
+"""Requests made from the API's own description, good and bad, at a real server: it answers what it describes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis.core.failures import Failure, FailureGroup
+from schemathesis.generation import GenerationMode
+from schemathesis.schemas import APIOperation
+
+from app.db.api_keys import Scope
+from app.db.schema import migrate
+from app.db.session import Database, open_database
+from tests.integration.http.conftest import issue_key
+from tests.integration.http.gateway_process import GatewayProcess, gateway_process
+from tests.integration.tiny_model import install_version, tiny_settings
+
+SEED = 13
+EXAMPLES = 80
+
+
+@pytest.fixture(scope="module")
+def gateway(base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    folder = tmp_path_factory.mktemp("fuzzed")
+    url = f"sqlite:///{folder}/lethe.sqlite3"
+    installation = tiny_settings(url, base_folder, folder)
+    engine = open_database(url, pooled=False)
+    migrate(engine)
+    engine.dispose()
+    database = Database(open_database(url))
+    install_version(installation, database)
+    key = issue_key(database, "everything", *Scope)
+    database.dispose()
+    with gateway_process(installation, key, folder) as started:
+        yield started
+    assert "request.failed" not in started.log.read_text()
+
+
+def test_every_answer_is_one_that_is_described(gateway: GatewayProcess) -> None:
+    with gateway.client() as client:
+        document = client.get("/openapi.json").json()
+    described = schemathesis.openapi.from_dict(document)
+    operations = [found.ok() for found in described.get_all_operations()]
+    assert {operation.label for operation in operations} >= {"POST /users/{user_id}/forget", "GET /metrics"}
+    found: list[str] = []
+    for operation in operations:
+        for mode in GenerationMode:
+            try:
+                _fuzz(operation, mode, gateway)
+            except (FailureGroup, BaseExceptionGroup) as failures:
+                found += [f"{operation.label}, {mode.value}: {failures}"]
+            except Failure as failure:
+                found += [f"{operation.label}, {mode.value}: {failure}"]
+    assert found == [], "\n".join(found)
+
+
+def _fuzz(operation: APIOperation, mode: GenerationMode, gateway: GatewayProcess) -> None:
+    @seed(SEED)
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case: schemathesis.Case) -> None:
+        headers = {"Authorization": f"Bearer {gateway.key}"}
+        case.call_and_validate(base_url=gateway.url, headers=headers)
+
+    try:
+        ask()
+    except Unsatisfiable:
+        # Nothing can be wrong with a request that takes nothing.
+        assert mode is GenerationMode.NEGATIVE
