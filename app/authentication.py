@@ -14,7 +14,7 @@ from fastapi import Request
 
 from app.db import api_keys
 from app.db.api_keys import Scope
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable
 from app.db.session import Database
 from app.errors import Problem
@@ -52,7 +52,7 @@ class Authenticator:
             return known
         try:
             with self._database.read() as session:
-                row = api_keys.find_active(session, key, utc_now())
+                row = api_keys.find_active(session, key, database_now(session))
         except DatabaseUnavailable:
             if known is not None and now - verified_at < GRACE_SECONDS:
                 return known

@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 
 from app.db import forget_requests, runs
 from app.db.audit import AuditLog
-from app.db.base import utc_now
 from app.db.control import DatabaseControlPlane
 from app.db.errors import DatabaseUnavailable
 from app.db.forget_requests import Acceptance
@@ -116,7 +115,7 @@ class Gateway:
         entry = forget_requests.journal_entry(accepted.request)
         self._journal.add(str(entry.epoch), entry)
         if accepted.run_id is not None:
-            self.queue.ring(accepted.run_id, accepted.request.received_at)
+            self.queue.ring(accepted.run_id)
 
     def _append_journal(self, _epoch: str, entry: JournalEntry) -> None:
         try:
@@ -139,7 +138,7 @@ class Gateway:
         with self.database.read() as session:
             run_id = runs.queued_run(session)
         if run_id is not None:
-            self.queue.ring(run_id, utc_now())
+            self.queue.ring(run_id)
 
 
 def _answers(database: Database) -> bool:

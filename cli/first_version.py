@@ -8,7 +8,7 @@ from typing import Any
 
 from app.db import interactions, pointer
 from app.db.audit import AuditLog
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.errors import BelowErasureFloor, PointerMoved
 from app.db.ledger import lock_ledger
 from app.db.models import Version
@@ -127,10 +127,10 @@ def install_first_version(
         forget_epoch=made.forget_epoch,
         method="fit",
         exact=True,
-        published_at=utc_now(),
     )
     try:
         with database.unit_of_work() as session:
+            version.published_at = now = database_now(session)
             generation = pointer.install(
                 session,
                 AuditLog(settings.audit_key.get_secret_value().encode()),
@@ -139,7 +139,7 @@ def install_first_version(
                 readers=made.readership,
                 base_digest=base.digest,
                 actor="lethe init",
-                now=utc_now(),
+                now=now,
             )
     except (BelowErasureFloor, PointerMoved):
         # It may know somebody who has been forgotten, and nothing will ever serve it.

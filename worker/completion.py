@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from app.db import completion, pointer
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.runs import Claim
 from worker.process import WorkerProcess
 from worker.readership import read_by_version
@@ -28,7 +28,7 @@ def complete(process: WorkerProcess, claim: Claim, standing: Standing) -> None:
     process.database.truncate_write_ahead_log()
     destroyed = _destroy_ineligible_versions(process, claim)
     with process.database.unit_of_work() as session:
-        completion.complete(session, process.audit, claim, now=utc_now())
+        completion.complete(session, process.audit, claim, now=database_now(session))
     log.info("run.completed", rows_erased=rows, versions_destroyed=destroyed)
 
 
@@ -58,7 +58,7 @@ def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
             destroyed += 1
         # Also for one that a killed worker had destroyed without getting to say so.
         with process.database.unit_of_work() as session:
-            completion.mark_destroyed(session, process.audit, claim, digest, now=utc_now())
+            completion.mark_destroyed(session, process.audit, claim, digest, now=database_now(session))
     # A worker killed between blobs and manifest left weights that no version names.
     process.store.delete_orphans()
     return destroyed

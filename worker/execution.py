@@ -14,7 +14,7 @@ from datetime import timedelta
 import structlog
 
 from app.db import forget_requests, pointer, runs
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable, FenceLost, PointerMoved
 from app.db.ledger import lock_ledger
 from app.db.models import RunKind, RunStage
@@ -82,8 +82,8 @@ def execute(process: WorkerProcess, run_id: str) -> str | None:
             _hand_back(process, claim)
             return run_id
         with process.database.unit_of_work() as session:
-            runs.heal_queue(session, utc_now())
-            return next_in_line(session, utc_now())
+            runs.heal_queue(session, database_now(session))
+            return next_in_line(session, database_now(session))
     except DatabaseUnavailable:
         # Nothing can be recorded. The lease lapses and the sweeper rings again once the database is back.
         log.error("run.database_unavailable")
@@ -101,7 +101,7 @@ def _claim(process: WorkerProcess, run_id: str) -> Claim | None:
             session,
             process.audit,
             run_id,
-            now=utc_now(),
+            now=database_now(session),
             lease=timedelta(seconds=settings.lease_seconds),
             max_claims=settings.max_claims,
             max_subjects=settings.max_subjects_per_run,
@@ -235,7 +235,7 @@ def _give_up(
             # The ledger first, as everywhere: the other order would deadlock with a claim.
             ledger = lock_ledger(session)
             run = runs.owned(session, claim.run_id, claim.fence)
-            split_out(session, process.audit, ledger, run, split, now=utc_now())
+            split_out(session, process.audit, ledger, run, split, now=database_now(session))
             runs.give_up(session, process.audit, run, code=code, detail=detail)
     except FenceLost:
         log.warning("run.taken_over", fence=claim.fence)
@@ -254,7 +254,7 @@ def _postpone(process: WorkerProcess, claim: Claim, error: Exception) -> None:
             if run.claims >= process.settings.max_claims and not runs.is_past_return(run):
                 runs.give_up(session, process.audit, run, code=_code(error), detail=str(error))
             else:
-                run.lease_until = utc_now() + timedelta(seconds=process.settings.lease_seconds)
+                run.lease_until = database_now(session) + timedelta(seconds=process.settings.lease_seconds)
                 run.detail_code, run.detail = _code(error), str(error)[:500]
     except FenceLost:
         log.warning("run.taken_over", fence=claim.fence)
@@ -268,7 +268,7 @@ def _leave_to_another_worker(process: WorkerProcess, claim: Claim, error: OtherB
             lock_ledger(session)
             run = runs.owned(session, claim.run_id, claim.fence)
             run.claims -= 1
-            run.lease_until = utc_now() + timedelta(seconds=process.settings.lease_seconds)
+            run.lease_until = database_now(session) + timedelta(seconds=process.settings.lease_seconds)
             run.detail_code, run.detail = "other_base", str(error.__doc__)
     except FenceLost:
         log.warning("run.taken_over", fence=claim.fence)
@@ -277,7 +277,7 @@ def _leave_to_another_worker(process: WorkerProcess, claim: Claim, error: OtherB
 def _hand_back(process: WorkerProcess, claim: Claim) -> None:
     try:
         with process.database.unit_of_work() as session:
-            runs.hand_back(session, process.audit, claim, utc_now())
+            runs.hand_back(session, process.audit, claim, database_now(session))
         log.warning("run.handed_back", fence=claim.fence)
     except (FenceLost, DatabaseUnavailable) as error:
         log.warning("run.not_handed_back", error=type(error).__name__)

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from app.db import forget_requests
 from app.db.audit import AuditLog
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable
 from app.db.ledger import lock_ledger, next_epoch
 from app.db.models import ForgetRequest, Ledger, Suppression
@@ -127,7 +127,7 @@ def _compare(
         for entry in entries
         if entry.subject_hmac not in known
     }
-    now = utc_now()
+    now = database_now(session)
     unknown |= {subject: now for subject in suppressed if subject not in known and subject not in unknown}
     return _Differences(
         unknown,
@@ -152,7 +152,7 @@ def _start(
 ) -> int:
     """Record a timeline in the store and then here: a crash in between leaves one that is no database's."""
     first = newest is None and ledger.timeline is None
-    started = _record(store, newest, after)
+    started = _record(store, newest, after, database_now(session))
     ledger.timeline, ledger.epoch = started.token, after
     if not first:
         ledger.fence += _FENCES_LEFT_OUT
@@ -178,11 +178,11 @@ def _start(
     return readopted
 
 
-def _record(store: Store, newest: Timeline | None, after: int) -> Timeline:
+def _record(store: Store, newest: Timeline | None, after: int, now: datetime) -> Timeline:
     number = newest.number if newest else 0
     for _ in range(_MOST_RACES):
         number += 1
-        timeline = Timeline(number, uuid.uuid4().hex, after, utc_now().isoformat())
+        timeline = Timeline(number, uuid.uuid4().hex, after, now.isoformat())
         if store.start_timeline(timeline):
             return timeline
     raise DatabaseUnavailable("other databases start timelines in this store; one store serves one database")
