@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from cli.failures import report_failures
-from cli.stopping import leave_on_ctrl_c
+from cli.stopping import end_with_lethe_up, leave_on_ctrl_c
 
 app = typer.Typer(
     name="lethe",
@@ -221,6 +221,7 @@ def main() -> None:
     else:
         app.command("bench", help="Benchmarks; lethe bench --help lists them.")(lambda: None)
     leave_on_ctrl_c()
+    end_with_lethe_up()
     # Also where it is no terminal: what is said comes when it is said, and the last word last.
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
