@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -11,18 +12,19 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from fastapi import Request
+from sqlalchemy.orm import Session
 
 from app.db import api_keys
 from app.db.api_keys import Scope
 from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable
-from app.db.session import Database
 from app.errors import Problem
+from app.prompt_reader import PromptReader
 
 REVALIDATE_SECONDS = 5.0
-# With the database gone, recommendations (fallbacks by then) go on for known callers for this long.
-GRACE_SECONDS = 60.0
 _MAX_KNOWN_CALLERS = 1024
+# What is answered from memory. Nothing else can be done without the database.
+_FROM_MEMORY = frozenset({Scope.RECOMMEND, Scope.METRICS_READ})
 
 
 @dataclass(frozen=True)
@@ -31,41 +33,65 @@ class Caller:
     scopes: frozenset[str]
 
 
+@dataclass(frozen=True)
+class _Known:
+    """``verified_at`` and ``ends_at`` are readings of `time.monotonic`."""
+
+    caller: Caller
+    verified_at: float
+    ends_at: float
+
+
 class Authenticator:
-    """Looks keys up in the database and remembers a good one for a few seconds."""
+    """Looks keys up in the database and remembers a good one for a few seconds.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    Args:
+        lease_seconds: how long a good one is remembered for what is answered from memory while the database is gone.
+    """
+
+    def __init__(self, reader: PromptReader, lease_seconds: float) -> None:
+        self._reader = reader
+        self._lease = lease_seconds
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[float, Caller]] = {}
+        self._known: dict[str, _Known] = {}
 
-    def caller(self, key: str) -> Caller | None:
+    def caller(self, key: str, scope: Scope) -> Caller | None:
         """
         Raises:
-            DatabaseUnavailable: the key is not known from before and cannot be looked up.
+            DatabaseUnavailable: the key cannot be looked up, and is not known well enough for this scope.
         """
         digest = api_keys.digest_of(key)
         now = time.monotonic()
         with self._lock:
-            verified_at, known = self._known.get(digest, (float("-inf"), None))
-        if known is not None and now - verified_at < REVALIDATE_SECONDS:
-            return known
+            known = self._known.get(digest)
+        if known is not None and now - known.verified_at < REVALIDATE_SECONDS and now < known.ends_at:
+            return known.caller
         try:
-            with self._database.read() as session:
-                row = api_keys.find_active(session, key, database_now(session))
+            found = self._reader.read(lambda session: _look_up(session, key))
         except DatabaseUnavailable:
-            if known is not None and now - verified_at < GRACE_SECONDS:
-                return known
+            leased = known is not None and now - known.verified_at < self._lease and now < known.ends_at
+            if known is not None and leased and scope in _FROM_MEMORY:
+                return known.caller
             raise
         with self._lock:
             self._known.pop(digest, None)
-            if row is None:
+            if found is None:
                 return None
+            caller, left = found
             if len(self._known) >= _MAX_KNOWN_CALLERS:
                 self._known.pop(next(iter(self._known)))
-            caller = Caller(row.name, frozenset(row.scopes))
-            self._known[digest] = (now, caller)
+            self._known[digest] = _Known(caller, now, now + left)
             return caller
+
+
+def _look_up(session: Session, key: str) -> tuple[Caller, float] | None:
+    """The caller of an active key, and for how many seconds it is still valid."""
+    now = database_now(session)
+    row = api_keys.find_active(session, key, now)
+    if row is None:
+        return None
+    left = math.inf if row.expires_at is None else (row.expires_at - now).total_seconds()
+    return Caller(row.name, frozenset(row.scopes)), left
 
 
 def require(scope: Scope) -> Callable[[Request], Caller]:
@@ -78,7 +104,7 @@ def require(scope: Scope) -> Callable[[Request], Caller]:
     def dependency(request: Request) -> Caller:
         key = _presented_key(request.headers.get("authorization", ""), request.method)
         authenticator: Authenticator = request.app.state.authenticator
-        caller = authenticator.caller(key) if key else None
+        caller = authenticator.caller(key, scope) if key else None
         if caller is None:
             raise Problem(
                 HTTPStatus.UNAUTHORIZED,

@@ -26,6 +26,7 @@ from app.errands import Errands
 from app.links import Links
 from app.popularity import PopularityRefresher
 from app.probe import Probe
+from app.prompt_reader import PromptReader
 from app.queue import RunQueue
 from app.serving import ServingEngine
 from app.serving.assembly import build_engine
@@ -58,6 +59,7 @@ class Gateway:
         self.store: Store = open_store(settings.store_url)
         self.store_answers = Probe("store", lambda: self.store.check().writable)
         self.database_answers = Probe("database", lambda: _answers(database))
+        self.reader = PromptReader(database, settings.database_prompt_seconds)
         self.queue = RunQueue(settings, database)
         self.links = Links(settings.root_path)
         self.precedence = Precedence()
@@ -87,6 +89,7 @@ class Gateway:
         self._joining.stop(_JOURNAL_SECONDS)
         self._journal.stop(_JOURNAL_SECONDS)
         self.queue.stop()
+        self.reader.close()
 
     async def write(self, work: Callable[[], Result]) -> Result:
         """Do what waits for the database's lock in threads that recommendations do not need."""

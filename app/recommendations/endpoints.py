@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
-from starlette.types import Receive, Send
+from starlette.types import Message, Receive, Send
 from starlette.types import Scope as ConnectionScope
 
 from app.authentication import Caller, require
@@ -63,11 +63,17 @@ def recommend(
     return _CheckedLast(gateway, subject, _answer(gateway, subject, k), k)
 
 
+class AnswerExpired(Exception):
+    """The head of a personalised answer is sent already, and its body must not be."""
+
+
 class _CheckedLast(Response):
     """Asks the engine once more when the server takes the answer to send it.
 
     Until then it has waited for the server's loop, and a process that is stopped meanwhile goes on with an answer for
-    somebody who has been forgotten. What comes after it, the write to the socket, waits for nobody.
+    somebody who has been forgotten. The head of the answer and its body are two writes, and other threads may run in
+    between: if the answer does not hold any more by then, it ends without a body and the connection is closed. What is
+    left is the moment between the last check and the system call.
     """
 
     def __init__(self, gateway: Gateway, subject: str, answer: Recommendation, k: int) -> None:
@@ -79,7 +85,14 @@ class _CheckedLast(Response):
     async def __call__(self, scope: ConnectionScope, receive: Receive, send: Send) -> None:
         holds = self._gateway.engine.still_holds(self._subject, self._answer, self._k)
         response = self._response if holds is self._answer else _response(holds)
-        await response(scope, receive, send)
+
+        async def send_while_it_holds(message: Message) -> None:
+            last = message["type"] == "http.response.body"
+            if last and self._gateway.engine.still_holds(self._subject, holds, self._k) is not holds:
+                raise AnswerExpired
+            await send(message)
+
+        await response(scope, receive, send_while_it_holds)
 
 
 def _response(answer: Recommendation) -> Response:
@@ -116,6 +129,6 @@ def _answer(gateway: Gateway, subject: str, k: int) -> Recommendation:
 
 def _history(gateway: Gateway, subject: str) -> list[int]:
     """Item indices, oldest first."""
-    with gateway.database.read() as session:
-        items = interactions.newest_items(session, subject, limit=gateway.engine.history_limit)
+    limit = gateway.engine.history_limit
+    items = gateway.reader.read(lambda session: interactions.newest_items(session, subject, limit=limit))
     return [index for item in items if (index := gateway.catalogue.index(item)) is not None]
