@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 
 from app.db import forget_requests, runs
 from app.db.audit import AuditLog
-from app.db.base import utc_now
 from app.db.control import DatabaseControlPlane
 from app.db.errors import DatabaseUnavailable
 from app.db.forget_requests import Acceptance
@@ -28,6 +27,7 @@ from app.errands import Errands
 from app.links import Links
 from app.popularity import PopularityRefresher
 from app.probe import Probe
+from app.prompt_reader import PromptReader
 from app.queue import RunQueue
 from app.serving import ServingEngine
 from app.serving.assembly import build_engine
@@ -61,6 +61,7 @@ class Gateway:
         self.store_answers = Probe("store", lambda: self.store.check().writable)
         self.database_answers = Probe("database", lambda: _answers(database))
         self.database_writes = Probe("database_writes", lambda: _writes(database))
+        self.reader = PromptReader(database, settings.database_prompt_seconds)
         self.queue = RunQueue(settings, database)
         self.links = Links(settings.root_path)
         self.precedence = Precedence()
@@ -95,6 +96,7 @@ class Gateway:
         self._joining.stop(_JOURNAL_SECONDS)
         self._journal.stop(_JOURNAL_SECONDS)
         self.queue.stop()
+        self.reader.close()
 
     async def write(self, work: Callable[[], Result]) -> Result:
         """Do what waits for the database's lock in threads that recommendations do not need."""
@@ -123,7 +125,7 @@ class Gateway:
         entry = forget_requests.journal_entry(accepted.request)
         self._journal.add(str(entry.epoch), entry)
         if accepted.run_id is not None:
-            self.queue.ring(accepted.run_id, accepted.request.received_at)
+            self.queue.ring(accepted.run_id)
 
     def _append_journal(self, _epoch: str, entry: JournalEntry) -> None:
         try:
@@ -151,7 +153,7 @@ class Gateway:
         with self.database.read() as session:
             run_id = runs.queued_run(session)
         if run_id is not None:
-            self.queue.ring(run_id, utc_now())
+            self.queue.ring(run_id)
 
 
 def _writes(database: Database) -> bool:

@@ -16,6 +16,7 @@ from app.authentication import Authenticator
 from app.connections import Connections
 from app.consolidations import endpoints as consolidations
 from app.dashboard import endpoints as dashboard
+from app.db.limits import Limits
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.errors import install_error_handlers
@@ -40,7 +41,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        database = Database(open_database(settings.database_url))
+        database = Database(open_database(settings.database_url, limits=_limits(settings)))
         try:
             gateway = await anyio.to_thread.run_sync(_open_gateway, settings, database, registry)
         except Exception as error:
@@ -49,7 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             database.dispose()
             raise
         app.state.gateway = gateway
-        app.state.authenticator = Authenticator(database)
+        app.state.authenticator = Authenticator(gateway.reader, settings.key_lease_seconds)
         gateway.start()
         try:
             yield
@@ -93,6 +94,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Addressing, root_path=settings.root_path)
     app.add_middleware(RequestContext, metrics=HttpMetrics(registry))
     return app
+
+
+def _limits(settings: Settings) -> Limits:
+    """Those of a process that somebody waits for."""
+    return Limits(
+        connect_seconds=settings.database_connect_seconds,
+        checkout_seconds=settings.database_checkout_seconds,
+        lock_seconds=0.8 * settings.database_silence_seconds,
+        statement_seconds=120.0,
+        silence_seconds=settings.database_silence_seconds,
+    )
 
 
 def _open_gateway(settings: Settings, database: Database, registry: CollectorRegistry) -> Gateway:

@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from app.db import consolidations, forget_requests
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable
 from app.db.models import RequestStatus
 from app.db.session import Database
@@ -43,7 +43,7 @@ class QueueMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         try:
             with self._database.read() as session:
-                counts = forget_requests.counts(session, utc_now())
+                counts = forget_requests.counts(session, database_now(session))
         except DatabaseUnavailable:
             return
         by_status = GaugeMetricFamily(

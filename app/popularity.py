@@ -8,6 +8,7 @@ import structlog
 
 from app.db import interactions
 from app.db.errors import DatabaseUnavailable
+from app.db.limits import be_patient
 from app.db.session import Database
 from app.serving import ServingEngine
 from app.serving.assembly import popularity_fallback
@@ -15,6 +16,7 @@ from app.serving.assembly import popularity_fallback
 log = structlog.get_logger()
 
 REFRESH_SECONDS = 60.0
+_PATIENCE_SECONDS = 120.0
 
 
 class PopularityRefresher:
@@ -45,6 +47,8 @@ class PopularityRefresher:
         """Leave out suppressed subjects' events and replace the list; keep the old one if the database is down."""
         try:
             with self._database.read() as session:
+                # It reads every event there is.
+                be_patient(session, _PATIENCE_SECONDS)
                 items = interactions.popularity(session, limit=self._limit)
         except DatabaseUnavailable:
             log.warning("popularity.not_refreshed")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from typing import Any
 
 import structlog
@@ -12,6 +11,7 @@ from kombu.exceptions import OperationalError
 
 from app.broker import RUN_TASK, celery_options
 from app.db import runs
+from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable
 from app.db.session import Database
 from app.errands import Errands
@@ -35,28 +35,28 @@ class RunQueue:
         self._celery = Celery("lethe", set_as_current=False)
         self._celery.conf.update(_impatient(celery_options(settings)))
         self._database = database
-        self._bell = Errands("bell", self._send)
+        self._bell: Errands[None] = Errands("bell", self._send)
         self._pause = settings.redispatch_seconds
         self._rung: dict[str, float] = {}
 
     def start(self) -> None:
         self._bell.start()
 
-    def ring(self, run_id: str, now: datetime) -> None:
+    def ring(self, run_id: str) -> None:
         """Have one message sent, and noted as sent; returns at once. Called after the commit, never inside it.
 
         A run that is being rung for, or was a while ago, is not rung for again: all its requests are in the one row it
         points to, and a worker that hears of it hundreds of times hears of the next run that much later.
         """
         if time.monotonic() - self._rung.get(run_id, -self._pause) >= self._pause:
-            self._bell.add(run_id, now)
+            self._bell.add(run_id, None)
 
     def stop(self) -> None:
         """Give what waits a moment; what is not rung by then the sweeper rings."""
         if self._bell.stop(_STOP_SECONDS):
             self._celery.close()
 
-    def _send(self, run_id: str, now: datetime) -> None:
+    def _send(self, run_id: str, _value: None) -> None:
         try:
             self._celery.send_task(RUN_TASK, args=[run_id], retry=False)
         except (OperationalError, OSError) as error:
@@ -65,7 +65,7 @@ class RunQueue:
         self._rung = {run_id: time.monotonic(), **dict(list(self._rung.items())[:_RUNS_REMEMBERED])}
         try:
             with self._database.unit_of_work() as session:
-                runs.mark_dispatched(session, run_id, now)
+                runs.mark_dispatched(session, run_id, database_now(session))
         except DatabaseUnavailable:
             log.warning("run.dispatch_not_recorded", run=run_id)
 

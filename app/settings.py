@@ -59,6 +59,24 @@ class Settings(BaseSettings):
     environment: Literal["development", "production"] = "production"
 
     database_url: Text = "sqlite:///.lethe/lethe.sqlite3"
+    database_connect_seconds: int = Field(
+        2, ge=2, le=60, description="what a gateway gives PostgreSQL for a new connection or a sign of life"
+    )
+    database_checkout_seconds: Seconds = Field(
+        2.0, description="how long a request waits for a connection where all are in use"
+    )
+    database_silence_seconds: Seconds = Field(
+        5.0,
+        description="a gateway gives PostgreSQL up that has sent nothing for this long; it waits for a lock a bit less",
+    )
+    database_prompt_seconds: Seconds = Field(
+        1.0,
+        description="how long a recommendation waits for the database; then all are the fallback until that answers",
+    )
+    key_lease_seconds: Seconds = Field(
+        86_400.0,
+        description="a key that was good is good for recommendations and metrics for this long without the database",
+    )
     broker_url: Text = Field(
         "filesystem://.lethe/broker",
         description="filesystem://DIRECTORY (needs no server), redis://…, or amqp://…",

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from cli.failures import CommandError
-from cli.stopping import GRACE_SECONDS
+from cli.stopping import GRACE_SECONDS, STARTED_BY_UP
 
 _LEVELS_SECONDS = 600.0
 _MAX_RESTARTS_PER_MINUTE = 5
@@ -31,10 +31,16 @@ class Children:
 
     A worker that began before would make levels of its own for a request that is in a hurry: the same price, twice, on
     the same cores. It waits for `_LEVELS_SECONDS` and no longer: there may be requests that are due.
+
+    Args:
+        lock: an open file that each of them keeps open as long as it, or anything that it started, lives.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
+    def __init__(self, environment: Mapping[str, str], lock: int | None = None) -> None:
+        self._environment = {**environment, STARTED_BY_UP: "1"}
+        self._inherited = () if lock is None else (lock,)
+        # Nothing is ever written to it. Nobody else has the end that is open here: it closes with this process.
+        self._alive, self._open = os.pipe()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._commands: list[subprocess.Popen[bytes]] = []
         self._restarts: list[float] = []
@@ -97,7 +103,12 @@ class Children:
 
     def _spawn(self, *arguments: str, stdout: int | None = None) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            lethe(*arguments), env=self._environment, start_new_session=True, stdout=stdout
+            lethe(*arguments),
+            env=self._environment,
+            start_new_session=True,
+            stdin=self._alive,
+            stdout=stdout,
+            pass_fds=self._inherited,
         )
 
     def restart_the_dead(self) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from app.db import consolidations, runs
 from app.db.audit import AuditLog
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.models import ConsolidationReason, RunStatus
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
@@ -37,7 +37,7 @@ def request() -> str:
             reason=ConsolidationReason.ON_DEMAND,
             requested_by="lethe consolidate",
             patience=timedelta(seconds=settings.consolidation_patience_seconds),
-            now=utc_now(),
+            now=database_now(session),
         ).run.id
 
 

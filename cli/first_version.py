@@ -8,8 +8,8 @@ from typing import Any
 
 from app.db import interactions, pointer
 from app.db.audit import AuditLog
-from app.db.base import utc_now
 from app.db.checkpoints import write_checkpoint
+from app.db.clock import database_now
 from app.db.errors import BelowErasureFloor, PointerMoved
 from app.db.floor import vouch_for_floor
 from app.db.ledger import lock_ledger
@@ -134,11 +134,11 @@ def install_first_version(
         forget_epoch=made.forget_epoch,
         method="fit",
         exact=True,
-        published_at=utc_now(),
     )
     audit = AuditLog(settings.audit_key.get_secret_value().encode())
     try:
         with database.unit_of_work() as session:
+            version.published_at = now = database_now(session)
             generation = pointer.install(
                 session,
                 audit,
@@ -147,7 +147,7 @@ def install_first_version(
                 readers=made.readership,
                 base_digest=base.digest,
                 actor="lethe init",
-                now=utc_now(),
+                now=now,
             )
     except (BelowErasureFloor, PointerMoved):
         # It may know somebody who has been forgotten, and nothing will ever serve it.

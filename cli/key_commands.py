@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from app.db import api_keys
 from app.db.api_keys import Scope
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.settings import get_settings
@@ -34,8 +34,8 @@ def issue(name: str, scopes: list[str], days: int | None) -> str:
     if unknown:
         raise CommandError(f"unknown scope {', '.join(unknown)}; choose from all, {', '.join(Scope)}")
     granted = list(Scope) if "all" in scopes else [Scope(scope) for scope in scopes]
-    now = utc_now()
     with _database().unit_of_work() as session:
+        now = database_now(session)
         if any(key.name == name for key in api_keys.all_keys(session)):
             raise CommandError(f"there is a key named {name} already; revoked names are not used again")
         expires_at = now + timedelta(days=days) if days else None
@@ -61,5 +61,5 @@ def revoke(name: str) -> None:
         CommandError: there is no active key of that name.
     """
     with _database().unit_of_work() as session:
-        if not api_keys.revoke(session, name=name, now=utc_now()):
+        if not api_keys.revoke(session, name=name, now=database_now(session)):
             raise CommandError(f"there is no active key named {name}")

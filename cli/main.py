@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from cli.failures import report_failures
-from cli.stopping import leave_on_ctrl_c
+from cli.stopping import end_with_lethe_up, leave_on_ctrl_c
 
 app = typer.Typer(
     name="lethe",
@@ -258,6 +258,7 @@ def main() -> None:
     else:
         app.command("bench", help="Benchmarks; lethe bench --help lists them.")(lambda: None)
     leave_on_ctrl_c()
+    end_with_lethe_up()
     # Database, store, messages and weights are about people: what is made from here on is for its owner only.
     os.umask(0o077)
     # Also where it is no terminal: what is said comes when it is said, and the last word last.

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
@@ -17,6 +18,8 @@ CANNOT = 2
 INTERRUPTED = 130
 # Well below the ten seconds within which an installation has ended.
 GRACE_SECONDS = 6.0
+# In the environment of what `lethe up` has started: its standard input ends when `lethe up` does.
+STARTED_BY_UP = "LETHE_STARTED_BY_UP"
 
 
 def leave_on_ctrl_c() -> None:
@@ -52,6 +55,23 @@ def leave_within(seconds: float) -> None:
     timer = threading.Timer(seconds, leave)
     timer.daemon = True
     timer.start()
+
+
+def end_with_lethe_up() -> None:
+    """If `lethe up` has started this process, end it politely as soon as that one is gone, however it went."""
+    if os.environ.get(STARTED_BY_UP):
+        threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    with suppress(OSError):
+        while os.read(0, 1):
+            pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_SECONDS + 1)
+    # What `lethe up` does in this place: the group is this process's own.
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
 
 
 def _interrupted(_number: int, _frame: FrameType | None) -> None:

@@ -14,6 +14,7 @@ import httpx
 from cli.addresses import gateway_url, require_free_port
 from cli.children import Children
 from cli.failures import CommandError
+from cli.holding import hold
 from cli.stopping import TOLD_TO_STOP, leave_when_told
 
 READY_SECONDS = 120.0
@@ -32,9 +33,10 @@ def run_all(state: Path, *, host: str | None, port: int | None, data: Path | Non
         raise CommandError(f"--data {data} is not there")
     state = state.resolve()
     environment = _environment(state, host, port)
+    lock = hold(state)
     host, port = _listening(environment)
     source = ["--seed", str(seed), *(["--data", str(data)] if data else [])]
-    children = Children(environment)
+    children = Children(environment, lock)
     try:
         children.run("migrate")
         # Levels come after the first recommendation: whoever waits for it need not wait for them.

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from app.db import consolidations
 from app.db.audit import AuditLog
+from app.db.clock import database_now
 from app.db.consolidations import Spending
 from app.db.ledger import lock_ledger
 from app.db.models import ConsolidationReason
@@ -15,7 +16,7 @@ from unlearning import ConsolidationBudget, Spent, consolidation_due
 
 
 def request_if_due(
-    database: Database, audit: AuditLog, settings: Settings, budget: ConsolidationBudget, now: datetime
+    database: Database, audit: AuditLog, settings: Settings, budget: ConsolidationBudget
 ) -> str | None:
     """The id of the run if one had to be requested.
 
@@ -23,11 +24,12 @@ def request_if_due(
         DatabaseUnavailable: nothing was changed; look again later.
     """
     with database.read() as session:
-        if _due(consolidations.spending(session), budget, now) is None:
+        if _due(consolidations.spending(session), budget, database_now(session)) is None:
             return None
     with database.unit_of_work() as session:
         # Looked at again under the lock: another worker looks as well.
         lock_ledger(session)
+        now = database_now(session)
         item = _due(consolidations.spending(session), budget, now)
         if item is None or not consolidations.may_start_by_itself(session):
             return None

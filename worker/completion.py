@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from app.db import completion, pointer
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.models import RunKind, RunStage
 from app.db.reclaiming import reclaim
 from app.db.runs import Claim
@@ -35,7 +35,7 @@ def complete(process: WorkerProcess, claim: Claim, standing: Standing) -> None:
         _reclaim(process, claim)
     destroyed = _destroy_ineligible_versions(process, claim)
     with process.database.unit_of_work() as session:
-        completion.complete(session, process.audit, claim, now=utc_now())
+        completion.complete(session, process.audit, claim, now=database_now(session))
     log.info("run.completed", rows_erased=rows, versions_destroyed=destroyed)
 
 
@@ -76,7 +76,7 @@ def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
             destroyed += 1
         # Also for one that a killed worker had destroyed without getting to say so.
         with process.database.unit_of_work() as session:
-            completion.mark_destroyed(session, process.audit, claim, digest, now=utc_now())
+            completion.mark_destroyed(session, process.audit, claim, digest, now=database_now(session))
     # Weights that no version names: of a worker killed between blobs and manifest, or inside a blob.
     process.store.delete_orphans()
     return destroyed

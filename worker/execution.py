@@ -15,7 +15,7 @@ from datetime import timedelta
 import structlog
 
 from app.db import forget_requests, pointer, runs
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable, FenceLost, PointerMoved
 from app.db.ledger import lock_ledger
 from app.db.models import RunKind, RunStage
@@ -117,8 +117,8 @@ def _work_on(process: WorkerProcess, claim: Claim) -> str | None:
         return claim.run_id
     anchor_log(process)
     with process.database.unit_of_work() as session:
-        runs.heal_queue(session, utc_now())
-        return next_in_line(session, utc_now())
+        runs.heal_queue(session, database_now(session))
+        return next_in_line(session, database_now(session))
 
 
 def _claim(process: WorkerProcess, run_id: str) -> Claim | None:
@@ -128,7 +128,7 @@ def _claim(process: WorkerProcess, run_id: str) -> Claim | None:
             session,
             process.audit,
             run_id,
-            now=utc_now(),
+            now=database_now(session),
             lease=timedelta(seconds=settings.lease_seconds),
             max_claims=settings.max_claims,
             max_subjects=settings.max_subjects_per_run,
@@ -266,7 +266,7 @@ def _give_up(
             # The ledger first, as everywhere: the other order would deadlock with a claim.
             ledger = lock_ledger(session)
             run = runs.owned(session, claim.run_id, claim.fence)
-            split_out(session, process.audit, ledger, run, split, now=utc_now())
+            split_out(session, process.audit, ledger, run, split, now=database_now(session))
             runs.give_up(session, process.audit, run, code=code, detail=detail)
     except FenceLost:
         log.warning("run.taken_over", fence=claim.fence)
@@ -285,7 +285,8 @@ def _postpone(process: WorkerProcess, claim: Claim, error: Exception) -> None:
             if run.claims >= process.settings.max_claims and not runs.is_past_return(run):
                 runs.give_up(session, process.audit, run, code=code_of(error), detail=str(error))
             else:
-                run.lease_until = utc_now() + timedelta(seconds=process.settings.lease_seconds)
+                run.lease_until = database_now(session) + timedelta(seconds=process.settings.lease_seconds)
                 run.detail_code, run.detail = code_of(error), str(error)[:500]
     except FenceLost:
         log.warning("run.taken_over", fence=claim.fence)
+        sweep_store(process)

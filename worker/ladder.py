@@ -5,13 +5,14 @@ Who is served and who leaves the run is the rule of `worker.splitting`; here it 
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
-from datetime import datetime
+from datetime import timedelta
 
 import structlog
 
 from app.db import attempts, runs
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.runs import Claim
 from app.db.splitting import SplitOut
 from recommender import Interrupted
@@ -51,7 +52,7 @@ def climb(
     """
     known = [request.id for request in claim.requests if request.subject in data.subjects]
     # Whatever comes first: past the worker's limit the run would start over, from its first rung.
-    end = min(lease.cut_off_at, *(request.due_at for request in claim.requests))
+    end = min(lease.cut_off_at, _due_at(process, claim))
     levels = ensure_levels(
         process, claim, parent, data.subjects, lease, give_up_at=_give_up_levels_at(process, end)
     )
@@ -76,7 +77,18 @@ def climb(
     )
 
 
-def _give_up_levels_at(process: WorkerProcess, end: datetime) -> datetime | None:
+def _due_at(process: WorkerProcess, claim: Claim) -> float:
+    """The earliest deadline, as a reading of `time.monotonic`: this machine's clock may be wrong."""
+    with process.database.read() as session:
+        left = min(request.due_at for request in claim.requests) - database_now(session)
+    return time.monotonic() + left.total_seconds()
+
+
+def _left(end: float) -> timedelta:
+    return timedelta(seconds=end - time.monotonic())
+
+
+def _give_up_levels_at(process: WorkerProcess, end: float) -> float | None:
     """How long this run may spend on levels that nobody has made yet; None where it must not begin.
 
     They are stored when the last of them is there: a run that is cut off each time would never get any further. So not
@@ -85,15 +97,15 @@ def _give_up_levels_at(process: WorkerProcess, end: datetime) -> datetime | None
     """
     with process.database.read() as session:
         refit = attempts.slowest(session, "refit")
-    now = utc_now()
-    in_time = slack.in_time(end - now, rung=None if refit is None else PAIRS * refit, exact=refit)
-    return now + (end - now) / 2 if in_time and end > now else None
+    left = _left(end)
+    in_time = slack.in_time(left, rung=None if refit is None else PAIRS * refit, exact=refit)
+    return end - left.total_seconds() / 2 if in_time and left > timedelta() else None
 
 
 class _PolicyRungs:
     """The policy's ladder on one claim, with an eye on the clock."""
 
-    def __init__(self, process: WorkerProcess, claim: Claim, tried: Attempts, end: datetime) -> None:
+    def __init__(self, process: WorkerProcess, claim: Claim, tried: Attempts, end: float) -> None:
         self._process, self._claim, self._tried, self._end = process, claim, tried, end
         self._ladder = process.policy.ladder
 
@@ -109,7 +121,7 @@ class _PolicyRungs:
             return True
         with self._process.database.read() as session:
             durations = [attempts.slowest(session, self._ladder[place].method) for place in (step, exact)]
-        return slack.in_time(self._end - utc_now(), rung=durations[0], exact=durations[1])
+        return slack.in_time(_left(self._end), rung=durations[0], exact=durations[1])
 
     def settle_on(self, step: int) -> int:
         if self.in_time(step):

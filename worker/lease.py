@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 from types import TracebackType
 
 import structlog
 
 from app.db import runs
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.errors import FenceLost
 from app.db.runs import Claim
 from app.db.session import Database
@@ -25,7 +26,8 @@ class Lease:
     computation by force: `lost` turns true, loops that ask stop, and every write is refused by its fence anyway.
 
     Attributes:
-        cut_off_at: when the worker's own limit ends the work on this claim, however long the lease is kept alive.
+        cut_off_at: reading of `time.monotonic` when the worker's own limit ends the work on this claim, however long
+            the lease is kept alive.
         missed_beats: whether the database was away for a heartbeat: then nobody is to blame for a lease that lapsed.
     """
 
@@ -34,7 +36,7 @@ class Lease:
         self._claim = claim
         self._lease = timedelta(seconds=settings.lease_seconds)
         self._interval = settings.heartbeat_seconds
-        self.cut_off_at = utc_now() + timedelta(seconds=settings.run_soft_limit_seconds)
+        self.cut_off_at = time.monotonic() + settings.run_soft_limit_seconds
         self.missed_beats = False
         self._stop = threading.Event()
         self._lost = threading.Event()
@@ -75,7 +77,7 @@ class Lease:
                         session,
                         self._claim.run_id,
                         self._claim.fence,
-                        until=utc_now() + self._lease,
+                        until=database_now(session) + self._lease,
                         progress=self._progress,
                     )
             except Exception as error:  # noqa: BLE001  (a heartbeat that stops silently costs the whole run)

@@ -6,14 +6,14 @@ somebody else has made meanwhile is dropped.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 
 import structlog
 from sqlalchemy.orm import Session
 
 from app.db import interactions, levels, pointer, runs
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.errors import PointerMoved
 from app.db.ledger import lock_ledger
 from app.db.runs import Claim
@@ -37,7 +37,7 @@ def ensure_levels(
     subjects: Iterable[str],
     lease: Lease,
     *,
-    give_up_at: datetime | None,
+    give_up_at: float | None,
 ) -> Mapping[str, NeverSeen] | None:
     """The level of each of these subjects, in their order; made now if nobody has made them yet and there is time.
 
@@ -46,7 +46,7 @@ def ensure_levels(
     methods that need levels are refused.
 
     Args:
-        give_up_at: when to stop making them, and lose what was made; None to make none.
+        give_up_at: reading of `time.monotonic` to stop making them at, and lose what was made; None to make none.
 
     Raises:
         FenceLost: the run was taken over meanwhile; nothing was stored.
@@ -64,7 +64,7 @@ def ensure_levels(
             runs.owned(session, claim.run_id, claim.fence)
 
         def should_stop() -> bool:
-            return lease.lost() or utc_now() >= give_up_at
+            return lease.lost() or time.monotonic() >= give_up_at
 
         try:
             users = _make(process, parent, owned, actor="worker", on_step=progress, should_stop=should_stop)
@@ -161,7 +161,7 @@ def _make(
             watermark=parent.fit.watermark,
             smoothing=smoothing,
             actor=actor,
-            now=utc_now(),
+            now=database_now(session),
         )
     return len(rows)
 

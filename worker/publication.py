@@ -12,7 +12,7 @@ import safetensors.torch
 import structlog
 
 from app.db import pointer
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.control import live_replicas
 from app.db.models import Replica, RunStage, Version
 from app.db.runs import Claim
@@ -87,7 +87,6 @@ def publish_candidate(
     with process.database.unit_of_work() as session:
         pointer.announce_candidate(session, claim, digest)
     _wait_until_prepared(process, digest, lease)
-    now = utc_now()
     version = Version(
         digest=digest,
         parent_digest=parent.digest,
@@ -97,9 +96,9 @@ def publish_candidate(
         subjects=len(chosen.data.subjects),
         utility_change=utility_change(chosen.report),
         run_id=claim.run_id,
-        published_at=now,
     )
     with process.database.unit_of_work() as session:
+        version.published_at = now = database_now(session)
         generation = pointer.publish(
             session,
             process.audit,
@@ -176,7 +175,9 @@ def _wait(
         lease.check()
         with process.database.read() as session:
             replicas = live_replicas(
-                session, now=utc_now(), timeout=timedelta(seconds=process.settings.replica_timeout_seconds)
+                session,
+                now=database_now(session),
+                timeout=timedelta(seconds=process.settings.replica_timeout_seconds),
             )
         missing = [replica for replica in replicas if not holds(replica)]
         if not missing or time.monotonic() > deadline:

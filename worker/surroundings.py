@@ -13,7 +13,7 @@ from queue import Empty
 import structlog
 
 from app.db import outages, runs
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable, FenceLost
 from app.db.outages import Pauses
 from app.db.runs import Claim
@@ -62,7 +62,9 @@ def say_unclaimed(process: WorkerProcess, run_id: str, error: StoreError) -> Non
     """
     log.error("run.store_unavailable", error=type(error).__name__, detail=str(error))
     with process.database.unit_of_work() as session:
-        outages.say_unclaimed(session, run_id, code=code_of(error), detail=str(error), now=utc_now())
+        outages.say_unclaimed(
+            session, run_id, code=code_of(error), detail=str(error), now=database_now(session)
+        )
 
 
 def return_claims(process: WorkerProcess) -> None:
@@ -102,7 +104,7 @@ def hand_back(process: WorkerProcess, claim: Claim) -> None:
     """
     try:
         with process.database.unit_of_work() as session:
-            runs.hand_back(session, process.audit, claim, utc_now())
+            runs.hand_back(session, process.audit, claim, database_now(session))
         log.warning("run.handed_back", fence=claim.fence)
     except FenceLost:
         log.warning("run.taken_over", fence=claim.fence)
@@ -116,6 +118,6 @@ def _record(process: WorkerProcess, claim: Claim, code: str, detail: str) -> Non
     )
     with process.database.unit_of_work() as session:
         outages.wait_out(
-            session, process.audit, claim, code=code, detail=detail, pauses=pauses, now=utc_now()
+            session, process.audit, claim, code=code, detail=detail, pauses=pauses, now=database_now(session)
         )
     log.error("run.held_up", code=code, detail=detail)

@@ -15,7 +15,7 @@ from celery import Celery
 from app.broker import RUN_TASK
 from app.db import control, runs
 from app.db.audit import AuditLog
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.session import Database, open_database
 from app.settings import Settings
 
@@ -60,7 +60,7 @@ class Sweeper:
         while not self._stop.is_set():
             try:
                 budget = budget or load_policy(self._settings).consolidation
-                due = request_if_due(database, audit, self._settings, budget, utc_now())
+                due = request_if_due(database, audit, self._settings, budget)
                 if due is not None:
                     log.info("consolidation.due", run=due)
                 if current_process.cache_info().currsize:
@@ -79,8 +79,8 @@ def sweep(database: Database, settings: Settings) -> list[str]:
     Raises:
         DatabaseUnavailable: nothing was changed; look again later.
     """
-    now = utc_now()
     with database.unit_of_work() as session:
+        now = database_now(session)
         healed = runs.heal_queue(session, now)
         if healed is not None:
             log.warning("run.missing", run=healed)

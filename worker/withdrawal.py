@@ -10,7 +10,7 @@ from dataclasses import replace
 import structlog
 
 from app.db import pointer
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.models import RunStage
 from app.db.runs import Claim
 from worker.lease import Lease
@@ -34,7 +34,7 @@ def withdraw(process: WorkerProcess, claim: Claim, parent: LoadedVersion, lease:
     note_past_readers(process.database, parent.readership, None)
     with process.database.unit_of_work() as session:
         generation = pointer.withdraw(
-            session, process.audit, claim, base_digest=process.base.digest, now=utc_now()
+            session, process.audit, claim, base_digest=process.base.digest, now=database_now(session)
         )
     log.warning("version.withdrawn", version=parent.digest, generation=generation)
     return replace(claim, stage=RunStage.PUBLISHED)

@@ -12,7 +12,7 @@ from app.authentication import Caller, require
 from app.consolidations.schemas import BudgetView
 from app.db import pointer
 from app.db.api_keys import Scope
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.control import live_replicas
 from app.db.models import Replica, ServingPointer, Version
 from app.dependencies import GatewayDependency
@@ -97,7 +97,7 @@ def list_adapters(
 ) -> AdaptersView:
     """The serving pointer, what attenuation may still add up, the versions (the newest first) and the replicas."""
     with gateway.database.read() as session:
-        serving = pointer.current(session)
+        serving, now = pointer.current(session), database_now(session)
         # The row may have been edited; this replica knows what was in force, and what the store vouches for.
         floor = max(serving.erasure_floor, gateway.engine.status().erasure_floor)
         return AdaptersView(
@@ -106,13 +106,13 @@ def list_adapters(
             previous=serving.previous_digest,
             candidate=serving.candidate_digest,
             erasure_floor=floor,
-            consolidation=BudgetView.read(session, utc_now()),
+            consolidation=BudgetView.read(session, now),
             versions=[
                 VersionView.of(version, serving, floor, gateway.links)
                 for version in pointer.versions(session, limit=_SHOWN)
             ],
             replicas=[
                 ReplicaView.of(replica)
-                for replica in live_replicas(session, now=utc_now(), timeout=gateway.replica_timeout)
+                for replica in live_replicas(session, now=now, timeout=gateway.replica_timeout)
             ],
         )

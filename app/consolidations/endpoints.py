@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Response
 from app.authentication import Caller, require
 from app.db import consolidations
 from app.db.api_keys import Scope
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.consolidations import Requested
 from app.db.errors import NothingToConsolidate
 from app.db.models import ConsolidationReason
@@ -47,7 +47,6 @@ async def consolidate(
 
 
 def _request(gateway: Gateway, caller: Caller) -> Requested:
-    now = utc_now()
     with gateway.unit_of_work() as session:
         requested = consolidations.request(
             session,
@@ -55,8 +54,8 @@ def _request(gateway: Gateway, caller: Caller) -> Requested:
             reason=ConsolidationReason.ON_DEMAND,
             requested_by=caller.name,
             patience=timedelta(seconds=gateway.settings.consolidation_patience_seconds),
-            now=now,
+            now=database_now(session),
         )
     if requested.created:
-        gateway.queue.ring(requested.run.id, now)
+        gateway.queue.ring(requested.run.id)
     return requested

@@ -13,7 +13,7 @@ from app.authentication import Caller, require
 from app.consolidations.schemas import BudgetView
 from app.db import forget_requests, pointer, runs
 from app.db.api_keys import Scope
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.control import live_replicas
 from app.dependencies import GatewayDependency
 from app.forget_requests.schemas import ForgetRequestView
@@ -34,15 +34,15 @@ def worklist(
     gateway: GatewayDependency,
     _caller: Annotated[Caller, Depends(require(Scope.JOBS_READ))],
 ) -> HTMLResponse:
-    now = utc_now()
     with gateway.database.read() as session:
+        now = database_now(session)
         newest = runs.newest(session, limit=_RUNS_SHOWN)
         context = {
             "now": now,
             "links": gateway.links,
             "counts": forget_requests.counts(session, now),
             "requests": [
-                ForgetRequestView.of(row, gateway.links)
+                ForgetRequestView.of(row, gateway.links, now)
                 for row in forget_requests.by_time_left(session, limit=_REQUESTS_SHOWN)
             ],
             "jobs": [

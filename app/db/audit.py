@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.models import AuditEntry, Ledger
 from model_store import Checkpoint
 
@@ -51,7 +51,7 @@ class AuditLog:
         Args:
             data: JSON values only; references and digests, never a user id.
         """
-        recorded_at = utc_now()
+        recorded_at = database_now(session)
         sequence = ledger.audit_sequence + 1
         mac = self._mac(sequence, recorded_at, actor, action, data, ledger.audit_head)
         session.add(

@@ -49,4 +49,5 @@ class Base(DeclarativeBase):
 
 
 def utc_now() -> datetime:
+    """This process's clock, for what is only shown. What several processes compare is `app.db.clock.database_now`."""
     return datetime.now(UTC)

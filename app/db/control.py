@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.models import Ledger, Replica, ServingPointer, Suppression
 from app.db.session import Database
 
@@ -95,7 +95,7 @@ class DatabaseControlPlane:
             session.merge(
                 Replica(
                     id=report.replica_id,
-                    last_seen_at=utc_now(),
+                    last_seen_at=database_now(session),
                     generation=report.generation,
                     live_digest=report.live_digest,
                     ready_digest=report.ready_digest,

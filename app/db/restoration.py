@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from app.db import forget_requests
 from app.db.audit import AuditLog
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable
 from app.db.floor import is_sunk, lift
 from app.db.ledger import lock_ledger, next_epoch
@@ -134,7 +134,7 @@ def _compare(
         for entry in entries
         if entry.subject_hmac not in known
     }
-    now = utc_now()
+    now = database_now(session)
     unknown |= {
         subject: (now, None) for subject in suppressed if subject not in known and subject not in unknown
     }
@@ -163,14 +163,14 @@ def _start(
 ) -> int:
     """Record a timeline in the store and then here: a crash in between leaves one that is no database's."""
     first = newest is None and ledger.timeline is None
-    started = _record(store, newest, after)
+    started = _record(store, newest, after, database_now(session))
     ledger.timeline, ledger.epoch = started.token, after
     if not first:
         ledger.fence += _FENCES_LEFT_OUT
         # Whoever worked when the backup was taken was not killed by its run.
         working = Run.status == RunStatus.RUNNING
         session.execute(update(Run).where(working, Run.claims > 0).values(claims=Run.claims - 1))
-    survived = None if first else replace_destroyed(session, store, floor=floor, now=utc_now())
+    survived = None if first else replace_destroyed(session, store, floor=floor, now=database_now(session))
     lifted = lift(session, store, floor)
     epochs: dict[str, int] = {}
     for epoch in differ.taken:
@@ -205,11 +205,11 @@ def _start(
     return readopted
 
 
-def _record(store: Store, newest: Timeline | None, after: int) -> Timeline:
+def _record(store: Store, newest: Timeline | None, after: int, now: datetime) -> Timeline:
     number = newest.number if newest else 0
     for _ in range(_MOST_RACES):
         number += 1
-        timeline = Timeline(number, uuid.uuid4().hex, after, utc_now().isoformat())
+        timeline = Timeline(number, uuid.uuid4().hex, after, now.isoformat())
         if store.start_timeline(timeline):
             return timeline
     raise DatabaseUnavailable("other databases start timelines in this store; one store serves one database")

@@ -19,28 +19,19 @@ from sqlalchemy.pool import NullPool
 from app.db.address import parse_address, public_address
 from app.db.base import Base
 from app.db.errors import DatabaseUnavailable
+from app.db.limits import PATIENT, Limits, watch
 from app.db.timeline import JoinedTimeline
 from app.db.unavailable import reason_of
 
 SQLITE_BUSY_SECONDS = 15
 
-# A host that vanishes inside a transaction must not hold the ledger until TCP gives up; a database that vanishes must
-# be an error soon enough for the caller to fall back.
-_POSTGRES_LIMITS = {
-    "connect_timeout": 3,
-    "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s -c statement_timeout=120s",
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,
-}
 
-
-def open_database(url: str, *, pooled: bool = True) -> Engine:
+def open_database(url: str, *, pooled: bool = True, limits: Limits = PATIENT) -> Engine:
     """An engine for SQLite (WAL) or PostgreSQL.
 
     Args:
         pooled: False in processes that fork later, so that no connection is ever shared across a fork.
+        limits: how long PostgreSQL is waited for.
 
     Raises:
         UnsupportedDatabaseUrl: the URL cannot be read or names another database.
@@ -51,8 +42,10 @@ def open_database(url: str, *, pooled: bool = True) -> Engine:
     options: dict[str, Any] = {"hide_parameters": True} | ({} if pooled else {"poolclass": NullPool})
     if parsed.get_backend_name() == "postgresql":
         if pooled:
-            options |= {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 30, "pool_timeout": 5}
-        engine = create_engine(parsed, connect_args=_POSTGRES_LIMITS, **options)
+            options |= {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 30}
+            options |= {"pool_timeout": limits.checkout_seconds}
+        engine = create_engine(parsed, connect_args=limits.connect_arguments, **options)
+        watch(engine, limits)
         event.listen(engine, "handle_error", _drop_data)
         return engine
     assert parsed.database is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated
@@ -11,7 +12,7 @@ from fastapi import APIRouter, Body, Depends, Path, Response
 from app.authentication import Caller, require
 from app.db import attempts, forget_requests
 from app.db.api_keys import Scope
-from app.db.base import utc_now
+from app.db.clock import database_now
 from app.db.forget_requests import Acceptance
 from app.db.models import ForgetRequest, RequestStatus
 from app.dependencies import GatewayDependency
@@ -50,8 +51,8 @@ async def forget(
     A proxy that tidies paths up can turn an id with `/./` or `/../` in it into another one: send such ids in the body
     of `POST /forget-requests`.
     """
-    accepted = await gateway.write(partial(_accept, gateway, caller, user_id, body or ForgetBody()))
-    return _answer(accepted, response, gateway.links)
+    accepted, now = await gateway.write(partial(_accept, gateway, caller, user_id, body or ForgetBody()))
+    return _answer(accepted, response, gateway.links, now)
 
 
 @router.post("/forget-requests", status_code=HTTPStatus.ACCEPTED, responses=_ACCEPTED)
@@ -59,8 +60,8 @@ async def forget_user_in_body(
     body: ForgetUserBody, response: Response, gateway: GatewayDependency, caller: MayForget
 ) -> ForgetRequestView:
     """The same as `POST /users/{user_id}/forget`, with the id in the body: for every id, and off every path."""
-    accepted = await gateway.write(partial(_accept, gateway, caller, body.user_id, body))
-    return _answer(accepted, response, gateway.links)
+    accepted, now = await gateway.write(partial(_accept, gateway, caller, body.user_id, body))
+    return _answer(accepted, response, gateway.links, now)
 
 
 @router.post(
@@ -75,8 +76,8 @@ async def retry(
     caller: Annotated[Caller, Depends(require(Scope.FORGET_RETRY))],
 ) -> ForgetRequestView:
     """Queue a request that needs attention again: same request, same clock, earlier attempts kept."""
-    request = await gateway.write(partial(_retry, gateway, caller, request_id))
-    return _view(request, response, gateway.links)
+    request, now = await gateway.write(partial(_retry, gateway, caller, request_id))
+    return _view(request, response, gateway.links, now)
 
 
 @router.get("/forget-requests/{request_id:path}", responses=problems(404))
@@ -91,14 +92,15 @@ def read(
         request = forget_requests.find(session, request_id)
         if request is None:
             raise not_found("forget request")
-        tried = attempts.of_request(session, request)
+        tried, now = attempts.of_request(session, request), database_now(session)
     _describe(request, response)
-    return ForgetRequestDetail.with_attempts(request, tried, gateway.links)
+    return ForgetRequestDetail.with_attempts(request, tried, gateway.links, now)
 
 
-def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) -> Acceptance:
-    subject, now = gateway.subject_key.subject(user_id), utc_now()
+def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) -> tuple[Acceptance, datetime]:
+    subject = gateway.subject_key.subject(user_id)
     with gateway.unit_of_work() as session:
+        now = database_now(session)
         accepted = forget_requests.accept(
             session,
             gateway.audit,
@@ -111,14 +113,15 @@ def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) ->
     if accepted.created:
         gateway.engine.suppress(accepted.request.epoch, subject)
         gateway.after_acceptance(accepted)
-    return accepted
+    return accepted, now
 
 
-def _retry(gateway: Gateway, caller: Caller, request_id: str) -> ForgetRequest:
+def _retry(gateway: Gateway, caller: Caller, request_id: str) -> tuple[ForgetRequest, datetime]:
     with gateway.unit_of_work() as session:
+        now = database_now(session)
         before = forget_requests.find(session, request_id)
         status_before = before.status if before else None
-        request = forget_requests.retry(session, gateway.audit, request_id, actor=caller.name, now=utc_now())
+        request = forget_requests.retry(session, gateway.audit, request_id, actor=caller.name, now=now)
     if request is None:
         raise not_found("forget request")
     if status_before != RequestStatus.NEEDS_ATTENTION:
@@ -129,22 +132,22 @@ def _retry(gateway: Gateway, caller: Caller, request_id: str) -> ForgetRequest:
             status_now=request.status,
         )
     gateway.ring_queued_run()
-    return request
+    return request, now
 
 
-def _answer(accepted: Acceptance, response: Response, links: Links) -> ForgetRequestView:
+def _answer(accepted: Acceptance, response: Response, links: Links, now: datetime) -> ForgetRequestView:
     request = accepted.request
     if not accepted.created:
         response.headers["Forget-Request-Existing"] = "true"
     if request.status == RequestStatus.COMPLETED:
         response.status_code = HTTPStatus.OK
     response.headers["Location"] = links.request(request.id)
-    return _view(request, response, links)
+    return _view(request, response, links, now)
 
 
-def _view(request: ForgetRequest, response: Response, links: Links) -> ForgetRequestView:
+def _view(request: ForgetRequest, response: Response, links: Links, now: datetime) -> ForgetRequestView:
     _describe(request, response)
-    return ForgetRequestView.of(request, links)
+    return ForgetRequestView.of(request, links, now)
 
 
 def _describe(request: ForgetRequest, response: Response) -> None:

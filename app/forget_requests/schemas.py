@@ -9,7 +9,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.attempts import RequestAttemptView
-from app.db.base import utc_now
 from app.db.models import Attempt, ForgetRequest, RequestStatus
 from app.deadlines import time_left
 from app.fields import Id
@@ -76,10 +75,10 @@ class ForgetRequestView(BaseModel):
     run: str | None
 
     @classmethod
-    def of(cls, request: ForgetRequest, links: Links) -> ForgetRequestView:
+    def of(cls, request: ForgetRequest, links: Links, now: datetime) -> ForgetRequestView:
         status = RequestStatus(request.status)
         done = status is RequestStatus.COMPLETED
-        left = time_left(request.due_at, request.completed_at or utc_now())
+        left = time_left(request.due_at, request.completed_at or now)
         return cls(
             id=request.id,
             status=status,
@@ -107,10 +106,10 @@ class ForgetRequestDetail(ForgetRequestView):
 
     @classmethod
     def with_attempts(
-        cls, request: ForgetRequest, attempts: Sequence[Attempt], links: Links
+        cls, request: ForgetRequest, attempts: Sequence[Attempt], links: Links, now: datetime
     ) -> ForgetRequestDetail:
         return cls(
-            **ForgetRequestView.of(request, links).model_dump(),
+            **ForgetRequestView.of(request, links, now).model_dump(),
             first_step=request.first_step,
             attempts=RequestAttemptView.all_of(attempts, request, links),
         )

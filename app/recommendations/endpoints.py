@@ -7,6 +7,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
+from starlette.types import Message, Receive, Send
+from starlette.types import Scope as ConnectionScope
 
 from app.authentication import Caller, require
 from app.db import interactions
@@ -38,14 +40,13 @@ class RecommendationView(BaseModel):
     generation: int | None
 
 
-@router.get("/recommend", responses=problems())
+@router.get("/recommend", response_model=RecommendationView, responses=problems())
 def recommend(
-    response: Response,
     gateway: GatewayDependency,
     _caller: Annotated[Caller, Depends(require(Scope.RECOMMEND))],
     user_id: Annotated[IdInQuery, Query(description="percent-encoded, a plus sign in it as %2B")],
     k: Annotated[int, Query(ge=1, description="how many items")] = 10,
-) -> RecommendationView:
+) -> Response:
     """The k items the user is most likely to want next, never one already seen.
 
     A suppressed user and an unknown one get the same popular items for everyone, labelled as such. Every answer
@@ -59,17 +60,53 @@ def recommend(
             f"k must be between 1 and {limit}.",
             maximum=limit,
         )
-    answer = _answer(gateway, gateway.subject_key.subject(user_id), k)
-    # Personal answers must not lie in anyone's cache: a forgotten user would live on there.
-    response.headers["Cache-Control"] = "private, no-store"
-    response.headers["Lethe-Version"] = answer.version
-    return RecommendationView(
+    subject = gateway.subject_key.subject(user_id)
+    return _CheckedLast(gateway, subject, _answer(gateway, subject, k), k)
+
+
+class AnswerExpired(Exception):
+    """The head of a personalised answer is sent already, and its body must not be."""
+
+
+class _CheckedLast(Response):
+    """Asks the engine once more when the server takes the answer to send it.
+
+    Until then it has waited for the server's loop, and a process that is stopped meanwhile goes on with an answer for
+    somebody who has been forgotten. The head of the answer and its body are two writes, and other threads may run in
+    between: if the answer does not hold any more by then, it ends without a body and the connection is closed. What is
+    left is the moment between the last check and the system call.
+    """
+
+    def __init__(self, gateway: Gateway, subject: str, answer: Recommendation, k: int) -> None:
+        super().__init__()
+        self._gateway, self._subject, self._answer, self._k = gateway, subject, answer, k
+        # Written out here, so that little stands between the check and the socket.
+        self._response = _response(answer)
+
+    async def __call__(self, scope: ConnectionScope, receive: Receive, send: Send) -> None:
+        holds = self._gateway.engine.still_holds(self._subject, self._answer, self._k)
+        response = self._response if holds is self._answer else _response(holds)
+
+        async def send_while_it_holds(message: Message) -> None:
+            last = message["type"] == "http.response.body"
+            if last and self._gateway.engine.still_holds(self._subject, holds, self._k) is not holds:
+                raise AnswerExpired
+            await send(message)
+
+        await response(scope, receive, send_while_it_holds)
+
+
+def _response(answer: Recommendation) -> Response:
+    view = RecommendationView(
         items=[ItemView(item_id=item.item_id, title=item.title, score=item.score) for item in answer.items],
         personalised=answer.personalised,
         fallback_reason=answer.fallback_reason,
         version=answer.version,
         generation=answer.generation,
     )
+    # Personal answers must not lie in anyone's cache: a forgotten user would live on there.
+    headers = {"Cache-Control": "private, no-store", "Lethe-Version": answer.version}
+    return Response(view.model_dump_json(), media_type="application/json", headers=headers)
 
 
 def _answer(gateway: Gateway, subject: str, k: int) -> Recommendation:
@@ -93,6 +130,6 @@ def _answer(gateway: Gateway, subject: str, k: int) -> Recommendation:
 
 def _history(gateway: Gateway, subject: str) -> list[int]:
     """Item indices, oldest first."""
-    with gateway.database.read() as session:
-        items = interactions.newest_items(session, subject, limit=gateway.engine.history_limit)
+    limit = gateway.engine.history_limit
+    items = gateway.reader.read(lambda session: interactions.newest_items(session, subject, limit=limit))
     return [index for item in items if (index := gateway.catalogue.index(item)) is not None]

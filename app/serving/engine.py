@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry
 
 from app.serving.batcher import MicroBatcher
 from app.serving.cache import CacheKey, ResultCache, history_digest
+from app.serving.clock import elapsed
 from app.serving.config import ServingConfig
 from app.serving.control import ControlPlane
 from app.serving.errors import Draining, InvalidRequest
@@ -33,7 +33,7 @@ class ServingEngine:
         base: shared by every version and never changed.
         fallback: what everyone gets who must not, or cannot, be personalised.
         registry: where the metrics go; its own by default.
-        clock: monotonic seconds.
+        clock: seconds that go on while this process is stopped or its machine asleep.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class ServingEngine:
         fallback: PopularityFallback,
         *,
         registry: CollectorRegistry | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = elapsed,
     ) -> None:
         self.config = config
         self.catalogue = base.catalogue
@@ -125,6 +125,16 @@ class ServingEngine:
     def must_fall_back(self, subject_hmac: str) -> bool:
         """Whether this subject would get the fallback whatever their history; then it need not even be read."""
         return self._draining or self._obstacle(subject_hmac) is not None
+
+    def still_holds(self, subject_hmac: str, answer: Recommendation, k: int) -> Recommendation:
+        """The answer, or the fallback if by now it must not be given any more. Asked last, before the bytes leave.
+
+        This process may have been stopped since it was computed, for seconds or for hours.
+        """
+        if not answer.personalised:
+            return answer
+        reason = self._suppression.obstacle(subject_hmac, self.config.lease_seconds)
+        return answer if reason is None else self.fall_back(k, reason)
 
     @property
     def feed_is_stale(self) -> bool:
@@ -227,10 +237,8 @@ class ServingEngine:
         return "below_erasure_floor"
 
     def _obstacle(self, subject: str) -> FallbackReason | None:
-        if subject in self._suppression:
-            return "suppressed"
-        if self.feed_is_stale:
-            return "stale_feed"
+        if reason := self._suppression.obstacle(subject, self.config.lease_seconds):
+            return reason
         serving = self._live.serving
         return serving.absence if serving.snapshot is None else None
 

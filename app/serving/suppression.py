@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections.abc import Callable
+from typing import Literal
 
+from app.serving.clock import elapsed
 from app.serving.control import ControlState
 
 
@@ -29,7 +30,7 @@ class SuppressionSet:
     - A feed that nobody vouches for ends the lease.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = elapsed) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._subjects: set[str] = set()
@@ -120,6 +121,18 @@ class SuppressionSet:
         """Seconds since the last successful read of the feed started; infinite before the first."""
         with self._lock:
             return self._clock() - self._fresh_as_of
+
+    def obstacle(self, subject_hmac: str, lease_seconds: float) -> Literal["suppressed", "stale_feed"] | None:
+        """Why this subject must not be personalised at this moment.
+
+        The clock is looked at after the set, never before: a process that is stopped between the two finds that
+        what it has read of the set is too old.
+        """
+        with self._lock:
+            suppressed, fresh_as_of = subject_hmac in self._subjects, self._fresh_as_of
+        if suppressed:
+            return "suppressed"
+        return "stale_feed" if self._clock() - fresh_as_of > lease_seconds else None
 
     def is_stale(self, lease_seconds: float) -> bool:
         """Whether the feed is too old to personalise for anyone."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.acceptance.installation import wait_until
+from tests.acceptance.installation import children_of, lives, wait_until
 from tests.modes import open_to_others
 from tests.ports import free_port
 
@@ -81,9 +81,21 @@ def test_up_works_as_printed_stops_on_ctrl_c_and_goes_on_where_it_was(
         wait_until(
             lambda: _answers(port) and _child(second.pid, "gateway") != gateway, 90, what="the restart"
         )
+        # Whoever kills the whole of it finds nothing left, and starts it again at once.
+        left = children_of(second.pid)
+        assert len(left) >= 3
+        second.kill()
+        second.wait()
+        third = start(state, small_data, port, tmp_path / "third.log")
+        try:
+            wait_until(lambda: not any(map(lives, left)), 15, what="the end of its children")
+            until_up(third, tmp_path / "third.log")
+        finally:
+            third.send_signal(signal.SIGTERM)
+            assert third.wait(90) == 0
     finally:
-        second.send_signal(signal.SIGTERM)
-        assert second.wait(90) == 0
+        second.kill()
+        second.wait()
     assert not _answers(port)
     assert open_to_others(state) == []
 

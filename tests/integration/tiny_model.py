@@ -60,6 +60,7 @@ def tiny_settings(database_url: str, base: Path, root: Path) -> Settings:
         audit_key=AUDIT_SECRET,  # type: ignore[arg-type]
         max_body_bytes=4096,
         feed_lease_seconds=5.0,
+        database_prompt_seconds=5.0,
     )
 
 

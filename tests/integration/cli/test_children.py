@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,8 +12,10 @@ from pathlib import Path
 import pytest
 
 import cli.children
+import cli.holding
 from cli.children import Children
 from cli.failures import CommandError
+from cli.holding import hold
 from tests.acceptance.installation import lives
 
 LASTS = "import time; time.sleep(60)"
@@ -124,3 +128,32 @@ def test_a_command_that_fails_has_said_why_and_one_that_is_killed_has_not(
         children.run("killed")
     assert children.finish(children.begin("says")) == "x"
     children.stop()
+
+
+def test_what_it_has_started_ends_when_it_is_killed(tmp_path: Path) -> None:
+    """A program that plays `lethe up`; its child is a real command's first steps."""
+    child = (
+        "import os, pathlib, time; from cli.stopping import end_with_lethe_up; end_with_lethe_up()\n"
+        f"pathlib.Path({str(tmp_path / 'child')!r}).write_text(str(os.getpid())); time.sleep(60)"
+    )
+    up = (
+        "import os, sys, time, cli.children; from cli.children import Children\n"
+        f"cli.children.lethe = lambda name: [sys.executable, '-c', {child!r}]\n"
+        "Children(dict(os.environ)).start(); time.sleep(60)"
+    )
+    started = subprocess.Popen([sys.executable, "-c", up])
+    noted = tmp_path / "child"
+    watch(Children({}), lambda: noted.exists() and noted.read_text().isdigit())
+    assert lives(int(noted.read_text()))
+    started.kill()
+    started.wait()
+    watch(Children({}), lambda: not lives(int(noted.read_text())))
+
+
+def test_a_folder_is_worked_on_by_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.holding, "_WAIT_SECONDS", 0.3)
+    held = hold(tmp_path)
+    with pytest.raises(CommandError, match="another 'lethe up' works on"):
+        hold(tmp_path)
+    os.close(held)
+    os.close(hold(tmp_path))

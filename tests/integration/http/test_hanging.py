@@ -112,10 +112,10 @@ def test_a_silent_broker_is_given_up_and_the_run_left_to_the_sweeper(
         queue = RunQueue(below, database)
         queue.start()
         for _ in range(FORGETS):
-            queue.ring(accepted.run_id, utc_now())
+            queue.ring(accepted.run_id)
         assert broker.wait_for_connection(LONG)
         # Given up, because otherwise it would not be rung for again.
-        wait_until(lambda: queue.ring("ur_another", utc_now()) or broker.connections == 2)
+        wait_until(lambda: queue.ring("ur_another") or broker.connections == 2)
         with database.read() as session:
             assert session.scalars(select(Run.dispatched_at)).all() == [None]
         queue.stop()
@@ -134,13 +134,13 @@ def test_a_ring_arrives_and_is_noted(
         broker.delete(QUEUE)
     queue = RunQueue(settings.model_copy(update={"broker_url": empty_redis}), database)
     queue.start()
-    queue.ring(accepted.run_id, now)
+    queue.ring(accepted.run_id)
     queue.stop()
     with redis.Redis.from_url(empty_redis) as broker:
         assert broker.llen(QUEUE) == 1
         assert accepted.run_id.encode() in broker.lindex(QUEUE, 0)
     with database.read() as session:
-        assert session.scalars(select(Run.dispatched_at)).all() == [now]
+        assert session.scalars(select(Run.dispatched_at)).one() is not None
 
 
 def test_a_run_is_rung_for_once_however_many_requests_it_gathers(
@@ -156,10 +156,10 @@ def test_a_run_is_rung_for_once_however_many_requests_it_gathers(
                 session, audit, subject_hmac=f"{number:064x}", requested_by="tests", now=utc_now()
             )
         assert accepted.run_id is not None
-        queue.ring(accepted.run_id, utc_now())
+        queue.ring(accepted.run_id)
         if number == 0:
             wait_until(lambda: len(list(messages.iterdir())) == 1)
-    queue.ring("ur_another", utc_now())
+    queue.ring("ur_another")
     queue.stop()
     assert len(list(messages.iterdir())) == 2
 

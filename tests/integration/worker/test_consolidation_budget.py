@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
+from sqlalchemy import update
 
 from app.broker import celery_options
 from app.db import consolidations, runs
 from app.db.base import utc_now
+from app.db.models import Version
 from tests.integration.worker.consolidating import assert_consolidated_once, attenuate
 from tests.integration.worker.observing import run_of
 from unlearning import ConsolidationBudget
@@ -24,9 +26,9 @@ from worker.sweeper import Sweeper
 
 
 def budgeted(process: WorkerProcess, budget: ConsolidationBudget, *, days: float = 0.0) -> str | None:
-    return request_if_due(
-        process.database, process.audit, process.settings, budget, utc_now() + timedelta(days=days)
-    )
+    with process.database.unit_of_work() as session:
+        session.execute(update(Version).values(published_at=utc_now() - timedelta(days=days)))
+    return request_if_due(process.database, process.audit, process.settings, budget)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -291,14 +293,16 @@ def test_levels_that_take_too_long_are_given_up_and_the_run_goes_on(
     process = ladder(process, REFIT)
     process = replace(process, settings=process.settings.model_copy(update={"run_soft_limit_seconds": 600}))
 
-    def later() -> datetime:
-        return utc_now() + timedelta(seconds=301)
+    monotonic = time.monotonic
+
+    def later() -> float:
+        return monotonic() + 301
 
     real = worker.levels.cross_fit
 
     def slow(*arguments: Any, **named: Any) -> Any:
         assert not named["should_stop"]()
-        monkeypatch.setattr("worker.levels.utc_now", later)
+        monkeypatch.setattr("worker.levels.time", SimpleNamespace(monotonic=later))
         return real(*arguments, **named)
 
     monkeypatch.setattr("worker.levels.cross_fit", slow)

@@ -34,7 +34,7 @@ def assert_waits(process: WorkerProcess, run_id: str, code: str, user: str = "us
     run, request = run_of(process, run_id), request_of(process, user)
     assert (run.status, run.claims, run.detail_code) == ("running", 0, code)
     assert request.detail_code == code
-    view = ForgetRequestView.of(request, Links(""))
+    view = ForgetRequestView.of(request, Links(""), utc_now())
     assert view.waits_for is not None
     assert "gate" not in view.waits_for
 
@@ -88,7 +88,7 @@ def test_a_store_out_of_reach_is_waited_out_without_a_claim(process: WorkerProce
     run, request = run_of(process, run_id), request_of(process, "user-1")
     assert (run.status, run.claims, run.detail_code) == ("queued", 0, "store_unavailable")
     assert (request.status, request.detail_code) == ("queued", "store_unavailable")
-    assert ForgetRequestView.of(request, Links("")).waits_for == "the store to be reachable again"
+    assert ForgetRequestView.of(request, Links(""), utc_now()).waits_for == "the store to be reachable again"
     execute(process, run_id)
     assert_forgotten_once(process, run_id, "user-1")
     assert request_of(process, "user-1").detail_code is None

@@ -134,3 +134,17 @@ def test_a_database_put_back_forgets_no_suppression(control: ControlDatabase, re
     eventually(lambda: reason(replica, subject(200)) == "suppressed")
     assert all(reason(replica, subject(100 + number)) == "suppressed" for number in range(3))
     assert reason(replica) is None
+
+
+def test_an_answer_that_waited_to_be_sent_is_looked_at_again(replica: Replica) -> None:
+    """A process may be stopped between the computation and the socket."""
+    hers, his = (replica.engine.recommend(who, HISTORY, 4) for who in (ALICE, BOB))
+    assert replica.engine.still_holds(ALICE, hers, 4) is hers
+    replica.engine.suppress(1, ALICE)
+    assert replica.engine.still_holds(ALICE, hers, 4).fallback_reason == "suppressed"
+    assert replica.engine.still_holds(BOB, his, 4) is his
+    replica.line.cut = True
+    replica.clock.jumped += LEASE_SECONDS + 1
+    late = replica.engine.still_holds(BOB, his, 4)
+    assert (late.fallback_reason, len(late.items)) == ("stale_feed", 4)
+    assert late.items == replica.engine.recommend(BOB, (), 4).items

@@ -34,6 +34,26 @@ def feed(
     )
 
 
+def test_whoever_is_stopped_after_looking_into_the_set_finds_that_it_was_too_old() -> None:
+    """The feed is read again as soon as the process goes on, and before the one that had looked does."""
+    clock = Clock()
+    stopped = False
+
+    def thaw() -> float:
+        if stopped:
+            clock.now = 200.0
+            suppression.catch_up(0, feed(1, (1, "a")), read_started=clock.now)
+        return clock.now
+
+    suppression = SuppressionSet(thaw)
+    suppression.catch_up(0, feed(0), read_started=clock.now)
+    assert suppression.obstacle("a", 1.0) is None
+    stopped = True
+    assert suppression.obstacle("a", 1.0) == "stale_feed"
+    assert suppression.obstacle("a", 1.0) == "suppressed"
+    assert suppression.obstacle("b", 1.0) is None
+
+
 def test_nothing_read_is_stale() -> None:
     suppression = SuppressionSet()
     assert suppression.is_stale(1e9)

@@ -1,0 +1,130 @@
+"""Answers that were computed before somebody asked to be forgotten, and leave afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+from starlette.types import Message
+
+import app.recommendations.endpoints
+from app.db import forget_requests
+from app.db.api_keys import Scope
+from app.db.audit import AuditLog
+from app.db.clock import database_now
+from app.db.session import Database
+from app.gateway import Gateway
+from app.recommendations.endpoints import AnswerExpired
+from app.serving import Recommendation
+from app.settings import Settings
+from tests.integration.http.conftest import issue_key
+from tests.integration.http.gateway_process import gateway_process
+from tests.integration.tiny_model import USERS, subject_of
+
+CALLERS = 6
+FREEZES = 3
+
+
+def test_an_answer_is_looked_at_again_when_it_is_sent(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[bool] = []
+    real = app.recommendations.endpoints._answer
+
+    def then_forgotten(gateway: Gateway, subject: str, k: int) -> Recommendation:
+        answer = real(gateway, subject, k)
+        computed.append(answer.personalised)
+        gateway.engine.suppress(1, subject)
+        return answer
+
+    monkeypatch.setattr(app.recommendations.endpoints, "_answer", then_forgotten)
+    answer = client.get("/recommend", params={"user_id": "user-1"})
+    assert computed == [True]
+    assert answer.json()["fallback_reason"] == "suppressed"
+    assert answer.headers["Lethe-Version"] == answer.json()["version"]
+
+
+def test_a_body_that_must_not_be_sent_any_more_is_held_back(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway: Gateway = client.app.state.gateway  # type: ignore[attr-defined]
+    subject = subject_of("user-1")
+    sent: list[str] = []
+
+    async def forgotten_after_the_head(message: Message) -> None:
+        sent.append(message["type"])
+        gateway.engine.suppress(1, subject)
+
+    answer = gateway.engine.recommend(subject, (1, 2), 3)
+    assert answer.personalised
+    last = app.recommendations.endpoints._CheckedLast(gateway, subject, answer, 3)
+    with pytest.raises(AnswerExpired):
+        asyncio.run(last({"type": "http"}, None, forgotten_after_the_head))  # type: ignore[arg-type]
+    assert sent == ["http.response.start"]
+
+
+def test_a_gateway_that_was_frozen_personalises_nobody_who_was_forgotten_meanwhile(
+    settings: Settings, database: Database, audit: AuditLog, installed: str, tmp_path: Path
+) -> None:
+    key = issue_key(database, "everything", *Scope)
+    # Of each freeze a user of its own, and one who stays.
+    forgotten, lock, done = set[str](), threading.Lock(), threading.Event()
+    wrong: list[str] = []
+    personalised = 0
+    with gateway_process(settings, key, tmp_path, LETHE_FEED_LEASE_SECONDS="1") as gateway:
+
+        def ask(user: str) -> None:
+            nonlocal personalised
+            with gateway.client() as client:
+                while not done.is_set():
+                    with lock:
+                        late = user in forgotten
+                    try:
+                        answer = client.get("/recommend", params={"user_id": user}).json()
+                    except httpx.RemoteProtocolError:
+                        # Its head was on its way before the freeze, and its body is held back.
+                        continue
+                    with lock:
+                        personalised += answer["personalised"]
+                        # What was on its way before the freeze has been read by then.
+                        if answer["personalised"] and (late or user in forgotten):
+                            wrong.append(user)
+
+        for round_, user in enumerate(sorted(USERS)[:FREEZES]):
+            done.clear()
+            before = personalised
+            callers = [threading.Thread(target=ask, args=(user,)) for _ in range(CALLERS)]
+            for caller in callers:
+                caller.start()
+            deadline = time.monotonic() + 60
+            while personalised < before + 20 * CALLERS:
+                assert time.monotonic() < deadline, round_
+                time.sleep(0.01)
+            gateway.popen.send_signal(signal.SIGSTOP)
+            try:
+                time.sleep(0.5)
+                with database.unit_of_work() as session:
+                    forget_requests.accept(
+                        session,
+                        audit,
+                        subject_hmac=subject_of(user),
+                        requested_by="tests",
+                        now=database_now(session),
+                    )
+                with lock:
+                    forgotten.add(user)
+                # Past the lease.
+                time.sleep(1.2)
+            finally:
+                gateway.popen.send_signal(signal.SIGCONT)
+            time.sleep(0.5)
+            done.set()
+            for caller in callers:
+                caller.join()
+    assert wrong == []
