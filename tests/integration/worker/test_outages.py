@@ -153,8 +153,8 @@ def test_a_destruction_that_the_store_refuses_is_done_once_it_takes_writes_again
     [
         "worker.execution._record_in_journal",
         "app.db.runs.record_attempt",
-        "app.db.pointer.publish",
-        "app.db.completion.complete",
+        "worker.publication.Version",
+        "worker.completion.anchor",
     ],
 )
 def test_outages_of_the_database_during_a_run_cost_no_claim(
