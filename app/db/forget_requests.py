@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app.db.audit import AuditLog
 from app.db.ledger import lock_ledger, next_epoch
 from app.db.models import ForgetRequest, Ledger, RequestStatus, Suppression
+from app.db.readers import add_past_readers
 from app.db.runs import ensure_queued_run
 from app.db.splitting import queue_again
 from app.deadlines import gdpr_due_at
@@ -71,6 +72,8 @@ def readopt(
     _create(
         session, ledger, audit, subject_hmac, "erasure-journal", accepted_at, "restored", None, request_id
     )
+    # What had read them may be gone since; "no data" must not be said of them for that.
+    add_past_readers(session, [subject_hmac])
     return True
 
 
