@@ -81,7 +81,7 @@ def make_template(folder: Path, server: str | None, seed: int) -> Template:
     if server is None:
         database = SqliteInstalled(folder / "database.sqlite3")
     else:
-        database = PostgresqlInstalled(server, f"lethe_bench_{secrets.token_hex(8)}")
+        database = PostgresqlInstalled(server, f"lethe_chaos_{secrets.token_hex(8)}")
         database.create()
     keys = {f"LETHE_{name}_KEY": secrets.token_hex(32) for name in ("SUBJECT", "AUDIT")}
     environment = {
@@ -221,7 +221,7 @@ def install(template: Template, folder: Path, warm: Warm) -> Installation:
         copy_sqlite(template.folder / "database.sqlite3", folder / "database.sqlite3")
         broker = FolderBroker(folder / "broker")
     else:
-        copied = PostgresqlInstalled(template.server, f"lethe_bench_{secrets.token_hex(8)}")
+        copied = PostgresqlInstalled(template.server, f"lethe_chaos_{secrets.token_hex(8)}")
         assert isinstance(template.database, PostgresqlInstalled)
         copied.create(template.database)
         database, broker = copied, RedisBroker(free_port(), folder)

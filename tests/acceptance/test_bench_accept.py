@@ -14,17 +14,20 @@ from tests.acceptance.test_bench_forget import Bench
 from tests.services import postgres_url
 
 
-def databases_of_benchmarks() -> set[str]:
+def databases_called(prefix: str) -> set[str]:
     url = make_url(postgres_url()).set(drivername="postgresql+psycopg")
     with create_engine(url, poolclass=NullPool).connect() as connection:
         return set(
-            connection.scalars(text("SELECT datname FROM pg_database WHERE datname LIKE 'lethe_bench_%'"))
+            connection.scalars(
+                text("SELECT datname FROM pg_database WHERE starts_with(datname, :prefix)"),
+                {"prefix": prefix},
+            )
         )
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_forgets_are_accepted_beside_imports(small_data: Path, tmp_path: Path, database: str) -> None:
-    before = databases_of_benchmarks()
+    before = databases_called("lethe_bench_")
     result_file = tmp_path / "result.json"
     bench = Bench(
         tmp_path, "--beside", "import", "--forgets", "20", "--data", str(small_data), "--json", str(result_file),
@@ -43,6 +46,6 @@ def test_forgets_are_accepted_beside_imports(small_data: Path, tmp_path: Path, d
             assert USER_PREFIX not in wrote
         assert bench.folders() == []
         assert bench.survivors() == []
-        assert databases_of_benchmarks() <= before
+        assert databases_called("lethe_bench_") <= before
     finally:
         bench.end()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.test_bench_accept import databases_of_benchmarks
+from tests.acceptance.test_bench_accept import databases_called
 from tests.acceptance.test_bench_forget import Bench
 from tests.services import postgres_url
 
@@ -27,7 +27,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("database", FAULTS)
 def test_a_few_runs_break_no_promise(tmp_path: Path, database: str) -> None:
-    before, result_file, work = databases_of_benchmarks(), tmp_path / "result.json", tmp_path / "work"
+    before, result_file, work = databases_called("lethe_chaos_"), tmp_path / "result.json", tmp_path / "work"
     arguments = [argument for fault in FAULTS[database] for argument in ("--fault", fault)]
     command = [
         "--runs", str(len(FAULTS[database])), "--database", database, "--server", postgres_url(),
@@ -44,6 +44,6 @@ def test_a_few_runs_break_no_promise(tmp_path: Path, database: str) -> None:
         assert len((work / next(work.iterdir()).name).read_text().splitlines()) == 3
         assert bench.folders() == []
         assert bench.survivors() == []
-        assert databases_of_benchmarks() <= before
+        assert databases_called("lethe_chaos_") <= before
     finally:
         bench.end()
