@@ -14,7 +14,7 @@ import structlog
 
 from app.db import outages, runs
 from app.db.clock import database_now
-from app.db.errors import DatabaseUnavailable, FenceLost
+from app.db.errors import DatabaseRewound, DatabaseUnavailable, FenceLost
 from app.db.outages import Pauses
 from app.db.runs import Claim
 from model_store import ManifestMissing, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
@@ -80,6 +80,9 @@ def return_claims(process: WorkerProcess) -> None:
             return
         try:
             _return(process, claim)
+        except DatabaseRewound:
+            # It was of a database that is no more; whoever joins the one that is gives its claims back.
+            log.warning("run.taken_over", fence=claim.fence)
         except DatabaseUnavailable:
             process.unreturned.put(claim)
             raise

@@ -16,8 +16,11 @@ from app.broker import RUN_TASK
 from app.db import control, runs
 from app.db.audit import AuditLog
 from app.db.clock import database_now
+from app.db.errors import DatabaseRewound, DatabaseUnavailable
+from app.db.restoration import join_timeline
 from app.db.session import Database, open_database
 from app.settings import Settings
+from model_store import StoreError, open_store
 
 if TYPE_CHECKING:
     from unlearning import ConsolidationBudget
@@ -68,9 +71,18 @@ class Sweeper:
                 for run_id in sweep(database, self._settings):
                     self._celery.send_task(RUN_TASK, args=[run_id], retry=False)
                     log.info("run.rung", run=run_id)
+            except DatabaseRewound:
+                self._join(database, audit)
             except Exception as error:  # noqa: BLE001  (a sweeper that dies is missed by nobody)
                 log.warning("sweep.failed", error=type(error).__name__)
             self._stop.wait(self._settings.sweep_seconds)
+
+    def _join(self, database: Database, audit: AuditLog) -> None:
+        """As every process does that meets an older database: or nobody would ring for what it holds."""
+        try:
+            join_timeline(database, audit, open_store(self._settings.store_url))
+        except (DatabaseUnavailable, StoreError) as error:
+            log.warning("sweep.failed", error=type(error).__name__)
 
 
 def sweep(database: Database, settings: Settings) -> list[str]:

@@ -106,12 +106,6 @@ def _floor(seen: Seen) -> Iterator[str]:
     manifest = json.loads((seen.store / "manifests" / f"{pointer['digest']}.json").read_text())
     if manifest["forget_epoch"] < pointer["erasure_floor"]:
         yield "I3: the live version is below the floor"
-    erased = [
-        row["epoch"]
-        for row in seen.database.rows("SELECT epoch FROM forget_requests WHERE status = 'completed'")
-    ]
-    if erased and manifest["forget_epoch"] < min(erased):
-        yield "I3: the live version covers nobody who has been erased"
     replicas = seen.database.rows("SELECT * FROM replicas ORDER BY last_seen_at DESC")
     if replicas and replicas[0]["live_digest"] not in (pointer["digest"], None):
         yield "I3: a replica serves another version than the pointer names"
