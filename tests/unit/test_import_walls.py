@@ -43,6 +43,8 @@ THIRD_PARTY = {
     "migrations": DATABASE,
     "cli": DATABASE | SETTINGS | WEB | QUEUE | LEARNING | TERMINAL,
     "benchmarks": DATABASE | SETTINGS | WEB | LEARNING | TERMINAL,
+    # It forks what it attacks, and brings a broker of its own.
+    "benchmarks.chaos": QUEUE,
     "benchmarks.report": {"matplotlib"},
 }
 

@@ -214,7 +214,6 @@ def test_a_zombie_that_writes_after_the_run_is_over_removes_what_it_wrote(
     late = write_late(process, run_id, monkeypatch, vouched=vouched)
     execute(process, run_id)
     assert_forgotten_once(process, run_id, "user-1")
-    # A store that vouches for the floor takes no such version at all; its blobs were there already.
     assert [process.store.is_destroyed(one) for one in late] == ([] if vouched else [True])
 
 
@@ -250,11 +249,7 @@ def test_what_a_zombie_wrote_and_did_not_live_to_remove_never_serves_and_goes_wi
 def write_late(
     process: WorkerProcess, run_id: str, patched: pytest.MonkeyPatch, *, vouched: bool
 ) -> list[str]:
-    """The first worker stalls before it writes its candidate; another one does the whole run meanwhile.
-
-    Args:
-        vouched: whether the store knows by then where the floor is.
-    """
+    """The first worker stalls before it writes; another one does the run meanwhile, and the store learns of it or not."""
     from worker import publication
 
     real = publication.store_version
