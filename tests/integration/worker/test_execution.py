@@ -249,7 +249,7 @@ def test_what_a_zombie_wrote_and_did_not_live_to_remove_never_serves_and_goes_wi
 def write_late(
     process: WorkerProcess, run_id: str, patched: pytest.MonkeyPatch, *, vouched: bool
 ) -> list[str]:
-    """The first worker stalls before it writes; another one does the run meanwhile, and the store learns of it or not."""
+    """The first worker stalls before it writes; another one does the run meanwhile, `vouched` for by the store."""
     from worker import publication
 
     real = publication.store_version
