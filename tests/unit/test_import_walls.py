@@ -44,7 +44,7 @@ THIRD_PARTY = {
     "cli": DATABASE | SETTINGS | WEB | QUEUE | LEARNING | TERMINAL,
     "benchmarks": DATABASE | SETTINGS | WEB | LEARNING | TERMINAL,
     # It forks what it attacks, and brings a broker of its own.
-    "benchmarks.chaos": DATABASE | SETTINGS | WEB | QUEUE | LEARNING | TERMINAL,
+    "benchmarks.chaos": DATABASE | SETTINGS | WEB | QUEUE | {"redis"} | LEARNING | TERMINAL,
     "benchmarks.report": {"matplotlib"},
 }
 
