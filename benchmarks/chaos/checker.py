@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -181,6 +182,7 @@ def _json(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
-def _moment(value: Any) -> str:
-    """A moment as both databases and the API spell it, to the second, in UTC."""
-    return str(value).replace("T", " ")[:19]
+def _moment(value: Any) -> datetime:
+    """A moment of either database or of the API, to the second. SQLite's has no zone and is UTC."""
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)
