@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import update
 
 from app.db.checkpoints import write_checkpoint
@@ -123,15 +125,18 @@ def test_a_checkpoint_that_cannot_be_written_delays_nobody(
 
 
 def test_a_damaged_floor_is_named_by_a_worker_at_work_and_waited_for(
-    process: WorkerProcess, settings: Settings, capsys: pytest.CaptureFixture[str]
+    process: WorkerProcess, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    written = StringIO()
+    # Wherever the tests before have sent the log to.
+    monkeypatch.setattr("worker.surroundings.log", structlog.wrap_logger(structlog.PrintLogger(written)))
     path = Path(settings.store_url) / "floors" / "000000000001.json"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"{")
     run = request_forgetting(process, "nobody")
     execute(process, run)
     assert outcome(process, "nobody")[0] == "queued"
-    assert "floors/000000000001.json is damaged" in capsys.readouterr().out
+    assert "floors/000000000001.json is damaged" in written.getvalue()
     path.unlink()
     execute(process, run)
     assert outcome(process, "nobody")[0] == "completed"
