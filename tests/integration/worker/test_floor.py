@@ -129,7 +129,12 @@ def test_a_damaged_floor_is_named_by_a_worker_at_work_and_waited_for(
 ) -> None:
     written = StringIO()
     # Wherever the tests before have sent the log to.
-    monkeypatch.setattr("worker.surroundings.log", structlog.wrap_logger(structlog.PrintLogger(written)))
+    log = structlog.wrap_logger(
+        structlog.PrintLogger(written),
+        processors=[structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger("info"),
+    )
+    monkeypatch.setattr("worker.surroundings.log", log)
     path = Path(settings.store_url) / "floors" / "000000000001.json"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"{")
