@@ -59,7 +59,7 @@ def is_sunk(session: Session, store: Store, vouched: int) -> bool:
         StoreError: the store cannot be read.
     """
     serving = current(session)
-    return serving.erasure_floor < vouched or _lies_below(store, serving.digest, serving.erasure_floor)
+    return serving.erasure_floor < vouched or lies_below(store, serving.digest, serving.erasure_floor)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def lift(session: Session, store: Store, vouched: int) -> Lifted:
     serving = current(session)
     before, live = serving.erasure_floor, serving.digest
     serving.erasure_floor = max(before, vouched)
-    if not _lies_below(store, live, serving.erasure_floor):
+    if not lies_below(store, live, serving.erasure_floor):
         return Lifted(before, None)
     serving.generation += 1
     serving.digest, serving.previous_digest, serving.candidate_digest = None, live, None
@@ -88,7 +88,8 @@ def lift(session: Session, store: Store, vouched: int) -> Lifted:
     return Lifted(before, live)
 
 
-def _lies_below(store: Store, digest: str | None, floor: int) -> bool:
+def lies_below(store: Store, digest: str | None, floor: int) -> bool:
+    """Whether it is a version that covers less; not of one whose manifest cannot be read."""
     if digest is None:
         return False
     try:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.db.audit import AuditLog
 from app.db.ledger import lock_ledger
-from app.db.models import BaseReader, ForgetRequest, Ledger, PastReader, RequestStatus
+from app.db.models import BaseReader, ForgetRequest, Interaction, Ledger, PastReader, RequestStatus
 from app.db.session import Database, insert_ignoring_duplicates
 
 _ROWS_PER_STATEMENT = 1000
@@ -102,6 +102,13 @@ def add_past_readers(session: Session, subjects: Collection[str]) -> None:
         rows = [{"subject_hmac": one} for one in chunk if one not in done]
         if rows:
             session.execute(insert_ignoring_duplicates(session, PastReader).values(rows))
+
+
+def add_everybody_as_past_readers(session: Session) -> None:
+    """Take a version that is about to go to have read everybody of whom something is stored."""
+    # SQLite takes ON CONFLICT for a join's condition unless a WHERE stands before it.
+    everybody = select(Interaction.subject_hmac).distinct().where(Interaction.id > 0)
+    session.execute(insert_ignoring_duplicates(session, PastReader).from_select(["subject_hmac"], everybody))
 
 
 def past_readers_among(session: Session, subjects: Collection[str]) -> frozenset[str]:

@@ -25,7 +25,7 @@ from app.db.floor import is_sunk, lift
 from app.db.ledger import lock_ledger, next_epoch
 from app.db.models import ForgetRequest, Ledger, Run, RunStatus, Suppression
 from app.db.session import Database
-from app.db.survivors import replace_destroyed
+from app.db.survivors import replace_unservable
 from model_store import JournalEntry, Store, StoreError, Timeline
 
 log = structlog.get_logger()
@@ -170,7 +170,7 @@ def _start(
         # Whoever worked when the backup was taken was not killed by its run.
         working = Run.status == RunStatus.RUNNING
         session.execute(update(Run).where(working, Run.claims > 0).values(claims=Run.claims - 1))
-    survived = None if first else replace_destroyed(session, store, floor=floor, now=database_now(session))
+    survived = None if first else replace_unservable(session, store, floor=floor, now=database_now(session))
     lifted = lift(session, store, floor)
     epochs: dict[str, int] = {}
     for epoch in differ.taken:

@@ -1,4 +1,4 @@
-"""What a restored database serves: its live version may have been destroyed after the backup was taken."""
+"""What a restored database serves: its live version may have been replaced after the backup was taken."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from datetime import datetime
 import structlog
 from sqlalchemy.orm import Session
 
+from app.db.floor import lies_below
 from app.db.models import ServingPointer, Version
+from app.db.readers import add_everybody_as_past_readers
 from model_store import Manifest, Store, StoreError
 
 log = structlog.get_logger()
@@ -17,35 +19,38 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Survived:
-    """What serves instead of a destroyed version; ``version`` is None where nothing is left."""
+    """What serves instead of a version that must not any more; ``version`` is None where nothing is left."""
 
     version: str | None
-    destroyed: str
+    replaced: str
     generation: int
     erasure_floor: int
 
 
-def replace_destroyed(session: Session, store: Store, *, floor: int, now: datetime) -> Survived | None:
-    """Let the newest version that a run has published serve instead of a destroyed one; nothing where none is left.
+def replace_unservable(session: Session, store: Store, *, floor: int, now: datetime) -> Survived | None:
+    """Let the newest version that a run has made serve instead of one that is destroyed or below the floor.
 
-    No replica could load the destroyed one, so that every run would wait for an acknowledgement for ever. Call in the
-    transaction that starts a timeline, under the ledger's lock.
+    No replica would load that one, so that every run would wait for an acknowledgement for ever. Whom it had read is
+    noted by nobody any more: everybody of whom something is stored counts as read. Call in the transaction that starts
+    a timeline, under the ledger's lock.
 
     Args:
         floor: what the store vouches for.
     """
     pointer = session.get_one(ServingPointer, 1)
     gone = pointer.digest
-    if gone is None or not store.is_destroyed(gone):
+    floor = max(floor, pointer.erasure_floor)
+    if gone is None or not (store.is_destroyed(gone) or lies_below(store, gone, floor)):
         return None
-    digest, manifest = _newest(store, gone, floor=max(floor, pointer.erasure_floor))
+    add_everybody_as_past_readers(session)
+    digest, manifest = _newest(store, gone, floor=floor)
     if manifest is not None:
         pointer.erasure_floor = manifest.forget_epoch
         _record(session, digest, manifest, now)
     pointer.generation += 1
     pointer.digest, pointer.previous_digest, pointer.candidate_digest = digest, gone, None
     pointer.moved_by, pointer.moved_at = "erasure-journal", now
-    log.warning("version.survived", version=digest, destroyed=gone)
+    log.warning("version.survived", version=digest, replaced=gone)
     return Survived(digest, gone, pointer.generation, pointer.erasure_floor)
 
 

@@ -75,8 +75,8 @@ def _die_at(point: KillPoint, attack: Attack) -> None:
     order.touch()
     attack.forget_all()
     comes_about(lambda: not order.exists() or attack.done(), _DEATH_SECONDS)
-    if whole and not order.exists():
-        # It takes the order away first.
+    if (whole or point.process == "gateway") and not order.exists():
+        # It takes the order away first. A gateway is one process.
         comes_about(lambda: not services[0].alive, _DEATH_SECONDS)
 
 

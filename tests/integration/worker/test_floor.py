@@ -26,7 +26,7 @@ def floor_of(process: WorkerProcess) -> int:
         return session.get_one(ServingPointer, 1).erasure_floor
 
 
-def test_everything_edited_and_put_back_serves_nobody(process: WorkerProcess, settings: Settings) -> None:
+def test_what_was_edited_and_put_back_serves_nobody(process: WorkerProcess, settings: Settings) -> None:
     first = live(process)
     blob = process.store.read_manifest(first).blobs[ADAPTER_WEIGHTS].digest
     weights = process.store.read_blob(blob)
@@ -49,8 +49,8 @@ def test_everything_edited_and_put_back_serves_nobody(process: WorkerProcess, se
     assert outcome(process, "user-2")[0] == "completed"
     with process.database.read() as session:
         pointer = session.get_one(ServingPointer, 1)
-        assert (pointer.digest, pointer.previous_digest, pointer.moved_by) == (None, first, "erasure-floor")
-        assert pointer.erasure_floor >= floor
+        assert pointer.digest not in (None, first)
+        assert process.store.read_manifest(str(pointer.digest)).forget_epoch >= pointer.erasure_floor >= floor
     # The bytes are gone again, and the log says what was found.
     assert process.store.is_destroyed(first)
     assert verify(process.database, process.audit, process.store).holds

@@ -9,7 +9,7 @@ import pytest
 from app.db import interactions, runs
 from app.db.errors import DatabaseRewound
 from app.db.interactions import NewInteraction
-from model_store import Timeline
+from model_store import StoreUnavailable, Timeline
 from tests.integration.backup import back_up
 from tests.integration.tiny_model import ITEMS, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
@@ -93,6 +93,30 @@ def test_what_was_destroyed_after_the_backup_is_replaced_by_what_came_after_it(
     execute(restarted, request_forgetting(restarted, "user-2"))
     assert outcome(restarted, "user-2") == ("completed", "erased")
     restarted.database.dispose()
+
+
+def test_what_was_replaced_and_not_yet_destroyed_serves_no_more_either(
+    process: WorkerProcess, installed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store vouches for the floor by then: nobody would serve it, and its successor is there."""
+    restore = back_up(process.database.engine)
+    with monkeypatch.context() as patched:
+
+        def die() -> None:
+            raise StoreUnavailable("gone")
+
+        before(patched, "worker.completion._destroy_ineligible_versions", die)
+        execute(process, request_forgetting(process, "user-1"))
+    survivor = live(process)
+    assert not process.store.is_destroyed(installed)
+    restore()
+    execute(process, "ur_lost")
+    assert live(process) == survivor != installed
+    execute(process, waiting_run(process))
+    assert outcome(process, "user-1") == ("completed", "erased")
+    execute(process, request_forgetting(process, "user-2"))
+    assert outcome(process, "user-2") == ("completed", "erased")
+    assert process.store.is_destroyed(installed)
 
 
 def test_a_run_that_was_under_way_when_the_backup_was_taken_completes_by_itself(
