@@ -65,6 +65,9 @@ class Client:
         self.log = Log()
         self._urls, self._users, self._items = list(urls), list(users), list(items)
         self._headers = {"Authorization": f"Bearer {key}"}
+        # One for all but the recommendations, because each client reads certificates first; and a connection per call.
+        once = httpx.Limits(max_keepalive_connections=0)
+        self._http = httpx.Client(headers=self._headers, timeout=10, limits=once)
         self._closed = threading.Event()
         self._asking = [threading.Thread(target=self._ask, args=(url,), daemon=True) for url in self._urls]
         for thread in self._asking:
@@ -79,9 +82,7 @@ class Client:
         deadline = time.monotonic() + _ACCEPT_SECONDS
         for url in cycle(self._urls):
             try:
-                answer = httpx.post(
-                    f"{url}/users/{quote(user, safe='')}/forget", headers=self._headers, timeout=10
-                )
+                answer = self._http.post(f"{url}/users/{quote(user, safe='')}/forget")
             except httpx.TransportError:
                 answer = None
             if answer is not None and answer.status_code in (200, 202):
@@ -113,9 +114,7 @@ class Client:
         event = {"user_id": user, "item_id": self._items[0], "timestamp": 1}
         for url in self._urls:
             try:
-                answer = httpx.post(
-                    f"{url}/interactions", json={"interactions": [event]}, headers=self._headers, timeout=10
-                )
+                answer = self._http.post(f"{url}/interactions", json={"interactions": [event]})
             except httpx.TransportError:
                 continue
             if answer.status_code == 200:
@@ -125,7 +124,7 @@ class Client:
         """An answer of whichever gateway gives one; None if none does."""
         for url in self._urls:
             try:
-                answer = httpx.get(f"{url}{path}", headers=self._headers, timeout=5)
+                answer = self._http.get(f"{url}{path}", timeout=5)
             except httpx.TransportError:
                 continue
             if answer.status_code == 200:
@@ -137,6 +136,7 @@ class Client:
         self._closed.set()
         for thread in self._asking:
             thread.join()
+        self._http.close()
 
     def _ask(self, url: str) -> None:
         with httpx.Client(base_url=url, headers=self._headers, timeout=5) as client:

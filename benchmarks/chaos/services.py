@@ -20,6 +20,8 @@ from benchmarks.service.installation import CODE
 
 START_SECONDS = 60.0
 _LOOK_EVERY_SECONDS = 0.05
+# One for all looks, because each client reads certificates first; and a connection for each, as whoever comes anew has.
+_HTTP = httpx.Client(timeout=2, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 class Warm:
@@ -76,7 +78,7 @@ class Service:
         if not self.url:
             return True
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
+            return _HTTP.get(f"{self.url}/readyz").status_code == 200
         except httpx.TransportError:
             return False
 
