@@ -20,7 +20,7 @@ from app.db.errors import DatabaseUnavailable
 from app.db.forget_requests import Acceptance
 from app.db.ledger import require_subject_key
 from app.db.precedence import Precedence
-from app.db.restoration import join_timeline
+from app.db.restoration import join_timeline, timeline_stands
 from app.db.schema import require_writable
 from app.db.session import Database
 from app.errands import Errands
@@ -31,6 +31,7 @@ from app.prompt_reader import PromptReader
 from app.queue import RunQueue
 from app.serving import ServingEngine
 from app.serving.assembly import build_engine
+from app.serving.clock import elapsed
 from app.settings import Settings
 from app.subjects import SubjectKey
 from model_store import JournalConflict, JournalEntry, Store, StoreError, open_store
@@ -73,7 +74,13 @@ class Gateway:
             require_subject_key(session, self.subject_key.check)
         join_timeline(database, self.audit, self.store)
         self._joining: Errands[None] = Errands("timeline", self._join_again)
-        control = DatabaseControlPlane(database, on_rewound=lambda: self._joining.add("timeline", None))
+        self._joinable = True
+        control = DatabaseControlPlane(
+            database,
+            on_rewound=lambda: self._joining.add("timeline", None),
+            lease_seconds=settings.feed_lease_seconds,
+            clock=elapsed,
+        )
         self.engine: ServingEngine = build_engine(settings, self.store, control, registry)
         self.catalogue = self.engine.catalogue
         self.popularity = PopularityRefresher(database, self.engine, settings.max_recommendations)
@@ -139,12 +146,20 @@ class Gateway:
 
     def _join_again(self, _key: str, _value: None) -> None:
         """Everybody gets the fallback until this is done."""
+        doubts = self.database.timeline.doubts
         try:
-            readopted = join_timeline(self.database, self.audit, self.store, self.engine.suppressed())
+            stands = timeline_stands(self.database, self.store)
+            readopted = 0
+            if not stands:
+                readopted = join_timeline(self.database, self.audit, self.store, self.engine.suppressed())
         except StoreError as error:
-            # The reconciler asks for it again as long as it is needed.
-            log.error("timeline.not_joined", error=type(error).__name__, detail=str(error))
+            # The reconciler asks for it again, several times a second, as long as it is needed.
+            if self._joinable:
+                log.error("timeline.not_joined", error=type(error).__name__, detail=str(error))
+            self._joinable = False
             return
+        self._joinable = True
+        self.database.timeline.trust(doubts)
         self.engine.poke()
         if readopted:
             self.ring_queued_run()
