@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -44,6 +45,8 @@ _WRITERS = 12
 # They take turns at the database: one reads its events meanwhile. More would only take time from the server's loop.
 _IMPORTERS = 2
 _JOURNAL_SECONDS = 3.0
+_JOURNAL_PAUSE_SECONDS = 0.5
+_WRITES_GOOD_FOR_SECONDS = 1.0
 
 
 class Gateway:
@@ -59,9 +62,14 @@ class Gateway:
         self.audit = AuditLog(settings.audit_key.get_secret_value().encode())
         self.subject_key = SubjectKey(settings.subject_key.get_secret_value().encode())
         self.store: Store = open_store(settings.store_url)
-        self.store_answers = Probe("store", lambda: self.store.check().writable)
+        # Both write: who has no key must not keep others from it.
+        self.store_answers = Probe(
+            "store", lambda: self.store.check().writable, good_for_seconds=_WRITES_GOOD_FOR_SECONDS
+        )
         self.database_answers = Probe("database", lambda: _answers(database))
-        self.database_writes = Probe("database_writes", lambda: _writes(database))
+        self.database_writes = Probe(
+            "database_writes", lambda: _writes(database), good_for_seconds=_WRITES_GOOD_FOR_SECONDS
+        )
         self.reader = PromptReader(database, settings.database_prompt_seconds)
         self.queue = RunQueue(settings, database)
         self.links = Links(settings.root_path)
@@ -69,6 +77,7 @@ class Gateway:
         self._writers = CapacityLimiter(_WRITERS)
         self._importers = CapacityLimiter(_IMPORTERS)
         self._journal: Errands[JournalEntry] = Errands("journal", self._append_journal)
+        self._stopping = threading.Event()
         self.replica_timeout = timedelta(seconds=settings.replica_timeout_seconds)
         with database.unit_of_work() as session:
             require_subject_key(session, self.subject_key.check)
@@ -101,6 +110,7 @@ class Gateway:
         self.popularity.stop()
         self.engine.stop()
         self._joining.stop(_JOURNAL_SECONDS)
+        self._stopping.set()
         self._journal.stop(_JOURNAL_SECONDS)
         self.queue.stop()
         self.reader.close()
@@ -135,14 +145,24 @@ class Gateway:
             self.queue.ring(accepted.run_id)
 
     def _append_journal(self, _epoch: str, entry: JournalEntry) -> None:
-        try:
-            self.store.append_journal(entry)
-        except JournalConflict:
-            # The database was restored before anybody noticed: this epoch was handed out twice.
-            log.error("journal.conflict", epoch=entry.epoch)
-            self._joining.add("timeline", None)
-        except StoreError as error:
-            log.error("journal.unavailable", epoch=entry.epoch, error=type(error).__name__)
+        """Try until the store takes it: whom no journal holds, a restored database does not learn of again."""
+        said = False
+        while True:
+            try:
+                self.store.append_journal(entry)
+                return
+            except JournalConflict:
+                # The database was restored before anybody noticed: this epoch was handed out twice.
+                log.error("journal.conflict", epoch=entry.epoch)
+                self._joining.add("timeline", None)
+                return
+            except StoreError as error:
+                if not said:
+                    log.error("journal.unavailable", epoch=entry.epoch, error=type(error).__name__)
+                said = True
+            if self._stopping.wait(_JOURNAL_PAUSE_SECONDS):
+                # The run writes it before it goes on.
+                return
 
     def _join_again(self, _key: str, _value: None) -> None:
         """Everybody gets the fallback until this is done."""

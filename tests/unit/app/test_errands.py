@@ -107,6 +107,18 @@ def test_a_probe_asks_once_while_its_answer_hangs() -> None:
     assert probe.answer(LONG)
 
 
+def test_a_probe_does_not_ask_again_at_once_where_asking_costs() -> None:
+    asked: list[int] = []
+
+    def ask() -> bool:
+        asked.append(1)
+        return True
+
+    probe = Probe("test", ask, good_for_seconds=LONG)
+    assert all(probe.answer(LONG) for _ in range(50))
+    assert len(asked) == 1
+
+
 def test_a_probe_that_raises_says_no() -> None:
     def ask() -> bool:
         raise OSError("gone")
