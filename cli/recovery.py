@@ -42,7 +42,8 @@ def recover() -> list[str]:
             "database, is not mounted, or was emptied. If it is lost, start the service on an empty one and send all "
             "requests again"
         )
-    readopted = join_timeline(database, AuditLog(settings.audit_key.get_secret_value().encode()), store)
+    audit = AuditLog(settings.audit_key.get_secret_value().encode())
+    readopted = join_timeline(database, audit, store, restored=True)
     now = store.newest_timeline()
     assert now is not None
     if before is None or now.number != before.number:
