@@ -44,6 +44,8 @@ Result = TypeVar("Result")
 _WRITERS = 12
 # They take turns at the database: one reads its events meanwhile. More would only take time from the server's loop.
 _IMPORTERS = 2
+# Anybody may ask whether this replica is ready, and where something hangs each waits for seconds.
+_PROBERS = 4
 _JOURNAL_SECONDS = 3.0
 _JOURNAL_PAUSE_SECONDS = 0.5
 _WRITES_GOOD_FOR_SECONDS = 1.0
@@ -76,6 +78,7 @@ class Gateway:
         self.precedence = Precedence()
         self._writers = CapacityLimiter(_WRITERS)
         self._importers = CapacityLimiter(_IMPORTERS)
+        self._probers = CapacityLimiter(_PROBERS)
         self._journal: Errands[JournalEntry] = Errands("journal", self._append_journal)
         self._stopping = threading.Event()
         self.replica_timeout = timedelta(seconds=settings.replica_timeout_seconds)
@@ -122,6 +125,10 @@ class Gateway:
     async def import_(self, work: Callable[[], Result]) -> Result:
         """The same for an import, in threads that forget requests do not need either."""
         return await run_sync(work, limiter=self._importers)
+
+    async def probe(self, work: Callable[[], Result]) -> Result:
+        """The same for what strangers may ask for."""
+        return await run_sync(work, limiter=self._probers)
 
     @contextmanager
     def unit_of_work(self) -> Iterator[Session]:

@@ -1,14 +1,17 @@
-"""The journal of a gateway while its store is away, and no worker there to make up for it."""
+"""What a gateway does by itself while something is away: its journal, and what strangers ask meanwhile."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
+from app.probe import Probe
 from app.settings import Settings
 from model_store import StoreUnavailable, open_store
 from tests.integration.refusing_store import gone
@@ -58,3 +61,22 @@ def test_whoever_asks_for_readiness_without_a_pause_keeps_nobody_from_writing(
     stranger = {"Authorization": ""}
     assert all(client.get("/readyz", headers=stranger).status_code == 200 for _ in range(40))
     assert len(asked) <= 2 + time.monotonic() - started
+
+
+def test_strangers_who_ask_for_readiness_while_the_database_hangs_take_no_thread_from_callers(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs = threading.Event()
+    gateway = client.app.state.gateway  # type: ignore[attr-defined]
+    monkeypatch.setattr("app.health.endpoints._PROBE_SECONDS", float(SECONDS))
+    monkeypatch.setattr(gateway, "database_answers", Probe("test", lambda: hangs.wait(10 * SECONDS)))
+    with ThreadPoolExecutor(61) as pool:
+        try:
+            asked = [pool.submit(client.get, "/readyz", headers={"Authorization": ""}) for _ in range(60)]
+            wait_until(lambda: gateway.database_answers._asking is not None)
+            # More than the server has threads for requests; give them the time to take these.
+            wait_until(lambda: all(future.running() for future in asked))
+            answer = pool.submit(client.get, "/recommend", params={"user_id": "user-1"})
+            assert answer.result(SECONDS / 2).status_code == 200
+        finally:
+            hangs.set()
