@@ -48,7 +48,7 @@ _IMPORTERS = 2
 _PROBERS = 4
 _JOURNAL_SECONDS = 3.0
 _JOURNAL_PAUSE_SECONDS = 0.5
-_WRITES_GOOD_FOR_SECONDS = 1.0
+_WRITES_PER_SECOND = 4
 
 
 class Gateway:
@@ -64,13 +64,13 @@ class Gateway:
         self.audit = AuditLog(settings.audit_key.get_secret_value().encode())
         self.subject_key = SubjectKey(settings.subject_key.get_secret_value().encode())
         self.store: Store = open_store(settings.store_url)
-        # Both write: who has no key must not keep others from it.
+        # This and the last one write: who has no key must not keep others from it.
         self.store_answers = Probe(
-            "store", lambda: self.store.check().writable, good_for_seconds=_WRITES_GOOD_FOR_SECONDS
+            "store", lambda: self.store.check().writable, per_second=_WRITES_PER_SECOND
         )
         self.database_answers = Probe("database", lambda: _answers(database))
         self.database_writes = Probe(
-            "database_writes", lambda: _writes(database), good_for_seconds=_WRITES_GOOD_FOR_SECONDS
+            "database_writes", lambda: _writes(database), per_second=_WRITES_PER_SECOND
         )
         self.reader = PromptReader(database, settings.database_prompt_seconds)
         self.queue = RunQueue(settings, database)

@@ -59,8 +59,8 @@ def test_whoever_asks_for_readiness_without_a_pause_keeps_nobody_from_writing(
     monkeypatch.setattr("app.gateway.require_writable", write)
     started = time.monotonic()
     stranger = {"Authorization": ""}
-    assert all(client.get("/readyz", headers=stranger).status_code == 200 for _ in range(40))
-    assert len(asked) <= 2 + time.monotonic() - started
+    assert all(client.get("/readyz", headers=stranger).status_code == 200 for _ in range(100))
+    assert len(asked) <= 4 * (2 + time.monotonic() - started)
 
 
 def test_strangers_who_ask_for_readiness_while_the_database_hangs_take_no_thread_from_callers(
