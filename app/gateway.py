@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -20,7 +21,7 @@ from app.db.errors import DatabaseUnavailable
 from app.db.forget_requests import Acceptance
 from app.db.ledger import require_subject_key
 from app.db.precedence import Precedence
-from app.db.restoration import join_timeline
+from app.db.restoration import join_timeline, timeline_stands
 from app.db.schema import require_writable
 from app.db.session import Database
 from app.errands import Errands
@@ -31,6 +32,7 @@ from app.prompt_reader import PromptReader
 from app.queue import RunQueue
 from app.serving import ServingEngine
 from app.serving.assembly import build_engine
+from app.serving.clock import elapsed
 from app.settings import Settings
 from app.subjects import SubjectKey
 from model_store import JournalConflict, JournalEntry, Store, StoreError, open_store
@@ -42,7 +44,11 @@ Result = TypeVar("Result")
 _WRITERS = 12
 # They take turns at the database: one reads its events meanwhile. More would only take time from the server's loop.
 _IMPORTERS = 2
+# Anybody may ask whether this replica is ready, and where something hangs each waits for seconds.
+_PROBERS = 4
 _JOURNAL_SECONDS = 3.0
+_JOURNAL_PAUSE_SECONDS = 0.5
+_WRITES_PER_SECOND = 4
 
 
 class Gateway:
@@ -58,22 +64,35 @@ class Gateway:
         self.audit = AuditLog(settings.audit_key.get_secret_value().encode())
         self.subject_key = SubjectKey(settings.subject_key.get_secret_value().encode())
         self.store: Store = open_store(settings.store_url)
-        self.store_answers = Probe("store", lambda: self.store.check().writable)
+        # This and the last one write: who has no key must not keep others from it.
+        self.store_answers = Probe(
+            "store", lambda: self.store.check().writable, per_second=_WRITES_PER_SECOND
+        )
         self.database_answers = Probe("database", lambda: _answers(database))
-        self.database_writes = Probe("database_writes", lambda: _writes(database))
+        self.database_writes = Probe(
+            "database_writes", lambda: _writes(database), per_second=_WRITES_PER_SECOND
+        )
         self.reader = PromptReader(database, settings.database_prompt_seconds)
         self.queue = RunQueue(settings, database)
         self.links = Links(settings.root_path)
         self.precedence = Precedence()
         self._writers = CapacityLimiter(_WRITERS)
         self._importers = CapacityLimiter(_IMPORTERS)
+        self._probers = CapacityLimiter(_PROBERS)
         self._journal: Errands[JournalEntry] = Errands("journal", self._append_journal)
+        self._stopping = threading.Event()
         self.replica_timeout = timedelta(seconds=settings.replica_timeout_seconds)
         with database.unit_of_work() as session:
             require_subject_key(session, self.subject_key.check)
         join_timeline(database, self.audit, self.store)
         self._joining: Errands[None] = Errands("timeline", self._join_again)
-        control = DatabaseControlPlane(database, on_rewound=lambda: self._joining.add("timeline", None))
+        self._joinable = True
+        control = DatabaseControlPlane(
+            database,
+            on_rewound=lambda: self._joining.add("timeline", None),
+            lease_seconds=settings.feed_lease_seconds,
+            clock=elapsed,
+        )
         self.engine: ServingEngine = build_engine(settings, self.store, control, registry)
         self.catalogue = self.engine.catalogue
         self.popularity = PopularityRefresher(database, self.engine, settings.max_recommendations)
@@ -94,6 +113,7 @@ class Gateway:
         self.popularity.stop()
         self.engine.stop()
         self._joining.stop(_JOURNAL_SECONDS)
+        self._stopping.set()
         self._journal.stop(_JOURNAL_SECONDS)
         self.queue.stop()
         self.reader.close()
@@ -105,6 +125,10 @@ class Gateway:
     async def import_(self, work: Callable[[], Result]) -> Result:
         """The same for an import, in threads that forget requests do not need either."""
         return await run_sync(work, limiter=self._importers)
+
+    async def probe(self, work: Callable[[], Result]) -> Result:
+        """The same for what strangers may ask for."""
+        return await run_sync(work, limiter=self._probers)
 
     @contextmanager
     def unit_of_work(self) -> Iterator[Session]:
@@ -128,23 +152,41 @@ class Gateway:
             self.queue.ring(accepted.run_id)
 
     def _append_journal(self, _epoch: str, entry: JournalEntry) -> None:
-        try:
-            self.store.append_journal(entry)
-        except JournalConflict:
-            # The database was restored before anybody noticed: this epoch was handed out twice.
-            log.error("journal.conflict", epoch=entry.epoch)
-            self._joining.add("timeline", None)
-        except StoreError as error:
-            log.error("journal.unavailable", epoch=entry.epoch, error=type(error).__name__)
+        """Try until the store takes it: whom no journal holds, a restored database does not learn of again."""
+        said = False
+        while True:
+            try:
+                self.store.append_journal(entry)
+                return
+            except JournalConflict:
+                # The database was restored before anybody noticed: this epoch was handed out twice.
+                log.error("journal.conflict", epoch=entry.epoch)
+                self._joining.add("timeline", None)
+                return
+            except StoreError as error:
+                if not said:
+                    log.error("journal.unavailable", epoch=entry.epoch, error=type(error).__name__)
+                said = True
+            if self._stopping.wait(_JOURNAL_PAUSE_SECONDS):
+                # The run writes it before it goes on.
+                return
 
     def _join_again(self, _key: str, _value: None) -> None:
         """Everybody gets the fallback until this is done."""
+        doubts = self.database.timeline.doubts
         try:
-            readopted = join_timeline(self.database, self.audit, self.store, self.engine.suppressed())
+            stands = timeline_stands(self.database, self.store)
+            readopted = 0
+            if not stands:
+                readopted = join_timeline(self.database, self.audit, self.store, self.engine.suppressed())
         except StoreError as error:
-            # The reconciler asks for it again as long as it is needed.
-            log.error("timeline.not_joined", error=type(error).__name__, detail=str(error))
+            # The reconciler asks for it again, several times a second, as long as it is needed.
+            if self._joinable:
+                log.error("timeline.not_joined", error=type(error).__name__, detail=str(error))
+            self._joinable = False
             return
+        self._joinable = True
+        self.database.timeline.trust(doubts)
         self.engine.poke()
         if readopted:
             self.ring_queued_run()

@@ -35,16 +35,20 @@ class LineBudget:
 
 
 class Sparing(logging.Filter):
-    """Lets warnings and errors of a server's logger through within a budget: each bad request makes one."""
+    """Lets warnings and errors of a server's logger through within a budget: each bad request makes one.
 
-    def __init__(self, budget: LineBudget) -> None:
+    Each level has a budget of its own: warnings that strangers cause leave no error out.
+    """
+
+    def __init__(self, lines: int = LINES) -> None:
         super().__init__()
-        self._budget = budget
+        self._lines = lines
+        self._budgets: dict[int, LineBudget] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno < logging.WARNING:
             return True
-        left_out = self._budget.take()
+        left_out = self._budgets.setdefault(record.levelno, LineBudget(self._lines)).take()
         if left_out:
             record.msg = f"{record.msg} ({left_out} such lines left out)"
         return left_out is not None

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from app.line_budget import LineBudget, Sparing
+from app.line_budget import Sparing
 
 CORRELATION_HEADER = "x-request-id"
 
@@ -49,7 +49,7 @@ def configure_logging(*, human_readable: bool = False) -> None:
         logger.handlers[:], logger.propagate = [], True
     # A line for each request that is none, and asyncio's for each connection that cannot be taken.
     for name in ("uvicorn.error", "asyncio"):
-        logging.getLogger(name).filters[:] = [Sparing(LineBudget())]
+        logging.getLogger(name).filters[:] = [Sparing()]
     access = logging.getLogger("uvicorn.access")
     access.handlers[:], access.propagate, access.disabled = [], False, True
     # httpx prints full URLs at INFO; Alembic says on every start that it looked.

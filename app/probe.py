@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 
 import structlog
@@ -16,22 +18,31 @@ class Probe:
     Args:
         name: of what is asked, in the log.
         ask: the question; raising is a no.
+        per_second: how often it may be asked; who asks beyond that gets the last answer again. Anybody may ask,
+            without a key and without a pause.
     """
 
-    def __init__(self, name: str, ask: Callable[[], bool]) -> None:
+    def __init__(self, name: str, ask: Callable[[], bool], *, per_second: int | None = None) -> None:
         self._name = name
         self._ask = ask
+        self._asked_at: deque[float] = deque(maxlen=per_second)
         self._lock = threading.Lock()
         self._asking: _Asking | None = None
 
     def answer(self, seconds: float) -> bool:
         """The answer; False where it does not come within so many seconds."""
         with self._lock:
-            if self._asking is None or self._asking.answered.is_set():
+            if self._asking is None or (self._asking.answered.is_set() and self._may_ask()):
+                if self._asked_at.maxlen is not None:
+                    self._asked_at.append(time.monotonic())
                 self._asking = _Asking(self._name, self._ask)
                 threading.Thread(target=self._asking.run, name=f"probe-{self._name}", daemon=True).start()
             asking = self._asking
         return asking.answered.wait(seconds) and asking.answer
+
+    def _may_ask(self) -> bool:
+        asked = self._asked_at
+        return asked.maxlen is None or len(asked) < asked.maxlen or time.monotonic() - asked[0] >= 1.0
 
 
 class _Asking:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from app.db import forget_requests, pointer
 from app.db.audit import AuditLog
-from app.db.base import utc_now
-from app.db.models import RequestStatus
+from app.db.clock import database_now
+from app.db.models import Ledger, RequestStatus
 from app.db.restoration import join_timeline
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.settings import get_settings
+from cli.failures import CommandError
 from model_store import open_store
 
 
@@ -25,13 +26,24 @@ def recover() -> list[str]:
     Raises:
         DatabaseError: the database cannot be used.
         StoreError: the store cannot be read.
+        CommandError: it is not the store of this database.
     """
     settings = get_settings()
     database = Database(open_database(settings.database_url, pooled=False))
     require_current_schema(database.engine)
     store = open_store(settings.store_url)
     before = store.newest_timeline()
-    readopted = join_timeline(database, AuditLog(settings.audit_key.get_secret_value().encode()), store)
+    with database.read() as session:
+        known = session.get_one(Ledger, 1).timeline
+    if before is None and known is not None:
+        # An empty folder knows of nobody to be forgotten, and would be taken for the truth.
+        raise CommandError(
+            "LETHE_STORE_URL: this store knows no timeline, and the database had one: it is not the store of this "
+            "database, is not mounted, or was emptied. If it is lost, start the service on an empty one and send all "
+            "requests again"
+        )
+    audit = AuditLog(settings.audit_key.get_secret_value().encode())
+    readopted = join_timeline(database, audit, store, restored=True)
     now = store.newest_timeline()
     assert now is not None
     if before is None or now.number != before.number:
@@ -40,7 +52,7 @@ def recover() -> list[str]:
         print(f"timeline {now.number} stands: the database holds everything that the journal holds")
     print(f"{readopted} requests were accepted again, under their old deadlines")
     with database.read() as session:
-        counts = forget_requests.counts(session, utc_now())
+        counts = forget_requests.counts(session, database_now(session))
         live = pointer.current(session).digest
     waiting = {
         status: count for status, count in counts.by_status.items() if status != RequestStatus.COMPLETED

@@ -6,9 +6,10 @@ import structlog
 
 from app.db import completion, pointer
 from app.db.clock import database_now
+from app.db.ledger import lock_ledger
 from app.db.models import RunKind, RunStage
 from app.db.reclaiming import reclaim
-from app.db.runs import Claim
+from app.db.runs import Claim, owned
 from worker.anchoring import anchor
 from worker.process import WorkerProcess
 from worker.readership import read_by_version
@@ -54,7 +55,11 @@ def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
     be loaded again.
     """
     vouched = process.store.erasure_floor()
-    with process.database.read() as session:
+    with process.database.unit_of_work() as session:
+        # Under the lock, which shows whether the database was restored meanwhile: then another version would seem to be
+        # live, and the one that serves would go.
+        lock_ledger(session)
+        owned(session, claim.run_id, claim.fence)
         floor = max(vouched, pointer.current(session).erasure_floor)
         live = pointer.current(session).digest
         on_record = completion.destroyed(session)

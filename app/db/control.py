@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,6 +12,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from app.db.clock import database_now
+from app.db.errors import DatabaseUnconfirmed
 from app.db.models import Ledger, Replica, ServingPointer, Suppression
 from app.db.session import Database
 
@@ -51,12 +54,26 @@ class DatabaseControlPlane:
     """The control plane of a replica, kept in the database.
 
     Args:
-        on_rewound: called whenever the database that answers is not the one that was joined; returns at once.
+        on_rewound: called whenever the database that answers is not the one that was joined, or may not be; returns at
+            once.
+        lease_seconds: after a longer pause between two reads the database is doubted: a copy that lags may have taken
+            its place, without what was accepted in the pause.
+        clock: seconds that go on while this process is stopped.
     """
 
-    def __init__(self, database: Database, on_rewound: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        on_rewound: Callable[[], None] = lambda: None,
+        *,
+        lease_seconds: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._database = database
         self._on_rewound = on_rewound
+        self._lease_seconds = lease_seconds
+        self._clock = clock
+        self._read_at = clock()
 
     def read(self, after_epoch: int) -> ControlState:
         """The pointer, and every suppression with an epoch above ``after_epoch``.
@@ -64,6 +81,18 @@ class DatabaseControlPlane:
         Raises:
             DatabaseUnavailable: the caller's lease runs on and it must stop personalising when it lapses.
         """
+        started = self._clock()
+        if started - self._read_at > self._lease_seconds:
+            self._database.timeline.doubt()
+        state = self._read(after_epoch)
+        self._read_at = started
+        if self._database.timeline.doubted:
+            # The caller's lease has lapsed by now, and is not renewed.
+            self._on_rewound()
+            raise DatabaseUnconfirmed
+        return state
+
+    def _read(self, after_epoch: int) -> ControlState:
         seen = self._database.timeline.epoch
         with self._database.read() as session:
             # The epoch is read before the feed: a suppression committed in between is then seen again next time

@@ -3,7 +3,8 @@
 DatabaseError
 ├── UnsupportedDatabaseUrl  the address cannot be read or names another kind of database
 ├── DatabaseUnavailable   nobody answers, or not as this release needs it; nothing was written
-│   └── DatabaseRewound   it was restored or replaced while this process worked with it
+│   ├── DatabaseRewound   it was restored or replaced while this process worked with it
+│   └── DatabaseUnconfirmed  it answers again after a while, and may be another one
 ├── FenceLost             another worker owns the run now, or it is over
 ├── SubjectKeyChanged     this process names subjects otherwise than the database does
 ├── PointerMoved          the parent is no longer live; the compare-and-swap found another version
@@ -41,6 +42,10 @@ class DatabaseUnavailable(DatabaseError):
 
 class DatabaseRewound(DatabaseUnavailable):
     """The database is older than what this process has seen of it; nothing is written until the journal is replayed."""
+
+
+class DatabaseUnconfirmed(DatabaseUnavailable):
+    """The database was silent for a while; nothing is written until the store has shown that it is still the same."""
 
 
 class FenceLost(DatabaseError):

@@ -19,6 +19,7 @@ def lock_ledger(session: Session) -> Ledger:
 
     Raises:
         DatabaseRewound: the database was restored or replaced since this process joined its timeline.
+        DatabaseUnconfirmed: it may have been.
     """
     ledger = session.execute(select(Ledger).where(Ledger.id == 1).with_for_update()).scalar_one()
     joined: JoinedTimeline | None = session.info.get(TIMELINE)

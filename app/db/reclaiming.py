@@ -28,7 +28,11 @@ TABLES = (Interaction.__tablename__, NeverSeenLevel.__tablename__, PastReader.__
 # For transactions that are older than the deletion; most are over by then.
 SNAPSHOT_SECONDS = 3.0
 _LOOK_EVERY_SECONDS = 0.05
-# Whoever reads or writes meanwhile queues behind a rewrite that waits for its lock.
+# Whoever reads or writes meanwhile queues behind a rewrite that waits for its lock. A recommendation has less patience
+# than a rewrite needs beside a long read, and then everybody gets the fallback: so it waits briefly, and several times.
+REWRITE_LOCK_TIMEOUT = "300ms"
+_REWRITE_TRIES = 5
+_REWRITE_PAUSE_SECONDS = 0.4
 LIMITS = {"lock_timeout": "2s", "statement_timeout": "600s"}
 
 # Whoever still sees what was deleted before a transaction: then a vacuum must leave it. Transactions of other databases
@@ -120,14 +124,20 @@ def _vacuum_table(
     size = connection.scalar(text(f"SELECT pg_total_relation_size('{table}')"))
     assert size is not None
     if size <= rewrite_up_to_bytes:
-        try:
-            with translated(database.engine):
-                return _run(connection, f"VACUUM (FULL, ANALYZE) {table}", Reclaimed.REWRITTEN)
-        except DatabaseUnavailable as error:
-            if connection.invalidated:
-                raise
-            # Somebody keeps it in use; a vacuum needs nobody out of the way.
-            log.warning("rows.not_rewritten", table=table, error=str(error))
+        connection.execute(text(f"SET lock_timeout = '{REWRITE_LOCK_TIMEOUT}'"))
+        for left in reversed(range(_REWRITE_TRIES)):
+            try:
+                with translated(database.engine):
+                    return _run(connection, f"VACUUM (FULL, ANALYZE) {table}", Reclaimed.REWRITTEN)
+            except DatabaseUnavailable as error:
+                if connection.invalidated:
+                    raise
+                if left:
+                    time.sleep(_REWRITE_PAUSE_SECONDS)
+                    continue
+                # Somebody keeps it in use; a vacuum needs nobody out of the way.
+                log.warning("rows.not_rewritten", table=table, error=str(error))
+    connection.execute(text(f"SET lock_timeout = '{LIMITS['lock_timeout']}'"))
     return _run(connection, f"VACUUM (ANALYZE, INDEX_CLEANUP ON) {table}", Reclaimed.VACUUMED)
 
 

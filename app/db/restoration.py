@@ -23,10 +23,10 @@ from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable
 from app.db.floor import is_sunk, lift
 from app.db.ledger import lock_ledger, next_epoch
-from app.db.models import ForgetRequest, Ledger, Run, RunStatus, Suppression
+from app.db.models import AuditEntry, ForgetRequest, Ledger, Run, RunStatus, Suppression
 from app.db.session import Database
 from app.db.survivors import replace_unservable
-from model_store import JournalEntry, Store, StoreError, Timeline
+from model_store import Checkpoint, JournalEntry, Store, StoreError, Timeline
 
 log = structlog.get_logger()
 
@@ -49,7 +49,14 @@ class _Differences:
         return bool(self.unknown or self.taken or self.other_timeline or self.behind or self.sunk)
 
 
-def join_timeline(database: Database, audit: AuditLog, store: Store, suppressed: Collection[str] = ()) -> int:
+def join_timeline(
+    database: Database,
+    audit: AuditLog,
+    store: Store,
+    suppressed: Collection[str] = (),
+    *,
+    restored: bool = False,
+) -> int:
     """Replay the journal where the database does not hold it, and work with what stands then (I10, I15).
 
     Every process does this before it works, and again when it meets a database older than what it has seen: the
@@ -59,6 +66,8 @@ def join_timeline(database: Database, audit: AuditLog, store: Store, suppressed:
 
     Args:
         suppressed: whom this process knows to be suppressed, also where nobody came to write the journal.
+        restored: a person says that the database was. Then it also starts a timeline if it only lacks entries of the
+            log that the store vouches for; of these nobody else can tell a restore from a log that was cut.
 
     Returns:
         How many requests were accepted again.
@@ -69,11 +78,12 @@ def join_timeline(database: Database, audit: AuditLog, store: Store, suppressed:
     """
     # Store and memory first: what is in them was in the database before.
     newest, entries, floor = store.newest_timeline(), list(store.journal()), store.erasure_floor()
+    checkpoint = store.newest_checkpoints().get(newest.number) if restored and newest else None
     seen = max(database.timeline.epoch, _greatest_epoch_of_versions(store), floor)
     with database.read() as session:
         ledger = session.get_one(Ledger, 1)
         token, epoch = ledger.timeline, ledger.epoch
-        differ = _compare(session, ledger, store, newest, entries, suppressed, seen, floor)
+        differ = _compare(session, ledger, store, newest, entries, suppressed, seen, floor, checkpoint)
     if token is not None and not differ:
         database.timeline.join(token, epoch)
         return 0
@@ -83,7 +93,7 @@ def join_timeline(database: Database, audit: AuditLog, store: Store, suppressed:
         # Entries are never changed: they are not read again while others wait for the lock.
         if store.journal_epochs() != [entry.epoch for entry in entries]:
             entries = list(store.journal())
-        differ = _compare(session, ledger, store, newest, entries, suppressed, seen, floor)
+        differ = _compare(session, ledger, store, newest, entries, suppressed, seen, floor, checkpoint)
         readopted = 0
         if differ:
             after = _last_epoch(ledger, newest, entries, seen)
@@ -126,6 +136,7 @@ def _compare(
     suppressed: Collection[str],
     seen: int,
     floor: int,
+    checkpoint: Checkpoint | None,
 ) -> _Differences:
     held = {row.epoch: row.subject_hmac for row in session.scalars(select(Suppression))}
     known = set(held.values())
@@ -145,10 +156,17 @@ def _compare(
             for entry in entries
             if held.get(entry.epoch, entry.subject_hmac) != entry.subject_hmac
         ),
-        other_timeline=newest is None or newest.token != ledger.timeline,
+        other_timeline=newest is None or newest.token != ledger.timeline or _lacks(session, checkpoint),
         behind=ledger.epoch < max(seen, entries[-1].epoch if entries else 0),
         sunk=is_sunk(session, store, floor),
     )
+
+
+def _lacks(session: Session, checkpoint: Checkpoint | None) -> bool:
+    if checkpoint is None:
+        return False
+    mac = session.scalar(select(AuditEntry.mac).where(AuditEntry.sequence == checkpoint.sequence))
+    return mac != checkpoint.head
 
 
 def _start(

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.db.floor import lies_below
 from app.db.models import ServingPointer, Version
 from app.db.readers import add_everybody_as_past_readers
-from model_store import Manifest, Store, StoreError
+from model_store import DigestMismatch, HostileArtefact, InvalidManifest, Manifest, ManifestMissing, Store
 
 log = structlog.get_logger()
 
@@ -56,20 +56,25 @@ def replace_unservable(session: Session, store: Store, *, floor: int, now: datet
 
 def _newest(store: Store, gone: str, *, floor: int) -> tuple[str | None, Manifest | None]:
     found: list[tuple[int, str, str, Manifest]] = []
-    # A damaged manifest is refused wherever it is read.
-    with suppress(StoreError):
-        base = store.read_manifest(gone).base_digest
-        for digest in store.versions():
-            if store.is_destroyed(digest):
-                continue
-            manifest = store.read_manifest(digest)
-            # A policy stands only in what the gate has let through: a first fit may have been refused.
-            if manifest.base_digest == base and manifest.policy_hash and manifest.forget_epoch >= floor:
-                found.append((manifest.forget_epoch, manifest.created_at, digest, manifest))
+    base = _manifest(store, gone)
+    for digest in store.versions() if base is not None else ():
+        manifest = None if store.is_destroyed(digest) else _manifest(store, digest)
+        if manifest is None or base is None or manifest.base_digest != base.base_digest:
+            continue
+        # A policy stands only in what the gate has let through: a first fit may have been refused.
+        if manifest.policy_hash and manifest.forget_epoch >= floor:
+            found.append((manifest.forget_epoch, manifest.created_at, digest, manifest))
     if not found:
         return None, None
     *_, digest, manifest = max(found, key=lambda one: one[:3])
     return digest, manifest
+
+
+def _manifest(store: Store, digest: str) -> Manifest | None:
+    # A damaged one is refused wherever it is read, and says nothing of the others.
+    with suppress(ManifestMissing, DigestMismatch, InvalidManifest, HostileArtefact):
+        return store.read_manifest(digest)
+    return None
 
 
 def _record(session: Session, digest: str | None, manifest: Manifest, now: datetime) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from app.db.errors import DatabaseRewound
+from app.db.errors import DatabaseRewound, DatabaseUnconfirmed
 
 
 class JoinedTimeline:
@@ -19,6 +19,8 @@ class JoinedTimeline:
         self._token: str | None = None
         self._epoch = 0
         self._lost = False
+        self._doubts = 0
+        self._doubted = False
 
     @property
     def lost(self) -> bool:
@@ -31,6 +33,35 @@ class JoinedTimeline:
         """The greatest epoch seen."""
         with self._lock:
             return self._epoch
+
+    @property
+    def doubts(self) -> int:
+        """How often it was doubted so far."""
+        with self._lock:
+            return self._doubts
+
+    @property
+    def doubted(self) -> bool:
+        """Whether the store is to be asked before this process goes on."""
+        with self._lock:
+            return self._doubted
+
+    def doubt(self) -> None:
+        """Nothing was read for so long that a copy which lags may have taken its place.
+
+        What it lacks, this process may never have seen; the journal in the store has it.
+        """
+        with self._lock:
+            self._doubts, self._doubted = self._doubts + 1, True
+
+    def trust(self, doubts: int) -> None:
+        """The store was asked, and the journal replayed where it had to be.
+
+        Args:
+            doubts: the number before it was asked; one that has come since stays.
+        """
+        with self._lock:
+            self._doubted = self._doubted and doubts != self._doubts
 
     def join(self, token: str, epoch: int) -> None:
         """Go on with this timeline, after the journal has been replayed into it."""
@@ -63,7 +94,10 @@ class JoinedTimeline:
 
         Raises:
             DatabaseRewound: it is another one.
+            DatabaseUnconfirmed: it is doubted.
         """
+        if self.doubted:
+            raise DatabaseUnconfirmed
         # Nobody can have seen more: what follows this state waits for the lock.
         if not self.agrees(token, epoch, seen=self.epoch):
             raise DatabaseRewound

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
@@ -11,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from app.authentication import Caller, require
 from app.db.api_keys import Scope
 from app.dependencies import GatewayDependency
+from app.gateway import Gateway
 from app.problem_schema import problems
 
 router = APIRouter(tags=["health"])
@@ -28,17 +30,21 @@ async def healthz() -> dict[str, str]:
 @router.get(
     "/readyz", responses={503: {"model": dict[str, bool], "description": "Not ready; the failing checks"}}
 )
-def readyz(gateway: GatewayDependency, response: Response) -> dict[str, bool]:
+async def readyz(gateway: GatewayDependency, response: Response) -> dict[str, bool]:
     """Whether this replica should get traffic: 200 if every check holds, 503 with the failing ones otherwise."""
-    checks = {
+    checks = await gateway.probe(partial(_checks, gateway))
+    if not all(checks.values()):
+        response.status_code = 503
+    return checks
+
+
+def _checks(gateway: Gateway) -> dict[str, bool]:
+    return {
         "database": gateway.database_answers.answer(_PROBE_SECONDS),
         "database_writes": gateway.database_writes.answer(_PROBE_SECONDS),
         "store": gateway.store_answers.answer(_PROBE_SECONDS),
         "serving": gateway.engine.status().ready,
     }
-    if not all(checks.values()):
-        response.status_code = 503
-    return checks
 
 
 @router.get(

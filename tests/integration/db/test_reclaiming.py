@@ -14,6 +14,7 @@ from app.db.interactions import NewInteraction
 from app.db.models import Interaction
 from app.db.reclaiming import Reclaimed, reclaim
 from app.db.session import Database, open_database
+from app.settings import Settings
 from tests.integration.database_files import occurrences
 
 LARGE = 2**40
@@ -111,6 +112,30 @@ def test_a_table_that_somebody_keeps_in_use_is_vacuumed(
     with filled.engine.connect() as connection:
         # As everywhere: no connection keeps the limits of a vacuum.
         assert connection.scalar(text("SHOW lock_timeout")) == "10s"
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_rewrite_that_waits_for_its_lock_keeps_recommendations_waiting_for_less_than_their_patience(
+    filled: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads queues behind it; one that waits too long turns everybody's answer into the fallback."""
+    monkeypatch.setattr(reclaiming, "_REWRITE_PAUSE_SECONDS", 0.0)
+    waited: list[str] = []
+
+    def look(connection: Any, cursor: Any, statement: str, *_: object) -> None:
+        if statement.startswith("VACUUM (FULL"):
+            waited.append(
+                cursor.execute("SELECT setting FROM pg_settings WHERE name = 'lock_timeout'").fetchone()[0]
+            )
+
+    with filled.engine.connect() as other:
+        other.execute(text("LOCK TABLE interactions IN ACCESS SHARE MODE"))
+        erase(filled)
+        event.listen(filled.engine, "before_cursor_execute", look)
+        assert reclaim(filled, rewrite_up_to_bytes=LARGE) == Reclaimed.VACUUMED
+    patience = Settings.model_fields["database_prompt_seconds"].default
+    assert len(waited) > len(reclaiming.TABLES)
+    assert all(float(milliseconds) < 500 * patience for milliseconds in waited)
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

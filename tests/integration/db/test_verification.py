@@ -177,6 +177,32 @@ def test_a_restored_database_says_what_it_has_lost(joined: Service, store: Memor
     )
 
 
+def test_a_restore_that_no_epoch_shows_is_one_once_a_person_says_so(
+    joined: Service, store: MemoryStore
+) -> None:
+    """Nobody was accepted or claimed since the backup; only the log had gone on."""
+    accept(joined, store, "b")
+    claim = joined.claim(queued(joined))
+    assert claim is not None
+    joined.publish(claim, "2")
+    restore = back_up(joined.database.engine)
+    joined.finish(claim)
+    lost = checkpoint(joined, store).sequence
+    restore()
+    join_timeline(joined.database, joined.audit, store)
+    assert_found(look(joined, store), f"..{lost} are gone")
+    assert write_checkpoint(joined.database, joined.audit, store) is None
+    # As `lethe recover` does.
+    join_timeline(joined.database, joined.audit, store, restored=True)
+    found = look(joined, store)
+    assert found.holds, found.problems
+    assert found.notices[0].startswith("restored: entries ")
+    checkpoint(joined, store)
+    timeline = store.newest_timeline()
+    join_timeline(joined.database, joined.audit, store, restored=True)
+    assert store.newest_timeline() == timeline
+
+
 def test_a_wipe_that_passes_itself_off_as_a_restore_is_found_by_what_is_left(
     joined: Service, store: MemoryStore
 ) -> None:

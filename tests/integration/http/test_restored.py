@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from fastapi.testclient import TestClient
 
+from app.db import forget_requests
+from app.db.api_keys import Scope
+from app.db.audit import AuditLog
+from app.db.base import utc_now
+from app.db.control import DatabaseControlPlane
+from app.db.errors import DatabaseUnavailable
 from app.db.session import Database
+from app.main import create_app
 from app.settings import Settings
 from model_store import open_store
 from tests.integration.backup import back_up
+from tests.integration.http.conftest import issue_key
+from tests.integration.tiny_model import AUDIT_SECRET, subject_of
 
 SECONDS = 20
 
@@ -53,3 +63,49 @@ def test_whoever_had_their_202_stays_suppressed_and_their_events_out(
     assert client.post("/users/user-1/forget").json()["id"] == found["id"]
     assert client.post("/users/user-3/forget").status_code == 202
     assert not recommended(client, "user-3")
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_gateway_that_was_cut_off_and_meets_a_copy_that_lags_asks_the_store_first(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither it nor the copy has ever seen who was accepted meanwhile, by a gateway that is gone since."""
+    key = issue_key(database, "everything", *Scope)
+    settings = settings.model_copy(update={"feed_lease_seconds": 1.0})
+    with TestClient(create_app(settings), headers={"Authorization": f"Bearer {key}"}) as client:
+        wait_until_personalised(client, "user-1")
+        with monkeypatch.context() as partition:
+            partition.setattr(DatabaseControlPlane, "read", unreachable)
+            deadline = time.monotonic() + SECONDS
+            while recommended(client, "user-1"):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            restore = back_up(database.engine)
+            with database.unit_of_work() as session:
+                request = forget_requests.accept(
+                    session,
+                    AuditLog(AUDIT_SECRET.encode()),
+                    subject_hmac=subject_of("user-1"),
+                    requested_by="another gateway",
+                    now=utc_now(),
+                ).request
+            open_store(settings.store_url).append_journal(forget_requests.journal_entry(request))
+            restore()
+        deadline = time.monotonic() + SECONDS
+        while not recommended(client, "user-2"):
+            assert not recommended(client, "user-1")
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert not recommended(client, "user-1")
+        assert client.get(f"/forget-requests/{request.id}").json()["due_at"] is not None
+
+
+def unreachable(*_: object) -> None:
+    raise DatabaseUnavailable
+
+
+def wait_until_personalised(client: TestClient, user: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not recommended(client, user):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from app.db import interactions, runs
 from app.db.errors import DatabaseRewound
 from app.db.interactions import NewInteraction
+from app.db.models import Ledger, ServingPointer
 from model_store import StoreUnavailable, Timeline
 from tests.integration.backup import back_up
 from tests.integration.tiny_model import ITEMS, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.consolidating import request_consolidation
-from tests.integration.worker.observing import live, outcome, rows_of, run_of, serving
+from tests.integration.worker.observing import (
+    live,
+    outcome,
+    rows_of,
+    run_of,
+    serving,
+    store_again,
+)
 from tests.integration.worker.test_outages import before
-from worker.execution import execute
+from worker.completion import _destroy_ineligible_versions
+from worker.execution import _claim, execute
 from worker.process import WorkerProcess, open_process
-from worker.readership import read_readership
+from worker.readership import Readership, read_readership
 
 
 def arrive(process: WorkerProcess, user: str) -> None:
@@ -143,6 +153,39 @@ def test_a_run_that_was_under_way_when_the_backup_was_taken_completes_by_itself(
     for user in ("user-1", "user-2"):
         assert outcome(restarted, user)[0] == "completed"
         assert rows_of(restarted, user) == 0
+    restarted.database.dispose()
+
+
+def test_a_restore_in_the_middle_of_a_completion_does_not_cost_the_version_that_serves(
+    process: WorkerProcess,
+) -> None:
+    """It descends from a fit that has read them, and only that it is live saves it."""
+    with process.database.unit_of_work() as session:
+        session.get_one(Ledger, 1).epoch = 5
+    restore = back_up(process.database.engine)
+    run_id = request_forgetting(process, "user-1")
+    claim = _claim(process, run_id)
+    assert claim is not None
+    successor = store_again(process, Readership.of([subject_of("user-1")]), forget_epoch=claim.covers_epoch)
+    with process.database.unit_of_work() as session:
+        session.get_one(ServingPointer, 1).digest = successor
+    restore()
+    with pytest.raises(DatabaseRewound):
+        _destroy_ineligible_versions(process, claim)
+    assert not process.store.is_destroyed(successor)
+
+
+def test_a_damaged_manifest_does_not_hide_the_versions_after_it(
+    process: WorkerProcess, installed: str
+) -> None:
+    restore = back_up(process.database.engine)
+    execute(process, request_forgetting(process, "user-1"))
+    survivor = live(process)
+    restore()
+    manifests = Path(process.settings.store_url) / "manifests"
+    (manifests / f"{'0' * 64}.json").write_bytes(b"{}")
+    restarted = open_process(process.settings)
+    assert live(restarted) == survivor
     restarted.database.dispose()
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
+from app import probe as probes
 from app.errands import Errands
 from app.probe import Probe
 
@@ -105,6 +107,23 @@ def test_a_probe_asks_once_while_its_answer_hangs() -> None:
     let_go.set()
     assert probe.answer(LONG)
     assert probe.answer(LONG)
+
+
+def test_a_probe_gives_the_last_answer_again_where_asking_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def ask() -> bool:
+        asked.append(1)
+        return True
+
+    now = 0.0
+    monkeypatch.setattr(probes, "time", SimpleNamespace(monotonic=lambda: now))
+    probe = Probe("test", ask, per_second=2)
+    assert all(probe.answer(LONG) for _ in range(50))
+    assert len(asked) == 2
+    now = 1.0
+    assert all(probe.answer(LONG) for _ in range(50))
+    assert len(asked) == 4
 
 
 def test_a_probe_that_raises_says_no() -> None:

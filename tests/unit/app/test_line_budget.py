@@ -19,10 +19,13 @@ def test_lines_beyond_the_budget_are_counted_and_left_out(monkeypatch: pytest.Mo
 
 def test_a_server_goes_on_to_say_what_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.getLogger("tests.sparing")
-    logger.addFilter(Sparing(LineBudget(lines=1)))
+    logger.addFilter(Sparing(lines=1))
     with caplog.at_level(logging.INFO, logger.name):
         for _ in range(3):
             logger.warning("Invalid HTTP request received.")
             logger.info("Started")
+        logger.error("Exception in ASGI application")
     assert caplog.messages.count("Invalid HTTP request received.") == 1
     assert caplog.messages.count("Started") == 3
+    # Strangers cause warnings at will; they must not hide an error.
+    assert caplog.messages.count("Exception in ASGI application") == 1
