@@ -6,7 +6,7 @@ from app.db import forget_requests, pointer
 from app.db.audit import AuditLog
 from app.db.clock import database_now
 from app.db.models import Ledger, RequestStatus
-from app.db.restoration import join_timeline
+from app.db.restoration import confirm_timeline, join_timeline
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.settings import get_settings
@@ -50,6 +50,10 @@ def recover() -> list[str]:
         print(f"timeline {now.number} starts here: new epochs come after {now.after_epoch}")
     else:
         print(f"timeline {now.number} stands: the database holds everything that the journal holds")
+    if confirm_timeline(database, audit, store):
+        print(
+            "the audit log has your word that the database was restored: what it lacks no longer counts as wiped"
+        )
     print(f"{readopted} requests were accepted again, under their old deadlines")
     with database.read() as session:
         counts = forget_requests.counts(session, database_now(session))

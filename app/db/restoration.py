@@ -106,6 +106,32 @@ def join_timeline(
     return readopted
 
 
+def confirm_timeline(database: Database, audit: AuditLog, store: Store) -> bool:
+    """Record a person's word that the timeline in force began with a restore or a fail-over; once for each.
+
+    Without it `verify` takes what the log lacks for wiped: any process starts a timeline by itself, and whoever may
+    write to the database can make it do so.
+
+    Returns:
+        Whether there was something to say: not of the first timeline, and not twice.
+
+    Raises:
+        StoreError: the store cannot be read.
+        DatabaseUnavailable: nobody answers, or the timeline in force is not this database's.
+    """
+    newest = store.newest_timeline()
+    with database.unit_of_work() as session:
+        ledger = lock_ledger(session)
+        if newest is None or newest.token != ledger.timeline:
+            raise DatabaseUnavailable("another timeline started meanwhile; try again")
+        data = {"timeline": newest.number}
+        of_timelines = select(AuditEntry).where(AuditEntry.action == "timeline.confirmed")
+        if newest.number == 1 or any(entry.data == data for entry in session.scalars(of_timelines)):
+            return False
+        audit.append(session, ledger, actor="operator", action="timeline.confirmed", data=data)
+    return True
+
+
 def timeline_stands(database: Database, store: Store) -> bool:
     """Whether this process may go on without replaying anything, as far as a look that reads no entry can tell.
 

@@ -45,6 +45,7 @@ class _Log:
     accepted: dict[str, dict[str, Any]] = field(default_factory=dict)  # by request
     completed: set[str] = field(default_factory=set)
     started: dict[int, int] = field(default_factory=dict)  # timelines, and the entries that started them
+    confirmed: set[int] = field(default_factory=set)  # timelines that began with a restore, as a person says
     numbered_anew: dict[str, int] = field(default_factory=dict)  # requests, and their epochs since
     numbered_anew_unnamed: int = 0
 
@@ -107,6 +108,8 @@ def _read(session: Session, of_checkpoints: set[int]) -> _Log:
                 epochs = data["epochs"]
                 log.numbered_anew.update(epochs or {})
                 log.numbered_anew_unnamed += 0 if epochs is not None else int(data["numbered_anew"] or 0)
+            case "timeline.confirmed":
+                log.confirmed.add(int(data["timeline"] or 0))
     return log
 
 
@@ -141,11 +144,20 @@ def _compare(
     elif mac == checkpoint.head:
         return
     elif timeline is not None and number < timeline.number and log.timeline_of(sequence) != number:
-        # A later timeline took over from an older state. That is what a restore does, and it is said every time.
-        first = min((start for later, start in log.started.items() if later > number), default=1)
+        # A later timeline took over from an older state. That is what a restore does, and what whoever wipes the log
+        # can have the next process do: only a person tells them apart, and it is said every time.
+        later = min((later for later in log.started if later > number), default=timeline.number)
+        first = log.started.get(later, 1)
         known = number in log.started
         entries_ = f"entries {first}..{sequence}" if known else f"the entries up to {sequence}"
-        notices.append(f"restored: {entries_} of timeline {number} are not in this database")
+        lost = f"{entries_} of timeline {number} are not in this database"
+        if later in log.confirmed:
+            notices.append(f"restored: {lost}")
+        else:
+            problems.append(
+                f"{lost}: it was restored or the log was wiped, and nobody has said which; "
+                "if it was restored, lethe recover says so"
+            )
     elif mac is None:
         problems.append(
             f"the log ends at entry {log.last}, and the store vouches for entry {sequence} of timeline {number}: "

@@ -12,7 +12,7 @@ from app.db.audit import AuditLog
 from app.db.checkpoints import write_checkpoint
 from app.db.floor import vouch_for_floor
 from app.db.models import Ledger
-from app.db.restoration import join_timeline
+from app.db.restoration import confirm_timeline, join_timeline
 from app.db.verification import Verification, verify
 from model_store import Checkpoint, LocalStore, MemoryStore
 from tests.integration.backup import back_up
@@ -20,6 +20,13 @@ from tests.integration.db.conftest import Service
 from tests.integration.db.test_audit import tamper
 
 WIPED = f"UPDATE ledger SET audit_sequence = 0, audit_head = '{'0' * 64}', audit_seal = ''"
+EVERYTHING = (
+    "DELETE FROM audit_entries",
+    WIPED,
+    "UPDATE ledger SET timeline = NULL",
+    "DELETE FROM forget_requests",
+    "DELETE FROM suppressions",
+)
 
 
 @pytest.fixture
@@ -166,6 +173,12 @@ def test_a_restored_database_says_what_it_has_lost(joined: Service, store: Memor
     restore()
     assert_found(look(joined, store), f"entries {lost}..{lost} are gone")
     join_timeline(joined.database, joined.audit, store)
+    assert_found(
+        look(joined, store), f"entries {lost}..{lost} of timeline 1 are not in this database: it was"
+    )
+    # As `lethe recover` does.
+    assert confirm_timeline(joined.database, joined.audit, store)
+    assert not confirm_timeline(joined.database, joined.audit, store)
     found = look(joined, store)
     assert found.holds
     assert f"restored: entries {lost}..{lost} of timeline 1 are not in this database" in found.notices
@@ -194,6 +207,7 @@ def test_a_restore_that_no_epoch_shows_is_one_once_a_person_says_so(
     assert write_checkpoint(joined.database, joined.audit, store) is None
     # As `lethe recover` does.
     join_timeline(joined.database, joined.audit, store, restored=True)
+    confirm_timeline(joined.database, joined.audit, store)
     found = look(joined, store)
     assert found.holds, found.problems
     assert found.notices[0].startswith("restored: entries ")
@@ -203,16 +217,39 @@ def test_a_restore_that_no_epoch_shows_is_one_once_a_person_says_so(
     assert store.newest_timeline() == timeline
 
 
-def test_a_wipe_that_passes_itself_off_as_a_restore_is_found_by_what_is_left(
-    joined: Service, store: MemoryStore
-) -> None:
+def test_a_wipe_that_passes_itself_off_as_a_restore_is_found(joined: Service, store: MemoryStore) -> None:
     last = checkpoint(joined, store).sequence
     tamper(joined, "DELETE FROM audit_entries", WIPED, "UPDATE ledger SET timeline = NULL")
     assert_found(look(joined, store), "does not belong to timeline 1")
     join_timeline(joined.database, joined.audit, store)
     found = look(joined, store)
-    assert found.notices[0] == f"restored: the entries up to {last} of timeline 1 are not in this database"
+    assert_found(
+        found, f"the entries up to {last} of timeline 1 are not in this database: it was restored or"
+    )
     assert_found(found, "no entry says that it was accepted")
+
+
+def test_a_wipe_of_everything_is_found_where_nobody_has_restored_anything(
+    joined: Service, store: MemoryStore
+) -> None:
+    """No row is left that the log could contradict; the journal's requests are accepted again."""
+    last = checkpoint(joined, store).sequence
+    tamper(joined, *EVERYTHING)
+    join_timeline(joined.database, joined.audit, store)
+    assert_found(
+        look(joined, store), f"the entries up to {last} of timeline 1 are not in this database: it was"
+    )
+    # Nor by a word that was given for another timeline.
+    accept(joined, store, "b")
+    checkpoint(joined, store)
+    confirm_timeline(joined.database, joined.audit, store)
+    assert look(joined, store).holds
+    for statement in EVERYTHING:
+        edit(joined, statement)
+    join_timeline(joined.database, joined.audit, store)
+    assert_found(
+        look(joined, store), "of timeline 2 are not in this database: it was restored or the log was wiped"
+    )
 
 
 def test_a_floor_that_was_edited_back(joined: Service, store: MemoryStore) -> None:
