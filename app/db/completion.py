@@ -155,6 +155,8 @@ def complete(session: Session, audit: AuditLog, claim: Claim, *, now: datetime) 
             "run": run.id,
             "version": run.version_digest,
             "requests": [request.id for request in requests if request not in known],
+            "outcomes": {request.id: request.outcome for request in requests if request not in known},
+            "completed_at": now.isoformat(),
         },
     )
     if known:

@@ -43,7 +43,7 @@ class _Log:
     last: int = 0
     macs: dict[int, str] = field(default_factory=dict)  # of the entries that checkpoints speak of
     accepted: dict[str, dict[str, Any]] = field(default_factory=dict)  # by request
-    completed: set[str] = field(default_factory=set)
+    completed: dict[str, tuple[Any, Any]] = field(default_factory=dict)  # by request: outcome, and when
     started: dict[int, int] = field(default_factory=dict)  # timelines, and the entries that started them
     confirmed: set[int] = field(default_factory=set)  # timelines that began with a restore, as a person says
     numbered_anew: dict[str, int] = field(default_factory=dict)  # requests, and their epochs since
@@ -99,9 +99,14 @@ def _read(session: Session, of_checkpoints: set[int]) -> _Log:
             case "forget.accepted":
                 log.accepted[str(data["request"])] = data
             case "forget.completed":
-                log.completed.update(data["requests"] or ())
+                # Earlier releases named neither.
+                outcomes = data["outcomes"] or {}
+                log.completed.update(
+                    (request, (outcomes.get(request), data["completed_at"]))
+                    for request in data["requests"] or ()
+                )
             case "forget.reopened":
-                log.completed.discard(str(data["request"]))
+                log.completed.pop(str(data["request"]), None)
             case "timeline.started":
                 log.started[int(data["timeline"] or 0)] = entry.sequence
                 # Earlier releases only counted them.
@@ -202,6 +207,7 @@ def _requests(session: Session, audit: AuditLog, log: _Log, problems: list[str],
                     else "its entry says that it was completed"
                 )
             )
+        problems += _completion(request, *log.completed.get(request.id, (None, None)))
     problems += [
         f"request {request}: it was accepted, and its row is gone"
         for request in log.accepted
@@ -214,6 +220,13 @@ def _requests(session: Session, audit: AuditLog, log: _Log, problems: list[str],
             f"{log.numbered_anew_unnamed - may_differ} requests were numbered anew by an earlier release, which did "
             "not say how"
         )
+
+
+def _completion(request: ForgetRequest, outcome: Any, completed_at: Any) -> Iterable[str]:
+    if outcome is not None and request.outcome != outcome:
+        yield f"request {request.id}: its outcome is {request.outcome}, its entry says {outcome}"
+    if completed_at is not None and request.completed_at != _moment(completed_at):
+        yield f"request {request.id}: it was not completed when its entry says that it was"
 
 
 def _suppressions(session: Session, journaled: dict[str, int]) -> Iterable[str]:

@@ -144,6 +144,11 @@ def test_a_cut_tail_does_not_verify_though_its_own_seal_was_kept(joined: Service
         ("UPDATE forget_requests SET epoch = 7", "its epoch is 7, its entry says 1"),
         (f"UPDATE forget_requests SET subject_hmac = '{'e' * 64}'", "its subject is not the one"),
         ("UPDATE forget_requests SET status = 'queued'", "its entry says that it was completed"),
+        ("UPDATE forget_requests SET outcome = 'no_data'", "its outcome is no_data, its entry says erased"),
+        (
+            "UPDATE forget_requests SET completed_at = '2020-01-01 00:00:00+00:00'",
+            "it was not completed when",
+        ),
         ("DELETE FROM forget_requests", "its row is gone"),
         (f"UPDATE suppressions SET subject_hmac = '{'e' * 64}'", "of another subject than its request"),
         (f"UPDATE suppressions SET subject_hmac = '{'e' * 64}'", "the journal in the store has"),
