@@ -211,11 +211,16 @@ def revoke_key(name: str) -> None:
 
 
 @app.command()
-def recover() -> None:
+def recover(
+    store_lost: Annotated[
+        bool,
+        typer.Option("--store-lost", help="The store is lost for good: go on with an empty one."),
+    ] = False,
+) -> None:
     """After a restored backup or a fail-over: replay the erasure journal, and say what is left to do."""
     from cli.recovery import recover as recover_now
 
-    needs = recover_now()
+    needs = recover_now(store_lost=store_lost)
     for line in needs:
         typer.echo(f"lethe: {line}", err=True)
     if needs:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from sqlalchemy import select
+
 from app.db import forget_requests, pointer
 from app.db.audit import AuditLog
 from app.db.clock import database_now
-from app.db.models import Ledger, RequestStatus
+from app.db.models import ForgetRequest, Ledger, RequestStatus
 from app.db.restoration import confirm_timeline, join_timeline
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.settings import get_settings
 from cli.failures import CommandError
-from model_store import open_store
+from model_store import Store, open_store
 
 
-def recover() -> list[str]:
+def recover(*, store_lost: bool) -> list[str]:
     """Replay the erasure journal where the database does not hold it; prints what was found. Safe to repeat.
 
     Every process of the service does the same by itself when it meets such a database. This is for whoever has restored
     it and wants to know before anything is started, or while everything runs.
+
+    Args:
+        store_lost: a person says that an empty store is all there is; its journal starts anew.
 
     Returns:
         What needs a person, a line each; empty if the rest comes about by itself.
@@ -35,15 +40,17 @@ def recover() -> list[str]:
     before = store.newest_timeline()
     with database.read() as session:
         known = session.get_one(Ledger, 1).timeline
-    if before is None and known is not None:
+    if before is None and known is not None and not store_lost:
         # An empty folder knows of nobody to be forgotten, and would be taken for the truth.
         raise CommandError(
             "LETHE_STORE_URL: this store knows no timeline, and the database had one: it is not the store of this "
-            "database, is not mounted, or was emptied. If it is lost, start the service on an empty one and send all "
-            "requests again"
+            "database, is not mounted, or was emptied. If it is lost for good, say --store-lost, and send all requests "
+            "again that the database does not hold"
         )
     audit = AuditLog(settings.audit_key.get_secret_value().encode())
     readopted = join_timeline(database, audit, store, restored=True)
+    if store_lost and before is None:
+        _write_journal(database, store)
     now = store.newest_timeline()
     assert now is not None
     if before is None or now.number != before.number:
@@ -74,3 +81,11 @@ def recover() -> list[str]:
     if not (health := store.check()).writable:
         needs.append(f"the store cannot be written: {health.detail}")
     return needs
+
+
+def _write_journal(database: Database, store: Store) -> None:
+    """What the lost store held of it, as far as the database has it: for the next restore."""
+    with database.read() as session:
+        entries = [forget_requests.journal_entry(row) for row in session.scalars(select(ForgetRequest))]
+    for entry in entries:
+        store.append_journal(entry)

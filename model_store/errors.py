@@ -3,6 +3,7 @@
 StoreError
 ├── UnsupportedStoreUrl     the address names no store this installation can open
 ├── StoreUnavailable        the place cannot be reached or used at all
+│   └── StoreEmptied        it is there, and nothing of what the database knows is in it
 ├── StoreReadOnly           reading works, writing is refused by the place
 ├── StoreFull               no room for another object
 ├── InvalidDigest           not 64 lower-case hexadecimal characters
@@ -32,6 +33,10 @@ class UnsupportedStoreUrl(StoreError):
 
 class StoreUnavailable(StoreError):
     """The store's place cannot be reached or used (missing folder, I/O error, no hard links)."""
+
+
+class StoreEmptied(StoreUnavailable):
+    """A folder without a timeline for a database that has one: not mounted, another one's, or emptied."""
 
 
 class StoreReadOnly(StoreError):

@@ -26,7 +26,7 @@ from app.db.ledger import lock_ledger, next_epoch
 from app.db.models import AuditEntry, ForgetRequest, Ledger, Run, RunStatus, Suppression
 from app.db.session import Database
 from app.db.survivors import replace_unservable
-from model_store import Checkpoint, JournalEntry, Store, StoreError, Timeline
+from model_store import Checkpoint, JournalEntry, Store, StoreEmptied, StoreError, Timeline
 
 log = structlog.get_logger()
 
@@ -67,13 +67,15 @@ def join_timeline(
     Args:
         suppressed: whom this process knows to be suppressed, also where nobody came to write the journal.
         restored: a person says that the database was. Then it also starts a timeline if it only lacks entries of the
-            log that the store vouches for; of these nobody else can tell a restore from a log that was cut.
+            log that the store vouches for; of these nobody else can tell a restore from a log that was cut. And in an
+            empty store, which else is taken for one that is not mounted: it knows of nobody to be forgotten.
 
     Returns:
         How many requests were accepted again.
 
     Raises:
         StoreError: the store cannot be read; going on without it could bring somebody back.
+        StoreEmptied: there is nothing in it, and the database has a timeline.
         DatabaseUnavailable: nobody answers.
     """
     # Store and memory first: what is in them was in the database before.
@@ -84,6 +86,11 @@ def join_timeline(
         ledger = session.get_one(Ledger, 1)
         token, epoch = ledger.timeline, ledger.epoch
         differ = _compare(session, ledger, store, newest, entries, suppressed, seen, floor, checkpoint)
+    if token is not None and newest is None and not restored:
+        raise StoreEmptied(
+            "the store at LETHE_STORE_URL knows no timeline, and the database has one: it is not mounted, not the "
+            "store of this database, or was emptied; if it is lost for good: lethe recover --store-lost"
+        )
     if token is not None and not differ:
         database.timeline.join(token, epoch)
         return 0

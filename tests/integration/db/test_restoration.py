@@ -17,7 +17,7 @@ from app.db.models import Ledger, Run
 from app.db.restoration import join_timeline, timeline_stands
 from app.db.session import Database, open_database
 from app.serving.suppression import SuppressionSet
-from model_store import ADAPTER_WEIGHTS, BlobRef, JournalEntry, MemoryStore, StoreUnavailable
+from model_store import ADAPTER_WEIGHTS, BlobRef, JournalEntry, MemoryStore, StoreEmptied, StoreUnavailable
 from tests.integration.backup import back_up
 from tests.integration.db.conftest import NOON, Service
 from tests.unit.model_store.examples import manifest, safetensors
@@ -263,6 +263,18 @@ def test_without_the_store_nobody_joins(
     with pytest.raises(DatabaseRewound):
         service.accept("b")
     assert join_timeline(service.database, service.audit, store) == 1
+
+
+def test_an_empty_store_is_not_taken_for_one_in_which_nobody_asked(start: Start, store: MemoryStore) -> None:
+    """A mount that is missing after a restore: its journal would say that there is nobody to forget."""
+    service = rewound(start, store)
+    with pytest.raises(StoreEmptied):
+        join_timeline(service.database, service.audit, MemoryStore())
+    with pytest.raises(DatabaseRewound):
+        service.accept("b")
+    assert join_timeline(service.database, service.audit, store) == 1
+    # Unless a person says that this is all there is.
+    join_timeline(service.database, service.audit, MemoryStore(), restored=True)
 
 
 def test_a_crash_between_store_and_database_is_made_up_for(

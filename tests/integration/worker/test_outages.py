@@ -101,7 +101,7 @@ def test_a_mount_that_was_lost_and_shows_an_empty_folder_is_waited_out(process: 
         root.mkdir()
         for _ in range(process.settings.max_claims + 1):
             execute(process, run_id)
-            assert_waits(process, run_id, "manifest_missing")
+            assert_waits(process, run_id, "store_emptied")
             let_the_lease_lapse(process.database, run_id)
         shutil.rmtree(root)
     execute(process, run_id)
