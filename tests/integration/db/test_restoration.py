@@ -17,7 +17,7 @@ from app.db.models import Ledger, Run
 from app.db.restoration import join_timeline, timeline_stands
 from app.db.session import Database, open_database
 from app.serving.suppression import SuppressionSet
-from model_store import ADAPTER_WEIGHTS, BlobRef, JournalEntry, MemoryStore, StoreUnavailable
+from model_store import ADAPTER_WEIGHTS, BlobRef, Floor, JournalEntry, MemoryStore, StoreUnavailable
 from tests.integration.backup import back_up
 from tests.integration.db.conftest import NOON, Service
 from tests.unit.model_store.examples import manifest, safetensors
@@ -71,6 +71,13 @@ def epoch_of(service: Service) -> int:
         return session.get_one(Ledger, 1).epoch
 
 
+def token_of(service: Service) -> str:
+    with service.database.read() as session:
+        token = session.get_one(Ledger, 1).timeline
+    assert token is not None
+    return token
+
+
 def look(feed: SuppressionSet, service: Service) -> bool:
     """One look of a replica; whether it may personalise then."""
     after = feed.cursor
@@ -90,6 +97,31 @@ def test_the_first_process_starts_the_first_timeline_and_the_others_join_it(
     assert timeline_stands(first.database, store)
     start()
     assert store.newest_timeline() == timeline
+
+
+@pytest.mark.parametrize("sign", ["token", "journal", "seen", "floor", "no timeline"])
+def test_each_sign_alone_says_that_the_timeline_does_not_stand(
+    start: Start, store: MemoryStore, database: Database, audit: AuditLog, sign: str
+) -> None:
+    service = start()
+    accept(service, store, "a")
+    # A process that has not seen anything: only what it is shown can tell it.
+    blind = Service(database, audit)
+    assert timeline_stands(service.database, store)
+    assert timeline_stands(blind.database, store)
+    match sign:
+        case "token":
+            with database.unit_of_work() as session:
+                session.get_one(Ledger, 1).timeline = "0" * 32
+        case "journal":
+            store.append_journal(JournalEntry(9, "b" * 64, NOON.isoformat()))
+        case "seen":
+            database.timeline.join(token_of(service), 9)
+        case "floor":
+            store.raise_floor(Floor(1, NOON.isoformat()))
+        case "no timeline":
+            store = MemoryStore()
+    assert not timeline_stands(blind.database, store)
 
 
 def test_nothing_is_written_into_a_restored_database_before_the_journal_is_replayed(
