@@ -32,8 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.guard and (options.json or options.markdown):
         parser.error("a result is of the whole list: leave --guard out")
-    # Ended from outside, it clears away all the same.
-    for ending in (signal.SIGTERM, signal.SIGHUP):
+    # Ended from outside, or in the background of a shell, it clears away all the same.
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)
     measured = environment(ROOMS)
     try:

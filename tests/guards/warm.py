@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import sys
 from contextlib import suppress
 from typing import Any
@@ -34,6 +35,8 @@ def main(libraries: list[str]) -> None:
 def _run(run: dict[str, Any]) -> int:
     # A group of its own: what the tests have started can be ended with them.
     os.setsid()
+    # A shell that started all this in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     nothing = os.open(os.devnull, os.O_RDONLY)
     log = os.open(run["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     for place, target in ((nothing, 0), (log, 1), (log, 2)):

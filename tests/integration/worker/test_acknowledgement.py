@@ -32,9 +32,13 @@ def report(process: WorkerProcess, of: ReplicaReport) -> None:
 
 @pytest.fixture
 def hurried(process: WorkerProcess) -> WorkerProcess:
-    """It waits for no replica."""
-    at_once = {"prepare_timeout_seconds": 0.0, "acknowledge_timeout_seconds": 0.0}
-    return replace(process, settings=process.settings.model_copy(update=at_once))
+    """It waits for no replica, and takes none for gone."""
+    limits = {
+        "prepare_timeout_seconds": 0.0,
+        "acknowledge_timeout_seconds": 0.0,
+        "replica_timeout_seconds": 3600.0,
+    }
+    return replace(process, settings=process.settings.model_copy(update=limits))
 
 
 @pytest.fixture
