@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.db import forget_requests, interactions
+from app.db import forget_requests, interactions, pointer
 from app.db.audit import AuditLog
 from app.db.control import DatabaseControlPlane
 from app.db.errors import DatabaseRewound, FenceLost
@@ -122,6 +122,29 @@ def test_each_sign_alone_says_that_the_timeline_does_not_stand(
         case "no timeline":
             store = MemoryStore()
     assert not timeline_stands(blind.database, store)
+
+
+def test_a_row_below_the_floor_that_the_store_vouches_for_is_raised(start: Start, store: MemoryStore) -> None:
+    service = start()
+    store.raise_floor(Floor(3, NOON.isoformat()))
+    assert join_timeline(service.database, service.audit, store) == 0
+    with service.database.read() as session:
+        assert pointer.current(session).erasure_floor == 3
+    assert timeline_stands(service.database, store)
+
+
+def test_what_is_live_below_it_in_a_database_that_never_joined_is_withdrawn(
+    start: Start, store: MemoryStore, database: Database
+) -> None:
+    weights = safetensors(4)
+    blobs = {ADAPTER_WEIGHTS: BlobRef(store.put_blob(weights), len(weights))}
+    live = store.put_manifest(manifest(blobs, forget_epoch=3))
+    store.raise_floor(Floor(4, NOON.isoformat()))
+    with database.unit_of_work() as session:
+        pointer.current(session).digest = live
+    with start().database.read() as session:
+        serving = pointer.current(session)
+    assert (serving.digest, serving.previous_digest, serving.erasure_floor) == (None, live, 4)
 
 
 def test_nothing_is_written_into_a_restored_database_before_the_journal_is_replayed(

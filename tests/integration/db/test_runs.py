@@ -253,6 +253,26 @@ def test_publishing_raises_the_floor_and_nothing_below_it_is_ever_live_again(ser
         assert pointer.current(session).digest == "1" * 64
 
 
+def test_what_was_found_of_one_version_settles_nobody_under_another(service: Service) -> None:
+    """A run had found that nothing has read its subject; then a version became live that it has not looked at."""
+    claim = service.claim(accepted_run(service))
+    assert claim is not None
+    with service.database.unit_of_work() as session:
+        pointer.install(
+            session,
+            service.audit,
+            Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON),
+            parent=None,
+            readers=(),
+            base_digest="b" * 64,
+            actor="tests",
+            now=NOON,
+        )
+    with pytest.raises(PointerMoved):
+        service.finish(claim)
+    assert service.accept("a").request.status == "unlearning"
+
+
 def test_a_run_that_was_overtaken_lowers_no_floor(service: Service) -> None:
     """A version that covers more became live meanwhile: rebased on it, the run's own would cover less."""
     claim = service.claim(accepted_run(service))

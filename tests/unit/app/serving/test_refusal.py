@@ -135,20 +135,22 @@ def test_a_pointer_that_nobody_vouches_for_is_not_followed(
     world: World, store: Store, control: ControlDatabase, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database was put back to an older state, and its journal has not been replayed."""
-    live, other = world.publish(store, world.low), world.publish(store, world.high)
+    live = world.publish(store, world.low)
     replica = start()
-    control.point(live)
+    generation = control.point(live)
     replica.serves(live)
     read = replica.line.read
     monkeypatch.setattr(replica.line, "read", lambda after: replace(read(after), vouched=False))
     replica.looked()
-    control.point(other)
+    # In that state nothing served yet.
+    control.point(None, floor=7)
     replica.looked()
     assert replica.reported().error == "feed_rewound"
-    assert replica.engine.resident.versions() == (live,)
+    status = replica.engine.status()
+    assert (status.live_digest, status.generation, status.erasure_floor) == (live, generation, 0)
     assert replica.engine.recommend(subject(1), HISTORY, 5).fallback_reason == "stale_feed"
     monkeypatch.undo()
-    replica.serves(other)
+    replica.serves(None)
 
 
 def test_a_store_that_is_away_does_not_stop_what_serves(
