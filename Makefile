@@ -80,6 +80,10 @@ test-acceptance: $(INSTALLED) ## Run the whole path as real processes, in both s
 test-gpu: $(INSTALLED) ## Run the tests that need CUDA
 	$(BIN)/python -m pytest -m gpu tests
 
+.PHONY: guards
+guards: $(INSTALLED) ## Take each guard away in a copy and see that a test notices; G=fence takes one guard
+	$(BIN)/python -m tests.guards $(if $(G),--guard '$(G)')
+
 .PHONY: migrate
 migrate: $(INSTALLED) ## Bring the database at LETHE_DATABASE_URL to the current schema
 	$(BIN)/lethe migrate

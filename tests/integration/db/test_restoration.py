@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.db import forget_requests, interactions
+from app.db import forget_requests, interactions, pointer
 from app.db.audit import AuditLog
 from app.db.control import DatabaseControlPlane
 from app.db.errors import DatabaseRewound, FenceLost
@@ -17,7 +17,15 @@ from app.db.models import Ledger, Run
 from app.db.restoration import join_timeline, timeline_stands
 from app.db.session import Database, open_database
 from app.serving.suppression import SuppressionSet
-from model_store import ADAPTER_WEIGHTS, BlobRef, JournalEntry, MemoryStore, StoreEmptied, StoreUnavailable
+from model_store import (
+    ADAPTER_WEIGHTS,
+    BlobRef,
+    Floor,
+    JournalEntry,
+    MemoryStore,
+    StoreEmptied,
+    StoreUnavailable,
+)
 from tests.integration.backup import back_up
 from tests.integration.db.conftest import NOON, Service
 from tests.unit.model_store.examples import manifest, safetensors
@@ -71,6 +79,13 @@ def epoch_of(service: Service) -> int:
         return session.get_one(Ledger, 1).epoch
 
 
+def token_of(service: Service) -> str:
+    with service.database.read() as session:
+        token = session.get_one(Ledger, 1).timeline
+    assert token is not None
+    return token
+
+
 def look(feed: SuppressionSet, service: Service) -> bool:
     """One look of a replica; whether it may personalise then."""
     after = feed.cursor
@@ -90,6 +105,54 @@ def test_the_first_process_starts_the_first_timeline_and_the_others_join_it(
     assert timeline_stands(first.database, store)
     start()
     assert store.newest_timeline() == timeline
+
+
+@pytest.mark.parametrize("sign", ["token", "journal", "seen", "floor", "no timeline"])
+def test_each_sign_alone_says_that_the_timeline_does_not_stand(
+    start: Start, store: MemoryStore, database: Database, audit: AuditLog, sign: str
+) -> None:
+    service = start()
+    accept(service, store, "a")
+    # A process that has not seen anything: only what it is shown can tell it.
+    blind = Service(database, audit)
+    assert timeline_stands(service.database, store)
+    assert timeline_stands(blind.database, store)
+    match sign:
+        case "token":
+            with database.unit_of_work() as session:
+                session.get_one(Ledger, 1).timeline = "0" * 32
+        case "journal":
+            store.append_journal(JournalEntry(9, "b" * 64, NOON.isoformat()))
+        case "seen":
+            database.timeline.join(token_of(service), 9)
+        case "floor":
+            store.raise_floor(Floor(1, NOON.isoformat()))
+        case "no timeline":
+            store = MemoryStore()
+    assert not timeline_stands(blind.database, store)
+
+
+def test_a_row_below_the_floor_that_the_store_vouches_for_is_raised(start: Start, store: MemoryStore) -> None:
+    service = start()
+    store.raise_floor(Floor(3, NOON.isoformat()))
+    assert join_timeline(service.database, service.audit, store) == 0
+    with service.database.read() as session:
+        assert pointer.current(session).erasure_floor == 3
+    assert timeline_stands(service.database, store)
+
+
+def test_what_is_live_below_it_in_a_database_that_never_joined_is_withdrawn(
+    start: Start, store: MemoryStore, database: Database
+) -> None:
+    weights = safetensors(4)
+    blobs = {ADAPTER_WEIGHTS: BlobRef(store.put_blob(weights), len(weights))}
+    live = store.put_manifest(manifest(blobs, forget_epoch=3))
+    store.raise_floor(Floor(4, NOON.isoformat()))
+    with database.unit_of_work() as session:
+        pointer.current(session).digest = live
+    with start().database.read() as session:
+        serving = pointer.current(session)
+    assert (serving.digest, serving.previous_digest, serving.erasure_floor) == (None, live, 4)
 
 
 def test_nothing_is_written_into_a_restored_database_before_the_journal_is_replayed(

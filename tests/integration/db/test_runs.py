@@ -253,6 +253,50 @@ def test_publishing_raises_the_floor_and_nothing_below_it_is_ever_live_again(ser
         assert pointer.current(session).digest == "1" * 64
 
 
+def test_what_was_found_of_one_version_settles_nobody_under_another(service: Service) -> None:
+    """A run had found that nothing has read its subject; then a version became live that it has not looked at."""
+    claim = service.claim(accepted_run(service))
+    assert claim is not None
+    with service.database.unit_of_work() as session:
+        pointer.install(
+            session,
+            service.audit,
+            Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON),
+            parent=None,
+            readers=(),
+            base_digest="b" * 64,
+            actor="tests",
+            now=NOON,
+        )
+    with pytest.raises(PointerMoved):
+        service.finish(claim)
+    assert service.accept("a").request.status == "unlearning"
+
+
+def test_a_run_that_was_overtaken_lowers_no_floor(service: Service) -> None:
+    """A version that covers more became live meanwhile: rebased on it, the run's own would cover less."""
+    claim = service.claim(accepted_run(service))
+    assert claim is not None
+    covers = claim.covers_epoch + 5
+    with service.database.unit_of_work() as session:
+        pointer.install(
+            session,
+            service.audit,
+            Version(digest="7" * 64, forget_epoch=covers, method="fit", published_at=NOON),
+            parent=None,
+            readers=(),
+            base_digest="b" * 64,
+            actor="tests",
+            now=NOON,
+        )
+    with service.database.unit_of_work() as session:
+        rebased = pointer.rebase(session, claim)
+    with pytest.raises(BelowErasureFloor):
+        service.publish(rebased, "1")
+    with service.database.read() as session:
+        assert (pointer.current(session).digest, pointer.current(session).erasure_floor) == ("7" * 64, covers)
+
+
 def test_a_lost_message_is_rung_again_and_not_by_everyone_at_once(service: Service) -> None:
     run_id = accepted_run(service)
 

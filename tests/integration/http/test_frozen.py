@@ -18,6 +18,8 @@ from app.db import forget_requests
 from app.db.api_keys import Scope
 from app.db.audit import AuditLog
 from app.db.clock import database_now
+from app.db.control import DatabaseControlPlane
+from app.db.errors import DatabaseUnavailable
 from app.db.session import Database
 from app.gateway import Gateway
 from app.recommendations.endpoints import AnswerExpired
@@ -48,6 +50,22 @@ def test_an_answer_is_looked_at_again_when_it_is_sent(
     assert computed == [True]
     assert answer.json()["fallback_reason"] == "suppressed"
     assert answer.headers["Lethe-Version"] == answer.json()["version"]
+
+
+def test_the_replica_that_gave_the_202_needs_no_feed_to_know(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway: Gateway = client.app.state.gateway  # type: ignore[attr-defined]
+
+    def away(*_: object) -> None:
+        raise DatabaseUnavailable
+
+    # The lease still runs: others go on being personalised.
+    monkeypatch.setattr(DatabaseControlPlane, "read", away)
+    assert client.post("/users/user-1/forget").status_code == 202
+    assert gateway.engine.is_suppressed(subject_of("user-1"))
+    answer = client.get("/recommend", params={"user_id": "user-1"}).json()
+    assert answer["fallback_reason"] == "suppressed"
 
 
 def test_a_body_that_must_not_be_sent_any_more_is_held_back(

@@ -14,9 +14,10 @@ from app.db.base import utc_now
 from app.db.control import DatabaseControlPlane
 from app.db.errors import DatabaseUnavailable
 from app.db.session import Database
+from app.gateway import Gateway
 from app.main import create_app
 from app.settings import Settings
-from model_store import open_store
+from model_store import StoreUnavailable, open_store
 from tests.integration.backup import back_up
 from tests.integration.http.conftest import issue_key
 from tests.integration.tiny_model import AUDIT_SECRET, subject_of
@@ -107,5 +108,29 @@ def unreachable(*_: object) -> None:
 def wait_until_personalised(client: TestClient, user: str) -> None:
     deadline = time.monotonic() + SECONDS
     while not recommended(client, user):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_whom_no_journal_knows_is_remembered_by_the_gateway_that_gave_the_202(
+    client: TestClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store was away from the acceptance until the restore: nobody has written the entry."""
+    gateway: Gateway = client.app.state.gateway  # type: ignore[attr-defined]
+
+    def away(*_: object) -> None:
+        raise StoreUnavailable
+
+    monkeypatch.setattr(gateway.store, "append_journal", away)
+    restore = back_up(database.engine)
+    assert client.post("/users/user-1/forget").status_code == 202
+    restore()
+    deadline = time.monotonic() + SECONDS
+    while (again := client.post("/users/user-1/forget")).status_code == 503:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert (again.status_code, again.headers.get("Forget-Request-Existing")) == (202, "true")
+    assert not recommended(client, "user-1")
+    while not recommended(client, "user-2"):
         assert time.monotonic() < deadline
         time.sleep(0.05)

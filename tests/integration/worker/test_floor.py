@@ -15,7 +15,9 @@ from app.db.verification import verify
 from app.settings import Settings
 from model_store import ADAPTER_WEIGHTS, StoreReadOnly, VersionBelowFloor
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
+from tests.integration.worker.consolidating import request_consolidation
 from tests.integration.worker.observing import live, outcome, run_of
+from tests.integration.worker.test_outages import before
 from worker.execution import execute
 from worker.process import WorkerProcess
 from worker.versions import load_version
@@ -87,6 +89,34 @@ def test_nothing_is_destroyed_or_completed_before_the_store_vouches(
     execute(process, run)
     assert outcome(process, "user-1")[0] == "completed"
     assert process.store.erasure_floor() == floor_of(process)
+
+
+@pytest.mark.parametrize("kind", ["execution", "consolidation"])
+def test_the_store_vouches_before_any_replica_is_waited_for(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A replica that is silent for a day must not leave the row as the only witness for a day."""
+    vouched: list[tuple[int, int]] = []
+    before(
+        monkeypatch,
+        f"worker.{kind}.wait_for_acknowledgement",
+        lambda: vouched.append((process.store.erasure_floor(), floor_of(process))),
+    )
+    if kind == "execution":
+        execute(process, request_forgetting(process, "user-1"))
+    else:
+        execute(process, request_consolidation(process))
+    ((in_store, in_row),) = vouched
+    assert in_store == in_row > 0
+
+
+def test_the_store_vouches_for_a_floor_that_rose_without_a_version(process: WorkerProcess) -> None:
+    """Where nothing serves, it rises when the subjects' events go: a first fit under way may have read them."""
+    with process.database.engine.begin() as connection:
+        connection.execute(update(ServingPointer).values(digest=None))
+    execute(process, request_forgetting(process, "user-1"))
+    assert outcome(process, "user-1")[0] == "completed"
+    assert process.store.erasure_floor() == floor_of(process) > 0
 
 
 def test_a_floor_beyond_every_epoch_is_not_taken_over(process: WorkerProcess) -> None:

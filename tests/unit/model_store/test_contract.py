@@ -298,6 +298,9 @@ def test_bytes_put_again_after_a_destruction_can_be_read_again(store: Store) -> 
     store.destroy(digest)
     store.put_blob(safetensors())
     assert store.read_blob(blob) == safetensors()
+    # As bytes; the version that they were of does not come back with them.
+    with pytest.raises(VersionDestroyed, match="only its manifest is left"):
+        read_version(store, digest)
 
 
 def test_many_threads_that_put_the_same_things_agree(store: Store) -> None:

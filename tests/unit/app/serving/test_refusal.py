@@ -1,6 +1,7 @@
 """A version that may not serve never does, and the last good one goes on as long as it may (I3, I9)."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -128,6 +129,28 @@ def test_what_serves_already_stops_when_the_store_has_a_higher_floor(
     replica.serves(None)
     assert replica.engine.recommend(subject(1), HISTORY, 5).fallback_reason == "below_erasure_floor"
     eventually(lambda: replica.reported().error == "below_erasure_floor")
+
+
+def test_a_pointer_that_nobody_vouches_for_is_not_followed(
+    world: World, store: Store, control: ControlDatabase, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database was put back to an older state, and its journal has not been replayed."""
+    live = world.publish(store, world.low)
+    replica = start()
+    generation = control.point(live)
+    replica.serves(live)
+    read = replica.line.read
+    monkeypatch.setattr(replica.line, "read", lambda after: replace(read(after), vouched=False))
+    replica.looked()
+    # In that state nothing served yet.
+    control.point(None, floor=7)
+    replica.looked()
+    assert replica.reported().error == "feed_rewound"
+    status = replica.engine.status()
+    assert (status.live_digest, status.generation, status.erasure_floor) == (live, generation, 0)
+    assert replica.engine.recommend(subject(1), HISTORY, 5).fallback_reason == "stale_feed"
+    monkeypatch.undo()
+    replica.serves(None)
 
 
 def test_a_store_that_is_away_does_not_stop_what_serves(

@@ -1,0 +1,121 @@
+"""A worker whose run was taken over changes nothing by any of its writes, each tried by itself (I5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import NoResultFound
+from sqlalchemy.orm import Session
+
+from app.db import completion, outages, pointer, runs
+from app.db.audit import AuditLog
+from app.db.errors import FenceLost
+from app.db.models import Attempt, AuditEntry, Version
+from app.db.outages import Pauses
+from app.db.reclaiming import Reclaimed
+from app.db.runs import Claim
+from tests.integration.db.conftest import LEASE, NOON, Service
+
+Write = Callable[[Session, AuditLog, Claim], Any]
+BASE = "b" * 64
+PAUSES = Pauses(LEASE, LEASE)
+
+
+def _attempt(claim: Claim) -> Attempt:
+    return Attempt(
+        run_id=claim.run_id,
+        fence=claim.fence,
+        step=0,
+        method="ucan",
+        config={},
+        policy_hash="f" * 64,
+        started_at=NOON,
+        finished_at=NOON,
+        decision="fail",
+        accepted=False,
+        report={},
+        verdict={},
+    )
+
+
+def _version(claim: Claim) -> Version:
+    return Version(
+        digest="9" * 64,
+        forget_epoch=claim.covers_epoch,
+        method="refit",
+        run_id=claim.run_id,
+        published_at=NOON,
+    )
+
+
+WRITES: dict[str, Write] = {
+    "record_attempt": lambda session, audit, claim: runs.record_attempt(
+        session, audit, claim, _attempt(claim)
+    ),
+    "record_skipped_rungs": lambda session, audit, claim: runs.record_skipped_rungs(
+        session, audit, claim, first=0, up_to=1
+    ),
+    "announce_candidate": lambda session, _, claim: pointer.announce_candidate(session, claim, "9" * 64),
+    "publish": lambda session, audit, claim: pointer.publish(
+        session, audit, claim, _version(claim), watermark=0, base_digest=BASE, now=NOON
+    ),
+    "withdraw": lambda session, audit, claim: pointer.withdraw(
+        session, audit, claim, base_digest=BASE, now=NOON
+    ),
+    "rebase": lambda session, _, claim: pointer.rebase(session, claim),
+    "erase_subjects": lambda session, audit, claim: completion.erase_subjects(
+        session, audit, claim, unread=frozenset(), base_digest=BASE
+    ),
+    "record_reclaimed": lambda session, audit, claim: completion.record_reclaimed(
+        session, audit, claim, Reclaimed.REWRITTEN
+    ),
+    "mark_destroyed": lambda session, audit, claim: completion.mark_destroyed(
+        session, audit, claim, "9" * 64, now=NOON
+    ),
+    "complete": lambda session, audit, claim: completion.complete(session, audit, claim, now=NOON),
+    "wait_out": lambda session, audit, claim: outages.wait_out(
+        session, audit, claim, code="tests", detail="tests", pauses=PAUSES, now=NOON
+    ),
+    "hand_back": lambda session, audit, claim: runs.hand_back(session, audit, claim, NOON),
+}
+
+
+def entries(service: Service) -> list[str]:
+    with service.database.read() as session:
+        return list(session.scalars(select(AuditEntry.action)))
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
+def test_a_zombie_writes_nothing(service: Service, write: Write) -> None:
+    run_id = service.accept("a").run_id
+    assert run_id is not None
+    zombie = service.claim(run_id)
+    owner = service.claim(run_id, NOON + LEASE + timedelta(seconds=1))
+    assert zombie is not None
+    assert owner is not None
+    before = entries(service)
+    with pytest.raises(FenceLost), service.database.unit_of_work() as session:
+        write(session, service.audit, zombie)
+    assert entries(service) == before
+    # Whoever holds the run may: it is the fence that is refused, and not the state of the run.
+    with service.database.unit_of_work() as session:
+        write(session, service.audit, owner)
+
+
+def test_the_claim_itself_takes_nothing_from_a_worker_whose_lease_runs(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was found when the run was looked at before."""
+    run_id = service.accept("a").run_id
+    assert run_id is not None
+    owner = service.claim(run_id)
+    assert owner is not None
+    monkeypatch.setattr(runs, "_claimable", lambda *_: True)
+    with pytest.raises(NoResultFound):
+        service.claim(run_id, NOON + LEASE / 2)
+    with service.database.unit_of_work() as session:
+        assert runs.owned(session, run_id, owner.fence)
