@@ -246,6 +246,8 @@ class Attempt(Base):
     `number` counts the attempts of a run under one fence from 0. `requests` are the request ids in the order of the
     report's subjects. `search` is the interval and every value tried where the rung searched its strength. Number
     and requests are null in what a release without them recorded: then each rung was tried once, on everybody.
+    `rung_digest` names the rung by all that makes it pass or not (`worker.track_record`), `watermark` the events that
+    the edited version was fitted on; both are null in what an earlier release recorded, and outside of a ladder.
     """
 
     __tablename__ = "attempts"
@@ -265,8 +267,27 @@ class Attempt(Base):
     accepted: Mapped[bool]
     report: Mapped[dict[str, Any]]
     verdict: Mapped[dict[str, Any]]
+    rung_digest: Mapped[str | None] = mapped_column(Digest, index=True)
+    watermark: Mapped[int | None] = mapped_column(BigInteger)
 
     __table_args__ = (UniqueConstraint("run_id", "fence", "number"),)
+
+
+class SkippedRung(Base):
+    """A rung that a run did without, for these of its requests. Written once, kept for ever."""
+
+    __tablename__ = "skipped_rungs"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), index=True)
+    fence: Mapped[int] = mapped_column(BigInteger)
+    step: Mapped[int]
+    requests: Mapped[list[str]]
+    method: Mapped[str] = mapped_column(String(40))
+    config: Mapped[dict[str, Any]]
+    rung_digest: Mapped[str] = mapped_column(Digest, index=True)
+    code: Mapped[str] = mapped_column(String(20))
+    detail: Mapped[str] = mapped_column(String(500))
+    skipped_at: Mapped[datetime]
 
 
 class Version(Base):
