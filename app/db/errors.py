@@ -6,6 +6,7 @@ DatabaseError
 │   └── DatabaseRewound   it was restored or replaced while this process worked with it
 ├── FenceLost             another worker owns the run now, or it is over
 ├── SubjectKeyChanged     this process names subjects otherwise than the database does
+├── MakingLost            somebody else makes the levels now
 ├── PointerMoved          the parent is no longer live; the compare-and-swap found another version
 ├── BelowErasureFloor     the version does not cover everyone already forgotten
 └── NothingToConsolidate  no version is live
@@ -45,6 +46,10 @@ class DatabaseRewound(DatabaseUnavailable):
 
 class FenceLost(DatabaseError):
     """The run has a newer fence: another worker has taken it over, or it is over."""
+
+
+class MakingLost(DatabaseError):
+    """Somebody else makes the users' levels now."""
 
 
 class SubjectKeyChanged(DatabaseError):

@@ -222,6 +222,41 @@ class NeverSeenLevel(Base):
     created_at: Mapped[datetime]
 
 
+class LevelMaking(Base):
+    """One row while levels are made or half made: who makes them, of which events, and how far they are.
+
+    `lease_until` is by the database's clock: once it has passed, somebody else goes on from the halves that are kept.
+    `done` of `parts` is for whoever waits.
+    """
+
+    __tablename__ = "level_makings"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    watermark: Mapped[int] = mapped_column(BigInteger)
+    smoothing: Mapped[float] = mapped_column(Double)
+    maker: Mapped[str] = mapped_column(String(32))
+    lease_until: Mapped[datetime]
+    done: Mapped[int] = mapped_column(default=0, server_default="0")
+    parts: Mapped[int] = mapped_column(default=0, server_default="0")
+
+    __table_args__ = (CheckConstraint("id = 1", name="single_row"),)
+
+
+class HalfReading(Base):
+    """What one half fit of the making made of one user's events, nats per event: all that is kept of it.
+
+    Personal data like the level it becomes a part of, and gone with it, with its subject's events, or when the levels
+    are made. `member`: the half was fitted on this user.
+    """
+
+    __tablename__ = "half_readings"
+    subject_hmac: Mapped[str] = mapped_column(Digest, primary_key=True)
+    half: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    member: Mapped[bool]
+    smoothed_nll: Mapped[float] = mapped_column(Double)
+    validation_nll: Mapped[float] = mapped_column(Double)
+    test_nll: Mapped[float] = mapped_column(Double)
+
+
 class BaseReader(Base):
     """Somebody whom a base model has read, as its operator says."""
 
