@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
 from transformers.utils import logging as transformers_logging
 
-from benchmarks import calibration, catalogue, tuning, ucan_cost, unlearn
+from benchmarks import calibration, catalogue, early_stop, tuning, ucan_cost, unlearn
 from benchmarks.gate import run as gate
 from benchmarks.gate.trials import Plan
 from benchmarks.gate.worlds import MOST_WORLDS
@@ -117,6 +118,28 @@ def ucan_cost_command(
     """Time and memory of U-CAN beside one plain forward over the same forget set."""
     _quiet()
     publish(ucan_cost.run(data, repeats=repeats), json_file, markdown_file, None)
+
+
+@bench_app.command("early-stop")
+def early_stop_command(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Interactions to measure on; synthetic users without it.")
+    ] = None,
+    users: Annotated[
+        str, typer.Option(help="Whom to fit on: report, or development to choose a rule on.")
+    ] = "report",
+    seeds: Annotated[int, typer.Option(min=2, help="How many fits.")] = 4,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """Compare rules by which a fit chooses its epoch: how much what is kept depends on the seed."""
+    if users not in ("report", "development"):
+        raise typer.BadParameter("report or development", param_hint="--users")
+    check_places(json_file, markdown_file, None)
+    _quiet()
+    with TemporaryDirectory() as folder:
+        result = early_stop.run(data, users=users, seeds=seeds, folder=Path(folder))
+    publish(result, json_file, markdown_file, None)
 
 
 @bench_app.command("calibrate")

@@ -10,6 +10,7 @@ from benchmarks.report.accept import accept
 from benchmarks.report.calibration import calibrate
 from benchmarks.report.chaos import chaos
 from benchmarks.report.cost import ucan_cost
+from benchmarks.report.early_stop import early_stop
 from benchmarks.report.everybody import everybody
 from benchmarks.report.forget import forget
 from benchmarks.report.gate import gate
@@ -25,6 +26,7 @@ WRITERS = {
     "list-methods": listing,
     "ucan-cost": ucan_cost,
     "calibrate": calibrate,
+    "early-stop": early_stop,
     "gate": gate,
     "sequence": sequence,
     "forget": forget,

@@ -38,7 +38,7 @@ from unlearning.errors import InvalidReport
 from unlearning.evaluation.report import MembershipEvidence, Report, SubjectEvidence
 from unlearning.evaluation.retained import RetainedReport
 from unlearning.policy import Policy
-from unlearning.utility import utility_reasons
+from unlearning.utility import UTILITY_MEASURES, utility_reasons
 from unlearning.verdict import Reason, SubjectVerdict, Verdict, worst, worst_of
 
 BATCH, COMPANY = "membership_z_of_undecided_subjects", "membership_z_of_those_let_through"
@@ -136,6 +136,20 @@ def publishable_run(verdict: Verdict, *, method_is_exact: bool, policy: Policy) 
     """
     return verdict.policy_hash == policy.hash and all(
         _tolerable(reason, method_is_exact, policy) for reason in verdict.reasons
+    )
+
+
+def refused_by_draw(verdict: Verdict, policy: Policy) -> bool:
+    """Whether an exact candidate may not become a version for nothing but what it does for the others.
+
+    That is a matter of its draw: another seed gives another fit of the same users. Anything else that is in the way of
+    the run (subjects far outside the band) is none of chance's.
+    """
+    if verdict.policy_hash != policy.hash:
+        return False
+    against = [reason for reason in verdict.reasons if not _tolerable(reason, True, policy)]
+    return bool(against) and all(
+        reason.measure in UTILITY_MEASURES and reason.passed is False for reason in against
     )
 
 

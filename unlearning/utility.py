@@ -13,6 +13,7 @@ from unlearning.policy import Policy
 from unlearning.verdict import Reason
 
 UTILITY = "relative_change_of_held_out_ndcg@10"
+UTILITY_MEASURES = (UTILITY, checks.HELD_OUT)
 
 
 def utility_reasons(report: Report | RetainedReport, policy: Policy) -> tuple[Reason, Reason]:

@@ -99,7 +99,10 @@ class Candidate:
 
 
 class Method(Protocol):
-    """One way to forget. Instances are immutable and may serve any number of tasks."""
+    """One way to forget. Instances are immutable and may serve any number of tasks.
+
+    What it needs beyond a task it says in further attributes, see `unlearning.methods.demands`.
+    """
 
     @property
     def name(self) -> str:

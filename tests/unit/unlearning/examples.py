@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from unlearning import ConsolidationBudget, EvaluationConfig, Policy, Report, Rung
+from unlearning import ConsolidationBudget, EvaluationConfig, Policy, Report, Rung, Skipping
 from unlearning.evaluation.report import (
     CostRecord,
     Counts,
@@ -40,6 +40,8 @@ POLICY = Policy(
     min_tail_items=20,
     exact_may_publish_unproven=True,
     exact_alarm_z=4.0,
+    exact_draws=3,
+    skipping=Skipping(),
     consolidation=ConsolidationBudget(),
 )
 
