@@ -39,7 +39,10 @@ def _dense(users: int) -> LongTailConfig:
     )
 
 
-_KINDS: dict[str, tuple[int, Callable[[int], LongTailConfig]]] = {"sparse": (2000, _sparse), "dense": (800, _dense)}
+_KINDS: dict[str, tuple[int, Callable[[int], LongTailConfig]]] = {
+    "sparse": (2000, _sparse),
+    "dense": (800, _dense),
+}
 
 
 def is_generated(data: Path) -> bool:

@@ -26,7 +26,7 @@ from unlearning import (
     publishable,
 )
 from unlearning.audit.predictions import item_log_likelihoods
-from unlearning.band import member_z_score, power, z_score
+from unlearning.band import member_z_score, never_member_band, power, z_score
 from unlearning.cross_fitting import cross_fit
 from unlearning.evaluation.evaluate import evaluate
 from unlearning.evaluation.gains import smoothed
@@ -181,6 +181,7 @@ class _Deletion:
         verdict = decide(report, policy)
         soft = self._smoothed_nll(candidate.adapter)
         evidence = report.membership.subjects[0]
+        reasons = (*verdict.reasons, *(one for subject in verdict.subjects for one in subject.reasons))
         return {
             "world": self._world.number,
             "subject": self._trial.index,
@@ -192,16 +193,17 @@ class _Deletion:
             "z": z_score(evidence, policy),
             "predicted_z": z_score(replace(evidence, never_seen=None), policy),
             "parent_z": member_z_score(evidence, policy),
+            "deviation": never_member_band(evidence, evidence.candidate, policy).deviation,
             "power": power(evidence, policy),
             "decision": verdict.decision,
             "accepted": publishable(verdict, method_is_exact=False, policy=policy),
             "measures": {
-                reason.measure: {"value": reason.value, "passed": reason.passed}
-                for reason in (
-                    *verdict.reasons,
-                    *(one for subject in verdict.subjects for one in subject.reasons),
-                )
+                reason.measure: {"value": reason.value, "passed": reason.passed} for reason in reasons
             },
+            # In words, where the candidate was refused.
+            "objections": sorted(
+                {f"{one.measure}: {one.detail}" for one in reasons if one.binding and not one.passed}
+            ),
             "seconds": candidate.cost.seconds,
         }
 

@@ -49,10 +49,12 @@ class LongTailConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not (1 <= self.users and 1 <= self.tastes <= self.items and self.focus > 0):
+        if not (self.users >= 1 and 1 <= self.tastes <= self.items and self.focus > 0):
             raise ConfigError(f"need users, 1 <= tastes <= items and focus above 0: {self}")
         if not _SHORTEST <= self.min_length < self.median_length or self.length_spread < 0:
-            raise ConfigError(f"need {_SHORTEST} <= min_length < median_length and no negative spread: {self}")
+            raise ConfigError(
+                f"need {_SHORTEST} <= min_length < median_length and no negative spread: {self}"
+            )
         if self.median_length > self.items:
             raise ConfigError(f"there are too few items for histories this long: {self}")
         if not (0 <= self.stay < 1 and 0 <= self.wander < 1) or self.popularity_exponent < 0:
@@ -101,7 +103,9 @@ def _history(
     members: list[np.ndarray],
     weight: np.ndarray,
 ) -> list[int]:
-    beyond = (config.median_length - config.min_length) * np.exp(config.length_spread * draw.standard_normal())
+    beyond = (config.median_length - config.min_length) * np.exp(
+        config.length_spread * draw.standard_normal()
+    )
     length = min(config.min_length + round(float(beyond)), config.items)
     queues: dict[int, list[int]] = {}
     anywhere = _in_random_order(draw, np.arange(config.items), weight)
