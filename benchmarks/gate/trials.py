@@ -40,15 +40,19 @@ OTHERS = ("do_nothing", "gradient_ascent")
 CANDIDATES = (TRUTH, *PORTIONS, *OTHERS)
 # Not of every deletion: see `LaterRungs`.
 LATER = "least_change_later"
+# A candidate further than this from adapters that never saw the user, in their deviations, is not forgotten (or
+# forgotten too much); the gate must not let it through.
+WRONG_BEYOND = 3.0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which deletions: `deletions` users of one kind in each of `worlds` worlds."""
+    """Which deletions: `deletions` users of one kind in each of `worlds` worlds, each one of `parts` of the users."""
 
     users: Users
     worlds: int
     deletions: int
+    parts: int = 2
 
     def trials(self) -> list[Trial]:
         """All of them, world by world."""
@@ -137,7 +141,7 @@ class _Deletion:
         world, policy, base = worlds_of(workshop, trial.plan)[trial.number], workshop.policy, workshop.base
         self._trial, self._world, self._workshop = trial, world, workshop
         self._place = world.subjects[trial.index]
-        self._level = _levels(workshop, trial.plan, trial.number)[world.places.index(self._place)]
+        self._level = levels_of(workshop, trial.plan, trial.number)[world.places.index(self._place)]
         self._sequence = world.everybody[self._place].train
         # The re-fit never saw any of the world's subjects: to it, they are not retained users.
         retained = tuple(world.everybody[other] for other in world.places if other not in world.subjects)
@@ -172,7 +176,7 @@ class _Deletion:
             name: of the row; `TRUTH` is not made by the method but stands among the fits.
             portion: how far towards its level the subject is brought.
         """
-        policy, truth = self._workshop.policy, _truth(self._workshop)
+        policy, truth = self._workshop.policy, truth_of(self._workshop, self._trial.plan.parts)
         aimed = max(self._before + portion * (self._level.smoothed_nll - self._before), 0.0)
         candidate = (
             self._refit() if name == TRUTH else method.run(replace(self._task, never_seen_nll=(aimed,)))
@@ -184,6 +188,9 @@ class _Deletion:
         reasons = (*verdict.reasons, *(one for subject in verdict.subjects for one in subject.reasons))
         return {
             "world": self._world.number,
+            "service": self._world.name(self._workshop.population.source, self._trial.plan.parts),
+            "service_users": len(self._world.places),
+            "density": self._world.density(len(self._workshop.base.catalogue)),
             "subject": self._trial.index,
             "items": len(self._sequence),
             "candidate": name,
@@ -245,11 +252,12 @@ def _parent(workshop: Workshop, world: World) -> Adapter:
 @lru_cache(maxsize=2)
 def worlds_of(workshop: Workshop, plan: Plan) -> Sequence[World]:
     """The plan's worlds."""
-    return worlds(workshop.population, plan.users, plan.worlds, plan.deletions)
+    return worlds(workshop.population, plan.users, plan.worlds, plan.deletions, plan.parts)
 
 
 @lru_cache(maxsize=2)
-def _levels(workshop: Workshop, plan: Plan, number: int) -> Sequence[NeverSeen]:
+def levels_of(workshop: Workshop, plan: Plan, number: int) -> Sequence[NeverSeen]:
+    """The levels that a world of the plan would find, in the order of its places."""
     world = worlds_of(workshop, plan)[number]
     return cross_fit(
         workshop.base,
@@ -265,5 +273,6 @@ def _levels(workshop: Workshop, plan: Plan, number: int) -> Sequence[NeverSeen]:
 
 
 @lru_cache(maxsize=1)
-def _truth(workshop: Workshop) -> Truth:
-    return Truth.read(workshop)
+def truth_of(workshop: Workshop, parts: int) -> Truth:
+    """The truth about everybody, by fits on so many parts."""
+    return Truth.read(workshop, parts)
