@@ -13,7 +13,7 @@ from transformers.utils import logging as transformers_logging
 from benchmarks import calibration, catalogue, early_stop, tuning, ucan_cost, unlearn
 from benchmarks.gate import run as gate
 from benchmarks.gate.trials import Plan
-from benchmarks.gate.worlds import MOST_WORLDS
+from benchmarks.gate.worlds import MOST_PARTS, MOST_WORLDS
 from benchmarks.population import TooFewUsers
 from benchmarks.publishing import (
     JsonOption,
@@ -170,6 +170,13 @@ def gate_command(
         int, typer.Option(min=1, max=MOST_WORLDS, help="How many small services.")
     ] = gate.DEFAULT.worlds,
     deletions: Annotated[int, typer.Option(min=1, help="Users forgotten in each.")] = gate.DEFAULT.deletions,
+    parts: Annotated[
+        int, typer.Option(min=2, max=MOST_PARTS, help="Each service has one of so many parts of the users.")
+    ] = gate.DEFAULT.parts,
+    joined: Annotated[
+        list[Path] | None,
+        typer.Option("--join", help="Measure nothing: put results of this command together, one a use."),
+    ] = None,
     work: WorkOption = WORK_FOLDER,
     processes: ProcessesOption = None,
     json_file: JsonOption = None,
@@ -186,12 +193,21 @@ def gate_command(
             ) from problem
         publish(result, json_file, markdown_file, None)
         return
+    if joined:
+        try:
+            result = gate.join([_read(one) for one in joined])
+        except gate.CannotJoin as problem:
+            raise typer.BadParameter(str(problem), param_hint="--join") from problem
+        publish(result, json_file, markdown_file, None)
+        return
     if data is None:
-        raise typer.BadParameter("give the interactions to measure on, or --report", param_hint="--data")
+        raise typer.BadParameter(
+            "give the interactions to measure on, or --report, or --join", param_hint="--data"
+        )
     if users not in ("development", "report"):
         raise typer.BadParameter("choose development or report", param_hint="--users")
     _quiet()
-    plan = Plan("development" if users == "development" else "report", worlds, deletions)
+    plan = Plan("development" if users == "development" else "report", worlds, deletions, parts)
     try:
         result = gate.run(data, plan=plan, folder=work, processes=processes)
     except TooFewUsers as problem:

@@ -85,19 +85,19 @@ class Policy:
             its mean (coefficient of variation).
         min_power: where no cross-fitted level is known, a pass needs a typical member to show at least this z under
             the parent; at least `membership_z`, else a member would lie inside the band and passing would say nothing.
-        min_items: training items below which a subject is inconclusive.
-        min_reference_users: retained users below which every membership verdict is inconclusive.
+        min_reference_users: retained users below which nothing is predicted from them: neither the band of a subject
+            whose level is not known, nor the tail of any. A count, because how well the prediction holds was checked
+            on hundreds of users and cannot be read off a few.
         utility_margin: largest tolerated relative loss of held-out NDCG@10 against the parent.
         held_out_margin: nats; largest tolerated rise of the mean loss on held-out items.
-        utility_confidence: of the one-sided bootstrap bounds.
+        wide_held_out_margin: nats; the same where users are too few to exclude a rise beyond `held_out_margin` and
+            nothing speaks for one.
+        utility_confidence: of the one-sided bounds.
         utility_resamples, utility_seed: of the bootstrap.
-        min_utility_users: retained users below which utility is inconclusive.
         neighbour_margin: nats; largest tolerated rise of the mean loss of the subjects' neighbours, on their own
             training items.
-        min_neighbours: neighbours below which that check is not made.
         relearning_margin: nats; most that a short relearning attack may win on items the attacker does not hold.
         tail_z: how far the best-remembered fifth of the items may stand out, in a never-member's deviations.
-        min_tail_items: training items below which that check is not made.
         exact_may_publish_unproven: see `unlearning.gate.publishable`.
         exact_alarm_z: an exact method whose |z| exceeds this is stopped: that is no chance any more.
         exact_draws: how often an exact fit that serves the others worse than its parent is drawn, each time with
@@ -116,19 +116,16 @@ class Policy:
     reference_error: float
     memory_variation: float
     min_power: float
-    min_items: int
     min_reference_users: int
     utility_margin: float
     held_out_margin: float
+    wide_held_out_margin: float
     utility_confidence: float
     utility_resamples: int
     utility_seed: int
-    min_utility_users: int
     neighbour_margin: float
-    min_neighbours: int
     relearning_margin: float
     tail_z: float
-    min_tail_items: int
     exact_may_publish_unproven: bool
     exact_alarm_z: float
     exact_draws: int
@@ -166,17 +163,14 @@ class Policy:
                 "at least membership_z",
                 lambda value: value >= self.membership_z,
             ),
+            (
+                ("wide_held_out_margin",),
+                "at least held_out_margin",
+                lambda value: value >= self.held_out_margin,
+            ),
             (("utility_confidence",), "between 0.5 and 1", lambda value: 0.5 < value < 1.0),
             (
-                (
-                    "min_items",
-                    "min_reference_users",
-                    "utility_resamples",
-                    "min_utility_users",
-                    "min_neighbours",
-                    "min_tail_items",
-                    "exact_draws",
-                ),
+                ("min_reference_users", "utility_resamples", "exact_draws"),
                 "at least 1",
                 lambda value: value >= 1,
             ),

@@ -29,7 +29,8 @@ class LeastChange:
         d = M^-1 G' a,   (G M^-1 G' + ridge) a = t - l
 
     one small system with one row per subject. Losses are not linear, so a step is halved until it brings the subjects
-    nearer to their levels, and the whole is repeated up to `rounds` times from where it led. A subject that stands
+    nearer to their levels, and the whole is repeated up to `rounds` times from where it led. A way of many nats is
+    walked in strides: no round asks more than `stride` of a subject. A subject that stands
     above its level before the edit is held where it is: bringing it down would be learning from it.
 
     Where the sampled retained windows lost by the edit, up to `repair_steps` steps of training on retained users
@@ -91,11 +92,16 @@ class LeastChange:
     def _close(
         self, solver: Solver, gap: Tensor, on_step: OnStep | None, *, by_memory: bool = False
     ) -> Tensor:
-        """Take rounds until the gap is closed or all are spent; the first may be `by_memory`. Returns what is left."""
-        for number in range(1, self.config.rounds + 1):
+        """Take rounds until the gap is closed or all are spent; those up to the last stride may be `by_memory`.
+
+        Returns what is left.
+        """
+        strides = solver.strides(gap)
+        most = strides + self.config.rounds
+        for number in range(1, most + 1):
             if root_mean_square(gap) <= self.config.close_enough:
                 break
-            gap = solver.round(gap, by_memory=by_memory and number == 1)
+            gap = solver.round(gap, by_memory=by_memory and number <= strides + 1)
             if on_step is not None:
-                on_step(Progress("descent", number, self.config.rounds, root_mean_square(gap)))
+                on_step(Progress("descent", number, most, root_mean_square(gap)))
         return gap

@@ -14,7 +14,10 @@ class LeastChangeConfig:
 
     Attributes:
         rounds: most times that losses and gradients are taken anew and the equations solved again, before the repair
-            and after it.
+            and after it, once every subject is within a stride of its level.
+        stride: nats; the most that a round asks of a subject. Losses are far from linear over the several nats that a
+            short history of rare items is remembered by, and a step that is right by the equations breaks everybody
+            else; so a long way is walked in rounds more, at most sixteen.
         close_enough: nats; root mean square of the subjects' gaps at which no further round is taken.
         retain_windows: random windows of retained users that the curvature is estimated on, and that tell whether the
             edit harmed them.
@@ -39,6 +42,7 @@ class LeastChangeConfig:
     """
 
     rounds: int = 2
+    stride: float = 2.0
     close_enough: float = 0.01
     retain_windows: int = 64
     memory_weight: float = 0.0
@@ -63,8 +67,8 @@ class LeastChangeConfig:
         ):
             if getattr(self, name) < 1:
                 raise InvalidMethodConfig(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not (self.damping > 0 and self.ridge > 0 and self.repair_length > 0):
-            raise InvalidMethodConfig(f"damping, ridge and repair_length must be positive: {self}")
+        if not min(self.damping, self.ridge, self.repair_length, self.stride) > 0:
+            raise InvalidMethodConfig(f"damping, ridge, repair_length and stride must be positive: {self}")
         for name in ("halvings", "repair_steps", "memory_weight", "close_enough"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InvalidMethodConfig(f"{name} must be finite and at least 0, not {getattr(self, name)}")

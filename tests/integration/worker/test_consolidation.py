@@ -232,7 +232,6 @@ def test_a_refit_that_serves_the_others_worse_needs_attention_and_the_live_versi
             actor="tests",
             now=utc_now(),
         )
-    process = replace(process, policy=replace(process.policy, min_utility_users=2))
     before = set(process.store.versions())
     run_id = request_consolidation(process)
     execute(process, run_id)

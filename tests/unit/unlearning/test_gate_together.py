@@ -75,17 +75,26 @@ def test_what_nobody_tells_alone_the_batch_may(
     assert publishable(verdict, method_is_exact=False, policy=POLICY) is (passed is True)
 
 
-def test_short_histories_count_together() -> None:
-    verdict = judged(*batch_of(0.2, -0.1, 0.0, 0.3, items=POLICY.min_items - 1, member_z=6.0))
-    assert {one.decision for one in verdict.subjects} == {"inconclusive"}
-    assert let_through(verdict) == (0, 1, 2, 3)
+@pytest.mark.parametrize("items", [1, 2, 9])
+def test_how_much_a_member_shows_decides_and_not_how_many_items(items: int) -> None:
+    verdict = judged(
+        *batch_of(0.2, -0.1, items=items, member_z=2.1), placed(0.0, 2, items=items, member_z=1.9)
+    )
+    assert [one.decision for one in verdict.subjects] == ["pass", "pass", "inconclusive"]
+    assert let_through(verdict) == (0, 1)
+
+
+def test_a_known_level_needs_no_others_to_compare_with() -> None:
+    known = placed(0.1, 0, member_z=3.0)
+    assert decide(report(known, run=known, reference_users=2), POLICY).decision == "pass"
+    guessed = subject(0.1)
+    assert decide(report(guessed, run=guessed, reference_users=2), POLICY).decision == "inconclusive"
 
 
 @pytest.mark.parametrize("places", [(6.0, -6.0), (3.0, -3.0, 3.0, -3.0), (2.1, -0.7, -0.7, -0.7)])
 def test_who_lies_outside_the_band_is_not_hidden_by_the_others(places: tuple[float, ...]) -> None:
-    verdict = judged(*batch_of(*places, items=POLICY.min_items - 1, member_z=6.0))
+    verdict = judged(*batch_of(*places, member_z=1.5))
     inside = tuple(index for index, z in enumerate(places) if abs(z) <= POLICY.membership_z)
-    assert {one.decision for one in verdict.subjects} == {"inconclusive"}
     assert set(let_through(verdict)) <= set(inside)
     assert set(verdict.batch) <= set(inside)
 
