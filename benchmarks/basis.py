@@ -48,7 +48,7 @@ _FACTORS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
 _RETAINED = 150
 # Shorter histories and fewer items than MovieLens-100K: what a choice should hold for as well.
 GENERATED = SyntheticConfig(
-    users=1000, items=600, tastes=12, tastes_per_user=2, mean_length=16.0, min_length=6
+    users=500, items=400, tastes=10, tastes_per_user=2, mean_length=14.0, min_length=6
 )
 
 
