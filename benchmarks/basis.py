@@ -35,13 +35,13 @@ from benchmarks.study.workshop import Workshop, one_thread
 from recommender import Adapter, SyntheticConfig
 from unlearning import ActivationStatistics, ForgetTask, collect_statistics
 from unlearning.methods.ucan_basis import in_basis
-from unlearning.methods.ucan_config import UcanConfig
+from unlearning.methods.ucan_config import Basis, UcanConfig
 from unlearning.methods.ucan_gates import lora_weights
 from unlearning.methods.ucan_scores import activation_gap
 from unlearning.records import to_plain
 from unlearning.statistics import Site
 
-BASES = ("rank", "svd", "contrast_z", "contrast_x")
+BASES: tuple[Basis, ...] = ("rank", "svd", "contrast_z", "contrast_x")
 SITES: tuple[Site, ...] = ("bottleneck", "input")
 _GRID: Mapping[str, Sequence[float]] = {"threshold": (0.2, 0.5), "gamma": (1.5, 3.0, 6.0, 12.0)}
 _FACTORS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)

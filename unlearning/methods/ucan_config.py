@@ -23,7 +23,6 @@ ThresholdKind = Literal["quantile", "absolute"]
 Decay = Literal["exponential", "sigmoid"]
 
 _CHOICES = {
-    "basis": Basis,
     "unit": Unit,
     "token_scope": TokenScope,
     "gap": Gap,
@@ -32,6 +31,7 @@ _CHOICES = {
     "fusion": Fusion,
     "threshold_kind": ThresholdKind,
     "decay": Decay,
+    "basis": Basis,
 }
 # Where a basis takes its second moments from; `rank` takes none.
 _SITE_OF_BASIS: dict[Basis, Site] = {"svd": "bottleneck", "contrast_z": "bottleneck", "contrast_x": "input"}
@@ -54,13 +54,6 @@ class UcanConfig:
     """Configuration of `Ucan`. Notation: R risk, G gap, U utility (hats: normalised), g gate, t threshold.
 
     Attributes:
-        basis: which channels a module is cut into. `rank`: the adapter's own, one per row of A. They are an accident of
-            training: (Q A, B Q⁻¹) is the same model with other channels, and so another edit. The others depend on
-            what the adapter does and not on how it is written (see `ucan_basis`): `svd`, the singular directions of
-            B A; `contrast_z`, the directions of z = A x along which subjects and retained users differ most;
-            `contrast_x`, those of x itself, which needs a matrix as large as the square of the model's width for each
-            module. In them a channel's activation is its root mean square, which second moments tell, and not its
-            mean |z|, which they do not.
         unit: what one gate scales: a rank channel (column of B), an output row (of B) or an input column (of A).
         token_scope: tokens the activations are averaged over: all, or the last of each window.
         gap: contrast of mean |activation| on forget and retain: max(0, f - r) / (f + r + epsilon), f - r,
@@ -84,12 +77,18 @@ class UcanConfig:
         use_contrast: False is the ablation "without contrast": R = 1 - U.
         use_utility: False is the ablation "without utility": R = G.
         epsilon: keeps the relative gap and the z-score defined on silent units, > 0.
+        basis: which channels a module is cut into. `rank`: the adapter's own, one per row of A. They are an accident of
+            training: (Q A, B Q⁻¹) is the same model with other channels, and so another edit. The others depend on
+            what the adapter does and not on how it is written (see `ucan_basis`): `svd`, the singular directions of
+            B A; `contrast_z`, the directions of z = A x along which subjects and retained users differ most;
+            `contrast_x`, those of x itself, which needs a matrix as large as the square of the model's width for each
+            module. In them a channel's activation is its root mean square, which second moments tell, and not its
+            mean |z|, which they do not.
 
     Raises:
         InvalidMethodConfig: a value outside its choices or range, or choices that exclude each other.
     """
 
-    basis: Basis = "rank"
     unit: Unit = "rank_channel"
     token_scope: TokenScope = "all"
     gap: Gap = "relative"
@@ -109,6 +108,7 @@ class UcanConfig:
     use_contrast: bool = True
     use_utility: bool = True
     epsilon: float = 1e-8
+    basis: Basis = "rank"
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():

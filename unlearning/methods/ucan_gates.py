@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from peft.utils.other import get_pattern_key
@@ -93,5 +94,6 @@ def _scale(adapter: Adapter, module: str, rank: int) -> float:
     """The factor on B A of a module: alpha / r, or alpha / sqrt(r) with rank-stabilised LoRA."""
     config = adapter.config
     pattern = dict(sorted((config.get("alpha_pattern") or {}).items()))
-    alpha = pattern.get(get_pattern_key(pattern.keys(), module), config.get("lora_alpha", rank))
+    # PEFT takes the first that matches.
+    alpha: Any = pattern.get(get_pattern_key(list(pattern), module), config.get("lora_alpha", rank))
     return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)
