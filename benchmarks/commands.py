@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from transformers.utils import logging as transformers_logging
 
-from benchmarks import calibration, catalogue, early_stop, tuning, ucan_cost, unlearn
+from benchmarks import basis, calibration, catalogue, early_stop, tuning, ucan_cost, unlearn
 from benchmarks.gate import run as gate
 from benchmarks.gate.trials import Plan
 from benchmarks.gate.worlds import MOST_PARTS, MOST_WORLDS
@@ -140,6 +140,22 @@ def early_stop_command(
     with TemporaryDirectory() as folder:
         result = early_stop.run(data, users=users, seeds=seeds, folder=Path(folder))
     publish(result, json_file, markdown_file, None)
+
+
+@bench_app.command("basis")
+def basis_command(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Interactions to measure on; generated users without it.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Repetitions, each with its own users and fits.")] = 3,
+    work: WorkOption = WORK_FOLDER,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """U-CAN in each basis beside the uniform shrink, chosen on development users, measured on report users."""
+    check_places(json_file, markdown_file, None)
+    _quiet()
+    publish(basis.run(data, seeds=seeds, folder=work), json_file, markdown_file, None)
 
 
 @bench_app.command("calibrate")
