@@ -15,7 +15,9 @@ class LeastChangeOutputConfig:
     Attributes:
         rounds: most times that losses and gradients are taken anew and the equations solved again.
         close_enough: nats; root mean square of the subjects' gaps at which no further round is taken.
-        retain_items: predicted items of random retained windows that tell what a change costs the others.
+        retain_prompts: prompts of random retained users that tell what a change costs the others; more where they are
+            so short that they hold fewer than `retain_positions` positions.
+        retain_positions: most positions of these prompts that are looked at besides the last, which always is.
         damping: share of the mean item's cost that is added to every row's, so that none moves without bound.
         ridge: share of their mean that is added to the diagonal of the subjects' own equations; more of it keeps two
             subjects whose gradients nearly agree from pulling the layer apart.
@@ -33,8 +35,9 @@ class LeastChangeOutputConfig:
 
     rounds: int = 4
     close_enough: float = 0.01
-    retain_items: int = 4096
-    damping: float = 1.0
+    retain_prompts: int = 128
+    retain_positions: int = 4096
+    damping: float = 0.1
     ridge: float = 1e-3
     refinements: int = 10
     tolerance: float = 0.01
@@ -43,7 +46,7 @@ class LeastChangeOutputConfig:
     batch_size: int = 16
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "retain_items", "together", "batch_size"):
+        for name in ("rounds", "retain_prompts", "retain_positions", "together", "batch_size"):
             if getattr(self, name) < 1:
                 raise InvalidMethodConfig(f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("damping", "ridge"):

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from unlearning.methods.descent import RETAIN_SEED_OFFSET
 from unlearning.methods.least_change_output_config import LeastChangeOutputConfig
 from unlearning.methods.least_change_solver import root_mean_square
 from unlearning.methods.method import ForgetTask
-from unlearning.methods.output_layer import OutputLayer, Positions
-from unlearning.methods.output_rows import RowView, is_usable, smoothed_mean, uncertainty
-from unlearning.methods.windows import Batch, Windows
+from unlearning.methods.output_layer import OutputLayer
+from unlearning.methods.output_retained import Retained
+from unlearning.methods.output_rows import RowView, Subject
+from unlearning.methods.windows import Windows
 from unlearning.progress import ShouldStop, check_stop
 
-
+# What the subjects hold may be most of a gradient, and the ridge leaves its share of it at each pass.
 _PASSES = 2
 
 
@@ -26,8 +27,7 @@ class OutputSolver:
     """Moves rows of the output layer so that every subject's loss comes to its level.
 
     `change` [rows, rank] is where it stands, `rows` the items it moves: those that the subjects are to be forgotten
-    for. A row that no subject's target belongs to could only follow the others, since a softmax knows differences
-    alone.
+    for. Other rows could only follow these, since a softmax knows differences alone.
     """
 
     def __init__(
@@ -42,49 +42,40 @@ class OutputSolver:
         self._should_stop = should_stop
         self._smoothing = task.smoothing
         self._items = len(layer.weight)
-        read = [
-            layer.read(self._windows(task, place), should_stop) for place in range(len(task.forget))
-        ]
-        everything = Positions(torch.cat([own.hidden for own in read]), torch.cat([own.targets for own in read]))
-        self.rows = everything.targets.unique()
-        self._ends = list(itertools.accumulate(len(own.targets) for own in read))
-        self._forget = RowView.of(layer, everything, self.rows, should_stop)
-        retained = self._sample(task)
-        layer.check(retained[0])
-        self._retain = RowView.of(layer, layer.read(retained, should_stop), self.rows, should_stop)
-        self.change = torch.zeros(len(self.rows), len(layer.entry), device=everything.hidden.device)
-        self._before, losses = self._retain.predicted(self.change)
         self._levels = torch.tensor(task.never_seen_nll, dtype=torch.float64)
-        self._metric = _Metric.of(self._retain, self._before, config.damping)
+        self.rows, self._subjects = _subjects(layer, task, config, should_stop)
+        self._retained = Retained.read(layer, task, config, self.rows, should_stop)
+        self.change = torch.zeros(len(self.rows), len(layer.entry), device=self.rows.device)
 
     def start(self) -> Tensor:
         """The gap before the edit. From here on the level of a subject above its own is where it stands."""
-        self._levels = torch.maximum(self._levels, self._losses(self.change))
+        self._levels = torch.maximum(self._levels, self._losses())
         return self.gap()
 
     def gap(self) -> Tensor:
         """How far each subject is below its level, nats, float64 [subjects]; negative above it."""
-        return self._levels - self._losses(self.change)
+        return self._levels - self._losses()
 
     def round(self, gap: Tensor) -> Tensor:
         """Solve and step once for every subject, `together` at a time; returns everybody's gap after it."""
         count = math.ceil(len(gap) / self._config.together)
         cuts = [len(gap) * number // count for number in range(count + 1)]
         for start, end in itertools.pairwise(cuts):
-            gap = self._step(range(start, end), gap)
+            gap = self._step(slice(start, end), gap)
         return gap
 
-    def _step(self, group: range, gap: Tensor) -> Tensor:
-        pulls = torch.stack([self._pull(place).flatten() for place in group])
-        ways = torch.stack([self._metric.cheapest(pull.view_as(self.change)).flatten() for pull in pulls])
-        system = (ways @ pulls.T).double()
-        scale = float(system.diagonal().mean())
-        if not is_usable(scale):
+    def pull(self, place: int) -> Tensor:
+        """Gradient of a subject's mean loss with respect to the change, [rows, rank]."""
+        return self._subjects[place].pull(self.change, self._smoothing, self._items)
+
+    def _step(self, group: slice, gap: Tensor) -> Tensor:
+        """Move for these subjects, as far as it helps."""
+        pulls = torch.stack([self.pull(place).flatten() for place in range(len(gap))[group]])
+        equations = Equations.of(pulls, self._retained, self._config.ridge)
+        if equations is None:
             # No change of these rows moves these subjects' losses, or they are not finite.
             return gap
-        system.diagonal().add_(self._config.ridge * scale)
-        equations = _Equations(pulls, ways, torch.linalg.inv(system))
-        step = self._least(equations, gap[list(group)].to(system.device))
+        step = self._least(equations, gap[group].to(pulls.device))
         start, length = self.change, 1.0
         for _ in range(self._config.halvings + 1):
             self.change = start + length * step
@@ -96,131 +87,87 @@ class OutputSolver:
         self.change = start
         return gap
 
-    def _least(self, equations: _Equations, gap: Tensor) -> Tensor:
+    def _least(self, equations: Equations, gap: Tensor) -> Tensor:
         """The step that closes the gap and costs the retained users least: projected conjugate gradients.
 
-        (Gould, Hribar and Nocedal, 2001.) The start closes the gap and every direction after it leaves it closed.
+        (Gould, Hribar and Nocedal, SIAM J. Sci. Comput. 23, 2001.) The start is the closed form, which closes the gap
+        and is the cheapest step in the metric; every direction after it leaves the gap closed.
         """
-        likely, _ = self._retain.predicted(self.change)
+        retained = self._retained
+        likely = retained.likely(self.change)
         step = equations.closing(gap).view_as(self.change)
-        residual = equations.free(self._cost_of(likely, step) + self._owed(likely))
-        towards = self._metric.cheapest(residual)
+        residual = equations.free(retained.curvature(likely, step) + retained.slope(likely, self.change))
+        towards = retained.cheapest(residual)
         direction, square = -towards, float((residual * towards).sum())
         goal = square * self._config.tolerance**2
         for _ in range(self._config.refinements):
             check_stop(self._should_stop)
-            image = self._cost_of(likely, direction)
-            curvature = float((direction * image).sum())
-            if not (curvature > 0.0 and square > goal):
+            image = retained.curvature(likely, direction)
+            curved = float((direction * image).sum())
+            if not (curved > 0.0 and square > goal):
                 break
-            length = square / curvature
+            length = square / curved
             step = step + length * direction
             residual = equations.free(residual + length * image)
-            towards = self._metric.cheapest(residual)
+            towards = retained.cheapest(residual)
             previous, square = square, float((residual * towards).sum())
-            direction = -towards + (square / previous) * direction
+            direction = (square / previous) * direction - towards
         return step
 
-    def _owed(self, likely: Tensor) -> Tensor:
-        """Gradient at this change of what it costs the retained users: divergence from before, and the damping."""
-        divergence = (likely - self._before).T @ self._retain.entering / len(likely)
-        return divergence + self._metric.damped(self.change)
-
-    def _cost_of(self, likely: Tensor, change: Tensor) -> Tensor:
-        """The curvature of that cost times a change: Gauss-Newton, which is the Fisher matrix of a softmax."""
-        moved = self._retain.entering @ change.T
-        moved -= (likely * moved).sum(-1, keepdim=True)
-        return (likely * moved).T @ self._retain.entering / len(likely) + self._metric.damped(change)
-
-    def _losses(self, change: Tensor) -> Tensor:
-        _, losses = self._forget.predicted(change)
-        return torch.tensor(
-            [
-                smoothed_mean(losses[start:end], self._smoothing, self._items)
-                for start, end in itertools.pairwise([0, *self._ends])
-            ],
-            dtype=torch.float64,
-        )
-
-    def _pull(self, place: int) -> Tensor:
-        """Gradient of the subject's mean loss, [rows, rank]."""
-        start, end = [0, *self._ends][place], self._ends[place]
-        view = self._forget.part(start, end)
-        weights = torch.full((end - start,), 1.0 / (end - start), device=view.own.device)
-        return view.pull(self.change, weights, self._smoothing, self._items)
-
-    def _windows(self, task: ForgetTask, place: int) -> list[Batch]:
-        targets = None if task.forget_targets is None else [task.forget_targets[place]]
-        return list(
-            Windows(
-                task.base.style,
-                [task.forget[place]],
-                targets,
-                batch_size=self._config.batch_size,
-                seed=task.seed,
-            ).once()
-        )
-
-    def _sample(self, task: ForgetTask) -> list[Batch]:
-        """Random windows of retained users that predict at least `retain_items` items, or all there are."""
-        windows = Windows(
-            task.base.style,
-            task.retain,
-            batch_size=self._config.batch_size,
-            seed=task.seed + RETAIN_SEED_OFFSET,
-        )
-        return windows.sample_items(self._config.retain_items)
+    def _losses(self) -> Tensor:
+        return torch.stack(
+            [own.losses(self.change, self._smoothing, self._items).mean() for own in self._subjects]
+        ).cpu()
 
 
 @dataclass(frozen=True)
-class _Metric:
-    """A cheap stand-in for what a change costs the retained users: (F_i + D) (C + c) in C's own axes, row by row.
-
-    F_i = E p_i (1 - p_i), C = E z z'; D is `damping` times the F of a mean item of the catalogue and c the mean of C's
-    eigenvalues, so that no row and no direction is free because the sample never met it.
+class Equations:
+    """One for each subject: `pulls` [subjects, parameters], `ways` their cheapest directions, `inverse` [subjects,
+    subjects] of what each subject's way is worth to each, with a ridge.
     """
-
-    axes: Tensor
-    damping: Tensor
-    cost: Tensor
-
-    @classmethod
-    def of(cls, retain: RowView, likely: Tensor, damping: float) -> _Metric:
-        entering = retain.entering
-        values, axes = torch.linalg.eigh(entering.T.double() @ entering.double() / len(entering))
-        values = values.clamp(min=0.0).float()
-        extra = damping * retain.spread * (values + values.mean())
-        cost = uncertainty(likely).unsqueeze(-1) * values + extra
-        return cls(axes.float(), extra, cost)
-
-    def damped(self, change: Tensor) -> Tensor:
-        """The damping's part of the cost's curvature, times a change."""
-        return ((change @ self.axes) * self.damping) @ self.axes.T
-
-    def cheapest(self, pull: Tensor) -> Tensor:
-        """The metric's inverse times a gradient."""
-        return ((pull @ self.axes) / self.cost) @ self.axes.T
-
-
-@dataclass(frozen=True)
-class _Equations:
-    """One for each subject: `pulls` [subjects, parameters], `ways` their cheapest directions, `inverse` of both."""
 
     pulls: Tensor
     ways: Tensor
     inverse: Tensor
+
+    @classmethod
+    def of(cls, pulls: Tensor, retained: Retained, ridge: float) -> Equations | None:
+        """None if nothing can be solved: no subject's loss moves, or a number is not finite."""
+        ways = torch.stack([retained.cheapest(pull.view(-1, retained.rank)).flatten() for pull in pulls])
+        system = (ways @ pulls.T).double()
+        scale = float(system.diagonal().mean())
+        if not 0.0 < scale < math.inf:
+            return None
+        system.diagonal().add_(ridge * scale)
+        return cls(pulls, ways, torch.linalg.inv(system))
 
     def closing(self, gap: Tensor) -> Tensor:
         """The cheapest step in the metric that closes the gap, [parameters]."""
         return (self.inverse @ gap).to(self.ways) @ self.ways
 
     def free(self, residual: Tensor) -> Tensor:
-        """What is left of a gradient [rows, rank] without what the subjects hold: its cheapest way moves none of them.
-
-        The ridge leaves a little of it at each pass, and what the subjects hold may be most of it.
-        """
+        """A gradient [rows, rank] without what the subjects hold of it: its cheapest way moves none of them."""
         left = residual.flatten()
         for _ in range(_PASSES):
             held = self.inverse @ (self.ways @ left).double()
             left = left - held.to(left) @ self.pulls
         return left.view_as(residual)
+
+
+def _subjects(
+    layer: OutputLayer, task: ForgetTask, config: LeastChangeOutputConfig, should_stop: ShouldStop | None
+) -> tuple[Tensor, Sequence[Subject]]:
+    """The items to forget, and each subject's positions seen by their rows."""
+    read = []
+    for place, sequence in enumerate(task.forget):
+        targets = None if task.forget_targets is None else [task.forget_targets[place]]
+        windows = Windows(task.base.style, [sequence], targets, batch_size=config.batch_size, seed=task.seed)
+        batches = list(windows.once())
+        if not read:
+            layer.check(batches[0])
+        read.append(layer.read_targets(batches, should_stop))
+    rows = torch.cat([targets for _, targets in read]).unique()
+    return rows, [
+        Subject(RowView.of(layer, hidden, rows, should_stop), torch.searchsorted(rows, targets))
+        for hidden, targets in read
+    ]

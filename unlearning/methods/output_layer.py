@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from peft import PeftModel
@@ -45,14 +44,6 @@ def output_layer_requirement(base: Base, adapter: Adapter) -> str | None:
 def _head_name(model: PreTrainedModel) -> str | None:
     head: object = model.get_output_embeddings()  # type: ignore[no-untyped-call]  # not annotated upstream
     return next((name for name, module in model.named_modules() if module is head), None)
-
-
-@dataclass(frozen=True)
-class Positions:
-    """Positions that predict an item: `hidden` [positions, width] enters the output layer, `targets` [positions]."""
-
-    hidden: Tensor
-    targets: Tensor
 
 
 class OutputLayer:
@@ -95,22 +86,34 @@ class OutputLayer:
         self.bias = None if plain.bias is None else plain.bias[rows].float()
 
     @torch.no_grad()
-    def read(self, batches: Sequence[Batch], should_stop: ShouldStop | None = None) -> Positions:
-        """One forward over `batches` as far as the output layer; only positions that predict an item are kept.
+    def read(self, tokens: Tensor, should_stop: ShouldStop | None = None) -> Tensor:
+        """What enters the output layer, float32 [rows, positions, width], for tokens [rows, positions].
+
+        Raises:
+            Interrupted: `should_stop` answered yes.
+        """
+        check_stop(should_stop)
+        with self._caught() as caught:
+            # Right padding needs no attention mask: under causal attention no real token sees what follows it.
+            self._model(input_ids=tokens.to(self._model.device), use_cache=False)
+        self.forwards += len(tokens)
+        return caught[0].float()
+
+    def read_targets(
+        self, batches: Sequence[Batch], should_stop: ShouldStop | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Of the positions that predict an item what enters [positions, width] and the item [positions].
 
         Raises:
             Interrupted: `should_stop` answered yes.
         """
         hidden, targets = [], []
         for batch in batches:
-            check_stop(should_stop)
-            with self._caught() as caught:
-                self._model(input_ids=batch.tokens.to(self._model.device), use_cache=False)
-            self.forwards += batch.rows
-            wanted = batch.targets != IGNORED
-            hidden.append(caught[0][wanted.to(caught[0].device)].float())
-            targets.append(batch.targets[wanted])
-        return Positions(torch.cat(hidden), torch.cat(targets).to(hidden[0].device))
+            entering = self.read(batch.tokens, should_stop)
+            wanted = (batch.targets != IGNORED).to(entering.device)
+            hidden.append(entering[wanted])
+            targets.append(batch.targets.to(entering.device)[wanted])
+        return torch.cat(hidden), torch.cat(targets)
 
     def check(self, batch: Batch) -> None:
         """
@@ -118,14 +121,15 @@ class OutputLayer:
             InvalidTask: the model does something to its logits behind the output layer, so they cannot be told from
                 what enters it.
         """
-        found = self.read([batch])
+        first = Batch(batch.tokens[:1], batch.targets[:1])
         with torch.no_grad():
-            wanted = item_logits(self._model, self._base.style, batch)
-        self.forwards += batch.rows
-        wanted = wanted[(batch.targets != IGNORED).to(wanted.device)]
-        difference = float((self.logits(found.hidden) - wanted).abs().max())
+            wanted = item_logits(self._model, self._base.style, first)
+            self.forwards += 1
+            difference = float((self.logits(self.read(first.tokens)) - wanted).abs().max())
         if not difference <= _LOGIT_TOLERANCE * float(wanted.max() - wanted.min()):
-            raise InvalidTask("this method cannot work here: the model changes its logits behind the output layer")
+            raise InvalidTask(
+                "this method cannot work here: the model changes its logits behind the output layer"
+            )
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Over the catalogue, float32 [positions, items]."""

@@ -6,14 +6,13 @@ matters, and it stays: so after one look at the whole catalogue a round costs as
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from unlearning.evaluation.gains import smoothed
-from unlearning.methods.output_layer import OutputLayer, Positions
+from unlearning.methods.output_layer import OutputLayer
 from unlearning.progress import ShouldStop, check_stop
 
 # Most logits that are held at a time: a large catalogue must not turn some positions into gigabytes.
@@ -28,98 +27,69 @@ class RowView:
         entering: z, [positions, rank].
         own: logits of the rows before any change, [positions, rows].
         rest: log of the sum of all other items' exponentiated logits, [positions].
-        place: of each position's target among the rows, -1 if it is none of them, [positions].
-        other: logit of the target where it is none of the rows, 0 elsewhere, [positions].
-        spread: mean over items of p (1 - p), of all positions: how uncertain a mean item is.
+        certainty: mean over positions of the sum over items of p squared, before any change.
     """
 
     entering: Tensor
     own: Tensor
     rest: Tensor
-    place: Tensor
-    other: Tensor
-    spread: float
+    certainty: float
 
     @classmethod
     def of(
-        cls, layer: OutputLayer, positions: Positions, rows: Tensor, should_stop: ShouldStop | None = None
+        cls, layer: OutputLayer, hidden: Tensor, rows: Tensor, should_stop: ShouldStop | None = None
     ) -> RowView:
-        """Look at the whole catalogue once.
+        """Look at the whole catalogue once; `hidden` [positions, width] enters the output layer.
 
         Raises:
             Interrupted: `should_stop` answered yes.
         """
-        items = len(layer.weight)
-        place_of = torch.full((items,), -1, dtype=torch.int64, device=rows.device)
-        place_of[rows] = torch.arange(len(rows), device=rows.device)
-        own, rest, targets, certain = [], [], [], 0.0
-        size = max(1, _MOST_LOGITS // items)
-        for start in range(0, len(positions.hidden), size):
+        own, rest, certain = [], [], 0.0
+        for part in hidden.split(max(1, _MOST_LOGITS // len(layer.weight))):
             check_stop(should_stop)
-            part = slice(start, start + size)
-            logits = layer.logits(positions.hidden[part])
+            logits = layer.logits(part)
             total = logits.logsumexp(-1, keepdim=True)
             certain += float((2 * (logits - total)).exp().sum(dtype=torch.float64))
             own.append(logits[:, rows])
-            targets.append(logits.gather(-1, positions.targets[part].unsqueeze(-1)).squeeze(-1))
             logits[:, rows] = -torch.inf
             rest.append(logits.logsumexp(-1))
-        place = place_of[positions.targets]
-        return cls(
-            entering=layer.entering(positions.hidden),
-            own=torch.cat(own),
-            rest=torch.cat(rest),
-            place=place,
-            other=torch.cat(targets) * (place < 0),
-            spread=(1.0 - certain / len(positions.hidden)) / items,
-        )
-
-    def part(self, start: int, end: int) -> RowView:
-        """Some of the positions."""
-        part = slice(start, end)
-        return replace(
-            self,
-            entering=self.entering[part],
-            own=self.own[part],
-            rest=self.rest[part],
-            place=self.place[part],
-            other=self.other[part],
-        )
+        return cls(layer.entering(hidden), torch.cat(own), torch.cat(rest), certain / len(hidden))
 
     def predicted(self, change: Tensor) -> tuple[Tensor, Tensor]:
-        """Of the rows' items their probabilities [positions, rows], and every target's loss [positions], after it."""
+        """After a change the rows' probabilities [positions, rows], and log of the sum of all items [positions]."""
         logits = self.own + self.entering @ change.T
         total = torch.logaddexp(logits.logsumexp(-1), self.rest)
-        of_rows = logits.gather(-1, self.place.clamp(min=0).unsqueeze(-1)).squeeze(-1)
-        target = torch.where(self.place >= 0, of_rows, self.other)
-        return (logits - total.unsqueeze(-1)).exp(), total - target
+        return (logits - total.unsqueeze(-1)).exp(), total
 
-    def pull(self, change: Tensor, weights: Tensor, smoothing: float, items: int) -> Tensor:
-        """Gradient of the weighted sum of the targets' smoothed losses at this change, [rows, rank].
+
+@dataclass(frozen=True)
+class Subject:
+    """A subject's positions; `places` [positions] says where among the rows each one's target is."""
+
+    view: RowView
+    places: Tensor
+
+    def losses(self, change: Tensor, smoothing: float, items: int) -> Tensor:
+        """Of the targets after a change, smoothed, float64 [positions]."""
+        likely, _ = self.view.predicted(change)
+        return smoothed(-self._of_targets(likely).log(), smoothing, items)
+
+    def pull(self, change: Tensor, smoothing: float, items: int) -> Tensor:
+        """Gradient of the targets' mean smoothed loss with respect to the change, [rows, rank].
 
         A smoothed loss -ln((1 - e) p + e / n) moves with the plain one by the share of (1 - e) p in its argument: a
         target that is a surprise already hardly counts.
         """
-        likely, losses = self.predicted(change)
-        if smoothing > 0.0:
-            reached = (1.0 - smoothing) * (-losses).exp()
-            weights = weights * reached / (reached + smoothing / items)
+        likely, _ = self.view.predicted(change)
+        reached = (1.0 - smoothing) * self._of_targets(likely)
+        # A target that is as good as impossible moves nothing; without smoothing every target counts alike.
+        weights = reached / (reached + smoothing / items) if smoothing > 0.0 else torch.ones_like(reached)
+        weights = weights / len(weights)
         likely = likely * weights.unsqueeze(-1)
-        hit = self.place >= 0
-        likely[hit, self.place[hit]] -= weights[hit]
-        return likely.T @ self.entering
+        likely[torch.arange(len(likely), device=likely.device), self.places] -= weights
+        return likely.T @ self.view.entering
 
-
-def smoothed_mean(losses: Tensor, smoothing: float, items: int) -> float:
-    """Mean over positions of the smoothed losses, nats."""
-    return float(smoothed(losses, smoothing, items).mean())
-
-
-def uncertainty(likely: Tensor) -> Tensor:
-    """Mean over positions of p (1 - p), per row: [rows]."""
-    return (likely * (1.0 - likely)).mean(0)
-
-
-def is_usable(scale: float) -> bool:
-    """Whether a system of this scale can be solved."""
-    return 0.0 < scale < math.inf
+    def _of_targets(self, likely: Tensor) -> Tensor:
+        return (
+            likely.gather(-1, self.places.unsqueeze(-1)).squeeze(-1).clamp(min=torch.finfo(likely.dtype).tiny)
+        )

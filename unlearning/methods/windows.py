@@ -76,17 +76,6 @@ class Windows:
             batches.append(self.draw())
         return batches
 
-    def sample_items(self, count: int) -> list[Batch]:
-        """Random whole batches that ask for at least `count` items, or all windows there are, each once."""
-        batches: list[Batch] = []
-        rows = items = 0
-        while items < count and rows < len(self):
-            batch = self.draw()
-            batches.append(batch)
-            rows += batch.rows
-            items += int((batch.targets != IGNORED).sum())
-        return batches
-
     def once(self) -> Iterator[Batch]:
         """Every window once, in the order of the sequences."""
         for start in range(0, len(self._windows), self._batch_size):
