@@ -42,7 +42,7 @@ class LeastChangeOutputConfig:
     refinements: int = 10
     tolerance: float = 0.01
     halvings: int = 4
-    together: int = 64
+    together: int = 128
     batch_size: int = 16
 
     def __post_init__(self) -> None:

@@ -166,13 +166,20 @@ def test_the_gauge_of_the_adapter_does_not_matter(task: ForgetTask) -> None:
     torch.testing.assert_close(products[0], products[1], rtol=1e-3, atol=1e-3)
 
 
-def test_groups_and_a_rank_that_is_not_used_reach_the_levels_too(task: ForgetTask) -> None:
+def test_a_rank_that_is_not_used_does_not_matter(task: ForgetTask) -> None:
     down = task.adapter.tensors[f"{HEAD}.lora_A.weight"].clone()
     down[3] = down[2]
     flat = task.adapter.replace({**task.adapter.tensors, f"{HEAD}.lora_A.weight": down})
-    wanted = asked(replace(task, adapter=flat), 0.3)
-    candidate = LeastChangeOutput(LeastChangeOutputConfig(together=1, rounds=8)).run(wanted)
-    assert float(candidate.artefacts["gap"]) < 0.03
+    candidate = LeastChangeOutput(LeastChangeOutputConfig(rounds=6)).run(
+        asked(replace(task, adapter=flat), 0.3)
+    )
+    assert float(candidate.artefacts["gap"]) < 0.02
+
+
+def test_groups_come_near_the_levels_too(task: ForgetTask) -> None:
+    wanted = asked(task, 0.3)
+    candidate = LeastChangeOutput(LeastChangeOutputConfig(together=2, rounds=8)).run(wanted)
+    assert float(candidate.artefacts["gap"]) < 0.15
 
 
 def test_two_runs_agree_bit_for_bit_and_take_no_backward_pass(task: ForgetTask) -> None:
@@ -196,7 +203,8 @@ def test_it_says_which_adapters_it_does_not_take(task: ForgetTask, headless: Ada
     method = LeastChangeOutput()
     assert unmet_requirement(method, task.base, task.adapter) is None
     problem = unmet_requirement(method, task.base, headless)
-    assert problem is not None and "lm_head" in problem
+    assert problem is not None
+    assert "lm_head" in problem
     assert unmet_requirement(build_method("least_change"), task.base, headless) is None
     with pytest.raises(InvalidTask, match="lm_head"):
         method.run(replace(asked(task, 0.3), adapter=headless))
@@ -205,7 +213,8 @@ def test_it_says_which_adapters_it_does_not_take(task: ForgetTask, headless: Ada
 def test_a_layer_that_is_tied_to_the_embeddings_is_refused(task: ForgetTask) -> None:
     tied = replace(task.adapter, config={**task.adapter.config, "ensure_weight_tying": True})
     problem = unmet_requirement(LeastChangeOutput(), task.base, tied)
-    assert problem is not None and "embeddings" in problem
+    assert problem is not None
+    assert "embeddings" in problem
 
 
 def test_without_levels_it_refuses_and_it_stops_when_asked(task: ForgetTask) -> None:
