@@ -217,6 +217,22 @@ def test_a_layer_that_is_tied_to_the_embeddings_is_refused(task: ForgetTask) -> 
     assert "embeddings" in problem
 
 
+def test_a_model_that_changes_its_logits_behind_the_layer_is_refused(task: ForgetTask) -> None:
+    layer = OutputLayer(task.base, task.adapter)
+    (batch,) = Windows(task.base.style, task.forget[:1], batch_size=1, seed=0).once()
+    layer.check(batch)
+    layer.weight = 1.1 * layer.weight
+    with pytest.raises(InvalidTask, match="behind the output layer"):
+        layer.check(batch)
+
+
+def test_an_adapter_that_lets_nothing_through_is_left_alone(task: ForgetTask) -> None:
+    down = torch.zeros_like(task.adapter.tensors[f"{HEAD}.lora_A.weight"])
+    closed = task.adapter.replace({**task.adapter.tensors, f"{HEAD}.lora_A.weight": down})
+    edited = LeastChangeOutput().run(asked(replace(task, adapter=closed), 0.3)).adapter
+    assert all(torch.equal(edited.tensors[name], own) for name, own in closed.tensors.items())
+
+
 def test_without_levels_it_refuses_and_it_stops_when_asked(task: ForgetTask) -> None:
     with pytest.raises(InvalidTask, match="never_seen_nll"):
         LeastChangeOutput().run(task)
