@@ -132,7 +132,9 @@ class Equations:
 
     @classmethod
     def of(cls, pulls: Tensor, retained: Retained, ridge: float) -> Equations | None:
-        """None if nothing can be solved: no subject's loss moves, or a number is not finite."""
+        """None if nothing can be solved: the adapter lets nothing through, or a number is not finite."""
+        if not retained.rank:
+            return None
         ways = torch.stack([retained.cheapest(pull.view(-1, retained.rank)).flatten() for pull in pulls])
         system = (ways @ pulls.T).double()
         scale = float(system.diagonal().mean())

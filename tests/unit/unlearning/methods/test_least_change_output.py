@@ -219,7 +219,7 @@ def test_a_layer_that_is_tied_to_the_embeddings_is_refused(task: ForgetTask) -> 
 
 def test_a_model_that_changes_its_logits_behind_the_layer_is_refused(task: ForgetTask) -> None:
     layer = OutputLayer(task.base, task.adapter)
-    (batch,) = Windows(task.base.style, task.forget[:1], batch_size=1, seed=0).once()
+    batch = next(Windows(task.base.style, task.forget[:1], batch_size=1, seed=0).once())
     layer.check(batch)
     layer.weight = 1.1 * layer.weight
     with pytest.raises(InvalidTask, match="behind the output layer"):
