@@ -115,7 +115,7 @@ def install_first_version(
         return False
 
     def require_fitting(adapter: Adapter) -> None:
-        require_fitting_policy(settings, policy, adapter)
+        require_fitting_policy(settings, policy, base, adapter)
 
     made = (
         _fit(base, start, source.training, require_fitting)

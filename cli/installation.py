@@ -75,7 +75,9 @@ def initialise(
     refuse_base_trained_on_users(settings)
     readers = None if base_readers is None else read_ids(base_readers, key)
     if _is_live(database, model_store, settings, readers, replace_base=replace_base):
-        require_policy_fits_live_version(settings, database, model_store, policy)
+        if settings.policy_file is not None:
+            base = load_worker_base(settings)
+            require_policy_fits_live_version(settings, database, model_store, policy, base)
         print("a version is live already")
         return
     default = DEMO_TRAINING if data is None else TrainingConfig()

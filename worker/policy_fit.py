@@ -9,14 +9,14 @@ from app.db.session import Database
 from app.failures import SettingError
 from app.settings import Settings
 from model_store import Store, StoreError
-from recommender import Adapter, RecommenderError
+from recommender import Adapter, Base, RecommenderError
 from unlearning import Policy, build_method, why_not
 from worker.versions import load_version
 
 log = structlog.get_logger()
 
 
-def require_fitting_policy(settings: Settings, policy: Policy, adapter: Adapter) -> None:
+def require_fitting_policy(settings: Settings, policy: Policy, base: Base, adapter: Adapter) -> None:
     """A policy that somebody wrote for this service has to fit it. The default one is everybody's: the rungs of it that
     the adapter cannot take are skipped, and the record of each run says so.
 
@@ -24,7 +24,7 @@ def require_fitting_policy(settings: Settings, policy: Policy, adapter: Adapter)
         SettingError: a rung of the policy in LETHE_POLICY_FILE cannot edit this adapter.
     """
     for place, rung in enumerate(policy.ladder, start=1):
-        unfit = why_not(build_method(rung.method, rung.config), adapter)
+        unfit = why_not(build_method(rung.method, rung.config), base, adapter)
         if unfit is None:
             continue
         if settings.policy_file is not None:
@@ -36,7 +36,7 @@ def require_fitting_policy(settings: Settings, policy: Policy, adapter: Adapter)
 
 
 def require_policy_fits_live_version(
-    settings: Settings, database: Database, store: Store, policy: Policy
+    settings: Settings, database: Database, store: Store, policy: Policy, base: Base
 ) -> None:
     """
     Raises:
@@ -51,4 +51,4 @@ def require_policy_fits_live_version(
     except (StoreError, RecommenderError) as error:
         log.warning("policy.not_compared", error=type(error).__name__)
         return
-    require_fitting_policy(settings, policy, adapter)
+    require_fitting_policy(settings, policy, base, adapter)

@@ -79,7 +79,7 @@ def _open_on(database: Database, settings: Settings) -> WorkerProcess:
         base=load_worker_base(settings),
         policy=load_policy(settings),
     )
-    require_policy_fits_live_version(settings, database, store, process.policy)
+    require_policy_fits_live_version(settings, database, store, process.policy, process.base)
     anchor(process)
     with database.unit_of_work() as session:
         consolidations.announce_budget(session, asdict(process.policy.consolidation))

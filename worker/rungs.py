@@ -111,7 +111,7 @@ class PolicyRungs:
     def _useless(self, step: int) -> _Useless | None:
         """Why there is nothing to be had from this rung; the last one is tried whatever is known of it."""
         rung, method = self._ladder[step], self._method(step)
-        unfit = why_not(method, self._parent.adapter)
+        unfit = why_not(method, self._process.base, self._parent.adapter)
         if unfit is not None:
             return _Useless(SkipReason.UNFIT_ADAPTER, unfit)
         if rung.always or method.exact:

@@ -93,7 +93,8 @@ def _liked(draw: np.random.Generator, concentration: np.ndarray) -> np.ndarray:
     drawn = draw.standard_gamma(concentration)
     total = drawn.sum()
     # Tiny concentrations can all round to nothing.
-    return drawn / total if total > 0 else concentration / concentration.sum()
+    shares: np.ndarray = drawn / total if total > 0 else concentration / concentration.sum()
+    return shares
 
 
 def _history(

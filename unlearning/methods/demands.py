@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from recommender import Adapter
+from recommender import Adapter, Base
 from unlearning.methods.method import Method
 
 
@@ -16,13 +16,16 @@ from unlearning.methods.method import Method
 class Selective(Protocol):
     """A method that cannot edit every adapter."""
 
-    def cannot_edit(self, adapter: Adapter) -> str | None:
-        """Why it cannot edit this one, in plain words that need no subject (`the adapter has …`); None if it can."""
+    def cannot_edit(self, base: Base, adapter: Adapter) -> str | None:
+        """Why it cannot edit this one on this base, in plain words that need no subject (`the adapter has …`).
+
+        None if it can. Cheap: nothing is attached and nothing is read.
+        """
 
 
-def why_not(method: Method, adapter: Adapter) -> str | None:
+def why_not(method: Method, base: Base, adapter: Adapter) -> str | None:
     """Why this method cannot edit this adapter; None if nothing is known against it."""
-    return method.cannot_edit(adapter) if isinstance(method, Selective) else None
+    return method.cannot_edit(base, adapter) if isinstance(method, Selective) else None
 
 
 def needs_levels(method: Method) -> bool:

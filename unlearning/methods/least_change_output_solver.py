@@ -160,7 +160,7 @@ def _subjects(
     layer: OutputLayer, task: ForgetTask, config: LeastChangeOutputConfig, should_stop: ShouldStop | None
 ) -> tuple[Tensor, Sequence[Subject]]:
     """The items to forget, and each subject's positions seen by their rows."""
-    read = []
+    read: list[tuple[Tensor, Tensor]] = []
     for place, sequence in enumerate(task.forget):
         targets = None if task.forget_targets is None else [task.forget_targets[place]]
         windows = Windows(task.base.style, [sequence], targets, batch_size=config.batch_size, seed=task.seed)
@@ -168,7 +168,7 @@ def _subjects(
         if not read:
             layer.check(batches[0])
         read.append(layer.read_targets(batches, should_stop))
-    rows = torch.cat([targets for _, targets in read]).unique()
+    rows = torch.unique(torch.cat([targets for _, targets in read]))
     return rows, [
         Subject(RowView.of(layer, hidden, rows, should_stop), torch.searchsorted(rows, targets))
         for hidden, targets in read

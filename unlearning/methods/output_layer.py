@@ -74,8 +74,8 @@ class OutputLayer:
         self._up_name = f"{_PREFIX}{name}.lora_B.weight"
         self.forwards = 0
         rows = base.style.item_token_slice
-        down = layer.lora_A[_ADAPTER].weight.float()
-        up = layer.lora_B[_ADAPTER].weight[rows].float()
+        down = layer.lora_A[_ADAPTER].get_parameter("weight").float()
+        up = layer.lora_B[_ADAPTER].get_parameter("weight")[rows].float()
         scale = float(layer.scaling[_ADAPTER])
         left, values, right = torch.linalg.svd(down, full_matrices=False)
         kept = int((values > _RANK_TOLERANCE * values[0]).sum())
@@ -138,7 +138,8 @@ class OutputLayer:
 
     def entering(self, hidden: Tensor) -> Tensor:
         """z, float32 [positions, rank]."""
-        return hidden @ self.entry.T
+        entered: Tensor = hidden @ self.entry.T
+        return entered
 
     def changed(self, rows: Tensor, change: Tensor) -> Adapter:
         """The adapter with the logits of the items `rows` [n] changed by `change` [n, rank] times z."""

@@ -17,7 +17,7 @@ from app.db.models import Attempt, AuditEntry, Run
 from app.db.session import Database
 from app.failures import SettingError
 from app.settings import Settings
-from recommender import Adapter
+from recommender import Adapter, Base
 from tests.integration.tiny_model import USERS, install_version, subject_of
 from tests.integration.worker.conftest import request_forgetting
 from tests.integration.worker.consolidating import request_consolidation
@@ -181,7 +181,7 @@ class HeadOnly(DoNothing):
 
     name: ClassVar[str] = "head_only"
 
-    def cannot_edit(self, adapter: Adapter) -> str | None:
+    def cannot_edit(self, base: Base, adapter: Adapter) -> str | None:
         return None if any("no_such_layer" in name for name in adapter.tensors) else "it has no such layer"
 
 
