@@ -74,8 +74,8 @@ class OutputLayer:
         self._up_name = f"{_PREFIX}{name}.lora_B.weight"
         self.forwards = 0
         rows = base.style.item_token_slice
-        down = layer.lora_A[_ADAPTER].weight.float()
-        up = layer.lora_B[_ADAPTER].weight[rows].float()
+        down = layer.lora_A[_ADAPTER].get_parameter("weight").float()
+        up = layer.lora_B[_ADAPTER].get_parameter("weight")[rows].float()
         scale = float(layer.scaling[_ADAPTER])
         left, values, right = torch.linalg.svd(down, full_matrices=False)
         kept = int((values > _RANK_TOLERANCE * values[0]).sum())
