@@ -7,7 +7,7 @@ modules around the same base tensors, so the base is never copied and never chan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -55,20 +55,14 @@ class DescentConfig:
 class ItemModel:
     """A base with an adapter that gives logits over the catalogue and counts the sequences it was given.
 
-    `parameters` are the adapter's tensors by the names they have in `Adapter.tensors`, or those of them that `names`
-    lists; they require gradients only if the model is `trainable`. A backward pass ends at the first of them.
+    `parameters` are the adapter's tensors by the names they have in `Adapter.tensors`; they require gradients only
+    if the model is `trainable`.
     """
 
-    def __init__(
-        self, base: Base, adapter: Adapter, *, trainable: bool = False, names: Collection[str] | None = None
-    ) -> None:
+    def __init__(self, base: Base, adapter: Adapter, *, trainable: bool = False) -> None:
         self.model: PeftModel = attach(base, adapter)
         self.style: PromptStyle = base.style
-        self.parameters: dict[str, nn.Parameter] = {
-            name: parameter
-            for name, parameter in lora_parameters(self.model).items()
-            if names is None or name in names
-        }
+        self.parameters: dict[str, nn.Parameter] = lora_parameters(self.model)
         self.forwards = self.backwards = 0
         self._adapter = adapter
         for parameter in self.parameters.values():
@@ -86,8 +80,9 @@ class ItemModel:
 
     def adapter(self) -> Adapter:
         """A copy of the adapter as it is now."""
-        moved = {name: parameter.detach().cpu().clone() for name, parameter in self.parameters.items()}
-        return self._adapter.replace({**self._adapter.tensors, **moved})
+        return self._adapter.replace(
+            {name: parameter.detach().cpu().clone() for name, parameter in self.parameters.items()}
+        )
 
     def _logits(self, batch: Batch) -> Tensor:
         return item_logits(self.model, self.style, batch)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -75,8 +73,7 @@ class LeastChange:
                 "see unlearning.never_seen"
             )
         watch, config = Stopwatch(), self.config
-        names = last_block(task.adapter.tensors) if config.scope == "last_block" else None
-        model = ItemModel(task.base, task.adapter, trainable=True, names=names)
+        model = ItemModel(task.base, task.adapter, trainable=True)
         solver = Solver(model, task, config, should_stop)
         repair = Repair(model, task, config, should_stop) if config.repair_steps else None
         gap = self._close(solver, solver.start(), on_step, by_memory=config.memory_weight > 0)
@@ -108,13 +105,3 @@ class LeastChange:
             if on_step is not None:
                 on_step(Progress("descent", number, most, root_mean_square(gap)))
         return gap
-
-
-def last_block(names: Collection[str]) -> tuple[str, ...]:
-    """Those of an adapter's tensors that lie in the last block it covers: the highest number in their paths.
-
-    All of them where no path has a number. An output layer is no block.
-    """
-    block = {name: int(number[1]) for name in names if (number := re.search(r"\.(\d+)\.", name)) is not None}
-    last = max(block.values(), default=None)
-    return tuple(name for name in names if block.get(name) == last)

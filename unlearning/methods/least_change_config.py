@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 from unlearning.errors import InvalidMethodConfig
 
@@ -22,8 +21,6 @@ class LeastChangeConfig:
         close_enough: nats; root mean square of the subjects' gaps at which no further round is taken.
         retain_windows: random windows of retained users that the curvature is estimated on, and that tell whether the
             edit harmed them.
-        scope: what of the adapter moves: all of it, or the `last_block` of the model that it covers, where a backward
-            pass ends. For an adapter without the output layer the latter is the cheap edit.
         memory_weight: how much more the first round moves what is remembered better: an item's weight is its memory,
             its gain over the base in nats, to this power. 0 moves what moves most easily, which costs the others least
             and may leave the best-remembered items behind.
@@ -48,7 +45,6 @@ class LeastChangeConfig:
     stride: float = 2.0
     close_enough: float = 0.01
     retain_windows: int = 64
-    scope: Literal["adapter", "last_block"] = "adapter"
     memory_weight: float = 0.0
     damping: float = 0.1
     ridge: float = 1e-3
