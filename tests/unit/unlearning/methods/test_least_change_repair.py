@@ -77,6 +77,20 @@ def test_a_batch_may_walk_no_longer_than_the_most_of_all(task: ForgetTask) -> No
     assert int(candidate.artefacts["repair_steps"]) == 7
 
 
+def test_what_was_walked_in_strides_is_repaired_in_longer_and_fewer_steps(task: ForgetTask) -> None:
+    moved = []
+    for strides in (1, 4):
+        model = ItemModel(task.base, task.adapter, trainable=True)
+        repair = Repair(model, task, replace(WITH, repair_steps=4, repair_every=4), None)
+        shifted(model, task, 0.1)
+        start = flat(list(model.parameters.values())).clone()
+        repair.run(torch.zeros(1, start.numel()), strides=strides)
+        assert repair.steps == 4 / strides**0.5
+        moved.append(float((flat(list(model.parameters.values())) - start).square().mean().sqrt()))
+    # Two steps four times as long, of Adam's, which are about as long as it is told.
+    assert moved[1] == pytest.approx(2 * moved[0], rel=0.5)
+
+
 @pytest.mark.parametrize("together", [1, 2, 64])
 def test_many_subjects_are_held_by_the_means_of_their_gradients(task: ForgetTask, together: int) -> None:
     candidate = LeastChange(replace(WITH, together=together, rounds=6)).run(asked(task, 0.5))
