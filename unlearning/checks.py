@@ -19,6 +19,7 @@ from unlearning.evaluation.report import (
     SubjectEvidence,
 )
 from unlearning.policy import Policy
+from unlearning.strata import stratum_of
 from unlearning.student_t import quantile
 from unlearning.verdict import Reason
 
@@ -134,6 +135,12 @@ def tail(evidence: SubjectEvidence, users: int, policy: Policy) -> Reason:
 
 def too_little(evidence: SubjectEvidence, users: int, policy: Policy) -> str | None:
     """Why membership cannot be told from this evidence, None where it can."""
+    stratum = stratum_of(evidence.items, policy.strata)
+    if not stratum.decides:
+        return (
+            f"{evidence.items} training items: of histories from {stratum.items} on it was not shown that the gate "
+            "errs seldom enough"
+        )
     # Where the level is known, its deviation says what so many items tell, and the subject's own place while a member
     # whether there is anything to tell.
     if evidence.never_seen is not None:

@@ -12,7 +12,8 @@ nothing, and is `inconclusive`, where this subject already lay inside the band u
 measurable to forget); hence doing nothing never passes on that model. Once edits for others have carried a subject into
 the band it may: what is asked is whether the subject can be told, not who saw to it that they cannot. Where no level is
 known, the parent stands for that model; and where the band is predicted from other users, passing means nothing either
-where a typical member would lie inside it (power), or where there are too few others to predict it from.
+where a typical member would lie inside it (power), or where there are too few others to predict it from. Nothing is
+decided about lengths of history for which the gate's error rates were not shown to be small (`unlearning.strata`).
 Subjects of whom it means nothing alone, though none of them lies outside its band, are judged together once more
 (`unlearning.batch`): where that says that they were forgotten, they may go along with those who pass, and stay
 `inconclusive` on record. Whoever goes along must also lie inside the band together: a mean over the whole run can be

@@ -15,6 +15,7 @@ from unlearning.evaluation.config import EvaluationConfig
 from unlearning.methods.registry import METHODS, build_method
 from unlearning.records import canonical_json, from_plain, sha256_hex
 from unlearning.skipping import Skipping
+from unlearning.strata import Stratum, check_strata
 
 SCHEMA = "lethe.policy/3"
 _DEFAULT_FILE = "default.json"
@@ -88,6 +89,8 @@ class Policy:
         min_reference_users: retained users below which nothing is predicted from them: neither the band of a subject
             whose level is not known, nor the tail of any. A count, because how well the prediction holds was checked
             on hundreds of users and cannot be read off a few.
+        strata: which lengths of history the gate decides about, by its measured error rates; the others are
+            inconclusive.
         utility_margin: largest tolerated relative loss of held-out NDCG@10 against the parent.
         held_out_margin: nats; largest tolerated rise of the mean loss on held-out items.
         wide_held_out_margin: nats; the same where users are too few to exclude a rise beyond `held_out_margin` and
@@ -117,6 +120,7 @@ class Policy:
     memory_variation: float
     min_power: float
     min_reference_users: int
+    strata: tuple[Stratum, ...]
     utility_margin: float
     held_out_margin: float
     wide_held_out_margin: float
@@ -141,6 +145,7 @@ class Policy:
                 _check_rung(rung)
             except UnlearningError as problem:
                 raise InvalidPolicy(f"rung {place} of the ladder: {problem}") from problem
+        check_strata(self.strata)
         self._check_thresholds()
 
     def _check_thresholds(self) -> None:

@@ -76,9 +76,11 @@ class LeastChange:
         model = ItemModel(task.base, task.adapter, trainable=True)
         solver = Solver(model, task, config, should_stop)
         repair = Repair(model, task, config, should_stop) if config.repair_steps else None
-        gap = self._close(solver, solver.start(), on_step, by_memory=config.memory_weight > 0)
+        gap = solver.start()
+        strides = 1 + solver.strides(gap)
+        gap = self._close(solver, gap, on_step, by_memory=config.memory_weight > 0)
         if repair is not None and repair.is_needed():
-            repair.run(solver.directions(), on_step=on_step)
+            repair.run(solver.directions(), strides=strides, on_step=on_step)
             gap = self._close(solver, solver.gap(), on_step)
         return Candidate(
             adapter=model.adapter(),

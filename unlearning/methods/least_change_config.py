@@ -34,7 +34,9 @@ class LeastChangeConfig:
         repair_steps: most steps that may be taken to undo what the edit did to retained users; 0 for none.
         repair_steps_each: most such steps per subject. A small edit harms little, and steps beyond what it needs teach
             the adapter its sample and bring back, with what everybody shares, those who were forgotten before.
-        repair_length: root mean square of a repair step (of Adam's first one), as a share of the edit's.
+        repair_length: root mean square of a repair step (of Adam's first one), as a share of the edit's; times as many
+            as the strides that the edit was walked in, each of which left its own to repair. By the root of that number
+            the steps are fewer.
         repair_every: steps between two looks at whether the retained users have back what they lost.
 
     Raises:
@@ -42,7 +44,7 @@ class LeastChangeConfig:
     """
 
     rounds: int = 2
-    stride: float = 2.0
+    stride: float = 3.0
     close_enough: float = 0.01
     retain_windows: int = 64
     memory_weight: float = 0.0

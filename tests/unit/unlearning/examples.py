@@ -16,6 +16,7 @@ from unlearning.evaluation.report import (
     Provenance,
     SubjectEvidence,
 )
+from unlearning.strata import Stratum
 
 POLICY = Policy(
     name="test",
@@ -26,6 +27,7 @@ POLICY = Policy(
     memory_variation=1.0,
     min_power=2.5,
     min_reference_users=50,
+    strata=(Stratum(1, True),),
     utility_margin=0.1,
     held_out_margin=0.1,
     wide_held_out_margin=0.3,

@@ -10,6 +10,7 @@ from tests.unit.unlearning.examples import POLICY, report, subject
 from unlearning import Reason, Verdict, decide, publishable, publishable_run, publishable_subjects
 from unlearning.evaluation.report import MeanGain, NeverSeenGain, Report, SubjectEvidence, TailGain
 from unlearning.gate import BATCH, COMPANY
+from unlearning.strata import Stratum
 
 BALANCED = subject(0.0)  # the run's own figure, wherever it does not matter
 
@@ -82,6 +83,20 @@ def test_how_much_a_member_shows_decides_and_not_how_many_items(items: int) -> N
     )
     assert [one.decision for one in verdict.subjects] == ["pass", "pass", "inconclusive"]
     assert let_through(verdict) == (0, 1)
+
+
+def test_nothing_is_decided_about_histories_that_nobody_measured() -> None:
+    policy = replace(POLICY, strata=(Stratum(1, False), Stratum(3, True), Stratum(10, False)))
+    subjects = [
+        placed(0.1, index, items=items, member_z=5.0) for index, items in enumerate((2, 3, 9, 10, 400))
+    ]
+    verdict = decide(report(*subjects, run=BALANCED), policy)
+    words = [one.decision for one in verdict.subjects]
+    assert words == ["inconclusive", "pass", "pass", "inconclusive", "inconclusive"]
+    assert "2 training items: of histories from 1 on" in verdict.subjects[0].reasons[0].detail
+    # Not even a fail: true re-fits may be failed there as well.
+    known = placed(9.0, 0, items=2, member_z=9.0)
+    assert decide(report(known, run=known), policy).decision == "inconclusive"
 
 
 def test_a_known_level_needs_no_others_to_compare_with() -> None:

@@ -16,6 +16,7 @@ from unlearning import (
     default_policy,
 )
 from unlearning.errors import InvalidPolicy
+from unlearning.strata import Stratum
 from unlearning.verdict import worst
 
 MEASURED = json.loads(POLICY.to_json())["evaluation"]
@@ -54,6 +55,7 @@ def test_the_hash_names_the_content() -> None:
     "change",
     [
         {"membership_z": 2.1},
+        {"strata": (Stratum(1, False),)},
         {"utility_margin": 0.2},
         {"ladder": (Rung("refit"),)},
         {"ladder": (Rung("ucan", {"threshold": 0.9}), Rung("refit"))},
@@ -107,6 +109,9 @@ def test_every_change_changes_the_hash(change: dict[str, Any]) -> None:
         ({"neighbour_margin": 0.0}, "neighbour_margin must be greater"),
         ({"relearning_margin": -0.5}, "relearning_margin must be greater"),
         ({"tail_z": float("nan")}, "tail_z must be greater"),
+        ({"strata": ()}, "nothing about histories of any length"),
+        ({"strata": (Stratum(3, True),)}, "nothing about histories of fewer than 3 training items"),
+        ({"strata": (Stratum(1, True), Stratum(1, False))}, "at ever more items"),
         ({"utility_resamples": 0}, "utility_resamples must be at least 1"),
     ],
 )
