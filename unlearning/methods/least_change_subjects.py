@@ -81,7 +81,7 @@ class Subjects:
                 check_stop(self._should_stop)
                 found = self._item_losses(packed.batch, of_base=of_base)
                 for row, own in zip(
-                    packed.rows, found.split([row.items for row in packed.rows]), strict=True
+                    packed.rows, torch.split(found, [row.items for row in packed.rows]), strict=True
                 ):
                     parts[row.place].append(own)
         return [torch.cat(own) for own in parts]
