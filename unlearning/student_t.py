@@ -18,7 +18,7 @@ def quantile(probability: float, freedom: int) -> float:
         return math.tan(math.pi * (probability - 0.5))
     if freedom == 2:
         both = 2.0 * probability - 1.0
-        return both * math.sqrt(2.0 / (1.0 - both**2))
+        return both * math.sqrt(2.0 / (1.0 - both * both))
     z = NormalDist().inv_cdf(probability)
     terms = (
         (z**3 + z) / 4.0,
@@ -26,7 +26,7 @@ def quantile(probability: float, freedom: int) -> float:
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384.0,
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160.0,
     )
-    return float(z + sum(term / freedom**power for power, term in enumerate(terms, start=1)))
+    return z + math.fsum(term / math.pow(freedom, power) for power, term in enumerate(terms, start=1))
 
 
 def widening(freedom: int) -> float:

@@ -90,8 +90,8 @@ def generate_long_tail(config: LongTailConfig) -> InteractionData:
 
 def _liked(draw: np.random.Generator, concentration: np.ndarray) -> np.ndarray:
     """One user's shares of the tastes."""
-    drawn = draw.standard_gamma(concentration)
-    total = drawn.sum()
+    drawn: np.ndarray = draw.standard_gamma(concentration)
+    total = float(drawn.sum())
     # Tiny concentrations can all round to nothing.
     shares: np.ndarray = drawn / total if total > 0 else concentration / concentration.sum()
     return shares

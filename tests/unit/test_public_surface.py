@@ -52,6 +52,7 @@ SURFACE = {
             "LongTailConfig",
             "RejectedRow",
             "Split",
+            "LongTailConfig",
             "SyntheticConfig",
             "generate_long_tail",
             "generate_synthetic",
