@@ -45,7 +45,7 @@ class RowView:
             Interrupted: `should_stop` answered yes.
         """
         own, rest, certain = [], [], 0.0
-        for part in hidden.split(max(1, _MOST_LOGITS // len(layer.weight))):
+        for part in torch.split(hidden, max(1, _MOST_LOGITS // len(layer.weight))):
             check_stop(should_stop)
             logits = layer.logits(part)
             total = logits.logsumexp(-1, keepdim=True)
