@@ -24,7 +24,8 @@ class LeastChangeOutputConfig:
         refinements: most steps of conjugate gradients by which a round's step is made cheaper for the others. 0
             leaves the closed form alone.
         tolerance: share of its start at which the residual of these steps is small enough.
-        halvings: most halvings of a step that does not bring the subjects nearer to their levels.
+        halvings: most halvings of what makes a step cheaper, if it does not halve the gap with it, and then of the
+            step.
         together: most subjects whose equations are solved at once. Their gradients are held in memory; more subjects
             are taken group by group within each round.
         batch_size: most windows in a batch.

@@ -75,27 +75,34 @@ class OutputSolver:
         if equations is None:
             # No change of these rows moves these subjects' losses, or they are not finite.
             return gap
-        step = self._least(equations, gap[group].to(pulls.device))
-        start, length = self.change, 1.0
-        for _ in range(self._config.halvings + 1):
-            self.change = start + length * step
+        closing = equations.closing(gap[group].to(pulls.device)).view_as(self.change)
+        cheaper = self._cheaper(equations, closing)
+        start, before = self.change, root_mean_square(gap)
+        halves = [0.5**number for number in range(self._config.halvings + 1)]
+        # Far from where the equations were taken what makes a step cheaper opens the gap again: so that part goes
+        # first, and the step itself only where it does not help alone.
+        for length, share, enough in [
+            *((1.0, half, before / 2) for half in halves),
+            *((half, 0.0, before) for half in halves),
+        ]:
+            self.change = start + length * (closing + share * cheaper)
             after = self.gap()
             # NaN compares false: a step into nowhere is halved like any other.
-            if root_mean_square(after) < root_mean_square(gap):
+            if root_mean_square(after) < enough:
                 return after
-            length /= 2
         self.change = start
         return gap
 
-    def _least(self, equations: Equations, gap: Tensor) -> Tensor:
-        """The step that closes the gap and costs the retained users least: projected conjugate gradients.
+    def _cheaper(self, equations: Equations, closing: Tensor) -> Tensor:
+        """What makes the step `closing` cost the retained users least and leaves the gap closed: projected conjugate
+        gradients.
 
-        (Gould, Hribar and Nocedal, SIAM J. Sci. Comput. 23, 2001.) The start is the closed form, which closes the gap
-        and is the cheapest step in the metric; every direction after it leaves the gap closed.
+        (Gould, Hribar and Nocedal, SIAM J. Sci. Comput. 23, 2001.) The start is the closed form, the cheapest step in
+        the metric; no direction after it moves a subject.
         """
         retained = self._retained
         likely = retained.likely(self.change)
-        step = equations.closing(gap).view_as(self.change)
+        step = closing
         residual = equations.free(retained.curvature(likely, step) + retained.slope(likely, self.change))
         towards = retained.cheapest(residual)
         direction, square = -towards, float((residual * towards).sum())
@@ -112,7 +119,7 @@ class OutputSolver:
             towards = retained.cheapest(residual)
             previous, square = square, float((residual * towards).sum())
             direction = (square / previous) * direction - towards
-        return step
+        return step - closing
 
     def _losses(self) -> Tensor:
         return torch.stack(
@@ -160,7 +167,7 @@ def _subjects(
     layer: OutputLayer, task: ForgetTask, config: LeastChangeOutputConfig, should_stop: ShouldStop | None
 ) -> tuple[Tensor, Sequence[Subject]]:
     """The items to forget, and each subject's positions seen by their rows."""
-    read: list[tuple[Tensor, Tensor]] = []
+    read = list[tuple[Tensor, Tensor]]()
     for place, sequence in enumerate(task.forget):
         targets = None if task.forget_targets is None else [task.forget_targets[place]]
         windows = Windows(task.base.style, [sequence], targets, batch_size=config.batch_size, seed=task.seed)

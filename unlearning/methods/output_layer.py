@@ -79,7 +79,7 @@ class OutputLayer:
         scale = float(layer.scaling[_ADAPTER])
         left, values, right = torch.linalg.svd(down, full_matrices=False)
         kept = int((values > _RANK_TOLERANCE * values[0]).sum())
-        self.entry = right[:kept]
+        self.entry: Tensor = right[:kept]
         # B changes by X times this, [rank of A, r]: the way back from the canonical gauge.
         self._back = (left[:, :kept] / values[:kept]).T / scale
         self.weight = plain.weight[rows].float() + scale * up @ down
@@ -97,7 +97,8 @@ class OutputLayer:
             # Right padding needs no attention mask: under causal attention no real token sees what follows it.
             self._model(input_ids=tokens.to(self._model.device), use_cache=False)
         self.forwards += len(tokens)
-        return caught[0].float()
+        entering: Tensor = caught[0].float()
+        return entering
 
     def read_targets(
         self, batches: Sequence[Batch], should_stop: ShouldStop | None = None
