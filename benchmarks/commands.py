@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from transformers.utils import logging as transformers_logging
 
-from benchmarks import calibration, catalogue, tuning, ucan_cost, unlearn
+from benchmarks import basis, calibration, catalogue, tuning, ucan_cost, unlearn
 from benchmarks.gate import run as gate
 from benchmarks.gate.trials import Plan
 from benchmarks.gate.worlds import MOST_WORLDS
@@ -117,6 +117,22 @@ def ucan_cost_command(
     """Time and memory of U-CAN beside one plain forward over the same forget set."""
     _quiet()
     publish(ucan_cost.run(data, repeats=repeats), json_file, markdown_file, None)
+
+
+@bench_app.command("basis")
+def basis_command(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Interactions to measure on; generated users without it.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Repetitions, each with its own users and fits.")] = 3,
+    work: WorkOption = WORK_FOLDER,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """U-CAN in each basis beside the uniform shrink, chosen on development users, measured on report users."""
+    check_places(json_file, markdown_file, None)
+    _quiet()
+    publish(basis.run(data, seeds=seeds, folder=work), json_file, markdown_file, None)
 
 
 @bench_app.command("calibrate")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.report.accept import accept
+from benchmarks.report.basis import basis
 from benchmarks.report.calibration import calibrate
 from benchmarks.report.chaos import chaos
 from benchmarks.report.cost import ucan_cost
@@ -24,6 +25,7 @@ WRITERS = {
     "tune": tune,
     "list-methods": listing,
     "ucan-cost": ucan_cost,
+    "basis": basis,
     "calibrate": calibrate,
     "gate": gate,
     "sequence": sequence,

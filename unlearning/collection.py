@@ -38,6 +38,7 @@ def collect_statistics(
     *,
     counted: Sequence[Sequence[bool]] | None = None,
     sites: Sequence[Site] = ("bottleneck",),
+    moments: Sequence[Site] = ("bottleneck",),
     token_scope: TokenScope = "all",
     token_budget: int = 8192,
     on_step: OnStep | None = None,
@@ -46,11 +47,13 @@ def collect_statistics(
     """Activation sums of `adapter` over the training windows of `sequences`.
 
     Neither `base` nor any model attached earlier is touched. Padding never counts. Memory beyond one forward is the
-    accumulators: two float64 vectors per module and site.
+    accumulators: two float64 vectors per module and site, and one float64 matrix where moments are kept.
 
     Args:
         counted: which items of each sequence count; None for all. The token that predicts an item is the one counted.
         sites: what to sum; see `unlearning.statistics`.
+        moments: of which of these sites the second moments too; a bottleneck's are small, an input's as large as the
+            square of the model's width.
         token_scope: `all` real tokens, or `last`, the last of each window that counts.
         token_budget: most tokens, padding included, in one forward.
 
@@ -66,7 +69,7 @@ def collect_statistics(
     if [len(marks) for marks in counted] != lengths or not any(map(any, counted)):
         raise InvalidTask("counted must mark each item of each sequence, at least one of them true")
     model = attach(base, adapter)
-    collector = _Collector(model, tuple(sites), token_scope)
+    collector = _Collector(model, tuple(sites), token_scope, moments)
     windows = [
         window
         for sequence, marks in zip(sequences, counted, strict=True)
@@ -103,9 +106,15 @@ def _windows(
 
 
 class _Collector:
-    """Accumulates |v| and v^2 per module and site while its hooks are installed."""
+    """Accumulates |v| and v^2, and where asked v vᵀ, per module and site while its hooks are installed."""
 
-    def __init__(self, model: PeftModel, sites: tuple[Site, ...], token_scope: TokenScope) -> None:
+    def __init__(
+        self,
+        model: PeftModel,
+        sites: tuple[Site, ...],
+        token_scope: TokenScope,
+        moments: Sequence[Site] = (),
+    ) -> None:
         self._model = model
         self._layers = lora_layers(model)
         self.head = _adapted_head(model, self._layers)
@@ -114,7 +123,9 @@ class _Collector:
         self._weights: Tensor | None = None
         self._shape: tuple[int, int] = (0, 0)
         self._tokens = 0
+        self._with_moments = frozenset(moments)
         self._sums: dict[tuple[str, Site], Tensor] = {}
+        self._moments: dict[tuple[str, Site], Tensor] = {}
 
     def start_batch(self, mask: Tensor) -> None:
         """`mask` [batch, length], 1 on tokens that count; keeps the ones the token scope does."""
@@ -144,7 +155,11 @@ class _Collector:
         sums: dict[str, dict[Site, UnitSums]] = {}
         for (name, site), pair in self._sums.items():
             absolute, squares = pair.cpu().unbind()
-            sums.setdefault(name, {})[site] = UnitSums(absolute, squares)
+            moments = self._moments.get((name, site))
+            if moments is not None:
+                # A product of matrices need not be symmetric to the last bit.
+                moments = ((moments + moments.T) / 2).cpu()
+            sums.setdefault(name, {})[site] = UnitSums(absolute, squares, moments)
         return ActivationStatistics(digest, self._token_scope, sequences, self._tokens, sums)
 
     def _install(self, name: str, layer: LoraLayer, site: Site) -> RemovableHandle:
@@ -196,6 +211,11 @@ class _Collector:
         pair = torch.stack([absolute, squares])
         key = (name, site)
         self._sums[key] = self._sums[key] + pair if key in self._sums else pair
+        if site in self._with_moments:
+            # In double precision: directions along which next to nothing happens are told apart by their moments.
+            wide = flat.double()
+            moments = wide.T @ wide
+            self._moments[key] = self._moments[key] + moments if key in self._moments else moments
 
 
 def _adapted_head(model: PeftModel, layers: Mapping[str, LoraLayer]) -> str | None:

@@ -6,6 +6,9 @@ For each LoRA module m and each site the sums over tokens of |v| and v^2 are kep
 * `output`: s * B_m z_m, the adapter's own contribution to each output row [d_out];
 * `input`: x, one value per input column [d_in].
 
+Of some sites the sum of v vᵀ is kept too: the second moments, from which the mean square along any direction
+follows, not only along the adapter's own channels.
+
 Being sums, they add and subtract: the retained users' sums are all users' minus the subjects'
 (methods of U-CAN 1.5, "cached retain sums"; our reconstruction). They are derived personal data: keep
 them no longer than the adapter version they belong to.
@@ -14,9 +17,10 @@ them no longer than the adapter version they belong to.
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from safetensors import SafetensorError
@@ -29,21 +33,40 @@ from unlearning.errors import InvalidStatistics, StatisticsMismatch
 Site = Literal["bottleneck", "output", "input"]
 TokenScope = Literal["all", "last"]
 
-_SCHEMA = "activation-statistics/1"
+_SCHEMA = "activation-statistics/2"
+# The first schema knew no second moments; what it holds is read as it is.
+_READABLE = ("activation-statistics/1", _SCHEMA)
 # float32 partial sums per batch round at about 1e-7; anything beyond this is another population.
 _NEGATIVE_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
 class UnitSums:
-    """Sums over tokens for every unit of one site: `absolute` = sum |v|, `squares` = sum v^2, float64 [units]."""
+    """Sums over tokens for every unit of one site: `absolute` = sum |v|, `squares` = sum v^2, float64 [units].
+
+    `moments` = sum v vᵀ, float64 [units, units], or None where it was not collected.
+    """
 
     absolute: Tensor
     squares: Tensor
+    moments: Tensor | None = None
 
-    def combine(self, other: UnitSums, operation: Callable[[Tensor, Tensor], Tensor]) -> UnitSums:
-        """Apply `operation` to both sums of two records."""
-        return UnitSums(operation(self.absolute, other.absolute), operation(self.squares, other.squares))
+    def __add__(self, other: UnitSums) -> UnitSums:
+        """Sums over the tokens of both."""
+        return UnitSums(
+            self.absolute + other.absolute,
+            self.squares + other.squares,
+            None if self.moments is None or other.moments is None else self.moments + other.moments,
+        )
+
+    def __sub__(self, other: UnitSums) -> UnitSums:
+        """Sums over the tokens of `self` that are not in `other`; see `ActivationStatistics.__sub__`."""
+        return UnitSums(
+            _difference(self.absolute, other.absolute),
+            _difference(self.squares, other.squares),
+            # Its diagonal is `squares`, which was looked at; what rounding leaves beside it may have either sign.
+            None if self.moments is None or other.moments is None else self.moments - other.moments,
+        )
 
 
 @dataclass(frozen=True)
@@ -64,6 +87,12 @@ class ActivationStatistics:
         """The sites collected, the same in every module."""
         return tuple(sorted(next(iter(self.sums.values()))))
 
+    @property
+    def moments(self) -> tuple[Site, ...]:
+        """The sites whose second moments were collected, the same in every module."""
+        held = next(iter(self.sums.values()))
+        return tuple(site for site in self.sites if held[site].moments is not None)
+
     def mean_absolute(self, module: str, site: Site) -> Tensor:
         """Mean |v| per unit, float64 [units]."""
         return self._of(module, site).absolute / self.tokens
@@ -82,19 +111,38 @@ class ActivationStatistics:
         variance = sums.squares / self.tokens - (sums.absolute / self.tokens) ** 2
         return variance.clamp_min(0).sqrt()
 
-    def restricted_to(self, sites: Sequence[Site]) -> ActivationStatistics:
-        """The same statistics with only these sites. Raises StatisticsMismatch if one was not collected."""
+    def second_moments(self, module: str, site: Site) -> Tensor:
+        """Mean v vᵀ, float64 [units, units]. Raises StatisticsMismatch if it was not collected."""
+        sums = self._of(module, site)
+        if sums.moments is None:
+            raise StatisticsMismatch(
+                f"the statistics hold no second moments of {site}; collect them with moments=({site!r},)"
+            )
+        return sums.moments / self.tokens
+
+    def restricted_to(self, sites: Sequence[Site], moments: Sequence[Site] = ()) -> ActivationStatistics:
+        """The same statistics with only these sites, and second moments only of `moments`.
+
+        Raises:
+            StatisticsMismatch: one of them was not collected.
+        """
+        first = next(iter(self.sums))
         for site in sites:
-            self._of(next(iter(self.sums)), site)
+            self._of(first, site)
+        for site in moments:
+            self.second_moments(first, site)
         sums: dict[str, dict[Site, UnitSums]] = {
-            module: {site: held[site] for site in sites} for module, held in self.sums.items()
+            module: {
+                site: held[site] if site in moments else replace(held[site], moments=None) for site in sites
+            }
+            for module, held in self.sums.items()
         }
         return replace(self, sums=sums)
 
     def __add__(self, other: ActivationStatistics) -> ActivationStatistics:
         """Sums over the sequences of both."""
         self._check_same_source(other)
-        return self._combined(other, torch.add, 1)
+        return self._combined(other, operator.add)
 
     def __sub__(self, other: ActivationStatistics) -> ActivationStatistics:
         """Sums over the sequences of `self` that are not in `other`.
@@ -108,7 +156,7 @@ class ActivationStatistics:
                 f"cannot take {other.sequences} sequences ({other.tokens} tokens) out of {self.sequences} "
                 f"({self.tokens} tokens): collect the cached statistics over all training users of this version"
             )
-        return self._combined(other, _difference, -1)
+        return self._combined(other, operator.sub)
 
     def to_bytes(self) -> bytes:
         """A safetensors file; `from_bytes` reads it back."""
@@ -116,7 +164,8 @@ class ActivationStatistics:
             f"{module}|{site}|{kind}": getattr(sums, kind).contiguous()
             for module, sites in self.sums.items()
             for site, sums in sites.items()
-            for kind in ("absolute", "squares")
+            for kind in ("absolute", "squares", "moments")
+            if getattr(sums, kind) is not None
         }
         header = {
             "schema": _SCHEMA,
@@ -137,8 +186,11 @@ class ActivationStatistics:
             for name in tensors:
                 module, site, kind = name.split("|")
                 if kind == "absolute":
-                    squares = tensors[f"{module}|{site}|squares"]
-                    sums.setdefault(module, {})[cast(Site, site)] = UnitSums(tensors[name], squares)
+                    sums.setdefault(module, {})[cast(Site, site)] = UnitSums(
+                        tensors[name],
+                        tensors[f"{module}|{site}|squares"],
+                        tensors.get(f"{module}|{site}|moments"),
+                    )
             statistics = cls(
                 adapter_digest=str(header["adapter_digest"]),
                 token_scope=cast(TokenScope, header["token_scope"]),
@@ -170,21 +222,21 @@ class ActivationStatistics:
             raise StatisticsMismatch(
                 f"one set of statistics covers {self.token_scope} tokens, the other {other.token_scope}"
             )
-        if self.sums.keys() != other.sums.keys() or self.sites != other.sites:
+        if (self.sums.keys(), self.sites, self.moments) != (other.sums.keys(), other.sites, other.moments):
             raise StatisticsMismatch("the statistics cover different modules or sites")
 
     def _combined(
-        self, other: ActivationStatistics, operation: Callable[[Tensor, Tensor], Tensor], sign: int
+        self, other: ActivationStatistics, operation: Callable[[Any, Any], Any]
     ) -> ActivationStatistics:
         sums: dict[str, dict[Site, UnitSums]] = {
-            module: {site: sites[site].combine(other.sums[module][site], operation) for site in sites}
+            module: {site: operation(sites[site], other.sums[module][site]) for site in sites}
             for module, sites in self.sums.items()
         }
         return ActivationStatistics(
             self.adapter_digest,
             self.token_scope,
-            self.sequences + sign * other.sequences,
-            self.tokens + sign * other.tokens,
+            operation(self.sequences, other.sequences),
+            operation(self.tokens, other.tokens),
             sums,
         )
 
@@ -203,20 +255,39 @@ def _read_header(data: bytes) -> dict[str, object]:
     length = int.from_bytes(data[:8], "little")
     metadata = json.loads(data[8 : 8 + length])["__metadata__"]
     header = json.loads(metadata["statistics"])
-    if header["schema"] != _SCHEMA:
-        raise ValueError(f"schema {header['schema']}, expected {_SCHEMA}")
+    if header["schema"] not in _READABLE:
+        raise ValueError(f"schema {header['schema']}, expected one of {', '.join(_READABLE)}")
     return cast(dict[str, object], header)
 
 
 def _check_values(statistics: ActivationStatistics, tensors: int) -> None:
     records = [sums for sites in statistics.sums.values() for sums in sites.values()]
-    complete = 2 * len(records) == tensors and len({tuple(sorted(s)) for s in statistics.sums.values()}) == 1
+    squared = [sums for sums in records if sums.moments is not None]
+    kinds = {
+        tuple(sorted((site, sums.moments is not None) for site, sums in sites.items()))
+        for sites in statistics.sums.values()
+    }
+    complete = 2 * len(records) + len(squared) == tensors and len(kinds) == 1
     valid = all(
         kind.dtype == torch.float64 and bool(torch.isfinite(kind).all()) and bool((kind >= 0).all())
         for sums in records
         for kind in (sums.absolute, sums.squares)
-    )
+    ) and all(_are_moments(sums) for sums in squared)
     if not (records and complete and valid and statistics.tokens > 0 and statistics.sequences > 0):
         raise InvalidStatistics("the activation statistics hold impossible values; collect them again")
     if statistics.token_scope not in ("all", "last"):
         raise InvalidStatistics(f"unknown token scope {statistics.token_scope!r}")
+
+
+def _are_moments(sums: UnitSums) -> bool:
+    """Whether `moments` can be a sum of v vᵀ: square, symmetric, finite, with the squares on its diagonal."""
+    moments = sums.moments
+    assert moments is not None
+    units = len(sums.squares)
+    return (
+        moments.dtype == torch.float64
+        and moments.shape == (units, units)
+        and bool(torch.isfinite(moments).all())
+        and bool(torch.equal(moments, moments.T))
+        and torch.allclose(moments.diagonal(), sums.squares, rtol=_NEGATIVE_TOLERANCE, atol=0.0)
+    )

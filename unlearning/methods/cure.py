@@ -90,6 +90,9 @@ class Cure:
     the retain loss, shared ones on both with the forget gradient freed of what opposes the retain gradient; all
     other nodes stay as they are.
 
+    It is the forget gradient that no longer opposes the retain gradient, on one batch and to first order, not the
+    step: Adam rescales every coordinate afterwards, and a step can climb the retain loss all the same.
+
     The artefacts hold each node's effect on either side, `forget_effect.<module path>` and `retain_effect.…`.
 
     Measured (docs/benchmarks): loses to doing nothing in `users-1`, with the strength that was tuned for `users-5`,
@@ -207,7 +210,8 @@ class _GroupedGradient:
 def without_conflict(forget: list[Tensor], retain: list[Tensor]) -> list[Tensor]:
     """`forget` less its component against `retain`, both read as one long vector; as it is where they agree.
 
-    The projection of arXiv 2001.06782, on one side only: retaining gives way to nothing.
+    The projection of arXiv 2001.06782, on one side only: the retain gradient stays whole. What Adam makes of the sum is
+    another matter.
     """
     product = sum((one * other).sum() for one, other in zip(forget, retain, strict=True))
     if product >= 0:

@@ -1,4 +1,4 @@
-"""Gradient surgery: climb on the subjects and descend on the retained users without one undoing the other."""
+"""Gradient surgery: climb on the subjects and descend on the retained users along gradients that do not conflict."""
 
 from __future__ import annotations
 
@@ -51,6 +51,9 @@ class PcGrad:
 
     Symmetric: both are projected against the other's original, so with two objectives the order that the paper
     draws at random does not matter.
+
+    What is freed of conflict is the gradient, not the step: Adam rescales every coordinate afterwards, and a step can
+    climb the retain loss although the gradient it came from would have lowered it.
 
     Measured (docs/benchmarks): loses to doing nothing in `users-1`, with the strength that was tuned for `users-5`.
     """

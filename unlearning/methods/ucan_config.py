@@ -13,6 +13,7 @@ from typing import Literal, get_args
 from unlearning.errors import InvalidMethodConfig
 from unlearning.statistics import Site, TokenScope
 
+Basis = Literal["rank", "svd", "contrast_z", "contrast_x"]
 Unit = Literal["rank_channel", "output_row", "input_column"]
 Gap = Literal["relative", "difference", "z_score"]
 Utility = Literal["energy", "wanda", "convex"]
@@ -30,7 +31,10 @@ _CHOICES = {
     "fusion": Fusion,
     "threshold_kind": ThresholdKind,
     "decay": Decay,
+    "basis": Basis,
 }
+# Where a basis takes its second moments from; `rank` takes none.
+_SITE_OF_BASIS: dict[Basis, Site] = {"svd": "bottleneck", "contrast_z": "bottleneck", "contrast_x": "input"}
 _UNIT_INTERVAL = ("utility_mu", "fusion_lambda", "threshold", "g_min")
 _SITE_OF_UNIT: dict[Unit, Site] = {
     "rank_channel": "bottleneck",
@@ -73,6 +77,13 @@ class UcanConfig:
         use_contrast: False is the ablation "without contrast": R = 1 - U.
         use_utility: False is the ablation "without utility": R = G.
         epsilon: keeps the relative gap and the z-score defined on silent units, > 0.
+        basis: which channels a module is cut into. `rank`: the adapter's own, one per row of A. They are an accident of
+            training: (Q A, B Q⁻¹) is the same model with other channels, and so another edit. The others depend on
+            what the adapter does and not on how it is written (see `ucan_basis`): `svd`, the singular directions of
+            B A; `contrast_z`, the directions of z = A x along which subjects and retained users differ most;
+            `contrast_x`, those of x itself, which needs a matrix as large as the square of the model's width for each
+            module. In them a channel's activation is its root mean square, which second moments tell, and not its
+            mean |z|, which they do not.
 
     Raises:
         InvalidMethodConfig: a value outside its choices or range, or choices that exclude each other.
@@ -97,6 +108,7 @@ class UcanConfig:
     use_contrast: bool = True
     use_utility: bool = True
     epsilon: float = 1e-8
+    basis: Basis = "rank"
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -117,10 +129,30 @@ class UcanConfig:
             raise InvalidMethodConfig("prescreen compares the gap, so it needs use_contrast")
         if self.hard_prune and self.g_min > 0.0:
             raise InvalidMethodConfig("hard_prune sets gates to 0, so g_min must be 0")
+        if self.basis != "rank":
+            self._check_basis()
+
+    def _check_basis(self) -> None:
+        for name, needed in (("unit", ("rank_channel",)), ("utility", ("energy", "convex"))):
+            if getattr(self, name) not in needed:
+                raise InvalidMethodConfig(
+                    f"basis {self.basis} goes with {name} {' or '.join(needed)}, not {getattr(self, name)}"
+                )
+        if self.gap == "z_score":
+            raise InvalidMethodConfig(
+                f"basis {self.basis} has no deviation of |z|, which gap z_score divides by; choose another gap"
+            )
+
+    @property
+    def moments(self) -> tuple[Site, ...]:
+        """Sites whose second moments this configuration reads."""
+        return (_SITE_OF_BASIS[self.basis],) if self.basis != "rank" else ()
 
     @property
     def sites(self) -> tuple[Site, ...]:
         """Activation sites this configuration reads: what cached statistics must hold."""
+        if self.basis != "rank":
+            return self.moments
         sites = {_SITE_OF_UNIT[self.unit]}
         if self.use_utility and self.utility == "wanda":
             sites.add(_SITE_OF_WANDA[self.unit])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
+from peft.utils.other import get_pattern_key
 from torch import Tensor
 
 from recommender import Adapter
 from unlearning.errors import InvalidTask
-from unlearning.methods.ucan_config import UcanConfig, Unit
+from unlearning.methods.ucan_basis import Channels, gated
+from unlearning.methods.ucan_config import Basis, UcanConfig, Unit
 from unlearning.methods.ucan_scores import LoraWeights, Scores
 
 _PREFIX = "base_model.model."
@@ -50,6 +53,17 @@ def decay(config: UcanConfig, risk: Tensor, threshold: float) -> Tensor:
     return config.g_min + span * torch.exp(-config.gamma * excess)
 
 
+def apply_in_channels(
+    adapter: Adapter, basis: Basis, channels: Mapping[str, Channels], gate: Mapping[str, Tensor]
+) -> Adapter:
+    """A new adapter whose channels in `basis` are scaled once: in A where they are of x, else in B."""
+    tensors = dict(adapter.tensors)
+    for module, values in gate.items():
+        name = _PREFIX + module + (DOWN_WEIGHT if basis == "contrast_x" else UP_WEIGHT)
+        tensors[name] = gated(tensors[name].cpu(), channels[module], values).to(tensors[name].device)
+    return adapter.replace(tensors)
+
+
 def apply_gates(adapter: Adapter, unit: Unit, gate: Mapping[str, Tensor]) -> Adapter:
     """A new adapter whose units are scaled once: columns of B, rows of B, or columns of A."""
     tensors = dict(adapter.tensors)
@@ -64,12 +78,22 @@ def apply_gates(adapter: Adapter, unit: Unit, gate: Mapping[str, Tensor]) -> Ada
 
 
 def lora_weights(adapter: Adapter) -> dict[str, LoraWeights]:
-    """The pairs of an adapter by module path, as PEFT names them without its prefix."""
+    """The pairs of an adapter by module path, as PEFT names them without its prefix, on the processor."""
     weights = {}
     for name, tensor in adapter.tensors.items():
         if name.startswith(_PREFIX) and name.endswith(DOWN_WEIGHT):
             module = name.removeprefix(_PREFIX).removesuffix(DOWN_WEIGHT)
-            weights[module] = LoraWeights(tensor, adapter.tensors[_PREFIX + module + UP_WEIGHT])
+            up = adapter.tensors[_PREFIX + module + UP_WEIGHT]
+            weights[module] = LoraWeights(tensor.cpu(), up.cpu(), _scale(adapter, module, len(tensor)))
     if not weights:
         raise InvalidTask("the adapter holds no LoRA pair that U-CAN could gate")
     return weights
+
+
+def _scale(adapter: Adapter, module: str, rank: int) -> float:
+    """The factor on B A of a module: alpha / r, or alpha / sqrt(r) with rank-stabilised LoRA."""
+    config = adapter.config
+    pattern = dict(sorted((config.get("alpha_pattern") or {}).items()))
+    # PEFT takes the first that matches.
+    alpha: Any = pattern.get(get_pattern_key(list(pattern), module), config.get("lora_alpha", rank))
+    return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)

@@ -19,14 +19,15 @@ Scores = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class LoraWeights:
-    """One module's pair: `down` = A [r, d_in], `up` = B [d_out, r].
+    """One module's pair: `down` = A [r, d_in], `up` = B [d_out, r], and the `scale` s of s B A.
 
-    The scale alpha / r is the same for all units of a module, so it changes no rank and no normalised score within
-    it; the energies below leave it out.
+    Patterns give modules different ranks and alphas, so where modules are compared the scale counts: s and B, which
+    always occur together, are weighed together.
     """
 
     down: Tensor
     up: Tensor
+    scale: float = 1.0
 
 
 def risk_scores(
@@ -71,7 +72,7 @@ def utility_score(
     config: UcanConfig, weights: LoraWeights, retain: ActivationStatistics, module: str
 ) -> Tensor:
     """What each unit contributes on retain tokens, before normalisation; `energy` or `wanda`."""
-    down, up = weights.down.double(), weights.up.double()
+    down, up = weights.down.double(), weights.scale * weights.up.double()
     if config.utility == "wanda":
         if config.unit == "rank_channel":
             return (down.abs() * retain.norm(module, "input")).mean(1)
@@ -101,7 +102,9 @@ def normalise(config: UcanConfig, scores: Mapping[str, Tensor]) -> Scores:
 def fuse(config: UcanConfig, gap: Tensor | None, utility: Tensor | None) -> Tensor:
     """Risk from the normalised gap and utility; the one that an ablation left out is None.
 
-    `additive` is the only simple form that agrees with the direction of both published ablations.
+    No form reproduces the published ablations. There KL is highest with both screens; here dropping either raises it,
+    with every fusion, gap, normalisation and threshold that was tried (docs/benchmarks, "What of the U-CAN paper
+    reproduces"). `additive` is the default because it is the simplest.
     """
     if gap is None:
         assert utility is not None  # UcanConfig refuses to switch both off
@@ -150,11 +153,9 @@ def _normalised_utility(
 
 
 def _weight_norm(config: UcanConfig, weights: LoraWeights) -> Tensor:
-    if config.unit == "rank_channel":
-        return _norm(weights.up.double(), 0)
-    if config.unit == "output_row":
-        return _norm(weights.up.double(), 1)
-    return _norm(weights.down.double(), 0)
+    if config.unit == "input_column":
+        return _norm(weights.down.double(), 0)
+    return weights.scale * _norm(weights.up.double(), 0 if config.unit == "rank_channel" else 1)
 
 
 def _unit_site(config: UcanConfig) -> Site:

@@ -26,6 +26,9 @@ def assert_close(one: ActivationStatistics, other: ActivationStatistics) -> None
             expected = other.sums[module][site]
             torch.testing.assert_close(sums.absolute, expected.absolute, rtol=1e-5, atol=1e-7)
             torch.testing.assert_close(sums.squares, expected.squares, rtol=1e-5, atol=1e-7)
+            assert (sums.moments is None) == (expected.moments is None)
+            if sums.moments is not None:
+                torch.testing.assert_close(sums.moments, expected.moments, rtol=1e-5, atol=1e-6)
 
 
 def capture(model: nn.Module, name: str, tokens: list[int]) -> tuple[Tensor, Tensor]:
@@ -57,6 +60,9 @@ def test_the_sums_are_those_of_the_activations_themselves(
         values, sums = values_of[site], statistics.sums[module][site]
         torch.testing.assert_close(sums.absolute, values.abs().sum(0).double(), rtol=1e-5, atol=1e-7)
         torch.testing.assert_close(sums.squares, values.square().sum(0).double(), rtol=1e-5, atol=1e-7)
+    wide = bottleneck.double()
+    torch.testing.assert_close(statistics.second_moments(module, "bottleneck"), wide.T @ wide / len(wide))
+    assert statistics.moments == ("bottleneck",)
     assert statistics.tokens == len(tokens) == 5
     assert statistics.adapter_digest == adapter_digest(adapter)
 
@@ -71,6 +77,16 @@ def test_a_base_of_half_precision_is_read_as_peft_reads_it(base: Base, adapter: 
     for site, values in (("input", inputs), ("bottleneck", bottleneck)):
         found = statistics.sums[module][site]
         torch.testing.assert_close(found.absolute, values.abs().sum(0).double(), rtol=1e-5, atol=1e-7)
+
+
+def test_second_moments_are_kept_of_the_sites_that_were_named(base: Base, adapter: Adapter) -> None:
+    sites: tuple[Site, ...] = ("input", "bottleneck")
+    found = collect_statistics(base, adapter, [[3, 17, 9, 30]], sites=sites, moments=("input",))
+    assert found.moments == ("input",)
+    moments = found.second_moments("lm_head", "input")
+    assert moments.shape == (16, 16)
+    torch.testing.assert_close(moments.diagonal().sqrt(), found.root_mean_square("lm_head", "input"))
+    assert collect_statistics(base, adapter, [[3, 17]], sites=("input",)).moments == ()
 
 
 def test_padding_and_batching_have_no_effect(base: Base, adapter: Adapter, task: ForgetTask) -> None:

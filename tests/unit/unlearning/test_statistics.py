@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -118,3 +119,62 @@ NEGATIVE = {f"m|bottleneck|{kind}": -torch.ones(2, dtype=torch.float64) for kind
 def test_damaged_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(InvalidStatistics):
         ActivationStatistics.from_bytes(data)
+
+
+def with_moments(*vectors: list[float], sequences: int = 1) -> ActivationStatistics:
+    """Statistics of these activations, second moments included."""
+    values = torch.tensor(vectors, dtype=torch.float64)
+    sums = UnitSums(values.abs().sum(0), values.square().sum(0), values.T @ values)
+    return ActivationStatistics("d", "all", sequences, len(vectors), {"m": {"bottleneck": sums}})
+
+
+TWO = with_moments([1.0, 2.0], [3.0, -1.0], sequences=2)
+
+
+def test_second_moments_add_subtract_and_are_means() -> None:
+    # (1, 2) and (3, -1): v v^T sums to [[10, -1], [-1, 5]] over two tokens.
+    assert TWO.moments == ("bottleneck",)
+    assert TWO.second_moments("m", "bottleneck").tolist() == [[5.0, -0.5], [-0.5, 2.5]]
+    rest = TWO - with_moments([1.0, 2.0])
+    assert rest.second_moments("m", "bottleneck").tolist() == [[9.0, -3.0], [-3.0, 1.0]]
+    assert (rest + with_moments([1.0, 2.0])).second_moments("m", "bottleneck").tolist() == [
+        [5.0, -0.5],
+        [-0.5, 2.5],
+    ]
+
+
+def test_second_moments_are_kept_where_they_are_wanted() -> None:
+    again = ActivationStatistics.from_bytes(TWO.to_bytes())
+    assert again.second_moments("m", "bottleneck").tolist() == [[5.0, -0.5], [-0.5, 2.5]]
+    assert again.restricted_to(["bottleneck"]).moments == ()
+    assert again.restricted_to(["bottleneck"], ["bottleneck"]).moments == ("bottleneck",)
+    with pytest.raises(StatisticsMismatch, match="no second moments of bottleneck"):
+        WHOLE.second_moments("m", "bottleneck")
+    with pytest.raises(StatisticsMismatch, match="no second moments of bottleneck"):
+        WHOLE.restricted_to(["bottleneck"], ["bottleneck"])
+    with pytest.raises(StatisticsMismatch, match="different modules or sites"):
+        TWO - replace(WHOLE, tokens=1, sequences=1)
+
+
+def test_statistics_of_the_first_schema_are_read_and_hold_no_moments() -> None:
+    old = ActivationStatistics.from_bytes(_stored())
+    assert (old.moments, old.tokens) == ((), 4)
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [
+        torch.tensor([[1.0, 0.5], [0.4, 1.0]], dtype=torch.float64),
+        torch.tensor([[1.0, 0.5], [0.5, 2.0]], dtype=torch.float64),
+        torch.ones(2, 3, dtype=torch.float64),
+        torch.tensor([[1.0, torch.inf], [torch.inf, 1.0]], dtype=torch.float64),
+        torch.ones(2, 2),
+    ],
+    ids=["not symmetric", "other squares", "not square", "infinite", "single precision"],
+)
+def test_impossible_moments_are_refused(moments: torch.Tensor) -> None:
+    ones = torch.ones(2, dtype=torch.float64)
+    sums = UnitSums(ones, ones.clone(), moments)
+    held = ActivationStatistics("d", "all", 1, 1, {"m": {"bottleneck": sums}})
+    with pytest.raises(InvalidStatistics, match="impossible values"):
+        ActivationStatistics.from_bytes(held.to_bytes())

@@ -141,3 +141,10 @@ def test_it_reports_progress_and_can_be_stopped(task: ForgetTask) -> None:
 def test_a_value_out_of_range_is_refused(change: dict[str, float], message: str) -> None:
     with pytest.raises(InvalidMethodConfig, match=message):
         E2urecConfig(**change)  # type: ignore[arg-type]
+
+
+def test_the_card_says_where_the_released_training_differs() -> None:
+    published, ours = E2urec.card.published_defaults, E2urec.card.reconstruction
+    assert all(part in published for part in ("dropout", "weight decay 0.01", "no clipping"))
+    assert all(part in ours for part in ("no dropout", "no weight decay", "clipped to norm 1"))
+    assert E2urecConfig().max_grad_norm == 1.0

@@ -15,6 +15,7 @@ from tests.unit.unlearning.methods.whole_sets import (
 )
 from unlearning import ForgetTask
 from unlearning.errors import InvalidMethodConfig
+from unlearning.methods.cure import Cure, without_conflict
 from unlearning.methods.gradient_difference import GradientDifference, GradientDifferenceConfig
 from unlearning.methods.pcgrad import PcGrad, PcGradConfig, ProjectionScope, reconciled
 
@@ -66,6 +67,22 @@ def test_whole_and_tensor_see_different_conflicts() -> None:
 def test_a_gradient_that_is_only_rounding_is_not_projected_on() -> None:
     first, noise = [torch.tensor([1.0, 2.0])], [torch.tensor([-1e-8, 0.0])]
     assert torch.equal(reconciled(first, noise, "whole")[0], first[0])
+
+
+@pytest.mark.parametrize("symmetric", [True, False], ids=["pcgrad", "cure"])
+def test_adam_can_climb_what_the_projection_spared_and_the_docstring_says_so(symmetric: bool) -> None:
+    forget, retain = torch.tensor([3.0, -3.0, -3.0]), torch.tensor([1.0, 1.0, 1.0])
+    if symmetric:
+        (total,) = reconciled([forget], [retain], "whole")
+    else:
+        total = without_conflict([forget], [retain])[0] + retain
+    parameter = torch.nn.Parameter(torch.zeros(3))
+    parameter.grad = total
+    torch.optim.AdamW([parameter], lr=0.1, weight_decay=0.0).step()
+    # To first order: along the gradient the retain loss falls, along Adam's step it rises.
+    assert float(total @ retain) > 0
+    assert float(parameter.detach() @ retain) > 0
+    assert "Adam" in ((PcGrad if symmetric else Cure).__doc__ or "")
 
 
 def test_its_loss_is_gradient_differences(task: ForgetTask) -> None:

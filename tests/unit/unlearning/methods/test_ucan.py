@@ -4,11 +4,13 @@ from typing import Any
 import pytest
 import torch
 
-from recommender import Interrupted
+from recommender import Adapter, Interrupted
 from unlearning import ForgetTask, Progress, collect_statistics
 from unlearning.errors import StatisticsMismatch
 from unlearning.methods.ucan import Ucan
-from unlearning.methods.ucan_config import UcanConfig
+from unlearning.methods.ucan_config import Basis, UcanConfig
+from unlearning.methods.ucan_gates import lora_weights
+from unlearning.methods.ucan_scores import fuse
 from unlearning.statistics import ActivationStatistics, Site, TokenScope
 
 EVERY_SITE: tuple[Site, ...] = ("bottleneck", "input", "output")
@@ -113,3 +115,64 @@ def test_marks_that_the_cache_never_counted_are_collected_anew(task: ForgetTask)
     without = method.run(replace(task, statistics=None, forget_targets=marks))
     for name, gate in without.artefacts.items():
         torch.testing.assert_close(with_cache.artefacts[name], gate)
+
+
+def test_something_of_everybody_is_collected_afresh(task: ForgetTask) -> None:
+    # Every user names one item: no whole sequence is left to take out of the cached sums.
+    everybody = (*task.forget, *task.retain)
+    marks = tuple((True, *(False,) * (len(sequence) - 1)) for sequence in everybody)
+    all_of_them = replace(cached(task), forget=everybody, retain=everybody, forget_targets=marks)
+    with_cache = Ucan().run(all_of_them)
+    without = Ucan().run(replace(all_of_them, statistics=None))
+    assert with_cache.cost.forwards == without.cost.forwards
+    for name, gate in without.artefacts.items():
+        assert torch.equal(with_cache.artefacts[name], gate)
+
+
+def test_what_the_documentation_promises_of_it() -> None:
+    text = " ".join((Ucan.__doc__ or "").split())
+    assert "carry no membership" in text
+    assert "ablation order does not reproduce" in text
+    assert "agree" not in (fuse.__doc__ or "")
+
+
+def _with_patterns(adapter: Adapter, module: str, factor: float, *, in_config: bool) -> Adapter:
+    """The adapter with one module's output times `factor`: by its alpha pattern, or in its B."""
+    if in_config:
+        alpha = float(adapter.config["lora_alpha"])
+        return replace(adapter, config={**adapter.config, "alpha_pattern": {module: factor * alpha}})
+    name = f"base_model.model.{module}.lora_B.weight"
+    return adapter.replace({**adapter.tensors, name: factor * adapter.tensors[name]})
+
+
+@pytest.mark.parametrize("basis", ["rank", "contrast_z"])
+def test_the_global_rank_weighs_the_scale_of_each_module(task: ForgetTask, basis: Basis) -> None:
+    module = "model.layers.1.mlp.down_proj"
+    method = Ucan(UcanConfig(basis=basis, normalisation="global_rank", use_contrast=False))
+    written, built_in = (
+        method.run(replace(task, adapter=_with_patterns(task.adapter, module, 16.0, in_config=choice)))
+        for choice in (True, False)
+    )
+    # The same model: the same gates, and others than with the module at its old size.
+    for name, gate in built_in.artefacts.items():
+        torch.testing.assert_close(written.artefacts[name], gate)
+    before = method.run(task).artefacts
+    assert any(not torch.equal(before[name], gate) for name, gate in written.artefacts.items())
+
+
+@pytest.mark.parametrize(
+    ("config", "scale"),
+    [
+        ({"lora_alpha": 8}, 2.0),
+        ({"lora_alpha": 8, "use_rslora": True}, 4.0),
+        ({"lora_alpha": 8, "alpha_pattern": {"q_proj": 2}}, 0.5),
+        ({"lora_alpha": 8, "alpha_pattern": {"k_proj": 2}}, 2.0),
+        # The rank is that of the tensors, whatever pattern it came from.
+        ({"lora_alpha": 8, "r": 64, "rank_pattern": {"q_proj": 4}}, 2.0),
+    ],
+)
+def test_a_modules_scale_is_pefts(config: dict[str, object], scale: float) -> None:
+    stem = "base_model.model.model.layers.0.self_attn.q_proj"
+    pair = {f"{stem}.lora_A.weight": torch.ones(4, 3), f"{stem}.lora_B.weight": torch.ones(5, 4)}
+    (found,) = lora_weights(Adapter(config, pair)).values()
+    assert found.scale == scale

@@ -1,0 +1,258 @@
+"""U-CAN in each basis beside the uniform shrink: `lethe bench basis`.
+
+Every row has the same number of trials on development users, by distance to an ensemble of re-fits; what they chose is
+then measured on report users, beside doing nothing and beside one more re-fit. Before that, what U-CAN contrasts: the
+mean gap of the channels between a group of users and all others, for subjects, for other members, and for people whom
+no fit ever saw. Where it is the same for all three, it tells nothing about membership.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.bars import Bar, Reached, bars
+from benchmarks.environment import environment
+from benchmarks.fits import Regime
+from benchmarks.population import Population, synthetic_population
+from benchmarks.study import orders
+from benchmarks.study.cells import Cells
+from benchmarks.study.deletions import Deletion, deletions
+from benchmarks.study.development import development_deletions
+from benchmarks.study.examination import Examination
+from benchmarks.study.scenarios import SCENARIOS, Scenario
+from benchmarks.study.variants import Variant
+from benchmarks.study.workshop import Workshop, one_thread
+from recommender import Adapter, SyntheticConfig
+from unlearning import ActivationStatistics, ForgetTask, collect_statistics
+from unlearning.methods.ucan_basis import in_basis
+from unlearning.methods.ucan_config import Basis, UcanConfig
+from unlearning.methods.ucan_gates import lora_weights
+from unlearning.methods.ucan_scores import activation_gap
+from unlearning.records import to_plain
+from unlearning.statistics import Site
+
+BASES: tuple[Basis, ...] = ("rank", "svd", "contrast_z", "contrast_x")
+SITES: tuple[Site, ...] = ("bottleneck", "input")
+_GRID: Mapping[str, Sequence[float]] = {"threshold": (0.2, 0.5), "gamma": (1.5, 3.0, 6.0, 12.0)}
+_FACTORS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
+_RETAINED = 150
+# Shorter histories and fewer items than MovieLens-100K: what a choice should hold for as well.
+GENERATED = SyntheticConfig(
+    users=500, items=400, tastes=10, tastes_per_user=2, mean_length=14.0, min_length=6
+)
+
+
+@dataclass(frozen=True)
+class _GeneratedWorkshop(Workshop):
+    """A workshop whose users are generated."""
+
+    @cached_property
+    def population(self) -> Population:
+        return synthetic_population(GENERATED)
+
+
+def grid(row: str) -> list[Variant]:
+    """The configurations of one row that are tried on development users."""
+    if row == "uniform_shrink":
+        return [Variant(row, row, {"factor": factor}) for factor in _FACTORS]
+    return [
+        Variant(row, "ucan", {"basis": row, **dict(zip(_GRID, point, strict=True))})
+        for point in product(*_GRID.values())
+    ]
+
+
+def run(
+    data: Path | None = None,
+    *,
+    seeds: int = 3,
+    scenario: Scenario = SCENARIOS["users-5"],
+    folder: Path | None = None,
+    regime: Regime | None = None,
+) -> dict[str, Any]:
+    """Measure on `data`, or on generated users without it; returns JSON values."""
+    one_thread()
+    header = environment()
+    with ExitStack() as stack:
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        kind = _GeneratedWorkshop if data is None else Workshop
+        workshop = kind(data or Path("generated"), folder, regime or Regime())
+        bar = stack.enter_context(bars())
+        (development,) = development_deletions(workshop.population)["batch"]
+        reported = [deletions(workshop.population, scenario, seed)[0] for seed in range(seeds)]
+        _fit(workshop, development, reported, bar)
+        tried = _measured(
+            workshop, development, [each for row in (*BASES, "uniform_shrink") for each in grid(row)], bar
+        )
+        chosen = _chosen(tried)
+        variants = [
+            *chosen.values(),
+            # As the service runs it when a policy says no more than its name.
+            Variant("ucan_default", "ucan", {}),
+            Variant("do_nothing", "do_nothing", {}),
+            Variant("refit", "refit", {}),
+        ]
+        rows = [row for deletion in reported for row in _measured(workshop, deletion, variants, bar)]
+        gaps = [gap for deletion in reported for gap in _gaps(workshop, deletion)]
+    population = workshop.population
+    return {
+        "benchmark": "basis",
+        "environment": header,
+        "data": {
+            "source": population.source,
+            "items": len(population.catalogue),
+            "service_users": len(population.service),
+            "development_users": population.development,
+            "outsiders": len(population.outsiders),
+        },
+        "training": to_plain(workshop.regime),
+        "scenario": scenario.name,
+        "chosen": {row: dict(variant.config) for row, variant in chosen.items()},
+        "trials": tried,
+        "rows": rows,
+        "gaps": gaps,
+    }
+
+
+def _fit(workshop: Workshop, development: Deletion, reported: Sequence[Deletion], bar: Bar) -> None:
+    workshop.fits.base(workshop.population, bar("base on the panel"))
+    wanted = [orders.parent(workshop.population, development.seed), *orders.references(development)]
+    for deletion in reported:
+        wanted += [
+            orders.parent(workshop.population, deletion.seed),
+            *orders.references(deletion),
+            orders.refit(deletion),
+        ]
+    fits = orders.unique(wanted)
+    move = bar(f"{len(fits)} fits")
+    for done, order in enumerate(fits, start=1):
+        workshop.fit(order)
+        move(Reached(done, len(fits)))
+
+
+def _measured(
+    workshop: Workshop, deletion: Deletion, variants: Sequence[Variant], bar: Bar
+) -> list[dict[str, Any]]:
+    cells, move = Cells(workshop.folder / "cells"), bar(deletion.name)
+    bench = _Bench(workshop, deletion)
+    found = []
+    for done, variant in enumerate(variants, start=1):
+        key = Cells.key(
+            {
+                "basis": deletion.name,
+                "base": workshop.base.digest,
+                "regime": to_plain(workshop.regime),
+                "policy": workshop.policy.hash,
+                "subjects": deletion.subjects,
+                "method": variant.name,
+                "config": variant.plain(),
+            }
+        )
+        if cells.get(key) is None:
+            cells.put(key, bench.distance(variant))
+        found.append(
+            {
+                "deletion": deletion.name,
+                "row": variant.row,
+                "config": dict(variant.config),
+                **(cells.get(key) or {}),
+            }
+        )
+        move(Reached(done, len(variants)))
+    return found
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """What one deletion's candidates are made of and measured with."""
+
+    workshop: Workshop
+    deletion: Deletion
+
+    @cached_property
+    def parent(self) -> Adapter:
+        return self.workshop.fit(orders.parent(self.workshop.population, self.deletion.seed)).adapter
+
+    @cached_property
+    def examination(self) -> Examination:
+        return Examination.prepare(
+            self.workshop, self.deletion, self.parent, self.workshop.policy, most_retained=_RETAINED
+        )
+
+    @cached_property
+    def statistics(self) -> ActivationStatistics:
+        everybody = [split.train for split in self.workshop.population.service]
+        return collect_statistics(self.workshop.base, self.parent, everybody, sites=SITES, moments=SITES)
+
+    def distance(self, variant: Variant) -> dict[str, Any]:
+        """Distances of what `variant` makes of the parent, and the seconds that took."""
+        if variant.name == "refit":
+            kept = self.workshop.fit(orders.refit(self.deletion))
+            adapter, seconds = kept.adapter, kept.cost.seconds
+        else:
+            made = variant.method.run(self._task())
+            adapter, seconds = made.adapter, made.cost.seconds
+        return {"seconds": seconds, **self.examination.development_distance(adapter)}
+
+    def _task(self) -> ForgetTask:
+        return ForgetTask(
+            base=self.workshop.base,
+            adapter=self.parent,
+            forget=self.deletion.subjects,
+            retain=self.deletion.task_sequences,
+            retain_validation=(),
+            statistics=self.statistics,
+            training=self.workshop.regime.training(self.deletion.seed),
+            adapter_config=self.workshop.regime.adapter_config,
+            seed=self.deletion.seed,
+        )
+
+
+def _chosen(tried: Sequence[Mapping[str, Any]]) -> dict[str, Variant]:
+    """Of every row the trial nearest to the re-fits; the first of equals."""
+    best: dict[str, Mapping[str, Any]] = {}
+    for trial in tried:
+        if trial["distance"] < best.get(trial["row"], {"distance": float("inf")})["distance"]:
+            best[trial["row"]] = trial
+    return {
+        row: Variant(row, "uniform_shrink" if row == "uniform_shrink" else "ucan", dict(trial["config"]))
+        for row, trial in best.items()
+    }
+
+
+def _gaps(workshop: Workshop, deletion: Deletion) -> list[dict[str, Any]]:
+    """The mean relative gap between groups of like size and all members that are not of them, in every basis."""
+    bench, population = _Bench(workshop, deletion), workshop.population
+    size = min(len(deletion.places), len(population.outsiders))
+    draw = random.Random(deletion.seed)
+    others = [place for place in population.report_users if place not in set(deletion.places)]
+    members = {
+        "subjects": draw.sample(deletion.places, size),
+        "other members": draw.sample(others, min(size, len(others))),
+    }
+    groups = {name: [population.service[place].train for place in places] for name, places in members.items()}
+    groups["outsiders"] = [split.train for split in population.outsiders[:size]]
+    weights = lora_weights(bench.parent)
+    found = []
+    for name, sequences in groups.items():
+        own = collect_statistics(workshop.base, bench.parent, sequences, sites=SITES, moments=SITES)
+        rest = bench.statistics if name == "outsiders" else bench.statistics - own
+        for basis in BASES:
+            config = UcanConfig(basis=basis)
+            pairs, forget, retain = weights, own, rest
+            if basis != "rank":
+                view = in_basis(config, weights, own, rest)
+                pairs, forget, retain = dict(view.weights), view.forget, view.retain
+            gap = torch.cat([activation_gap(config, forget, retain, module) for module in pairs])
+            found.append({"deletion": deletion.name, "basis": basis, "group": name, "gap": float(gap.mean())})
+    return found
