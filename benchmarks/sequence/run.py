@@ -21,7 +21,13 @@ from unlearning.methods.method import Stopwatch
 from unlearning.records import to_plain
 
 # A method with consolidations, and what happens without them; the others are controls.
-_WALKS = (("least_change", True), ("least_change", False), ("ucan", False), ("do_nothing", False))
+_WALKS = (
+    ("least_change", True),
+    ("least_change", False),
+    ("least_change_output", False),
+    ("ucan", False),
+    ("do_nothing", False),
+)
 
 
 def run(

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -125,6 +125,22 @@ class Method(Protocol):
         Raises:
             Interrupted: `should_stop` answered yes; nothing was produced.
         """
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """A method that does not take every adapter; all others say nothing and take any."""
+
+    def requires(self, base: Base, adapter: Adapter) -> str | None:
+        """What the method needs and `adapter` on `base` lacks, one sentence; None if it can work there.
+
+        Cheap: nothing is attached and nothing is read, so a start-up can ask about every rung of a ladder.
+        """
+
+
+def unmet_requirement(method: Method, base: Base, adapter: Adapter) -> str | None:
+    """Why `method` cannot work on `adapter`, one sentence that names what is missing; None if it can."""
+    return method.requires(base, adapter) if isinstance(method, Selective) else None
 
 
 class Stopwatch:

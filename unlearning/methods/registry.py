@@ -15,6 +15,8 @@ from unlearning.methods.gradient_ascent import GradientAscent, GradientAscentCon
 from unlearning.methods.gradient_difference import GradientDifference, GradientDifferenceConfig
 from unlearning.methods.least_change import LeastChange
 from unlearning.methods.least_change_config import LeastChangeConfig
+from unlearning.methods.least_change_output import LeastChangeOutput
+from unlearning.methods.least_change_output_config import LeastChangeOutputConfig
 from unlearning.methods.llm_eraser import LlmEraser, LlmEraserConfig
 from unlearning.methods.llmeraser import Llmeraser, LlmeraserConfig
 from unlearning.methods.method import Method
@@ -41,6 +43,7 @@ class Registration:
 
 METHODS: Mapping[str, Registration] = {
     Ucan.name: Registration(UcanConfig, Ucan),
+    LeastChangeOutput.name: Registration(LeastChangeOutputConfig, LeastChangeOutput),
     LeastChange.name: Registration(LeastChangeConfig, LeastChange),
     GradientAscent.name: Registration(GradientAscentConfig, GradientAscent),
     GradientDifference.name: Registration(GradientDifferenceConfig, GradientDifference),

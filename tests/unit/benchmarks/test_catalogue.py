@@ -8,7 +8,7 @@ from benchmarks.commands import bench_app
 NAMES = {
     "ucan", "e2urec", "cure", "gradient_ascent", "gradient_difference", "npo", "simnpo", "random_label", "pcgrad",
     "llm_eraser", "llmeraser", "ssd", "sharded", "refit", "do_nothing", "uniform_shrink", "drop_adapter",
-    "least_change",
+    "least_change", "least_change_output",
 }  # fmt: skip
 
 
@@ -26,7 +26,7 @@ def test_every_method_describes_itself(tmp_path: Path) -> None:
     assert methods["refit"]["exact"]
     for name, entry in methods.items():
         assert entry["title"]
-        assert entry["paper"] or entry["control"] or name in {"refit", "least_change"}
+        assert entry["paper"] or entry["control"] or name in {"refit", "least_change", "least_change_output"}
         assert entry["cost_class"] in {"none", "forward", "gradient", "second_order", "refit"}
 
 

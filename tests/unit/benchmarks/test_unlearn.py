@@ -144,5 +144,7 @@ def test_the_origin_of_the_figures_is_on_record(result: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("names", [[], ["ucan", "magic"]])
 def test_an_unknown_method_is_refused_before_anything_is_trained(data: Path, names: list[str]) -> None:
-    with pytest.raises(UnknownBenchmarkMethod, match="choose from ucan, least_change, gradient_ascent"):
+    with pytest.raises(
+        UnknownBenchmarkMethod, match="choose from ucan, least_change_output, least_change, gradient_ascent"
+    ):
         unlearn.run(data, methods=names)
