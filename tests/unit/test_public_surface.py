@@ -34,6 +34,7 @@ SURFACE = {
             "InvalidTimeline",
             "JournalConflict",
             "ManifestMissing",
+            "StoreEmptied",
             "StoreError",
             "StoreFull",
             "StoreReadOnly",
