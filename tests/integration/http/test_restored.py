@@ -13,7 +13,7 @@ from app.settings import Settings
 from model_store import StoreUnavailable, open_store
 from tests.integration.backup import back_up
 
-SECONDS = 20
+SECONDS = 60
 
 
 def recommended(client: TestClient, user: str) -> bool:
