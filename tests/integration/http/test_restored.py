@@ -22,7 +22,7 @@ from tests.integration.backup import back_up
 from tests.integration.http.conftest import issue_key
 from tests.integration.tiny_model import AUDIT_SECRET, subject_of
 
-SECONDS = 20
+SECONDS = 60
 
 
 def recommended(client: TestClient, user: str) -> bool:

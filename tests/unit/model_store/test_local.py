@@ -11,6 +11,7 @@ import pytest
 from model_store import (
     ADAPTER_WEIGHTS,
     BlobMissing,
+    BlobRef,
     DigestMismatch,
     HostileArtefact,
     InvalidJournalEntry,
@@ -29,6 +30,7 @@ from tests.unit.model_store.examples import (
     checkpoint,
     entry,
     floor,
+    manifest,
     publish,
     safetensors,
     timeline,
@@ -94,9 +96,13 @@ def test_a_damaged_blob_is_never_returned_nor_overwritten(
 
 def test_a_damaged_blob_cannot_be_published(local: LocalStore, root: Path) -> None:
     data = safetensors()
-    rewrite(blob_path(root, local.put_blob(data)), data[:-1] + b"?")
+    ref = BlobRef(local.put_blob(data), len(data))
+    rewrite(blob_path(root, ref.digest), data[:-1] + b"?")
     with pytest.raises(DigestMismatch):
         publish(local)
+    # Nor by whoever does not put the blob again.
+    with pytest.raises(DigestMismatch):
+        local.put_manifest(manifest({ADAPTER_WEIGHTS: ref}))
     assert local.versions() == []
 
 
