@@ -28,6 +28,7 @@ _WAITS_OUT = {
     "store_full": "room in the store",
     "store_read_only": "the store to take writes again",
     "store_unavailable": "the store to be reachable again",
+    "store_emptied": "the store that the database knows; this one is empty: is it mounted?",
     "manifest_missing": "the live version to be in the store again; is it mounted?",
     "database_unavailable": "the run to be taken up again after the database was away",
     "replicas_silent": "every live replica to acknowledge the new version",

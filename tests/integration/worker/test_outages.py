@@ -101,8 +101,11 @@ def test_a_mount_that_was_lost_and_shows_an_empty_folder_is_waited_out(process: 
         root.mkdir()
         for _ in range(process.settings.max_claims + 1):
             execute(process, run_id)
-            assert_waits(process, run_id, "store_emptied")
-            let_the_lease_lapse(process.database, run_id)
+        run, request = run_of(process, run_id), request_of(process, "user-1")
+        assert (run.status, run.claims, run.detail_code) == ("queued", 0, "store_emptied")
+        assert (request.status, request.detail_code) == ("queued", "store_emptied")
+        waits_for = ForgetRequestView.of(request, Links(""), utc_now()).waits_for
+        assert waits_for == "the store that the database knows; this one is empty: is it mounted?"
         shutil.rmtree(root)
     execute(process, run_id)
     assert_forgotten_once(process, run_id, "user-1")
