@@ -139,8 +139,7 @@ class OutputLayer:
 
     def entering(self, hidden: Tensor) -> Tensor:
         """z, float32 [positions, rank]."""
-        entered: Tensor = hidden @ self.entry.T
-        return entered
+        return hidden @ self.entry.T
 
     def changed(self, rows: Tensor, change: Tensor) -> Adapter:
         """The adapter with the logits of the items `rows` [n] changed by `change` [n, rank] times z."""
