@@ -17,6 +17,7 @@ _TUNED = Path(__file__).parent / "tuned.json"
 # What a cell's figures can depend on. Part of every key, so that old and new code never share a table.
 _SOURCES = ("recommender", "unlearning", "benchmarks/study")
 _SOURCE_FILES = (
+    "benchmarks/basis.py",
     "benchmarks/fits.py",
     "benchmarks/gate/trials.py",
     "benchmarks/gate/truth.py",
