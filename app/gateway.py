@@ -35,7 +35,16 @@ from app.serving.assembly import build_engine
 from app.serving.clock import elapsed
 from app.settings import Settings
 from app.subjects import SubjectKey
-from model_store import JournalConflict, JournalEntry, Store, StoreError, open_store
+from model_store import (
+    JournalConflict,
+    JournalEntry,
+    Store,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+    StoreUnavailable,
+    open_store,
+)
 
 log = structlog.get_logger()
 
@@ -163,10 +172,14 @@ class Gateway:
                 log.error("journal.conflict", epoch=entry.epoch)
                 self._joining.add("timeline", None)
                 return
-            except StoreError as error:
+            except (StoreUnavailable, StoreReadOnly, StoreFull) as error:
                 if not said:
                     log.error("journal.unavailable", epoch=entry.epoch, error=type(error).__name__)
                 said = True
+            except StoreError as error:
+                # A damaged object does not mend by itself, and others wait behind this entry.
+                log.error("journal.unavailable", epoch=entry.epoch, error=type(error).__name__)
+                return
             if self._stopping.wait(_JOURNAL_PAUSE_SECONDS):
                 # The run writes it before it goes on.
                 return

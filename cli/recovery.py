@@ -11,6 +11,7 @@ from app.db.models import ForgetRequest, Ledger, RequestStatus
 from app.db.restoration import confirm_timeline, join_timeline
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
+from app.db.verification import verify
 from app.settings import get_settings
 from cli.failures import CommandError
 from model_store import Store, open_store
@@ -61,6 +62,8 @@ def recover(*, store_lost: bool) -> list[str]:
         print(
             "the audit log has your word that the database was restored: what it lacks no longer counts as wiped"
         )
+        for notice in verify(database, audit, store).notices:
+            print(notice)
     print(f"{readopted} requests were accepted again, under their old deadlines")
     with database.read() as session:
         counts = forget_requests.counts(session, database_now(session))

@@ -221,7 +221,13 @@ def _start(
         # Whoever worked when the backup was taken was not killed by its run.
         working = Run.status == RunStatus.RUNNING
         session.execute(update(Run).where(working, Run.claims > 0).values(claims=Run.claims - 1))
-    survived = None if first else replace_unservable(session, store, floor=floor, now=database_now(session))
+    survived = (
+        None
+        if first
+        else replace_unservable(
+            session, store, floor=floor, store_lost=newest is None, now=database_now(session)
+        )
+    )
     lifted = lift(session, store, floor)
     epochs: dict[str, int] = {}
     for epoch in differ.taken:

@@ -27,8 +27,10 @@ class Survived:
     erasure_floor: int
 
 
-def replace_unservable(session: Session, store: Store, *, floor: int, now: datetime) -> Survived | None:
-    """Let the newest version that a run has made serve instead of one that is destroyed or below the floor.
+def replace_unservable(
+    session: Session, store: Store, *, floor: int, store_lost: bool, now: datetime
+) -> Survived | None:
+    """Let the newest version that a run has made serve instead of one that is destroyed, below the floor or lost.
 
     No replica would load that one, so that every run would wait for an acknowledgement for ever. Whom it had read is
     noted by nobody any more: everybody of whom something is stored counts as read. Call in the transaction that starts
@@ -36,11 +38,12 @@ def replace_unservable(session: Session, store: Store, *, floor: int, now: datet
 
     Args:
         floor: what the store vouches for.
+        store_lost: the version was in another store, which is no more.
     """
     pointer = session.get_one(ServingPointer, 1)
     gone = pointer.digest
     floor = max(floor, pointer.erasure_floor)
-    if gone is None or not (store.is_destroyed(gone) or lies_below(store, gone, floor)):
+    if gone is None or not (store_lost or store.is_destroyed(gone) or lies_below(store, gone, floor)):
         return None
     add_everybody_as_past_readers(session)
     digest, manifest = _newest(store, gone, floor=floor)

@@ -9,7 +9,7 @@ import pytest
 from app.db import completion, forget_requests, pointer, runs
 from app.db.audit import AuditLog
 from app.db.forget_requests import Acceptance
-from app.db.models import Version
+from app.db.models import Attempt, Version
 from app.db.runs import Claim
 from app.db.session import Database
 from app.db.splitting import NOBODY, SplitOut
@@ -74,3 +74,20 @@ class Service:
 @pytest.fixture
 def service(database: Database, audit: AuditLog) -> Service:
     return Service(database, audit)
+
+
+def attempt(run_id: str, fence: int) -> Attempt:
+    return Attempt(
+        run_id=run_id,
+        fence=fence,
+        step=0,
+        method="ucan",
+        config={},
+        policy_hash="f" * 64,
+        started_at=NOON,
+        finished_at=NOON,
+        decision="fail",
+        accepted=False,
+        report={},
+        verdict={},
+    )

@@ -14,32 +14,15 @@ from sqlalchemy.orm import Session
 from app.db import completion, outages, pointer, runs
 from app.db.audit import AuditLog
 from app.db.errors import FenceLost
-from app.db.models import Attempt, AuditEntry, Version
+from app.db.models import AuditEntry, Version
 from app.db.outages import Pauses
 from app.db.reclaiming import Reclaimed
 from app.db.runs import Claim
-from tests.integration.db.conftest import LEASE, NOON, Service
+from tests.integration.db.conftest import LEASE, NOON, Service, attempt
 
 Write = Callable[[Session, AuditLog, Claim], Any]
 BASE = "b" * 64
 PAUSES = Pauses(LEASE, LEASE)
-
-
-def _attempt(claim: Claim) -> Attempt:
-    return Attempt(
-        run_id=claim.run_id,
-        fence=claim.fence,
-        step=0,
-        method="ucan",
-        config={},
-        policy_hash="f" * 64,
-        started_at=NOON,
-        finished_at=NOON,
-        decision="fail",
-        accepted=False,
-        report={},
-        verdict={},
-    )
 
 
 def _version(claim: Claim) -> Version:
@@ -54,7 +37,7 @@ def _version(claim: Claim) -> Version:
 
 WRITES: dict[str, Write] = {
     "record_attempt": lambda session, audit, claim: runs.record_attempt(
-        session, audit, claim, _attempt(claim)
+        session, audit, claim, attempt(claim.run_id, claim.fence)
     ),
     "record_skipped_rungs": lambda session, audit, claim: runs.record_skipped_rungs(
         session, audit, claim, first=0, up_to=1

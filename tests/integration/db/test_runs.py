@@ -8,8 +8,8 @@ import pytest
 
 from app.db import forget_requests, pointer, runs
 from app.db.errors import BelowErasureFloor, FenceLost, PointerMoved
-from app.db.models import Attempt, Ledger, Run, RunStage, Version
-from tests.integration.db.conftest import LEASE, NOON, Service
+from app.db.models import Ledger, Run, RunStage, Version
+from tests.integration.db.conftest import LEASE, NOON, Service, attempt
 
 LATER = NOON + LEASE + timedelta(seconds=1)
 
@@ -18,23 +18,6 @@ def accepted_run(service: Service, subject: str = "a") -> str:
     run_id = service.accept(subject).run_id
     assert run_id is not None
     return run_id
-
-
-def attempt(run_id: str, fence: int) -> Attempt:
-    return Attempt(
-        run_id=run_id,
-        fence=fence,
-        step=0,
-        method="ucan",
-        config={},
-        policy_hash="f" * 64,
-        started_at=NOON,
-        finished_at=NOON,
-        decision="fail",
-        accepted=False,
-        report={},
-        verdict={},
-    )
 
 
 def test_only_one_of_many_simultaneous_claims_gets_the_run(service: Service) -> None:

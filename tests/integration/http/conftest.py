@@ -11,6 +11,7 @@ from app.db import api_keys
 from app.db.api_keys import Scope
 from app.db.base import utc_now
 from app.db.session import Database
+from app.gateway import Gateway
 from app.main import create_app
 from app.settings import Settings
 
@@ -20,9 +21,15 @@ def issue_key(database: Database, name: str, *scopes: Scope) -> str:
         return api_keys.issue(session, name=name, scopes=scopes, now=utc_now())
 
 
+def gateway_of(client: TestClient) -> Gateway:
+    """What answers this client, in this process."""
+    gateway: Gateway = client.app.state.gateway  # type: ignore[attr-defined]  # Starlette types it as any ASGI app
+    return gateway
+
+
 @pytest.fixture
 def client(settings: Settings, database: Database, installed: str) -> Iterator[TestClient]:
     key = issue_key(database, "everything", *Scope)
     with TestClient(create_app(settings), headers={"Authorization": f"Bearer {key}"}) as opened:
-        assert opened.app.state.gateway.engine.wait_for_version(30)  # type: ignore[attr-defined]
+        assert gateway_of(opened).engine.wait_for_version(30)
         yield opened

@@ -14,6 +14,7 @@ from fastapi.testclient import TestClient
 from app.probe import Probe
 from app.settings import Settings
 from model_store import StoreUnavailable, open_store
+from tests.integration.http.conftest import gateway_of
 from tests.integration.refusing_store import gone
 
 SECONDS = 20
@@ -29,7 +30,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def test_whoever_was_accepted_while_the_store_was_away_is_in_the_journal_once_it_is_back(
     client: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = client.app.state.gateway.store  # type: ignore[attr-defined]
+    store = gateway_of(client).store
     real, refused = store.append_journal, []
 
     def notice(entry: object) -> None:
@@ -67,7 +68,7 @@ def test_strangers_who_ask_for_readiness_while_the_database_hangs_take_no_thread
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hangs = threading.Event()
-    gateway = client.app.state.gateway  # type: ignore[attr-defined]
+    gateway = gateway_of(client)
     monkeypatch.setattr("app.health.endpoints._PROBE_SECONDS", float(SECONDS))
     monkeypatch.setattr(gateway, "database_answers", Probe("test", lambda: hangs.wait(10 * SECONDS)))
     with ThreadPoolExecutor(61) as pool:

@@ -25,7 +25,7 @@ from app.gateway import Gateway
 from app.recommendations.endpoints import AnswerExpired
 from app.serving import Recommendation
 from app.settings import Settings
-from tests.integration.http.conftest import issue_key
+from tests.integration.http.conftest import gateway_of, issue_key
 from tests.integration.http.gateway_process import gateway_process
 from tests.integration.tiny_model import USERS, subject_of
 
@@ -55,7 +55,7 @@ def test_an_answer_is_looked_at_again_when_it_is_sent(
 def test_the_replica_that_gave_the_202_needs_no_feed_to_know(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gateway: Gateway = client.app.state.gateway  # type: ignore[attr-defined]
+    gateway = gateway_of(client)
 
     def away(*_: object) -> None:
         raise DatabaseUnavailable
@@ -71,7 +71,7 @@ def test_the_replica_that_gave_the_202_needs_no_feed_to_know(
 def test_a_body_that_must_not_be_sent_any_more_is_held_back(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gateway: Gateway = client.app.state.gateway  # type: ignore[attr-defined]
+    gateway = gateway_of(client)
     subject = subject_of("user-1")
     sent: list[str] = []
 

@@ -26,7 +26,7 @@ from app.queue import RunQueue
 from app.settings import Settings
 from benchmarks.service.hanging_server import hanging_server
 from model_store import JournalEntry, LocalStore
-from tests.integration.http.conftest import issue_key
+from tests.integration.http.conftest import gateway_of, issue_key
 from tests.integration.http.gateway_process import gateway_process
 
 FORGETS = 60
@@ -180,7 +180,7 @@ def test_a_store_that_hangs_holds_up_nobody_and_gets_its_journal_later(
     client: TestClient, settings: Settings
 ) -> None:
     store = HangingStore(Path(settings.store_url))
-    client.app.state.gateway.store = store  # type: ignore[attr-defined]
+    gateway_of(client).store = store
     try:
         for number in range(FORGETS):
             assert client.post(f"/users/nobody-{number}/forget").status_code == 202

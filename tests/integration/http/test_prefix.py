@@ -11,7 +11,7 @@ from app.db.api_keys import Scope
 from app.db.session import Database
 from app.main import create_app
 from app.settings import ROUTES, Settings
-from tests.integration.http.conftest import issue_key
+from tests.integration.http.conftest import gateway_of, issue_key
 
 PREFIX = "/privacy/lethe"
 
@@ -21,7 +21,7 @@ def prefixed(settings: Settings, database: Database, installed: str) -> Iterator
     key = issue_key(database, "everything", *Scope)
     below = Settings(_env_file=None, **settings.model_dump() | {"root_path": PREFIX})  # type: ignore[arg-type]
     with TestClient(create_app(below), headers={"Authorization": f"Bearer {key}"}) as opened:
-        assert opened.app.state.gateway.engine.wait_for_version(30)  # type: ignore[attr-defined]
+        assert gateway_of(opened).engine.wait_for_version(30)
         yield opened
 
 

@@ -14,12 +14,11 @@ from app.db.base import utc_now
 from app.db.control import DatabaseControlPlane
 from app.db.errors import DatabaseUnavailable
 from app.db.session import Database
-from app.gateway import Gateway
 from app.main import create_app
 from app.settings import Settings
 from model_store import StoreUnavailable, open_store
 from tests.integration.backup import back_up
-from tests.integration.http.conftest import issue_key
+from tests.integration.http.conftest import gateway_of, issue_key
 from tests.integration.tiny_model import AUDIT_SECRET, subject_of
 
 SECONDS = 60
@@ -116,7 +115,7 @@ def test_whom_no_journal_knows_is_remembered_by_the_gateway_that_gave_the_202(
     client: TestClient, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The store was away from the acceptance until the restore: nobody has written the entry."""
-    gateway: Gateway = client.app.state.gateway  # type: ignore[attr-defined]
+    gateway = gateway_of(client)
 
     def away(*_: object) -> None:
         raise StoreUnavailable

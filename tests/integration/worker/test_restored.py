@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from app.db import interactions, runs
+from app.db import interactions, pointer, runs
 from app.db.errors import DatabaseRewound
 from app.db.interactions import NewInteraction
 from app.db.models import Ledger, ServingPointer
-from model_store import StoreUnavailable, Timeline
+from app.db.readers import past_readers_among
+from app.db.restoration import join_timeline
+from model_store import StoreEmptied, StoreUnavailable, Timeline, open_store
 from tests.integration.backup import back_up
 from tests.integration.tiny_model import ITEMS, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
@@ -173,6 +175,21 @@ def test_a_restore_in_the_middle_of_a_completion_does_not_cost_the_version_that_
     with pytest.raises(DatabaseRewound):
         _destroy_ineligible_versions(process, claim)
     assert not process.store.is_destroyed(successor)
+
+
+def test_a_store_that_is_lost_for_good_leaves_nothing_live_and_everybody_as_read(
+    process: WorkerProcess, installed: str
+) -> None:
+    """What it held may turn up again: nobody whose events are here counts as unknown to it."""
+    assert live(process) == installed
+    lost = Path(process.settings.store_url)
+    lost.rename(lost.with_name("lost"))
+    with pytest.raises(StoreEmptied):
+        open_process(process.settings)
+    join_timeline(process.database, process.audit, open_store(process.settings.store_url), restored=True)
+    with process.database.read() as session:
+        assert pointer.current(session).digest is None
+        assert past_readers_among(session, [subject_of("user-1")])
 
 
 def test_a_damaged_manifest_does_not_hide_the_versions_after_it(
