@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +35,7 @@ CREATE TABLE never_seen_levels (subject_hmac);
 
 def sql(statement: str) -> Callable[[Seen], None]:
     def change(seen: Seen) -> None:
-        with sqlite3.connect(seen.database.url.removeprefix("sqlite:///")) as connection:
+        with closing(sqlite3.connect(seen.database.url.removeprefix("sqlite:///"))) as connection:
             connection.executescript(statement)
 
     return change
