@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
 from transformers.utils import logging as transformers_logging
 
-from benchmarks import basis, calibration, catalogue, tuning, ucan_cost, unlearn
+from benchmarks import basis, calibration, catalogue, early_stop, tuning, ucan_cost, unlearn
 from benchmarks.gate import run as gate
 from benchmarks.gate.trials import Plan
-from benchmarks.gate.worlds import MOST_WORLDS
+from benchmarks.gate.worlds import MOST_PARTS, MOST_WORLDS
 from benchmarks.population import TooFewUsers
 from benchmarks.publishing import (
     JsonOption,
@@ -119,6 +120,28 @@ def ucan_cost_command(
     publish(ucan_cost.run(data, repeats=repeats), json_file, markdown_file, None)
 
 
+@bench_app.command("early-stop")
+def early_stop_command(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Interactions to measure on; synthetic users without it.")
+    ] = None,
+    users: Annotated[
+        str, typer.Option(help="Whom to fit on: report, or development to choose a rule on.")
+    ] = "report",
+    seeds: Annotated[int, typer.Option(min=2, help="How many fits.")] = 4,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """Compare rules by which a fit chooses its epoch: how much what is kept depends on the seed."""
+    if users not in ("report", "development"):
+        raise typer.BadParameter("report or development", param_hint="--users")
+    check_places(json_file, markdown_file, None)
+    _quiet()
+    with TemporaryDirectory() as folder:
+        result = early_stop.run(data, users=users, seeds=seeds, folder=Path(folder))
+    publish(result, json_file, markdown_file, None)
+
+
 @bench_app.command("basis")
 def basis_command(
     data: Annotated[
@@ -163,6 +186,13 @@ def gate_command(
         int, typer.Option(min=1, max=MOST_WORLDS, help="How many small services.")
     ] = gate.DEFAULT.worlds,
     deletions: Annotated[int, typer.Option(min=1, help="Users forgotten in each.")] = gate.DEFAULT.deletions,
+    parts: Annotated[
+        int, typer.Option(min=2, max=MOST_PARTS, help="Each service has one of so many parts of the users.")
+    ] = gate.DEFAULT.parts,
+    joined: Annotated[
+        list[Path] | None,
+        typer.Option("--join", help="Measure nothing: put results of this command together, one a use."),
+    ] = None,
     work: WorkOption = WORK_FOLDER,
     processes: ProcessesOption = None,
     json_file: JsonOption = None,
@@ -179,12 +209,21 @@ def gate_command(
             ) from problem
         publish(result, json_file, markdown_file, None)
         return
+    if joined:
+        try:
+            result = gate.join([_read(one) for one in joined])
+        except gate.CannotJoin as problem:
+            raise typer.BadParameter(str(problem), param_hint="--join") from problem
+        publish(result, json_file, markdown_file, None)
+        return
     if data is None:
-        raise typer.BadParameter("give the interactions to measure on, or --report", param_hint="--data")
+        raise typer.BadParameter(
+            "give the interactions to measure on, or --report, or --join", param_hint="--data"
+        )
     if users not in ("development", "report"):
         raise typer.BadParameter("choose development or report", param_hint="--users")
     _quiet()
-    plan = Plan("development" if users == "development" else "report", worlds, deletions)
+    plan = Plan("development" if users == "development" else "report", worlds, deletions, parts)
     try:
         result = gate.run(data, plan=plan, folder=work, processes=processes)
     except TooFewUsers as problem:

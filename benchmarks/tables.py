@@ -11,6 +11,7 @@ from benchmarks.report.basis import basis
 from benchmarks.report.calibration import calibrate
 from benchmarks.report.chaos import chaos
 from benchmarks.report.cost import ucan_cost
+from benchmarks.report.early_stop import early_stop
 from benchmarks.report.everybody import everybody
 from benchmarks.report.forget import forget
 from benchmarks.report.gate import gate
@@ -27,6 +28,7 @@ WRITERS = {
     "ucan-cost": ucan_cost,
     "basis": basis,
     "calibrate": calibrate,
+    "early-stop": early_stop,
     "gate": gate,
     "sequence": sequence,
     "forget": forget,

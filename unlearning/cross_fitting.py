@@ -8,7 +8,7 @@ costs nothing and errs more: `lethe bench gate` prints both.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -39,8 +39,26 @@ class Half:
     seed: int
 
 
-def halves(users: int, pairs: int, seed: int) -> tuple[Half, ...]:
+@dataclass(frozen=True)
+class HalfReadings:
+    """What one half makes of everybody: all that is kept of it, so that it need not be fitted again.
+
+    `members` are the places of those it was fitted on. `own` is each user's mean smoothed loss over their training
+    items, `held_out` [users, HELD_OUT] that of each held-out item, nats, float64.
+    """
+
+    members: frozenset[int]
+    own: tuple[float, ...]
+    held_out: Tensor
+
+
+def halves(
+    users: int, pairs: int, seed: int, known: Mapping[int, frozenset[int]] | None = None
+) -> tuple[Half, ...]:
     """Random halves in complementary pairs, so that every user is left out of exactly one half of each pair.
+
+    Args:
+        known: the members of halves that were fitted before, by number; the other half of their pair has the others.
 
     Raises:
         InvalidEvaluation: fewer than two pairs (one reading says nothing about how much readings vary), or fewer than
@@ -50,11 +68,14 @@ def halves(users: int, pairs: int, seed: int) -> tuple[Half, ...]:
         raise InvalidEvaluation(
             f"cross-fitting needs two pairs of halves and four users, not {pairs} and {users}"
         )
-    found = []
+    found, known, everybody = [], known or {}, frozenset(range(users))
     for pair in range(pairs):
-        chosen = set(random.Random(f"{seed}/{pair}").sample(range(users), users // 2))
-        others = set(range(users)) - chosen
-        for side, members in enumerate((chosen, others)):
+        chosen = known.get(2 * pair)
+        if chosen is None and 2 * pair + 1 in known:
+            chosen = everybody - known[2 * pair + 1]
+        if chosen is None:
+            chosen = frozenset(random.Random(f"{seed}/{pair}").sample(range(users), users // 2))
+        for side, members in enumerate((chosen, everybody - chosen)):
             found.append(Half(tuple(sorted(members)), _SEED_OFFSET + 1000 * seed + 2 * pair + side))
     return tuple(found)
 
@@ -70,6 +91,8 @@ def cross_fit(
     seed: int,
     pairs: int = PAIRS,
     fit: Fit = fit_anew,
+    done: Mapping[int, HalfReadings] | None = None,
+    on_half: Callable[[int, HalfReadings], None] | None = None,
     on_step: OnStep | None = None,
     should_stop: ShouldStop | None = None,
 ) -> tuple[NeverSeen, ...]:
@@ -80,6 +103,8 @@ def cross_fit(
         smoothing: of the policy's evaluation, see `EvaluationConfig.smoothing`.
         pairs: how many pairs of halves, at least two.
         fit: makes the adapters; a caller may bring a cache.
+        done: halves that were read before, by number, of these very users; they are not fitted again.
+        on_half: told the number and the readings of each half as soon as it has been read.
 
     Progress counts hundredths of each half: halves have more or fewer steps, and may stop early.
 
@@ -87,6 +112,7 @@ def cross_fit(
         InvalidEvaluation: too few users or pairs, or an adapter that diverged.
         Interrupted: `should_stop` answered yes.
     """
+    done = dict(done or {})
     collector, items = _Collector(len(users), pairs), len(base.catalogue)
 
     def readings(adapter: Adapter) -> tuple[list[float], Tensor]:
@@ -103,19 +129,24 @@ def cross_fit(
         )
         return [float(nll.mean()) for nll in own], torch.stack([nll[-HELD_OUT:] for nll in whole])
 
-    planned = halves(len(users), pairs, seed)
+    planned = halves(len(users), pairs, seed, {number: half.members for number, half in done.items()})
     for number, half in enumerate(planned):
-        chosen = [users[place] for place in half.members]
-        adapter = fit(
-            base,
-            tuple(split.train for split in chosen),
-            adapter_config,
-            replace(training, seed=half.seed),
-            validation=tuple((split.train, split.validation) for split in chosen),
-            on_step=None if on_step is None else _within_all(on_step, number, len(planned)),
-            should_stop=should_stop,
-        ).adapter
-        collector.add(*readings(adapter), half.members)
+        if number not in done:
+            chosen = [users[place] for place in half.members]
+            adapter = fit(
+                base,
+                tuple(split.train for split in chosen),
+                adapter_config,
+                replace(training, seed=half.seed),
+                validation=tuple((split.train, split.validation) for split in chosen),
+                on_step=None if on_step is None else _within_all(on_step, number, len(planned)),
+                should_stop=should_stop,
+            ).adapter
+            own, held_out = readings(adapter)
+            done[number] = HalfReadings(frozenset(half.members), tuple(own), held_out)
+            if on_half is not None:
+                on_half(number, done[number])
+        collector.add(done[number])
     met = torch.log1p(item_popularity(users, items).double())
     found = collector.result(
         *readings(parent),
@@ -141,10 +172,9 @@ class _Collector:
         self._held_out = torch.zeros(users, HELD_OUT, dtype=torch.float64)
         self._pairs = pairs
 
-    def add(self, own: Sequence[float], held_out: Tensor, members: Sequence[int]) -> None:
-        saw = set(members)
-        for place, (training, later) in enumerate(zip(own, held_out, strict=True)):
-            if place in saw:
+    def add(self, half: HalfReadings) -> None:
+        for place, (training, later) in enumerate(zip(half.own, half.held_out, strict=True)):
+            if place in half.members:
                 self._held_out[place] += later / self._pairs
             else:
                 self._unseen[place].append(training)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from unlearning.errors import InvalidEvaluation
+from unlearning.student_t import widening
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def levels(readings: CrossReadings, items: Sequence[int]) -> tuple[NeverSeen, ..
       both saw, a + b log(1 + popularity) by least squares, and taken off the users' own readings at the popularity of
       their own items.
     * How much one model's reading varies is read off the difference between a user's readings: variance a + b / n for
-      n items, by least squares over all users. The estimate of k readings adds a k-th of it.
+      n items, by least squares over all users. The estimate of k readings adds a k-th of it; and since few users tell
+      it only roughly, what is left is Student's t, which is wider (`unlearning.student_t.widening`).
 
     Raises:
         InvalidEvaluation: fewer than two readings of each user, fewer than two users, shapes that do not fit, or
@@ -82,7 +84,10 @@ def levels(readings: CrossReadings, items: Sequence[int]) -> tuple[NeverSeen, ..
     count = torch.tensor(list(items), dtype=torch.float64)
     _check(readings, len(count))
     means = (readings.unseen.mean(0) + _shift(readings)).clamp(min=0.0)
-    deviations = (reading_variance(readings.unseen, count) * (1.0 + 1.0 / len(readings.unseen))).sqrt()
+    made = len(readings.unseen)
+    # Two numbers are fitted to what the readings of every user leave over.
+    wider = widening(len(count) * (made - 1) - 2)
+    deviations = (reading_variance(readings.unseen, count) * (1.0 + 1.0 / made)).sqrt() * wider
     return tuple(
         NeverSeen(*own)
         for own in zip(means.tolist(), deviations.tolist(), readings.seen.tolist(), strict=True)

@@ -13,13 +13,15 @@ from unlearning.policy import Policy
 from unlearning.verdict import Reason
 
 UTILITY = "relative_change_of_held_out_ndcg@10"
+UTILITY_MEASURES = (UTILITY, checks.HELD_OUT)
 
 
 def utility_reasons(report: Report | RetainedReport, policy: Policy) -> tuple[Reason, Reason]:
     """What the service is for, and the likelihoods behind it.
 
-    Where too few users have a hit at 10 to tell, a candidate whose held-out likelihoods are shown to be as good has
-    shown what it can: then the first is on record and does not bind, unless it fails.
+    Either may show it, whichever tells more at this service's size; a clear loss by either fails. Where too few users
+    have a hit at 10 to tell, a candidate whose held-out likelihoods are shown to be as good has shown what it can: then
+    the first is on record and does not bind, unless it fails.
     """
     ranking, likelihood = _ranking_utility(report, policy), checks.held_out_loss(report.held_out, policy)
     if ranking.passed is None and likelihood.passed:
@@ -28,17 +30,7 @@ def utility_reasons(report: Report | RetainedReport, policy: Policy) -> tuple[Re
 
 
 def _ranking_utility(report: Report | RetainedReport, policy: Policy) -> Reason:
-    users = sum(outcome.count for outcome in report.utility)
     floor = -policy.utility_margin
-    if users < policy.min_utility_users:
-        return Reason(
-            UTILITY,
-            None,
-            floor,
-            None,
-            None,
-            f"{users} retained users; the policy needs {policy.min_utility_users}",
-        )
     if not any(outcome.parent > 0 for outcome in report.utility):
         return Reason(UTILITY, None, floor, None, None, "the parent has no hit at 10 to lose")
     low, observed, high = bootstrap_bounds(report, policy)
@@ -57,20 +49,26 @@ def bootstrap_bounds(report: Report | RetainedReport, policy: Policy) -> tuple[f
 
     Paired bootstrap over retained users (Efron and Tibshirani 1993, ch. 16), one-sided bounds at
     `policy.utility_confidence`. Users with equal outcomes are exchangeable, so resampling their counts is resampling
-    users. The parent's mean must be above 0.
+    users. One user more is resampled from than there are: for the lower bound somebody who lost a hit of mean size, for
+    the upper one somebody who won it. A few hits that all stayed would otherwise exclude any loss; so they exclude one
+    beyond three in their number, which is what none in so many is worth. The parent's mean must be above 0.
     """
     counts = np.array([outcome.count for outcome in report.utility])
     before = np.array([outcome.parent for outcome in report.utility])
     change = np.array([outcome.candidate for outcome in report.utility]) - before
-    users = int(counts.sum())
-    draws = np.random.default_rng(policy.utility_seed).multinomial(
-        users, counts / users, size=policy.utility_resamples
-    )
     # The parent's mean is the unit of the margin and stays fixed: a resample may hold no hit at all.
     unit = float(counts @ before)
-    differences = draws @ change / unit
+    hit = unit / float(counts[before > 0].sum())
+    urn = np.append(counts, 1)
+    users = int(urn.sum())
+    draws = np.random.default_rng(policy.utility_seed).multinomial(
+        users, urn / users, size=policy.utility_resamples
+    )
     tail = 1.0 - policy.utility_confidence
-    low, high = np.quantile(differences, [tail, 1.0 - tail])
+    low, high = (
+        np.quantile(draws @ np.append(change, one_more) / unit, share)
+        for one_more, share in ((-hit, tail), (hit, 1.0 - tail))
+    )
     return float(low), float(counts @ change / unit), float(high)
 
 

@@ -23,7 +23,7 @@ from unlearning.evaluation.report import NeverSeenGain
 COUNTS = (1, 2, 3, 5, 10, 20, 40, 80)
 
 
-def power_by_items(workshop: Workshop, worlds: Sequence[World]) -> list[dict[str, Any]]:
+def power_by_items(workshop: Workshop, worlds: Sequence[World], parts: int = 2) -> list[dict[str, Any]]:
     """Where subjects stand before any edit, told by only so many of their items: one row per number of items.
 
     Of every subject with enough of them so many items are drawn, and read under the adapter that knows the subject and
@@ -32,7 +32,7 @@ def power_by_items(workshop: Workshop, worlds: Sequence[World]) -> list[dict[str
     readings where a service has two: for a user of few items this flatters.
     """
     subjects = [(world, place) for world in worlds for place in world.subjects]
-    found = _Losses(workshop, sorted({place for _, place in subjects}))
+    found = _Losses(workshop, sorted({place for _, place in subjects}), parts)
     known = {world.number: found.under(workshop.fit(world.shadow.order).adapter) for world in worlds}
     rows = []
     for count in COUNTS:
@@ -66,12 +66,12 @@ def _row(workshop: Workshop, count: int, gaps: Sequence[float], variance: float)
 class _Losses:
     """Smoothed losses of some users' items, by place: one float64 [items] each."""
 
-    def __init__(self, workshop: Workshop, places: Sequence[int]) -> None:
-        self._workshop, self._places = workshop, places
+    def __init__(self, workshop: Workshop, places: Sequence[int], parts: int) -> None:
+        self._workshop, self._places, self._parts = workshop, places, parts
         users = everybody(workshop.population)
         self._sequences = [users[place] for place in places]
         self.unseen: dict[int, list[Tensor]] = {place: [] for place in places}
-        for shadow in shadows(workshop.population):
+        for shadow in shadows(workshop.population, parts=self._parts):
             for place, losses in self.under(workshop.fit(shadow.order).adapter).items():
                 if place not in shadow.members:
                     self.unseen[place].append(losses)

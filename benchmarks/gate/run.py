@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from benchmarks.bars import Reached, bars
 from benchmarks.environment import environment
 from benchmarks.fits import Regime
 from benchmarks.gate.power import power_by_items
+from benchmarks.gate.rates import service
+from benchmarks.gate.readings import by_length, readings
 from benchmarks.gate.summary import summary
 from benchmarks.gate.trials import Plan, later_rungs, worlds_of
 from benchmarks.study import orders
@@ -55,7 +58,7 @@ def run(
         found = worlds_of(workshop, plan)
         bar, pool = stack.enter_context(bars()), Pool(workshop, processes)
         workshop.fits.base(workshop.population, bar("base on the panel"))
-        wanted = [shadow.order for shadow in orders.shadows(workshop.population)]
+        wanted = [shadow.order for shadow in orders.shadows(workshop.population, parts=plan.parts)]
         wanted += [order for world in found for order in (*world.halves, world.refit)]
         move_fits = bar(f"{len(wanted)} fits")
         pool.fit(wanted, lambda done: move_fits(Reached(done, len(wanted))))
@@ -67,7 +70,8 @@ def run(
         pool.work(later, lambda _: None)
         done: list[Work] = [*trials, *later]
         rows = [row for work in done for row in found_in.rows(work)]
-        power = power_by_items(workshop, found)
+        power = power_by_items(workshop, found, plan.parts)
+        read = readings(workshop, plan)
     population = workshop.population
     return {
         "benchmark": "gate",
@@ -76,17 +80,69 @@ def run(
             "source": population.source,
             "users": plan.users,
             "worlds": plan.worlds,
+            "parts": plan.parts,
             "users_of_a_world": [len(world.places) for world in found],
         },
         "training": to_plain(workshop.regime),
-        "policy": {"name": workshop.policy.name, "hash": workshop.policy.hash},
+        "policy": {
+            "name": workshop.policy.name,
+            "hash": workshop.policy.hash,
+            "membership_z": workshop.policy.membership_z,
+        },
         # A resumed measurement can hold cells of an earlier commit.
         "commits": sorted(found_in.commits),
         "wall_seconds": watch.seconds,
         **summary(rows, band=workshop.policy.membership_z),
         "power": power,
+        "by_length": by_length(read),
+        "readings": read,
         "rows": rows,
     }
+
+
+def join(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Several results of this command as one: other data, other sizes, more services.
+
+    What is about one population alone (its training, how many items tell) stays with the results themselves.
+
+    Raises:
+        CannotJoin: not all of them are results of `lethe bench gate` under one policy on one kind of users, or one
+            service is in two of them.
+    """
+    policies = {(one.get("benchmark"), *(one.get("policy") or {}).values()) for one in results}
+    kinds = {(one.get("data") or {}).get("users") for one in results}
+    if len(policies) != 1 or len(kinds) != 1 or next(iter(policies))[0] != "gate":
+        raise CannotJoin(
+            "these are not results of the gate's benchmark under one policy on one kind of users"
+        )
+    rows = [row for one in results for row in one["rows"]]
+    read = [row for one in results for row in one.get("readings", [])]
+    services = [{service(row) for row in one["rows"]} for one in results]
+    if sum(map(len, services)) != len(set().union(*services)):
+        raise CannotJoin("two of these results hold the same service")
+    first = results[0]
+    return {
+        "benchmark": "gate",
+        "environment": first["environment"],
+        "data": {
+            "source": "; ".join(one["data"]["source"] for one in results),
+            "users": first["data"]["users"],
+            "worlds": sum(one["data"]["worlds"] for one in results),
+            "users_of_a_world": [size for one in results for size in one["data"]["users_of_a_world"]],
+        },
+        "policy": first["policy"],
+        "commits": sorted({commit for one in results for commit in one["commits"]}),
+        "wall_seconds": sum(one["wall_seconds"] for one in results),
+        **summary(rows, band=first["policy"]["membership_z"]),
+        "power": [],
+        "by_length": by_length(read),
+        "readings": read,
+        "rows": rows,
+    }
+
+
+class CannotJoin(ValueError):
+    """Results that do not belong together."""
 
 
 class _Finished:

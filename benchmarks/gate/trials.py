@@ -26,7 +26,7 @@ from unlearning import (
     publishable,
 )
 from unlearning.audit.predictions import item_log_likelihoods
-from unlearning.band import member_z_score, power, z_score
+from unlearning.band import member_z_score, never_member_band, power, z_score
 from unlearning.cross_fitting import cross_fit
 from unlearning.evaluation.evaluate import evaluate
 from unlearning.evaluation.gains import smoothed
@@ -40,15 +40,19 @@ OTHERS = ("do_nothing", "gradient_ascent")
 CANDIDATES = (TRUTH, *PORTIONS, *OTHERS)
 # Not of every deletion: see `LaterRungs`.
 LATER = "least_change_later"
+# A candidate further than this from adapters that never saw the user, in their deviations, is not forgotten (or
+# forgotten too much); the gate must not let it through.
+WRONG_BEYOND = 3.0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which deletions: `deletions` users of one kind in each of `worlds` worlds."""
+    """Which deletions: `deletions` users of one kind in each of `worlds` worlds, each one of `parts` of the users."""
 
     users: Users
     worlds: int
     deletions: int
+    parts: int = 2
 
     def trials(self) -> list[Trial]:
         """All of them, world by world."""
@@ -137,7 +141,7 @@ class _Deletion:
         world, policy, base = worlds_of(workshop, trial.plan)[trial.number], workshop.policy, workshop.base
         self._trial, self._world, self._workshop = trial, world, workshop
         self._place = world.subjects[trial.index]
-        self._level = _levels(workshop, trial.plan, trial.number)[world.places.index(self._place)]
+        self._level = levels_of(workshop, trial.plan, trial.number)[world.places.index(self._place)]
         self._sequence = world.everybody[self._place].train
         # The re-fit never saw any of the world's subjects: to it, they are not retained users.
         retained = tuple(world.everybody[other] for other in world.places if other not in world.subjects)
@@ -172,7 +176,7 @@ class _Deletion:
             name: of the row; `TRUTH` is not made by the method but stands among the fits.
             portion: how far towards its level the subject is brought.
         """
-        policy, truth = self._workshop.policy, _truth(self._workshop)
+        policy, truth = self._workshop.policy, truth_of(self._workshop, self._trial.plan.parts)
         aimed = max(self._before + portion * (self._level.smoothed_nll - self._before), 0.0)
         candidate = (
             self._refit() if name == TRUTH else method.run(replace(self._task, never_seen_nll=(aimed,)))
@@ -181,8 +185,12 @@ class _Deletion:
         verdict = decide(report, policy)
         soft = self._smoothed_nll(candidate.adapter)
         evidence = report.membership.subjects[0]
+        reasons = (*verdict.reasons, *(one for subject in verdict.subjects for one in subject.reasons))
         return {
             "world": self._world.number,
+            "service": self._world.name(self._workshop.population.source, self._trial.plan.parts),
+            "service_users": len(self._world.places),
+            "density": self._world.density(len(self._workshop.base.catalogue)),
             "subject": self._trial.index,
             "items": len(self._sequence),
             "candidate": name,
@@ -192,16 +200,17 @@ class _Deletion:
             "z": z_score(evidence, policy),
             "predicted_z": z_score(replace(evidence, never_seen=None), policy),
             "parent_z": member_z_score(evidence, policy),
+            "deviation": never_member_band(evidence, evidence.candidate, policy).deviation,
             "power": power(evidence, policy),
             "decision": verdict.decision,
             "accepted": publishable(verdict, method_is_exact=False, policy=policy),
             "measures": {
-                reason.measure: {"value": reason.value, "passed": reason.passed}
-                for reason in (
-                    *verdict.reasons,
-                    *(one for subject in verdict.subjects for one in subject.reasons),
-                )
+                reason.measure: {"value": reason.value, "passed": reason.passed} for reason in reasons
             },
+            # In words, where the candidate was refused.
+            "objections": sorted(
+                {f"{one.measure}: {one.detail}" for one in reasons if one.binding and not one.passed}
+            ),
             "seconds": candidate.cost.seconds,
         }
 
@@ -243,11 +252,12 @@ def _parent(workshop: Workshop, world: World) -> Adapter:
 @lru_cache(maxsize=2)
 def worlds_of(workshop: Workshop, plan: Plan) -> Sequence[World]:
     """The plan's worlds."""
-    return worlds(workshop.population, plan.users, plan.worlds, plan.deletions)
+    return worlds(workshop.population, plan.users, plan.worlds, plan.deletions, plan.parts)
 
 
 @lru_cache(maxsize=2)
-def _levels(workshop: Workshop, plan: Plan, number: int) -> Sequence[NeverSeen]:
+def levels_of(workshop: Workshop, plan: Plan, number: int) -> Sequence[NeverSeen]:
+    """The levels that a world of the plan would find, in the order of its places."""
     world = worlds_of(workshop, plan)[number]
     return cross_fit(
         workshop.base,
@@ -263,5 +273,6 @@ def _levels(workshop: Workshop, plan: Plan, number: int) -> Sequence[NeverSeen]:
 
 
 @lru_cache(maxsize=1)
-def _truth(workshop: Workshop) -> Truth:
-    return Truth.read(workshop)
+def truth_of(workshop: Workshop, parts: int) -> Truth:
+    """The truth about everybody, by fits on so many parts."""
+    return Truth.read(workshop, parts)

@@ -32,6 +32,7 @@ class LeastChangeOutput:
     config: LeastChangeOutputConfig = field(default_factory=LeastChangeOutputConfig)
     name: ClassVar[str] = "least_change_output"
     exact: ClassVar[bool] = False
+    needs_levels: ClassVar[bool] = True
     card: ClassVar[MethodCard] = MethodCard(
         title="Least change in the output layer",
         paper=None,
@@ -40,7 +41,7 @@ class LeastChangeOutput:
         reconstruction="our own; least change on the rows of the subjects' items, gradients in closed form",
     )
 
-    def requires(self, base: Base, adapter: Adapter) -> str | None:
+    def cannot_edit(self, base: Base, adapter: Adapter) -> str | None:
         """An adapter that covers the output layer."""
         return output_layer_requirement(base, adapter)
 

@@ -139,7 +139,8 @@ class OutputLayer:
 
     def entering(self, hidden: Tensor) -> Tensor:
         """z, float32 [positions, rank]."""
-        return hidden @ self.entry.T
+        entered: Tensor = hidden @ self.entry.T
+        return entered
 
     def changed(self, rows: Tensor, change: Tensor) -> Adapter:
         """The adapter with the logits of the items `rows` [n] changed by `change` [n, rank] times z."""

@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from app.db import runs
 from app.db.session import Database
 from app.settings import Settings
+from tests.integration.worker.split_world import do_without_levels
 from worker.execution import execute
 from worker.process import open_process
 
@@ -68,6 +69,8 @@ def test_a_job_shows_every_attempt_with_every_measure_against_its_bounds(
         ]
         assert all(measure.keys() == MEASURE for measure in measures)
         assert one["report"]["schema"] == "lethe.report/2"
+        assert one["why"].startswith("chosen: " if one["accepted"] else "refused: the check of ")
+    assert job["skipped"] == []
     assert tried[0]["search"] is None
     searched = tried[1]["search"]
     assert (searched["field"], searched["low"], searched["high"]) == ("gamma", 0.5, 20.0)
@@ -94,6 +97,34 @@ def test_a_request_shows_its_own_verdicts_and_nobody_elses(forgotten: list[dict[
             assert other["id"] not in str(one)
             assert "report" not in one
         assert [one["accepted"] for one in request["attempts"]] == [False, False, False, False, True]
+        assert request["attempts"][-1]["why"].startswith("chosen: ")
+        assert all(one["why"].startswith("refused: ") for one in request["attempts"][:-1])
+
+
+def test_what_a_run_did_without_is_shown_with_the_reason(
+    client: TestClient, settings: Settings, database: Database
+) -> None:
+    """Of one subject there is no level, so the run does without: two rungs of the default ladder need them."""
+    location = client.post("/users/user-1/forget").headers["Location"]
+    process = open_process(settings)
+    do_without_levels(process)
+    with process.database.read() as session:
+        run_id = runs.queued_run(session)
+    assert run_id is not None
+    execute(process, run_id)
+    process.database.dispose()
+    request = client.get(location).json()
+    job = client.get(request["run"]).json()
+    assert request["skipped"] == job["skipped"]
+    skipped = request["skipped"]
+    assert [(one["step"], one["method"], one["reason"]) for one in skipped] == [
+        (2, "least_change", "no_levels"),
+        (3, "least_change", "no_levels"),
+    ]
+    assert all(one["why"].startswith("skipped: it cannot be judged here: it needs") for one in skipped)
+    page = client.get("/").text
+    assert "rung 2, least_change, was skipped: it cannot be judged here" in page
+    assert "chosen: nothing that the gate can tell speaks against it" in page
 
 
 def test_the_page_shows_configurations_searches_and_measures(

@@ -41,9 +41,7 @@ def lenient(policy: Policy, *, ladder: Sequence[Rung]) -> Policy:
     return replace(
         policy,
         ladder=tuple(ladder),
-        min_items=1,
         min_reference_users=2,
-        min_utility_users=1,
         utility_margin=100.0,
         held_out_margin=100.0,
         neighbour_margin=100.0,

@@ -232,16 +232,16 @@ def test_a_refit_that_serves_the_others_worse_needs_attention_and_the_live_versi
             actor="tests",
             now=utc_now(),
         )
-    process = replace(process, policy=replace(process.policy, min_utility_users=2))
     before = set(process.store.versions())
     run_id = request_consolidation(process)
     execute(process, run_id)
     run = run_of(process, run_id)
     assert (run.status, run.detail_code) == ("needs_attention", "consolidation_refused")
+    assert "3 exact fits were drawn with different seeds" in (run.detail or "")
     assert "worse than the margin" in (run.detail or "")
     with process.database.read() as session:
-        (attempt,) = runs.attempts(session, run_id)
-    assert (attempt.decision, attempt.accepted) == ("fail", False)
+        attempts = runs.attempts(session, run_id)
+    assert [(attempt.decision, attempt.accepted) for attempt in attempts] == [("fail", False)] * 3
     assert live(process) == digest
     assert set(process.store.versions()) == before
     assert not process.store.is_destroyed(digest)

@@ -94,10 +94,10 @@ def test_the_gates_rates_stand_with_their_counts_and_intervals() -> None:
     assert "2 deletions of one report user each, from 2 services of 8 to 9 users" in text
     assert "Policy default-4, 0123456789ab. Cells made at commit 0123456789ab, fedcba987654." in text
     # One of two: (0.5 + 3.8415 / 4) / (1 + 3.8415 / 2) = 0.5, half of the width 0.40547.
-    assert "| false accepts: wrong candidates let through | 1 of 2 | 50.0 % | 9.5 to 90.5 % |" in text
-    assert "| false rejects: true re-fits failed | 1 of 2 | 50.0 % | 9.5 to 90.5 % |" in text
-    assert "| wrong candidates inconclusive | 1 of 2 | 50.0 % | 9.5 to 90.5 % |" in text
-    assert "| edited candidates as good as never seen, let through | 0 of 0 | – | – |" in text
+    assert "| false accepts: wrong candidates let through | 1 of 2 | 50.0 % | 9.5 to 90.5 % | – |" in text
+    assert "| false rejects: true re-fits failed | 1 of 2 | 50.0 % | 9.5 to 90.5 % | – |" in text
+    assert "| wrong candidates inconclusive | 1 of 2 | 50.0 % | 9.5 to 90.5 % | – |" in text
+    assert "| edited candidates as good as never seen, let through | 0 of 0 | – | – | – |" in text
     assert (
         "| do_nothing | -4.00 ± 0.50, from -4.5 to -3.5 | 100.0 % (2) | 50.0 % (1) | 0.0 % (0) | 50.0 % (1) | 2.00 |"
     ) in text
@@ -105,7 +105,7 @@ def test_the_gates_rates_stand_with_their_counts_and_intervals() -> None:
     assert "| 6 |  | 0 | – |" in text
     assert "| 20 | 40 | 2 | 0.0 % (0) | 50.0 % (1) | 2.5 |" in text
     assert "| error of cross-fitted levels (nats) | 0.25 ± 0.00, from 0.2 to 0.2 |" in text
-    assert "| utility | 50.0 % (1) |" in text
+    assert "| utility | 50.0 % (1) | – |" in text
     assert "| 1 | 50.0 % (1) | 50.0 % (1) | 0.0 % (0) |" in text
     # -4.5 and -3.5 are both at most 6 deviations off, and doing nothing is no edit.
     assert "| of those at most 6 deviations off | 1 of 2 |" in text

@@ -10,7 +10,7 @@ import torch
 from recommender import Adapter, Base, Interrupted, Split, attach
 from tests.unit.unlearning.conftest import ADAPTER, TRAINING
 from unlearning import NeverSeen, Progress, cross_fit
-from unlearning.cross_fitting import halves
+from unlearning.cross_fitting import HalfReadings, halves
 from unlearning.errors import InvalidEvaluation
 from unlearning.evaluation.gains import smoothed
 from unlearning.evaluation.reading import read
@@ -136,3 +136,25 @@ def test_it_stops_when_asked(base: Base, adapter: Adapter, splits: tuple[Split, 
     with pytest.raises(Interrupted):
         cross(base, adapter, splits[:USERS], on_step=seen.append, should_stop=lambda: len(seen) >= 3)
     assert len(seen) == 3
+
+
+def test_halves_that_were_read_before_are_not_fitted_again_and_nothing_else_changes(
+    base: Base, adapter: Adapter, splits: tuple[Split, ...]
+) -> None:
+    users, read_before = splits[:USERS], dict[int, HalfReadings]()
+    expected = cross(base, adapter, users, on_half=read_before.__setitem__)
+    assert sorted(read_before) == [0, 1, 2, 3]
+    for known in ([], [0], [1], [0, 1, 2], [2, 3]):
+        recording = Recording()
+        done = {number: read_before[number] for number in known}
+        assert cross(base, adapter, users, done=done, fit=recording) == expected
+        assert len(recording.calls) == 4 - len(known)
+
+
+def test_the_other_half_of_a_pair_has_the_others_whoever_is_gone_since() -> None:
+    """Half 1 was fitted on 0 to 4 of ten, two of whom are gone: those that are left are renumbered."""
+    found = halves(8, pairs=2, seed=5, known={1: frozenset({0, 1, 2})})
+    assert found[1].members == (0, 1, 2)
+    assert found[0].members == (3, 4, 5, 6, 7)
+    assert found[2:] == halves(8, pairs=2, seed=5)[2:]
+    assert [half.seed for half in found] == [half.seed for half in halves(8, pairs=2, seed=5)]

@@ -74,5 +74,5 @@ def test_more_deletions_than_users_are_refused(population: Population) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_more_worlds_than_halves_are_refused(population: Population, kind: Users) -> None:
-    with pytest.raises(ValueError, match=f"8 halves for {kind} users, 9 are wanted"):
+    with pytest.raises(ValueError, match=f"8 parts for {kind} users, 9 are wanted"):
         worlds(population, kind, 9, 1)
