@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from benchmarks.gate.rates import Rate, Row, rate, service
-from benchmarks.gate.trials import LATER, LEVEL, TRUTH, WRONG_BEYOND
+from benchmarks.gate.trials import RUNGS, TRUTH, WRONG_BEYOND
 
 # First number of training items, users, events a user and item of each stratum.
 LENGTHS = (1, 3, 6, 11, 21, 51)
@@ -51,7 +51,7 @@ def _stratum(rows: Sequence[Row], low: float, high: float) -> dict[str, Any]:
     served = {
         (service(row), row["subject"])
         for row in rows
-        if row["candidate"] in (LEVEL, LATER) and row["accepted"]
+        if row["candidate"] in RUNGS and row["accepted"]
     }
     found: dict[str, Any] = {
         "from": low,

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.gate.rates import Rate, Row, rate, service
 from benchmarks.gate.strata import strata
-from benchmarks.gate.trials import CANDIDATES, LATER, LEVEL, OTHERS, TRUTH, WRONG_BEYOND
+from benchmarks.gate.trials import CANDIDATES, LATER, LEVEL, OTHERS, RUNGS, TRUTH, WRONG_BEYOND
 
 # Nearer than this to adapters that never saw the user a candidate is as good as never seen, further than
 # `WRONG_BEYOND` it is wrong. In between, either word can be defended.
@@ -29,8 +29,7 @@ def summary(rows: Sequence[Row], *, band: float) -> dict[str, Any]:
     that stand no further off than twice that, where the gate has something to tell, `false_accept_edited` of those that
     steer towards the level. `false_reject`: of true re-fits, which never saw the subject, those failed. An
     `inconclusive` word lets nothing through and accuses nobody; its share stands beside both. `ladder` is about what a
-    service would publish of these deletions without a re-fit: the edit towards the level, or a later rung where the
-    gate refused it. `bands` is what other bands of membership would have let through, everything else as it was;
+    service would publish of these deletions without a re-fit: the first of `RUNGS` that the gate let through. `bands` is what other bands of membership would have let through, everything else as it was;
     `evidence` what membership alone would, by levels as the gate has them and as it would predict them.
 
     Args:
@@ -41,7 +40,7 @@ def summary(rows: Sequence[Row], *, band: float) -> dict[str, Any]:
     edited = [row for row in rows if row["candidate"] != TRUTH]
     wrong = [row for row in edited if abs(row["truth_z"]) > WRONG_BEYOND]
     right = [row for row in edited if abs(row["truth_z"]) <= RIGHT_WITHIN]
-    published = [row for row in rows if row["candidate"] in (LEVEL, LATER) and _accepted(row)]
+    published = _published(rows)
     return {
         "deletions": len(refits),
         "false_accept": rate(wrong, _accepted),
@@ -152,6 +151,16 @@ def _between(
         )
         for low, high in pairwise(edges)
     ]
+
+
+def _published(rows: Sequence[Row]) -> list[Row]:
+    """Of each deletion the accepted row of the first rung that has one."""
+    found: dict[tuple[Any, int], Row] = {}
+    for rung in RUNGS:
+        for row in rows:
+            if row["candidate"] == rung and _accepted(row):
+                found.setdefault(_deletion(row), row)
+    return list(found.values())
 
 
 def _deletion(row: Row) -> tuple[Any, int]:

@@ -33,13 +33,15 @@ from unlearning.evaluation.gains import smoothed
 from unlearning.never_seen import NeverSeen
 from unlearning.records import canonical_json, sha256_hex, to_plain
 
-TRUTH, LEVEL = "refit", "least_change"
+TRUTH, OUTPUT, LEVEL = "refit", "least_change_output", "least_change"
 # How far towards its level a subject is brought: the whole way, half of it, and as far again beyond it.
-PORTIONS = {LEVEL: 1.0, "least_change_half": 0.5, "least_change_double": 2.0}
+PORTIONS = {OUTPUT: 1.0, LEVEL: 1.0, "least_change_half": 0.5, "least_change_double": 2.0}
 OTHERS = ("do_nothing", "gradient_ascent")
 CANDIDATES = (TRUTH, *PORTIONS, *OTHERS)
 # Not of every deletion: see `LaterRungs`.
 LATER = "least_change_later"
+# What a service would publish without a re-fit: the first of these that is let through.
+RUNGS = (OUTPUT, LEVEL, LATER)
 # A candidate further than this from adapters that never saw the user, in their deviations, is not forgotten (or
 # forgotten too much); the gate must not let it through.
 WRONG_BEYOND = 3.0
@@ -96,7 +98,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class LaterRungs:
-    """What the ladder tries next of the method towards the level, where the gate refused its first rung in a trial.
+    """What the ladder tries next of `LEVEL`, where the gate refused both edits to the level in a trial.
 
     Judged apart from the trials' candidates: only a refusal leads here, so these are hard cases, and the same subject
     asks the gate once more.
@@ -124,13 +126,13 @@ class LaterRungs:
 def later_rungs(
     plan: Plan, rows_of: Callable[[Trial], Sequence[Mapping[str, Any]]], policy: Policy
 ) -> list[LaterRungs]:
-    """The trials whose edit towards the level was refused, if the policy has another rung for them."""
+    """The trials whose edits to the level were refused, if the policy has another rung for them."""
     if not _later_rungs(policy):
         return []
     return [
         LaterRungs(trial)
         for trial in plan.trials()
-        if any(row["candidate"] == LEVEL and not row["accepted"] for row in rows_of(trial))
+        if not any(row["candidate"] in (OUTPUT, LEVEL) and row["accepted"] for row in rows_of(trial))
     ]
 
 
@@ -231,7 +233,7 @@ def _rows(trial: Trial, workshop: Workshop) -> Iterator[dict[str, Any]]:
 
 
 def _later_rungs(policy: Policy) -> list[Method]:
-    """The rungs that name the method towards the level, but for the first."""
+    """The rungs that name `LEVEL`, but for the first."""
     rungs = [rung for rung in policy.ladder if rung.method == LEVEL and rung.search is None]
     return [build_method(rung.method, rung.config) for rung in rungs[1:]]
 
@@ -240,7 +242,7 @@ def _variants() -> dict[str, Variant]:
     tuned = Tuned.load()
     return {
         TRUTH: Variant(TRUTH, "refit", {}),
-        **{name: Variant(name, LEVEL, {}) for name in PORTIONS},
+        **{name: Variant(name, OUTPUT if name == OUTPUT else LEVEL, {}) for name in PORTIONS},
         **{name: tuned.variant(name, "single") for name in OTHERS},
     }
 

@@ -12,8 +12,8 @@ _LEGEND = (
     "seen* at most 2. The first interval takes trials for independent. They are not: candidates of one deletion share "
     "the subject, and the true re-fits of a service are one adapter, which left out all of its subjects. The second, "
     "where it was computed, takes services as the unit. "
-    "*least_change_later* is the ladder's next rung of that method, tried where the gate refused the first: its row "
-    "holds hard cases only."
+    "*least_change_later* is the ladder's next rung of that method, tried where the gate refused both edits to the "
+    "level: its row holds hard cases only."
 )
 _POWER = (
     "The subjects' places before any edit, from so many of their items alone: *told apart* lie above the band. What "

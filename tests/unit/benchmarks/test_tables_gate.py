@@ -119,7 +119,7 @@ def test_the_gates_rates_stand_with_their_counts_and_intervals() -> None:
 def test_what_the_ladder_serves_stands_beside_its_first_rung() -> None:
     text = gate(
         [
-            *(trial("refit", 0.0, "pass", subject=subject) for subject in range(4)),
+            *(trial("refit", 0.0, "pass", subject=subject) for subject in range(5)),
             trial("least_change", 0.0, "pass", subject=0),
             trial("least_change", 0.5, "fail", subject=1),
             trial("least_change_later", -3.5, "pass", subject=1),
@@ -127,11 +127,14 @@ def test_what_the_ladder_serves_stands_beside_its_first_rung() -> None:
             trial("least_change_later", 0.5, "fail", subject=2),
             # Not what the ladder tries.
             trial("least_change_double", 0.0, "pass", subject=3),
+            # The first that is let through is published; nobody asks for the second.
+            trial("least_change_output", 0.5, "pass", subject=4),
+            trial("least_change", -3.5, "pass", subject=4),
         ]
     )
-    assert "| deletions served by a rung towards the level | 2 of 4 | 50.0 % |" in text
-    assert "| of these, wrong | 1 of 2 | 50.0 % |" in text
-    assert "| false accepts: wrong candidates let through | 1 of 1 |" in text
+    assert "| deletions served by a rung towards the level | 3 of 5 | 60.0 % |" in text
+    assert "| of these, wrong | 1 of 3 | 33.3 % |" in text
+    assert "| false accepts: wrong candidates let through | 2 of 2 |" in text
     assert (
         "| least_change_later | -1.50 ± 2.00, from -3.5 to 0.5 | 50.0 % (1) | 50.0 % (1) | 50.0 % (1) |"
         in text
