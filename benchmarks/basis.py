@@ -43,7 +43,10 @@ from unlearning.statistics import Site
 
 BASES: tuple[Basis, ...] = ("rank", "svd", "contrast_z", "contrast_x")
 SITES: tuple[Site, ...] = ("bottleneck", "input")
-_GRID: Mapping[str, Sequence[float]] = {"threshold": (0.2, 0.5), "gamma": (0.25, 0.5, 1.0, 1.5, 3.0, 6.0, 12.0)}
+_GRID: Mapping[str, Sequence[float]] = {
+    "threshold": (0.2, 0.5),
+    "gamma": (0.25, 0.5, 1.0, 1.5, 3.0, 6.0, 12.0),
+}
 _FACTORS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
 _RETAINED = 150
 # Shorter histories and fewer items than MovieLens-100K: what a choice should hold for as well.

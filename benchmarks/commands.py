@@ -11,9 +11,10 @@ import typer
 from transformers.utils import logging as transformers_logging
 
 from benchmarks import basis, calibration, catalogue, early_stop, tuning, ucan_cost, unlearn
+from benchmarks.gate import level_schemes
 from benchmarks.gate import run as gate
 from benchmarks.gate.trials import Plan
-from benchmarks.gate.worlds import MOST_PARTS, MOST_WORLDS
+from benchmarks.gate.worlds import MOST_PARTS, MOST_WORLDS, Users
 from benchmarks.population import TooFewUsers
 from benchmarks.publishing import (
     JsonOption,
@@ -133,12 +134,11 @@ def early_stop_command(
     markdown_file: MarkdownOption = None,
 ) -> None:
     """Compare rules by which a fit chooses its epoch: how much what is kept depends on the seed."""
-    if users not in ("report", "development"):
-        raise typer.BadParameter("report or development", param_hint="--users")
+    kind = _kind_of_users(users)
     check_places(json_file, markdown_file, None)
     _quiet()
     with TemporaryDirectory() as folder:
-        result = early_stop.run(data, users=users, seeds=seeds, folder=Path(folder))
+        result = early_stop.run(data, users=kind, seeds=seeds, folder=Path(folder))
     publish(result, json_file, markdown_file, None)
 
 
@@ -220,14 +220,32 @@ def gate_command(
         raise typer.BadParameter(
             "give the interactions to measure on, or --report, or --join", param_hint="--data"
         )
-    if users not in ("development", "report"):
-        raise typer.BadParameter("choose development or report", param_hint="--users")
+    plan = Plan(_kind_of_users(users), worlds, deletions, parts)
     _quiet()
-    plan = Plan("development" if users == "development" else "report", worlds, deletions, parts)
     try:
         result = gate.run(data, plan=plan, folder=work, processes=processes)
     except TooFewUsers as problem:
         raise typer.BadParameter(str(problem), param_hint="--deletions") from problem
+    publish(result, json_file, markdown_file, None)
+
+
+@bench_app.command("levels")
+def levels_command(
+    data: DataOption,
+    users: Annotated[
+        str, typer.Option(help="Which services: report, or development to choose a scheme on.")
+    ] = "report",
+    worlds: Annotated[int, typer.Option(min=1, max=MOST_WORLDS, help="How many small services.")] = 4,
+    work: WorkOption = WORK_FOLDER,
+    processes: ProcessesOption = None,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """What each way of making levels costs, and how far it errs."""
+    check_places(json_file, markdown_file, None)
+    kind = _kind_of_users(users)
+    _quiet()
+    result = level_schemes.run(data, users=kind, worlds=worlds, folder=work, processes=processes)
     publish(result, json_file, markdown_file, None)
 
 
@@ -269,6 +287,14 @@ def report_command(
     write("\n".join(markdown(result) for result in found), markdown_file)
     for result in found:
         draw_plots(result, plots)
+
+
+def _kind_of_users(text: str) -> Users:
+    if text == "development":
+        return "development"
+    if text == "report":
+        return "report"
+    raise typer.BadParameter("choose development or report", param_hint="--users")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from benchmarks.report.early_stop import early_stop
 from benchmarks.report.everybody import everybody
 from benchmarks.report.forget import forget
 from benchmarks.report.gate import gate
+from benchmarks.report.levels import levels
 from benchmarks.report.listing import listing
 from benchmarks.report.overload import overload
 from benchmarks.report.sequence import sequence
@@ -30,6 +31,7 @@ WRITERS = {
     "calibrate": calibrate,
     "early-stop": early_stop,
     "gate": gate,
+    "levels": levels,
     "sequence": sequence,
     "forget": forget,
     "accept": accept,

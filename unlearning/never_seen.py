@@ -52,10 +52,10 @@ class CrossReadings:
 
     `unseen` [readings, users] are means over each user's training items under adapters that never saw the user, `seen`
     [users] under the parent, which saw everybody;
-    `held_out` [users, items] are of held-out items under cross-fitted adapters that did see the user (means over
-    them), `held_out_parent` likewise under the parent.
+    `held_out` [sampled users, items] are of held-out items under cross-fitted adapters that did see the user (means
+    over them), `held_out_parent` likewise under the parent; of those users whom any cross-fitted adapter saw.
     `popularity` [users] is the mean log(1 + users who met the item in training) of each user's training items,
-    `held_out_popularity` [users, items] that of each held-out item.
+    `held_out_popularity` [sampled users, items] that of each held-out item.
     """
 
     unseen: Tensor
@@ -134,7 +134,7 @@ def _check(readings: CrossReadings, users: int) -> None:
         or users < 2
         or any(shape != (users,) for shape in shapes)
         or readings.held_out.ndim != 2
-        or any(values.shape != (users, readings.held_out.shape[1]) for values in held_out)
+        or any(values.shape != readings.held_out.shape for values in held_out)
         or not readings.held_out.numel()
     ):
         raise InvalidEvaluation("each of at least two users needs at least two readings, and held-out ones")

@@ -1,7 +1,7 @@
 """The levels that forgetting has to reach: cross-fitted once per watermark, then read by every run.
 
 Made by whoever needs them first: `lethe init`, `lethe levels`, or the first run. Whoever needs them meanwhile waits;
-whoever comes after a maker that died goes on from the halves that it has finished.
+whoever comes after a maker that died goes on from the parts that it has finished.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from app.db.clock import database_now
 from app.db.errors import MakingLost, PointerMoved
 from app.db.ledger import lock_ledger
 from app.db.makings import Elsewhere
-from app.db.models import HalfReading
+from app.db.models import PartReading
 from app.db.runs import Claim
 from recommender import Interrupted
 from unlearning import NeverSeen, Progress, cross_fit
-from unlearning.cross_fitting import HalfReadings
+from unlearning.cross_fitting import PartReadings
 from unlearning.progress import check_stop
 from worker.faults import FAULTS_OF_A_METHOD
 from worker.lease import Lease
@@ -59,7 +59,7 @@ def ensure_levels(
     methods that need levels are refused.
 
     Args:
-        give_up_at: reading of `time.monotonic` to stop at; the halves that are done by then stay for the next run. None
+        give_up_at: reading of `time.monotonic` to stop at; the parts that are done by then stay for the next run. None
             neither to make them nor to wait for them.
 
     Raises:
@@ -185,7 +185,7 @@ def _make(
     on_step: OnStep,
     should_stop: Callable[[], bool],
 ) -> int:
-    """Cross-fit, drop the adapters, keep the numbers after each half; how many users were read.
+    """Cross-fit, drop the adapters, keep the numbers after each part; how many users were read.
 
     On everyone whom the version's fit read and whose events are still stored: those who asked since, and whose run is
     yet to come, are among them. Left out now, they would have no level then, and the price would have to be paid again.
@@ -205,9 +205,9 @@ def _make(
     smoothing = process.policy.evaluation.smoothing
     users = data.retained_subjects
     with process.database.read() as session:
-        done = _halves(makings.kept(session), users)
+        done = _parts(makings.kept(session), users)
     if done:
-        log.info("levels.resumed", halves=len(done))
+        log.info("levels.resumed", parts=len(done))
 
     def write(keep: Callable[[Session], None]) -> None:
         with process.database.unit_of_work() as session:
@@ -216,13 +216,13 @@ def _make(
             _require_same_fit(session, process, parent)
             keep(session)
 
-    def keep(number: int, half: HalfReadings) -> None:
-        # A slice a transaction: half a half that is left behind is none, see `_halves`.
-        rows = _rows(half, users)
-        write(lambda session: makings.forget_half(session, making.maker, number))
+    def keep(number: int, part: PartReadings) -> None:
+        # A slice a transaction. A part that is left behind incomplete is none, see `_parts`.
+        rows = _rows(part, users)
+        write(lambda session: makings.forget_part(session, making.maker, number))
         for start in range(0, len(rows), interactions.ROWS_PER_SLICE):
-            part = rows[start : start + interactions.ROWS_PER_SLICE]
-            write(partial(makings.keep_readings, maker=making.maker, half=number, rows=part))
+            some = rows[start : start + interactions.ROWS_PER_SLICE]
+            write(partial(makings.keep_readings, maker=making.maker, part=number, rows=some))
 
     found = cross_fit(
         process.base,
@@ -234,7 +234,7 @@ def _make(
         # Not the run's: whoever makes them makes the same.
         seed=parent.fit.training.seed,
         done=done,
-        on_half=keep,
+        on_part=keep,
         on_step=on_step,
         should_stop=should_stop,
     )
@@ -264,35 +264,35 @@ def _make(
     return len(rows)
 
 
-def _rows(half: HalfReadings, users: Sequence[str]) -> list[dict[str, Any]]:
+def _rows(part: PartReadings, users: Sequence[str]) -> list[dict[str, Any]]:
     return [
         {
             "subject_hmac": user,
-            "member": place in half.members,
-            "smoothed_nll": half.own[place],
-            "validation_nll": float(half.held_out[place, 0]),
-            "test_nll": float(half.held_out[place, 1]),
+            "member": place in part.members,
+            "smoothed_nll": part.own[place],
+            "validation_nll": float(part.held_out[place, 0]),
+            "test_nll": float(part.held_out[place, 1]),
         }
         for place, user in enumerate(users)
     ]
 
 
-def _halves(kept: Iterable[HalfReading], users: Sequence[str]) -> dict[int, HalfReadings]:
-    """The halves that have read all of these users. Whoever was erased since has no part in them any more; of a user
-    whom a half has not read, it tells nothing, and it is fitted anew.
+def _parts(kept: Iterable[PartReading], users: Sequence[str]) -> dict[int, PartReadings]:
+    """The parts that have read all of these users. Whoever was erased since is in none of them any more; one that has
+    not read somebody tells nothing of them, and is fitted anew.
     """
-    by_half: dict[int, dict[str, HalfReading]] = {}
+    by_part: dict[int, dict[str, PartReading]] = {}
     for row in kept:
-        by_half.setdefault(row.half, {})[row.subject_hmac] = row
+        by_part.setdefault(row.part, {})[row.subject_hmac] = row
     return {
-        number: HalfReadings(
+        number: PartReadings(
             members=frozenset(place for place, user in enumerate(users) if rows[user].member),
             own=tuple(rows[user].smoothed_nll for user in users),
             held_out=torch.tensor(
                 [[rows[user].validation_nll, rows[user].test_nll] for user in users], dtype=torch.float64
             ),
         )
-        for number, rows in by_half.items()
+        for number, rows in by_part.items()
         if rows.keys() >= set(users)
     }
 

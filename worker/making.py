@@ -1,4 +1,4 @@
-"""The right to make levels: held by a lease on one row, so that no two processes fit the same halves beside each other.
+"""The right to make levels: held by a lease on one row, so that no two processes fit the same parts beside each other.
 
 Like a run's lease: the heartbeat says that the process lives, losing it stops the computation at its next look, and
 every write is refused to whoever does not hold it.

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from app.db import makings
 from app.db.audit import AuditLog
 from app.db.ledger import lock_ledger
-from app.db.models import HalfReading, Interaction, NeverSeenLevel
+from app.db.models import Interaction, NeverSeenLevel, PartReading
 
 _ROWS_PER_STATEMENT = 1000
 
@@ -89,7 +89,7 @@ def drop_others(session: Session, *, watermark: int) -> None:
 
 def drop_of_subjects(session: Session, subjects: Collection[str]) -> None:
     """Delete what is kept of these subjects, also half made."""
-    for table in (NeverSeenLevel, HalfReading):
+    for table in (NeverSeenLevel, PartReading):
         session.execute(delete(table).where(table.subject_hmac.in_(subjects)))
 
 

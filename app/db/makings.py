@@ -1,7 +1,7 @@
-"""The making of levels: one maker at a time, by a lease on a row, and what the halves that are done have read.
+"""The making of levels: one maker at a time, by a lease on a row, and what the parts that are done have read.
 
-No lock is held while anybody computes. A maker that dies, or stops, leaves the readings of its finished halves behind;
-whoever takes over goes on from there. The half fits themselves are never kept.
+No lock is held while anybody computes. A maker that dies, or stops, leaves the readings of its finished parts behind;
+whoever takes over goes on from there. The part fits themselves are never kept.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from app.db.clock import database_now
 from app.db.errors import MakingLost
 from app.db.ledger import lock_ledger
-from app.db.models import HalfReading, Interaction, LevelMaking
+from app.db.models import Interaction, LevelMaking, PartReading
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def take(
 ) -> Elsewhere | None:
     """Become the maker of these levels, or hear how far the one is who makes levels now.
 
-    Halves that were read of the same events, with the same smoothing, stay for the new maker; others go.
+    Parts that were read of the same events, with the same smoothing, stay for the new maker; others go.
     """
     lock_ledger(session)
     now = database_now(session)
@@ -79,19 +79,19 @@ def require_maker(session: Session, maker: str) -> None:
         raise MakingLost
 
 
-def forget_half(session: Session, maker: str, half: int) -> None:
-    """Drop what was kept of a half that is read anew.
+def forget_part(session: Session, maker: str, part: int) -> None:
+    """Drop what was kept of a part that is read anew.
 
     Raises:
         MakingLost: somebody else makes them now.
     """
     lock_ledger(session)
     require_maker(session, maker)
-    session.execute(delete(HalfReading).where(HalfReading.half == half))
+    session.execute(delete(PartReading).where(PartReading.part == part))
 
 
-def keep_readings(session: Session, maker: str, half: int, rows: Sequence[dict[str, Any]]) -> None:
-    """Keep what a finished half has read of some of the users. Whoever was erased meanwhile gets no row.
+def keep_readings(session: Session, maker: str, part: int, rows: Sequence[dict[str, Any]]) -> None:
+    """Keep what a finished part has read of some of the users. Whoever was erased meanwhile gets no row.
 
     Args:
         rows: ``subject_hmac``, ``member``, ``smoothed_nll``, ``validation_nll`` and ``test_nll`` of at most
@@ -106,19 +106,19 @@ def keep_readings(session: Session, maker: str, half: int, rows: Sequence[dict[s
     stored = set(
         session.scalars(select(Interaction.subject_hmac).where(Interaction.subject_hmac.in_(read)).distinct())
     )
-    wanted = [row | {"half": half} for row in rows if row["subject_hmac"] in stored]
+    wanted = [row | {"part": part} for row in rows if row["subject_hmac"] in stored]
     if wanted:
-        session.execute(insert(HalfReading), wanted)
+        session.execute(insert(PartReading), wanted)
 
 
-def kept(session: Session) -> Sequence[HalfReading]:
-    """What finished halves have read, for the maker alone: see `take`."""
-    return session.scalars(select(HalfReading)).all()
+def kept(session: Session) -> Sequence[PartReading]:
+    """What finished parts have read, for the maker alone: see `take`."""
+    return session.scalars(select(PartReading)).all()
 
 
 def drop(session: Session) -> None:
     """Delete what is half made, and let its maker notice."""
-    session.execute(delete(HalfReading))
+    session.execute(delete(PartReading))
     session.execute(delete(LevelMaking))
 
 

@@ -225,7 +225,7 @@ class NeverSeenLevel(Base):
 class LevelMaking(Base):
     """One row while levels are made or half made: who makes them, of which events, and how far they are.
 
-    `lease_until` is by the database's clock: once it has passed, somebody else goes on from the halves that are kept.
+    `lease_until` is by the database's clock: once it has passed, somebody else goes on from the parts that are kept.
     `done` of `parts` is for whoever waits.
     """
 
@@ -241,16 +241,16 @@ class LevelMaking(Base):
     __table_args__ = (CheckConstraint("id = 1", name="single_row"),)
 
 
-class HalfReading(Base):
-    """What one half fit of the making made of one user's events, nats per event: all that is kept of it.
+class PartReading(Base):
+    """What one part fit of the making made of one user's events, nats per event: all that is kept of it.
 
     Personal data like the level it becomes a part of, and gone with it, with its subject's events, or when the levels
-    are made. `member`: the half was fitted on this user.
+    are made. `member`: the part was fitted on this user.
     """
 
-    __tablename__ = "half_readings"
+    __tablename__ = "part_readings"
     subject_hmac: Mapped[str] = mapped_column(Digest, primary_key=True)
-    half: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    part: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     member: Mapped[bool]
     smoothed_nll: Mapped[float] = mapped_column(Double)
     validation_nll: Mapped[float] = mapped_column(Double)

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from benchmarks.gate.truth import everybody
 from benchmarks.gate.worlds import World
-from benchmarks.study.orders import PAIRS, shadows
+from benchmarks.study.orders import shadows
 from benchmarks.study.workshop import Workshop
 from recommender import Adapter
 from unlearning.audit.predictions import item_log_likelihoods
 from unlearning.band import Band
+from unlearning.cross_fitting import HALVES
 from unlearning.evaluation.gains import smoothed
 from unlearning.evaluation.report import NeverSeenGain
 
@@ -27,9 +28,9 @@ def power_by_items(workshop: Workshop, worlds: Sequence[World], parts: int = 2) 
     """Where subjects stand before any edit, told by only so many of their items: one row per number of items.
 
     Of every subject with enough of them so many items are drawn, and read under the adapter that knows the subject and
-    under those that never saw it. The band is as wide as a service's, whose levels come from `PAIRS` readings. Items
-    keep the history before them, which a user with few of them would not have, and the level is a mean of about eight
-    readings where a service has two: for a user of few items this flatters.
+    under those that never saw it. The band is as wide as a service's, whose levels come from `HALVES.readings`
+    readings. Items keep the history before them, which a user with few of them would not have, and the level is a mean
+    of about eight readings where a service has two: for a user of few items this flatters.
     """
     subjects = [(world, place) for world in worlds for place in world.subjects]
     found = _Losses(workshop, sorted({place for _, place in subjects}), parts)
@@ -46,7 +47,7 @@ def power_by_items(workshop: Workshop, worlds: Sequence[World], parts: int = 2) 
             readings.append(float(unseen.var()))
             gaps.append(float(unseen.mean() - own[drawn].mean()))
         if gaps:
-            rows.append(_row(workshop, count, gaps, fmean(readings) * (1.0 + 1.0 / PAIRS)))
+            rows.append(_row(workshop, count, gaps, fmean(readings) * (1.0 + 1.0 / HALVES.readings)))
     return rows
 
 

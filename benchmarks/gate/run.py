@@ -59,7 +59,7 @@ def run(
         bar, pool = stack.enter_context(bars()), Pool(workshop, processes)
         workshop.fits.base(workshop.population, bar("base on the panel"))
         wanted = [shadow.order for shadow in orders.shadows(workshop.population, parts=plan.parts)]
-        wanted += [order for world in found for order in (*world.halves, world.refit)]
+        wanted += [order for world in found for order in (*world.level_fits, world.refit)]
         move_fits = bar(f"{len(wanted)} fits")
         pool.fit(wanted, lambda done: move_fits(Reached(done, len(wanted))))
         trials = plan.trials()

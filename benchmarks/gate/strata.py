@@ -48,11 +48,7 @@ def strata(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
 def _stratum(rows: Sequence[Row], low: float, high: float) -> dict[str, Any]:
     refits = _of(rows, TRUTH)
     wrong = [row for row in rows if row["candidate"] != TRUTH and abs(row["truth_z"]) > WRONG_BEYOND]
-    served = {
-        (service(row), row["subject"])
-        for row in rows
-        if row["candidate"] in RUNGS and row["accepted"]
-    }
+    served = {(service(row), row["subject"]) for row in rows if row["candidate"] in RUNGS and row["accepted"]}
     found: dict[str, Any] = {
         "from": low,
         "to": high if math.isfinite(high) else None,

@@ -29,8 +29,9 @@ def summary(rows: Sequence[Row], *, band: float) -> dict[str, Any]:
     that stand no further off than twice that, where the gate has something to tell, `false_accept_edited` of those that
     steer towards the level. `false_reject`: of true re-fits, which never saw the subject, those failed. An
     `inconclusive` word lets nothing through and accuses nobody; its share stands beside both. `ladder` is about what a
-    service would publish of these deletions without a re-fit: the first of `RUNGS` that the gate let through. `bands` is what other bands of membership would have let through, everything else as it was;
-    `evidence` what membership alone would, by levels as the gate has them and as it would predict them.
+    service would publish of these deletions without a re-fit: the first of `RUNGS` that the gate let through. `bands`
+    is what other bands of membership would have let through, everything else as it was; `evidence` what membership
+    alone would, by levels as the gate has them and as it would predict them.
 
     Args:
         rows: of finished trials.

@@ -11,7 +11,6 @@ from benchmarks.environment import commit
 from benchmarks.gate.truth import Truth
 from benchmarks.gate.worlds import Users, World, worlds
 from benchmarks.study.cells import Cells
-from benchmarks.study.orders import PAIRS
 from benchmarks.study.variants import Tuned, Variant
 from benchmarks.study.workshop import Workshop
 from recommender import Adapter
@@ -269,7 +268,6 @@ def levels_of(workshop: Workshop, plan: Plan, number: int) -> Sequence[NeverSeen
         training=workshop.regime.training(world.number),
         smoothing=workshop.policy.evaluation.smoothing,
         seed=world.number,
-        pairs=PAIRS,
         fit=workshop.fits.kept,
     )
 

@@ -12,9 +12,10 @@ from functools import cached_property
 from typing import Literal
 
 from benchmarks.population import Population, TooFewUsers
-from benchmarks.study.orders import PAIRS, SHADOWS, FitOrder, Shadow, shadows
+from benchmarks.study.orders import SHADOWS, FitOrder, Shadow, shadows
 from recommender import Split
-from unlearning.cross_fitting import halves
+from unlearning import cross_fitting
+from unlearning.cross_fitting import scheme_for
 
 Users = Literal["development", "report"]
 
@@ -64,16 +65,16 @@ class World:
         return FitOrder(f"re-fit of world {self.number}", kept, _REFIT_SEED + self.number)
 
     @property
-    def halves(self) -> list[FitOrder]:
+    def level_fits(self) -> list[FitOrder]:
         """The fits that its subjects' levels come from."""
         users = self.users
         return [
             FitOrder(
-                f"half {index + 1} of world {self.number}",
-                tuple(users[place].train for place in half.members),
-                half.seed,
+                f"part {index + 1} of world {self.number}",
+                tuple(users[place].train for place in part.members),
+                part.seed,
             )
-            for index, half in enumerate(halves(len(users), PAIRS, self.number))
+            for index, part in enumerate(cross_fitting.parts(len(users), scheme_for(len(users)), self.number))
         ]
 
 

@@ -63,7 +63,7 @@ def run(
         bar, pool = stack.enter_context(bars()), Pool(workshop, processes)
         workshop.fits.base(population, bar("base on the panel"))
         final = refit_without(workshop, frozenset(places), seed + 1)
-        wanted = [orders.parent(population, seed), *orders.halves(population, seed), final]
+        wanted = [orders.parent(population, seed), *orders.level_fits(population, seed), final]
         move_fits = bar(f"{len(wanted)} fits")
         pool.fit(wanted, lambda done: move_fits(Reached(done, len(wanted))))
         walks = [Walk(name, requests, seed, consolidates) for name, consolidates in _WALKS]

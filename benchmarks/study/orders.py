@@ -10,7 +10,7 @@ from benchmarks.population import Population
 from benchmarks.study.deletions import Deletion
 from unlearning import cross_fitting
 
-ENSEMBLE, SHADOWS, PAIRS = 2, 16, 2
+ENSEMBLE, SHADOWS = 2, 16
 _REFIT_SEED, _ENSEMBLE_SEED, _SHADOW_SEED = 1000, 2000, 3000
 
 
@@ -28,12 +28,14 @@ def parent(population: Population, seed: int) -> FitOrder:
     return FitOrder(f"parent, seed {seed}", tuple(split.train for split in population.service), seed)
 
 
-def halves(population: Population, seed: int) -> list[FitOrder]:
+def level_fits(population: Population, seed: int) -> list[FitOrder]:
     """The fits that every user's level comes from (`unlearning.cross_fitting`), beside the parent of this seed."""
     users = [split.train for split in population.service]
     return [
-        FitOrder(f"half {number + 1}, seed {seed}", tuple(users[place] for place in half.members), half.seed)
-        for number, half in enumerate(cross_fitting.halves(len(users), PAIRS, seed))
+        FitOrder(f"part {number + 1}, seed {seed}", tuple(users[place] for place in part.members), part.seed)
+        for number, part in enumerate(
+            cross_fitting.parts(len(users), cross_fitting.scheme_for(len(users)), seed)
+        )
     ]
 
 

@@ -1,4 +1,4 @@
-"""Who makes levels now, and what the halves that are done have read.
+"""Who makes levels now, and what the parts that are done have read.
 
 Expand: two new tables, which the previous release leaves alone. It would not delete a reading with its subject's events
 either: let no old worker run beside the new ones.
@@ -32,17 +32,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_level_makings")),
     )
     op.create_table(
-        "half_readings",
+        "part_readings",
         sa.Column("subject_hmac", sa.String(length=64), nullable=False),
-        sa.Column("half", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("part", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("member", sa.Boolean(), nullable=False),
         sa.Column("smoothed_nll", sa.Double(), nullable=False),
         sa.Column("validation_nll", sa.Double(), nullable=False),
         sa.Column("test_nll", sa.Double(), nullable=False),
-        sa.PrimaryKeyConstraint("subject_hmac", "half", name=op.f("pk_half_readings")),
+        sa.PrimaryKeyConstraint("subject_hmac", "part", name=op.f("pk_part_readings")),
     )
 
 
 def downgrade() -> None:
-    op.drop_table("half_readings")
+    op.drop_table("part_readings")
     op.drop_table("level_makings")

@@ -1,4 +1,4 @@
-"""Levels are made once, by one maker at a time, and a maker that dies leaves its finished halves to the next."""
+"""Levels are made once, by one maker at a time, and a maker that dies leaves its finished parts to the next."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from worker.execution import execute
 from worker.process import WorkerProcess
 
 
-def half_readings(process: WorkerProcess) -> set[int]:
-    """The halves of which readings are kept."""
+def part_readings(process: WorkerProcess) -> set[int]:
+    """The parts of which readings are kept."""
     with process.database.read() as session:
-        return {row.half for row in makings.kept(session)}
+        return {row.part for row in makings.kept(session)}
 
 
 def let_the_making_lapse(process: WorkerProcess) -> None:
@@ -47,7 +47,7 @@ def let_the_making_lapse(process: WorkerProcess) -> None:
 
 
 def counting(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The seeds of the halves that are fitted from here on."""
+    """The seeds of the parts that are fitted from here on."""
     fitted: list[int] = []
     real = cross_fitting.fit_anew
 
@@ -104,7 +104,7 @@ def test_a_run_that_needs_them_waits_for_whoever_makes_them(
     with process.database.read() as session:
         (attempt,) = runs.attempts(session, run_id)
     assert all(one["never_seen"] for one in attempt.report["membership"]["subjects"])
-    assert half_readings(process) == set()
+    assert part_readings(process) == set()
 
 
 def test_levels_that_are_stored_between_a_look_and_a_step_are_not_made_again(
@@ -153,20 +153,20 @@ def test_whoever_comes_after_a_maker_that_died_makes_only_what_is_left(
     with process.database.unit_of_work() as session:
         levels.drop_all(session)
     fitted = counting(monkeypatch)
-    real = makings.forget_half
+    real = makings.forget_part
 
-    def die(session: Any, maker: str, half: int) -> None:
-        if half == dies_at:
+    def die(session: Any, maker: str, part: int) -> None:
+        if part == dies_at:
             raise Killed
-        real(session, maker, half)
+        real(session, maker, part)
 
     with monkeypatch.context() as patched:
-        patched.setattr(makings, "forget_half", die)
+        patched.setattr(makings, "forget_part", die)
         # Killed: it releases nothing.
         patched.setattr(makings, "release", lambda *_: None)
         with pytest.raises(Killed):
             make(process)
-    assert half_readings(process) == set(range(dies_at))
+    assert part_readings(process) == set(range(dies_at))
     assert len(fitted) == dies_at + 1
     let_the_making_lapse(process)
     fitted.clear()
@@ -174,24 +174,24 @@ def test_whoever_comes_after_a_maker_that_died_makes_only_what_is_left(
     # The one that was being made when it died is the only one that is made twice.
     assert len(fitted) == 4 - dies_at
     assert rows(process) == expected
-    assert half_readings(process) == set()
+    assert part_readings(process) == set()
 
 
-def test_whoever_is_erased_between_two_halves_is_in_none_of_what_is_kept(
+def test_whoever_is_erased_between_two_parts_is_in_none_of_what_is_kept(
     process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = makings.forget_half
+    real = makings.forget_part
 
-    def stop(session: Any, maker: str, half: int) -> None:
-        if half == 1:
+    def stop(session: Any, maker: str, part: int) -> None:
+        if part == 1:
             raise Interrupted("enough")
-        real(session, maker, half)
+        real(session, maker, part)
 
     with monkeypatch.context() as patched:
-        patched.setattr(makings, "forget_half", stop)
+        patched.setattr(makings, "forget_part", stop)
         with pytest.raises(Interrupted):
             make(process)
-        assert half_readings(process) == {0}
+        assert part_readings(process) == {0}
         # This run has no time for levels, so that what is kept stays as it is.
         patched.setattr("worker.ladder._give_up_levels_at", lambda *_: None)
         execute(ladder(process, REFIT), request_forgetting(process, "user-1"))
@@ -204,19 +204,19 @@ def test_whoever_is_erased_between_two_halves_is_in_none_of_what_is_kept(
     assert rows(process).keys() == EVERYBODY - {subject_of("user-1")}
 
 
-def test_halves_of_another_fit_or_another_smoothing_are_not_gone_on_from(
+def test_parts_of_another_fit_or_another_smoothing_are_not_gone_on_from(
     process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fitted = counting(monkeypatch)
-    real = makings.forget_half
+    real = makings.forget_part
 
-    def stop(session: Any, maker: str, half: int) -> None:
-        if half == 1:
+    def stop(session: Any, maker: str, part: int) -> None:
+        if part == 1:
             raise Interrupted("enough")
-        real(session, maker, half)
+        real(session, maker, part)
 
     with monkeypatch.context() as patched:
-        patched.setattr(makings, "forget_half", stop)
+        patched.setattr(makings, "forget_part", stop)
         with pytest.raises(Interrupted):
             make(process)
     fitted.clear()
