@@ -25,12 +25,12 @@ from model_store import open_store
 from recommender import Adapter, AdapterConfig, Base, TrainingConfig, fit_adapter
 from recommender.adapters import trainable
 from recommender.operators_adapter import adopted
-from unlearning import Policy, collect_statistics
+from unlearning import Policy
 from worker.past_readers import note_past_readers
 from worker.policy_fit import require_fitting_policy
 from worker.readership import Readership, read_readership
 from worker.training_data import MINIMUM_EVENTS, MINIMUM_RETAINED, TrainingData, split_training_data
-from worker.versions import STATISTICS, FitRecord, store_version
+from worker.versions import FitRecord, store_version
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,10 @@ class Adopt:
 
 @dataclass(frozen=True)
 class _Made:
-    """An adapter with its record. ``covered``: the sequences that its cached statistics are collected on."""
+    """An adapter with its record."""
 
     adapter: Adapter
     fit: FitRecord
-    covered: tuple[tuple[int, ...], ...]
     readership: Readership
     forget_epoch: int
     report: dict[str, Any] = field(default_factory=dict)
@@ -137,7 +136,7 @@ def install_first_version(
         policy_hash=None,
         fit=made.fit,
         readership=made.readership,
-        artefacts={STATISTICS: collect_statistics(base, made.adapter, made.covered).to_bytes()},
+        artefacts={},
     )
     version = Version(
         digest=digest,
@@ -202,7 +201,7 @@ def _fit(
             validation=[(split.train, split.validation) for split in data.retained],
             on_step=on_step,
         )
-    return _Made(adapter, fit, data.retain, Readership.of(data.retained_subjects), start.epoch)
+    return _Made(adapter, fit, Readership.of(data.retained_subjects), start.epoch)
 
 
 def _covered(start: _Start, imported: Imported) -> int:
@@ -220,10 +219,9 @@ def _adopt(
 ) -> _Made:
     """The operator's adapter. It may have read everybody whom the data mention, also who has too few events.
 
-    The statistics that are cached with it read whoever else is in the database. Whoever the data mention and who has
-    asked since is known to the adapter, and is unlearned when their turn comes; if that is over already, installing is
-    refused. So it is where the data do not mention everybody who has asked: they are gone from any folder that was
-    made since, and not from an adapter that was trained before.
+    Whoever the data mention and who has asked since is known to the adapter, and is unlearned when their turn comes; if
+    that is over already, installing is refused. So it is where the data do not mention everybody who has asked: they
+    are gone from any folder that was made since, and not from an adapter that was trained before.
 
     Raises:
         CommandError: it may have read somebody who has asked to be forgotten.
@@ -252,7 +250,6 @@ def _adopt(
     return _Made(
         taken.adapter,
         FitRecord(start.watermark, taken.training, taken.adapter_config),
-        start.data.remaining,
         Readership.of(
             [*imported.mentioned, *start.data.retained_subjects, *start.data.waiting],
             partly=imported.skipped,

@@ -120,7 +120,7 @@ class Attempts:
             forget=data.forget,
             retain=data.retain,
             retain_validation=tuple((split.train, split.validation) for split in data.retained),
-            statistics=parent.statistics,
+            statistics=None,
             training=parent.fit.training,
             adapter_config=parent.fit.adapter_config,
             seed=claim.covers_epoch,

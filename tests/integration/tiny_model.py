@@ -28,9 +28,8 @@ from recommender import (
     load_base,
     save_base,
 )
-from unlearning import collect_statistics
 from worker.readership import Readership
-from worker.versions import STATISTICS, FitRecord, store_version
+from worker.versions import FitRecord, store_version
 
 ITEMS = 24
 SECRET = "a secret of at least thirty-two bytes"
@@ -71,11 +70,10 @@ def subject_of(user: str) -> str:
 @cache
 def _fit(
     base_folder: str, sequences: tuple[tuple[int, ...], ...], shape: AdapterConfig, training: TrainingConfig
-) -> tuple[Base, Adapter, bytes]:
-    """A fit and its statistics. Many tests start from the same one, and nothing writes to it."""
+) -> tuple[Base, Adapter]:
+    """A fit. Many tests start from the same one, and nothing writes to it."""
     base = load_base(base_folder)
-    adapter = fit_adapter(base, sequences, shape, training)
-    return base, adapter, collect_statistics(base, adapter, sequences).to_bytes()
+    return base, fit_adapter(base, sequences, shape, training)
 
 
 def install_version(
@@ -100,7 +98,7 @@ def install_version(
     sequences = tuple(
         tuple(leave_two_out(history).train if len(history) > 2 else history) for history in users.values()
     )
-    base, adapter, statistics = _fit(settings.base, sequences, shape, training)
+    base, adapter = _fit(settings.base, sequences, shape, training)
     with database.unit_of_work() as session:
         interactions.ingest(session, events)
         watermark = interactions.watermark(session)
@@ -116,7 +114,7 @@ def install_version(
         policy_hash=None,
         fit=FitRecord(watermark, training, shape),
         readership=Readership.of(subject_of(user) for user in [*users, *also_read]),
-        artefacts={STATISTICS: statistics},
+        artefacts={},
     )
     version = Version(digest=digest, forget_epoch=0, method="fit", exact=True, published_at=utc_now())
     with database.unit_of_work() as session:

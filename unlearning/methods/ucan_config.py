@@ -76,6 +76,8 @@ class UcanConfig:
         hard_prune: ablation "without soft": g = 0 above t instead of a decay.
         use_contrast: False is the ablation "without contrast": R = 1 - U.
         use_utility: False is the ablation "without utility": R = G.
+        retain_sequences: retained users that are read where the task carries no statistics, drawn with its seed; None
+            for all. What a service's users show on average, a few hundred of them tell.
         epsilon: keeps the relative gap and the z-score defined on silent units, > 0.
         basis: which channels a module is cut into. `rank`: the adapter's own, one per row of A. They are an accident of
             training: (Q A, B Q⁻¹) is the same model with other channels, and so another edit. The others depend on
@@ -107,6 +109,7 @@ class UcanConfig:
     hard_prune: bool = False
     use_contrast: bool = True
     use_utility: bool = True
+    retain_sequences: int | None = 512
     epsilon: float = 1e-8
     basis: Basis = "rank"
 
@@ -123,6 +126,10 @@ class UcanConfig:
         for name in ("gamma", "kappa", "epsilon"):
             if not getattr(self, name) > 0.0:
                 raise InvalidMethodConfig(f"{name} must be greater than 0, not {getattr(self, name)}")
+        if self.retain_sequences is not None and self.retain_sequences < 1:
+            raise InvalidMethodConfig(
+                f"retain_sequences must be at least 1 or None, not {self.retain_sequences}"
+            )
         if not (self.use_contrast or self.use_utility):
             raise InvalidMethodConfig("use_contrast and use_utility are both off: no risk is left to act on")
         if self.prescreen is not None and not self.use_contrast:
