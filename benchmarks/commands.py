@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from transformers.utils import logging as transformers_logging
 
-from benchmarks import basis, calibration, catalogue, early_stop, tuning, ucan_cost, unlearn
+from benchmarks import basis, calibration, catalogue, early_stop, scale, tuning, ucan_cost, unlearn
 from benchmarks.gate import level_schemes
 from benchmarks.gate import run as gate
 from benchmarks.gate.trials import Plan
@@ -139,6 +139,22 @@ def early_stop_command(
     _quiet()
     with TemporaryDirectory() as folder:
         result = early_stop.run(data, users=kind, seeds=seeds, folder=Path(folder))
+    publish(result, json_file, markdown_file, None)
+
+
+@bench_app.command("scale")
+def scale_command(
+    most: Annotated[
+        int, typer.Option(min=scale.SIZES[0], help="Leave out services with more users than this.")
+    ] = scale.SIZES[-1],
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """Time one forget request in ever larger services, stage by stage."""
+    check_places(json_file, markdown_file, None)
+    _quiet()
+    with TemporaryDirectory() as folder:
+        result = scale.run([size for size in scale.SIZES if size <= most], folder=Path(folder) / "base")
     publish(result, json_file, markdown_file, None)
 
 

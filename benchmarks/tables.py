@@ -18,6 +18,7 @@ from benchmarks.report.gate import gate
 from benchmarks.report.levels import levels
 from benchmarks.report.listing import listing
 from benchmarks.report.overload import overload
+from benchmarks.report.scale import scale
 from benchmarks.report.sequence import sequence
 from benchmarks.report.tune import tune
 from benchmarks.report.unlearn import unlearn
@@ -32,6 +33,7 @@ WRITERS = {
     "early-stop": early_stop,
     "gate": gate,
     "levels": levels,
+    "scale": scale,
     "sequence": sequence,
     "forget": forget,
     "accept": accept,
