@@ -81,7 +81,10 @@ def ensure_levels(
             return lease.lost() or time.monotonic() >= give_up_at
 
         try:
-            _make_once(process, parent, owned, actor="worker", on_step=progress, should_stop=should_stop)
+            users = _make_once(
+                process, parent, owned, actor="worker", on_step=progress, should_stop=should_stop
+            )
+            log.info("levels.made", users=users)
         except Interrupted:
             lease.check()
             log.warning("levels.out_of_time")
@@ -121,8 +124,8 @@ def _make_once(
     actor: str,
     on_step: OnStep,
     should_stop: Callable[[], bool] | None,
-) -> None:
-    """Make them, or wait until somebody else has, or has stopped.
+) -> int:
+    """Make them, or wait until somebody else has, or has stopped; how many users were read here.
 
     Raises:
         Interrupted: `should_stop` answered yes.
@@ -134,7 +137,7 @@ def _make_once(
             # Under the lock under which they are stored: between a look and a step nobody else's may be finished.
             lock_ledger(session)
             if _are_made(session, process, parent):
-                return
+                return 0
             elsewhere = making.take(
                 session, watermark=parent.fit.watermark, smoothing=process.policy.evaluation.smoothing
             )
@@ -154,10 +157,9 @@ def _make_once(
 
         try:
             with making:
-                users = _make(
+                return _make(
                     process, parent, still_wanted, making, actor=actor, on_step=note, should_stop=stop
                 )
-            log.info("levels.made", users=users)
         except (Interrupted, MakingLost) as stopped:
             check_stop(should_stop)
             if isinstance(stopped, Interrupted) and not making.lost():
@@ -206,8 +208,6 @@ def _make(
     users = data.retained_subjects
     with process.database.read() as session:
         done = _parts(makings.kept(session), users)
-    if done:
-        log.info("levels.resumed", parts=len(done))
 
     def write(keep: Callable[[Session], None]) -> None:
         with process.database.unit_of_work() as session:
