@@ -256,13 +256,16 @@ def test_damaged_messages_stop_no_worker(
     assert worker.popen.poll() is None
 
 
-def test_requests_that_wait_together_are_served_by_one_run(
+def test_requests_that_wait_together_are_tried_in_one_run(
     client: httpx.Client, installation: Installation, users: list[str], worker: Process
 ) -> None:
     worker.terminate()
     locations = [client.post(f"/users/{user}/forget").headers["Location"] for user in users[6:9]]
     installation.restart(worker)
-    assert len({completed(client, location)["run"] for location in locations}) == 1
+    # Whom the gate does not let through with the others leaves for a run of their own.
+    served_by = {completed(client, location)["run"] for location in locations}
+    tried = [client.get(run).json()["attempts"][0]["requests"] for run in served_by]
+    assert sorted(locations) in [sorted(requests) for requests in tried]
 
 
 def test_a_second_replica_suppresses_and_swaps_too(
