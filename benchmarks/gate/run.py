@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.bars import Reached, bars
 from benchmarks.environment import environment
 from benchmarks.fits import Regime
+from benchmarks.gate.batches import Batches, batch_rates
 from benchmarks.gate.power import power_by_items
 from benchmarks.gate.rates import service
 from benchmarks.gate.readings import by_length, readings
@@ -68,8 +69,12 @@ def run(
         found_in = _Finished(Cells(folder / "cells"), workshop)
         later = later_rungs(plan, found_in.rows, workshop.policy)
         pool.work(later, lambda _: None)
+        batches = [Batches(plan, number) for number in range(plan.worlds)]
+        move_batches = bar("batches")
+        pool.work(batches, lambda done: move_batches(Reached(done, len(batches))))
         done: list[Work] = [*trials, *later]
         rows = [row for work in done for row in found_in.rows(work)]
+        batch_rows = [row for work in batches for row in found_in.rows(work)]
         power = power_by_items(workshop, found, plan.parts)
         read = readings(workshop, plan)
     population = workshop.population
@@ -96,7 +101,9 @@ def run(
         "power": power,
         "by_length": by_length(read),
         "readings": read,
+        "batches": batch_rates(batch_rows),
         "rows": rows,
+        "batch_rows": batch_rows,
     }
 
 
@@ -117,6 +124,7 @@ def join(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         )
     rows = [row for one in results for row in one["rows"]]
     read = [row for one in results for row in one.get("readings", [])]
+    batch_rows = [row for one in results for row in one.get("batch_rows", [])]
     services = [{service(row) for row in one["rows"]} for one in results]
     if sum(map(len, services)) != len(set().union(*services)):
         raise CannotJoin("two of these results hold the same service")
@@ -137,7 +145,9 @@ def join(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "power": [],
         "by_length": by_length(read),
         "readings": read,
+        "batches": batch_rates(batch_rows),
         "rows": rows,
+        "batch_rows": batch_rows,
     }
 
 

@@ -31,6 +31,10 @@ _READINGS = (
     "band under the adapter that knows them; *outside it although never seen* are readings under adapters of other "
     "services, which the gate would fail although they are the truth."
 )
+_BATCHES = (
+    "Batches are drawn from users who lie inside the band under the adapter that knows them. *Wrong* is meant of the "
+    "batch: its mean stands more than 3 deviations from that of never-seen adapters."
+)
 _STRATA_HEAD = (
     "from",
     "below",
@@ -103,6 +107,7 @@ def gate(result: Mapping[str, Any]) -> list[str]:
         "",
         *_strata(result.get("strata", {})),
         *_readings(result.get("by_length", [])),
+        *_batches(result.get("batches", {"batches": 0})),
         "### True re-fits by service",
         "",
         *table(
@@ -258,6 +263,27 @@ def _readings(entries: Sequence[Mapping[str, Any]]) -> list[str]:
         ),
         "",
         _READINGS,
+        "",
+    ]
+
+
+def _batches(found: Mapping[str, Any]) -> list[str]:
+    if not found["batches"]:
+        return []
+    return [
+        "### Batches of subjects of whom nothing is told alone",
+        "",
+        *table(
+            ["", "of", "share", "95 % interval", "by services"],
+            [
+                _row("batches on which there is a word before any edit", found["told"]),
+                _row("false accepts: wrong candidates called forgotten", found["false_accept"]),
+                _row("false rejects: true re-fits failed", found["false_reject"]),
+                _row("edits to the level called forgotten", found["forgotten"]),
+            ],
+        ),
+        "",
+        _BATCHES,
         "",
     ]
 

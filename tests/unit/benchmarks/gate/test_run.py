@@ -81,8 +81,11 @@ def test_more_interactions_are_read_where_a_subject_has_them(result: dict[str, A
 
 
 def test_everything_is_fitted_before_the_trials(result: dict[str, Any], workshop: Workshop) -> None:
-    # The base, all halves of everybody, and of each world two pairs of halves and a re-fit.
-    assert len(list((workshop.folder / "fits").iterdir())) == 1 + SHADOWS + 2 * (4 + 1)
+    # The base, all halves of everybody, of each world two pairs of halves and a re-fit, and where there are batches one
+    # more.
+    with_batches = len({row["world"] for row in result["batch_rows"]})
+    fits = list((workshop.folder / "fits").iterdir())
+    assert len(fits) == 1 + SHADOWS + 2 * (4 + 1) + with_batches
 
 
 def test_the_result_is_json_and_tables(result: dict[str, Any]) -> None:
@@ -143,8 +146,8 @@ def test_a_service_may_be_any_part_of_the_users(workshop: Workshop) -> None:
 
 def test_a_second_run_takes_its_rows_from_the_first(result: dict[str, Any], workshop: Workshop) -> None:
     cells = {path: path.stat().st_mtime_ns for path in (workshop.folder / "cells").iterdir()}
-    # One for each deletion, and one for each whose edit was refused.
-    assert len(cells) == 2 + sum(row["candidate"] == LATER for row in result["rows"])
+    # One for each deletion, one for each whose edit was refused, and one for the batches of each world.
+    assert len(cells) == 2 + 2 + sum(row["candidate"] == LATER for row in result["rows"])
     again = run(workshop)
     assert again["rows"] == result["rows"]
     assert {path: path.stat().st_mtime_ns for path in (workshop.folder / "cells").iterdir()} == cells
