@@ -47,7 +47,8 @@ _GRID: Mapping[str, Sequence[float]] = {
     "threshold": (0.2, 0.5),
     "gamma": (0.25, 0.5, 1.0, 1.5, 3.0, 6.0, 12.0),
 }
-_FACTORS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)
+# As many trials as each basis has.
+_FACTORS = tuple(round(0.95 - 0.05 * step, 2) for step in range(14))
 _RETAINED = 150
 # Shorter histories and fewer items than MovieLens-100K: what a choice should hold for as well.
 GENERATED = SyntheticConfig(

@@ -34,7 +34,7 @@ def basis(result: Mapping[str, Any]) -> list[str]:
                 ["row", "chosen", "distance", "of the worst trial"],
                 [_choice(result, name) for name in result["chosen"]],
             ),
-            "Eight trials for every row, the uniform shrink included.",
+            f"{len(result['trials']) // len(result['chosen'])} trials for every row, the uniform shrink included.",
         ),
         *section(
             "On report users",

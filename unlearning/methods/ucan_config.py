@@ -79,13 +79,13 @@ class UcanConfig:
         retain_sequences: retained users that are read where the task carries no statistics, drawn with its seed; None
             for all. What a service's users show on average, a few hundred of them tell.
         epsilon: keeps the relative gap and the z-score defined on silent units, > 0.
-        basis: which channels a module is cut into. `rank`: the adapter's own, one per row of A. They are an accident of
-            training: (Q A, B Q⁻¹) is the same model with other channels, and so another edit. The others depend on
-            what the adapter does and not on how it is written (see `ucan_basis`): `svd`, the singular directions of
-            B A; `contrast_z`, the directions of z = A x along which subjects and retained users differ most;
-            `contrast_x`, those of x itself, which needs a matrix as large as the square of the model's width for each
-            module. In them a channel's activation is its root mean square, which second moments tell, and not its
-            mean |z|, which they do not.
+        basis: which channels a module is cut into. `contrast_z`: the directions of z = A x along which subjects and
+            retained users differ most. `rank`: the adapter's own channels, one per row of A, as in the paper. They are
+            an accident of training: (Q A, B Q⁻¹) is the same model with other channels, and so another edit. All
+            others depend on what the adapter does and not on how it is written (see `ucan_basis`): `svd`, the singular
+            directions of B A; `contrast_x`, those of x itself, which needs a matrix as large as the square of the
+            model's width for each module. In all but `rank` a channel's activation is its root mean square, which
+            second moments tell, and not its mean |z|, which they do not.
 
     Raises:
         InvalidMethodConfig: a value outside its choices or range, or choices that exclude each other.
@@ -111,7 +111,7 @@ class UcanConfig:
     use_utility: bool = True
     retain_sequences: int | None = 512
     epsilon: float = 1e-8
-    basis: Basis = "rank"
+    basis: Basis = "contrast_z"
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -143,11 +143,13 @@ class UcanConfig:
         for name, needed in (("unit", ("rank_channel",)), ("utility", ("energy", "convex"))):
             if getattr(self, name) not in needed:
                 raise InvalidMethodConfig(
-                    f"basis {self.basis} goes with {name} {' or '.join(needed)}, not {getattr(self, name)}"
+                    f"basis {self.basis} goes with {name} {' or '.join(needed)}, not {getattr(self, name)}; basis rank "
+                    "goes with all of them"
                 )
         if self.gap == "z_score":
             raise InvalidMethodConfig(
-                f"basis {self.basis} has no deviation of |z|, which gap z_score divides by; choose another gap"
+                f"basis {self.basis} has no deviation of |z|, which gap z_score divides by; choose another gap, or "
+                "basis rank"
             )
 
     @property

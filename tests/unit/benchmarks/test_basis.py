@@ -10,7 +10,7 @@ def test_every_row_has_the_same_budget_and_the_choice_is_made_on_development_use
 ) -> None:
     result = basis.run(data, seeds=1, folder=tmp_path, regime=regime)
     rows = [*basis.BASES, "uniform_shrink"]
-    assert [trial["row"] for trial in result["trials"]] == [row for row in rows for _ in range(8)]
+    assert [trial["row"] for trial in result["trials"]] == [row for row in rows for _ in range(14)]
     assert {trial["deletion"] for trial in result["trials"]} == {"development-users-5"}
     best = {row: min(trial["distance"] for trial in result["trials"] if trial["row"] == row) for row in rows}
     for row, config in result["chosen"].items():
