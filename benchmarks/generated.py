@@ -6,8 +6,11 @@ away. `dense` is like MovieLens-1M: a twentieth of all pairs of user and item, a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import csv
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from recommender import InteractionData, LongTailConfig, generate_long_tail
 from recommender.errors import DataError
@@ -43,6 +46,33 @@ _KINDS: dict[str, tuple[int, Callable[[int], LongTailConfig]]] = {
     "sparse": (2000, _sparse),
     "dense": (800, _dense),
 }
+
+
+@contextmanager
+def as_folder(data: Path | None) -> Iterator[Path | None]:
+    """Generated data as a folder that `lethe up --data` reads, for as long as it is wanted; anything else as it is."""
+    if data is None or not is_generated(data):
+        yield data
+        return
+    found, name = generated(data), str(data).replace(":", "-")
+    with TemporaryDirectory() as parent:
+        folder = Path(parent) / name
+        folder.mkdir()
+        items = found.catalogue.item_ids
+        rows = [
+            (user, items[event.item], event.timestamp)
+            for user, history in found.histories.items()
+            for event in history
+        ]
+        _write(folder / "interactions.csv", ("user_id", "item_id", "timestamp"), rows)
+        titles = zip(items, found.catalogue.titles, strict=True)
+        _write(folder / "items.csv", ("item_id", "title"), titles)
+        yield folder
+
+
+def _write(place: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with place.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
 
 
 def is_generated(data: Path) -> bool:

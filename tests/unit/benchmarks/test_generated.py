@@ -3,8 +3,9 @@ from statistics import median
 
 import pytest
 
-from benchmarks.generated import generated, is_generated
+from benchmarks.generated import as_folder, generated, is_generated
 from benchmarks.population import load_population
+from recommender import load_interactions
 from recommender.errors import DataError
 
 
@@ -48,3 +49,16 @@ def test_what_nobody_generates_is_an_error(name: str, message: str) -> None:
 def test_files_are_not_generated(tmp_path: Path) -> None:
     assert is_generated(Path("generated:sparse"))
     assert not is_generated(tmp_path)
+
+
+def test_a_service_reads_generated_data_from_a_folder() -> None:
+    with as_folder(Path("generated:sparse:60")) as folder:
+        assert folder is not None
+        assert folder.name == "generated-sparse-60"
+        read, made = load_interactions(folder), generated(Path("generated:sparse:60"))
+        assert {user: len(history) for user, history in read.histories.items()} == {
+            user: len(history) for user, history in made.histories.items()
+        }
+    assert not folder.exists()
+    with as_folder(None) as nothing:
+        assert nothing is None
