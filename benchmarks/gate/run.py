@@ -6,6 +6,8 @@ import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,25 @@ from benchmarks.study import orders
 from benchmarks.study.cells import Cells
 from benchmarks.study.pool import Pool, Work
 from benchmarks.study.workshop import Workshop, one_thread
+from unlearning import Policy, default_policy
 from unlearning.methods.method import Stopwatch
 from unlearning.records import to_plain
 
 # What `--report` prints: made by this command on users that no threshold was chosen on.
 COMMITTED = Path(__file__).parent / "report.json"
 DEFAULT = Plan("report", worlds=8, deletions=25)
+
+
+def every_stratum(policy: Policy) -> Policy:
+    """The policy with a gate that decides about every length of history: whether it may is what is measured."""
+    return replace(policy, strata=tuple(replace(one, decides=True) for one in policy.strata))
+
+
+class _EveryStratum(Workshop):
+    @cached_property
+    def policy(self) -> Policy:
+        """The default policy, judging histories of every length."""
+        return every_stratum(default_policy())
 
 
 def run(
@@ -55,7 +70,7 @@ def run(
     with ExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        workshop = Workshop(data, folder, regime or Regime())
+        workshop = _EveryStratum(data, folder, regime or Regime())
         found = worlds_of(workshop, plan)
         bar, pool = stack.enter_context(bars()), Pool(workshop, processes)
         workshop.fits.base(workshop.population, bar("base on the panel"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gate.run import COMMITTED, committed
+from benchmarks.gate.run import COMMITTED, committed, every_stratum
 from benchmarks.tables import markdown
 from unlearning import default_policy
 
@@ -30,10 +30,16 @@ def test_the_tables_are_what_the_result_prints(result: Path, tables: str) -> Non
 
 def test_the_gates_rates_are_those_of_the_default_policy_on_report_users() -> None:
     result = committed()
-    assert result["policy"]["hash"] == default_policy().hash
+    assert result["policy"]["hash"] == every_stratum(default_policy()).hash
     assert result["data"]["users"] == "report"
     assert not result["environment"]["uncommitted_changes"]
     assert result["deletions"] >= 200
+
+
+def test_the_gate_decides_about_the_histories_of_which_that_was_shown() -> None:
+    words = {entry["from"]: entry["word"] for entry in committed()["strata"]["items"]}
+    for stratum in default_policy().strata:
+        assert stratum.decides is (words.get(stratum.items) == "decides")
 
 
 def test_the_sweep_over_bands_counts_as_the_gate_did() -> None:
