@@ -16,7 +16,6 @@ from benchmarks.environment import commit
 from benchmarks.gate.rates import Row, rate
 from benchmarks.gate.trials import (
     LEVEL,
-    OUTPUT,
     PORTIONS,
     TRUTH,
     WRONG_BEYOND,
@@ -40,7 +39,6 @@ from unlearning.records import canonical_json, sha256_hex, to_plain
 
 SIZE, MOST = 8, 4
 _REFIT_SEED, _DRAW_SEED = 9500, 23
-_WALKS = tuple(name for name in PORTIONS if name != OUTPUT)
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ class _World:
     def rows(self) -> Iterator[dict[str, Any]]:
         """One a candidate of each batch."""
         for index, places in enumerate(self._batches):
-            for name in (TRUTH, *_WALKS, "do_nothing"):
+            for name in (TRUTH, *PORTIONS, "do_nothing"):
                 yield {"batch": index, **self._row(places, name)}
 
     def _drawn(self) -> list[tuple[int, ...]]:

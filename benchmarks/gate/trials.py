@@ -34,9 +34,14 @@ from unlearning.records import canonical_json, sha256_hex, to_plain
 
 TRUTH, OUTPUT, LEVEL = "refit", "least_change_output", "least_change"
 # How far towards its level a subject is brought: the whole way, half of it, and as far again beyond it.
-PORTIONS = {OUTPUT: 1.0, LEVEL: 1.0, "least_change_half": 0.5, "least_change_double": 2.0}
+PORTIONS = {LEVEL: 1.0, "least_change_half": 0.5, "least_change_double": 2.0}
+# The whole way by a cheaper edit: the output layer's, and what of least change any adapter takes at about that price.
+CHEAPER: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    OUTPUT: (OUTPUT, {}),
+    "least_change_without_repair": (LEVEL, {"repair_steps": 0, "retain_windows": 32}),
+}
 OTHERS = ("do_nothing", "gradient_ascent")
-CANDIDATES = (TRUTH, *PORTIONS, *OTHERS)
+CANDIDATES = (TRUTH, *CHEAPER, *PORTIONS, *OTHERS)
 # Not of every deletion: see `LaterRungs`.
 LATER = "least_change_later"
 # What a service would publish without a re-fit: the first of these that is let through.
@@ -241,7 +246,8 @@ def _variants() -> dict[str, Variant]:
     tuned = Tuned.load()
     return {
         TRUTH: Variant(TRUTH, "refit", {}),
-        **{name: Variant(name, OUTPUT if name == OUTPUT else LEVEL, {}) for name in PORTIONS},
+        **{name: Variant(name, *edit) for name, edit in CHEAPER.items()},
+        **{name: Variant(name, LEVEL, {}) for name in PORTIONS},
         **{name: tuned.variant(name, "single") for name in OTHERS},
     }
 
