@@ -64,18 +64,22 @@ class Scheme:
 
 
 HALVES = Scheme(rounds=2, parts=2)
-SAMPLES = Scheme(rounds=1, parts=4, most=500)
-# From here on each sample is full.
+# From so many users on a sample of a quarter of them, or less, tells as much as a half does.
 LARGE = 2000
+_SAMPLES, _LEAST_SAMPLE, _LEAST_SHARE = 4, 500, 8
 
 
 def scheme_for(users: int) -> Scheme:
-    """Two pairs of halves, or in a service of at least `LARGE` users four samples of `SAMPLES.most` users each.
+    """Two pairs of halves, or in a service of at least `LARGE` users four samples of 500 users each, or of one user in
+    eight where that is more.
 
-    Then the price no longer grows with the service: a sample says as much about what never having been seen looks like
-    as one of twice the size, but for what fewer users teach, and that is read off and taken off.
+    So the price of two re-fits falls to that of one at 2,000 users and of half a one from 4,000 on. What smaller
+    samples are taught less is read off and taken off, and down to one user in eight that is about as right as with
+    halves; with one in sixteen it is not (`lethe bench levels`).
     """
-    return SAMPLES if users >= LARGE else HALVES
+    if users < LARGE:
+        return HALVES
+    return Scheme(rounds=1, parts=_SAMPLES, most=max(_LEAST_SAMPLE, users // _LEAST_SHARE))
 
 
 @dataclass(frozen=True)

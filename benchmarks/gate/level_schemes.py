@@ -10,7 +10,6 @@ import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -25,7 +24,7 @@ from benchmarks.study.orders import FitOrder
 from benchmarks.study.pool import Pool
 from benchmarks.study.workshop import Workshop, one_thread
 from unlearning.band import Band
-from unlearning.cross_fitting import HALVES, SAMPLES, Scheme, cross_fit, parts
+from unlearning.cross_fitting import HALVES, Scheme, cross_fit, parts
 from unlearning.evaluation.report import NeverSeenGain
 from unlearning.records import to_plain
 
@@ -37,9 +36,9 @@ def schemes(users: int) -> dict[str, Scheme]:
     """By name, for a service of so many users."""
     return {
         "two pairs of halves": HALVES,
-        "four quarters": replace(SAMPLES, most=None),
+        "four quarters": Scheme(rounds=1, parts=4),
         **{
-            f"four samples of one in {share}": replace(SAMPLES, most=max(users // share, 1))
+            f"four samples of one in {share}": Scheme(rounds=1, parts=4, most=max(users // share, 1))
             for share in _SHARES
         },
     }

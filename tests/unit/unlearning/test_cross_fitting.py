@@ -10,7 +10,7 @@ import torch
 from recommender import Adapter, Base, Interrupted, Split, attach
 from tests.unit.unlearning.conftest import ADAPTER, TRAINING
 from unlearning import NeverSeen, Progress, cross_fit
-from unlearning.cross_fitting import HALVES, LARGE, SAMPLES, PartReadings, Scheme, parts, scheme_for
+from unlearning.cross_fitting import HALVES, LARGE, PartReadings, Scheme, parts, scheme_for
 from unlearning.errors import InvalidEvaluation
 from unlearning.evaluation.gains import smoothed
 from unlearning.evaluation.reading import read
@@ -64,13 +64,12 @@ def test_samples_share_nobody_and_are_no_larger_than_they_may_be(most: int | Non
         assert sum(user not in part.members for part in found) >= scheme.readings == 3
 
 
-def test_a_large_service_pays_no_more_for_its_levels_than_a_smaller_one() -> None:
-    def fitted(users: int) -> int:
-        return sum(len(part.members) for part in parts(users, scheme_for(users), seed=0))
+def test_a_large_service_pays_a_re_fit_and_less_for_its_levels() -> None:
+    def refits(users: int) -> float:
+        return sum(len(part.members) for part in parts(users, scheme_for(users), seed=0)) / users
 
-    assert fitted(LARGE - 1) == 2 * (LARGE - 1)
-    assert fitted(LARGE) == fitted(5 * LARGE) == LARGE
-    assert (scheme_for(LARGE - 1), scheme_for(LARGE)) == (HALVES, SAMPLES)
+    assert scheme_for(LARGE - 1) == HALVES
+    assert [refits(users) for users in (LARGE - 1, LARGE, 2 * LARGE, 5 * LARGE)] == [2.0, 1.0, 0.5, 0.5]
 
 
 def test_parts_are_drawn_anew_for_each_round_and_seed_and_are_the_same_again() -> None:
