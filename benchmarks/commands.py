@@ -268,6 +268,9 @@ def levels_command(
 @bench_app.command("sequence")
 def sequence_command(
     data: DataOption,
+    walks: Annotated[
+        list[str] | None, typer.Option("--walk", help=f"All of them by default: {'; '.join(sequence.WALKS)}.")
+    ] = None,
     requests: Annotated[int, typer.Option(min=2, help="How many users ask, one after the other.")] = 200,
     seed: Annotated[int, typer.Option(help="Of the parent's fit and of who asks.")] = 0,
     work: WorkOption = WORK_FOLDER,
@@ -277,9 +280,19 @@ def sequence_command(
 ) -> None:
     """What becomes of an adapter, and of those it forgot, after many requests in a row."""
     check_places(json_file, markdown_file, None)
+    unknown = [walk for walk in walks or () if walk not in sequence.WALKS]
+    if unknown:
+        raise typer.BadParameter(f"choose from {'; '.join(sequence.WALKS)}", param_hint="--walk")
     _quiet()
     try:
-        result = sequence.run(data, requests=requests, seed=seed, folder=work, processes=processes)
+        result = sequence.run(
+            data,
+            walks=walks or tuple(sequence.WALKS),
+            requests=requests,
+            seed=seed,
+            folder=work,
+            processes=processes,
+        )
     except TooFewUsers as problem:
         raise typer.BadParameter(str(problem), param_hint="--requests") from problem
     publish(result, json_file, markdown_file, None)
