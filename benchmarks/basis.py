@@ -101,7 +101,7 @@ def run(
         chosen = _chosen(tried)
         variants = [
             *chosen.values(),
-            # As the service runs it when a policy says no more than its name.
+            # When a policy says no more than its name.
             Variant("ucan_default", "ucan", {}),
             Variant("do_nothing", "do_nothing", {}),
             Variant("refit", "refit", {}),

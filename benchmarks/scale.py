@@ -3,7 +3,7 @@
 The same kind of users, the same catalogue, ever more of them; one request of one user each time. What is timed is what
 a run computes: reading the parent for the gate, each method of the default ladder, measuring its candidate. Beside it
 stands one epoch of a re-fit, which does grow. The adapter is fitted for one epoch, and the levels lie one nat above
-what it shows: seconds depend on neither.
+what it shows, in every service: a longer way takes more rounds, whatever the number of users.
 """
 
 from __future__ import annotations
@@ -87,12 +87,13 @@ def _base(data: InteractionData, folder: Path) -> Base:
 
 
 def _methods() -> dict[str, Method]:
-    """The methods of the default ladder, once each, but for the exact ones."""
+    """The default ladder's rungs by their names, but for the exact ones."""
     found: dict[str, Method] = {}
     for rung in default_policy().ladder:
         method = build_method(rung.method, rung.config)
         if not method.exact:
-            found.setdefault(rung.method, method)
+            config = ", ".join(f"{name} {value:g}" for name, value in rung.config.items())
+            found[f"{rung.method} ({config})" if config else rung.method] = method
     return found
 
 

@@ -13,6 +13,7 @@ from recommender.adapters import Adapter, trainable
 from recommender.base import Base, BaseConfig, new_model
 from recommender.catalogue import Catalogue
 from recommender.prompts import PromptStyle
+from recommender.ranking import ranks
 from recommender.scoring import Scorer
 from recommender.training import OnStep, ShouldStop, TrainingConfig, train
 
@@ -66,10 +67,10 @@ def fit_adapter(
 ) -> Adapter:
     """Fit a LoRA adapter on `sequences` (item indices in time order, one per user); `base` stays as it is.
 
-    With `validation` (history, held-out item) the epoch with the least smoothed loss on it is kept and the training
-    stops after `training.patience` epochs without a better one; with a patience of None the last epoch is kept. Every
-    user has a loss and few have a hit at 10: by Recall@10 the epoch that is kept, and with it how much the adapter
-    remembers and how well it serves, depends on the seed (`docs/adr/0015`).
+    With `validation` (history, held-out item) the epoch that is best by `training.keeps` is kept and the training stops
+    after `training.patience` epochs without a better one; with a patience of None the last epoch is kept. Every user
+    has a loss, smoothed here as the gate smooths, and few have a hit at 10: by Recall@10 the epoch that is kept, and
+    with it how much the adapter remembers and how well it serves, depends on the seed (`docs/adr/0015`).
 
     Raises:
         AdapterMismatch: the base has none of the target modules.
@@ -79,7 +80,8 @@ def fit_adapter(
     with _seeded(training.seed, base.model.device):
         model = trainable(base, config.to_peft())
         watched = validation if training.patience is not None else None
-        validate = None if not watched else lambda tuned: -_held_out_loss(tuned, base.style, watched)
+        judge = _likelihood if training.keeps == "least_loss" else _recall_at_10
+        validate = None if not watched else lambda tuned: judge(tuned, base.style, watched)
         train(
             model,
             base.style,
@@ -101,9 +103,15 @@ def _seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
         yield
 
 
-def _held_out_loss(model: nn.Module, style: PromptStyle, held_out: Sequence[HeldOut]) -> float:
+def _likelihood(model: nn.Module, style: PromptStyle, held_out: Sequence[HeldOut]) -> float:
     log_probs = Scorer(model, style).item_log_probs([history for history, _ in held_out])
     targets = torch.tensor([item for _, item in held_out])
     chosen = log_probs.double().gather(1, targets.unsqueeze(1))
     uniform = chosen.new_tensor(_SMOOTHING / log_probs.shape[1]).log()
-    return float(-torch.logaddexp(chosen + math.log1p(-_SMOOTHING), uniform).mean())
+    return float(torch.logaddexp(chosen + math.log1p(-_SMOOTHING), uniform).mean())
+
+
+def _recall_at_10(model: nn.Module, style: PromptStyle, held_out: Sequence[HeldOut]) -> float:
+    scores = Scorer(model, style).scores([history for history, _ in held_out])
+    targets = torch.tensor([item for _, item in held_out])
+    return float((ranks(scores, targets) <= 10).float().mean())

@@ -58,6 +58,11 @@ class Scheme:
             )
 
     @property
+    def name(self) -> str:
+        """What tells parts of this scheme from those of another."""
+        return f"{self.rounds}x{self.parts}"
+
+    @property
     def readings(self) -> int:
         """Readings of each user by adapters that never saw them, at least."""
         return self.rounds * (self.parts - 1)
@@ -73,7 +78,8 @@ def scheme_for(users: int) -> Scheme:
     """Two pairs of halves, or in a service of at least `LARGE` users four samples of 500 users each, or of one user in
     eight where that is more.
 
-    So the price of two re-fits falls to that of one at 2,000 users and of half a one from 4,000 on. What smaller
+    So the price of the fits falls from that of two re-fits to that of one at 2,000 users and of half a one from 4,000
+    on; beside them everybody is read twice under each. What smaller
     samples are taught less is read off and taken off, and down to one user in eight that is about as right as with
     halves; with one in sixteen it is not (`lethe bench levels`).
     """

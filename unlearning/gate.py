@@ -41,6 +41,7 @@ from unlearning.errors import InvalidReport
 from unlearning.evaluation.report import MembershipEvidence, Report, SubjectEvidence
 from unlearning.evaluation.retained import RetainedReport
 from unlearning.policy import Policy
+from unlearning.strata import stratum_of
 from unlearning.utility import UTILITY_MEASURES, utility_reasons
 from unlearning.verdict import Reason, SubjectVerdict, Verdict, worst, worst_of
 
@@ -205,12 +206,14 @@ def _subject_verdict(evidence: SubjectEvidence, users: int, policy: Policy) -> S
 
 def _undecided(subjects: Sequence[SubjectEvidence], users: int, policy: Policy) -> tuple[int, ...]:
     """The places of those of whom membership cannot be told alone. Whoever lies outside the band is not among them:
-    a mean with others would hide it.
+    a mean with others would hide it. Nor is whoever has a history of a length that the gate is not to decide about:
+    many of them are no more than one.
     """
     return tuple(
         evidence.index
         for evidence in subjects
-        if _membership(evidence, users, policy).passed is None
+        if stratum_of(evidence.items, policy.strata).decides
+        and _membership(evidence, users, policy).passed is None
         and abs(z_score(evidence, policy)) <= policy.membership_z
     )
 

@@ -14,13 +14,16 @@ from statistics import NormalDist
 
 from unlearning.errors import InvalidPolicy
 
+# As many of the latest runs tell about a rung.
+MOST_RUNS = 50
+
 
 @dataclass(frozen=True)
 class Skipping:
     """How sure the record must be.
 
     Attributes:
-        min_runs: runs that have tried the rung, below which it is not judged.
+        min_runs: runs that have tried the rung, below which it is not judged; at most as many as its record holds.
         max_pass_share: a rung is skipped only if it surely passes in less than this share of the runs.
         confidence: of the one-sided bound on that share (Wilson 1927).
         try_again_every: of so many runs that would skip it, one tries it.
@@ -38,6 +41,10 @@ class Skipping:
         for name in ("min_runs", "try_again_every"):
             if getattr(self, name) < 1:
                 raise InvalidPolicy(f"skipping.{name} must be at least 1, not {getattr(self, name)}")
+        if self.min_runs > MOST_RUNS:
+            raise InvalidPolicy(
+                f"skipping.min_runs must be at most {MOST_RUNS}, as many runs as a record holds, not {self.min_runs}"
+            )
         if not 0 < self.max_pass_share <= 1:
             raise InvalidPolicy(
                 f"skipping.max_pass_share must be above 0 and at most 1, not {self.max_pass_share}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -21,27 +22,31 @@ def utility_reasons(report: Report | RetainedReport, policy: Policy) -> tuple[Re
 
     Either may show it, whichever tells more at this service's size; a clear loss by either fails. Where too few users
     have a hit at 10 to tell, a candidate whose held-out likelihoods are shown to be as good has shown what it can: then
-    the first is on record and does not bind, unless it fails.
+    the first is on record and does not bind, unless it fails. Likelihoods that too few users keep within the wide
+    margin only have shown less: they do not outweigh rankings that are shown to have lost, by whatever little.
     """
-    ranking, likelihood = _ranking_utility(report, policy), checks.held_out_loss(report.held_out, policy)
-    if ranking.passed is None and likelihood.passed:
+    ranking, shows_a_loss = _ranking_utility(report, policy)
+    likelihood = checks.held_out_loss(report.held_out, policy)
+    by_wide_margin = likelihood.high != policy.held_out_margin
+    if ranking.passed is None and likelihood.passed and not (by_wide_margin and shows_a_loss):
         ranking = replace(ranking, binding=False)
     return ranking, likelihood
 
 
-def _ranking_utility(report: Report | RetainedReport, policy: Policy) -> Reason:
+def _ranking_utility(report: Report | RetainedReport, policy: Policy) -> tuple[Reason, bool]:
+    """The reason, and whether some loss is shown, however small."""
     floor = -policy.utility_margin
     if not any(outcome.parent > 0 for outcome in report.utility):
-        return Reason(UTILITY, None, floor, None, None, "the parent has no hit at 10 to lose")
+        return Reason(UTILITY, None, floor, None, None, "the parent has no hit at 10 to lose"), False
     low, observed, high = bootstrap_bounds(report, policy)
     bounds = f"{policy.utility_confidence:.0%} one-sided bounds {low:+.3f} and {high:+.3f}"
     if low >= floor:
-        return Reason(UTILITY, observed, floor, None, True, f"not worse than the margin; {bounds}")
-    if high < floor:
-        return Reason(UTILITY, observed, floor, None, False, f"worse than the margin; {bounds}")
-    return Reason(
-        UTILITY, observed, floor, None, None, f"too few users to exclude a loss beyond the margin; {bounds}"
-    )
+        passed, detail = True, "not worse than the margin"
+    elif high < floor:
+        passed, detail = False, "worse than the margin"
+    else:
+        passed, detail = None, "too few users to exclude a loss beyond the margin"
+    return Reason(UTILITY, observed, floor, None, passed, f"{detail}; {bounds}"), high < 0.0
 
 
 def bootstrap_bounds(report: Report | RetainedReport, policy: Policy) -> tuple[float, float, float]:
@@ -73,7 +78,11 @@ def bootstrap_bounds(report: Report | RetainedReport, policy: Policy) -> tuple[f
 
 
 def utility_change(report: Report | RetainedReport) -> float | None:
-    """Relative change of mean held-out NDCG@10 against the parent; None where the parent has no hit at 10."""
+    """Relative change of mean held-out NDCG@10 against the parent; of the held-out likelihoods' geometric mean where
+    the parent has no hit at 10, so that many small losses add up there as well. None where neither was measured.
+    """
     before = sum(outcome.count * outcome.parent for outcome in report.utility)
     after = sum(outcome.count * outcome.candidate for outcome in report.utility)
-    return (after - before) / before if before > 0 else None
+    if before > 0:
+        return (after - before) / before
+    return math.expm1(-report.held_out.mean) if report.held_out is not None else None

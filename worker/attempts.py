@@ -112,7 +112,8 @@ class Attempts:
         self._place_of = {subject: place for place, subject in enumerate(data.subjects)}
         self._levels = levels
         self._exact: _Exact | None = None
-        self._draws: dict[int, int] = {}
+        # What this claim drew in vain before its version was overtaken would be drawn alike.
+        self._draws = draws.of_claim(process, claim)
         self._watermark = parent.fit.watermark
         self._task = ForgetTask(
             base=process.base,
@@ -268,7 +269,14 @@ class Attempts:
             policy_hash=policy.hash,
             started_at=started_at,
             finished_at=utc_now(),
-            rung_digest=rung_digest(policy, policy.ladder[step], self._process.base.digest),
+            rung_digest=None
+            if "error" in found["verdict"]
+            else rung_digest(
+                policy,
+                policy.ladder[step],
+                self._process.base.digest,
+                levels_are_known=self._levels is not None,
+            ),
             watermark=self._watermark,
             **found,
         )

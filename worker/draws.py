@@ -8,6 +8,7 @@ limit begins to count anew.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -16,10 +17,12 @@ from sqlalchemy.orm import Session
 
 from app.db import attempts
 from app.db.models import Attempt
+from app.db.runs import Claim
 from unlearning import Method
 from unlearning.utility import UTILITY_MEASURES
 from worker import slack
 from worker.lease import Lease
+from worker.process import WorkerProcess
 
 _SEED = "seed_offset"
 # Far beyond any epoch, so that no later claim draws what this one drew.
@@ -54,6 +57,13 @@ def is_in_vain(attempt: Attempt) -> bool:
         reason["measure"] in UTILITY_MEASURES and reason["passed"] is False
         for reason in attempt.verdict.get("reasons", ())
     )
+
+
+def of_claim(process: WorkerProcess, claim: Claim) -> dict[int, int]:
+    """How many draws this claim has on record already, by rung: their seeds are used up."""
+    with process.database.read() as session:
+        own = [one for one in attempts.of_run(session, claim.run_id) if one.fence == claim.fence]
+        return dict(Counter(one.step for one in own if is_in_vain(one)))
 
 
 def in_vain(session: Session, method: str, *, run_id: str, requests: Collection[str]) -> int:

@@ -24,7 +24,7 @@ from app.db.models import PartReading
 from app.db.runs import Claim
 from recommender import Interrupted
 from unlearning import NeverSeen, Progress, cross_fit
-from unlearning.cross_fitting import PartReadings
+from unlearning.cross_fitting import PartReadings, scheme_for
 from unlearning.progress import check_stop
 from worker.faults import FAULTS_OF_A_METHOD
 from worker.lease import Lease
@@ -206,8 +206,6 @@ def _make(
     data = split_training_data(histories, process.base.catalogue, sorted(histories), suppressed=set())
     smoothing = process.policy.evaluation.smoothing
     users = data.retained_subjects
-    with process.database.read() as session:
-        done = _parts(makings.kept(session), users)
 
     def write(keep: Callable[[Session], None]) -> None:
         with process.database.unit_of_work() as session:
@@ -215,6 +213,11 @@ def _make(
             still_wanted(session)
             _require_same_fit(session, process, parent)
             keep(session)
+
+    scheme = scheme_for(len(users))
+    write(lambda session: makings.settle_scheme(session, making.maker, scheme.name))
+    with process.database.read() as session:
+        done = _parts(makings.kept(session), users)
 
     def keep(number: int, part: PartReadings) -> None:
         # A slice a transaction. A part that is left behind incomplete is none, see `_parts`.
@@ -231,6 +234,7 @@ def _make(
         adapter_config=parent.fit.adapter_config,
         training=parent.fit.training,
         smoothing=smoothing,
+        scheme=scheme,
         # Not the run's: whoever makes them makes the same.
         seed=parent.fit.training.seed,
         done=done,

@@ -67,7 +67,7 @@ def refit_without(
         Interrupted: the lease was lost.
         FenceLost: the same, noticed later.
     """
-    draw, requests = 0, [request.id for request in claim.requests]
+    draw, requests = draws.of_claim(process, claim).get(step, 0), [request.id for request in claim.requests]
     while True:
         chosen, verdict = _draw(process, claim, parent, examples, lease, step=step, draw=draw)
         if chosen is not None:

@@ -144,7 +144,12 @@ class PolicyRungs:
         return build_method(self._ladder[step].method, self._ladder[step].config)
 
     def _digest(self, rung: Rung) -> str:
-        return rung_digest(self._process.policy, rung, self._process.base.digest)
+        return rung_digest(
+            self._process.policy,
+            rung,
+            self._process.base.digest,
+            levels_are_known=self._levels_are_known,
+        )
 
     def _exact_from(self, step: int) -> int | None:
         """The first exact rung from this one on."""

@@ -8,19 +8,20 @@ from statistics import fmean
 from sqlalchemy.orm import Session
 
 from app.db import attempts, skipped
-from unlearning import Policy, Rung, TrackRecord
-from unlearning.records import canonical_json, sha256_hex
+from unlearning import Policy, Rung, TrackRecord, build_method
+from unlearning.records import canonical_json, sha256_hex, to_plain
 
 # What says nothing about whether a candidate passes.
 _NOT_OF_THE_GATE = ("name", "ladder", "exact_draws", "skipping", "consolidation", "schema")
 
 
-def rung_digest(policy: Policy, rung: Rung, base_digest: str) -> str:
-    """The name of a rung's record: attempts with another configuration, on another base or before another gate say
-    nothing about this one.
+def rung_digest(policy: Policy, rung: Rung, base_digest: str, *, levels_are_known: bool) -> str:
+    """The name of a rung's record: attempts with another configuration, defaults included, on another base, before
+    another gate, or where it was otherwise known how far to go, say nothing about this one.
     """
     gate = {name: value for name, value in asdict(policy).items() if name not in _NOT_OF_THE_GATE}
-    same = {"method": rung.method, "config": rung.config, "search": rung.search}
+    config = to_plain(build_method(rung.method, rung.config).config)
+    same = {"method": rung.method, "config": config, "search": rung.search, "levels": levels_are_known}
     return sha256_hex(canonical_json({"rung": same, "base": base_digest, "gate": gate}))
 
 

@@ -42,7 +42,7 @@ def take(
         return Elsewhere(row.done, row.parts)
     if row is None or (row.watermark, row.smoothing) != (watermark, smoothing):
         drop(session)
-        row = LevelMaking(id=1, watermark=watermark, smoothing=smoothing, done=0, parts=0)
+        row = LevelMaking(id=1, watermark=watermark, smoothing=smoothing, scheme="", done=0, parts=0)
         session.add(row)
     row.maker, row.lease_until = maker, now + lease
     return None
@@ -77,6 +77,20 @@ def require_maker(session: Session, maker: str) -> None:
     row = session.get(LevelMaking, 1, with_for_update=True)
     if row is None or row.maker != maker:
         raise MakingLost
+
+
+def settle_scheme(session: Session, maker: str, scheme: str) -> None:
+    """Drop parts that another scheme cut: a service that has shrunk since is cut otherwise.
+
+    Raises:
+        MakingLost: somebody else makes them now.
+    """
+    lock_ledger(session)
+    require_maker(session, maker)
+    row = session.get_one(LevelMaking, 1)
+    if row.scheme != scheme:
+        session.execute(delete(PartReading))
+        row.scheme = scheme
 
 
 def forget_part(session: Session, maker: str, part: int) -> None:

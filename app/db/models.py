@@ -226,7 +226,7 @@ class LevelMaking(Base):
     """One row while levels are made or half made: who makes them, of which events, and how far they are.
 
     `lease_until` is by the database's clock: once it has passed, somebody else goes on from the parts that are kept.
-    `done` of `parts` is for whoever waits.
+    `scheme` says how the users were cut into parts. `done` of `parts` is for whoever waits.
     """
 
     __tablename__ = "level_makings"
@@ -235,6 +235,7 @@ class LevelMaking(Base):
     smoothing: Mapped[float] = mapped_column(Double)
     maker: Mapped[str] = mapped_column(String(32))
     lease_until: Mapped[datetime]
+    scheme: Mapped[str] = mapped_column(String(32), default="", server_default="")
     done: Mapped[int] = mapped_column(default=0, server_default="0")
     parts: Mapped[int] = mapped_column(default=0, server_default="0")
 

@@ -213,8 +213,12 @@ def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: da
     """
     if run.kind != RunKind.FORGET:
         return
-    if run.claims > 1:
-        # A run that died before may die again; whoever came later must not go down with it.
+    if (
+        run.claims > 1
+        or session.scalar(select(Attempt.id).where(Attempt.run_id == run.id).limit(1)) is not None
+    ):
+        # A run that died before may die again; whoever came later must not go down with it. Nor must they wait for what
+        # a run tries over again that was handed back.
         return
     held = session.scalars(select(ForgetRequest.first_step).where(ForgetRequest.run_id == run.id)).all()
     queued = select(ForgetRequest).where(ForgetRequest.status == RequestStatus.QUEUED)

@@ -76,11 +76,15 @@ def batch_rates(rows: Sequence[Row]) -> dict[str, Any]:
     """How often the gate's word on a batch is wrong.
 
     `told`: batches on which it has a word before any edit. `false_accept`: of candidates that stand beyond
-    `WRONG_BEYOND` for the batch as a whole, those of which it says that the batch was forgotten; `false_reject`: of
-    true re-fits, those it fails.
+    `WRONG_BEYOND` for the batch as a whole, and of which it says anything, those of which it says that the batch was
+    forgotten; `false_reject`: of true re-fits, those it fails.
     """
     refits = [row for row in rows if row["candidate"] == TRUTH]
-    wrong = [row for row in rows if row["candidate"] != TRUTH and abs(row["truth_z"]) > WRONG_BEYOND]
+    wrong = [
+        row
+        for row in rows
+        if row["candidate"] != TRUTH and abs(row["truth_z"]) > WRONG_BEYOND and row["passed"] is not None
+    ]
     return {
         "batches": len(refits),
         "told": rate(

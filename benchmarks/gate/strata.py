@@ -28,8 +28,9 @@ _KINDS = (("items", LENGTHS), ("service_users", SIZES), ("density", DENSITIES))
 def strata(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
     """By `items`, `service_users` and `density`, as far as the rows tell them: one entry for each that has rows.
 
-    `false_reject` counts true re-fits that fail by what is about the subject; `refits_failed` by whatever. `told` is
-    how often the subject lay outside the band before any edit. `word` is "decides" where at most `FALSE_ACCEPTS` of the
+    `told` is how often the subject lay outside the band before any edit. Of the others the gate says nothing, so false
+    accepts are counted among the told alone: silence is no judgement. `false_reject` counts true re-fits that fail by
+    what is about the subject; `refits_failed` by whatever. `word` is "decides" where at most `FALSE_ACCEPTS` of the
     wrong candidates came through, the interval by service ends below `FALSE_ACCEPTS_AT_MOST`, and at most
     `FALSE_REJECTS` of the true re-fits were failed; otherwise "inconclusive": too many errors, or too few trials to
     show that there are few.
@@ -47,7 +48,16 @@ def strata(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
 
 def _stratum(rows: Sequence[Row], low: float, high: float) -> dict[str, Any]:
     refits = _of(rows, TRUTH)
-    wrong = [row for row in rows if row["candidate"] != TRUTH and abs(row["truth_z"]) > WRONG_BEYOND]
+    told = {
+        (service(row), row["subject"]) for row in _of(rows, "do_nothing") if row["decision"] != "inconclusive"
+    }
+    wrong = [
+        row
+        for row in rows
+        if row["candidate"] != TRUTH
+        and abs(row["truth_z"]) > WRONG_BEYOND
+        and (service(row), row["subject"]) in told
+    ]
     served = {(service(row), row["subject"]) for row in rows if row["candidate"] in RUNGS and row["accepted"]}
     found: dict[str, Any] = {
         "from": low,

@@ -8,7 +8,8 @@ from typing import Any
 from benchmarks.report.cells import number, percent, spread, table
 
 _LEGEND = (
-    "*Re-fits*: the steps of all fits of the scheme beside those of the service's own. *Error*: how far levels lie "
+    "*Re-fits*: the steps of all fits of the scheme beside those of the service's own; each scheme also reads "
+    "everybody twice under each fit and under the service's own. *Error*: how far levels lie "
     "above the mean of adapters that never saw the user, nats an item: mean of a service's users ± standard deviation "
     "over services, and the deviation among its users. *Deviation*: what the level says of itself. *Told*: users "
     "outside the band under the adapter that knows them. *Outside although never seen*: readings under adapters of "

@@ -13,7 +13,7 @@ from unlearning.methods.card import MethodCard
 from unlearning.methods.descent import ItemModel
 from unlearning.methods.least_change_config import LeastChangeConfig
 from unlearning.methods.least_change_repair import Repair
-from unlearning.methods.least_change_solver import Solver, root_mean_square
+from unlearning.methods.least_change_solver import Solver, root_mean_square, strides
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
 from unlearning.progress import OnStep, Progress, ShouldStop
 
@@ -77,10 +77,10 @@ class LeastChange:
         solver = Solver(model, task, config, should_stop)
         repair = Repair(model, task, config, should_stop) if config.repair_steps else None
         gap = solver.start()
-        strides = 1 + solver.strides(gap)
+        walked = 1 + strides(gap, config.stride)
         gap = self._close(solver, gap, on_step, by_memory=config.memory_weight > 0)
         if repair is not None and repair.is_needed():
-            repair.run(solver.directions(), strides=strides, on_step=on_step)
+            repair.run(solver.directions(), strides=walked, on_step=on_step)
             gap = self._close(solver, solver.gap(), on_step)
         return Candidate(
             adapter=model.adapter(),
@@ -98,12 +98,12 @@ class LeastChange:
 
         Returns what is left.
         """
-        strides = solver.strides(gap)
-        most = strides + self.config.rounds
+        first = strides(gap, self.config.stride)
+        most = first + self.config.rounds
         for number in range(1, most + 1):
             if root_mean_square(gap) <= self.config.close_enough:
                 break
-            gap = solver.round(gap, by_memory=by_memory and number <= strides + 1)
+            gap = solver.round(gap, by_memory=by_memory and number <= first + 1)
             if on_step is not None:
                 on_step(Progress("descent", number, most, root_mean_square(gap)))
         return gap

@@ -20,7 +20,9 @@ class LeastChangeConfig:
             else; so a long way is walked in rounds more, at most sixteen.
         close_enough: nats; root mean square of the subjects' gaps at which no further round is taken.
         retain_windows: random windows of retained users that the curvature is estimated on, and that tell whether the
-            edit harmed them.
+            edit harmed them; more where they are so short that they ask for fewer than `retain_items` items.
+        retain_items: see there. What a change costs the others is told by their items: from a few hundred of thousands
+            a step looks cheap that takes from everybody.
         memory_weight: how much more the first round moves what is remembered better: an item's weight is its memory,
             its gain over the base in nats, to this power. 0 moves what moves most easily, which costs the others least
             and may leave the best-remembered items behind.
@@ -47,6 +49,7 @@ class LeastChangeConfig:
     stride: float = 3.0
     close_enough: float = 0.01
     retain_windows: int = 64
+    retain_items: int = 1500
     memory_weight: float = 0.0
     damping: float = 0.1
     ridge: float = 1e-3
@@ -62,6 +65,7 @@ class LeastChangeConfig:
         for name in (
             "rounds",
             "retain_windows",
+            "retain_items",
             "together",
             "batch_size",
             "repair_steps_each",

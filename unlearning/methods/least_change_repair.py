@@ -37,7 +37,7 @@ class Repair:
         self._config = config
         self._should_stop = should_stop
         self._parameters = list(model.parameters.values())
-        self._sample = self._windows(RETAIN_SEED_OFFSET).sample(config.retain_windows)
+        self._sample = self._windows(RETAIN_SEED_OFFSET).sample(config.retain_windows, config.retain_items)
         self._origin = self._snapshot()
         self._before = self._loss()
         self.steps = 0

@@ -23,6 +23,14 @@ from unlearning.progress import ShouldStop, check_stop
 _MOST_STRIDES = 16
 
 
+def strides(gap: Tensor, stride: float) -> int:
+    """How many rounds bring the farthest subject to within a stride of its level, sixteen at most."""
+    farthest = float(gap.max())
+    if not math.isfinite(farthest):
+        return 0
+    return min(max(math.ceil(farthest / stride) - 1, 0), _MOST_STRIDES)
+
+
 class Solver:
     """Moves the adapter of `model` so that every subject's loss comes to its level."""
 
@@ -47,13 +55,6 @@ class Solver:
     def gap(self) -> Tensor:
         """How far each subject is below its level, nats, float64 [subjects]; negative above it."""
         return self._levels - self._losses()
-
-    def strides(self, gap: Tensor) -> int:
-        """How many rounds bring the farthest subject to within a stride of its level, sixteen at most."""
-        farthest = float(gap.max())
-        if not math.isfinite(farthest):
-            return 0
-        return min(max(math.ceil(farthest / self._config.stride) - 1, 0), _MOST_STRIDES)
 
     def round(self, gap: Tensor, *, by_memory: bool = False) -> Tensor:
         """Solve and step once for every subject, `together` at a time; returns everybody's gap after it.
@@ -122,7 +123,7 @@ class Solver:
         watched = WindowGradients(self._model)
         rows = rows_at_once(self._model, self._config.batch_size) if watched.possible else 1
         windows = Windows(task.base.style, task.retain, batch_size=rows, seed=task.seed + RETAIN_SEED_OFFSET)
-        batches = windows.sample(self._config.retain_windows)
+        batches = windows.sample(self._config.retain_windows, self._config.retain_items)
         total = torch.zeros(sum(parameter.numel() for parameter in self._parameters), device=self._device)
         for batch in batches:
             check_stop(self._should_stop)

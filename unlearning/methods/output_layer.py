@@ -36,6 +36,11 @@ def output_layer_requirement(base: Base, adapter: Adapter) -> str | None:
         return "it edits the adapted output layer, and this base has no output layer of its own"
     if f"{_PREFIX}{name}.lora_A.weight" not in adapter.tensors:
         return f"it edits the adapted output layer, and this adapter does not cover it ({name})"
+    head = base.model.get_submodule(name)
+    if not (isinstance(head, nn.Linear) and _is_plain(head)):
+        return (
+            f"it edits the adapted output layer, and this one ({name}) is not a linear layer of plain numbers"
+        )
     if adapter.config.get("ensure_weight_tying"):
         return f"it edits the adapted output layer, and this adapter ties it ({name}) to the embeddings"
     return None

@@ -174,3 +174,11 @@ def test_company_that_lies_inside_the_band_is_let_through() -> None:
     verdict = judged(*(placed(0.5, index, member_z=5.0) for index in range(5)), placed(3.0, 5, member_z=5.0))
     assert reason_of(verdict, COMPANY).passed
     assert let_through(verdict) == (0, 1, 2, 3, 4)
+
+
+def test_who_must_not_be_decided_about_alone_is_not_decided_about_in_a_batch() -> None:
+    """Four histories of three events are no history of twelve."""
+    closed = replace(POLICY, strata=(Stratum(1, False), Stratum(6, True)))
+    verdict = decide(report(*batch_of(0.3, 0.3, 0.3, 0.3, items=3), run=BALANCED), closed)
+    assert verdict.batch == ()
+    assert publishable_subjects(verdict, method_is_exact=False, policy=closed) == ()

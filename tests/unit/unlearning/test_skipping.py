@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from app.db import attempts
 from unlearning import Skipping, TrackRecord, why_skip
 from unlearning.errors import InvalidPolicy
-from unlearning.skipping import highest_share
+from unlearning.skipping import MOST_RUNS, highest_share
 
 RULES = Skipping(min_runs=12, max_pass_share=0.2, confidence=0.95, try_again_every=20)
 HOPELESS = TrackRecord(
@@ -75,3 +76,9 @@ def test_a_rung_that_was_never_worth_its_time_before_a_refit_is_skipped_in_the_e
 def test_rules_that_make_no_sense_are_refused(change: dict[str, float], message: str) -> None:
     with pytest.raises(InvalidPolicy, match=message):
         replace(RULES, **change)
+
+
+def test_a_record_holds_as_many_runs_as_the_rule_may_ask_for() -> None:
+    assert attempts._RUNS_TOLD == MOST_RUNS
+    with pytest.raises(InvalidPolicy, match="at most 50"):
+        Skipping(min_runs=MOST_RUNS + 1)
