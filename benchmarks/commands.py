@@ -205,6 +205,9 @@ def gate_command(
     parts: Annotated[
         int, typer.Option(min=2, max=MOST_PARTS, help="Each service has one of so many parts of the users.")
     ] = gate.DEFAULT.parts,
+    batches: Annotated[
+        bool, typer.Option(help="Forget users of whom nothing is told alone in batches, too.")
+    ] = True,
     joined: Annotated[
         list[Path] | None,
         typer.Option("--join", help="Measure nothing: put results of this command together, one a use."),
@@ -239,7 +242,7 @@ def gate_command(
     plan = Plan(_kind_of_users(users), worlds, deletions, parts)
     _quiet()
     try:
-        result = gate.run(data, plan=plan, folder=work, processes=processes)
+        result = gate.run(data, plan=plan, with_batches=batches, folder=work, processes=processes)
     except TooFewUsers as problem:
         raise typer.BadParameter(str(problem), param_hint="--deletions") from problem
     publish(result, json_file, markdown_file, None)

@@ -134,7 +134,7 @@ class Children:
     def stop(self) -> None:
         """The gateway drains, the worker hands its run back; what then still runs, and whatever it started, is killed.
 
-        Levels half made are gone on with by the next start: of each half that is done the readings are kept.
+        Levels half made are gone on with by the next start: of each part that is done the readings are kept.
         """
         children = [*self._commands, *self._running.values(), *([self._levels] if self._levels else [])]
         for child in children:

@@ -235,7 +235,7 @@ class LevelMaking(Base):
     smoothing: Mapped[float] = mapped_column(Double)
     maker: Mapped[str] = mapped_column(String(32))
     lease_until: Mapped[datetime]
-    scheme: Mapped[str] = mapped_column(String(32), default="", server_default="")
+    scheme: Mapped[str] = mapped_column(String(32))
     done: Mapped[int] = mapped_column(default=0, server_default="0")
     parts: Mapped[int] = mapped_column(default=0, server_default="0")
 

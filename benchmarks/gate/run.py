@@ -49,6 +49,7 @@ def run(
     data: Path,
     *,
     plan: Plan = DEFAULT,
+    with_batches: bool = True,
     folder: Path | None = None,
     processes: int | None = None,
     regime: Regime | None = None,
@@ -58,6 +59,7 @@ def run(
     Args:
         data: the interactions.
         plan: which users are forgotten; thresholds are chosen on `development` users, rates reported on the others.
+        with_batches: whether users of whom nothing is told alone are forgotten in batches as well.
         folder: keeps fits and finished trials for a later run on the same data; None for a temporary one.
         processes: how many work at once; None for one per core.
         regime: how models are trained.
@@ -84,7 +86,7 @@ def run(
         found_in = _Finished(Cells(folder / "cells"), workshop)
         later = later_rungs(plan, found_in.rows, workshop.policy)
         pool.work(later, lambda _: None)
-        batches = [Batches(plan, number) for number in range(plan.worlds)]
+        batches = [Batches(plan, number) for number in range(plan.worlds)] if with_batches else []
         move_batches = bar("batches")
         pool.work(batches, lambda done: move_batches(Reached(done, len(batches))))
         done: list[Work] = [*trials, *later]

@@ -14,15 +14,17 @@ from typing import Any
 from benchmarks.gate.rates import Rate, Row, rate, service
 from benchmarks.gate.trials import RUNGS, TRUTH, WRONG_BEYOND
 
-# First number of training items, users, events a user and item of each stratum.
+# First number of training items, users, events a user and item of each stratum. Readings cost less than trials, so
+# they are told apart more finely (`LENGTHS`).
 LENGTHS = (1, 3, 6, 11, 21, 51)
+HISTORIES = (1, 3, 6, 11, 51)
 SIZES = (0, 100, 300, 1000)
 DENSITIES = (0.0, 0.005, 0.02)
 # The most that may be wrong: of the false accepts the estimate and what their interval by service leaves open.
 FALSE_ACCEPTS, FALSE_ACCEPTS_AT_MOST, FALSE_REJECTS = 0.02, 0.05, 0.1
 # What is about the subject; the others are about the service, whatever the subject's history.
 _OWN = ("membership_z", "membership_z_after_rounding", "tail_z")
-_KINDS = (("items", LENGTHS), ("service_users", SIZES), ("density", DENSITIES))
+_KINDS = (("items", HISTORIES), ("service_users", SIZES), ("density", DENSITIES))
 
 
 def strata(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:

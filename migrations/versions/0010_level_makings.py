@@ -26,7 +26,7 @@ def upgrade() -> None:
         sa.Column("smoothing", sa.Double(), nullable=False),
         sa.Column("maker", sa.String(length=32), nullable=False),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("scheme", sa.String(length=32), server_default="", nullable=False),
+        sa.Column("scheme", sa.String(length=32), nullable=False),
         sa.Column("done", sa.Integer(), server_default="0", nullable=False),
         sa.Column("parts", sa.Integer(), server_default="0", nullable=False),
         sa.CheckConstraint("id = 1", name=op.f("ck_level_makings_single_row")),

@@ -63,7 +63,7 @@ def forget(process: WorkerProcess, user: str) -> str:
 def remember(process: WorkerProcess, rung: Rung, results: list[bool], *, number: int = 0) -> None:
     """Runs that took 30 s over this rung, and 10 s over what came behind it."""
     watermark = read_fit_record(process.store, live(process)).watermark
-    digest = rung_digest(process.policy, rung, process.base.digest)
+    digest = rung_digest(process.policy, rung, process.base.digest, levels_are_known=False)
     now = utc_now()
     with process.database.unit_of_work() as session:
         for place, accepted in enumerate(results, start=number):
