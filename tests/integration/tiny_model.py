@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from recommender import (
     load_base,
     save_base,
 )
+from unlearning import default_policy
 from worker.readership import Readership
 from worker.versions import FitRecord, store_version
 
@@ -49,12 +51,17 @@ def build_base_folder(folder: Path) -> Path:
 
 
 def tiny_settings(database_url: str, base: Path, root: Path) -> Settings:
+    # Tiny users have a handful of events, about which the default policy decides nothing.
+    policy, default = root / "policy.json", default_policy()
+    strata = tuple(replace(stratum, decides=True) for stratum in default.strata)
+    policy.write_text(replace(default, strata=strata).to_json())
     return Settings(
         _env_file=None,  # type: ignore[call-arg]
         database_url=database_url,
         broker_url=f"filesystem://{root}/broker",
         store_url=str(root / "store"),
         base=str(base),
+        policy_file=policy,
         subject_key=SECRET,  # type: ignore[arg-type]
         audit_key=AUDIT_SECRET,  # type: ignore[arg-type]
         max_body_bytes=4096,
