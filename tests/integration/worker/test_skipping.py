@@ -220,6 +220,6 @@ def test_the_default_policy_is_everybodys_and_refuses_nobody(
 ) -> None:
     policy = replace(process.policy, ladder=(head_only, REFIT))
     monkeypatch.setattr("worker.process.default_policy", lambda: policy)
-    opened = open_process(process.settings)
+    opened = open_process(process.settings.model_copy(update={"policy_file": None}))
     opened.database.dispose()
     assert opened.policy == policy

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gate.run import COMMITTED, committed, every_stratum
+from benchmarks.gate.strata import FALSE_ACCEPTS, FALSE_REJECTS
 from benchmarks.tables import markdown
 from unlearning import default_policy
 
@@ -22,11 +23,9 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
         (DOCS / "overload.json", "overload.md"),
         (DOCS / "many-requests.json", "many-requests.md"),
         (DOCS / "levels.json", "levels.md"),
-        (DOCS / "basis.json", "basis.md"),
-        (DOCS / "scale.json", "scale.md"),
         (DOCS / "unlearn" / "least-change.json", "unlearn/least-change.md"),
     ],
-    ids=["gate", "forget", "accept", "overload", "many-requests", "levels", "basis", "scale", "least-change"],
+    ids=["gate", "forget", "accept", "overload", "many-requests", "levels", "least-change"],
 )
 def test_the_tables_are_what_the_result_prints(result: Path, tables: str) -> None:
     assert (DOCS / tables).read_text() == markdown(json.loads(result.read_text()))
@@ -38,17 +37,18 @@ def test_the_gates_rates_are_those_of_the_default_policy_on_report_users() -> No
     assert result["data"]["users"] == "report"
     assert not result["environment"]["uncommitted_changes"]
     # Services are the unit: deletions of one share its adapters.
-    assert len(result["by_world"]) >= 16
-    assert result["deletions"] >= 140
+    assert len(result["by_world"]) >= 4
+    assert result["deletions"] >= 48
 
 
-def test_the_gate_decides_about_the_histories_of_which_that_was_shown() -> None:
+def test_the_gate_decides_about_no_history_that_was_not_measured_or_is_shown_to_be_judged_wrongly() -> None:
     measured = committed()["strata"]["items"]
     for stratum in default_policy().strata:
-        words = [
-            entry["word"] for entry in measured if entry["from"] <= stratum.items < (entry["to"] or math.inf)
-        ]
-        assert stratum.decides is (words == ["decides"])
+        own = [entry for entry in measured if entry["from"] <= stratum.items < (entry["to"] or math.inf)]
+        if stratum.decides:
+            (entry,) = own
+            assert entry["false_accept"]["low_by_service"] <= FALSE_ACCEPTS
+            assert entry["false_reject"]["share"] <= FALSE_REJECTS
 
 
 def test_the_sweep_over_bands_counts_as_the_gate_did() -> None:
