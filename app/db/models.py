@@ -225,8 +225,8 @@ class NeverSeenLevel(Base):
 class LevelMaking(Base):
     """One row while levels are made or half made: who makes them, of which events, and how far they are.
 
-    `lease_until` is by the database's clock: once it has passed, somebody else goes on from the parts that are kept.
-    `scheme` says how the users were cut into parts. `done` of `parts` is for whoever waits.
+    `lease_until` is by the database's clock: then somebody else goes on from the parts that are kept, which were cut as
+    `scheme` says. `done` of `parts` is for whoever waits.
     """
 
     __tablename__ = "level_makings"
@@ -245,8 +245,7 @@ class LevelMaking(Base):
 class PartReading(Base):
     """What one part fit of the making made of one user's events, nats per event: all that is kept of it.
 
-    Personal data like the level it becomes a part of, and gone with it, with its subject's events, or when the levels
-    are made. `member`: the part was fitted on this user.
+    Personal data: gone with the subject's events, or when the levels are made. `member`: it was fitted on this user.
     """
 
     __tablename__ = "part_readings"
