@@ -262,9 +262,8 @@ def test_requests_that_wait_together_are_tried_in_one_run(
     worker.terminate()
     locations = [client.post(f"/users/{user}/forget").headers["Location"] for user in users[6:9]]
     installation.restart(worker)
-    # Whom the gate does not let through with the others leaves for a run of their own.
-    runs = [client.get(completed(client, location)["run"]).json() for location in locations]
-    assert sorted(locations) in [sorted(run["attempts"][0]["requests"]) for run in runs]
+    jobs = [client.get(completed(client, location)["run"]).json() for location in locations]
+    assert any(set(job["attempts"][0]["requests"]) == set(locations) for job in jobs)
 
 
 def test_a_second_replica_suppresses_and_swaps_too(
