@@ -20,9 +20,10 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
         (DOCS / "accept.json", "accept.md"),
         (DOCS / "overload.json", "overload.md"),
         (DOCS / "many-requests.json", "many-requests.md"),
+        (DOCS / "basis.json", "basis.md"),
         (DOCS / "unlearn" / "least-change.json", "unlearn/least-change.md"),
     ],
-    ids=["gate", "forget", "accept", "overload", "many-requests", "least-change"],
+    ids=["gate", "forget", "accept", "overload", "many-requests", "basis", "least-change"],
 )
 def test_the_tables_are_what_the_result_prints(result: Path, tables: str) -> None:
     assert (DOCS / tables).read_text() == markdown(json.loads(result.read_text()))
