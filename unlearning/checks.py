@@ -32,9 +32,9 @@ def held_out_loss(evidence: HeldOutLoss | None, policy: Policy) -> Reason:
     """One-sided: by how much held-out items of all retained users became less likely, in nats.
 
     Every user's two held-out items were read under both models, so what users differ in drops out, and a few tell what
-    their bounds say. Where those are too far apart for the margin, a loss that nothing speaks for (the lower bound does
-    not exceed zero) is held against the wide margin instead: refusing everything would leave a small service with
-    re-fits alone, whose loss it can tell no better.
+    their bounds say. Where those are too far apart for the margin, a loss that is within it as observed, and that
+    nothing speaks for (the lower bound does not exceed zero), is held against the wide margin instead: refusing
+    everything would leave a small service with re-fits alone, whose loss it can tell no better.
     """
     limit, wide = policy.held_out_margin, policy.wide_held_out_margin
     if evidence is None:
@@ -46,7 +46,7 @@ def held_out_loss(evidence: HeldOutLoss | None, policy: Policy) -> Reason:
         return Reason(HELD_OUT, evidence.mean, None, limit, True, f"not worse than the margin; {bounds}")
     if low > limit:
         return Reason(HELD_OUT, evidence.mean, None, limit, False, f"worse than the margin; {bounds}")
-    if low <= 0.0 and high <= wide:
+    if low <= 0.0 and evidence.mean <= limit and high <= wide:
         detail = f"not told from no loss by so few users, who exclude one beyond the wide margin; {bounds}"
         return Reason(HELD_OUT, evidence.mean, None, wide, True, detail)
     detail = f"too few users to exclude a loss beyond the margin; {bounds}"

@@ -22,19 +22,18 @@ def utility_reasons(report: Report | RetainedReport, policy: Policy) -> tuple[Re
 
     Either may show it, whichever tells more at this service's size; a clear loss by either fails. Where too few users
     have a hit at 10 to tell, a candidate whose held-out likelihoods are shown to be as good has shown what it can: then
-    the first is on record and does not bind, unless it fails. Likelihoods that too few users keep within the wide
-    margin only have shown less: they do not outweigh rankings that are shown to have lost, by whatever little.
+    the first is on record and does not bind, unless it fails. Likelihoods do not outweigh rankings that speak for a
+    loss: it would spend the budget of the edits that follow, if it did no worse.
     """
-    ranking, shows_a_loss = _ranking_utility(report, policy)
+    ranking, speaks_for_a_loss = _ranking_utility(report, policy)
     likelihood = checks.held_out_loss(report.held_out, policy)
-    by_wide_margin = likelihood.high != policy.held_out_margin
-    if ranking.passed is None and likelihood.passed and not (by_wide_margin and shows_a_loss):
+    if ranking.passed is None and likelihood.passed and not speaks_for_a_loss:
         ranking = replace(ranking, binding=False)
     return ranking, likelihood
 
 
 def _ranking_utility(report: Report | RetainedReport, policy: Policy) -> tuple[Reason, bool]:
-    """The reason, and whether some loss is shown, however small."""
+    """The reason, and whether it speaks for a loss: one is shown, however small, or observed beyond the margin."""
     floor = -policy.utility_margin
     if not any(outcome.parent > 0 for outcome in report.utility):
         return Reason(UTILITY, None, floor, None, None, "the parent has no hit at 10 to lose"), False
@@ -46,7 +45,9 @@ def _ranking_utility(report: Report | RetainedReport, policy: Policy) -> tuple[R
         passed, detail = False, "worse than the margin"
     else:
         passed, detail = None, "too few users to exclude a loss beyond the margin"
-    return Reason(UTILITY, observed, floor, None, passed, f"{detail}; {bounds}"), high < 0.0
+    return Reason(
+        UTILITY, observed, floor, None, passed, f"{detail}; {bounds}"
+    ), high < 0.0 or observed < floor
 
 
 def bootstrap_bounds(report: Report | RetainedReport, policy: Policy) -> tuple[float, float, float]:
