@@ -239,9 +239,9 @@ def test_a_device_that_is_not_there_is_named(environment: dict[str, str], comman
 def test_a_policy_that_is_not_there_is_named(
     environment: dict[str, str], tmp_path: Path, command: str
 ) -> None:
-    environment["LETHE_POLICY_FILE"] = str(tmp_path / "policy.json")
+    environment["LETHE_POLICY_FILE"] = str(tmp_path / "absent.json")
     done = lethe(*{**COMMANDS, **SLOW_COMMANDS}[command], **environment)
-    assert_one_line(done, "LETHE_POLICY_FILE", "policy.json", "No such file")
+    assert_one_line(done, "LETHE_POLICY_FILE", "absent.json", "No such file")
 
 
 @pytest.mark.parametrize("command", ["worker", "init"])
