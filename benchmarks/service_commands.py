@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmarks.generated import as_folder, is_generated
 from benchmarks.publishing import JsonOption, MarkdownOption, check_places, publish
-from recommender.errors import DataError
 
 if TYPE_CHECKING:
     from benchmarks.service.errors import ServiceUnmeasurable
@@ -37,13 +35,9 @@ def forget_command(
     from benchmarks.service.errors import ServiceUnmeasurable
 
     check_places(json_file, markdown_file, None)
-    if data is None or not is_generated(data):
-        _check_folders(data, home)
+    _check_folders(data, home)
     try:
-        with as_folder(data) as folder:
-            result = forget.run(folder, requests=requests, seed=seed, home=home)
-    except DataError as problem:
-        raise typer.BadParameter(str(problem), param_hint="--data") from problem
+        result = forget.run(data, requests=requests, seed=seed, home=home)
     except ServiceUnmeasurable as problem:
         raise _unmeasurable(problem) from problem
     publish(result, json_file, markdown_file, None)

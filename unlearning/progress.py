@@ -12,15 +12,7 @@ from typing import Literal
 from recommender import Interrupted
 
 Stage = Literal[
-    "activations",
-    "descent",
-    "importance",
-    "hessian",
-    "re-fit",
-    "cross-fit",
-    "cross-fit elsewhere",
-    "evaluation",
-    "repair",
+    "activations", "descent", "importance", "hessian", "re-fit", "cross-fit", "evaluation", "repair"
 ]
 
 

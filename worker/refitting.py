@@ -15,17 +15,7 @@ from app.db.base import utc_now
 from app.db.models import Attempt
 from app.db.runs import Claim
 from app.db.splitting import NOBODY, SplitOut
-from unlearning import (
-    Progress,
-    Refit,
-    Verdict,
-    decide_retained,
-    evaluate_retained,
-    publishable,
-    refused_by_draw,
-)
-from unlearning.methods.refit import RefitConfig
-from worker import draws
+from unlearning import Progress, Refit, decide_retained, evaluate_retained, publishable
 from worker.attempts import Chosen
 from worker.examples import Examples
 from worker.lease import Lease
@@ -53,8 +43,7 @@ def refit_without(
     *,
     step: int = 0,
 ) -> Chosen:
-    """A fit on the retained users of these examples, judged and on record; drawn again with another seed, up to the
-    policy's number, while nothing speaks against it but its draw.
+    """A fit on the retained users of these examples, judged and on record.
 
     The seed of everything random is the claim's epoch, as it is on the ladder.
 
@@ -62,42 +51,11 @@ def refit_without(
         step: the rung of the policy's ladder that it stands for.
 
     Raises:
-        RefitRefused: every draw serves the retained users worse than the policy's margin allows.
-        NoTimeToDraw: there may be another draw, by the next claim.
+        RefitRefused: it serves the retained users worse than the policy's margin allows.
         Interrupted: the lease was lost.
         FenceLost: the same, noticed later.
     """
-    draw, requests = draws.of_claim(process, claim).get(step, 0), [request.id for request in claim.requests]
-    while True:
-        chosen, verdict = _draw(process, claim, parent, examples, lease, step=step, draw=draw)
-        if chosen is not None:
-            return chosen
-        refused = next(one.detail for one in verdict.reasons if one.decision == verdict.decision)
-        if not refused_by_draw(verdict, process.policy):
-            raise RefitRefused(refused)
-        with process.database.read() as session:
-            made = draws.in_vain(session, Refit.name, run_id=claim.run_id, requests=requests)
-            if made >= process.policy.exact_draws:
-                raise RefitRefused(f"{draws.told(made)}; the last: {refused}")
-            draws.require_time(session, lease, Refit.name, step=None)
-        log.warning("attempt.drawn_again", step=step, method=Refit.name, draws=made)
-        draw += 1
-
-
-def _draw(
-    process: WorkerProcess,
-    claim: Claim,
-    parent: LoadedVersion,
-    examples: Examples,
-    lease: Lease,
-    *,
-    step: int,
-    draw: int,
-) -> tuple[Chosen | None, Verdict]:
-    """One draw, on record; what it leads to where it may be published."""
-    policy, data, fit = process.policy, examples.data, examples.exact_fit
-    config = draws.drawn({}, draw)
-    method = Refit(RefitConfig(**config))
+    policy, method, data, fit = process.policy, Refit(), examples.data, examples.exact_fit
     started_at = utc_now()
 
     def progress(report: Progress) -> None:
@@ -133,7 +91,7 @@ def _draw(
         step=step,
         requests=[request.id for request in claim.requests] or None,
         method=method.name,
-        config=config,
+        config={},
         policy_hash=policy.hash,
         started_at=started_at,
         finished_at=utc_now(),
@@ -145,4 +103,6 @@ def _draw(
     with process.database.unit_of_work() as session:
         runs.record_attempt(session, process.audit, claim, attempt)
     log.info("attempt.judged", step=step, method=method.name, decision=verdict.decision, accepted=accepted)
-    return Chosen(candidate, method.name, config, report, data) if accepted else None, verdict
+    if not accepted:
+        raise RefitRefused(next(one.detail for one in verdict.reasons if one.decision == verdict.decision))
+    return Chosen(candidate, method.name, {}, report, data)
