@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.db.models import Attempt, ForgetRequest, RequestStatus
+from app.db.models import Attempt, ForgetRequest, RequestStatus, SkippedRung
 from app.links import Links
+from app.reasons import why_judged, why_judged_for, why_skipped
 
 
 class MeasureView(BaseModel):
@@ -67,7 +68,9 @@ class VerdictView(BaseModel):
 
 
 class _Tried(BaseModel):
-    """What ran, with which configuration, and how long. `search` holds every strength tried where one was searched."""
+    """What ran, with which configuration, and how long. `search` holds every strength tried where one was searched,
+    `why` is the gate's word in a sentence.
+    """
 
     number: int
     step: int
@@ -79,6 +82,31 @@ class _Tried(BaseModel):
     seconds: float
     decision: str
     accepted: bool
+    why: str
+
+
+class SkippedView(BaseModel):
+    """A rung that was not tried: `reason` is one of a few codes, `why` the same in a sentence."""
+
+    step: int
+    method: str
+    config: dict[str, Any]
+    reason: str
+    why: str
+    skipped_at: datetime
+    run: str
+
+    @classmethod
+    def of(cls, skipped: SkippedRung, links: Links) -> SkippedView:
+        return cls(
+            step=skipped.step,
+            method=skipped.method,
+            config=skipped.config,
+            reason=skipped.code,
+            why=why_skipped(skipped.code, skipped.detail),
+            skipped_at=skipped.skipped_at,
+            run=links.job(skipped.run_id),
+        )
 
 
 class AttemptView(_Tried):
@@ -94,6 +122,7 @@ class AttemptView(_Tried):
         return cls(
             **_tried(attempt),
             accepted=attempt.accepted,
+            why=why_judged(attempt),
             fence=attempt.fence,
             requests=[links.request(request) for request in attempt.requests or []],
             verdict=VerdictView.of(attempt, links),
@@ -135,6 +164,7 @@ class RequestAttemptView(_Tried):
         return cls(
             **_tried(attempt),
             accepted=serves,
+            why=why_judged_for(attempt, request.id, serves=serves),
             run=links.job(attempt.run_id),
             run_decision=verdict.run_decision,
             error=verdict.error,

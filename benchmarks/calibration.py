@@ -66,8 +66,8 @@ def sweep() -> list[Variant]:
     ]
     factors = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
     return [
-        *(("ucan", strength) for strength in strengths),
-        *(("ucan", shape | {"threshold": 0.5, "gamma": 3.0}) for shape in shapes),
+        *(("ucan", {"basis": "rank"} | strength) for strength in strengths),
+        *(("ucan", shape | {"basis": "rank", "threshold": 0.5, "gamma": 3.0}) for shape in shapes),
         *(("uniform_shrink", {"factor": factor}) for factor in factors),
     ]
 

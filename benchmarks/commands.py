@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
 from transformers.utils import logging as transformers_logging
 
-from benchmarks import basis, calibration, catalogue, tuning, ucan_cost, unlearn
+from benchmarks import basis, calibration, catalogue, early_stop, scale, tuning, ucan_cost, unlearn
+from benchmarks.gate import level_schemes
 from benchmarks.gate import run as gate
 from benchmarks.gate.trials import Plan
-from benchmarks.gate.worlds import MOST_WORLDS
+from benchmarks.gate.worlds import MOST_PARTS, MOST_WORLDS, Users
 from benchmarks.population import TooFewUsers
 from benchmarks.publishing import (
     JsonOption,
@@ -119,6 +121,43 @@ def ucan_cost_command(
     publish(ucan_cost.run(data, repeats=repeats), json_file, markdown_file, None)
 
 
+@bench_app.command("early-stop")
+def early_stop_command(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Interactions to measure on; synthetic users without it.")
+    ] = None,
+    users: Annotated[
+        str, typer.Option(help="Whom to fit on: report, or development to choose a rule on.")
+    ] = "report",
+    seeds: Annotated[int, typer.Option(min=2, help="How many fits.")] = 4,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """Compare rules by which a fit chooses its epoch: how much what is kept depends on the seed."""
+    kind = _kind_of_users(users)
+    check_places(json_file, markdown_file, None)
+    _quiet()
+    with TemporaryDirectory() as folder:
+        result = early_stop.run(data, users=kind, seeds=seeds, folder=Path(folder))
+    publish(result, json_file, markdown_file, None)
+
+
+@bench_app.command("scale")
+def scale_command(
+    most: Annotated[
+        int, typer.Option(min=scale.SIZES[0], help="Leave out services with more users than this.")
+    ] = scale.SIZES[-1],
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """Time one forget request in ever larger services, stage by stage."""
+    check_places(json_file, markdown_file, None)
+    _quiet()
+    with TemporaryDirectory() as folder:
+        result = scale.run([size for size in scale.SIZES if size <= most], folder=Path(folder) / "base")
+    publish(result, json_file, markdown_file, None)
+
+
 @bench_app.command("basis")
 def basis_command(
     data: Annotated[
@@ -163,6 +202,16 @@ def gate_command(
         int, typer.Option(min=1, max=MOST_WORLDS, help="How many small services.")
     ] = gate.DEFAULT.worlds,
     deletions: Annotated[int, typer.Option(min=1, help="Users forgotten in each.")] = gate.DEFAULT.deletions,
+    parts: Annotated[
+        int, typer.Option(min=2, max=MOST_PARTS, help="Each service has one of so many parts of the users.")
+    ] = gate.DEFAULT.parts,
+    batches: Annotated[
+        bool, typer.Option(help="Forget users of whom nothing is told alone in batches, too.")
+    ] = True,
+    joined: Annotated[
+        list[Path] | None,
+        typer.Option("--join", help="Measure nothing: put results of this command together, one a use."),
+    ] = None,
     work: WorkOption = WORK_FOLDER,
     processes: ProcessesOption = None,
     json_file: JsonOption = None,
@@ -179,22 +228,52 @@ def gate_command(
             ) from problem
         publish(result, json_file, markdown_file, None)
         return
+    if joined:
+        try:
+            result = gate.join([_read(one) for one in joined])
+        except gate.CannotJoin as problem:
+            raise typer.BadParameter(str(problem), param_hint="--join") from problem
+        publish(result, json_file, markdown_file, None)
+        return
     if data is None:
-        raise typer.BadParameter("give the interactions to measure on, or --report", param_hint="--data")
-    if users not in ("development", "report"):
-        raise typer.BadParameter("choose development or report", param_hint="--users")
+        raise typer.BadParameter(
+            "give the interactions to measure on, or --report, or --join", param_hint="--data"
+        )
+    plan = Plan(_kind_of_users(users), worlds, deletions, parts)
     _quiet()
-    plan = Plan("development" if users == "development" else "report", worlds, deletions)
     try:
-        result = gate.run(data, plan=plan, folder=work, processes=processes)
+        result = gate.run(data, plan=plan, with_batches=batches, folder=work, processes=processes)
     except TooFewUsers as problem:
         raise typer.BadParameter(str(problem), param_hint="--deletions") from problem
+    publish(result, json_file, markdown_file, None)
+
+
+@bench_app.command("levels")
+def levels_command(
+    data: DataOption,
+    users: Annotated[
+        str, typer.Option(help="Which services: report, or development to choose a scheme on.")
+    ] = "report",
+    worlds: Annotated[int, typer.Option(min=1, max=MOST_WORLDS, help="How many small services.")] = 4,
+    work: WorkOption = WORK_FOLDER,
+    processes: ProcessesOption = None,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """What each way of making levels costs, and how far it errs."""
+    check_places(json_file, markdown_file, None)
+    kind = _kind_of_users(users)
+    _quiet()
+    result = level_schemes.run(data, users=kind, worlds=worlds, folder=work, processes=processes)
     publish(result, json_file, markdown_file, None)
 
 
 @bench_app.command("sequence")
 def sequence_command(
     data: DataOption,
+    walks: Annotated[
+        list[str] | None, typer.Option("--walk", help=f"All of them by default: {'; '.join(sequence.WALKS)}.")
+    ] = None,
     requests: Annotated[int, typer.Option(min=2, help="How many users ask, one after the other.")] = 200,
     seed: Annotated[int, typer.Option(help="Of the parent's fit and of who asks.")] = 0,
     work: WorkOption = WORK_FOLDER,
@@ -204,9 +283,19 @@ def sequence_command(
 ) -> None:
     """What becomes of an adapter, and of those it forgot, after many requests in a row."""
     check_places(json_file, markdown_file, None)
+    unknown = [walk for walk in walks or () if walk not in sequence.WALKS]
+    if unknown:
+        raise typer.BadParameter(f"choose from {'; '.join(sequence.WALKS)}", param_hint="--walk")
     _quiet()
     try:
-        result = sequence.run(data, requests=requests, seed=seed, folder=work, processes=processes)
+        result = sequence.run(
+            data,
+            walks=walks or tuple(sequence.WALKS),
+            requests=requests,
+            seed=seed,
+            folder=work,
+            processes=processes,
+        )
     except TooFewUsers as problem:
         raise typer.BadParameter(str(problem), param_hint="--requests") from problem
     publish(result, json_file, markdown_file, None)
@@ -230,6 +319,14 @@ def report_command(
     write("\n".join(markdown(result) for result in found), markdown_file)
     for result in found:
         draw_plots(result, plots)
+
+
+def _kind_of_users(text: str) -> Users:
+    if text == "development":
+        return "development"
+    if text == "report":
+        return "report"
+    raise typer.BadParameter("choose development or report", param_hint="--users")
 
 
 def _read(path: Path) -> dict[str, Any]:

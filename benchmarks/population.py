@@ -19,6 +19,7 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.generated import generated, is_generated
 from recommender import (
     Catalogue,
     InteractionData,
@@ -77,7 +78,13 @@ class Population:
 
 
 def load_population(path: Path) -> Population:
-    """MovieLens-100K or any data `load_interactions` reads, reduced to its 5-core."""
+    """MovieLens-100K or any data `load_interactions` reads, reduced to its 5-core; or generated data, as it is.
+
+    Raises:
+        DataError: the data cannot be read, or no data of this name are generated.
+    """
+    if is_generated(path):
+        return _population(str(path), generated(path))
     return _population(path.name, k_core(load_interactions(path), CORE))
 
 

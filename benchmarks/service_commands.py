@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmarks.generated import as_folder, is_generated
 from benchmarks.publishing import JsonOption, MarkdownOption, check_places, publish
+from recommender.errors import DataError
 
 if TYPE_CHECKING:
     from benchmarks.service.errors import ServiceUnmeasurable
@@ -35,9 +37,13 @@ def forget_command(
     from benchmarks.service.errors import ServiceUnmeasurable
 
     check_places(json_file, markdown_file, None)
-    _check_folders(data, home)
+    if data is None or not is_generated(data):
+        _check_folders(data, home)
     try:
-        result = forget.run(data, requests=requests, seed=seed, home=home)
+        with as_folder(data) as folder:
+            result = forget.run(folder, requests=requests, seed=seed, home=home)
+    except DataError as problem:
+        raise typer.BadParameter(str(problem), param_hint="--data") from problem
     except ServiceUnmeasurable as problem:
         raise _unmeasurable(problem) from problem
     publish(result, json_file, markdown_file, None)

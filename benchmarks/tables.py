@@ -11,11 +11,14 @@ from benchmarks.report.basis import basis
 from benchmarks.report.calibration import calibrate
 from benchmarks.report.chaos import chaos
 from benchmarks.report.cost import ucan_cost
+from benchmarks.report.early_stop import early_stop
 from benchmarks.report.everybody import everybody
 from benchmarks.report.forget import forget
 from benchmarks.report.gate import gate
+from benchmarks.report.levels import levels
 from benchmarks.report.listing import listing
 from benchmarks.report.overload import overload
+from benchmarks.report.scale import scale
 from benchmarks.report.sequence import sequence
 from benchmarks.report.tune import tune
 from benchmarks.report.unlearn import unlearn
@@ -27,7 +30,10 @@ WRITERS = {
     "ucan-cost": ucan_cost,
     "basis": basis,
     "calibrate": calibrate,
+    "early-stop": early_stop,
     "gate": gate,
+    "levels": levels,
+    "scale": scale,
     "sequence": sequence,
     "forget": forget,
     "accept": accept,

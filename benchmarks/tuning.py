@@ -47,7 +47,7 @@ def run(
         workshop = Workshop(data, folder, regime or Regime())
         bar, pool = stack.enter_context(bars()), Pool(workshop, processes)
         workshop.fits.base(workshop.population, bar("base on the panel"))
-        wanted = [orders.parent(workshop.population, 0), *orders.halves(workshop.population, 0)]
+        wanted = [orders.parent(workshop.population, 0), *orders.level_fits(workshop.population, 0)]
         for own in development_deletions(workshop.population).values():
             wanted += [*orders.references(own[0]), orders.refit(own[0])]
         wanted = orders.unique(wanted)

@@ -30,8 +30,9 @@ from benchmarks.fits import Fits, Regime
 from benchmarks.population import Population, load_population, synthetic_population
 from recommender import Adapter, Base, SyntheticConfig, TrainingConfig, attach, fit_adapter
 from recommender.batching import by_token_budget, pad_right
-from unlearning import ForgetTask, build_method, collect_statistics
+from unlearning import ForgetTask, collect_statistics
 from unlearning.audit.cost import collector_paused, peak_tensor_bytes
+from unlearning.methods.ucan import Ucan
 from unlearning.records import to_plain
 
 TOKEN_BUDGET = 8192
@@ -53,13 +54,13 @@ def run(
     """
     population = load_population(data) if data is not None else synthetic_population(SYNTHETIC)
     header = environment()
-    method, fits = build_method("ucan"), Fits(regime=regime)
+    method, fits = Ucan(), Fits(regime=regime)
     with bars() as bar:
         base = fits.base(population, bar("base on the panel"))
         adapter = _quick_adapter(base, population, fits.regime)
         rows = []
         for count in (round(share * len(population.service)), 1):
-            task = _task(fits.regime, population, base, adapter, population.report_users[:count])
+            task = _task(method, fits.regime, population, base, adapter, population.report_users[:count])
             works: dict[str, Work] = {
                 "forward": _forward(base, adapter, task.forget, logits_to_keep=0),
                 "forward_without_logits": _forward(base, adapter, task.forget, logits_to_keep=1),
@@ -93,7 +94,7 @@ def _quick_adapter(base: Base, population: Population, regime: Regime) -> Adapte
 
 
 def _task(
-    regime: Regime, population: Population, base: Base, adapter: Adapter, forget: Sequence[int]
+    method: Ucan, regime: Regime, population: Population, base: Base, adapter: Adapter, forget: Sequence[int]
 ) -> ForgetTask:
     everybody = tuple(split.train for split in population.service)
     chosen = set(forget)
@@ -103,7 +104,14 @@ def _task(
         forget=tuple(everybody[place] for place in forget),
         retain=tuple(sequence for place, sequence in enumerate(everybody) if place not in chosen),
         retain_validation=(),
-        statistics=collect_statistics(base, adapter, everybody, token_budget=TOKEN_BUDGET),
+        statistics=collect_statistics(
+            base,
+            adapter,
+            everybody,
+            sites=method.config.sites,
+            moments=method.config.moments,
+            token_budget=TOKEN_BUDGET,
+        ),
         training=regime.training(0),
         adapter_config=regime.adapter_config,
         seed=0,

@@ -147,7 +147,7 @@ def _fits(workshop: Workshop, plan: Sequence[Job]) -> list[orders.FitOrder]:
     for job in plan:
         deletion = deletions(population, job.scenario, job.seed)[job.index]
         wanted += [orders.parent(population, job.seed), *orders.references(deletion)]
-        wanted += orders.halves(population, job.seed)
+        wanted += orders.level_fits(population, job.seed)
         if any(variant.name == "refit" for variant in job.variants):
             wanted.append(orders.refit(deletion))
         if job.scenario.name == SHADOWED_SCENARIO:

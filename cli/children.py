@@ -29,8 +29,8 @@ class Children:
     """Commands that end, then gateway, the making of levels and, after it, the worker. Each in a session of its own so
     that Ctrl-C reaches them through us, in order, and that nothing which they started outlives them.
 
-    A worker that began before would make levels of its own for a request that is in a hurry: the same price, twice, on
-    the same cores. It waits for `_LEVELS_SECONDS` and no longer: there may be requests that are due.
+    A worker that began before would take cores from the making of levels, only to wait for them (`worker.levels`). It
+    starts after `_LEVELS_SECONDS` all the same: there may be requests that are due.
 
     Args:
         lock: an open file that each of them keeps open as long as it, or anything that it started, lives.
@@ -134,7 +134,7 @@ class Children:
     def stop(self) -> None:
         """The gateway drains, the worker hands its run back; what then still runs, and whatever it started, is killed.
 
-        Levels half made are lost; the next start makes them.
+        Levels half made are gone on with by the next start: of each part that is done the readings are kept.
         """
         children = [*self._commands, *self._running.values(), *([self._levels] if self._levels else [])]
         for child in children:

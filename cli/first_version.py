@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,14 @@ from cli.importing import Imported
 from cli.progress import progress_bar
 from model_store import open_store
 from recommender import Adapter, AdapterConfig, Base, TrainingConfig, fit_adapter
-from unlearning import collect_statistics
+from recommender.adapters import trainable
+from recommender.operators_adapter import adopted
+from unlearning import Policy
 from worker.past_readers import note_past_readers
+from worker.policy_fit import require_fitting_policy
 from worker.readership import Readership, read_readership
 from worker.training_data import MINIMUM_EVENTS, MINIMUM_RETAINED, TrainingData, split_training_data
-from worker.versions import STATISTICS, FitRecord, store_version
+from worker.versions import FitRecord, store_version
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,10 @@ class Adopt:
 
 @dataclass(frozen=True)
 class _Made:
-    """An adapter with its record. ``covered``: the sequences that its cached statistics are collected on."""
+    """An adapter with its record."""
 
     adapter: Adapter
     fit: FitRecord
-    covered: tuple[tuple[int, ...], ...]
     readership: Readership
     forget_epoch: int
     report: dict[str, Any] = field(default_factory=dict)
@@ -86,14 +89,17 @@ def install_first_version(
     base: Base,
     imported: Imported,
     source: Fit | Adopt,
+    policy: Policy,
 ) -> bool:
     """Make it live; False where everybody has been forgotten and nothing is left to fit on.
 
     Args:
         source: how to come by the adapter.
+        policy: what a forget run will try on it.
 
     Raises:
         CommandError: there never were enough users.
+        SettingError: the policy names a rung that cannot edit the adapter.
         BelowErasureFloor: the operator's adapter was trained on somebody who has been forgotten since.
     """
     start = _read(database, base)
@@ -106,10 +112,14 @@ def install_first_version(
             raise CommandError(few)
         print(f"{few}: no version is live, and everybody gets the fallback")
         return False
+
+    def require_fitting(adapter: Adapter) -> None:
+        require_fitting_policy(settings, policy, base, adapter)
+
     made = (
-        _fit(base, start, source.training)
+        _fit(base, start, source.training, require_fitting)
         if isinstance(source, Fit)
-        else _adopt(base, start, imported, source)
+        else _adopt(base, start, imported, source, require_fitting)
     )
     store = open_store(settings.store_url)
     if start.parent is not None and not store.is_destroyed(start.parent):
@@ -126,7 +136,7 @@ def install_first_version(
         policy_hash=None,
         fit=made.fit,
         readership=made.readership,
-        artefacts={STATISTICS: collect_statistics(base, made.adapter, made.covered).to_bytes()},
+        artefacts={},
     )
     version = Version(
         digest=digest,
@@ -175,8 +185,12 @@ def _read(database: Database, base: Base) -> _Start:
     return _Start(epoch, epochs, serving.digest, serving.generation, serving.erasure_floor, watermark, data)
 
 
-def _fit(base: Base, start: _Start, training: TrainingConfig) -> _Made:
+def _fit(
+    base: Base, start: _Start, training: TrainingConfig, require_fitting: Callable[[Adapter], None]
+) -> _Made:
     fit = FitRecord(start.watermark, training, AdapterConfig(), excludes_up_to_epoch=start.epoch)
+    # The same adapter before it has learnt anything: what is wrong with it is said before minutes of training.
+    require_fitting(Adapter.from_peft(trainable(base, fit.adapter_config.to_peft())))
     data = start.data
     with progress_bar("adapter") as on_step:
         adapter = fit_adapter(
@@ -187,7 +201,7 @@ def _fit(base: Base, start: _Start, training: TrainingConfig) -> _Made:
             validation=[(split.train, split.validation) for split in data.retained],
             on_step=on_step,
         )
-    return _Made(adapter, fit, data.retain, Readership.of(data.retained_subjects), start.epoch)
+    return _Made(adapter, fit, Readership.of(data.retained_subjects), start.epoch)
 
 
 def _covered(start: _Start, imported: Imported) -> int:
@@ -196,13 +210,18 @@ def _covered(start: _Start, imported: Imported) -> int:
     return min(asked, default=start.epoch + 1) - 1
 
 
-def _adopt(base: Base, start: _Start, imported: Imported, source: Adopt) -> _Made:
+def _adopt(
+    base: Base,
+    start: _Start,
+    imported: Imported,
+    source: Adopt,
+    require_fitting: Callable[[Adapter], None],
+) -> _Made:
     """The operator's adapter. It may have read everybody whom the data mention, also who has too few events.
 
-    The statistics that are cached with it read whoever else is in the database. Whoever the data mention and who has
-    asked since is known to the adapter, and is unlearned when their turn comes; if that is over already, installing is
-    refused. So it is where the data do not mention everybody who has asked: they are gone from any folder that was
-    made since, and not from an adapter that was trained before.
+    Whoever the data mention and who has asked since is known to the adapter, and is unlearned when their turn comes; if
+    that is over already, installing is refused. So it is where the data do not mention everybody who has asked: they
+    are gone from any folder that was made since, and not from an adapter that was trained before.
 
     Raises:
         CommandError: it may have read somebody who has asked to be forgotten.
@@ -217,6 +236,7 @@ def _adopt(base: Base, start: _Start, imported: Imported, source: Adopt) -> _Mad
             "before they asked still knows them: fit anew, without --adapter; if it was trained on exactly these "
             "data, add --trained-without-forgotten"
         )
+    require_fitting(adopted(base, Adapter.load(source.folder)))
     with progress_bar("trial fit") as on_step:
         taken = adopt(
             base,
@@ -230,7 +250,6 @@ def _adopt(base: Base, start: _Start, imported: Imported, source: Adopt) -> _Mad
     return _Made(
         taken.adapter,
         FitRecord(start.watermark, taken.training, taken.adapter_config),
-        start.data.remaining,
         Readership.of(
             [*imported.mentioned, *start.data.retained_subjects, *start.data.waiting],
             partly=imported.skipped,

@@ -27,6 +27,7 @@ from cli.first_version import Adopt, Fit, install_first_version
 from cli.importing import Imported, read, read_ids, report, require_known_items, store
 from model_store import Store, open_store
 from recommender import TrainingConfig, base_digest
+from worker.policy_fit import require_policy_fits_live_version
 from worker.process import load_policy, load_worker_base, refuse_base_trained_on_users, require_worker_device
 from worker.training_data import MINIMUM_EVENTS
 
@@ -70,10 +71,13 @@ def initialise(
     vouch_for_floor(database, model_store)
     # Read after minutes of training only; what is wrong with them is said now.
     require_worker_device(settings)
-    load_policy(settings)
+    policy = load_policy(settings)
     refuse_base_trained_on_users(settings)
     readers = None if base_readers is None else read_ids(base_readers, key)
     if _is_live(database, model_store, settings, readers, replace_base=replace_base):
+        if settings.policy_file is not None:
+            base = load_worker_base(settings)
+            require_policy_fits_live_version(settings, database, model_store, policy, base)
         print("a version is live already")
         return
     default = DEMO_TRAINING if data is None else TrainingConfig()
@@ -101,7 +105,7 @@ def initialise(
         if adapter is None
         else Adopt(adapter, training, confirm_adapter, trial_fit, without_forgotten)
     )
-    install_first_version(database, settings, base, imported, source)
+    install_first_version(database, settings, base, imported, source, policy)
 
 
 def example_user(data: Path | None, seed: int) -> str:

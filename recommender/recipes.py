@@ -37,13 +37,14 @@ def read_recipe(path: Path) -> TrainingConfig:
         if not _has_right_type(name, value):
             raise ConfigError(f"the recipe {path}: {name} cannot be {json.dumps(value)}")
     try:
-        return TrainingConfig.from_plain(content)
+        # What a recipe leaves out is as this release does it.
+        return TrainingConfig.from_plain({"keeps": TrainingConfig.keeps, **content})
     except ConfigError as error:
         raise ConfigError(f"the recipe {path}: {error}") from error
 
 
 def _has_right_type(name: str, value: Any) -> bool:
-    if name == "schedule":
+    if name in ("schedule", "keeps"):
         return isinstance(value, str)
     if name == "betas":
         return isinstance(value, list) and all(_is_number(item, whole=False) for item in value)

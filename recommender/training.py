@@ -22,6 +22,7 @@ _IGNORED_TARGET = -100
 # Batches are drawn from pools of this many, sorted by length: little padding, yet a new mix each epoch.
 _BATCHES_PER_POOL = 8
 _BETAS = (0.9, 0.999)
+_KEEPS = ("least_loss", "best_recall")
 _SCHEDULES = ("one_cycle", "constant", "linear", "cosine")
 
 
@@ -41,6 +42,8 @@ class TrainingConfig:
         seed: of the initial weights, the order of batches and dropout.
         warmup_ratio: share of the steps in which the rate grows from zero; `one_cycle` has a warm-up of its own.
         betas: AdamW's two decay rates; `one_cycle` moves the first by itself.
+        keeps: with a patience, which epoch is kept: that of the `least_loss` on held-out items, or of the `best_recall`
+            at 10, as releases did that wrote nothing of it.
 
     Raises:
         ConfigError: a value out of range.
@@ -56,12 +59,15 @@ class TrainingConfig:
     seed: int = 0
     warmup_ratio: float = 0.0
     betas: tuple[float, float] = _BETAS
+    keeps: Literal["least_loss", "best_recall"] = "least_loss"
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1 or (self.patience is not None and self.patience < 1):
             raise ConfigError(f"epochs, batch_size and patience must be at least 1: {self}")
         if not (0 < self.lr < math.inf and self.max_grad_norm > 0 and 0 <= self.weight_decay < math.inf):
             raise ConfigError(f"lr and max_grad_norm must be positive, weight_decay not negative: {self}")
+        if self.keeps not in _KEEPS:
+            raise ConfigError(f"keeps must be one of {', '.join(_KEEPS)}, got {self.keeps!r}")
         if self.schedule not in _SCHEDULES:
             raise ConfigError(f"schedule must be one of {', '.join(_SCHEDULES)}, got {self.schedule!r}")
         if not (0 <= self.warmup_ratio < 1 and len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas)):
@@ -70,19 +76,22 @@ class TrainingConfig:
             raise ConfigError("one_cycle has a warm-up and a first beta of its own; choose another schedule")
 
     def to_plain(self) -> dict[str, Any]:
-        """The JSON form; what only later releases know is left out where it is at its default."""
+        """The JSON form; what only later releases know is left out where it is as the first one did it."""
         plain = {**asdict(self), "betas": list(self.betas)}
-        later = {"warmup_ratio": 0.0, "betas": list(_BETAS)}
+        keeps = "best_recall" if self.patience is not None else self.keeps
+        later: dict[str, Any] = {"warmup_ratio": 0.0, "betas": list(_BETAS), "keeps": keeps}
         return {name: value for name, value in plain.items() if name not in later or later[name] != value}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "TrainingConfig":
-        """Read what `to_plain` wrote, in this release or an earlier one.
+        """Read what `to_plain` wrote, in this release or an earlier one, which chose its epoch otherwise.
 
         Raises:
             ConfigError: a value out of range.
         """
         fields = dict(plain)
+        if fields.get("patience", cls.patience) is not None:
+            fields.setdefault("keeps", "best_recall")
         if "betas" in fields:
             fields["betas"] = tuple(fields["betas"])
         return cls(**fields)

@@ -12,7 +12,15 @@ from unlearning.evaluation.evaluate import evaluate
 from unlearning.evaluation.inputs import EvaluationInputs
 from unlearning.evaluation.report import Report
 from unlearning.evaluation.retained import RetainedReport, evaluate_retained
-from unlearning.gate import decide, decide_retained, publishable, publishable_run, publishable_subjects
+from unlearning.gate import (
+    decide,
+    decide_retained,
+    publishable,
+    publishable_run,
+    publishable_subjects,
+    refused_by_draw,
+)
+from unlearning.methods.demands import needs_levels, why_not
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Method
 from unlearning.methods.refit import Refit
 from unlearning.methods.registry import METHODS, build_method
@@ -20,6 +28,7 @@ from unlearning.never_seen import NeverSeen
 from unlearning.policy import Policy, Rung, Search, default_policy
 from unlearning.progress import Progress
 from unlearning.search import Found, Trial, search_strength
+from unlearning.skipping import Skipping, TrackRecord, why_skip
 from unlearning.statistics import ActivationStatistics
 from unlearning.utility import utility_change
 from unlearning.verdict import Reason, SubjectVerdict, Verdict
@@ -44,8 +53,10 @@ __all__ = [
     "RetainedReport",
     "Rung",
     "Search",
+    "Skipping",
     "Spent",
     "SubjectVerdict",
+    "TrackRecord",
     "Trial",
     "UnlearningError",
     "Verdict",
@@ -59,9 +70,13 @@ __all__ = [
     "default_policy",
     "evaluate",
     "evaluate_retained",
+    "needs_levels",
     "publishable",
     "publishable_run",
     "publishable_subjects",
+    "refused_by_draw",
     "search_strength",
     "utility_change",
+    "why_not",
+    "why_skip",
 ]

@@ -7,18 +7,21 @@ never saw (`unlearning.band`):
   anybody it never saw, which betrays the deletion just as well;
 * inside the band: pass, provided that passing means something.
 
-It means nothing, and is `inconclusive`, where there are too few items or reference users, or where this subject already
-lay inside the band under the model that read them (nothing measurable to forget); hence doing nothing never passes on
-that model. Once edits for others have carried a subject into the band it may: what is asked is whether the subject can
-be told, not who saw to it that they cannot. Where no level is known, the parent stands for that model; and where the
-band is predicted from other users, passing means nothing either where a typical member would lie inside it (power).
+How many items or users there are decides nothing by itself: what they tell is in the width of the band. A pass means
+nothing, and is `inconclusive`, where this subject already lay inside the band under the model that read them (nothing
+measurable to forget); hence doing nothing never passes on that model. Once edits for others have carried a subject into
+the band it may: what is asked is whether the subject can be told, not who saw to it that they cannot. Where no level is
+known, the parent stands for that model; and where the band is predicted from other users, passing means nothing either
+where a typical member would lie inside it (power), or where there are too few others to predict it from. Nothing is
+decided about lengths of history for which the gate's error rates were not shown to be small (`unlearning.strata`).
 Subjects of whom it means nothing alone, though none of them lies outside its band, are judged together once more
 (`unlearning.batch`): where that says that they were forgotten, they may go along with those who pass, and stay
 `inconclusive` on record. Whoever goes along must also lie inside the band together: a mean over the whole run can be
 right because those who are refused balance those who are not.
 
 Held-out utility of all retained users has to be shown as well, by NDCG@10 or, where too few users have a hit at 10 to
-tell, by likelihood; a clear loss of either fails. Four checks can object (`unlearning.checks`): what the
+tell, by likelihood; a clear loss of either fails, and a change that cannot be told from none is no loss
+(`unlearning.utility`, `checks.held_out_loss`). Four checks can object (`unlearning.checks`): what the
 candidate took from the subjects' neighbours, whether rounding leads out of the band, what a short relearning attack
 brings back, and, for each subject and the run, whether a few items are still remembered well behind a mean that is
 not. **A check that could not be made does not bind**: it stays among the reasons with `passed` None and `binding`
@@ -38,7 +41,8 @@ from unlearning.errors import InvalidReport
 from unlearning.evaluation.report import MembershipEvidence, Report, SubjectEvidence
 from unlearning.evaluation.retained import RetainedReport
 from unlearning.policy import Policy
-from unlearning.utility import utility_reasons
+from unlearning.strata import stratum_of
+from unlearning.utility import UTILITY_MEASURES, utility_reasons
 from unlearning.verdict import Reason, SubjectVerdict, Verdict, worst, worst_of
 
 BATCH, COMPANY = "membership_z_of_undecided_subjects", "membership_z_of_those_let_through"
@@ -139,6 +143,20 @@ def publishable_run(verdict: Verdict, *, method_is_exact: bool, policy: Policy) 
     )
 
 
+def refused_by_draw(verdict: Verdict, policy: Policy) -> bool:
+    """Whether an exact candidate may not become a version for nothing but what it does for the others.
+
+    That is a matter of its draw: another seed gives another fit of the same users. Anything else that is in the way of
+    the run (subjects far outside the band) is none of chance's.
+    """
+    if verdict.policy_hash != policy.hash:
+        return False
+    against = [reason for reason in verdict.reasons if not _tolerable(reason, True, policy)]
+    return bool(against) and all(
+        reason.measure in UTILITY_MEASURES and reason.passed is False for reason in against
+    )
+
+
 def publishable_subjects(verdict: Verdict, *, method_is_exact: bool, policy: Policy) -> tuple[int, ...]:
     """The places in the task's `forget` of the subjects whose own figures are not in the way.
 
@@ -188,12 +206,14 @@ def _subject_verdict(evidence: SubjectEvidence, users: int, policy: Policy) -> S
 
 def _undecided(subjects: Sequence[SubjectEvidence], users: int, policy: Policy) -> tuple[int, ...]:
     """The places of those of whom membership cannot be told alone. Whoever lies outside the band is not among them:
-    a mean with others would hide it.
+    a mean with others would hide it. Nor is whoever has a history of a length that the gate is not to decide about:
+    many of them are no more than one.
     """
     return tuple(
         evidence.index
         for evidence in subjects
-        if _membership(evidence, users, policy).passed is None
+        if stratum_of(evidence.items, policy.strata).decides
+        and _membership(evidence, users, policy).passed is None
         and abs(z_score(evidence, policy)) <= policy.membership_z
     )
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from unlearning.errors import InvalidEvaluation
+from unlearning.student_t import widening
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,10 @@ class CrossReadings:
 
     `unseen` [readings, users] are means over each user's training items under adapters that never saw the user, `seen`
     [users] under the parent, which saw everybody;
-    `held_out` [users, items] are of held-out items under cross-fitted adapters that did see the user (means over
-    them), `held_out_parent` likewise under the parent.
+    `held_out` [sampled users, items] are of held-out items under cross-fitted adapters that did see the user (means
+    over them), `held_out_parent` likewise under the parent; of those users whom any cross-fitted adapter saw.
     `popularity` [users] is the mean log(1 + users who met the item in training) of each user's training items,
-    `held_out_popularity` [users, items] that of each held-out item.
+    `held_out_popularity` [sampled users, items] that of each held-out item.
     """
 
     unseen: Tensor
@@ -73,7 +74,8 @@ def levels(readings: CrossReadings, items: Sequence[int]) -> tuple[NeverSeen, ..
       both saw, a + b log(1 + popularity) by least squares, and taken off the users' own readings at the popularity of
       their own items.
     * How much one model's reading varies is read off the difference between a user's readings: variance a + b / n for
-      n items, by least squares over all users. The estimate of k readings adds a k-th of it.
+      n items, by least squares over all users. The estimate of k readings adds a k-th of it; and since few users tell
+      it only roughly, what is left is Student's t, which is wider (`unlearning.student_t.widening`).
 
     Raises:
         InvalidEvaluation: fewer than two readings of each user, fewer than two users, shapes that do not fit, or
@@ -82,7 +84,10 @@ def levels(readings: CrossReadings, items: Sequence[int]) -> tuple[NeverSeen, ..
     count = torch.tensor(list(items), dtype=torch.float64)
     _check(readings, len(count))
     means = (readings.unseen.mean(0) + _shift(readings)).clamp(min=0.0)
-    deviations = (reading_variance(readings.unseen, count) * (1.0 + 1.0 / len(readings.unseen))).sqrt()
+    made = len(readings.unseen)
+    # Two numbers are fitted to what the readings of every user leave over.
+    wider = widening(len(count) * (made - 1) - 2)
+    deviations = (reading_variance(readings.unseen, count) * (1.0 + 1.0 / made)).sqrt() * wider
     return tuple(
         NeverSeen(*own)
         for own in zip(means.tolist(), deviations.tolist(), readings.seen.tolist(), strict=True)
@@ -129,7 +134,7 @@ def _check(readings: CrossReadings, users: int) -> None:
         or users < 2
         or any(shape != (users,) for shape in shapes)
         or readings.held_out.ndim != 2
-        or any(values.shape != (users, readings.held_out.shape[1]) for values in held_out)
+        or any(values.shape != readings.held_out.shape for values in held_out)
         or not readings.held_out.numel()
     ):
         raise InvalidEvaluation("each of at least two users needs at least two readings, and held-out ones")

@@ -7,15 +7,17 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_type_hints
 
 from unlearning.consolidation import ConsolidationBudget
 from unlearning.errors import InvalidEvaluation, InvalidPolicy, UnlearningError
 from unlearning.evaluation.config import EvaluationConfig
-from unlearning.methods.registry import build_method
+from unlearning.methods.registry import METHODS, build_method
 from unlearning.records import canonical_json, from_plain, sha256_hex
+from unlearning.skipping import Skipping
+from unlearning.strata import Stratum, check_strata
 
-SCHEMA = "lethe.policy/2"
+SCHEMA = "lethe.policy/3"
 _DEFAULT_FILE = "default.json"
 
 Scale = Literal["linear", "log"]
@@ -58,11 +60,15 @@ class Search:
 
 @dataclass(frozen=True)
 class Rung:
-    """One step of the ladder: a method's name, its configuration, and which field of it is searched, if any."""
+    """One step of the ladder: a method's name, its configuration, and which field of it is searched, if any.
+
+    `always`: it is tried in every run, whatever the record of earlier runs says of it.
+    """
 
     method: str
     config: dict[str, Any] = field(default_factory=dict)
     search: Search | None = None
+    always: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,21 +86,26 @@ class Policy:
             its mean (coefficient of variation).
         min_power: where no cross-fitted level is known, a pass needs a typical member to show at least this z under
             the parent; at least `membership_z`, else a member would lie inside the band and passing would say nothing.
-        min_items: training items below which a subject is inconclusive.
-        min_reference_users: retained users below which every membership verdict is inconclusive.
+        min_reference_users: retained users below which nothing is predicted from them: neither the band of a subject
+            whose level is not known, nor the tail of any. A count, because how well the prediction holds was checked
+            on hundreds of users and cannot be read off a few.
+        strata: which lengths of history the gate decides about, by its measured error rates; the others are
+            inconclusive.
         utility_margin: largest tolerated relative loss of held-out NDCG@10 against the parent.
         held_out_margin: nats; largest tolerated rise of the mean loss on held-out items.
-        utility_confidence: of the one-sided bootstrap bounds.
+        wide_held_out_margin: nats; the same where users are too few to exclude a rise beyond `held_out_margin` and
+            nothing speaks for one.
+        utility_confidence: of the one-sided bounds.
         utility_resamples, utility_seed: of the bootstrap.
-        min_utility_users: retained users below which utility is inconclusive.
         neighbour_margin: nats; largest tolerated rise of the mean loss of the subjects' neighbours, on their own
             training items.
-        min_neighbours: neighbours below which that check is not made.
         relearning_margin: nats; most that a short relearning attack may win on items the attacker does not hold.
         tail_z: how far the best-remembered fifth of the items may stand out, in a never-member's deviations.
-        min_tail_items: training items below which that check is not made.
         exact_may_publish_unproven: see `unlearning.gate.publishable`.
         exact_alarm_z: an exact method whose |z| exceeds this is stopped: that is no chance any more.
+        exact_draws: how often an exact fit that serves the others worse than its parent is drawn, each time with
+            another seed, before a person is asked; the first draw counts.
+        skipping: which rungs a run does without because of what became of them in earlier runs; None to try them all.
         consolidation: how much attenuation may add up before an exact re-fit is due.
 
     Raises:
@@ -108,21 +119,21 @@ class Policy:
     reference_error: float
     memory_variation: float
     min_power: float
-    min_items: int
     min_reference_users: int
+    strata: tuple[Stratum, ...]
     utility_margin: float
     held_out_margin: float
+    wide_held_out_margin: float
     utility_confidence: float
     utility_resamples: int
     utility_seed: int
-    min_utility_users: int
     neighbour_margin: float
-    min_neighbours: int
     relearning_margin: float
     tail_z: float
-    min_tail_items: int
     exact_may_publish_unproven: bool
     exact_alarm_z: float
+    exact_draws: int
+    skipping: Skipping | None
     consolidation: ConsolidationBudget
     schema: str = SCHEMA
 
@@ -134,6 +145,7 @@ class Policy:
                 _check_rung(rung)
             except UnlearningError as problem:
                 raise InvalidPolicy(f"rung {place} of the ladder: {problem}") from problem
+        check_strata(self.strata)
         self._check_thresholds()
 
     def _check_thresholds(self) -> None:
@@ -156,16 +168,14 @@ class Policy:
                 "at least membership_z",
                 lambda value: value >= self.membership_z,
             ),
+            (
+                ("wide_held_out_margin",),
+                "at least held_out_margin",
+                lambda value: value >= self.held_out_margin,
+            ),
             (("utility_confidence",), "between 0.5 and 1", lambda value: 0.5 < value < 1.0),
             (
-                (
-                    "min_items",
-                    "min_reference_users",
-                    "utility_resamples",
-                    "min_utility_users",
-                    "min_neighbours",
-                    "min_tail_items",
-                ),
+                ("min_reference_users", "utility_resamples", "exact_draws"),
                 "at least 1",
                 lambda value: value >= 1,
             ),
@@ -187,7 +197,7 @@ class Policy:
     @classmethod
     def from_json(cls, text: str | bytes) -> Policy:
         """Read a policy. Every field must be present: a threshold is never defaulted behind the operator's back.
-        Only a rung may leave out its configuration and its search.
+        Only a rung may leave out its configuration, its search and whether it is always tried.
 
         Raises:
             InvalidPolicy: not JSON, another schema, an unknown or missing field, or a value out of range.
@@ -198,8 +208,10 @@ class Policy:
             raise InvalidPolicy(f"the policy is not JSON: {problem}") from problem
         if not isinstance(data, Mapping) or data.get("schema") != SCHEMA:
             raise InvalidPolicy(f"this is not a policy of schema {SCHEMA}")
-        for section, kind in (("evaluation", EvaluationConfig), ("consolidation", ConsolidationBudget)):
+        for section, kind in _SECTIONS:
             content = data.get(section)
+            if section == "skipping" and content is None:
+                continue
             known = content if isinstance(content, Mapping) else {}
             absent = [item.name for item in fields(kind) if item.name not in known]
             if absent:
@@ -208,6 +220,13 @@ class Policy:
             return from_plain(cls, data, InvalidPolicy, "policy")
         except InvalidEvaluation as problem:
             raise InvalidPolicy(f"policy.evaluation: {problem}") from problem
+
+
+_SECTIONS: tuple[tuple[str, type[Any]], ...] = (
+    ("evaluation", EvaluationConfig),
+    ("skipping", Skipping),
+    ("consolidation", ConsolidationBudget),
+)
 
 
 def _check_rung(rung: Rung) -> None:
@@ -219,6 +238,14 @@ def _check_rung(rung: Rung) -> None:
         raise InvalidPolicy(f"{rung.method} is exact: it has no strength to search")
     if search.field in rung.config:
         raise InvalidPolicy(f"{search.field} is searched, so leave it out of the configuration")
+    kinds = get_type_hints(METHODS[rung.method].config)
+    kind = kinds.get(search.field, float)
+    if float not in (kind, *get_args(kind)):
+        numbers = ", ".join(name for name, one in kinds.items() if float in (one, *get_args(one)))
+        raise InvalidPolicy(
+            f"{rung.method}.{search.field} is no number with a middle between any two, so no strength can be searched "
+            f"in it; those of {rung.method} are: {numbers or 'none'}"
+        )
     for bound in (search.low, search.high):
         build_method(rung.method, {**rung.config, search.field: bound})
 

@@ -12,7 +12,15 @@ from typing import Literal
 from recommender import Interrupted
 
 Stage = Literal[
-    "activations", "descent", "importance", "hessian", "re-fit", "cross-fit", "evaluation", "repair"
+    "activations",
+    "descent",
+    "importance",
+    "hessian",
+    "re-fit",
+    "cross-fit",
+    "cross-fit elsewhere",
+    "evaluation",
+    "repair",
 ]
 
 

@@ -32,12 +32,15 @@ from unlearning import (
     evaluate,
     publishable_run,
     publishable_subjects,
+    refused_by_draw,
     search_strength,
 )
+from worker import draws
 from worker.faults import FAULTS_OF_A_METHOD
 from worker.lease import Lease
 from worker.process import WorkerProcess
 from worker.splitting import Judged
+from worker.track_record import rung_digest
 from worker.training_data import TrainingData
 from worker.versions import LoadedVersion
 
@@ -82,7 +85,8 @@ class _Exact:
 class Attempts:
     """Tries rungs on parts of one claim. Every attempt is recorded before the next begins.
 
-    The seed of everything random is the claim's epoch: unique per claim and on record.
+    The seed of everything random is the claim's epoch, unique per claim and on record; an exact rung that is drawn
+    again adds to it, see `worker.draws`.
     """
 
     def __init__(
@@ -108,13 +112,16 @@ class Attempts:
         self._place_of = {subject: place for place, subject in enumerate(data.subjects)}
         self._levels = levels
         self._exact: _Exact | None = None
+        # What this claim drew in vain before its version was overtaken would be drawn alike.
+        self._draws = draws.of_claim(process, claim)
+        self._watermark = parent.fit.watermark
         self._task = ForgetTask(
             base=process.base,
             adapter=parent.adapter,
             forget=data.forget,
             retain=data.retain,
             retain_validation=tuple((split.train, split.validation) for split in data.retained),
-            statistics=parent.statistics,
+            statistics=None,
             training=parent.fit.training,
             adapter_config=parent.fit.adapter_config,
             seed=claim.covers_epoch,
@@ -130,6 +137,11 @@ class Attempts:
             config=process.policy.evaluation,
             should_stop=lease.lost,
         )
+
+    def draw_again(self, step: int) -> None:
+        """Let this exact rung's next attempt make another candidate."""
+        self._exact = None
+        self._draws[step] = self._draws.get(step, 0) + 1
 
     def attempt(self, requests: tuple[str, ...], step: int) -> Judged[Chosen]:
         """Try one rung on these requests.
@@ -182,6 +194,7 @@ class Attempts:
             run_fails=verdict.run_decision == "fail",
             passing=tuple(requests[place] for place in places),
             exact=exact,
+            by_draw=exact and refused_by_draw(verdict, policy),
         )
 
     def _make(self, rung: Rung, step: int, data: TrainingData) -> _Made:
@@ -206,7 +219,8 @@ class Attempts:
                 rung, rung.search, task, inputs, policy, on_step=progress, should_stop=lost
             )
             return _Made(found.method, found.config, found.candidate, found.report, found.trail)
-        method = build_method(rung.method, dict(rung.config))
+        config = self._config(step)
+        method = build_method(rung.method, config)
         candidate = self._left_out_before(step, data) if method.exact else None
         if candidate is None:
             candidate = method.run(task, on_step=progress, should_stop=lost)
@@ -214,7 +228,10 @@ class Attempts:
                 self._exact = _Exact(step, frozenset(data.subjects), candidate)
         self._lease.note(f"{rung.method}: gate")
         report = evaluate(inputs, candidate, method, should_stop=lost)
-        return _Made(method, dict(rung.config), candidate, report)
+        return _Made(method, config, candidate, report)
+
+    def _config(self, step: int) -> dict[str, Any]:
+        return draws.drawn(self._process.policy.ladder[step].config, self._draws.get(step, 0))
 
     def _left_out_before(self, step: int, data: TrainingData) -> Candidate | None:
         """The candidate of this exact rung that was made without these subjects already, if there is one."""
@@ -232,7 +249,7 @@ class Attempts:
             requests,
             step,
             started_at,
-            config=dict(rung.config),
+            config=self._config(step),
             search=_searched(rung, ()),
             decision="fail",
             accepted=False,
@@ -242,15 +259,25 @@ class Attempts:
         log.warning("attempt.failed", step=step, method=rung.method, error=type(error).__name__)
 
     def _record(self, requests: tuple[str, ...], step: int, started_at: datetime, **found: Any) -> None:
+        policy = self._process.policy
         attempt = Attempt(
             run_id=self._claim.run_id,
             fence=self._claim.fence,
             step=step,
             requests=list(requests),
-            method=self._process.policy.ladder[step].method,
-            policy_hash=self._process.policy.hash,
+            method=policy.ladder[step].method,
+            policy_hash=policy.hash,
             started_at=started_at,
             finished_at=utc_now(),
+            rung_digest=None
+            if "error" in found["verdict"]
+            else rung_digest(
+                policy,
+                policy.ladder[step],
+                self._process.base.digest,
+                levels_are_known=self._levels is not None,
+            ),
+            watermark=self._watermark,
             **found,
         )
         with self._process.database.unit_of_work() as session:

@@ -50,7 +50,7 @@ def _reclaim(process: WorkerProcess, claim: Claim) -> None:
 def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
     """Destroy every version below the erasure floor, and whatever else has read the subjects and does not serve.
 
-    Their adapters and cached statistics still hold the subjects: superseded versions, candidates that a killed run left
+    Their adapters still hold the subjects: superseded versions, candidates that a killed run left
     unpublished. Replicas no longer need the bytes: the live version is in their memory, and nothing below the floor may
     be loaded again.
     """

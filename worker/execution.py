@@ -30,6 +30,7 @@ from worker.anchoring import anchor, anchor_log
 from worker.attempts import Chosen
 from worker.completion import complete
 from worker.consolidation import consolidate
+from worker.draws import NoTimeToDraw
 from worker.examples import Examples, read_examples
 from worker.ladder import LadderExhausted, climb
 from worker.lease import Lease
@@ -115,6 +116,9 @@ def _work_on(process: WorkerProcess, claim: Claim) -> str | None:
             return None
         hand_back(process, claim)
         return claim.run_id
+    except NoTimeToDraw as error:
+        hand_back(process, claim, first_step=error.step)
+        return claim.run_id
     anchor_log(process)
     with process.database.unit_of_work() as session:
         runs.heal_queue(session, database_now(session))
@@ -160,7 +164,7 @@ def _work(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
     except (UnlearningError, RecommenderError) as error:
         # Repeating cannot help: the same inputs fail the same way.
         _give_up(process, claim, "invalid_input", str(error))
-    except (DatabaseUnavailable, JournalConflict):
+    except (DatabaseUnavailable, JournalConflict, NoTimeToDraw):
         raise
     except Exception as error:  # noqa: BLE001  (a run ends on its record, whatever happened)
         _postpone(process, claim, error)

@@ -9,25 +9,20 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 
-import structlog
-
-from app.db import attempts, runs
+from app.db import attempts
 from app.db.clock import database_now
 from app.db.runs import Claim
 from app.db.splitting import SplitOut
 from recommender import Interrupted
-from unlearning import build_method
-from unlearning.cross_fitting import PAIRS
-from worker import slack
+from worker import draws, slack
 from worker.attempts import Attempts, Chosen
 from worker.lease import Lease
 from worker.levels import ensure_levels
 from worker.process import WorkerProcess
-from worker.splitting import Judged, Served, serve
+from worker.rungs import PolicyRungs, left_until
+from worker.splitting import Served, serve
 from worker.training_data import TrainingData
 from worker.versions import LoadedVersion
-
-log = structlog.get_logger()
 
 
 class LadderExhausted(Exception):
@@ -49,6 +44,7 @@ def climb(
     Raises:
         LadderExhausted: it let none through.
         FenceLost: the run was taken over meanwhile.
+        NoTimeToDraw: the exact rung was drawn in vain, and is to be drawn again by the next claim.
     """
     known = [request.id for request in claim.requests if request.subject in data.subjects]
     # Whatever comes first: past the worker's limit the run would start over, from its first rung.
@@ -57,7 +53,10 @@ def climb(
         process, claim, parent, data.subjects, lease, give_up_at=_give_up_levels_at(process, end)
     )
     try:
-        rungs = _PolicyRungs(process, claim, Attempts(process, claim, parent, data, lease, levels), end)
+        tried = Attempts(process, claim, parent, data, lease, levels)
+        rungs = PolicyRungs(
+            process, claim, parent, tried, lease, levels_are_known=levels is not None, end=end
+        )
         outcome = serve(rungs, known, claim.first_step)
     except Interrupted:
         lease.check()
@@ -72,7 +71,8 @@ def climb(
         return replace(chosen, data=data.only(served), split=outcome.split)
     unknown = {request.id: claim.first_step for request in claim.requests if request.id not in known}
     raise LadderExhausted(
-        f"none of {len(rungs)} rungs led to a version that policy {process.policy.hash[:12]} lets through",
+        f"none of {len(rungs)} rungs led to a version that policy {process.policy.hash[:12]} lets through"
+        + _of_draws(process, claim, outcome.split.exhausted),
         SplitOut(returned={**outcome.split.returned, **unknown}),
     )
 
@@ -84,62 +84,22 @@ def _due_at(process: WorkerProcess, claim: Claim) -> float:
     return time.monotonic() + left.total_seconds()
 
 
-def _left(end: float) -> timedelta:
-    return timedelta(seconds=end - time.monotonic())
+def _of_draws(process: WorkerProcess, claim: Claim, exhausted: tuple[str, ...]) -> str:
+    with process.database.read() as session:
+        made = draws.in_vain(
+            session, process.policy.ladder[-1].method, run_id=claim.run_id, requests=exhausted
+        )
+    return f"; {draws.told(made)}" if made else ""
 
 
 def _give_up_levels_at(process: WorkerProcess, end: float) -> float | None:
     """How long this run may spend on levels that nobody has made yet; None where it must not begin.
 
-    They are stored when the last of them is there: a run that is cut off each time would never get any further. So not
-    without the time for them and for a re-fit, as far as one is on record; and not beyond half of the time: where they
-    are finished by then, a re-fit, half as long as they are, has its time twice over.
+    Not without the time for one half more, which is kept, and for a re-fit, as far as one is on record; and not beyond
+    half of the time: what is left is for the ladder.
     """
     with process.database.read() as session:
         refit = attempts.slowest(session, "refit")
-    left = _left(end)
-    in_time = slack.in_time(left, rung=None if refit is None else PAIRS * refit, exact=refit)
+    left = left_until(end)
+    in_time = slack.in_time(left, rung=None if refit is None else refit / 2, exact=refit)
     return end - left.total_seconds() / 2 if in_time and left > timedelta() else None
-
-
-class _PolicyRungs:
-    """The policy's ladder on one claim, with an eye on the clock."""
-
-    def __init__(self, process: WorkerProcess, claim: Claim, tried: Attempts, end: float) -> None:
-        self._process, self._claim, self._tried, self._end = process, claim, tried, end
-        self._ladder = process.policy.ladder
-
-    def __len__(self) -> int:
-        return len(self._ladder)
-
-    def attempt(self, requests: tuple[str, ...], step: int) -> Judged[Chosen]:
-        return self._tried.attempt(requests, step)
-
-    def in_time(self, step: int) -> bool:
-        exact = self._exact_from(step)
-        if exact is None or exact == step:
-            return True
-        with self._process.database.read() as session:
-            durations = [attempts.slowest(session, self._ladder[place].method) for place in (step, exact)]
-        return slack.in_time(_left(self._end), rung=durations[0], exact=durations[1])
-
-    def settle_on(self, step: int) -> int:
-        if self.in_time(step):
-            return step
-        exact = self._exact_from(step)
-        assert exact is not None  # or there would be time
-        log.warning("ladder.rungs_skipped", first=step, up_to=exact)
-        with self._process.database.unit_of_work() as session:
-            runs.record_skipped_rungs(session, self._process.audit, self._claim, first=step, up_to=exact)
-        return exact
-
-    def _exact_from(self, step: int) -> int | None:
-        """The first exact rung from this one on."""
-        return next(
-            (
-                place
-                for place in range(step, len(self._ladder))
-                if build_method(self._ladder[place].method, self._ladder[place].config).exact
-            ),
-            None,
-        )

@@ -1,26 +1,34 @@
 """The levels that forgetting has to reach: cross-fitted once per watermark, then read by every run.
 
-Made by whoever needs them first: `lethe init`, `lethe levels`, or the first run. The first to store them wins; what
-somebody else has made meanwhile is dropped.
+Made by whoever needs them first: `lethe init`, `lethe levels`, or the first run. Whoever needs them meanwhile waits;
+whoever comes after a maker that died goes on from the parts that it has finished.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import structlog
+import torch
 from sqlalchemy.orm import Session
 
-from app.db import interactions, levels, pointer, runs
+from app.db import interactions, levels, makings, pointer, runs
 from app.db.clock import database_now
-from app.db.errors import PointerMoved
+from app.db.errors import MakingLost, PointerMoved
 from app.db.ledger import lock_ledger
+from app.db.makings import Elsewhere
+from app.db.models import PartReading
 from app.db.runs import Claim
 from recommender import Interrupted
 from unlearning import NeverSeen, Progress, cross_fit
+from unlearning.cross_fitting import PartReadings, scheme_for
+from unlearning.progress import check_stop
 from worker.faults import FAULTS_OF_A_METHOD
 from worker.lease import Lease
+from worker.making import Making
 from worker.process import WorkerProcess
 from worker.training_data import split_training_data
 from worker.versions import LoadedVersion, read_fit_record
@@ -28,6 +36,10 @@ from worker.versions import LoadedVersion, read_fit_record
 log = structlog.get_logger()
 
 OnStep = Callable[[Progress], None]
+
+# How often whoever waits looks whether they are made, and how soon they notice that they are to stop.
+_LOOK_EVERY_SECONDS = 2.0
+_TICK_SECONDS = 0.2
 
 
 def ensure_levels(
@@ -39,14 +51,16 @@ def ensure_levels(
     *,
     give_up_at: float | None,
 ) -> Mapping[str, NeverSeen] | None:
-    """The level of each of these subjects, in their order; made now if nobody has made them yet and there is time.
+    """The level of each of these subjects, in their order; made now if nobody has made them yet and there is time, or
+    waited for where somebody else makes them.
 
     None where one of them has no level, or none can be made (fewer than four users, fits that diverge or need more
     memory than the accelerator has, no time): the run then goes on with what the gate predicts from other users, and
     methods that need levels are refused.
 
     Args:
-        give_up_at: reading of `time.monotonic` to stop making them at, and lose what was made; None to make none.
+        give_up_at: reading of `time.monotonic` to stop at; the parts that are done by then stay for the next run. None
+            neither to make them nor to wait for them.
 
     Raises:
         FenceLost: the run was taken over meanwhile; nothing was stored.
@@ -67,7 +81,9 @@ def ensure_levels(
             return lease.lost() or time.monotonic() >= give_up_at
 
         try:
-            users = _make(process, parent, owned, actor="worker", on_step=progress, should_stop=should_stop)
+            users = _make_once(
+                process, parent, owned, actor="worker", on_step=progress, should_stop=should_stop
+            )
             log.info("levels.made", users=users)
         except Interrupted:
             lease.check()
@@ -86,7 +102,7 @@ def make_levels(process: WorkerProcess, parent: LoadedVersion, *, actor: str, on
         UnlearningError: there are too few users, or the fits diverge.
         PointerMoved: a version fitted on other events is live by now; nothing was stored.
     """
-    _make(process, parent, lambda _: None, actor=actor, on_step=on_step, should_stop=None)
+    _make_once(process, parent, lambda _: None, actor=actor, on_step=on_step, should_stop=None)
 
 
 def levels_are_made(process: WorkerProcess, parent: LoadedVersion) -> bool:
@@ -100,7 +116,7 @@ def _are_made(session: Session, process: WorkerProcess, parent: LoadedVersion) -
     return levels.are_made(session, watermark=parent.fit.watermark, smoothing=smoothing)
 
 
-def _make(
+def _make_once(
     process: WorkerProcess,
     parent: LoadedVersion,
     still_wanted: Callable[[Session], None],
@@ -109,7 +125,69 @@ def _make(
     on_step: OnStep,
     should_stop: Callable[[], bool] | None,
 ) -> int:
-    """Cross-fit, drop the adapters, store the numbers in one transaction; how many users were read.
+    """Make them, or wait until somebody else has, or has stopped; how many users were read here.
+
+    Raises:
+        Interrupted: `should_stop` answered yes.
+        PointerMoved: what is live by now was fitted on other events or on another base.
+    """
+    while True:
+        making = Making(process.database, process.settings)
+        with process.database.unit_of_work() as session:
+            # Under the lock under which they are stored: between a look and a step nobody else's may be finished.
+            lock_ledger(session)
+            if _are_made(session, process, parent):
+                return 0
+            elsewhere = making.take(
+                session, watermark=parent.fit.watermark, smoothing=process.policy.evaluation.smoothing
+            )
+        if elsewhere is not None:
+            _wait(elsewhere, on_step, should_stop)
+            with process.database.read() as session:
+                # Else it would be waited for levels that nobody makes any more.
+                _require_same_fit(session, process, parent)
+            continue
+
+        def stop(making: Making = making) -> bool:
+            return making.lost() or (should_stop is not None and should_stop())
+
+        def note(step: Progress, making: Making = making) -> None:
+            making.note(step)
+            on_step(step)
+
+        try:
+            with making:
+                return _make(
+                    process, parent, still_wanted, making, actor=actor, on_step=note, should_stop=stop
+                )
+        except (Interrupted, MakingLost) as stopped:
+            check_stop(should_stop)
+            if isinstance(stopped, Interrupted) and not making.lost():
+                raise
+            with process.database.read() as session:
+                _require_same_fit(session, process, parent)
+
+
+def _wait(elsewhere: Elsewhere, on_step: OnStep, should_stop: Callable[[], bool] | None) -> None:
+    if elsewhere.parts:
+        on_step(Progress("cross-fit elsewhere", elsewhere.done, elsewhere.parts))
+    end = time.monotonic() + _LOOK_EVERY_SECONDS
+    while time.monotonic() < end:
+        check_stop(should_stop)
+        time.sleep(_TICK_SECONDS)
+
+
+def _make(
+    process: WorkerProcess,
+    parent: LoadedVersion,
+    still_wanted: Callable[[Session], None],
+    making: Making,
+    *,
+    actor: str,
+    on_step: OnStep,
+    should_stop: Callable[[], bool],
+) -> int:
+    """Cross-fit, drop the adapters, keep the numbers after each part; how many users were read.
 
     On everyone whom the version's fit read and whose events are still stored: those who asked since, and whose run is
     yet to come, are among them. Left out now, they would have no level then, and the price would have to be paid again.
@@ -127,6 +205,28 @@ def _make(
         }
     data = split_training_data(histories, process.base.catalogue, sorted(histories), suppressed=set())
     smoothing = process.policy.evaluation.smoothing
+    users = data.retained_subjects
+
+    def write(keep: Callable[[Session], None]) -> None:
+        with process.database.unit_of_work() as session:
+            lock_ledger(session)
+            still_wanted(session)
+            _require_same_fit(session, process, parent)
+            keep(session)
+
+    scheme = scheme_for(len(users))
+    write(lambda session: makings.settle_scheme(session, making.maker, scheme.name))
+    with process.database.read() as session:
+        done = _parts(makings.kept(session), users)
+
+    def keep(number: int, part: PartReadings) -> None:
+        # A slice a transaction. A part that is left behind incomplete is none, see `_parts`.
+        rows = _rows(part, users)
+        write(lambda session: makings.forget_part(session, making.maker, number))
+        for start in range(0, len(rows), interactions.ROWS_PER_SLICE):
+            some = rows[start : start + interactions.ROWS_PER_SLICE]
+            write(partial(makings.keep_readings, maker=making.maker, part=number, rows=some))
+
     found = cross_fit(
         process.base,
         parent.adapter,
@@ -134,8 +234,11 @@ def _make(
         adapter_config=parent.fit.adapter_config,
         training=parent.fit.training,
         smoothing=smoothing,
+        scheme=scheme,
         # Not the run's: whoever makes them makes the same.
         seed=parent.fit.training.seed,
+        done=done,
+        on_part=keep,
         on_step=on_step,
         should_stop=should_stop,
     )
@@ -146,14 +249,13 @@ def _make(
             "deviation": level.deviation,
             "seen_smoothed_nll": level.seen_smoothed_nll,
         }
-        for user, level in zip(data.subjects, found, strict=True)
+        for user, level in zip(users, found, strict=True)
     ]
     with process.database.unit_of_work() as session:
         lock_ledger(session)
         still_wanted(session)
         _require_same_fit(session, process, parent)
-        if _are_made(session, process, parent):
-            return len(rows)
+        makings.require_maker(session, making.maker)
         levels.replace_all(
             session,
             process.audit,
@@ -164,6 +266,39 @@ def _make(
             now=database_now(session),
         )
     return len(rows)
+
+
+def _rows(part: PartReadings, users: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "subject_hmac": user,
+            "member": place in part.members,
+            "smoothed_nll": part.own[place],
+            "validation_nll": float(part.held_out[place, 0]),
+            "test_nll": float(part.held_out[place, 1]),
+        }
+        for place, user in enumerate(users)
+    ]
+
+
+def _parts(kept: Iterable[PartReading], users: Sequence[str]) -> dict[int, PartReadings]:
+    """The parts that have read all of these users. Whoever was erased since is in none of them any more; one that has
+    not read somebody tells nothing of them, and is fitted anew.
+    """
+    by_part: dict[int, dict[str, PartReading]] = {}
+    for row in kept:
+        by_part.setdefault(row.part, {})[row.subject_hmac] = row
+    return {
+        number: PartReadings(
+            members=frozenset(place for place, user in enumerate(users) if rows[user].member),
+            own=tuple(rows[user].smoothed_nll for user in users),
+            held_out=torch.tensor(
+                [[rows[user].validation_nll, rows[user].test_nll] for user in users], dtype=torch.float64
+            ),
+        )
+        for number, rows in by_part.items()
+        if rows.keys() >= set(users)
+    }
 
 
 def _require_same_fit(session: Session, process: WorkerProcess, parent: LoadedVersion) -> None:

@@ -23,6 +23,7 @@ from model_store import Store, open_store
 from recommender import Base, RecommenderError, load_base, require_device
 from unlearning import Policy, UnlearningError, default_policy
 from worker.anchoring import anchor
+from worker.policy_fit import require_policy_fits_live_version
 
 log = structlog.get_logger()
 
@@ -78,6 +79,7 @@ def _open_on(database: Database, settings: Settings) -> WorkerProcess:
         base=load_worker_base(settings),
         policy=load_policy(settings),
     )
+    require_policy_fits_live_version(settings, database, store, process.policy, process.base)
     anchor(process)
     with database.unit_of_work() as session:
         consolidations.announce_budget(session, asdict(process.policy.consolidation))

@@ -16,13 +16,13 @@ from app.db.clock import database_now
 from app.db.control import live_replicas
 from app.db.models import Replica, RunStage, Version
 from app.db.runs import Claim
-from unlearning import collect_statistics, utility_change
+from unlearning import utility_change
 from worker.attempts import Chosen
 from worker.lease import Lease
 from worker.past_readers import note_past_readers
 from worker.process import WorkerProcess
 from worker.readership import Readership
-from worker.versions import ARTEFACTS, STATISTICS, FitRecord, LoadedVersion, store_version
+from worker.versions import ARTEFACTS, FitRecord, LoadedVersion, store_version
 
 log = structlog.get_logger()
 
@@ -57,11 +57,7 @@ def publish_candidate(
         FenceLost, PointerMoved, BelowErasureFloor, StoreError: nothing was published.
         CandidateRefused: a replica cannot load it; nothing was published.
     """
-    lease.note("activation statistics")
-    # An exact fit never read whoever waits, and their runs will not subtract them: they are left out of it.
-    covered = chosen.data.retain if chosen.report.exact else chosen.data.remaining
-    statistics = collect_statistics(process.base, chosen.candidate.adapter, covered)
-    artefacts = {STATISTICS: statistics.to_bytes()}
+    artefacts = {}
     if chosen.candidate.artefacts:
         artefacts[ARTEFACTS] = safetensors.torch.save(dict(chosen.candidate.artefacts))
     lease.check()

@@ -15,7 +15,17 @@ from app.db.base import utc_now
 from app.db.models import Attempt
 from app.db.runs import Claim
 from app.db.splitting import NOBODY, SplitOut
-from unlearning import Progress, Refit, decide_retained, evaluate_retained, publishable
+from unlearning import (
+    Progress,
+    Refit,
+    Verdict,
+    decide_retained,
+    evaluate_retained,
+    publishable,
+    refused_by_draw,
+)
+from unlearning.methods.refit import RefitConfig
+from worker import draws
 from worker.attempts import Chosen
 from worker.examples import Examples
 from worker.lease import Lease
@@ -43,7 +53,8 @@ def refit_without(
     *,
     step: int = 0,
 ) -> Chosen:
-    """A fit on the retained users of these examples, judged and on record.
+    """A fit on the retained users of these examples, judged and on record; drawn again with another seed, up to the
+    policy's number, while nothing speaks against it but its draw.
 
     The seed of everything random is the claim's epoch, as it is on the ladder.
 
@@ -51,11 +62,42 @@ def refit_without(
         step: the rung of the policy's ladder that it stands for.
 
     Raises:
-        RefitRefused: it serves the retained users worse than the policy's margin allows.
+        RefitRefused: every draw serves the retained users worse than the policy's margin allows.
+        NoTimeToDraw: there may be another draw, by the next claim.
         Interrupted: the lease was lost.
         FenceLost: the same, noticed later.
     """
-    policy, method, data, fit = process.policy, Refit(), examples.data, examples.exact_fit
+    draw, requests = draws.of_claim(process, claim).get(step, 0), [request.id for request in claim.requests]
+    while True:
+        chosen, verdict = _draw(process, claim, parent, examples, lease, step=step, draw=draw)
+        if chosen is not None:
+            return chosen
+        refused = next(one.detail for one in verdict.reasons if one.decision == verdict.decision)
+        if not refused_by_draw(verdict, process.policy):
+            raise RefitRefused(refused)
+        with process.database.read() as session:
+            made = draws.in_vain(session, Refit.name, run_id=claim.run_id, requests=requests)
+            if made >= process.policy.exact_draws:
+                raise RefitRefused(f"{draws.told(made)}; the last: {refused}")
+            draws.require_time(session, lease, Refit.name, step=None)
+        log.warning("attempt.drawn_again", step=step, method=Refit.name, draws=made)
+        draw += 1
+
+
+def _draw(
+    process: WorkerProcess,
+    claim: Claim,
+    parent: LoadedVersion,
+    examples: Examples,
+    lease: Lease,
+    *,
+    step: int,
+    draw: int,
+) -> tuple[Chosen | None, Verdict]:
+    """One draw, on record; what it leads to where it may be published."""
+    policy, data, fit = process.policy, examples.data, examples.exact_fit
+    config = draws.drawn({}, draw)
+    method = Refit(RefitConfig(**config))
     started_at = utc_now()
 
     def progress(report: Progress) -> None:
@@ -91,7 +133,7 @@ def refit_without(
         step=step,
         requests=[request.id for request in claim.requests] or None,
         method=method.name,
-        config={},
+        config=config,
         policy_hash=policy.hash,
         started_at=started_at,
         finished_at=utc_now(),
@@ -103,6 +145,4 @@ def refit_without(
     with process.database.unit_of_work() as session:
         runs.record_attempt(session, process.audit, claim, attempt)
     log.info("attempt.judged", step=step, method=method.name, decision=verdict.decision, accepted=accepted)
-    if not accepted:
-        raise RefitRefused(next(one.detail for one in verdict.reasons if one.decision == verdict.decision))
-    return Chosen(candidate, method.name, {}, report, data)
+    return Chosen(candidate, method.name, config, report, data) if accepted else None, verdict

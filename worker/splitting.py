@@ -7,7 +7,9 @@ A rung is tried on everybody of the run, the earliest deadline first. Then
 * the run as a whole fails (utility, or membership of all together) although somebody passes: the same rung is tried on
   the first half, and so on down to one, until a group is served; whoever was not tried again leaves for the same rung;
 * an exact rung is not halved: it never read any of them, so company cannot have been to blame, and a smaller group of
-  the same people proves nothing. If it fails the run and refuses somebody, the others get one try without the refused;
+  the same people proves nothing. If nothing is against it but that it serves the others worse, that was its draw: it is
+  drawn again with another seed, as often as the rungs allow. If it fails the run and refuses somebody, the others get
+  one try without the refused;
 * nobody passes, or it cannot be told for the run as a whole, or one alone fails the run: the rung has failed those it
   was last tried on. The others, who may only have been in bad company, get one try without them. If that fails too,
   everybody goes on to the next rung together: a rung that does not even do for one must not cost each request a run of
@@ -15,11 +17,12 @@ A rung is tried on everybody of the run, the earliest deadline first. Then
 
 On the last rung, those it has failed need a person; the others leave for another try at it.
 
-Progress. One rung takes at most log2(n) + 2 attempts, because each halves the group, and then the step grows; so a run
-ends. It ends either with at least one request served, or with at least one that has failed the last rung. Nobody
-leaves for a rung below the one their run started at. So the rungs that are left, summed over all unfinished requests,
-shrink with every run that gets to its end, and n requests need at most n * rungs of them. A run that is killed
-changes nothing of this: who leaves is written down together with who is served, or not at all.
+Progress. One rung takes at most log2(n) + 2 attempts, because each halves the group, or, if it is exact, the draws that
+are allowed and one more; then the step grows; so a run ends. It ends either with at least one request served, or with
+at least one that has failed the last rung. Nobody leaves for a rung below the one their run started at. So the rungs
+that are left, summed over all unfinished requests, shrink with every run that gets to its end, and n requests need at
+most n * rungs of them. A run that is killed changes nothing of this: who leaves is written down together with who is
+served, or not at all. Nor does one that stops for want of time to draw again: its draws are counted on the record.
 """
 
 from __future__ import annotations
@@ -43,6 +46,7 @@ class Judged(Generic[T]):
         run_fails: something about the group as a whole clearly fails; false where the data cannot tell.
         passing: the requests whose own figures are not in the way.
         exact: the candidate never read any of the group.
+        by_draw: it is exact, and refused for nothing but what it does for the others: another seed may do better.
     """
 
     candidate: T | None
@@ -50,6 +54,7 @@ class Judged(Generic[T]):
     run_fails: bool
     passing: tuple[str, ...]
     exact: bool = False
+    by_draw: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,13 @@ class Rungs(Protocol[T]):
     def in_time(self, step: int) -> bool:
         """Whether there is time for one more try at this rung."""
 
-    def settle_on(self, step: int) -> int:
-        """This rung, or a later one where there is no time for it."""
+    def draws_again(self, requests: tuple[str, ...], step: int) -> bool:
+        """Whether this exact rung, whose last draw went wrong, is drawn once more for these requests; the next attempt
+        at it then is.
+        """
+
+    def settle_on(self, step: int, requests: tuple[str, ...]) -> int:
+        """This rung, or a later one where it is of no use to these requests or there is no time for it."""
 
 
 def serve(rungs: Rungs[T], requests: Sequence[str], first_step: int) -> Served[T] | NobodyServed:
@@ -91,7 +101,7 @@ def serve(rungs: Rungs[T], requests: Sequence[str], first_step: int) -> Served[T
         first_step: clamped to the last rung, should the policy have become shorter.
     """
     group = tuple(requests)
-    step = rungs.settle_on(min(first_step, len(rungs) - 1))
+    step = rungs.settle_on(min(first_step, len(rungs) - 1), group)
     while True:
         outcome = _try_rung(rungs, group, step)
         if isinstance(outcome, Served):
@@ -99,7 +109,7 @@ def serve(rungs: Rungs[T], requests: Sequence[str], first_step: int) -> Served[T
         if step + 1 == len(rungs):
             others = {request: step for request in group if request not in outcome}
             return NobodyServed(SplitOut(returned=others, exhausted=outcome))
-        step = rungs.settle_on(step + 1)
+        step = rungs.settle_on(step + 1, group)
 
 
 def _try_rung(rungs: Rungs[T], group: tuple[str, ...], step: int) -> Served[T] | tuple[str, ...]:
@@ -107,6 +117,8 @@ def _try_rung(rungs: Rungs[T], group: tuple[str, ...], step: int) -> Served[T] |
     part = group
     while True:
         judged = rungs.attempt(part, step)
+        while judged.by_draw and rungs.draws_again(part, step):
+            judged = rungs.attempt(part, step)
         if judged.candidate is not None and judged.run_passes and judged.passing:
             others = dict.fromkeys(group[len(part) :], step)
             failed = tuple(one for one in part if one not in judged.passing)

@@ -99,15 +99,16 @@ def _return(process: WorkerProcess, claim: Claim) -> None:
         sweep_store(process)
 
 
-def hand_back(process: WorkerProcess, claim: Claim) -> None:
-    """End a claim without counting it, so that the run may be claimed again at once.
+def hand_back(process: WorkerProcess, claim: Claim, *, first_step: int | None = None) -> None:
+    """End a claim without counting it, so that the run may be claimed again at once, to start at this rung.
 
     Raises:
         DatabaseUnavailable: that cannot be recorded.
     """
     try:
         with process.database.unit_of_work() as session:
-            runs.hand_back(session, process.audit, claim, database_now(session))
+            now = database_now(session)
+            runs.hand_back(session, process.audit, claim, now, first_step=first_step)
         log.warning("run.handed_back", fence=claim.fence)
     except FenceLost:
         log.warning("run.taken_over", fence=claim.fence)

@@ -44,15 +44,6 @@ class TrainingData:
     def retain(self) -> tuple[tuple[int, ...], ...]:
         return tuple(split.train for split in self.retained)
 
-    @property
-    def remaining(self) -> tuple[tuple[int, ...], ...]:
-        """Of everyone whose events stay when the subjects' are erased.
-
-        Statistics that are cached with an edited version cover these: a run that forgets somebody of them later takes
-        their part out again, and could not if it were not in. Those of an exact fit cover the retained alone.
-        """
-        return (*self.retain, *self.waiting.values())
-
 
 def split_training_data(
     histories: Mapping[str, Sequence[str]],

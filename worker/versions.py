@@ -1,4 +1,4 @@
-"""A version as the worker needs it: its adapter, how it was fitted, and the statistics cached with it."""
+"""A version as the worker needs it: its adapter, how it was fitted, and whom that has read."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from typing import Any
 from app.db.base import utc_now
 from model_store import ADAPTER_WEIGHTS, BlobMissing, BlobRef, Manifest, Store, read_version
 from recommender import Adapter, AdapterConfig, Base, Scorer, TrainingConfig, attach, canary_fingerprint
-from unlearning import ActivationStatistics
 from worker.readership import READERSHIP, Readership, read_readership
 
-STATISTICS = "activation_statistics.safetensors"
 ARTEFACTS = "method_artefacts.safetensors"
 _MOST_TRIES = 5
 _LIBRARIES = ("numpy", "peft", "safetensors", "torch", "transformers")
@@ -61,7 +59,6 @@ class LoadedVersion:
     digest: str
     adapter: Adapter
     fit: FitRecord
-    statistics: ActivationStatistics | None
     readership: Readership | None
     exact: bool
 
@@ -80,14 +77,11 @@ def load_version(store: Store, digest: str) -> LoadedVersion:
     Raises:
         StoreError: something is missing, damaged or destroyed.
     """
-    names = [name for name in store.read_manifest(digest).blobs if name != READERSHIP]
-    manifest, blobs = read_version(store, digest, names)
-    cached = blobs.get(STATISTICS)
+    manifest, blobs = read_version(store, digest, [ADAPTER_WEIGHTS])
     return LoadedVersion(
         digest=digest,
         adapter=Adapter.from_bytes(manifest.adapter_config, blobs[ADAPTER_WEIGHTS]),
         fit=FitRecord.from_plain(manifest.trained_on),
-        statistics=ActivationStatistics.from_bytes(cached) if cached is not None else None,
         readership=read_readership(store, digest),
         # The reports of first fits say nothing of it: no run made them.
         exact=bool(manifest.report.get("exact", True)),

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader
 
 from app.authentication import Caller, require
 from app.consolidations.schemas import BudgetView
-from app.db import forget_requests, pointer, runs
+from app.db import forget_requests, pointer, runs, skipped
 from app.db.api_keys import Scope
 from app.db.clock import database_now
 from app.db.control import live_replicas
@@ -48,8 +48,9 @@ def worklist(
             "jobs": [
                 JobDetail.with_attempts(
                     run,
-                    list(forget_requests.of_run(session, run.id)),
-                    list(runs.attempts(session, run.id)),
+                    forget_requests.of_run(session, run.id),
+                    runs.attempts(session, run.id),
+                    skipped.of_run(session, run.id),
                     gateway.links,
                 )
                 for run in newest

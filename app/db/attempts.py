@@ -1,17 +1,34 @@
-"""Reading attempts back: what was tried for one request, and how long a method takes."""
+"""Reading attempts back: what was tried for one request, how long a method takes, and what became of a rung."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import String, select
+from sqlalchemy import String, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.db.models import Attempt, ForgetRequest
 
 _RECENT = 20
+# So many runs tell what a rung is worth; what it was worth before them is history.
+_RUNS_TOLD = 50
 _CLOCKS_APART = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class RunOfRung:
+    """What came of one rung in one claim of a run, all its attempts together.
+
+    `watermark` is that of the version it edited. `seconds_after` is how long the rungs behind it then took.
+    """
+
+    fence: int
+    watermark: int | None
+    passed: bool
+    seconds: float
+    seconds_after: float
 
 
 def of_request(session: Session, request: ForgetRequest) -> Sequence[Attempt]:
@@ -23,6 +40,55 @@ def of_request(session: Session, request: ForgetRequest) -> Sequence[Attempt]:
     return session.scalars(
         select(Attempt).where(Attempt.started_at >= earliest, named).order_by(Attempt.id)
     ).all()
+
+
+def naming(session: Session, request_id: str) -> Sequence[Attempt]:
+    """Every attempt that named the request with this id."""
+    request = session.get(ForgetRequest, request_id)
+    return [] if request is None else of_request(session, request)
+
+
+def of_run(session: Session, run_id: str) -> Sequence[Attempt]:
+    """Every attempt of this run, under whichever fence."""
+    return session.scalars(select(Attempt).where(Attempt.run_id == run_id).order_by(Attempt.id)).all()
+
+
+def runs_of_rung(session: Session, rung_digest: str) -> list[RunOfRung]:
+    """What became of this very rung, the latest run first, up to 50 of them. Halves tried in one run count once."""
+    claims = (
+        select(Attempt.run_id, Attempt.fence)
+        .where(Attempt.rung_digest == rung_digest)
+        .group_by(Attempt.run_id, Attempt.fence)
+        .order_by(Attempt.fence.desc())
+        .limit(_RUNS_TOLD)
+        .subquery()
+    )
+    tried = session.execute(
+        select(
+            Attempt.fence,
+            Attempt.step,
+            Attempt.rung_digest,
+            Attempt.watermark,
+            Attempt.accepted,
+            Attempt.started_at,
+            Attempt.finished_at,
+        )
+        .where(tuple_(Attempt.run_id, Attempt.fence).in_(select(claims.c.run_id, claims.c.fence)))
+        .order_by(Attempt.fence.desc(), Attempt.id)
+    ).all()
+    found: dict[int, RunOfRung] = {}
+    for fence in dict.fromkeys(row.fence for row in tried):
+        rows = [row for row in tried if row.fence == fence]
+        own = [row for row in rows if row.rung_digest == rung_digest]
+        later = [row for row in rows if row.step > max(row.step for row in own)]
+        found[fence] = RunOfRung(
+            fence=fence,
+            watermark=own[-1].watermark,
+            passed=any(row.accepted for row in own),
+            seconds=sum((row.finished_at - row.started_at).total_seconds() for row in own),
+            seconds_after=sum((row.finished_at - row.started_at).total_seconds() for row in later),
+        )
+    return list(found.values())
 
 
 def slowest(session: Session, method: str) -> timedelta | None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from app.db import levels
 from app.db import readers as records
 from app.db.audit import AuditLog
 from app.db.errors import PointerMoved
@@ -14,7 +15,6 @@ from app.db.ledger import lock_ledger
 from app.db.models import (
     ForgetRequest,
     Interaction,
-    NeverSeenLevel,
     RequestStatus,
     RunStage,
     RunStatus,
@@ -57,7 +57,7 @@ def erase_subjects(
     requests = session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)).all()
     subjects = [request.subject_hmac for request in requests]
     erased = session.execute(delete(Interaction).where(Interaction.subject_hmac.in_(subjects)))
-    session.execute(delete(NeverSeenLevel).where(NeverSeenLevel.subject_hmac.in_(subjects)))
+    levels.drop_of_subjects(session, subjects)
     rows = int(erased.rowcount)  # type: ignore[attr-defined]
     of_base = records.base_readers_among(session, base_digest, subjects)
     for request in requests:

@@ -7,6 +7,7 @@ DatabaseError
 │   └── DatabaseUnconfirmed  it answers again after a while, and may be another one
 ├── FenceLost             another worker owns the run now, or it is over
 ├── SubjectKeyChanged     this process names subjects otherwise than the database does
+├── MakingLost            somebody else makes the levels now
 ├── PointerMoved          the parent is no longer live; the compare-and-swap found another version
 ├── BelowErasureFloor     the version does not cover everyone already forgotten
 └── NothingToConsolidate  no version is live
@@ -50,6 +51,10 @@ class DatabaseUnconfirmed(DatabaseUnavailable):
 
 class FenceLost(DatabaseError):
     """The run has a newer fence: another worker has taken it over, or it is over."""
+
+
+class MakingLost(DatabaseError):
+    """Somebody else makes the users' levels now."""
 
 
 class SubjectKeyChanged(DatabaseError):

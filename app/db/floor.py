@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
+from app.db import levels
 from app.db.base import utc_now
-from app.db.models import Ledger, NeverSeenLevel
+from app.db.models import Ledger
 from app.db.pointer import current
 from app.db.session import Database
 from model_store import (
@@ -84,7 +84,7 @@ def lift(session: Session, store: Store, vouched: int) -> Lifted:
     serving.digest, serving.previous_digest, serving.candidate_digest = None, live, None
     serving.moved_by, serving.moved_at = "erasure-floor", utc_now()
     # They belong to the fit that was live.
-    session.execute(delete(NeverSeenLevel))
+    levels.drop_all(session)
     return Lifted(before, live)
 
 

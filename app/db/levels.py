@@ -1,4 +1,4 @@
-"""Levels of users under models that never saw them, as the worker's cross-fitting finds them.
+"""Levels of users under models that never saw them, as the worker's cross-fitting finds them (`app.db.makings`).
 
 A level belongs to its user's training sequence, and so to a watermark: it outlives edits and re-fits of the adapter
 until a fit on newer events. All rows are of one making.
@@ -13,9 +13,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, insert, select
 from sqlalchemy.orm import Session
 
+from app.db import makings
 from app.db.audit import AuditLog
 from app.db.ledger import lock_ledger
-from app.db.models import Interaction, NeverSeenLevel
+from app.db.models import Interaction, NeverSeenLevel, PartReading
 
 _ROWS_PER_STATEMENT = 1000
 
@@ -54,7 +55,7 @@ def replace_all(
         rows: ``subject_hmac``, ``smoothed_nll``, ``deviation`` and ``seen_smoothed_nll`` of each user.
     """
     ledger = lock_ledger(session)
-    session.execute(delete(NeverSeenLevel))
+    drop_all(session)
     common = {"watermark": watermark, "smoothing": smoothing, "created_at": now}
     for start in range(0, len(rows), _ROWS_PER_STATEMENT):
         session.execute(
@@ -74,9 +75,22 @@ def replace_all(
     )
 
 
+def drop_all(session: Session) -> None:
+    """Delete every level, also half made: they belong to a fit that is live no more."""
+    session.execute(delete(NeverSeenLevel))
+    makings.drop(session)
+
+
 def drop_others(session: Session, *, watermark: int) -> None:
-    """Delete every level of another watermark: no run can read it any more."""
+    """Delete every level of another watermark, also half made: no run can read it any more."""
     session.execute(delete(NeverSeenLevel).where(NeverSeenLevel.watermark != watermark))
+    makings.drop_others(session, watermark=watermark)
+
+
+def drop_of_subjects(session: Session, subjects: Collection[str]) -> None:
+    """Delete what is kept of these subjects, also half made."""
+    for table in (NeverSeenLevel, PartReading):
+        session.execute(delete(table).where(table.subject_hmac.in_(subjects)))
 
 
 def _of(watermark: int, smoothing: float) -> ColumnElement[bool]:

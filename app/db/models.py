@@ -222,6 +222,41 @@ class NeverSeenLevel(Base):
     created_at: Mapped[datetime]
 
 
+class LevelMaking(Base):
+    """One row while levels are made or half made: who makes them, of which events, and how far they are.
+
+    `lease_until` is by the database's clock: then somebody else goes on from the parts that are kept, which were cut as
+    `scheme` says. `done` of `parts` is for whoever waits.
+    """
+
+    __tablename__ = "level_makings"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    watermark: Mapped[int] = mapped_column(BigInteger)
+    smoothing: Mapped[float] = mapped_column(Double)
+    maker: Mapped[str] = mapped_column(String(32))
+    lease_until: Mapped[datetime]
+    scheme: Mapped[str] = mapped_column(String(32))
+    done: Mapped[int] = mapped_column(default=0, server_default="0")
+    parts: Mapped[int] = mapped_column(default=0, server_default="0")
+
+    __table_args__ = (CheckConstraint("id = 1", name="single_row"),)
+
+
+class PartReading(Base):
+    """What one part fit of the making made of one user's events, nats per event: all that is kept of it.
+
+    Personal data: gone with the subject's events, or when the levels are made. `member`: it was fitted on this user.
+    """
+
+    __tablename__ = "part_readings"
+    subject_hmac: Mapped[str] = mapped_column(Digest, primary_key=True)
+    part: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    member: Mapped[bool]
+    smoothed_nll: Mapped[float] = mapped_column(Double)
+    validation_nll: Mapped[float] = mapped_column(Double)
+    test_nll: Mapped[float] = mapped_column(Double)
+
+
 class BaseReader(Base):
     """Somebody whom a base model has read, as its operator says."""
 
@@ -246,6 +281,8 @@ class Attempt(Base):
     `number` counts the attempts of a run under one fence from 0. `requests` are the request ids in the order of the
     report's subjects. `search` is the interval and every value tried where the rung searched its strength. Number
     and requests are null in what a release without them recorded: then each rung was tried once, on everybody.
+    `rung_digest` names the rung by all that makes it pass or not (`worker.track_record`), `watermark` the events that
+    the edited version was fitted on; both are null in what an earlier release recorded, and outside of a ladder.
     """
 
     __tablename__ = "attempts"
@@ -265,8 +302,27 @@ class Attempt(Base):
     accepted: Mapped[bool]
     report: Mapped[dict[str, Any]]
     verdict: Mapped[dict[str, Any]]
+    rung_digest: Mapped[str | None] = mapped_column(Digest, index=True)
+    watermark: Mapped[int | None] = mapped_column(BigInteger)
 
     __table_args__ = (UniqueConstraint("run_id", "fence", "number"),)
+
+
+class SkippedRung(Base):
+    """A rung that a run did without, for these of its requests. Written once, kept for ever."""
+
+    __tablename__ = "skipped_rungs"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), index=True)
+    fence: Mapped[int] = mapped_column(BigInteger)
+    step: Mapped[int]
+    requests: Mapped[list[str]]
+    method: Mapped[str] = mapped_column(String(40))
+    config: Mapped[dict[str, Any]]
+    rung_digest: Mapped[str] = mapped_column(Digest, index=True)
+    code: Mapped[str] = mapped_column(String(20))
+    detail: Mapped[str] = mapped_column(String(500))
+    skipped_at: Mapped[datetime]
 
 
 class Version(Base):

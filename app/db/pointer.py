@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from app.db import levels
@@ -17,7 +17,6 @@ from app.db.models import (
     BaseReader,
     ForgetRequest,
     Ledger,
-    NeverSeenLevel,
     RequestStatus,
     Run,
     RunStage,
@@ -59,7 +58,7 @@ def install(
     _require_nobody_settled(session, readers)
     session.merge(version)
     # They belong to the fit that was live before, even where this one was fitted on the same events.
-    session.execute(delete(NeverSeenLevel))
+    levels.drop_all(session)
     # Whoever it left out may complete without another version: what is older must not outlive them.
     floor = max(current(session).erasure_floor, version.forget_epoch)
     generation = _move(
@@ -187,7 +186,7 @@ def withdraw(session: Session, audit: AuditLog, claim: Claim, *, base_digest: st
         actor=claim.run_id,
         now=now,
     )
-    session.execute(delete(NeverSeenLevel))
+    levels.drop_all(session)
     run.stage, run.version_digest = RunStage.PUBLISHED, None
     _queue_left_out(
         session,

@@ -17,13 +17,13 @@ from psycopg.errors import Diagnostic
 from sqlalchemy import Connection, text
 
 from app.db.errors import DatabaseUnavailable
-from app.db.models import Interaction, NeverSeenLevel, PastReader
+from app.db.models import Interaction, NeverSeenLevel, PartReading, PastReader
 from app.db.session import Database, translated
 
 log = structlog.get_logger()
 
 # Where rows of subjects are deleted. Whoever asked stays in the suppressions and the requests.
-TABLES = (Interaction.__tablename__, NeverSeenLevel.__tablename__, PastReader.__tablename__)
+TABLES = tuple(table.__tablename__ for table in (Interaction, NeverSeenLevel, PartReading, PastReader))
 
 # For transactions that are older than the deletion; most are over by then.
 SNAPSHOT_SECONDS = 3.0

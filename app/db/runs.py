@@ -213,8 +213,12 @@ def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: da
     """
     if run.kind != RunKind.FORGET:
         return
-    if run.claims > 1:
-        # A run that died before may die again; whoever came later must not go down with it.
+    if (
+        run.claims > 1
+        or session.scalar(select(Attempt.id).where(Attempt.run_id == run.id).limit(1)) is not None
+    ):
+        # A run that died before may die again; whoever came later must not go down with it. Nor must they wait for what
+        # a run tries over again that was handed back.
         return
     held = session.scalars(select(ForgetRequest.first_step).where(ForgetRequest.run_id == run.id)).all()
     queued = select(ForgetRequest).where(ForgetRequest.status == RequestStatus.QUEUED)
@@ -284,23 +288,6 @@ def record_attempt(session: Session, audit: AuditLog, claim: Claim, attempt: Att
     )
 
 
-def record_skipped_rungs(session: Session, audit: AuditLog, claim: Claim, *, first: int, up_to: int) -> None:
-    """Keep that there was no time for the rungs from ``first`` on, so that the run goes on with ``up_to``.
-
-    Raises:
-        FenceLost: this worker no longer holds the run.
-    """
-    ledger = lock_ledger(session)
-    owned(session, claim.run_id, claim.fence)
-    audit.append(
-        session,
-        ledger,
-        actor="worker",
-        action="run.rungs_skipped",
-        data={"run": claim.run_id, "fence": claim.fence, "first": first, "up_to": up_to},
-    )
-
-
 def give_up(session: Session, audit: AuditLog, run: Run, *, code: str, detail: str) -> None:
     """The run ends without a result; its requests need a person. Suppression stays and the clock runs on."""
     ledger = lock_ledger(session)
@@ -320,8 +307,13 @@ def give_up(session: Session, audit: AuditLog, run: Run, *, code: str, detail: s
     )
 
 
-def hand_back(session: Session, audit: AuditLog, claim: Claim, now: datetime) -> None:
-    """Whoever works on the run was told to stop: it may be claimed again at once, and this claim does not count.
+def hand_back(
+    session: Session, audit: AuditLog, claim: Claim, now: datetime, *, first_step: int | None = None
+) -> None:
+    """Whoever works on the run stops before it is done: it may be claimed again at once, and this claim does not count.
+
+    Args:
+        first_step: the rung that its next claim starts at; where it started, without it.
 
     Raises:
         FenceLost: another worker holds the run, or it is over.
@@ -331,6 +323,10 @@ def hand_back(session: Session, audit: AuditLog, claim: Claim, now: datetime) ->
     run.claims -= 1
     # It stays the worker's own, only that its lease has lapsed: what it had taken up goes on from where it stood.
     run.lease_until, run.dispatched_at = now, None
+    if first_step is not None:
+        session.execute(
+            update(ForgetRequest).where(ForgetRequest.run_id == run.id).values(first_step=first_step)
+        )
     audit.append(
         session,
         ledger,

@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Path, Response
 
 from app.authentication import Caller, require
-from app.db import attempts, forget_requests
+from app.db import attempts, forget_requests, skipped
 from app.db.api_keys import Scope
 from app.db.clock import database_now
 from app.db.forget_requests import Acceptance
@@ -93,8 +93,9 @@ def read(
         if request is None:
             raise not_found("forget request")
         tried, now = attempts.of_request(session, request), database_now(session)
+        left_out = skipped.of_request(session, request)
     _describe(request, response)
-    return ForgetRequestDetail.with_attempts(request, tried, gateway.links, now)
+    return ForgetRequestDetail.with_attempts(request, tried, left_out, gateway.links, now)
 
 
 def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) -> tuple[Acceptance, datetime]:

@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.attempts import RequestAttemptView
-from app.db.models import Attempt, ForgetRequest, RequestStatus
+from app.attempts import RequestAttemptView, SkippedView
+from app.db.models import Attempt, ForgetRequest, RequestStatus, SkippedRung
 from app.deadlines import time_left
 from app.fields import Id
 from app.links import Links
@@ -100,17 +100,24 @@ class ForgetRequestView(BaseModel):
 
 
 class ForgetRequestDetail(ForgetRequestView):
-    """A forget request with everything that was tried for it, in whichever run."""
+    """A forget request with everything that was tried for it, and what was not, in whichever run."""
 
     first_step: int
     attempts: list[RequestAttemptView]
+    skipped: list[SkippedView]
 
     @classmethod
     def with_attempts(
-        cls, request: ForgetRequest, attempts: Sequence[Attempt], links: Links, now: datetime
+        cls,
+        request: ForgetRequest,
+        attempts: Sequence[Attempt],
+        skipped: Sequence[SkippedRung],
+        links: Links,
+        now: datetime,
     ) -> ForgetRequestDetail:
         return cls(
             **ForgetRequestView.of(request, links, now).model_dump(),
             first_step=request.first_step,
             attempts=RequestAttemptView.all_of(attempts, request, links),
+            skipped=[SkippedView.of(one, links) for one in skipped],
         )

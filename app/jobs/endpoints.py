@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query
 
 from app.authentication import Caller, require
-from app.db import forget_requests, runs
+from app.db import forget_requests, runs, skipped
 from app.db.api_keys import Scope
 from app.dependencies import GatewayDependency
 from app.errors import not_found
@@ -32,14 +32,15 @@ def list_jobs(
 def read_job(
     run_id: Annotated[str, Path(pattern=r"^ur_[0-9a-f]{32}$")], gateway: GatewayDependency, _caller: MayRead
 ) -> JobDetail:
-    """One run with every attempt, its measures and its verdicts."""
+    """One run with every attempt, its measures and its verdicts, and the rungs it did without."""
     with gateway.database.read() as session:
         run = runs.find(session, run_id)
         if run is None:
             raise not_found("job")
         return JobDetail.with_attempts(
             run,
-            list(forget_requests.of_run(session, run_id)),
-            list(runs.attempts(session, run_id)),
+            forget_requests.of_run(session, run_id),
+            runs.attempts(session, run_id),
+            skipped.of_run(session, run_id),
             gateway.links,
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from pydantic import BaseModel
 
-from app.attempts import AttemptView
-from app.db.models import Attempt, ConsolidationReason, ForgetRequest, Run, RunKind
+from app.attempts import AttemptView, SkippedView
+from app.db.models import Attempt, ConsolidationReason, ForgetRequest, Run, RunKind, SkippedRung
 from app.links import Links
 
 
@@ -54,17 +55,24 @@ class JobView(BaseModel):
 
 
 class JobDetail(JobView):
-    """A run with the requests it serves and every attempt it made."""
+    """A run with the requests it serves, every attempt it made and the rungs it did without."""
 
     requests: list[str]
     attempts: list[AttemptView]
+    skipped: list[SkippedView]
 
     @classmethod
     def with_attempts(
-        cls, run: Run, requests: list[ForgetRequest], attempts: list[Attempt], links: Links
+        cls,
+        run: Run,
+        requests: Sequence[ForgetRequest],
+        attempts: Sequence[Attempt],
+        skipped: Sequence[SkippedRung],
+        links: Links,
     ) -> JobDetail:
         return cls(
             **JobView.of(run).model_dump(),
             requests=[links.request(request.id) for request in requests],
             attempts=[AttemptView.of(attempt, links) for attempt in attempts],
+            skipped=[SkippedView.of(one, links) for one in skipped],
         )

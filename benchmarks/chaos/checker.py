@@ -148,6 +148,11 @@ def _events(seen: Seen) -> Iterator[str]:
     )
     if levels["rows_"]:
         yield "I10: a level of somebody erased is stored"
+    (readings,) = seen.database.rows(
+        "SELECT count(*) AS rows_ FROM part_readings WHERE subject_hmac IN (SELECT subject_hmac FROM suppressions)"
+    )
+    if readings["rows_"]:
+        yield "I10: a part's reading of somebody erased is stored"
 
 
 def _answers(seen: Seen) -> Iterator[str]:

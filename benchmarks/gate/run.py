@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from benchmarks.bars import Reached, bars
 from benchmarks.environment import environment
 from benchmarks.fits import Regime
+from benchmarks.gate.batches import Batches, batch_rates
 from benchmarks.gate.power import power_by_items
+from benchmarks.gate.rates import service
+from benchmarks.gate.readings import by_length, readings
 from benchmarks.gate.summary import summary
 from benchmarks.gate.trials import Plan, later_rungs, worlds_of
 from benchmarks.study import orders
 from benchmarks.study.cells import Cells
 from benchmarks.study.pool import Pool, Work
 from benchmarks.study.workshop import Workshop, one_thread
+from unlearning import Policy, default_policy
 from unlearning.methods.method import Stopwatch
 from unlearning.records import to_plain
 
@@ -26,10 +33,23 @@ COMMITTED = Path(__file__).parent / "report.json"
 DEFAULT = Plan("report", worlds=8, deletions=25)
 
 
+def every_stratum(policy: Policy) -> Policy:
+    """The policy with a gate that decides about every length of history: whether it may is what is measured."""
+    return replace(policy, strata=tuple(replace(one, decides=True) for one in policy.strata))
+
+
+class _EveryStratum(Workshop):
+    @cached_property
+    def policy(self) -> Policy:
+        """The default policy, judging histories of every length."""
+        return every_stratum(default_policy())
+
+
 def run(
     data: Path,
     *,
     plan: Plan = DEFAULT,
+    with_batches: bool = True,
     folder: Path | None = None,
     processes: int | None = None,
     regime: Regime | None = None,
@@ -39,6 +59,7 @@ def run(
     Args:
         data: the interactions.
         plan: which users are forgotten; thresholds are chosen on `development` users, rates reported on the others.
+        with_batches: whether users of whom nothing is told alone are forgotten in batches as well.
         folder: keeps fits and finished trials for a later run on the same data; None for a temporary one.
         processes: how many work at once; None for one per core.
         regime: how models are trained.
@@ -51,12 +72,12 @@ def run(
     with ExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        workshop = Workshop(data, folder, regime or Regime())
+        workshop = _EveryStratum(data, folder, regime or Regime())
         found = worlds_of(workshop, plan)
         bar, pool = stack.enter_context(bars()), Pool(workshop, processes)
         workshop.fits.base(workshop.population, bar("base on the panel"))
-        wanted = [shadow.order for shadow in orders.shadows(workshop.population)]
-        wanted += [order for world in found for order in (*world.halves, world.refit)]
+        wanted = [shadow.order for shadow in orders.shadows(workshop.population, parts=plan.parts)]
+        wanted += [order for world in found for order in (*world.level_fits, world.refit)]
         move_fits = bar(f"{len(wanted)} fits")
         pool.fit(wanted, lambda done: move_fits(Reached(done, len(wanted))))
         trials = plan.trials()
@@ -65,9 +86,14 @@ def run(
         found_in = _Finished(Cells(folder / "cells"), workshop)
         later = later_rungs(plan, found_in.rows, workshop.policy)
         pool.work(later, lambda _: None)
+        batches = [Batches(plan, number) for number in range(plan.worlds)] if with_batches else []
+        move_batches = bar("batches")
+        pool.work(batches, lambda done: move_batches(Reached(done, len(batches))))
         done: list[Work] = [*trials, *later]
         rows = [row for work in done for row in found_in.rows(work)]
-        power = power_by_items(workshop, found)
+        batch_rows = [row for work in batches for row in found_in.rows(work)]
+        power = power_by_items(workshop, found, plan.parts)
+        read = readings(workshop, plan)
     population = workshop.population
     return {
         "benchmark": "gate",
@@ -76,17 +102,74 @@ def run(
             "source": population.source,
             "users": plan.users,
             "worlds": plan.worlds,
+            "parts": plan.parts,
             "users_of_a_world": [len(world.places) for world in found],
         },
         "training": to_plain(workshop.regime),
-        "policy": {"name": workshop.policy.name, "hash": workshop.policy.hash},
+        "policy": {
+            "name": workshop.policy.name,
+            "hash": workshop.policy.hash,
+            "membership_z": workshop.policy.membership_z,
+        },
         # A resumed measurement can hold cells of an earlier commit.
         "commits": sorted(found_in.commits),
         "wall_seconds": watch.seconds,
         **summary(rows, band=workshop.policy.membership_z),
         "power": power,
+        "by_length": by_length(read),
+        "readings": read,
+        "batches": batch_rates(batch_rows),
         "rows": rows,
+        "batch_rows": batch_rows,
     }
+
+
+def join(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Several results of this command as one: other data, other sizes, more services.
+
+    What is about one population alone (its training, how many items tell) stays with the results themselves.
+
+    Raises:
+        CannotJoin: not all of them are results of `lethe bench gate` under one policy on one kind of users, or one
+            service is in two of them.
+    """
+    policies = {(one.get("benchmark"), *(one.get("policy") or {}).values()) for one in results}
+    kinds = {(one.get("data") or {}).get("users") for one in results}
+    if len(policies) != 1 or len(kinds) != 1 or next(iter(policies))[0] != "gate":
+        raise CannotJoin(
+            "these are not results of the gate's benchmark under one policy on one kind of users"
+        )
+    rows = [row for one in results for row in one["rows"]]
+    read = [row for one in results for row in one.get("readings", [])]
+    batch_rows = [row for one in results for row in one.get("batch_rows", [])]
+    services = [{service(row) for row in one["rows"]} for one in results]
+    if sum(map(len, services)) != len(set().union(*services)):
+        raise CannotJoin("two of these results hold the same service")
+    first = results[0]
+    return {
+        "benchmark": "gate",
+        "environment": first["environment"],
+        "data": {
+            "source": "; ".join(one["data"]["source"] for one in results),
+            "users": first["data"]["users"],
+            "worlds": sum(one["data"]["worlds"] for one in results),
+            "users_of_a_world": [size for one in results for size in one["data"]["users_of_a_world"]],
+        },
+        "policy": first["policy"],
+        "commits": sorted({commit for one in results for commit in one["commits"]}),
+        "wall_seconds": sum(one["wall_seconds"] for one in results),
+        **summary(rows, band=first["policy"]["membership_z"]),
+        "power": [],
+        "by_length": by_length(read),
+        "readings": read,
+        "batches": batch_rates(batch_rows),
+        "rows": rows,
+        "batch_rows": batch_rows,
+    }
+
+
+class CannotJoin(ValueError):
+    """Results that do not belong together."""
 
 
 class _Finished:

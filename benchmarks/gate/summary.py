@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from benchmarks.gate.trials import CANDIDATES, LATER, LEVEL, OTHERS, TRUTH
+from benchmarks.gate.rates import Rate, Row, rate, service
+from benchmarks.gate.strata import strata
+from benchmarks.gate.trials import CANDIDATES, LATER, LEVEL, OTHERS, RUNGS, TRUTH, WRONG_BEYOND
 
-Row = Mapping[str, Any]
-
-# A candidate further than this from adapters that never saw the user, in their deviations, is not forgotten (or
-# forgotten too much); the gate must not let it through. Nearer than the other it is as good as never seen. In between,
-# either word can be defended.
-WRONG_BEYOND, RIGHT_WITHIN = 3.0, 2.0
+# Nearer than this to adapters that never saw the user a candidate is as good as never seen, further than
+# `WRONG_BEYOND` it is wrong. In between, either word can be defended.
+RIGHT_WITHIN = 2.0
 _EDGES = (-6.0, -4.0, -3.0, -2.0, 0.0, 2.0, 3.0, 4.0, 6.0)
 _LENGTHS = (0, 20, 40, 80, 160)
 _BANDS = (1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 3.25, 3.5)
 _MEMBERSHIP = ("membership_z", "membership_z_after_rounding")
 _UTILITY = ("relative_change_of_held_out_ndcg@10", "held_out_loss")
-_Z95 = 1.959963984540054
 
 
 def summary(rows: Sequence[Row], *, band: float) -> dict[str, Any]:
-    """Rates with Wilson intervals (95 %), by candidate, by truth and by how much the subject left behind.
+    """Rates with their intervals (`rates.share_of`), by candidate, by truth and by how much the subject left behind.
 
     `false_accept`: of the candidates that stand beyond `WRONG_BEYOND`, those let through; `false_accept_near` of those
     that stand no further off than twice that, where the gate has something to tell, `false_accept_edited` of those that
     steer towards the level. `false_reject`: of true re-fits, which never saw the subject, those failed. An
     `inconclusive` word lets nothing through and accuses nobody; its share stands beside both. `ladder` is about what a
-    service would publish of these deletions without a re-fit: the edit towards the level, or a later rung where the
-    gate refused it. `bands` is what other bands of membership would have let through, everything else as it was;
-    `evidence` what membership alone would, by levels as the gate has them and as it would predict them.
+    service would publish of these deletions without a re-fit: the first of `RUNGS` that the gate let through. `bands`
+    is what other bands of membership would have let through, everything else as it was; `evidence` what membership
+    alone would, by levels as the gate has them and as it would predict them.
 
     Args:
         rows: of finished trials.
@@ -43,7 +41,7 @@ def summary(rows: Sequence[Row], *, band: float) -> dict[str, Any]:
     edited = [row for row in rows if row["candidate"] != TRUTH]
     wrong = [row for row in edited if abs(row["truth_z"]) > WRONG_BEYOND]
     right = [row for row in edited if abs(row["truth_z"]) <= RIGHT_WITHIN]
-    published = [row for row in rows if row["candidate"] in (LEVEL, LATER) and _accepted(row)]
+    published = _published(rows)
     return {
         "deletions": len(refits),
         "false_accept": rate(wrong, _accepted),
@@ -102,11 +100,13 @@ def summary(rows: Sequence[Row], *, band: float) -> dict[str, Any]:
             for other in _BANDS
         ],
         "refusals": _refusals(refits),
+        "refusals_of_edits": _refusals([row for row in rows if row["candidate"] == LEVEL]),
+        "strata": strata(rows),
         "by_world": [
             {
                 "world": world,
                 **{
-                    word: rate([row for row in refits if row["world"] == world], holds)
+                    word: rate([row for row in refits if service(row) == world], holds)
                     for word, holds in (
                         ("pass", _accepted),
                         ("fail", _failed),
@@ -114,25 +114,8 @@ def summary(rows: Sequence[Row], *, band: float) -> dict[str, Any]:
                     )
                 },
             }
-            for world in sorted({row["world"] for row in refits})
+            for world in sorted({service(row) for row in refits})
         ],
-    }
-
-
-def rate(rows: Sequence[Row], holds: Callable[[Row], bool]) -> dict[str, float | int | None]:
-    """How many of how many, the share, and its 95 % Wilson interval; all None where there is nothing to count."""
-    count, total = sum(map(holds, rows)), len(rows)
-    if not total:
-        return {"count": 0, "of": 0, "share": None, "low": None, "high": None}
-    share, square = count / total, _Z95**2
-    middle = (share + square / (2 * total)) / (1 + square / total)
-    half = _Z95 * math.sqrt(share * (1 - share) / total + square / (4 * total**2)) / (1 + square / total)
-    return {
-        "count": count,
-        "of": total,
-        "share": share,
-        "low": max(middle - half, 0.0),
-        "high": min(middle + half, 1.0),
     }
 
 
@@ -149,8 +132,8 @@ def _candidate(name: str, rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _refusals(refits: Sequence[Row]) -> dict[str, dict[str, float | int | None]]:
-    """Which measure fails true re-fits, and how often."""
+def _refusals(refits: Sequence[Row]) -> dict[str, Rate]:
+    """Which measure fails these candidates, and how often."""
     names = sorted({name for row in refits for name in row["measures"]})
     return {
         name: rate(refits, lambda row, name=name: row["measures"].get(name, {}).get("passed") is False)  # type: ignore[misc]
@@ -171,8 +154,18 @@ def _between(
     ]
 
 
-def _deletion(row: Row) -> tuple[int, int]:
-    return row["world"], row["subject"]
+def _published(rows: Sequence[Row]) -> list[Row]:
+    """Of each deletion the accepted row of the first rung that has one."""
+    found: dict[tuple[Any, int], Row] = {}
+    for rung in RUNGS:
+        for row in rows:
+            if row["candidate"] == rung and _accepted(row):
+                found.setdefault(_deletion(row), row)
+    return list(found.values())
+
+
+def _deletion(row: Row) -> tuple[Any, int]:
+    return service(row), row["subject"]
 
 
 def _accepted(row: Row) -> bool:

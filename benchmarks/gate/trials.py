@@ -11,7 +11,6 @@ from benchmarks.environment import commit
 from benchmarks.gate.truth import Truth
 from benchmarks.gate.worlds import Users, World, worlds
 from benchmarks.study.cells import Cells
-from benchmarks.study.orders import PAIRS
 from benchmarks.study.variants import Tuned, Variant
 from benchmarks.study.workshop import Workshop
 from recommender import Adapter
@@ -26,29 +25,40 @@ from unlearning import (
     publishable,
 )
 from unlearning.audit.predictions import item_log_likelihoods
-from unlearning.band import member_z_score, power, z_score
+from unlearning.band import member_z_score, never_member_band, power, z_score
 from unlearning.cross_fitting import cross_fit
 from unlearning.evaluation.evaluate import evaluate
 from unlearning.evaluation.gains import smoothed
 from unlearning.never_seen import NeverSeen
 from unlearning.records import canonical_json, sha256_hex, to_plain
 
-TRUTH, LEVEL = "refit", "least_change"
+TRUTH, OUTPUT, LEVEL = "refit", "least_change_output", "least_change"
 # How far towards its level a subject is brought: the whole way, half of it, and as far again beyond it.
 PORTIONS = {LEVEL: 1.0, "least_change_half": 0.5, "least_change_double": 2.0}
+# The whole way by a cheaper edit: the output layer's, and what of least change any adapter takes at about that price.
+CHEAPER: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    OUTPUT: (OUTPUT, {}),
+    "least_change_without_repair": (LEVEL, {"repair_steps": 0, "retain_windows": 32}),
+}
 OTHERS = ("do_nothing", "gradient_ascent")
-CANDIDATES = (TRUTH, *PORTIONS, *OTHERS)
+CANDIDATES = (TRUTH, *CHEAPER, *PORTIONS, *OTHERS)
 # Not of every deletion: see `LaterRungs`.
 LATER = "least_change_later"
+# What a service would publish without a re-fit: the first of these that is let through.
+RUNGS = (OUTPUT, LEVEL, LATER)
+# A candidate further than this from adapters that never saw the user, in their deviations, is not forgotten (or
+# forgotten too much); the gate must not let it through.
+WRONG_BEYOND = 3.0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which deletions: `deletions` users of one kind in each of `worlds` worlds."""
+    """Which deletions: `deletions` users of one kind in each of `worlds` worlds, each one of `parts` of the users."""
 
     users: Users
     worlds: int
     deletions: int
+    parts: int = 2
 
     def trials(self) -> list[Trial]:
         """All of them, world by world."""
@@ -92,7 +102,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class LaterRungs:
-    """What the ladder tries next of the method towards the level, where the gate refused its first rung in a trial.
+    """What the ladder tries next of `LEVEL`, where the gate refused both edits to the level in a trial.
 
     Judged apart from the trials' candidates: only a refusal leads here, so these are hard cases, and the same subject
     asks the gate once more.
@@ -120,13 +130,13 @@ class LaterRungs:
 def later_rungs(
     plan: Plan, rows_of: Callable[[Trial], Sequence[Mapping[str, Any]]], policy: Policy
 ) -> list[LaterRungs]:
-    """The trials whose edit towards the level was refused, if the policy has another rung for them."""
+    """The trials whose edits to the level were refused, if the policy has another rung for them."""
     if not _later_rungs(policy):
         return []
     return [
         LaterRungs(trial)
         for trial in plan.trials()
-        if any(row["candidate"] == LEVEL and not row["accepted"] for row in rows_of(trial))
+        if not any(row["candidate"] in (OUTPUT, LEVEL) and row["accepted"] for row in rows_of(trial))
     ]
 
 
@@ -137,7 +147,7 @@ class _Deletion:
         world, policy, base = worlds_of(workshop, trial.plan)[trial.number], workshop.policy, workshop.base
         self._trial, self._world, self._workshop = trial, world, workshop
         self._place = world.subjects[trial.index]
-        self._level = _levels(workshop, trial.plan, trial.number)[world.places.index(self._place)]
+        self._level = levels_of(workshop, trial.plan, trial.number)[world.places.index(self._place)]
         self._sequence = world.everybody[self._place].train
         # The re-fit never saw any of the world's subjects: to it, they are not retained users.
         retained = tuple(world.everybody[other] for other in world.places if other not in world.subjects)
@@ -172,7 +182,7 @@ class _Deletion:
             name: of the row; `TRUTH` is not made by the method but stands among the fits.
             portion: how far towards its level the subject is brought.
         """
-        policy, truth = self._workshop.policy, _truth(self._workshop)
+        policy, truth = self._workshop.policy, truth_of(self._workshop, self._trial.plan.parts)
         aimed = max(self._before + portion * (self._level.smoothed_nll - self._before), 0.0)
         candidate = (
             self._refit() if name == TRUTH else method.run(replace(self._task, never_seen_nll=(aimed,)))
@@ -181,8 +191,12 @@ class _Deletion:
         verdict = decide(report, policy)
         soft = self._smoothed_nll(candidate.adapter)
         evidence = report.membership.subjects[0]
+        reasons = (*verdict.reasons, *(one for subject in verdict.subjects for one in subject.reasons))
         return {
             "world": self._world.number,
+            "service": self._world.name(self._workshop.population.source, self._trial.plan.parts),
+            "service_users": len(self._world.places),
+            "density": self._world.density(len(self._workshop.base.catalogue)),
             "subject": self._trial.index,
             "items": len(self._sequence),
             "candidate": name,
@@ -192,16 +206,17 @@ class _Deletion:
             "z": z_score(evidence, policy),
             "predicted_z": z_score(replace(evidence, never_seen=None), policy),
             "parent_z": member_z_score(evidence, policy),
+            "deviation": never_member_band(evidence, evidence.candidate, policy).deviation,
             "power": power(evidence, policy),
             "decision": verdict.decision,
             "accepted": publishable(verdict, method_is_exact=False, policy=policy),
             "measures": {
-                reason.measure: {"value": reason.value, "passed": reason.passed}
-                for reason in (
-                    *verdict.reasons,
-                    *(one for subject in verdict.subjects for one in subject.reasons),
-                )
+                reason.measure: {"value": reason.value, "passed": reason.passed} for reason in reasons
             },
+            # In words, where the candidate was refused.
+            "objections": sorted(
+                {f"{one.measure}: {one.detail}" for one in reasons if one.binding and not one.passed}
+            ),
             "seconds": candidate.cost.seconds,
         }
 
@@ -222,7 +237,7 @@ def _rows(trial: Trial, workshop: Workshop) -> Iterator[dict[str, Any]]:
 
 
 def _later_rungs(policy: Policy) -> list[Method]:
-    """The rungs that name the method towards the level, but for the first."""
+    """The rungs that name `LEVEL`, but for the first."""
     rungs = [rung for rung in policy.ladder if rung.method == LEVEL and rung.search is None]
     return [build_method(rung.method, rung.config) for rung in rungs[1:]]
 
@@ -231,6 +246,7 @@ def _variants() -> dict[str, Variant]:
     tuned = Tuned.load()
     return {
         TRUTH: Variant(TRUTH, "refit", {}),
+        **{name: Variant(name, *edit) for name, edit in CHEAPER.items()},
         **{name: Variant(name, LEVEL, {}) for name in PORTIONS},
         **{name: tuned.variant(name, "single") for name in OTHERS},
     }
@@ -243,11 +259,12 @@ def _parent(workshop: Workshop, world: World) -> Adapter:
 @lru_cache(maxsize=2)
 def worlds_of(workshop: Workshop, plan: Plan) -> Sequence[World]:
     """The plan's worlds."""
-    return worlds(workshop.population, plan.users, plan.worlds, plan.deletions)
+    return worlds(workshop.population, plan.users, plan.worlds, plan.deletions, plan.parts)
 
 
 @lru_cache(maxsize=2)
-def _levels(workshop: Workshop, plan: Plan, number: int) -> Sequence[NeverSeen]:
+def levels_of(workshop: Workshop, plan: Plan, number: int) -> Sequence[NeverSeen]:
+    """The levels that a world of the plan would find, in the order of its places."""
     world = worlds_of(workshop, plan)[number]
     return cross_fit(
         workshop.base,
@@ -257,11 +274,11 @@ def _levels(workshop: Workshop, plan: Plan, number: int) -> Sequence[NeverSeen]:
         training=workshop.regime.training(world.number),
         smoothing=workshop.policy.evaluation.smoothing,
         seed=world.number,
-        pairs=PAIRS,
         fit=workshop.fits.kept,
     )
 
 
 @lru_cache(maxsize=1)
-def _truth(workshop: Workshop) -> Truth:
-    return Truth.read(workshop)
+def truth_of(workshop: Workshop, parts: int) -> Truth:
+    """The truth about everybody, by fits on so many parts."""
+    return Truth.read(workshop, parts)

@@ -17,21 +17,22 @@ from unlearning.never_seen import reading_variance
 
 @dataclass(frozen=True)
 class Truth:
-    """Mean smoothed NLL of every user under adapters that never saw them: `means`, and `deviations` of one more such
-    adapter around them; float64 [users], users as in `orders.shadows`.
+    """Mean smoothed NLL of every user under adapters that never saw them: `readings` [adapters, users], their `means`,
+    and `deviations` of one more such adapter around them; float64 [users], users as in `orders.shadows`.
     """
 
+    readings: Tensor
     means: Tensor
     deviations: Tensor
 
     @classmethod
-    def read(cls, workshop: Workshop) -> Truth:
-        """From all fits on halves: each user is in half of them."""
+    def read(cls, workshop: Workshop, parts: int = 2) -> Truth:
+        """From all fits on so many parts of the users: each user is in one of `parts` of them."""
         population = workshop.population
         users = everybody(population)
         smoothing, items = workshop.policy.evaluation.smoothing, len(population.catalogue)
         unseen: list[list[float]] = [[] for _ in users]
-        for shadow in shadows(population):
+        for shadow in shadows(population, parts=parts):
             found = item_log_likelihoods(workshop.base, workshop.fit(shadow.order).adapter, users)
             for place, log_p in enumerate(found):
                 if place not in shadow.members:
@@ -40,7 +41,7 @@ class Truth:
         variance = reading_variance(
             readings, torch.tensor([len(user) for user in users], dtype=torch.float64)
         )
-        return cls(readings.mean(0), (variance * (1.0 + 1.0 / len(readings))).sqrt())
+        return cls(readings, readings.mean(0), (variance * (1.0 + 1.0 / len(readings))).sqrt())
 
     def gap(self, place: int, smoothed_nll: float) -> float:
         """Nats above the mean of the adapters that never saw the user: below 0 the candidate still knows them."""

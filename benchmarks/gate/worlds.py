@@ -1,7 +1,7 @@
-"""Small services whose truth is known: each is one random half of all users, with an adapter of its own.
+"""Small services whose truth is known: each is one random part of all users, with an adapter of its own.
 
-The other fits on halves never saw some of its users. They say, user by user, what never having been seen looks like,
-and a few fits serve hundreds of deletions.
+The other fits on such parts never saw some of its users. They say, user by user, what never having been seen looks
+like, and a few fits serve hundreds of deletions.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ from functools import cached_property
 from typing import Literal
 
 from benchmarks.population import Population, TooFewUsers
-from benchmarks.study.orders import PAIRS, SHADOWS, FitOrder, Shadow, shadows
+from benchmarks.study.orders import SHADOWS, FitOrder, Shadow, shadows
 from recommender import Split
-from unlearning.cross_fitting import halves
+from unlearning import cross_fitting
+from unlearning.cross_fitting import scheme_for
 
 Users = Literal["development", "report"]
 
-# Half of the halves are for development, the others for the report.
+# Half of the parts are for development, the others for the report.
 MOST_WORLDS = SHADOWS // 2
+# Then each user is in two of the fits, one of each kind, and fourteen tell the truth about them.
+MOST_PARTS = SHADOWS // 2
 _REFIT_SEED, _DRAW_SEED = 9000, 17
 
 
@@ -45,6 +48,15 @@ class World:
         """Its users' splits, in the order of `places`."""
         return tuple(self.everybody[place] for place in self.places)
 
+    def name(self, source: str, parts: int) -> str:
+        """What tells it from every other service that was measured."""
+        return f"{source}, part {self.number + 1} of {parts}"
+
+    def density(self, items: int) -> float:
+        """Events of a user and item, of a catalogue of so many items; held-out events included."""
+        events = sum(len(split.train) + 2 for split in self.users)
+        return events / len(self.places) / items
+
     @property
     def refit(self) -> FitOrder:
         """An adapter that never saw any of its subjects."""
@@ -53,40 +65,42 @@ class World:
         return FitOrder(f"re-fit of world {self.number}", kept, _REFIT_SEED + self.number)
 
     @property
-    def halves(self) -> list[FitOrder]:
+    def level_fits(self) -> list[FitOrder]:
         """The fits that its subjects' levels come from."""
         users = self.users
         return [
             FitOrder(
-                f"half {index + 1} of world {self.number}",
-                tuple(users[place].train for place in half.members),
-                half.seed,
+                f"part {index + 1} of world {self.number}",
+                tuple(users[place].train for place in part.members),
+                part.seed,
             )
-            for index, half in enumerate(halves(len(users), PAIRS, self.number))
+            for index, part in enumerate(cross_fitting.parts(len(users), scheme_for(len(users)), self.number))
         ]
 
 
-def worlds(population: Population, kind: Users, count: int, deletions: int) -> list[World]:
-    """`count` halves as services; `deletions` users of this kind are forgotten in each.
+def worlds(population: Population, kind: Users, count: int, deletions: int, parts: int = 2) -> list[World]:
+    """`count` services, each of one of `parts` of the users; `deletions` users of this kind are forgotten in each.
 
-    Development users are forgotten from the first eight halves, report users from the others: no service that
-    thresholds were chosen on is reported on. The truth is what all halves tell about whom they never saw. A user may be
-    forgotten in several worlds, each time from another adapter.
+    Development users are forgotten from the first eight, report users from the others: no service that
+    thresholds were chosen on is reported on. The truth is what all parts of this size tell about whom they never saw. A
+    user may be forgotten in several worlds, each time from another adapter.
 
     Raises:
         TooFewUsers: more deletions than a world has users of this kind.
-        ValueError: more worlds than halves of this kind.
+        ValueError: more worlds than parts for this kind.
     """
     everybody = (*population.service, *population.outsiders)
     wanted = set(population.development_users if kind == "development" else population.report_users)
     first = 0 if kind == "development" else MOST_WORLDS
     found = []
-    for number, shadow in list(enumerate(shadows(population)))[first : first + min(count, MOST_WORLDS)]:
+    for number, shadow in list(enumerate(shadows(population, parts=parts)))[
+        first : first + min(count, MOST_WORLDS)
+    ]:
         candidates = sorted(wanted & shadow.members)
         if deletions > len(candidates):
             raise TooFewUsers(f"world {number} has {len(candidates)} {kind} users, {deletions} are wanted")
         chosen = random.Random(f"{_DRAW_SEED}/{kind}/{number}").sample(candidates, deletions)
         found.append(World(number, shadow, everybody, tuple(sorted(chosen))))
     if len(found) < count:
-        raise ValueError(f"there are {len(found)} halves for {kind} users, {count} are wanted")
+        raise ValueError(f"there are {len(found)} parts for {kind} users, {count} are wanted")
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from benchmarks.bars import Reached, bars
 from benchmarks.environment import environment
 from benchmarks.fits import Regime
 from benchmarks.sequence.measures import order, places_in_band, refit_without, sides, utility
-from benchmarks.sequence.walk import Walk
+from benchmarks.sequence.walk import Walk, title
 from benchmarks.study import orders
 from benchmarks.study.cells import Cells
 from benchmarks.study.levels import levels
@@ -21,18 +22,23 @@ from unlearning.methods.method import Stopwatch
 from unlearning.records import to_plain
 
 # A method with consolidations, and what happens without them; the others are controls.
-_WALKS = (
-    ("least_change", True),
-    ("least_change", False),
-    ("least_change_output", False),
-    ("ucan", False),
-    ("do_nothing", False),
-)
+WALKS = {
+    title(name, consolidates): (name, consolidates)
+    for name, consolidates in (
+        ("least_change_output", True),
+        ("least_change", True),
+        ("least_change_output", False),
+        ("least_change", False),
+        ("ucan", False),
+        ("do_nothing", False),
+    )
+}
 
 
 def run(
     data: Path,
     *,
+    walks: Sequence[str] = tuple(WALKS),
     requests: int = 200,
     seed: int = 0,
     folder: Path | None = None,
@@ -43,6 +49,7 @@ def run(
 
     Args:
         data: the interactions.
+        walks: which of `WALKS`.
         requests: report users who ask, one after the other.
         seed: of the parent's fit and of who asks.
         folder: keeps fits and finished walks for a later run on the same data; None for a temporary one.
@@ -63,15 +70,17 @@ def run(
         bar, pool = stack.enter_context(bars()), Pool(workshop, processes)
         workshop.fits.base(population, bar("base on the panel"))
         final = refit_without(workshop, frozenset(places), seed + 1)
-        wanted = [orders.parent(population, seed), *orders.halves(population, seed), final]
+        wanted = [orders.parent(population, seed), *orders.level_fits(population, seed), final]
         move_fits = bar(f"{len(wanted)} fits")
         pool.fit(wanted, lambda done: move_fits(Reached(done, len(wanted))))
-        walks = [Walk(name, requests, seed, consolidates) for name, consolidates in _WALKS]
-        move = bar(f"{len(walks)} walks")
-        pool.work(walks, lambda done: move(Reached(done, len(walks))))
+        lived = [
+            Walk(name, requests, seed, consolidates) for name, consolidates in map(WALKS.__getitem__, walks)
+        ]
+        move = bar(f"{len(lived)} walks")
+        pool.work(lived, lambda done: move(Reached(done, len(lived))))
         cells = Cells(folder / "cells")
         rows = []
-        for walk in walks:
+        for walk in lived:
             cell = cells.get(walk.keys(workshop)[0])
             assert cell is not None, "the pool finished without this cell"
             rows += cell["rows"]

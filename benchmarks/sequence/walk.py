@@ -41,9 +41,9 @@ EVERY = 10
 class Walk:
     """One way to live: a method for every request, with or without consolidations.
 
-    With them the service tries those rungs of the policy's ladder that name the method, in their order, and refits
-    without everybody forgotten so far where the gate lets none through (the last rung) or the policy's budget is spent.
-    Without them the first candidate is taken unseen.
+    With them the service climbs the policy's ladder from the first rung that names the method, and refits without
+    everybody forgotten so far where the gate lets no candidate through or the policy's budget is spent. Without them
+    the first candidate is taken unseen.
     """
 
     name: str
@@ -250,7 +250,7 @@ def _climb(
     *,
     parent_is_exact: bool,
 ) -> list[tuple[Candidate, Report, Verdict]]:
-    """What the method's rungs came to, up to the first that the gate lets through."""
+    """What the rungs from the method's first on came to, up to the first candidate that the gate lets through."""
     policy = workshop.policy
     inputs = EvaluationInputs.prepare(
         workshop.base,
@@ -263,10 +263,11 @@ def _climb(
         config=policy.evaluation,
     )
     tried: list[tuple[Candidate, Report, Verdict]] = []
-    for rung in policy.ladder:
-        if rung.method != walk.name or rung.search is not None:
-            continue
+    first = next(place for place, rung in enumerate(policy.ladder) if rung.method == walk.name)
+    for rung in policy.ladder[first:]:
         method = build_method(rung.method, rung.config)
+        if method.exact:
+            break
         candidate = method.run(task)
         report = evaluate(inputs, candidate, method)
         verdict = decide(report, policy)
@@ -277,4 +278,9 @@ def _climb(
 
 
 def _title(walk: Walk) -> str:
-    return f"{walk.name}, consolidated" if walk.consolidates else walk.name
+    return title(walk.name, walk.consolidates)
+
+
+def title(name: str, consolidates: bool) -> str:
+    """What a walk is called in tables and on the command line."""
+    return f"{name}, consolidated" if consolidates else name

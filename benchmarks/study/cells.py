@@ -19,6 +19,7 @@ _SOURCES = ("recommender", "unlearning", "benchmarks/study")
 _SOURCE_FILES = (
     "benchmarks/basis.py",
     "benchmarks/fits.py",
+    "benchmarks/gate/batches.py",
     "benchmarks/gate/trials.py",
     "benchmarks/gate/truth.py",
     "benchmarks/gate/worlds.py",

@@ -1,4 +1,4 @@
-"""The level each subject has to reach, as a service would know it: from cross-fitted halves of its users."""
+"""The level each subject has to reach, as a service would know it: from cross-fitted parts of its users."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ def levels(workshop: Workshop, seed: int) -> Sequence[NeverSeen]:
         training=workshop.regime.training(seed),
         smoothing=workshop.policy.evaluation.smoothing,
         seed=seed,
-        pairs=orders.PAIRS,
         fit=workshop.fits.kept,
     )
 

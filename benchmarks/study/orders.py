@@ -10,7 +10,7 @@ from benchmarks.population import Population
 from benchmarks.study.deletions import Deletion
 from unlearning import cross_fitting
 
-ENSEMBLE, SHADOWS, PAIRS = 2, 16, 2
+ENSEMBLE, SHADOWS = 2, 16
 _REFIT_SEED, _ENSEMBLE_SEED, _SHADOW_SEED = 1000, 2000, 3000
 
 
@@ -28,12 +28,14 @@ def parent(population: Population, seed: int) -> FitOrder:
     return FitOrder(f"parent, seed {seed}", tuple(split.train for split in population.service), seed)
 
 
-def halves(population: Population, seed: int) -> list[FitOrder]:
+def level_fits(population: Population, seed: int) -> list[FitOrder]:
     """The fits that every user's level comes from (`unlearning.cross_fitting`), beside the parent of this seed."""
     users = [split.train for split in population.service]
     return [
-        FitOrder(f"half {number + 1}, seed {seed}", tuple(users[place] for place in half.members), half.seed)
-        for number, half in enumerate(cross_fitting.halves(len(users), PAIRS, seed))
+        FitOrder(f"part {number + 1}, seed {seed}", tuple(users[place] for place in part.members), part.seed)
+        for number, part in enumerate(
+            cross_fitting.parts(len(users), cross_fitting.scheme_for(len(users)), seed)
+        )
     ]
 
 
@@ -62,21 +64,28 @@ class Shadow:
     members: frozenset[int]
 
 
-def shadows(population: Population, count: int = SHADOWS) -> list[Shadow]:
-    """Shadow fits; `members` are places in `service + outsiders`. Halves come in complementary pairs.
+def shadows(population: Population, count: int = SHADOWS, parts: int = 2) -> list[Shadow]:
+    """Shadow fits; `members` are places in `service + outsiders`. Each `parts` of them share out everybody.
 
-    So every user is in exactly half of them.
+    So every user is in exactly one of `parts`: of halves, which come in complementary pairs, in half of them all.
     """
     everybody = [split.train for split in (*population.service, *population.outsiders)]
     found: list[Shadow] = []
-    for pair in range(count // 2):
-        chosen = set(random.Random(_SHADOW_SEED + pair).sample(range(len(everybody)), len(everybody) // 2))
-        for half in (chosen, set(range(len(everybody))) - chosen):
+    for group in range(count // parts):
+        for members in _shared_out(len(everybody), parts, group):
             number = len(found)
-            sequences = tuple(everybody[place] for place in sorted(half))
-            order = FitOrder(f"shadow {number + 1}", sequences, _SHADOW_SEED + number)
-            found.append(Shadow(order, frozenset(half)))
+            sequences = tuple(everybody[place] for place in sorted(members))
+            order = FitOrder(f"shadow {number + 1} of {parts} parts", sequences, _SHADOW_SEED + number)
+            found.append(Shadow(order, frozenset(members)))
     return found
+
+
+def _shared_out(users: int, parts: int, group: int) -> list[set[int]]:
+    if parts == 2:
+        chosen = set(random.Random(_SHADOW_SEED + group).sample(range(users), users // 2))
+        return [chosen, set(range(users)) - chosen]
+    order = random.Random(f"{_SHADOW_SEED}/{parts}/{group}").sample(range(users), users)
+    return [set(order[part::parts]) for part in range(parts)]
 
 
 def unique(wanted: Sequence[FitOrder]) -> list[FitOrder]:

@@ -35,7 +35,7 @@ _SHORT_WALK: Space = {"lr": (3e-5, 1e-4, 3e-4, 1e-3), "steps": (3, 10)}
 # Each is a grid of TRIALS points; what a method does not name keeps its default. Methods without an entry have nothing
 # to choose. Grids were laid where first looks at development users suggested, never elsewhere.
 _BATCH_SPACES: Mapping[str, Space] = {
-    "ucan": {"threshold": (0.2, 0.5), "gamma": (1.5, 3.0, 6.0, 12.0)},
+    "ucan": {"basis": ("rank",), "threshold": (0.2, 0.5), "gamma": (1.5, 3.0, 6.0, 12.0)},
     "e2urec": {"lr": (3e-4, 1e-3), "alpha": (1.0, 2.0), "steps": (20, 40)},
     "cure": {"lr": (3e-4, 1e-3), "circuit_share": (0.25, 0.5), "steps": (10, 30)},
     "gradient_ascent": {"lr": (1e-4, 3e-4, 1e-3, 3e-3), "steps": (5, 10)},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -28,9 +29,9 @@ from recommender import (
     load_base,
     save_base,
 )
-from unlearning import collect_statistics
+from unlearning import default_policy
 from worker.readership import Readership
-from worker.versions import STATISTICS, FitRecord, store_version
+from worker.versions import FitRecord, store_version
 
 ITEMS = 24
 SECRET = "a secret of at least thirty-two bytes"
@@ -50,12 +51,17 @@ def build_base_folder(folder: Path) -> Path:
 
 
 def tiny_settings(database_url: str, base: Path, root: Path) -> Settings:
+    # Tiny users have a handful of events, about which the default policy decides nothing.
+    policy, default = root / "policy.json", default_policy()
+    strata = tuple(replace(stratum, decides=True) for stratum in default.strata)
+    policy.write_text(replace(default, strata=strata).to_json())
     return Settings(
         _env_file=None,  # type: ignore[call-arg]
         database_url=database_url,
         broker_url=f"filesystem://{root}/broker",
         store_url=str(root / "store"),
         base=str(base),
+        policy_file=policy,
         subject_key=SECRET,  # type: ignore[arg-type]
         audit_key=AUDIT_SECRET,  # type: ignore[arg-type]
         max_body_bytes=4096,
@@ -71,11 +77,10 @@ def subject_of(user: str) -> str:
 @cache
 def _fit(
     base_folder: str, sequences: tuple[tuple[int, ...], ...], shape: AdapterConfig, training: TrainingConfig
-) -> tuple[Base, Adapter, bytes]:
-    """A fit and its statistics. Many tests start from the same one, and nothing writes to it."""
+) -> tuple[Base, Adapter]:
+    """A fit. Many tests start from the same one, and nothing writes to it."""
     base = load_base(base_folder)
-    adapter = fit_adapter(base, sequences, shape, training)
-    return base, adapter, collect_statistics(base, adapter, sequences).to_bytes()
+    return base, fit_adapter(base, sequences, shape, training)
 
 
 def install_version(
@@ -100,7 +105,7 @@ def install_version(
     sequences = tuple(
         tuple(leave_two_out(history).train if len(history) > 2 else history) for history in users.values()
     )
-    base, adapter, statistics = _fit(settings.base, sequences, shape, training)
+    base, adapter = _fit(settings.base, sequences, shape, training)
     with database.unit_of_work() as session:
         interactions.ingest(session, events)
         watermark = interactions.watermark(session)
@@ -116,7 +121,7 @@ def install_version(
         policy_hash=None,
         fit=FitRecord(watermark, training, shape),
         readership=Readership.of(subject_of(user) for user in [*users, *also_read]),
-        artefacts={STATISTICS: statistics},
+        artefacts={},
     )
     version = Version(digest=digest, forget_epoch=0, method="fit", exact=True, published_at=utc_now())
     with database.unit_of_work() as session:

@@ -5,8 +5,9 @@ What a method takes from a subject it also takes from whoever resembles them. A 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from statistics import fmean
+from statistics import fmean, stdev
 
 from unlearning.audit.neighbours import nearest_users
 from unlearning.evaluation.config import EvaluationConfig
@@ -46,8 +47,10 @@ def neighbour_evidence(
         smoothed(after.nll, config.smoothing, items) - smoothed(before.nll, config.smoothing, items)
         for before, after in zip(parent, candidate, strict=True)
     ]
+    training = [float(own[:-HELD_OUT].mean()) for own in losses]
     return NeighbourEvidence(
         users=len(losses),
-        training=fmean(float(own[:-HELD_OUT].mean()) for own in losses),
+        training=fmean(training),
         held_out=fmean(float(own[-HELD_OUT:].mean()) for own in losses),
+        standard_error=stdev(training) / math.sqrt(len(losses)) if len(losses) > 1 else 0.0,
     )

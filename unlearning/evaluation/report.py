@@ -139,12 +139,14 @@ class NeighbourEvidence:
     """What the candidate took from the `users` retained users who have most in common with the subjects.
 
     Means over these users of (candidate - parent) of the mean smoothed NLL, in nats: above 0 where the candidate
-    predicts them worse. `training` is over their own training items, `held_out` over their held-out ones.
+    predicts them worse. `training` is over their own training items, `held_out` over their held-out ones;
+    `standard_error` is that of `training`, 0 where it was not measured.
     """
 
     users: int
     training: float
     held_out: float
+    standard_error: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from unlearning.methods.card import MethodCard
 from unlearning.methods.descent import ItemModel
 from unlearning.methods.least_change_config import LeastChangeConfig
 from unlearning.methods.least_change_repair import Repair
-from unlearning.methods.least_change_solver import Solver, root_mean_square
+from unlearning.methods.least_change_solver import Solver, root_mean_square, strides
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
 from unlearning.progress import OnStep, Progress, ShouldStop
 
@@ -29,7 +29,8 @@ class LeastChange:
         d = M^-1 G' a,   (G M^-1 G' + ridge) a = t - l
 
     one small system with one row per subject. Losses are not linear, so a step is halved until it brings the subjects
-    nearer to their levels, and the whole is repeated up to `rounds` times from where it led. A subject that stands
+    nearer to their levels, and the whole is repeated up to `rounds` times from where it led. A way of many nats is
+    walked in strides: no round asks more than `stride` of a subject. A subject that stands
     above its level before the edit is held where it is: bringing it down would be learning from it.
 
     Where the sampled retained windows lost by the edit, up to `repair_steps` steps of training on retained users
@@ -48,6 +49,7 @@ class LeastChange:
     config: LeastChangeConfig = field(default_factory=LeastChangeConfig)
     name: ClassVar[str] = "least_change"
     exact: ClassVar[bool] = False
+    needs_levels: ClassVar[bool] = True
     card: ClassVar[MethodCard] = MethodCard(
         title="Least change",
         paper=None,
@@ -74,9 +76,11 @@ class LeastChange:
         model = ItemModel(task.base, task.adapter, trainable=True)
         solver = Solver(model, task, config, should_stop)
         repair = Repair(model, task, config, should_stop) if config.repair_steps else None
-        gap = self._close(solver, solver.start(), on_step, by_memory=config.memory_weight > 0)
+        gap = solver.start()
+        walked = 1 + strides(gap, config.stride)
+        gap = self._close(solver, gap, on_step, by_memory=config.memory_weight > 0)
         if repair is not None and repair.is_needed():
-            repair.run(solver.directions(), on_step=on_step)
+            repair.run(solver.directions(), strides=walked, on_step=on_step)
             gap = self._close(solver, solver.gap(), on_step)
         return Candidate(
             adapter=model.adapter(),
@@ -90,11 +94,16 @@ class LeastChange:
     def _close(
         self, solver: Solver, gap: Tensor, on_step: OnStep | None, *, by_memory: bool = False
     ) -> Tensor:
-        """Take rounds until the gap is closed or all are spent; the first may be `by_memory`. Returns what is left."""
-        for number in range(1, self.config.rounds + 1):
+        """Take rounds until the gap is closed or all are spent; those up to the last stride may be `by_memory`.
+
+        Returns what is left.
+        """
+        first = strides(gap, self.config.stride)
+        most = first + self.config.rounds
+        for number in range(1, most + 1):
             if root_mean_square(gap) <= self.config.close_enough:
                 break
-            gap = solver.round(gap, by_memory=by_memory and number == 1)
+            gap = solver.round(gap, by_memory=by_memory and number <= first + 1)
             if on_step is not None:
-                on_step(Progress("descent", number, self.config.rounds, root_mean_square(gap)))
+                on_step(Progress("descent", number, most, root_mean_square(gap)))
         return gap

@@ -14,10 +14,15 @@ class LeastChangeConfig:
 
     Attributes:
         rounds: most times that losses and gradients are taken anew and the equations solved again, before the repair
-            and after it.
+            and after it, once every subject is within a stride of its level.
+        stride: nats; the most that a round asks of a subject. Losses are far from linear over the several nats that a
+            short history of rare items is remembered by, and a step that is right by the equations breaks everybody
+            else; so a long way is walked in rounds more, at most sixteen.
         close_enough: nats; root mean square of the subjects' gaps at which no further round is taken.
         retain_windows: random windows of retained users that the curvature is estimated on, and that tell whether the
-            edit harmed them.
+            edit harmed them; more where they are so short that they ask for fewer than `retain_items` items.
+        retain_items: see there. What a change costs the others is told by their items: from a few hundred of thousands
+            a step looks cheap that takes from everybody.
         memory_weight: how much more the first round moves what is remembered better: an item's weight is its memory,
             its gain over the base in nats, to this power. 0 moves what moves most easily, which costs the others least
             and may leave the best-remembered items behind.
@@ -31,7 +36,9 @@ class LeastChangeConfig:
         repair_steps: most steps that may be taken to undo what the edit did to retained users; 0 for none.
         repair_steps_each: most such steps per subject. A small edit harms little, and steps beyond what it needs teach
             the adapter its sample and bring back, with what everybody shares, those who were forgotten before.
-        repair_length: root mean square of a repair step (of Adam's first one), as a share of the edit's.
+        repair_length: root mean square of a repair step (of Adam's first one), as a share of the edit's; times as many
+            as the strides that the edit was walked in, each of which left its own to repair. By the root of that number
+            the steps are fewer.
         repair_every: steps between two looks at whether the retained users have back what they lost.
 
     Raises:
@@ -39,8 +46,10 @@ class LeastChangeConfig:
     """
 
     rounds: int = 2
+    stride: float = 3.0
     close_enough: float = 0.01
     retain_windows: int = 64
+    retain_items: int = 1500
     memory_weight: float = 0.0
     damping: float = 0.1
     ridge: float = 1e-3
@@ -56,6 +65,7 @@ class LeastChangeConfig:
         for name in (
             "rounds",
             "retain_windows",
+            "retain_items",
             "together",
             "batch_size",
             "repair_steps_each",
@@ -63,8 +73,8 @@ class LeastChangeConfig:
         ):
             if getattr(self, name) < 1:
                 raise InvalidMethodConfig(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not (self.damping > 0 and self.ridge > 0 and self.repair_length > 0):
-            raise InvalidMethodConfig(f"damping, ridge and repair_length must be positive: {self}")
+        if not min(self.damping, self.ridge, self.repair_length, self.stride) > 0:
+            raise InvalidMethodConfig(f"damping, ridge, repair_length and stride must be positive: {self}")
         for name in ("halvings", "repair_steps", "memory_weight", "close_enough"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise InvalidMethodConfig(f"{name} must be finite and at least 0, not {getattr(self, name)}")

@@ -12,7 +12,7 @@ from unlearning.errors import InvalidTask
 from unlearning.methods.card import MethodCard
 from unlearning.methods.least_change_output_config import LeastChangeOutputConfig
 from unlearning.methods.least_change_output_solver import OutputSolver
-from unlearning.methods.least_change_solver import root_mean_square
+from unlearning.methods.least_change_solver import root_mean_square, strides
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
 from unlearning.methods.output_layer import OutputLayer, output_layer_requirement
 from unlearning.progress import OnStep, Progress, ShouldStop
@@ -32,6 +32,7 @@ class LeastChangeOutput:
     config: LeastChangeOutputConfig = field(default_factory=LeastChangeOutputConfig)
     name: ClassVar[str] = "least_change_output"
     exact: ClassVar[bool] = False
+    needs_levels: ClassVar[bool] = True
     card: ClassVar[MethodCard] = MethodCard(
         title="Least change in the output layer",
         paper=None,
@@ -40,7 +41,7 @@ class LeastChangeOutput:
         reconstruction="our own; least change on the rows of the subjects' items, gradients in closed form",
     )
 
-    def requires(self, base: Base, adapter: Adapter) -> str | None:
+    def cannot_edit(self, base: Base, adapter: Adapter) -> str | None:
         """An adapter that covers the output layer."""
         return output_layer_requirement(base, adapter)
 
@@ -64,12 +65,13 @@ class LeastChangeOutput:
         with torch.no_grad():
             solver = OutputSolver(layer, task, config, should_stop)
             gap = solver.start()
-            for number in range(1, config.rounds + 1):
+            most = strides(gap, config.stride) + config.rounds
+            for number in range(1, most + 1):
                 if root_mean_square(gap) <= config.close_enough:
                     break
                 gap = solver.round(gap)
                 if on_step is not None:
-                    on_step(Progress("descent", number, config.rounds, root_mean_square(gap)))
+                    on_step(Progress("descent", number, most, root_mean_square(gap)))
             adapter = layer.changed(solver.rows, solver.change)
         return Candidate(
             adapter=adapter,

@@ -13,7 +13,10 @@ class LeastChangeOutputConfig:
     """How the edit is solved for.
 
     Attributes:
-        rounds: most times that losses and gradients are taken anew and the equations solved again.
+        rounds: most times that losses and gradients are taken anew and the equations solved again, once every subject
+            is within a stride of its level.
+        stride: nats; the most that a round asks of a subject. A long way is walked in rounds more, at most sixteen: the
+            equations hold near where they were taken, and beyond that a step takes everything from everybody.
         close_enough: nats; root mean square of the subjects' gaps at which no further round is taken.
         retain_prompts: prompts of random retained users that tell what a change costs the others; more where they are
             so short that they hold fewer than `retain_positions` positions.
@@ -35,6 +38,7 @@ class LeastChangeOutputConfig:
     """
 
     rounds: int = 4
+    stride: float = 3.0
     close_enough: float = 0.01
     retain_prompts: int = 128
     retain_positions: int = 4096
@@ -50,7 +54,7 @@ class LeastChangeOutputConfig:
         for name in ("rounds", "retain_prompts", "retain_positions", "together", "batch_size"):
             if getattr(self, name) < 1:
                 raise InvalidMethodConfig(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("damping", "ridge"):
+        for name in ("damping", "ridge", "stride"):
             if not 0 < getattr(self, name) < math.inf:
                 raise InvalidMethodConfig(f"{name} must be positive, not {getattr(self, name)}")
         for name in ("close_enough", "refinements", "tolerance", "halvings"):

@@ -75,14 +75,18 @@ class OutputSolver:
         if equations is None:
             # No change of these rows moves these subjects' losses, or they are not finite.
             return gap
-        closing = equations.closing(gap[group].to(pulls.device)).view_as(self.change)
+        wanted = gap[group].clamp(max=self._config.stride)
+        closing = equations.closing(wanted.to(pulls.device)).view_as(self.change)
         cheaper = self._cheaper(equations, closing)
         start, before = self.change, root_mean_square(gap)
+        left = gap.clone()
+        left[group] -= wanted
         halves = [0.5**number for number in range(self._config.halvings + 1)]
         # Far from where the equations were taken what makes a step cheaper opens the gap again: so that part goes
-        # first, and the step itself only where it does not help alone.
+        # first where half of what was asked is not reached with it, and the step itself only where it does not help
+        # alone.
         for length, share, enough in [
-            *((1.0, half, before / 2) for half in halves),
+            *((1.0, half, (before + root_mean_square(left)) / 2) for half in halves),
             *((half, 0.0, before) for half in halves),
         ]:
             self.change = start + length * (closing + share * cheaper)

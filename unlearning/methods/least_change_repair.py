@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -35,7 +37,7 @@ class Repair:
         self._config = config
         self._should_stop = should_stop
         self._parameters = list(model.parameters.values())
-        self._sample = self._windows(RETAIN_SEED_OFFSET).sample(config.retain_windows)
+        self._sample = self._windows(RETAIN_SEED_OFFSET).sample(config.retain_windows, config.retain_items)
         self._origin = self._snapshot()
         self._before = self._loss()
         self.steps = 0
@@ -44,18 +46,25 @@ class Repair:
         """Whether the edit made the sampled windows less likely."""
         return self._loss() > self._before
 
-    def run(self, directions: Tensor, *, on_step: OnStep | None = None) -> None:
+    def run(self, directions: Tensor, *, strides: int = 1, on_step: OnStep | None = None) -> None:
         """Walk; no gradient keeps a part along `directions` [subjects, parameters].
+
+        Args:
+            strides: how many the edit was walked in, see `LeastChangeConfig.repair_length`.
 
         Adam scales what is left coordinate by coordinate, so steps are not quite at right angles to them: the method
         solves its equations again afterwards, and the gate judges where that led.
         """
         basis = torch.linalg.qr(directions.T)[0]
         edit = flat(self._snapshot()) - flat(self._origin)
-        optimiser = torch.optim.Adam(self._parameters, lr=self._config.repair_length * root_mean_square(edit))
+        length = self._config.repair_length * strides * root_mean_square(edit)
+        optimiser = torch.optim.Adam(self._parameters, lr=length)
         windows = self._windows(_TRAINING_SEED_OFFSET)
         best, place = self._loss(), self._snapshot()
-        most = min(self._config.repair_steps, self._config.repair_steps_each * len(self._task.forget))
+        most = min(
+            math.ceil(self._config.repair_steps / math.sqrt(strides)),
+            self._config.repair_steps_each * len(self._task.forget),
+        )
         for step in range(1, most + 1):
             check_stop(self._should_stop)
             batch = windows.draw()

@@ -10,14 +10,25 @@ import torch
 from torch import Tensor
 
 from unlearning import losses
-from unlearning.evaluation.gains import smoothed
+from unlearning.losses import IGNORED
 from unlearning.methods.curvature import shaped_like
-from unlearning.methods.descent import RETAIN_SEED_OFFSET, ItemModel, item_logits
-from unlearning.methods.gradients import predicted_items, summed_loss
+from unlearning.methods.descent import RETAIN_SEED_OFFSET, ItemModel
 from unlearning.methods.least_change_config import LeastChangeConfig
+from unlearning.methods.least_change_subjects import Subjects, rows_at_once
 from unlearning.methods.method import ForgetTask
+from unlearning.methods.window_gradients import WindowGradients
 from unlearning.methods.windows import Batch, Windows
 from unlearning.progress import ShouldStop, check_stop
+
+_MOST_STRIDES = 16
+
+
+def strides(gap: Tensor, stride: float) -> int:
+    """How many rounds bring the farthest subject to within a stride of its level, sixteen at most."""
+    farthest = float(gap.max())
+    if not math.isfinite(farthest):
+        return 0
+    return min(max(math.ceil(farthest / stride) - 1, 0), _MOST_STRIDES)
 
 
 class Solver:
@@ -30,22 +41,10 @@ class Solver:
         self._model = model
         self._config = config
         self._should_stop = should_stop
-        self._smoothing = task.smoothing
         self._parameters = list(model.parameters.values())
-        self._subjects = [
-            list(
-                Windows(
-                    task.base.style,
-                    [sequence],
-                    None if task.forget_targets is None else [task.forget_targets[place]],
-                    batch_size=config.batch_size,
-                    seed=task.seed,
-                ).once()
-            )
-            for place, sequence in enumerate(task.forget)
-        ]
+        self._subjects = Subjects(model, task, batch_size=config.batch_size, should_stop=should_stop)
         self._levels = torch.tensor(task.never_seen_nll, dtype=torch.float64)
-        self._memories = self._remembered(task) if config.memory_weight > 0 else []
+        self._memories = self._remembered() if config.memory_weight > 0 else []
         self._inverse = 1.0 / self._curvature(task)
 
     def start(self) -> Tensor:
@@ -73,9 +72,9 @@ class Solver:
         means over neighbouring ones if there are more subjects than may be held `together`: [directions, parameters].
         """
         parts = self._parts(min(len(self._subjects), self._config.together))
-        kinds = [self._mean_gradient, self._weighted_gradient] if self._memories else [self._mean_gradient]
+        kinds = [False, True] if self._memories else [False]
         return torch.stack(
-            [torch.stack([gradient(place) for place in part]).mean(0) for gradient in kinds for part in parts]
+            [self._gradients(part, by_memory=by_memory).mean(0) for by_memory in kinds for part in parts]
         )
 
     def _parts(self, count: int) -> list[range]:
@@ -84,37 +83,21 @@ class Solver:
         return [range(start, end) for start, end in itertools.pairwise(cuts)]
 
     def _losses(self) -> Tensor:
-        found = []
-        with torch.no_grad():
-            for batches in self._subjects:
-                check_stop(self._should_stop)
-                total = sum(float(self._item_losses(batch).sum()) for batch in batches)
-                found.append(total / predicted_items(batches))
-        return torch.tensor(found, dtype=torch.float64)
+        return self._subjects.losses()
 
-    def _remembered(self, task: ForgetTask) -> list[list[Tensor]]:
+    def _remembered(self) -> list[Tensor]:
         """By how much the adapter predicts each item better than the base does, nats, at least 0: one tensor [items]
-        per batch of each subject.
+        per subject.
         """
-        found = []
-        with torch.no_grad():
-            for batches in self._subjects:
-                check_stop(self._should_stop)
-                own = []
-                for batch in batches:
-                    bare = self._smoothed(item_logits(task.base.model, task.base.style, batch), batch)
-                    self._model.forwards += batch.rows
-                    own.append((bare - self._item_losses(batch)).clamp(min=0.0))
-                found.append(own)
-        return found
+        base, now = self._subjects.item_losses(of_base=True), self._subjects.item_losses()
+        return [(bare - own).clamp(min=0.0) for bare, own in zip(base, now, strict=True)]
 
     def _step(self, group: range, gap: Tensor, by_memory: bool) -> Tensor:
         """Move the adapter for these subjects, as far as it helps."""
-        gradient, rise = (
-            (self._weighted_gradient, self._weighted_rise) if by_memory else (self._mean_gradient, _as_it_is)
-        )
-        wanted = torch.tensor([rise(place, float(gap[place])) for place in group], dtype=torch.float64)
-        gradients = torch.stack([gradient(place) for place in group])
+        rise = self._weighted_rise if by_memory else _as_it_is
+        step = gap.clamp(max=self._config.stride)
+        wanted = torch.tensor([rise(place, float(step[place])) for place in group], dtype=torch.float64)
+        gradients = self._gradients(group, by_memory=by_memory)
         directions = gradients * self._inverse
         system = (directions @ gradients.T).double().cpu()
         scale = float(system.diagonal().mean())
@@ -137,67 +120,63 @@ class Solver:
         return gap
 
     def _curvature(self, task: ForgetTask) -> Tensor:
-        windows = Windows(task.base.style, task.retain, batch_size=1, seed=task.seed + RETAIN_SEED_OFFSET)
-        batches = windows.sample(self._config.retain_windows)
+        watched = WindowGradients(self._model)
+        rows = rows_at_once(self._model, self._config.batch_size) if watched.possible else 1
+        windows = Windows(task.base.style, task.retain, batch_size=rows, seed=task.seed + RETAIN_SEED_OFFSET)
+        batches = windows.sample(self._config.retain_windows, self._config.retain_items)
         total = torch.zeros(sum(parameter.numel() for parameter in self._parameters), device=self._device)
         for batch in batches:
-            loss = summed_loss(self._model.logits(batch), batch.targets) / predicted_items([batch])
-            total += self._gradient(loss).square()
-        mean = total / len(batches)
+            check_stop(self._should_stop)
+            total += self._of_windows(batch, watched).square().sum(0)
+        mean = total / sum(batch.rows for batch in batches)
         return mean + self._config.damping * mean.mean()
+
+    def _of_windows(self, batch: Batch, watched: WindowGradients) -> Tensor:
+        """Gradient of each window's mean loss per item: [rows, parameters]."""
+        counts = (batch.targets != IGNORED).sum(1)
+        share = (1.0 / counts).repeat_interleave(counts).to(self._device)
+
+        def loss() -> Tensor:
+            logits = self._model.logits(batch)
+            found = losses.log_likelihoods(logits, batch.targets.to(logits.device), "item")
+            return -(found * share).sum()
+
+        if not watched.possible:
+            return torch.cat(
+                [part.flatten() for part in torch.autograd.grad(loss(), self._parameters)]
+            ).unsqueeze(0)
+        with watched.watching():
+            found = loss()
+        return watched.of(found)
 
     @property
     def _device(self) -> torch.device:
         return self._parameters[0].device
 
-    def _item_losses(self, batch: Batch) -> Tensor:
-        """Of the batch's predicted items, smoothed as the levels are: float64 [items]."""
-        return self._smoothed(self._model.logits(batch), batch)
-
-    def _smoothed(self, logits: Tensor, batch: Batch) -> Tensor:
-        found = -losses.log_likelihoods(logits, batch.targets.to(logits.device), "item")
-        return smoothed(found, self._smoothing, logits.shape[-1])
-
-    def _mean_gradient(self, place: int) -> Tensor:
-        """Of the subject's mean loss per item, [parameters]."""
-        batches = self._subjects[place]
-        total = torch.stack([self._gradient(self._item_losses(batch).sum()) for batch in batches]).sum(0)
-        return total / predicted_items(batches)
-
-    def _weighted_gradient(self, place: int) -> Tensor:
-        """Of the subject's mean loss, its items weighted by w_i = m_i^memory_weight, [parameters]."""
-        weights = self._weights(place)
-        total = torch.stack(
-            [
-                self._gradient((weight * self._item_losses(batch)).sum())
-                for weight, batch in zip(weights, self._subjects[place], strict=True)
-            ]
-        ).sum(0)
-        return total / float(torch.cat(weights).sum())
+    def _gradients(self, places: range, *, by_memory: bool) -> Tensor:
+        """Of these subjects' mean losses per item or of the weighted ones, w_i = m_i^memory_weight; [places, all]."""
+        weights = [self._weights(place) for place in places] if by_memory else None
+        return self._subjects.gradients(places, weights)
 
     def _weighted_rise(self, place: int, gap: float) -> float:
         """How far the weighted mean rises when the plain one rises by `gap` because all items give back one and the
         same share of their memories m_i: by that share of sum(w m) / sum(w). No item gives back more than it has.
         """
-        memory, weight = torch.cat(self._memories[place]), torch.cat(self._weights(place))
+        memory, weight = self._memories[place], self._weights(place)
         mean = float(memory.mean())
         if mean == 0.0:
             return gap
         return min(gap / mean, 1.0) * float((weight * memory).sum() / weight.sum())
 
-    def _weights(self, place: int) -> list[Tensor]:
-        """Of the subject's items, one tensor [items] per batch, as far as powers of memories go down to 0."""
-        memories = self._memories[place]
-        largest = max(float(own.max()) for own in memories)
+    def _weights(self, place: int) -> Tensor:
+        """Of the subject's items [items], as far as powers of memories go down to 0."""
+        memory = self._memories[place]
+        largest = float(memory.max())
         if largest == 0.0:
             # Nothing is better known than to the base: no item before another.
-            return [torch.ones_like(own) for own in memories]
+            return torch.ones_like(memory)
         # Relative to the largest, so that a high power leaves at least that one.
-        return [(own / largest) ** self._config.memory_weight for own in memories]
-
-    def _gradient(self, loss: Tensor) -> Tensor:
-        check_stop(self._should_stop)
-        return torch.cat([part.flatten() for part in torch.autograd.grad(loss, self._parameters)])
+        return torch.as_tensor((memory / largest) ** self._config.memory_weight)
 
     @torch.no_grad()
     def _place(self, start: Sequence[Tensor], change: Tensor) -> None:

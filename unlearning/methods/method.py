@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -99,7 +99,10 @@ class Candidate:
 
 
 class Method(Protocol):
-    """One way to forget. Instances are immutable and may serve any number of tasks."""
+    """One way to forget. Instances are immutable and may serve any number of tasks.
+
+    What it needs beyond a task it says in further attributes, see `unlearning.methods.demands`.
+    """
 
     @property
     def name(self) -> str:
@@ -125,22 +128,6 @@ class Method(Protocol):
         Raises:
             Interrupted: `should_stop` answered yes; nothing was produced.
         """
-
-
-@runtime_checkable
-class Selective(Protocol):
-    """A method that does not take every adapter; all others say nothing and take any."""
-
-    def requires(self, base: Base, adapter: Adapter) -> str | None:
-        """What the method needs and `adapter` on `base` lacks, one sentence; None if it can work there.
-
-        Cheap: nothing is attached and nothing is read, so a start-up can ask about every rung of a ladder.
-        """
-
-
-def unmet_requirement(method: Method, base: Base, adapter: Adapter) -> str | None:
-    """Why `method` cannot work on `adapter`, one sentence that names what is missing; None if it can."""
-    return method.requires(base, adapter) if isinstance(method, Selective) else None
 
 
 class Stopwatch:

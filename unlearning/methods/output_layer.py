@@ -36,6 +36,11 @@ def output_layer_requirement(base: Base, adapter: Adapter) -> str | None:
         return "it edits the adapted output layer, and this base has no output layer of its own"
     if f"{_PREFIX}{name}.lora_A.weight" not in adapter.tensors:
         return f"it edits the adapted output layer, and this adapter does not cover it ({name})"
+    head = base.model.get_submodule(name)
+    if not (isinstance(head, nn.Linear) and _is_plain(head)):
+        return (
+            f"it edits the adapted output layer, and this one ({name}) is not a linear layer of plain numbers"
+        )
     if adapter.config.get("ensure_weight_tying"):
         return f"it edits the adapted output layer, and this adapter ties it ({name}) to the embeddings"
     return None
@@ -139,7 +144,8 @@ class OutputLayer:
 
     def entering(self, hidden: Tensor) -> Tensor:
         """z, float32 [positions, rank]."""
-        return hidden @ self.entry.T
+        entered: Tensor = hidden @ self.entry.T
+        return entered
 
     def changed(self, rows: Tensor, change: Tensor) -> Adapter:
         """The adapter with the logits of the items `rows` [n] changed by `change` [n, rank] times z."""

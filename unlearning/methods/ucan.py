@@ -6,6 +6,7 @@ mitigation, not erasure: with every gate above 0 it can be undone by whoever hol
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -30,9 +31,10 @@ GATE_PREFIX = "gate."
 class Ucan:
     """Scale down the units of the adapter that answer to the subjects and matter little to the retained users.
 
-    One forward pass over the subjects' sequences if the task carries cached statistics, else one over everybody's;
-    no backward pass. The artefacts hold one gate vector per module, named `gate.<module path>`; the directions they
-    belong to in a basis other than the adapter's own are not kept, because they tell about the subjects.
+    One forward pass over the subjects' sequences if the task carries cached statistics, else one over a sample of the
+    retained users' as well; no backward pass. The artefacts hold one gate vector per module, named
+    `gate.<module path>`; the directions they belong to in a basis other than the adapter's own are not kept, because
+    they tell about the subjects.
 
     What it contrasts is hardly there: activations of users drawn at random carry no membership, the gaps of subjects
     are as small as those of users whom no fit ever saw (`lethe bench basis` prints both). And the paper's
@@ -69,7 +71,7 @@ class Ucan:
         check_moments_fit(self.config, weights)
         forget, retain, read_retained = self._statistics(task, on_step, should_stop)
         edited, gate = self._edit(task.adapter, weights, forget, retain)
-        seconds, passes = watch.seconds, _windows(task, read_retained)
+        seconds, passes = watch.seconds, self._windows(task, read_retained)
         return Candidate(
             adapter=edited,
             artefacts={GATE_PREFIX + module: values.float() for module, values in gate.items()},
@@ -125,8 +127,22 @@ class Ucan:
             # Something of everybody is to be forgotten: no whole sequence is left to take out of the cache.
             cached = None
         if cached is None:
-            return forget, collect(task.retain), True
+            return forget, collect(self._read_retained(task)), True
         return forget, cached.restricted_to(forget.sites, forget.moments) - forget, False
+
+    def _read_retained(self, task: ForgetTask) -> tuple[tuple[int, ...], ...]:
+        most, retain = self.config.retain_sequences, task.retain
+        if most is None or len(retain) <= most:
+            return retain
+        places = random.Random(task.seed).sample(range(len(retain)), most)
+        return tuple(retain[place] for place in sorted(places))
+
+    def _windows(self, task: ForgetTask, read_retained: bool) -> int:
+        """How many windows were read: what every other method counts; a heavy user has several."""
+        read = [Windows(task.base.style, task.forget, task.forget_targets, batch_size=1, seed=0)]
+        if read_retained:
+            read.append(Windows(task.base.style, self._read_retained(task), batch_size=1, seed=0))
+        return sum(map(len, read))
 
     def _check_cache(self, cached: ActivationStatistics, digest: str) -> None:
         if cached.adapter_digest != digest:
@@ -138,11 +154,3 @@ class Ucan:
                 f"the cached statistics cover {cached.token_scope} tokens, this configuration needs "
                 f"{self.config.token_scope}"
             )
-
-
-def _windows(task: ForgetTask, read_retained: bool) -> int:
-    """How many windows were read: what every other method counts; a heavy user has several."""
-    read = [Windows(task.base.style, task.forget, task.forget_targets, batch_size=1, seed=0)]
-    if read_retained:
-        read.append(Windows(task.base.style, task.retain, batch_size=1, seed=0))
-    return sum(map(len, read))

@@ -76,14 +76,16 @@ class UcanConfig:
         hard_prune: ablation "without soft": g = 0 above t instead of a decay.
         use_contrast: False is the ablation "without contrast": R = 1 - U.
         use_utility: False is the ablation "without utility": R = G.
+        retain_sequences: retained users that are read where the task carries no statistics, drawn with its seed; None
+            for all. What a service's users show on average, a few hundred of them tell.
         epsilon: keeps the relative gap and the z-score defined on silent units, > 0.
-        basis: which channels a module is cut into. `rank`: the adapter's own, one per row of A. They are an accident of
-            training: (Q A, B Q⁻¹) is the same model with other channels, and so another edit. The others depend on
-            what the adapter does and not on how it is written (see `ucan_basis`): `svd`, the singular directions of
-            B A; `contrast_z`, the directions of z = A x along which subjects and retained users differ most;
-            `contrast_x`, those of x itself, which needs a matrix as large as the square of the model's width for each
-            module. In them a channel's activation is its root mean square, which second moments tell, and not its
-            mean |z|, which they do not.
+        basis: which channels a module is cut into. `contrast_z`: the directions of z = A x along which subjects and
+            retained users differ most. `rank`: the adapter's own channels, one per row of A, as in the paper. They are
+            an accident of training: (Q A, B Q⁻¹) is the same model with other channels, and so another edit. All
+            others depend on what the adapter does and not on how it is written (see `ucan_basis`): `svd`, the singular
+            directions of B A; `contrast_x`, those of x itself, which needs a matrix as large as the square of the
+            model's width for each module. In all but `rank` a channel's activation is its root mean square, which
+            second moments tell, and not its mean |z|, which they do not.
 
     Raises:
         InvalidMethodConfig: a value outside its choices or range, or choices that exclude each other.
@@ -107,8 +109,9 @@ class UcanConfig:
     hard_prune: bool = False
     use_contrast: bool = True
     use_utility: bool = True
+    retain_sequences: int | None = 512
     epsilon: float = 1e-8
-    basis: Basis = "rank"
+    basis: Basis = "contrast_z"
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -123,6 +126,10 @@ class UcanConfig:
         for name in ("gamma", "kappa", "epsilon"):
             if not getattr(self, name) > 0.0:
                 raise InvalidMethodConfig(f"{name} must be greater than 0, not {getattr(self, name)}")
+        if self.retain_sequences is not None and self.retain_sequences < 1:
+            raise InvalidMethodConfig(
+                f"retain_sequences must be at least 1 or None, not {self.retain_sequences}"
+            )
         if not (self.use_contrast or self.use_utility):
             raise InvalidMethodConfig("use_contrast and use_utility are both off: no risk is left to act on")
         if self.prescreen is not None and not self.use_contrast:
@@ -136,11 +143,13 @@ class UcanConfig:
         for name, needed in (("unit", ("rank_channel",)), ("utility", ("energy", "convex"))):
             if getattr(self, name) not in needed:
                 raise InvalidMethodConfig(
-                    f"basis {self.basis} goes with {name} {' or '.join(needed)}, not {getattr(self, name)}"
+                    f"basis {self.basis} goes with {name} {' or '.join(needed)}, not {getattr(self, name)}; basis rank "
+                    "goes with all of them"
                 )
         if self.gap == "z_score":
             raise InvalidMethodConfig(
-                f"basis {self.basis} has no deviation of |z|, which gap z_score divides by; choose another gap"
+                f"basis {self.basis} has no deviation of |z|, which gap z_score divides by; choose another gap, or "
+                "basis rank"
             )
 
     @property

@@ -68,12 +68,17 @@ class Windows:
         chosen, self._order = self._order[: self._batch_size], self._order[self._batch_size :]
         return self._batch(chosen)
 
-    def sample(self, rows: int) -> list[Batch]:
-        """Random whole batches that hold at least `rows` different windows, or all there are."""
+    def sample(self, rows: int, items: int = 0) -> list[Batch]:
+        """Random whole batches that hold at least `rows` different windows and `items` predicted items, or all there
+        are.
+        """
         batches: list[Batch] = []
+        drawn, predicted = 0, 0
         # `draw` gives every window once before any comes twice, so this ends at the latest with the last window.
-        while sum(batch.rows for batch in batches) < min(rows, len(self)):
+        while drawn < len(self) and (drawn < rows or predicted < items):
             batches.append(self.draw())
+            drawn += batches[-1].rows
+            predicted += int((batches[-1].targets != IGNORED).sum())
         return batches
 
     def once(self) -> Iterator[Batch]:

@@ -132,7 +132,7 @@ def test_too_few_users_for_levels_is_no_reason_not_to_serve(
     lethe("migrate", **environment)
     done = lethe("init", "--data", str(data), "--epochs", "1", **environment)
     assert done.returncode == 0, done.stderr
-    assert "no levels: cross-fitting needs two pairs of halves and four users" in done.stdout
+    assert "no levels: cross-fitting needs four users" in done.stdout
     assert lethe("levels", **environment).returncode == 1
 
 

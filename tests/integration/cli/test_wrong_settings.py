@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -238,9 +239,24 @@ def test_a_device_that_is_not_there_is_named(environment: dict[str, str], comman
 def test_a_policy_that_is_not_there_is_named(
     environment: dict[str, str], tmp_path: Path, command: str
 ) -> None:
+    environment["LETHE_POLICY_FILE"] = str(tmp_path / "absent.json")
+    done = lethe(*{**COMMANDS, **SLOW_COMMANDS}[command], **environment)
+    assert_one_line(done, "LETHE_POLICY_FILE", "absent.json", "No such file")
+
+
+@pytest.mark.parametrize("command", ["worker", "init"])
+@pytest.mark.usefixtures("installed_here")
+def test_a_policy_that_searches_what_has_no_order_is_named(
+    environment: dict[str, str], tmp_path: Path, command: str
+) -> None:
+    from unlearning import default_policy
+
+    policy = json.loads(default_policy().to_json())
+    policy["ladder"][0] = {"method": "ucan", "search": {"field": "hard_prune", "low": 0.1, "high": 1.0}}
+    (tmp_path / "policy.json").write_text(json.dumps(policy))
     environment["LETHE_POLICY_FILE"] = str(tmp_path / "policy.json")
     done = lethe(*{**COMMANDS, **SLOW_COMMANDS}[command], **environment)
-    assert_one_line(done, "LETHE_POLICY_FILE", "policy.json", "No such file")
+    assert_one_line(done, "LETHE_POLICY_FILE", "rung 1 of the ladder", "ucan.hard_prune is no number")
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from sqlalchemy import select
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
-from app.db import completion, outages, pointer, runs
+from app.db import completion, outages, pointer, runs, skipped
 from app.db.audit import AuditLog
 from app.db.errors import FenceLost
-from app.db.models import AuditEntry, Version
+from app.db.models import AuditEntry, SkippedRung, Version
 from app.db.outages import Pauses
 from app.db.reclaiming import Reclaimed
 from app.db.runs import Claim
@@ -39,8 +39,8 @@ WRITES: dict[str, Write] = {
     "record_attempt": lambda session, audit, claim: runs.record_attempt(
         session, audit, claim, attempt(claim.run_id, claim.fence)
     ),
-    "record_skipped_rungs": lambda session, audit, claim: runs.record_skipped_rungs(
-        session, audit, claim, first=0, up_to=1
+    "skipped.record": lambda session, audit, claim: skipped.record(
+        session, audit, claim, [_skipped(claim)], up_to=1
     ),
     "announce_candidate": lambda session, _, claim: pointer.announce_candidate(session, claim, "9" * 64),
     "publish": lambda session, audit, claim: pointer.publish(
@@ -65,6 +65,21 @@ WRITES: dict[str, Write] = {
     ),
     "hand_back": lambda session, audit, claim: runs.hand_back(session, audit, claim, NOON),
 }
+
+
+def _skipped(claim: Claim) -> SkippedRung:
+    return SkippedRung(
+        run_id=claim.run_id,
+        fence=claim.fence,
+        step=0,
+        requests=[],
+        method="ucan",
+        config={},
+        rung_digest="e" * 64,
+        code="no_time",
+        detail="tests",
+        skipped_at=NOON,
+    )
 
 
 def entries(service: Service) -> list[str]:

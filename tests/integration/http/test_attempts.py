@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ from fastapi.testclient import TestClient
 from app.db import runs
 from app.db.session import Database
 from app.settings import Settings
+from tests.integration.worker.split_world import do_without_levels
+from unlearning import Rung
+from unlearning.policy import Search
 from worker.execution import execute
 from worker.process import open_process
 
@@ -20,13 +24,19 @@ MEASURE = {"measure", "value", "low", "high", "passed", "detail", "binding"}
 def forgotten(client: TestClient, settings: Settings, database: Database) -> list[dict[str, Any]]:
     """Two requests, served by a real run under the default policy."""
     locations = [client.post(f"/users/user-{number}/forget").headers["Location"] for number in (1, 2)]
+    serve(settings)
+    return [client.get(location).json() for location in locations]
+
+
+def serve(settings: Settings, **policy: Any) -> None:
+    """Execute the run that waits, under the default policy but for these fields."""
     process = open_process(settings)
+    process = replace(process, policy=replace(process.policy, **policy))
     with process.database.read() as session:
         run_id = runs.queued_run(session)
     assert run_id is not None
     execute(process, run_id)
     process.database.dispose()
-    return [client.get(location).json() for location in locations]
 
 
 def test_a_job_shows_every_attempt_with_every_measure_against_its_bounds(
@@ -37,7 +47,7 @@ def test_a_job_shows_every_attempt_with_every_measure_against_its_bounds(
     tried = job["attempts"]
     assert [(one["number"], one["step"], one["method"]) for one in tried] == [
         (0, 0, "ucan"),
-        (1, 1, "ucan"),
+        (1, 1, "least_change_output"),
         (2, 2, "least_change"),
         (3, 3, "least_change"),
         (4, 4, "refit"),
@@ -68,18 +78,29 @@ def test_a_job_shows_every_attempt_with_every_measure_against_its_bounds(
         ]
         assert all(measure.keys() == MEASURE for measure in measures)
         assert one["report"]["schema"] == "lethe.report/2"
-    assert tried[0]["search"] is None
-    searched = tried[1]["search"]
+        assert one["why"].startswith("chosen: " if one["accepted"] else "refused: the check of ")
+    assert job["skipped"] == []
+    assert all(one["search"] is None for one in tried)
+
+
+def test_a_search_is_shown_with_its_trail(client: TestClient, settings: Settings, database: Database) -> None:
+    location = client.post("/users/user-1/forget").headers["Location"]
+    serve(settings, ladder=(Rung("ucan", {"threshold": 0.5}, Search("gamma", 0.5, 20.0)), Rung("refit")))
+    tried = client.get(client.get(location).json()["run"]).json()["attempts"]
+    searched = tried[0]["search"]
     assert (searched["field"], searched["low"], searched["high"]) == ("gamma", 0.5, 20.0)
-    assert tried[1]["config"]["gamma"] in [trial["value"] for trial in searched["trail"]]
-    assert tried[1]["config"]["threshold"] == 0.5
+    assert tried[0]["config"]["gamma"] in [trial["value"] for trial in searched["trail"]]
+    assert tried[0]["config"]["threshold"] == 0.5
+    page = client.get("/").text
+    assert "threshold=0.5" in page
+    assert "searched gamma" in page
 
 
 def test_a_request_shows_its_own_verdicts_and_nobody_elses(forgotten: list[dict[str, Any]]) -> None:
     first, second = forgotten
     assert [one["method"] for one in first["attempts"]] == [
         "ucan",
-        "ucan",
+        "least_change_output",
         "least_change",
         "least_change",
         "refit",
@@ -94,15 +115,42 @@ def test_a_request_shows_its_own_verdicts_and_nobody_elses(forgotten: list[dict[
             assert other["id"] not in str(one)
             assert "report" not in one
         assert [one["accepted"] for one in request["attempts"]] == [False, False, False, False, True]
+        assert request["attempts"][-1]["why"].startswith("chosen: ")
+        assert all(one["why"].startswith("refused: ") for one in request["attempts"][:-1])
 
 
-def test_the_page_shows_configurations_searches_and_measures(
+def test_what_a_run_did_without_is_shown_with_the_reason(
+    client: TestClient, settings: Settings, database: Database
+) -> None:
+    """Of one subject there is no level, so the run does without: three rungs of the default ladder need them."""
+    location = client.post("/users/user-1/forget").headers["Location"]
+    process = open_process(settings)
+    do_without_levels(process)
+    with process.database.read() as session:
+        run_id = runs.queued_run(session)
+    assert run_id is not None
+    execute(process, run_id)
+    process.database.dispose()
+    request = client.get(location).json()
+    job = client.get(request["run"]).json()
+    assert request["skipped"] == job["skipped"]
+    skipped = request["skipped"]
+    assert [(one["step"], one["method"], one["reason"]) for one in skipped] == [
+        (1, "least_change_output", "no_levels"),
+        (2, "least_change", "no_levels"),
+        (3, "least_change", "no_levels"),
+    ]
+    assert all(one["why"].startswith("skipped: it cannot be judged here: it needs") for one in skipped)
+    page = client.get("/").text
+    assert "rung 2, least_change, was skipped: it cannot be judged here" in page
+    assert "chosen: nothing that the gate can tell speaks against it" in page
+
+
+def test_the_page_shows_configurations_and_measures(
     client: TestClient, forgotten: list[dict[str, Any]]
 ) -> None:
     page = client.get("/").text
-    assert "threshold=0.5" in page
-    assert "searched gamma" in page
-    assert "9 retained users to compare with" in page or "training items; the policy needs" in page
+    assert "memory_weight=0.5" in page
     assert "judged together with others" in page
     for request in forgotten:
         assert request["id"][:15] in page

@@ -16,7 +16,7 @@ import torch
 from sqlalchemy import select
 
 import worker.levels
-from app.db import interactions, levels, pointer, runs
+from app.db import interactions, levels, pointer, runs, skipped
 from app.db.base import utc_now
 from app.db.interactions import NewInteraction
 from app.db.models import Attempt, AuditEntry, NeverSeenLevel, Run, Version
@@ -53,7 +53,7 @@ def rows(process: WorkerProcess) -> dict[str, tuple[float, float, float | None]]
         }
 
 
-def makings(process: WorkerProcess) -> list[dict[str, Any]]:
+def makings_on_record(process: WorkerProcess) -> list[dict[str, Any]]:
     """What the audit log says about them."""
     with process.database.read() as session:
         assert process.audit.first_broken(session) is None
@@ -92,7 +92,7 @@ def test_the_first_run_makes_them_and_the_second_finds_them(process: WorkerProce
     # The refit in between changed the adapter, not what anybody's events would be to a model that never saw them.
     assert rows(process) == {user: level for user, level in made.items() if user != subject_of("user-2")}
     watermark = live_version(process).fit.watermark
-    assert makings(process) == [{"watermark": watermark, "smoothing": 0.2, "users": len(USERS)}]
+    assert makings_on_record(process) == [{"watermark": watermark, "smoothing": 0.2, "users": len(USERS)}]
     assert status(process, first) == status(process, second) == "completed"
 
 
@@ -103,7 +103,7 @@ def test_the_gate_and_a_method_that_needs_levels_get_them(process: WorkerProcess
     run_id = request_forgetting(process, "user-3")
     execute(process, run_id)
     assert status(process, run_id) == "completed"
-    assert len(makings(process)) == 1
+    assert len(makings_on_record(process)) == 1
     with process.database.read() as session:
         attempts = runs.attempts(session, run_id)
     assert [attempt.method for attempt in attempts] == ["least_change", "refit"]
@@ -138,7 +138,7 @@ def test_a_worker_that_dies_over_them_is_replaced(
     let_the_lease_lapse(process.database, run_id)
     execute(process, run_id)
     assert status(process, run_id) == "completed"
-    assert len(makings(process)) == 1
+    assert len(makings_on_record(process)) == 1
 
 
 def stalling(real: Callable[..., Any], meanwhile: Callable[[], None]) -> Callable[..., Any]:
@@ -172,29 +172,12 @@ def test_a_zombie_stores_none(process: WorkerProcess, monkeypatch: pytest.Monkey
     monkeypatch.setattr(made_by_workers, "cross_fit", stalling(real, another_worker_claims))
     execute(process, run_id)
     assert rows(process) == {}
-    assert makings(process) == []
+    assert makings_on_record(process) == []
     assert status(process, run_id) == "running"
 
 
 def _die(*_: Any, **__: Any) -> None:
     raise Killed
-
-
-def test_the_first_to_store_them_wins(process: WorkerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An operator makes them; the first run has made and used them, and erased its subject, before he is done."""
-    from worker import levels as made_by_workers
-
-    refitting = ladder(process, REFIT)
-
-    def a_run_completes() -> None:
-        execute(refitting, request_forgetting(process, "user-1"))
-
-    parent = live_version(process)
-    real = made_by_workers.cross_fit
-    monkeypatch.setattr(made_by_workers, "cross_fit", stalling(real, a_run_completes))
-    make(process, parent)
-    assert rows(process).keys() == EVERYBODY - {subject_of("user-1")}
-    assert len(makings(process)) == 1
 
 
 def test_whoever_was_erased_meanwhile_gets_no_row(process: WorkerProcess) -> None:
@@ -209,7 +192,7 @@ def test_whoever_was_erased_meanwhile_gets_no_row(process: WorkerProcess) -> Non
             session, process.audit, remade, watermark=1, smoothing=0.5, actor="tests", now=utc_now()
         )
     assert rows(process) == dict.fromkeys(EVERYBODY - {subject_of("user-1")}, (3.0, 0.5, 2.0))
-    assert makings(process)[-1] == {"watermark": 1, "smoothing": 0.5, "users": len(USERS) - 1}
+    assert makings_on_record(process)[-1] == {"watermark": 1, "smoothing": 0.5, "users": len(USERS) - 1}
 
 
 def test_whoever_waits_for_another_run_gets_a_level_too(process: WorkerProcess) -> None:
@@ -231,7 +214,7 @@ def test_another_smoothing_needs_other_levels(process: WorkerProcess) -> None:
     # The same fits, read otherwise.
     for user, figures in second.items():
         assert all(one != other for one, other in zip(figures, first[user], strict=True))
-    assert [made["smoothing"] for made in makings(process)] == [0.2, 0.5]
+    assert [made["smoothing"] for made in makings_on_record(process)] == [0.2, 0.5]
 
 
 def test_without_a_level_for_everybody_the_run_does_without(process: WorkerProcess) -> None:
@@ -243,9 +226,9 @@ def test_without_a_level_for_everybody_the_run_does_without(process: WorkerProce
     execute(process, run_id)
     assert status(process, run_id) == "completed"
     with process.database.read() as session:
-        refused, refit = runs.attempts(session, run_id)
-    assert (refused.method, refused.decision, refused.accepted) == ("least_change", "fail", False)
-    assert "never_seen_nll" in refused.verdict["error"]
+        (refit,) = runs.attempts(session, run_id)
+        (left_out,) = skipped.of_run(session, run_id)
+    assert (left_out.method, left_out.code) == ("least_change", "no_levels")
     assert refit.accepted
     assert all(subject["never_seen"] is None for subject in refit.report["membership"]["subjects"])
 

@@ -109,7 +109,7 @@ def test_a_version_that_has_read_somebody_who_is_done_meanwhile_is_not_installed
     monkeypatch.setattr(first_version, step, slow)
     with pytest.raises(BelowErasureFloor):
         install_first_version(
-            process.database, process.settings, other_base, Imported(frozenset()), ONE_EPOCH
+            process.database, process.settings, other_base, Imported(frozenset()), ONE_EPOCH, process.policy
         )
     # What had read them and was in the store already is destroyed, and said to be.
     expected = "no_data" if step == "_fit" else "erased"
@@ -141,7 +141,7 @@ def test_a_version_that_comes_while_a_run_is_under_way_is_looked_at(
     monkeypatch.setattr(first_version, "_fit", slow)
     installed.append(
         install_first_version(
-            process.database, process.settings, other_base, Imported(frozenset()), ONE_EPOCH
+            process.database, process.settings, other_base, Imported(frozenset()), ONE_EPOCH, process.policy
         )
     )
     assert installed == [True]
@@ -297,7 +297,7 @@ def test_a_base_that_comes_back_still_knows_whom_it_has_read(
     drain(process, request_forgetting(process, "user-1", "user-2"))
     assert outcome(process, "user-1") == outcome(process, "user-2") == ("completed", "erased")
     assert install_first_version(
-        process.database, process.settings, other_base, Imported(frozenset()), ONE_EPOCH
+        process.database, process.settings, other_base, Imported(frozenset()), ONE_EPOCH, process.policy
     )
     reopened = request_of(process, "user-1")
     assert (reopened.status, reopened.outcome, reopened.detail_code) == (
@@ -373,7 +373,7 @@ def test_levels_of_a_base_that_has_been_replaced_are_not_kept(
     def slow(*arguments: Any, **named: Any) -> Any:
         found = real(*arguments, **named)
         assert install_first_version(
-            process.database, process.settings, other_base, Imported(frozenset()), ONE_EPOCH
+            process.database, process.settings, other_base, Imported(frozenset()), ONE_EPOCH, process.policy
         )
         return found
 

@@ -26,4 +26,4 @@ def test_it_measures_false_alarms_on_development_users(
 def test_every_configuration_of_the_sweep_can_be_built() -> None:
     labels = [calibration.label(build_method(name, config)) for name, config in calibration.sweep()]
     assert len(set(labels)) == len(labels) > 25
-    assert "ucan" in labels
+    assert "ucan(basis=rank)" in labels

@@ -118,7 +118,7 @@ def test_the_packaged_result_of_the_gate_is_printed(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(gate, "COMMITTED", packaged)
     done = CliRunner().invoke(bench_app, ["gate", "--report", "--markdown", str(table)])
     assert done.exit_code == 0
-    assert "| false rejects: true re-fits failed | 0 of 0 | – | – |" in table.read_text()
+    assert "| false rejects: true re-fits failed | 0 of 0 | – | – | – |" in table.read_text()
     absent = str(tmp_path / "absent" / "gate.json")
     done = CliRunner().invoke(bench_app, ["gate", "--report", "--json", absent])
     assert done.exit_code == 2

@@ -1,11 +1,13 @@
 """What is committed describes what is shipped: tables are reprinted from results, rates are the default policy's."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 
-from benchmarks.gate.run import COMMITTED, committed
+from benchmarks.gate.run import COMMITTED, committed, every_stratum
+from benchmarks.gate.strata import FALSE_ACCEPTS, FALSE_REJECTS
 from benchmarks.tables import markdown
 from unlearning import default_policy
 
@@ -21,9 +23,10 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
         (DOCS / "overload.json", "overload.md"),
         (DOCS / "many-requests.json", "many-requests.md"),
         (DOCS / "basis.json", "basis.md"),
+        (DOCS / "levels.json", "levels.md"),
         (DOCS / "unlearn" / "least-change.json", "unlearn/least-change.md"),
     ],
-    ids=["gate", "forget", "accept", "overload", "many-requests", "basis", "least-change"],
+    ids=["gate", "forget", "accept", "overload", "many-requests", "basis", "levels", "least-change"],
 )
 def test_the_tables_are_what_the_result_prints(result: Path, tables: str) -> None:
     assert (DOCS / tables).read_text() == markdown(json.loads(result.read_text()))
@@ -31,10 +34,22 @@ def test_the_tables_are_what_the_result_prints(result: Path, tables: str) -> Non
 
 def test_the_gates_rates_are_those_of_the_default_policy_on_report_users() -> None:
     result = committed()
-    assert result["policy"]["hash"] == default_policy().hash
+    assert result["policy"]["hash"] == every_stratum(default_policy()).hash
     assert result["data"]["users"] == "report"
     assert not result["environment"]["uncommitted_changes"]
+    # Services are the unit: deletions of one share its adapters.
+    assert len(result["by_world"]) >= 8
     assert result["deletions"] >= 200
+
+
+def test_the_gate_decides_about_no_history_that_was_not_measured_or_is_shown_to_be_judged_wrongly() -> None:
+    measured = committed()["strata"]["items"]
+    for stratum in default_policy().strata:
+        own = [entry for entry in measured if entry["from"] <= stratum.items < (entry["to"] or math.inf)]
+        if stratum.decides:
+            (entry,) = own
+            assert entry["false_accept"]["low_by_service"] <= FALSE_ACCEPTS
+            assert entry["false_reject"]["share"] <= FALSE_REJECTS
 
 
 def test_the_sweep_over_bands_counts_as_the_gate_did() -> None:

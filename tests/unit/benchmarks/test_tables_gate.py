@@ -94,10 +94,10 @@ def test_the_gates_rates_stand_with_their_counts_and_intervals() -> None:
     assert "2 deletions of one report user each, from 2 services of 8 to 9 users" in text
     assert "Policy default-4, 0123456789ab. Cells made at commit 0123456789ab, fedcba987654." in text
     # One of two: (0.5 + 3.8415 / 4) / (1 + 3.8415 / 2) = 0.5, half of the width 0.40547.
-    assert "| false accepts: wrong candidates let through | 1 of 2 | 50.0 % | 9.5 to 90.5 % |" in text
-    assert "| false rejects: true re-fits failed | 1 of 2 | 50.0 % | 9.5 to 90.5 % |" in text
-    assert "| wrong candidates inconclusive | 1 of 2 | 50.0 % | 9.5 to 90.5 % |" in text
-    assert "| edited candidates as good as never seen, let through | 0 of 0 | – | – |" in text
+    assert "| false accepts: wrong candidates let through | 1 of 2 | 50.0 % | 9.5 to 90.5 % | – |" in text
+    assert "| false rejects: true re-fits failed | 1 of 2 | 50.0 % | 9.5 to 90.5 % | – |" in text
+    assert "| wrong candidates inconclusive | 1 of 2 | 50.0 % | 9.5 to 90.5 % | – |" in text
+    assert "| edited candidates as good as never seen, let through | 0 of 0 | – | – | – |" in text
     assert (
         "| do_nothing | -4.00 ± 0.50, from -4.5 to -3.5 | 100.0 % (2) | 50.0 % (1) | 0.0 % (0) | 50.0 % (1) | 2.00 |"
     ) in text
@@ -105,7 +105,7 @@ def test_the_gates_rates_stand_with_their_counts_and_intervals() -> None:
     assert "| 6 |  | 0 | – |" in text
     assert "| 20 | 40 | 2 | 0.0 % (0) | 50.0 % (1) | 2.5 |" in text
     assert "| error of cross-fitted levels (nats) | 0.25 ± 0.00, from 0.2 to 0.2 |" in text
-    assert "| utility | 50.0 % (1) |" in text
+    assert "| utility | 50.0 % (1) | – |" in text
     assert "| 1 | 50.0 % (1) | 50.0 % (1) | 0.0 % (0) |" in text
     # -4.5 and -3.5 are both at most 6 deviations off, and doing nothing is no edit.
     assert "| of those at most 6 deviations off | 1 of 2 |" in text
@@ -119,7 +119,7 @@ def test_the_gates_rates_stand_with_their_counts_and_intervals() -> None:
 def test_what_the_ladder_serves_stands_beside_its_first_rung() -> None:
     text = gate(
         [
-            *(trial("refit", 0.0, "pass", subject=subject) for subject in range(4)),
+            *(trial("refit", 0.0, "pass", subject=subject) for subject in range(5)),
             trial("least_change", 0.0, "pass", subject=0),
             trial("least_change", 0.5, "fail", subject=1),
             trial("least_change_later", -3.5, "pass", subject=1),
@@ -127,11 +127,14 @@ def test_what_the_ladder_serves_stands_beside_its_first_rung() -> None:
             trial("least_change_later", 0.5, "fail", subject=2),
             # Not what the ladder tries.
             trial("least_change_double", 0.0, "pass", subject=3),
+            # The first that is let through is published; nobody asks for the second.
+            trial("least_change_output", 0.5, "pass", subject=4),
+            trial("least_change", -3.5, "pass", subject=4),
         ]
     )
-    assert "| deletions served by a rung towards the level | 2 of 4 | 50.0 % |" in text
-    assert "| of these, wrong | 1 of 2 | 50.0 % |" in text
-    assert "| false accepts: wrong candidates let through | 1 of 1 |" in text
+    assert "| deletions served by a rung towards the level | 3 of 5 | 60.0 % |" in text
+    assert "| of these, wrong | 1 of 3 | 33.3 % |" in text
+    assert "| false accepts: wrong candidates let through | 2 of 2 |" in text
     assert (
         "| least_change_later | -1.50 ± 2.00, from -3.5 to 0.5 | 50.0 % (1) | 50.0 % (1) | 50.0 % (1) |"
         in text

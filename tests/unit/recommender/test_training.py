@@ -138,11 +138,20 @@ def test_schedules_with_a_warm_up(schedule: str, after: list[float]):
 
 def test_the_json_of_a_recipe_is_the_first_releases_until_it_says_more():
     first = {"epochs", "lr", "batch_size", "schedule", "weight_decay", "max_grad_norm", "patience", "seed"}
-    assert TrainingConfig().to_plain().keys() == first
+    assert TrainingConfig(patience=None).to_plain().keys() == first
     recipe = TrainingConfig(schedule="cosine", warmup_ratio=0.1, betas=(0.9, 0.95))
     plain = json.loads(json.dumps(recipe.to_plain()))
-    assert plain.keys() == first | {"warmup_ratio", "betas"}
+    assert plain.keys() == first | {"warmup_ratio", "betas", "keeps"}
     assert TrainingConfig.from_plain(plain) == recipe
+
+
+def test_what_an_earlier_release_fitted_is_fitted_again_by_its_own_rule():
+    plain = {name: value for name, value in TrainingConfig().to_plain().items() if name != "keeps"}
+    assert TrainingConfig.from_plain(plain).keeps == "best_recall"
+    assert TrainingConfig.from_plain(TrainingConfig().to_plain()) == TrainingConfig()
+    assert TrainingConfig.from_plain(TrainingConfig(patience=None).to_plain()) == TrainingConfig(
+        patience=None
+    )
 
 
 @pytest.mark.parametrize("sequences", [[], [[]]])

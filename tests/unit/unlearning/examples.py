@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from unlearning import ConsolidationBudget, EvaluationConfig, Policy, Report, Rung
+from unlearning import ConsolidationBudget, EvaluationConfig, Policy, Report, Rung, Skipping
 from unlearning.evaluation.report import (
     CostRecord,
     Counts,
@@ -16,6 +16,7 @@ from unlearning.evaluation.report import (
     Provenance,
     SubjectEvidence,
 )
+from unlearning.strata import Stratum
 
 POLICY = Policy(
     name="test",
@@ -25,21 +26,21 @@ POLICY = Policy(
     reference_error=0.0,
     memory_variation=1.0,
     min_power=2.5,
-    min_items=10,
     min_reference_users=50,
+    strata=(Stratum(1, True),),
     utility_margin=0.1,
     held_out_margin=0.1,
+    wide_held_out_margin=0.3,
     utility_confidence=0.95,
     utility_resamples=500,
     utility_seed=0,
-    min_utility_users=100,
     neighbour_margin=0.25,
-    min_neighbours=10,
     relearning_margin=0.5,
     tail_z=3.0,
-    min_tail_items=20,
     exact_may_publish_unproven=True,
     exact_alarm_z=4.0,
+    exact_draws=3,
+    skipping=Skipping(),
     consolidation=ConsolidationBudget(),
 )
 

@@ -57,7 +57,10 @@ def with_tail(z: float, items: int = 50, *, index: int = 0) -> SubjectEvidence:
             "fail",
             "mean over 10 neighbours",
         ),
-        (NeighbourEvidence(9, 0.9, 0.0), (None, None, 0.25, None, False), "pass", "9 neighbours; the policy"),
+        # Student's t of three degrees of freedom is 2.353 at 95 %.
+        (NeighbourEvidence(4, 0.9, 0.0, 0.38), (0.9, None, 0.25, False, True), "fail", "were harmed"),
+        (NeighbourEvidence(4, 0.9, 0.0, 0.39), (0.9, None, 0.25, None, False), "pass", "harm from none"),
+        (NeighbourEvidence(1, 0.9, 0.0), (None, None, 0.25, None, False), "pass", "one neighbour"),
         (None, (None, None, 0.25, None, False), "pass", "no neighbours were measured"),
     ],
 )
@@ -84,7 +87,7 @@ def test_rounding_has_to_stay_in_the_same_band(z: float, passed: bool, word: str
 @pytest.mark.parametrize(
     ("found", "word"),
     [
-        (report(subject(items=9), durability=durable(9.0)), "9 training items"),
+        (report(subject(member_z=2.4), durability=durable(9.0)), "too little to tell"),
         (report(durability=durable(9.0), reference_users=49), "49 retained users"),
         (report(), "not measured"),
     ],
@@ -120,7 +123,7 @@ def test_relearning(
         (with_tail(3.0), 400, (3.0, None, 3.0, True, True), "pass"),
         (with_tail(-9.0), 400, (-9.0, None, 3.0, True, True), "pass"),
         (with_tail(3.1), 400, (3.1, None, 3.0, False, True), "fail"),
-        (with_tail(3.1, items=19), 400, (None, None, 3.0, None, False), "pass"),
+        (with_tail(3.1, items=5), 400, (3.1, None, 3.0, False, True), "fail"),
         (with_tail(3.1), 49, (None, None, 3.0, None, False), "inconclusive"),
         (subject(), 400, (None, None, 3.0, None, False), "pass"),
     ],
@@ -169,7 +172,7 @@ def test_what_an_exact_method_may_fail(found: Report, exact: bool) -> None:
 
 def test_a_small_installation_publishes_exact_methods_as_before() -> None:
     small = report(
-        subject(items=5), neighbours=NeighbourEvidence(4, 1.0, 1.0), durability=durable(), reference_users=4
+        subject(items=4), neighbours=NeighbourEvidence(1, 1.0, 1.0), durability=durable(), reference_users=4
     )
     verdict = decide(small, POLICY)
     assert verdict.decision == "inconclusive"

@@ -52,7 +52,6 @@ def test_the_band_has_two_sides(z: float, word: str) -> None:
 @pytest.mark.parametrize(
     ("evidence", "users", "word"),
     [
-        (subject(0.0, items=9), 400, "9 training items"),
         (subject(0.0), 49, "49 retained users"),
         (subject(0.0, member_z=2.4), 400, "too little to tell"),
         (subject(0.0, parent_z=2.0), 400, "nothing measurable to forget"),
@@ -79,7 +78,7 @@ def test_the_verdict_is_a_pure_function(z: float, parent_z: float, member_z: flo
 
 
 def test_one_failing_subject_leaves_the_run_and_the_others() -> None:
-    verdict = decide(report(subject(0.0), subject(3.0, index=1), subject(0.0, index=2, items=3)), POLICY)
+    verdict = decide(report(subject(0.0), subject(3.0, index=1), subject(0.0, index=2, parent_z=2.0)), POLICY)
     assert verdict.run_decision == "pass"
     assert verdict.decision == "fail"
     assert [(one.index, one.decision) for one in verdict.subjects] == [
@@ -113,7 +112,9 @@ def test_a_figure_json_cannot_hold_is_left_out() -> None:
         (UNCHANGED, "pass", "not worse than the margin"),
         (LOSS, "fail", "worse than the margin"),
         (UNSURE, "inconclusive", "too few users to exclude"),
-        ((PairedOutcome(1.0, 1.0, 99),), "inconclusive", "99 retained users"),
+        # Nobody of so many lost the hit: a loss of three in their number is not excluded.
+        ((PairedOutcome(1.0, 1.0, 29),), "inconclusive", "too few users to exclude"),
+        ((PairedOutcome(1.0, 1.0, 40),), "pass", "not worse than the margin"),
         ((PairedOutcome(0.0, 0.5, 400),), "inconclusive", "no hit at 10"),
     ],
 )
@@ -127,12 +128,16 @@ def test_the_bootstrap_is_the_one_over_users() -> None:
     """Resampling counts gives the bounds that resampling users one by one gives."""
     policy = replace(POLICY, utility_resamples=4000)
     low, observed, high = bootstrap_bounds(report(utility=UNSURE), policy)
-    users = np.array([(o.parent, o.candidate) for o in UNSURE for _ in range(o.count)])
+    users = [o.candidate - o.parent for o in UNSURE for _ in range(o.count)]
     generator = np.random.default_rng(1)
-    resampled = users[generator.integers(0, len(users), size=(4000, len(users)))]
-    change = (resampled[..., 1] - resampled[..., 0]).mean(1) / users[:, 0].mean()
+    bounds = []
+    # And over one more: somebody who lost a hit for the lower bound, somebody who won one for the upper.
+    for one_more, share in ((-1.0, 0.05), (1.0, 0.95)):
+        changes = np.array([*users, one_more])
+        resampled = changes[generator.integers(0, len(changes), size=(4000, len(changes)))]
+        bounds.append(float(np.quantile(resampled.sum(1) / 100, share)))
     assert observed == pytest.approx(-0.07)
-    assert [low, high] == pytest.approx(np.quantile(change, [0.05, 0.95]).tolist(), abs=0.01)
+    assert [low, high] == pytest.approx(bounds, abs=0.01)
     assert bootstrap_bounds(report(utility=UNSURE), policy) == (low, observed, high)
 
 
@@ -198,7 +203,7 @@ def verdict_of(found: Report) -> Verdict:
     ("found", "approximate", "exact"),
     [
         (report(subject(0.0)), True, True),
-        (report(subject(0.0, items=3)), False, True),
+        (report(subject(0.0, parent_z=2.0)), False, True),
         (report(subject(0.0), utility=UNSURE), False, True),
         (report(subject(3.9)), False, True),
         (report(subject(-3.9)), False, True),
@@ -218,8 +223,13 @@ def test_what_may_be_published(found: Report, approximate: bool, exact: bool) ->
 @pytest.mark.parametrize(
     ("found", "exact", "run", "subjects"),
     [
-        (report(subject(0.0), subject(3.0, index=1), subject(0.0, index=2, items=3)), False, True, (0,)),
-        (report(subject(0.0), subject(3.0, index=1), subject(0.0, index=2, items=3)), True, True, (0, 1, 2)),
+        (report(subject(0.0), subject(3.0, index=1), subject(0.0, index=2, parent_z=2.0)), False, True, (0,)),
+        (
+            report(subject(0.0), subject(3.0, index=1), subject(0.0, index=2, parent_z=2.0)),
+            True,
+            True,
+            (0, 1, 2),
+        ),
         (report(subject(0.0), subject(4.1, index=1)), True, True, (0,)),
         (report(subject(1.5), subject(1.5, index=1), run=subject(3.0)), False, False, (0, 1)),
         (report(subject(0.0), utility=LOSS), True, False, (0,)),
@@ -258,7 +268,11 @@ def test_a_failure_without_a_figure_is_never_within_the_alarm() -> None:
         (HeldOutLoss(0.05, 0.02, 400), True, True),
         (HeldOutLoss(0.2, 0.02, 400), False, True),
         (HeldOutLoss(0.09, 0.02, 400), None, False),
-        (HeldOutLoss(0.0, 0.001, POLICY.min_utility_users - 1), None, False),
+        # Student's t of 29 degrees of freedom is 1.699 there, of 3 2.353.
+        (HeldOutLoss(0.06, 0.0235, 30), True, True),
+        (HeldOutLoss(0.06, 0.0236, 30), None, False),
+        (HeldOutLoss(0.06, 0.0169, 4), True, True),
+        (HeldOutLoss(0.06, 0.0171, 4), None, False),
         (None, None, False),
     ],
 )
@@ -273,6 +287,30 @@ def test_held_out_likelihood_is_judged_by_its_bounds(
         passed,
         binding,
     )
+
+
+@pytest.mark.parametrize(
+    ("held_out", "passed", "limit"),
+    [
+        # From -0.12 to 0.22 and to 0.29: nothing speaks for a loss, and one beyond 0.3 is excluded.
+        (HeldOutLoss(0.05, 0.1, 30), True, 0.3),
+        (HeldOutLoss(0.05, 0.14, 30), True, 0.3),
+        (HeldOutLoss(0.05, 0.15, 30), None, 0.1),
+        # Some loss is shown, though not how large it is.
+        (HeldOutLoss(0.11, 0.06, 30), None, 0.1),
+        (HeldOutLoss(0.3, 0.1, 30), False, 0.1),
+    ],
+)
+def test_few_users_are_held_against_a_wider_margin_where_nothing_speaks_for_a_loss(
+    held_out: HeldOutLoss, passed: bool | None, limit: float
+) -> None:
+    few = report(subject(), utility=(PairedOutcome(1.0, 1.0, 5), PairedOutcome(0.0, 0.0, 25)))
+    verdict = decide(replace(few, held_out=held_out), POLICY)
+    assert (verdict.reasons[2].passed, verdict.reasons[2].high) == (passed, limit)
+    assert ("wide margin" in verdict.reasons[2].detail) is (limit == 0.3)
+    assert verdict.run_decision == {True: "pass", None: "inconclusive", False: "fail"}[passed]
+    # Of the five hits nobody lost one, which is too few to tell anything from.
+    assert verdict.reasons[1].passed is None
 
 
 def test_likelihoods_show_what_too_few_hits_cannot() -> None:

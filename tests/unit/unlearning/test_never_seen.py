@@ -8,6 +8,9 @@ from unlearning import NeverSeen
 from unlearning.errors import InvalidEvaluation
 from unlearning.never_seen import CrossReadings, levels
 
+# A handful of users leave less than three degrees of freedom, which count as three: Student's t varies by 3 / 1 more.
+WIDEST = math.sqrt(3.0)
+
 
 def readings(unseen: list[list[float]], held_out: list[float], parent: list[float]) -> CrossReadings:
     """One held-out item per user, all items as popular."""
@@ -47,7 +50,14 @@ def test_more_users_tell_more_about_popular_items() -> None:
 def test_the_deviation_is_that_of_one_model_around_a_mean_of_two() -> None:
     # Every pair of readings differs by 0.2: variance 0.02 each, and half as much again for the mean of two.
     found = levels(READINGS, [10, 10, 10])
-    assert [level.deviation for level in found] == pytest.approx([math.sqrt(0.02 * 1.5)] * 3)
+    assert [level.deviation for level in found] == pytest.approx([math.sqrt(0.02 * 1.5) * WIDEST] * 3)
+
+
+def test_a_variance_that_many_users_tell_needs_no_widening() -> None:
+    # 102 differences less the two numbers fitted leave 100: Student's t varies by 100 / 98 more than the normal.
+    many = readings([[5.0] * 102, [5.2] * 102], [4.0] * 102, [4.0] * 102)
+    found = levels(many, [10] * 102)
+    assert [level.deviation for level in found] == pytest.approx([math.sqrt(0.02 * 1.5 * 100 / 98)] * 102)
 
 
 def test_the_variance_follows_the_number_of_items() -> None:
@@ -56,7 +66,7 @@ def test_the_variance_follows_the_number_of_items() -> None:
     gaps = [math.sqrt(2 * (0.01 + 1 / count)) for count in items]
     soft = readings([[5.0] * 4, [5.0 + gap for gap in gaps]], [4.0] * 4, [4.0] * 4)
     found = levels(soft, items)
-    expected = [math.sqrt(1.5 * (0.01 + 1 / count)) for count in items]
+    expected = [math.sqrt(1.5 * (0.01 + 1 / count)) * WIDEST for count in items]
     assert [level.deviation for level in found] == pytest.approx(expected)
 
 
@@ -73,7 +83,9 @@ def test_neither_part_of_the_variance_is_negative(variances: list[float], fitted
     gaps = [math.sqrt(2 * variance) for variance in variances]
     soft = readings([[5.0, 5.0], [5.0 + gap for gap in gaps]], [4.0, 4.0], [4.0, 4.0])
     found = levels(soft, [10, 20])
-    assert [level.deviation for level in found] == pytest.approx([math.sqrt(1.5 * value) for value in fitted])
+    assert [level.deviation for level in found] == pytest.approx(
+        [math.sqrt(1.5 * value) * WIDEST for value in fitted]
+    )
 
 
 def test_a_shift_below_nothing_stops_at_nothing() -> None:

@@ -11,20 +11,21 @@ from unlearning import (
     Policy,
     Rung,
     Search,
+    Skipping,
     build_method,
     default_policy,
 )
 from unlearning.errors import InvalidPolicy
+from unlearning.strata import Stratum
 from unlearning.verdict import worst
 
 MEASURED = json.loads(POLICY.to_json())["evaluation"]
 CHECKS = (
     "held_out_margin",
+    "wide_held_out_margin",
     "neighbour_margin",
-    "min_neighbours",
     "relearning_margin",
     "tail_z",
-    "min_tail_items",
 )
 
 
@@ -35,11 +36,12 @@ def _searching(field: str, **config: float) -> Rung:
 def test_the_committed_policy_is_valid_and_ends_with_an_exact_method() -> None:
     policy = default_policy()
     methods = [build_method(rung.method, rung.config) for rung in policy.ladder]
-    assert [method.name for method in methods] == ["ucan", "ucan", "least_change", "least_change", "refit"]
+    assert [method.name for method in methods] == [
+        "ucan", "least_change_output", "least_change", "least_change", "refit"
+    ]  # fmt: skip
     assert len(set(map(repr, methods))) == len(methods)
     assert methods[-1].exact
-    searched = [rung.search.field for rung in policy.ladder if rung.search is not None]
-    assert (policy.name, searched) == ("default-4", ["gamma"])
+    assert policy.name == "default-6"
 
 
 def test_the_hash_names_the_content() -> None:
@@ -54,6 +56,7 @@ def test_the_hash_names_the_content() -> None:
     "change",
     [
         {"membership_z": 2.1},
+        {"strata": (Stratum(1, False),)},
         {"utility_margin": 0.2},
         {"ladder": (Rung("refit"),)},
         {"ladder": (Rung("ucan", {"threshold": 0.9}), Rung("refit"))},
@@ -61,8 +64,12 @@ def test_the_hash_names_the_content() -> None:
         {"evaluation": EvaluationConfig(smoothing=0.1)},
         {"evaluation": EvaluationConfig(neighbours=10)},
         {"evaluation": EvaluationConfig(relearning_steps=4)},
-        *({name: value} for name, value in zip(CHECKS, (0.2, 0.3, 11, 0.6, 2.9, 21), strict=True)),
+        *({name: value} for name, value in zip(CHECKS, (0.2, 0.4, 0.3, 0.6, 2.9), strict=True)),
         {"consolidation": ConsolidationBudget(max_attenuations=None)},
+        {"exact_draws": 2},
+        {"skipping": None},
+        {"skipping": Skipping(min_runs=3)},
+        {"ladder": (Rung("ucan", always=True), Rung("refit"))},
     ],
 )
 def test_every_change_changes_the_hash(change: dict[str, Any]) -> None:
@@ -77,7 +84,16 @@ def test_every_change_changes_the_hash(change: dict[str, Any]) -> None:
         ({"ladder": (Rung("ucan", {"gamma": 0.0}),)}, "rung 1 of the ladder: gamma"),
         ({"ladder": (_searching("magic"),)}, "rung 1 of the ladder: ucan has no field magic"),
         ({"ladder": (_searching("threshold"),)}, "rung 1 of the ladder: threshold must lie"),
-        ({"ladder": (_searching("gap"),)}, "rung 1 of the ladder: ucan.gap"),
+        ({"ladder": (_searching("gap"),)}, "rung 1 of the ladder: ucan.gap is no number with a middle"),
+        (
+            {"ladder": (_searching("hard_prune"),)},
+            "rung 1 of the ladder: ucan.hard_prune is no number with a middle",
+        ),
+        (
+            {"ladder": (Rung("gradient_ascent", {}, Search("steps", 1.0, 20.0)),)},
+            "gradient_ascent.steps is no number with a middle .*; those of gradient_ascent are: lr",
+        ),
+        ({"exact_draws": 0}, "exact_draws must be at least 1"),
         ({"ladder": (_searching("gamma", gamma=3.0),)}, "gamma is searched, so leave it out"),
         ({"ladder": (Rung("refit", {}, Search("epochs", 1.0, 2.0)),)}, "refit is exact"),
         ({"membership_z": 0.0}, "membership_z must be greater"),
@@ -89,12 +105,14 @@ def test_every_change_changes_the_hash(change: dict[str, Any]) -> None:
         ({"exact_alarm_z": 1.0}, "exact_alarm_z"),
         ({"utility_margin": 0.0}, "utility_margin must be greater"),
         ({"utility_confidence": 0.5}, "utility_confidence must be between"),
-        ({"min_items": 0}, "min_items must be at least 1"),
+        ({"min_reference_users": 0}, "min_reference_users must be at least 1"),
+        ({"wide_held_out_margin": 0.05}, "wide_held_out_margin must be at least held_out_margin"),
         ({"neighbour_margin": 0.0}, "neighbour_margin must be greater"),
         ({"relearning_margin": -0.5}, "relearning_margin must be greater"),
         ({"tail_z": float("nan")}, "tail_z must be greater"),
-        ({"min_neighbours": 0}, "min_neighbours must be at least 1"),
-        ({"min_tail_items": 0}, "min_tail_items must be at least 1"),
+        ({"strata": ()}, "nothing about histories of any length"),
+        ({"strata": (Stratum(3, True),)}, "nothing about histories of fewer than 3 training items"),
+        ({"strata": (Stratum(1, True), Stratum(1, False))}, "at ever more items"),
         ({"utility_resamples": 0}, "utility_resamples must be at least 1"),
     ],
 )
@@ -116,7 +134,7 @@ def _without(name: str) -> str:
     [
         ("[", "not JSON"),
         ("[]", "not a policy of schema"),
-        (_edited(schema="lethe.policy/1"), "not a policy of schema lethe.policy/2"),
+        (_edited(schema="lethe.policy/2"), "not a policy of schema lethe.policy/3"),
         (_edited(ladder=[{"config": {}}]), r"policy.ladder\[0\] lacks method"),
         (_edited(ladder=[{"method": "ucan", "search": {"field": "gamma"}}]), "search lacks low, high"),
         (
@@ -154,8 +172,15 @@ def _without(name: str) -> str:
             "consolidation.max_attenuated_subjects must be greater than 0",
         ),
         (_edited(tail_z=None), "policy.tail_z must be float"),
+        (_without("exact_draws"), "lacks exact_draws"),
+        (_without("skipping"), "lacks skipping"),
+        (
+            _edited(skipping={"min_runs": 3}),
+            "policy.skipping lacks max_pass_share, confidence, try_again_every",
+        ),
+        (_edited(ladder=[{"method": "ucan", "always": 1}]), r"policy.ladder\[0\].always must be bool"),
         *((_without(name), f"lacks {name}") for name in CHECKS),
-        (_without("min_items"), "lacks min_items"),
+        (_without("min_reference_users"), "lacks min_reference_users"),
     ],
 )
 def test_a_policy_file_is_read_strictly(text: str, message: str) -> None:
@@ -169,7 +194,11 @@ def test_a_rung_may_leave_out_what_has_a_default() -> None:
     )
     searching, exact = Policy.from_json(text).ladder
     assert (searching.config, searching.search) == ({}, Search("gamma", 1.0, 2.0, steps=5, scale="log"))
-    assert exact == Rung("refit", {}, None)
+    assert exact == Rung("refit", {}, None, always=False)
+
+
+def test_a_policy_may_try_every_rung_in_every_run() -> None:
+    assert Policy.from_json(_edited(skipping=None)).skipping is None
 
 
 def test_the_worst_decision_decides() -> None:

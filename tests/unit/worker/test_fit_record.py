@@ -44,6 +44,9 @@ def test_a_manifest_of_the_first_release_is_read() -> None:
     }
     record = FitRecord.from_plain(written)
     assert record == FitRecord(
-        3, TrainingConfig(), AdapterConfig(target_modules=("q_proj", "lm_head")), excludes_up_to_epoch=1
+        3,
+        TrainingConfig(keeps="best_recall"),
+        AdapterConfig(target_modules=("q_proj", "lm_head")),
+        excludes_up_to_epoch=1,
     )
     assert record.to_plain() == written

@@ -30,6 +30,7 @@ INSERT INTO replicas VALUES ('{LIVE}', 1);
 CREATE TABLE interactions (subject_hmac);
 INSERT INTO interactions VALUES ('somebody else');
 CREATE TABLE never_seen_levels (subject_hmac);
+CREATE TABLE part_readings (subject_hmac);
 """
 
 
@@ -119,6 +120,7 @@ def test_nothing_is_found_where_every_promise_was_kept(seen: Seen) -> None:
         (file("tmp/x", b"base_model.lora_A"), "weights: a temporary file is left on the machine"),
         (sql(f"INSERT INTO interactions VALUES ('{SUBJECT}')"), "I10: events of somebody erased"),
         (sql(f"INSERT INTO never_seen_levels VALUES ('{SUBJECT}')"), "I10: a level"),
+        (sql(f"INSERT INTO part_readings VALUES ('{SUBJECT}')"), "I10: a part's reading"),
         (answered(personalised=True), "I2: somebody was personalised after their 202"),
         (answered(header=BLOB), "I4:"),
         (answered(status=500), "answers:"),

@@ -9,9 +9,9 @@ import pytest
 from benchmarks.fits import Regime
 from benchmarks.gate import run as gate
 from benchmarks.gate.power import COUNTS
-from benchmarks.gate.trials import CANDIDATES, LATER, LEVEL, TRUTH, Plan
+from benchmarks.gate.trials import CANDIDATES, LATER, LEVEL, OUTPUT, TRUTH, Plan, worlds_of
 from benchmarks.population import TooFewUsers
-from benchmarks.study.orders import SHADOWS
+from benchmarks.study.orders import SHADOWS, shadows
 from benchmarks.study.pool import Pool
 from benchmarks.study.workshop import Workshop
 from benchmarks.tables import as_json, markdown
@@ -30,7 +30,10 @@ def run(workshop: Workshop) -> dict[str, Any]:
 
 def test_every_candidate_of_every_deletion_has_a_row(result: dict[str, Any]) -> None:
     rows = [(row["world"], row["subject"], row["candidate"]) for row in result["rows"]]
-    refused = [row["world"] for row in result["rows"] if row["candidate"] == LEVEL and not row["accepted"]]
+    edits = [row for row in result["rows"] if row["candidate"] in (OUTPUT, LEVEL)]
+    refused = [
+        world for world in (8, 9) if not any(row["accepted"] for row in edits if row["world"] == world)
+    ]
     assert rows == [
         *((world, 0, name) for world in (8, 9) for name in CANDIDATES),
         *((world, 0, LATER) for world in refused),
@@ -78,8 +81,11 @@ def test_more_interactions_are_read_where_a_subject_has_them(result: dict[str, A
 
 
 def test_everything_is_fitted_before_the_trials(result: dict[str, Any], workshop: Workshop) -> None:
-    # The base, all halves of everybody, and of each world two pairs of halves and a re-fit.
-    assert len(list((workshop.folder / "fits").iterdir())) == 1 + SHADOWS + 2 * (4 + 1)
+    # The base, all halves of everybody, of each world two pairs of halves and a re-fit, and where there are batches one
+    # more.
+    with_batches = len({row["world"] for row in result["batch_rows"]})
+    fits = list((workshop.folder / "fits").iterdir())
+    assert len(fits) == 1 + SHADOWS + 2 * (4 + 1) + with_batches
 
 
 def test_the_result_is_json_and_tables(result: dict[str, Any]) -> None:
@@ -94,10 +100,54 @@ def test_the_result_is_json_and_tables(result: dict[str, Any]) -> None:
         assert f"\n| {name} | " in text
 
 
+def test_every_user_of_every_service_is_read(result: dict[str, Any]) -> None:
+    rows, sizes = result["readings"], result["data"]["users_of_a_world"]
+    assert sum(row["users"] for row in rows) == sum(sizes)
+    # Eight of the sixteen halves never saw a user.
+    assert all(row["unseen"] == 8 * row["users"] and 0 <= row["outside"] <= row["unseen"] for row in rows)
+    assert len({row["service"] for row in rows}) == 2
+    assert sum(entry["told"]["of"] for entry in result["by_length"]) == sum(sizes)
+    assert {row["service"] for row in result["rows"]} == {row["service"] for row in rows}
+
+
+def test_a_refusal_says_why(result: dict[str, Any]) -> None:
+    for row in result["rows"]:
+        assert bool(row["objections"]) is not row["accepted"]
+    (nothing,) = (row for row in result["rows"] if row["candidate"] == "do_nothing" and row["world"] == 8)
+    assert any(text.startswith("membership_z") for text in nothing["objections"])
+
+
+def test_results_on_other_services_are_joined(result: dict[str, Any], tmp_path: Path) -> None:
+    renamed = json.loads(
+        as_json(result).replace("part 9 of 2", "part 1 of 4").replace("part 10 of 2", "part 2 of 4")
+    )
+    joined = gate.join([result, renamed])
+    assert joined["deletions"] == 4
+    assert len(joined["by_world"]) == 4
+    assert joined["data"]["worlds"] == 4
+    assert "part 1 of 4" in markdown(json.loads(as_json(joined)))
+    for wrong in ([result, result], [result, renamed | {"policy": {"name": "other", "hash": "1"}}]):
+        with pytest.raises(gate.CannotJoin):
+            gate.join(wrong)
+
+
+def test_a_service_may_be_any_part_of_the_users(workshop: Workshop) -> None:
+    shares = shadows(workshop.population, parts=4)
+    users = len(workshop.population.service) + len(workshop.population.outsiders)
+    assert len(shares) == SHADOWS
+    for group in range(4):
+        four = shares[4 * group : 4 * group + 4]
+        assert sorted(place for one in four for place in one.members) == list(range(users))
+        assert max(len(one.members) for one in four) - min(len(one.members) for one in four) <= 1
+    assert shares[0].members != shares[4].members
+    (world,) = worlds_of(workshop, Plan("report", worlds=1, deletions=1, parts=4))
+    assert frozenset(world.places) == shares[8].members
+
+
 def test_a_second_run_takes_its_rows_from_the_first(result: dict[str, Any], workshop: Workshop) -> None:
     cells = {path: path.stat().st_mtime_ns for path in (workshop.folder / "cells").iterdir()}
-    # One for each deletion, and one for each whose edit was refused.
-    assert len(cells) == 2 + sum(row["candidate"] == LATER for row in result["rows"])
+    # One for each deletion, one for each whose edit was refused, and one for the batches of each world.
+    assert len(cells) == 2 + 2 + sum(row["candidate"] == LATER for row in result["rows"])
     again = run(workshop)
     assert again["rows"] == result["rows"]
     assert {path: path.stat().st_mtime_ns for path in (workshop.folder / "cells").iterdir()} == cells

@@ -5,13 +5,16 @@ from typing import Any
 
 import pytest
 
-from benchmarks.gate.summary import rate
+from benchmarks.gate.rates import rate, share_of
+from benchmarks.gate.strata import word
 from benchmarks.gate.summary import summary as gate_summary
 from benchmarks.gate.trials import CANDIDATES, LATER, TRUTH
 
 summary = partial(gate_summary, band=2.5)
 INSIDE = {name: {"value": 0.0, "passed": True} for name in ("membership_z", "membership_z_after_rounding")}
-NOTHING = {"count": 0, "of": 0, "share": None, "low": None, "high": None}
+NOTHING = {"count": 0, "of": 0, "services": 0} | dict.fromkeys(
+    ("share", "low", "high", "low_by_service", "high_by_service")
+)
 
 
 def row(candidate: str, truth_z: float, decision: str, **figures: Any) -> dict[str, Any]:
@@ -224,6 +227,69 @@ def test_of_nothing_there_is_no_share() -> None:
     assert all(moments["mean"] is None for moments in found["levels"].values())
     assert found["refusals"] == {}
     assert all(entry["false_accept"] == entry["refits_outside"] == NOTHING for entry in found["bands"])
+
+
+def test_services_are_the_unit_of_the_second_interval() -> None:
+    # Four services of ten trials each. All hits in one: the share varies over services as it would over four trials.
+    clumped = share_of({"a": 10}, dict.fromkeys("abcd", 10))
+    even = share_of(dict.fromkeys("abcd", 5), dict.fromkeys("abcd", 10))
+    assert (clumped["share"], clumped["services"], even["share"]) == (0.25, 4, 0.5)
+    # Sum over services (7.5^2 + 3 x 2.5^2) = 75, times 4 / 3 and by 40 trials 2.5, beside 0.25 x 0.75 = 0.1875: a
+    # design effect of 13.3, and Student's t of three degrees of freedom 3.182 / 1.960 squared = 2.64: 40 / 35 = 1.14.
+    square, trials = 3.8415, 40 / (2.5 / 0.1875) / (3.1824 / 1.95996) ** 2
+    middle = (0.25 + square / (2 * trials)) / (1 + square / trials)
+    half = 1.95996 * (0.1875 / trials + square / (4 * trials**2)) ** 0.5 / (1 + square / trials)
+    assert clumped["low_by_service"] == pytest.approx(max(middle - half, 0.0), abs=2e-3)
+    assert clumped["high_by_service"] == pytest.approx(middle + half, abs=2e-3)
+    assert clumped["low"] is not None
+    assert clumped["low"] > (clumped["low_by_service"] or 0.0)
+    # Services that agree are still few.
+    assert even["high"] is not None
+    assert even["high"] < (even["high_by_service"] or 0.0)
+    alone = share_of({"a": 3}, {"a": 10})
+    assert (alone["share"], alone["low_by_service"], alone["high_by_service"]) == (0.3, None, None)
+
+
+def test_every_stratum_gets_a_word() -> None:
+    def trials(items: int, accepted: int, of: int, failed: int) -> list[dict[str, Any]]:
+        own = {"items": items, "service_users": 200, "density": 0.001}
+        rows = []
+        for number in range(of):
+            place = own | {"service": f"service {number % 10}", "subject": number}
+            found = measured(0.0 if number >= failed else 4.0, 0.0)
+            rows.append(row(TRUTH, 0.0, "pass" if number >= failed else "fail", measures=found) | place)
+            rows.append(row("do_nothing", -9.0, "pass" if number < accepted else "fail") | place)
+            rows.append(row("least_change", 0.0, "pass") | place)
+        return rows
+
+    found = summary(
+        trials(2, 0, 300, 20) + trials(7, 20, 300, 0) + trials(60, 0, 300, 60) + trials(15, 0, 20, 0)
+    )
+    strata = found["strata"]
+    assert [(entry["from"], entry["to"], entry["word"]) for entry in strata["items"]] == [
+        (1, 3, "decides"),
+        # Wrong candidates come through.
+        (6, 11, "inconclusive"),
+        # Of twenty wrong ones none came through, which may happen where one in ten does.
+        (11, 51, "inconclusive"),
+        # True re-fits are failed.
+        (51, None, "inconclusive"),
+    ]
+    assert [(entry["from"], entry["to"]) for entry in strata["service_users"]] == [(100, 300)]
+    assert [(entry["from"], entry["to"]) for entry in strata["density"]] == [(0.0, 0.005)]
+    first = strata["items"][0]
+    assert (first["deletions"], first["services"]) == (300, 10)
+    assert [share(first[name]) for name in ("false_accept", "false_reject", "served", "told")] == [
+        (0, 300), (20, 300), (300, 300), (300, 300)
+    ]  # fmt: skip
+
+
+def test_rows_of_earlier_results_have_lengths_alone() -> None:
+    found = summary([row(TRUTH, 0.0, "pass"), row("do_nothing", -9.0, "fail")])
+    assert list(found["strata"]) == ["items"]
+    (entry,) = found["strata"]["items"]
+    # One service says nothing about others.
+    assert entry["word"] == word(entry["false_accept"], entry["false_reject"]) == "inconclusive"
 
 
 def _passed(found: Any) -> bool:

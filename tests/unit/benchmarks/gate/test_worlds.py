@@ -52,7 +52,7 @@ def test_the_re_fit_leaves_out_all_subjects_and_nobody_else(population: Populati
 def test_its_halves_are_complementary_pairs(population: Population) -> None:
     (world,) = worlds(population, "report", 1, 1)
     everybody = Counter(split.train for split in world.users)
-    orders = world.halves
+    orders = world.level_fits
     assert len(orders) == 4
     for one, other in (orders[:2], orders[2:]):
         assert Counter(one.sequences) + Counter(other.sequences) == everybody
@@ -74,5 +74,5 @@ def test_more_deletions_than_users_are_refused(population: Population) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_more_worlds_than_halves_are_refused(population: Population, kind: Users) -> None:
-    with pytest.raises(ValueError, match=f"8 halves for {kind} users, 9 are wanted"):
+    with pytest.raises(ValueError, match=f"8 parts for {kind} users, 9 are wanted"):
         worlds(population, kind, 9, 1)

@@ -29,7 +29,7 @@ def users(workshop: Workshop) -> Deletion:
 
 def test_the_levels_come_from_the_fits_that_a_study_orders(workshop: Workshop) -> None:
     population = workshop.population
-    for order in (orders.parent(population, SEED), *orders.halves(population, SEED)):
+    for order in (orders.parent(population, SEED), *orders.level_fits(population, SEED)):
         workshop.fit(order)
     ordered = set((workshop.folder / "fits").iterdir())
     found = levels(workshop, SEED)

@@ -7,6 +7,7 @@ from benchmarks.population import Population, load_population
 from benchmarks.study import orders
 from benchmarks.study.deletions import deletions
 from benchmarks.study.scenarios import SCENARIOS
+from unlearning.cross_fitting import HALVES
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +40,11 @@ def test_the_same_fit_is_wanted_once(population: Population) -> None:
 
 def test_every_user_is_left_out_of_one_half_of_each_pair(population: Population) -> None:
     everybody = Counter(split.train for split in population.service)
-    halves = orders.halves(population, 3)
-    assert len(halves) == 2 * orders.PAIRS
+    halves = orders.level_fits(population, 3)
+    assert len(halves) == HALVES.rounds * HALVES.parts
     for one, other in zip(halves[::2], halves[1::2], strict=True):
         assert Counter(one.sequences) + Counter(other.sequences) == everybody
     assert halves[0].sequences not in (halves[2].sequences, halves[3].sequences)
-    seeds = {order.seed for seed in (0, 1, 3) for order in orders.halves(population, seed)}
-    assert len(seeds) == 3 * 2 * orders.PAIRS
+    seeds = {order.seed for seed in (0, 1, 3) for order in orders.level_fits(population, seed)}
+    assert len(seeds) == 3 * HALVES.rounds * HALVES.parts
     assert not seeds & {shadow.order.seed for shadow in orders.shadows(population)}

@@ -17,7 +17,7 @@ from unlearning.methods.descent import ItemModel
 from unlearning.methods.gradients import predicted_items, summed_loss
 from unlearning.methods.least_change import LeastChange
 from unlearning.methods.least_change_config import LeastChangeConfig
-from unlearning.methods.least_change_solver import Solver
+from unlearning.methods.least_change_solver import Solver, strides
 from unlearning.methods.windows import Windows
 
 Sequences = tuple[tuple[int, ...], ...]
@@ -148,6 +148,27 @@ def test_groups_reach_the_levels_too(task: ForgetTask) -> None:
     assert float(candidate.artefacts["gap"]) < 0.05
 
 
+def test_a_long_way_is_walked_in_strides(task: ForgetTask) -> None:
+    wanted = asked(task, torch.tensor([0.3, *[0.1] * (len(task.forget) - 1)], dtype=torch.float64))
+    seen: list[Progress] = []
+    config = LeastChangeConfig(stride=0.1, rounds=1, close_enough=0.0, repair_steps=0, halvings=0)
+    LeastChange(config).run(wanted, on_step=seen.append)
+    # 0.3 nats are three strides, the last of which is the round; no round closes more than a stride of the gap.
+    assert [(report.step, report.steps) for report in seen] == [(1, 3), (2, 3), (3, 3)]
+    assert (seen[0].loss or 0.0) > 0.05
+    ways = (0.05, 0.09, 0.15, 1e6, math.nan)
+    assert [strides(torch.tensor([0.0, way]), 0.1) for way in ways] == [0, 0, 1, 16, 0]
+
+
+def test_strides_cost_the_others_less(task: ForgetTask) -> None:
+    def lost(stride: float) -> float:
+        config = LeastChangeConfig(stride=stride, rounds=4, repair_steps=0)
+        edited = LeastChange(config).run(asked(task, 4.0)).adapter
+        return float((losses(task, edited, task.retain) - losses(task, task.adapter, task.retain)).mean())
+
+    assert lost(0.5) < lost(100.0)
+
+
 def test_only_marked_items_count(task: ForgetTask) -> None:
     sequence = task.forget[0]
     marks = tuple(place == len(sequence) - 1 for place in range(len(sequence)))
@@ -222,6 +243,7 @@ def test_levels_that_cannot_be_are_refused(task: ForgetTask, levels: tuple[float
         {"repair_length": 0.0},
         {"repair_every": 0},
         {"ridge": 0.0},
+        {"stride": 0.0},
         {"halvings": -1},
         {"together": 0},
     ],

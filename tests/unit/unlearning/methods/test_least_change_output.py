@@ -9,12 +9,12 @@ from unlearning import ForgetTask, Progress, build_method
 from unlearning.audit.predictions import item_log_likelihoods
 from unlearning.errors import InvalidMethodConfig, InvalidTask
 from unlearning.evaluation.gains import smoothed
+from unlearning.methods.demands import why_not
 from unlearning.methods.descent import ItemModel
 from unlearning.methods.gradients import predicted_items
 from unlearning.methods.least_change_output import LeastChangeOutput
 from unlearning.methods.least_change_output_config import LeastChangeOutputConfig
 from unlearning.methods.least_change_output_solver import Equations, OutputSolver
-from unlearning.methods.method import unmet_requirement
 from unlearning.methods.output_layer import OutputLayer
 from unlearning.methods.windows import Windows
 
@@ -201,18 +201,18 @@ def test_what_is_asked_for_and_cannot_be_had_leaves_finite_numbers(task: ForgetT
 
 def test_it_says_which_adapters_it_does_not_take(task: ForgetTask, headless: Adapter) -> None:
     method = LeastChangeOutput()
-    assert unmet_requirement(method, task.base, task.adapter) is None
-    problem = unmet_requirement(method, task.base, headless)
+    assert why_not(method, task.base, task.adapter) is None
+    problem = why_not(method, task.base, headless)
     assert problem is not None
     assert "lm_head" in problem
-    assert unmet_requirement(build_method("least_change"), task.base, headless) is None
+    assert why_not(build_method("least_change"), task.base, headless) is None
     with pytest.raises(InvalidTask, match="lm_head"):
         method.run(replace(asked(task, 0.3), adapter=headless))
 
 
 def test_a_layer_that_is_tied_to_the_embeddings_is_refused(task: ForgetTask) -> None:
     tied = replace(task.adapter, config={**task.adapter.config, "ensure_weight_tying": True})
-    problem = unmet_requirement(LeastChangeOutput(), task.base, tied)
+    problem = why_not(LeastChangeOutput(), task.base, tied)
     assert problem is not None
     assert "embeddings" in problem
 

@@ -77,6 +77,27 @@ def test_a_batch_may_walk_no_longer_than_the_most_of_all(task: ForgetTask) -> No
     assert int(candidate.artefacts["repair_steps"]) == 7
 
 
+def test_what_was_walked_in_strides_is_repaired_in_longer_and_fewer_steps(
+    task: ForgetTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths, optimiser = [], torch.optim.Adam
+
+    def watched(parameters: list[torch.nn.Parameter], lr: float) -> torch.optim.Adam:
+        lengths.append(lr)
+        return optimiser(parameters, lr=lr)
+
+    monkeypatch.setattr(torch.optim, "Adam", watched)
+    steps = []
+    for strides in (1, 4):
+        model = ItemModel(task.base, task.adapter, trainable=True)
+        repair = Repair(model, task, replace(WITH, repair_steps=4, repair_every=4), None)
+        shifted(model, task, 0.1)
+        repair.run(torch.zeros(1, flat(list(model.parameters.values())).numel()), strides=strides)
+        steps.append(repair.steps)
+    assert steps == [4, 2]
+    assert lengths[1] == pytest.approx(4 * lengths[0])
+
+
 @pytest.mark.parametrize("together", [1, 2, 64])
 def test_many_subjects_are_held_by_the_means_of_their_gradients(task: ForgetTask, together: int) -> None:
     candidate = LeastChange(replace(WITH, together=together, rounds=6)).run(asked(task, 0.5))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from recommender import Adapter, Interrupted
-from unlearning import ForgetTask, Progress, collect_statistics
+from unlearning import Candidate, ForgetTask, Progress, collect_statistics
 from unlearning.errors import StatisticsMismatch
 from unlearning.methods.ucan import Ucan
 from unlearning.methods.ucan_config import Basis, UcanConfig
@@ -39,7 +39,7 @@ def test_cached_sums_give_the_same_gates_as_a_pass_over_the_retained(
     task: ForgetTask, change: dict[str, Any]
 ) -> None:
     # Min-max keeps scores continuous: under ranks, rounding could swap two equal ones.
-    method = Ucan(UcanConfig(normalisation="module_min_max", **change))
+    method = Ucan(UcanConfig(basis="rank", normalisation="module_min_max", **change))
     direct = method.run(task)
     quick = method.run(cached(task, method.config.token_scope))
     assert direct.artefacts.keys() == quick.artefacts.keys()
@@ -53,8 +53,8 @@ def test_cached_sums_give_the_same_gates_as_a_pass_over_the_retained(
     assert direct.cost.backwards == quick.cost.backwards == 0
 
 
-def test_only_b_is_scaled_by_the_gates_it_reports(task: ForgetTask) -> None:
-    candidate = Ucan().run(task)
+def test_of_the_adapters_own_channels_only_b_is_scaled_by_the_gates_it_reports(task: ForgetTask) -> None:
+    candidate = Ucan(UcanConfig(basis="rank")).run(task)
     assert len(candidate.artefacts) == 15  # seven linear maps in each of two layers, and the head
     for name, gate in candidate.artefacts.items():
         stem = "base_model.model." + name.removeprefix("gate.")
@@ -90,7 +90,7 @@ def test_statistics_that_do_not_fit_the_configuration_are_refused(task: ForgetTa
         task, statistics=collect_statistics(task.base, task.adapter, [*task.forget, *task.retain])
     )
     with pytest.raises(StatisticsMismatch, match="needs input"):
-        Ucan(UcanConfig(utility="wanda")).run(narrow)
+        Ucan(UcanConfig(basis="rank", utility="wanda")).run(narrow)
 
 
 def test_statistics_without_the_subjects_are_refused(task: ForgetTask) -> None:
@@ -176,3 +176,18 @@ def test_a_modules_scale_is_pefts(config: dict[str, object], scale: float) -> No
     pair = {f"{stem}.lora_A.weight": torch.ones(4, 3), f"{stem}.lora_B.weight": torch.ones(5, 4)}
     (found,) = lora_weights(Adapter(config, pair)).values()
     assert found.scale == scale
+
+
+def test_without_statistics_a_sample_of_the_retained_users_is_read(task: ForgetTask) -> None:
+    few = Ucan(UcanConfig(retain_sequences=3)).run(task)
+    everybody = Ucan(UcanConfig(retain_sequences=None)).run(task)
+    assert few.cost.forwards < everybody.cost.forwards
+    again, other = (Ucan(UcanConfig(retain_sequences=3)).run(replace(task, seed=seed)) for seed in (0, 1))
+    assert same(few, again) is (task.seed == 0)
+    assert not same(again, other)
+
+
+def same(one: Candidate, other: Candidate) -> bool:
+    return all(
+        torch.equal(tensor, other.adapter.tensors[name]) for name, tensor in one.adapter.tensors.items()
+    )

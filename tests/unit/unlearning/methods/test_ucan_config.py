@@ -40,12 +40,12 @@ def test_a_choice_that_does_not_exist_is_refused_by_name(change: dict[str, Any],
     ("config", "sites"),
     [
         (UcanConfig(), ("bottleneck",)),
-        (UcanConfig(unit="output_row"), ("output",)),
-        (UcanConfig(unit="input_column"), ("input",)),
-        (UcanConfig(utility="wanda"), ("bottleneck", "input")),
-        (UcanConfig(unit="output_row", utility="wanda"), ("bottleneck", "output")),
-        (UcanConfig(unit="input_column", utility="wanda"), ("input",)),
-        (UcanConfig(utility="wanda", use_utility=False), ("bottleneck",)),
+        (UcanConfig(basis="rank", unit="output_row"), ("output",)),
+        (UcanConfig(basis="rank", unit="input_column"), ("input",)),
+        (UcanConfig(basis="rank", utility="wanda"), ("bottleneck", "input")),
+        (UcanConfig(basis="rank", unit="output_row", utility="wanda"), ("bottleneck", "output")),
+        (UcanConfig(basis="rank", unit="input_column", utility="wanda"), ("input",)),
+        (UcanConfig(basis="rank", utility="wanda", use_utility=False), ("bottleneck",)),
     ],
 )
 def test_only_the_sites_that_are_read_are_collected(config: UcanConfig, sites: tuple[str, ...]) -> None:

@@ -51,7 +51,7 @@ WEIGHTS = LoraWeights(
 
 
 def test_gaps_by_hand() -> None:
-    config = UcanConfig(epsilon=1e-300)
+    config = UcanConfig(basis="rank", epsilon=1e-300)
     assert activation_gap(config, FORGET, RETAIN, "m").tolist() == pytest.approx([(3 - 1) / (3 + 1), 0.0])
     assert activation_gap(replace(config, gap="difference"), FORGET, RETAIN, "m").tolist() == [2.0, 0.0]
     # Deviation of |z| on retain: sqrt(8/4 - 1) = 1 and sqrt(4/4 - 1) = 0.
@@ -67,20 +67,20 @@ def test_utilities_by_hand() -> None:
     # Energy: |B_k| rms(z_k) = 5 sqrt(2) and 1 * 1.
     assert utility_score(UcanConfig(), WEIGHTS, RETAIN, "m").tolist() == pytest.approx([5 * 2**0.5, 1.0])
     # Wanda on A: mean_j |A_kj| |x_j| with norms 2, 4, 6: (2 + 8) / 3 and (4 + 6) / 3.
-    wanda = UcanConfig(utility="wanda")
+    wanda = UcanConfig(basis="rank", utility="wanda")
     assert utility_score(wanda, WEIGHTS, RETAIN, "m").tolist() == pytest.approx([10 / 3, 10 / 3])
     # Output rows: the energy is the rms of the adapter's own output, sqrt(16/4) and sqrt(4/4).
-    rows = UcanConfig(unit="output_row")
+    rows = UcanConfig(basis="rank", unit="output_row")
     assert utility_score(rows, WEIGHTS, RETAIN, "m").tolist() == pytest.approx([2.0, 1.0])
     # Wanda on B: mean_k |B_ik| |z_k| with norms sqrt(8) and 2.
-    rows = UcanConfig(unit="output_row", utility="wanda")
+    rows = UcanConfig(basis="rank", unit="output_row", utility="wanda")
     assert utility_score(rows, WEIGHTS, RETAIN, "m").tolist() == pytest.approx(
         [3 * 8**0.5 / 2, (4 * 8**0.5 + 2) / 2]
     )
     # Input columns: |(BA)_j| rms(x_j); BA = [[3, -6, 0], [4, -9, -1]], rms 1, 2, 3.
-    columns = UcanConfig(unit="input_column")
+    columns = UcanConfig(basis="rank", unit="input_column")
     assert utility_score(columns, WEIGHTS, RETAIN, "m").tolist() == pytest.approx([5.0, 117**0.5 * 2, 3.0])
-    columns = UcanConfig(unit="input_column", utility="wanda")
+    columns = UcanConfig(basis="rank", unit="input_column", utility="wanda")
     assert utility_score(columns, WEIGHTS, RETAIN, "m").tolist() == pytest.approx([1.0, 6.0, 3.0])
 
 
@@ -138,6 +138,7 @@ positive = st.lists(
 )
 configs = st.builds(
     UcanConfig,
+    basis=st.just("rank"),
     gap=st.sampled_from(["relative", "difference", "z_score"]),
     utility=st.sampled_from(["energy", "convex"]),
     normalisation=st.sampled_from(["module_percentile", "module_min_max", "global_rank"]),

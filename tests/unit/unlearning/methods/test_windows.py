@@ -83,3 +83,11 @@ def test_reading_once_does_not_disturb_the_drawing() -> None:
     one, other = (Windows(STYLE, [[item] for item in range(6)], batch_size=2, seed=5) for _ in range(2))
     list(one.once())
     assert [firsts(one.draw()) for _ in range(6)] == [firsts(other.draw()) for _ in range(6)]
+
+
+def test_a_sample_is_as_large_as_its_items_ask_for() -> None:
+    short = [(number % 9, number % 9 + 1) for number in range(20)]
+    windows = Windows(STYLE, short, batch_size=2, seed=0)
+    assert sum(batch.rows for batch in windows.sample(3)) == 4
+    assert sum(batch.rows for batch in windows.sample(3, items=15)) == 8
+    assert sum(batch.rows for batch in windows.sample(3, items=1000)) == 20

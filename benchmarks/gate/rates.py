@@ -1,0 +1,62 @@
+"""Shares with their intervals, over trials and over the services that the trials come from."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from unlearning.student_t import quantile
+
+Row = Mapping[str, Any]
+Rate = dict[str, float | int | None]
+
+_Z95 = 1.959963984540054
+
+
+def rate(rows: Sequence[Row], holds: Callable[[Row], bool]) -> Rate:
+    """How many rows of how many, the share and its 95 % intervals; see `share_of`."""
+    hits, totals = Counter[Any](), Counter[Any]()
+    for row in rows:
+        totals[service(row)] += 1
+        hits[service(row)] += bool(holds(row))
+    return share_of(hits, totals)
+
+
+def service(row: Row) -> Any:
+    """Which service a row is about; within one measurement its world says so."""
+    return row.get("service", row["world"])
+
+
+def share_of(hits: Mapping[Any, int], totals: Mapping[Any, int]) -> Rate:
+    """The share of `hits` in `totals`, both by service, with two Wilson intervals (95 %).
+
+    `low` and `high` take trials for independent. `low_by_service` and `high_by_service` take the services as the unit:
+    their trials share adapters. The number of trials is divided by the design effect, the variance of the share over
+    services beside that of independent trials, and by what Student's t asks for so few services (Korn and Graubard
+    1998, for surveys). Where all trials say the same, nothing shows a design effect, and only the latter is left. One
+    service alone says nothing about others: None. Everything is None where there is nothing to count.
+    """
+    count, total = sum(hits.values()), sum(totals.values())
+    found: Rate = {"count": count, "of": total, "services": len(totals)}
+    if not total:
+        return found | dict.fromkeys(("share", "low", "high", "low_by_service", "high_by_service"))
+    share = count / total
+    low, high = _wilson(share, total)
+    found |= {"share": share, "low": low, "high": high, "low_by_service": None, "high_by_service": None}
+    services = len(totals)
+    if services > 1:
+        spread = sum((hits.get(one, 0) - share * of) ** 2 for one, of in totals.items())
+        between, alone = services / (services - 1) * spread / total, share * (1.0 - share)
+        effect = max(between / alone, 1.0) if alone > 0 else 1.0
+        few = (quantile(0.975, services - 1) / _Z95) ** 2
+        found["low_by_service"], found["high_by_service"] = _wilson(share, total / (effect * few))
+    return found
+
+
+def _wilson(share: float, total: float) -> tuple[float, float]:
+    square = _Z95**2
+    middle = (share + square / (2 * total)) / (1 + square / total)
+    half = _Z95 * math.sqrt(share * (1 - share) / total + square / (4 * total**2)) / (1 + square / total)
+    return max(middle - half, 0.0), min(middle + half, 1.0)

@@ -1,0 +1,43 @@
+"""Which histories the gate decides about: those for which its error rates were measured and found small enough."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from unlearning.errors import InvalidPolicy
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """Histories of at least so many training items, up to where the next stratum begins.
+
+    `decides` is what `lethe bench gate` says of them: False where the gate errs too often there, or too little was
+    measured to show that it does not. Then membership is `inconclusive` whatever the figures are.
+    """
+
+    items: int
+    decides: bool
+
+
+def check_strata(strata: Sequence[Stratum]) -> None:
+    """Every history has to be in one.
+
+    Raises:
+        InvalidPolicy: a length that nobody measured, or strata out of order.
+    """
+    firsts = [stratum.items for stratum in strata]
+    if not firsts or firsts[0] != 1:
+        below = f"fewer than {firsts[0]} training items" if firsts else "any length"
+        raise InvalidPolicy(
+            f"strata say nothing about histories of {below}: begin with 1 item, and with "
+            '"decides": false where nobody measured'
+        )
+    if any(later <= earlier for earlier, later in itertools.pairwise(firsts)):
+        raise InvalidPolicy(f"strata must begin at ever more items, not at {firsts}")
+
+
+def stratum_of(items: int, strata: Sequence[Stratum]) -> Stratum:
+    """The one that a history of so many training items belongs to."""
+    return next(stratum for stratum in reversed(strata) if stratum.items <= items)

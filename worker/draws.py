@@ -1,0 +1,97 @@
+"""An exact fit that went wrong by its draw is drawn again with another seed: bad luck needs nobody's attention.
+
+Every draw is an attempt on record, its seed in its configuration (`seed_offset`, added to the epoch that the claim
+covers). How many there were is counted on the record, so neither a killed worker nor a run cut off by the worker's
+limit begins to count anew.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.db import attempts
+from app.db.models import Attempt
+from app.db.runs import Claim
+from unlearning import Method
+from unlearning.utility import UTILITY_MEASURES
+from worker import slack
+from worker.lease import Lease
+from worker.process import WorkerProcess
+
+_SEED = "seed_offset"
+# Far beyond any epoch, so that no later claim draws what this one drew.
+_APART = 1_000_000_000
+
+
+class NoTimeToDraw(Exception):
+    """Another draw would not end within the worker's limit: the next claim of this run makes it.
+
+    Attributes:
+        step: the rung that it goes on at; None where there is no ladder.
+    """
+
+    def __init__(self, step: int | None) -> None:
+        super().__init__("no time for another draw within the worker's limit")
+        self.step = step
+
+
+def can_be_drawn_again(method: Method) -> bool:
+    """Whether its configuration has a seed to change."""
+    return method.exact and hasattr(method.config, _SEED)
+
+
+def drawn(config: Mapping[str, Any], draw: int) -> dict[str, Any]:
+    """The configuration of this draw, counted from 0."""
+    return {**config, _SEED: int(config.get(_SEED, 0)) + draw * _APART} if draw else dict(config)
+
+
+def is_in_vain(attempt: Attempt) -> bool:
+    """Whether it was refused because it serves the others worse."""
+    return not attempt.accepted and any(
+        reason["measure"] in UTILITY_MEASURES and reason["passed"] is False
+        for reason in attempt.verdict.get("reasons", ())
+    )
+
+
+def of_claim(process: WorkerProcess, claim: Claim) -> dict[int, int]:
+    """How many draws this claim has on record already, by rung: their seeds are used up."""
+    with process.database.read() as session:
+        own = [one for one in attempts.of_run(session, claim.run_id) if one.fence == claim.fence]
+        return dict(Counter(one.step for one in own if is_in_vain(one)))
+
+
+def in_vain(session: Session, method: str, *, run_id: str, requests: Collection[str]) -> int:
+    """How many draws of this method are on record in vain: for the request that saw the fewest, in whichever run, or
+    for the run where it has no requests.
+    """
+    if not requests:
+        return _count(attempts.of_run(session, run_id), method)
+    return min(_count(attempts.naming(session, request), method) for request in requests)
+
+
+def _count(tried: Iterable[Attempt], method: str) -> int:
+    return sum(attempt.method == method and is_in_vain(attempt) for attempt in tried)
+
+
+def told(made: int) -> str:
+    """How many draws were in vain, in words."""
+    if made == 1:
+        return "one exact fit was drawn, and it serves the others worse than the live version"
+    return f"{made} exact fits were drawn with different seeds, and all serve the others worse than the live version"
+
+
+def require_time(session: Session, lease: Lease, method: str, *, step: int | None) -> None:
+    """The deadline does not count here: there is nothing else to fall back on in time.
+
+    Raises:
+        NoTimeToDraw: past the worker's limit the run would start over from its first rung.
+    """
+    left = timedelta(seconds=lease.cut_off_at - time.monotonic())
+    if not slack.in_time(left, rung=None, exact=attempts.slowest(session, method)):
+        raise NoTimeToDraw(step)

@@ -1,0 +1,54 @@
+"""Whether the live adapter can take the rungs that a policy names: said when a process starts, not in a run."""
+
+from __future__ import annotations
+
+import structlog
+
+from app.db import pointer
+from app.db.session import Database
+from app.failures import SettingError
+from app.settings import Settings
+from model_store import Store, StoreError
+from recommender import Adapter, Base, RecommenderError
+from unlearning import Policy, build_method, why_not
+from worker.versions import load_version
+
+log = structlog.get_logger()
+
+
+def require_fitting_policy(settings: Settings, policy: Policy, base: Base, adapter: Adapter) -> None:
+    """A policy that somebody wrote for this service has to fit it. The default one is everybody's: the rungs of it that
+    the adapter cannot take are skipped, and the record of each run says so.
+
+    Raises:
+        SettingError: a rung of the policy in LETHE_POLICY_FILE cannot edit this adapter.
+    """
+    for place, rung in enumerate(policy.ladder, start=1):
+        unfit = why_not(build_method(rung.method, rung.config), base, adapter)
+        if unfit is None:
+            continue
+        if settings.policy_file is not None:
+            raise SettingError(
+                f"LETHE_POLICY_FILE: rung {place} of the ladder, {rung.method}, cannot edit the adapter: {unfit}; take "
+                "the rung out of the policy, or fit an adapter that it can edit"
+            )
+        log.warning("policy.rung_is_of_no_use", rung=place, method=rung.method, why=unfit)
+
+
+def require_policy_fits_live_version(
+    settings: Settings, database: Database, store: Store, policy: Policy, base: Base
+) -> None:
+    """
+    Raises:
+        SettingError: as above. Nothing is said where no version is live or it cannot be read: a run will say so.
+    """
+    with database.read() as session:
+        live = pointer.current(session).digest
+    if live is None:
+        return
+    try:
+        adapter = load_version(store, live).adapter
+    except (StoreError, RecommenderError) as error:
+        log.warning("policy.not_compared", error=type(error).__name__)
+        return
+    require_fitting_policy(settings, policy, base, adapter)

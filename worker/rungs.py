@@ -1,0 +1,161 @@
+"""The policy's rungs on one claim: which of them are of any use to it, and which there is still time for."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from app.db import attempts, skipped
+from app.db.clock import database_now
+from app.db.models import SkippedRung
+from app.db.runs import Claim
+from app.db.skipped import SkipReason
+from unlearning import Method, Rung, build_method, needs_levels, why_not, why_skip
+from worker import draws, slack
+from worker.attempts import Attempts, Chosen
+from worker.lease import Lease
+from worker.process import WorkerProcess
+from worker.splitting import Judged
+from worker.track_record import rung_digest, track_record
+from worker.versions import LoadedVersion
+
+log = structlog.get_logger()
+
+_NO_LEVELS = (
+    "it needs each subject's level under a model that never saw them, and for this run there are none"
+)
+
+
+@dataclass(frozen=True)
+class _Useless:
+    code: SkipReason
+    detail: str
+
+
+class PolicyRungs:
+    """The policy's ladder on one claim, with an eye on the clock and on what earlier runs made of its rungs."""
+
+    def __init__(
+        self,
+        process: WorkerProcess,
+        claim: Claim,
+        parent: LoadedVersion,
+        tried: Attempts,
+        lease: Lease,
+        *,
+        levels_are_known: bool,
+        end: float,
+    ) -> None:
+        """
+        Args:
+            end: reading of `time.monotonic` by which the exact rung must be done.
+        """
+        self._process, self._claim, self._parent, self._tried = process, claim, parent, tried
+        self._lease, self._levels_are_known, self._end = lease, levels_are_known, end
+        self._ladder = process.policy.ladder
+
+    def __len__(self) -> int:
+        return len(self._ladder)
+
+    def attempt(self, requests: tuple[str, ...], step: int) -> Judged[Chosen]:
+        return self._tried.attempt(requests, step)
+
+    def in_time(self, step: int) -> bool:
+        exact = self._exact_from(step)
+        if exact is None or exact == step:
+            return True
+        with self._process.database.read() as session:
+            durations = [attempts.slowest(session, self._ladder[place].method) for place in (step, exact)]
+        return slack.in_time(left_until(self._end), rung=durations[0], exact=durations[1])
+
+    def draws_again(self, requests: tuple[str, ...], step: int) -> bool:
+        """
+        Raises:
+            NoTimeToDraw: it would be, but for the worker's limit.
+        """
+        method = self._method(step)
+        if not draws.can_be_drawn_again(method):
+            return False
+        with self._process.database.read() as session:
+            made = draws.in_vain(session, method.name, run_id=self._claim.run_id, requests=requests)
+            if made >= self._process.policy.exact_draws:
+                return False
+            draws.require_time(session, self._lease, method.name, step=step)
+        log.warning("attempt.drawn_again", step=step, method=method.name, draws=made)
+        self._tried.draw_again(step)
+        return True
+
+    def settle_on(self, step: int, requests: tuple[str, ...]) -> int:
+        left_out = []
+        while step + 1 < len(self) and (useless := self._useless(step)) is not None:
+            left_out.append(self._skipped(step, requests, useless))
+            step += 1
+        if not self.in_time(step):
+            exact = self._exact_from(step)
+            assert exact is not None  # or there would be time
+            late = _Useless(SkipReason.NO_TIME, f"{self._ladder[exact].method} would come too late after it")
+            left_out += [self._skipped(place, requests, late) for place in range(step, exact)]
+            step = exact
+        if left_out:
+            log.warning("ladder.rungs_skipped", steps=[one.step for one in left_out], up_to=step)
+            with self._process.database.unit_of_work() as session:
+                now = database_now(session)
+                for one in left_out:
+                    one.skipped_at = now
+                skipped.record(session, self._process.audit, self._claim, left_out, up_to=step)
+        return step
+
+    def _useless(self, step: int) -> _Useless | None:
+        """Why there is nothing to be had from this rung; the last one is tried whatever is known of it."""
+        rung, method = self._ladder[step], self._method(step)
+        unfit = why_not(method, self._process.base, self._parent.adapter)
+        if unfit is not None:
+            return _Useless(SkipReason.UNFIT_ADAPTER, unfit)
+        if rung.always or method.exact:
+            return None
+        if needs_levels(method) and not self._levels_are_known:
+            return _Useless(SkipReason.NO_LEVELS, _NO_LEVELS)
+        rules = self._process.policy.skipping
+        if rules is None:
+            return None
+        with self._process.database.read() as session:
+            record = track_record(session, self._digest(rung), watermark=self._parent.fit.watermark)
+        why = None if record is None else why_skip(record, rules)
+        return None if why is None else _Useless(SkipReason.BY_RECORD, why)
+
+    def _skipped(self, step: int, requests: tuple[str, ...], why: _Useless) -> SkippedRung:
+        rung = self._ladder[step]
+        return SkippedRung(
+            run_id=self._claim.run_id,
+            fence=self._claim.fence,
+            step=step,
+            requests=list(requests),
+            method=rung.method,
+            config=dict(rung.config),
+            rung_digest=self._digest(rung),
+            code=why.code,
+            detail=why.detail[:500],
+        )
+
+    def _method(self, step: int) -> Method:
+        return build_method(self._ladder[step].method, self._ladder[step].config)
+
+    def _digest(self, rung: Rung) -> str:
+        return rung_digest(
+            self._process.policy,
+            rung,
+            self._process.base.digest,
+            levels_are_known=self._levels_are_known,
+        )
+
+    def _exact_from(self, step: int) -> int | None:
+        """The first exact rung from this one on."""
+        return next((place for place in range(step, len(self)) if self._method(place).exact), None)
+
+
+def left_until(end: float) -> timedelta:
+    """How long it is to this reading of `time.monotonic`."""
+    return timedelta(seconds=end - time.monotonic())

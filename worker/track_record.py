@@ -1,0 +1,46 @@
+"""What a rung's own record on this service says of it, in the terms of the rule that judges it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from statistics import fmean
+
+from sqlalchemy.orm import Session
+
+from app.db import attempts, skipped
+from unlearning import Policy, Rung, TrackRecord, build_method
+from unlearning.records import canonical_json, sha256_hex, to_plain
+
+# What says nothing about whether a candidate passes.
+_NOT_OF_THE_GATE = ("name", "ladder", "exact_draws", "skipping", "consolidation", "schema")
+
+
+def rung_digest(policy: Policy, rung: Rung, base_digest: str, *, levels_are_known: bool) -> str:
+    """The name of a rung's record: attempts with another configuration, defaults included, on another base, before
+    another gate, or where it was otherwise known how far to go, say nothing about this one.
+    """
+    gate = {name: value for name, value in asdict(policy).items() if name not in _NOT_OF_THE_GATE}
+    config = to_plain(build_method(rung.method, rung.config).config)
+    same = {"method": rung.method, "config": config, "search": rung.search, "levels": levels_are_known}
+    return sha256_hex(canonical_json({"rung": same, "base": base_digest, "gate": gate}))
+
+
+def track_record(session: Session, digest: str, *, watermark: int) -> TrackRecord | None:
+    """The record of the rung with this digest; None where it has none.
+
+    Args:
+        watermark: of the live version.
+    """
+    found = attempts.runs_of_rung(session, digest)
+    if not found:
+        return None
+    refused = [run.seconds_after for run in found if not run.passed]
+    return TrackRecord(
+        runs=len(found),
+        passed=sum(run.passed for run in found),
+        passed_last=found[0].passed,
+        seconds=fmean(run.seconds for run in found),
+        seconds_after=fmean(refused) if refused else 0.0,
+        same_fit=found[0].watermark == watermark,
+        skipped_since=skipped.runs_without(session, digest, since_fence=found[0].fence),
+    )
