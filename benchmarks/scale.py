@@ -14,8 +14,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import torch
-
 from benchmarks.bars import Reached, bars
 from benchmarks.environment import environment
 from recommender import (
@@ -32,6 +30,7 @@ from recommender import (
     leave_two_out,
     load_base,
     save_base,
+    use_processor,
 )
 from recommender.data.interactions import InteractionData
 from unlearning import EvaluationInputs, ForgetTask, Method, NeverSeen, build_method, default_policy, evaluate
@@ -51,7 +50,7 @@ def run(
     Args:
         folder: where the base is put.
     """
-    torch.set_num_threads(1)
+    use_processor(1)
     header = environment()
     data = generate_long_tail(
         LongTailConfig(

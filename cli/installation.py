@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-import torch
 import transformers
 
 from app.db import interactions, pointer
@@ -26,7 +25,7 @@ from cli.failures import CommandError
 from cli.first_version import Adopt, Fit, install_first_version
 from cli.importing import Imported, read, read_ids, report, require_known_items, store
 from model_store import Store, open_store
-from recommender import TrainingConfig, base_digest
+from recommender import TrainingConfig, base_digest, use_processor
 from worker.policy_fit import require_policy_fits_live_version
 from worker.process import load_policy, load_worker_base, refuse_base_trained_on_users, require_worker_device
 from worker.training_data import MINIMUM_EVENTS
@@ -57,7 +56,7 @@ def initialise(
     if adapter is not None and data is None:
         raise CommandError("--adapter needs --data: the folder that the adapter was trained on")
     settings = get_settings()
-    torch.set_num_threads(settings.torch_threads)
+    use_processor(settings.torch_threads)
     transformers.utils.logging.disable_progress_bar()
     database = Database(open_database(settings.database_url, pooled=False))
     require_current_schema(database.engine)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import transformers
 
 from app.db import pointer
@@ -14,7 +13,7 @@ from app.settings import get_settings
 from cli.failures import CommandError
 from cli.progress import progress_bar
 from model_store import open_store
-from recommender import RecommenderError
+from recommender import RecommenderError, use_processor
 from unlearning import UnlearningError
 from worker.levels import levels_are_made, make_levels
 from worker.process import WorkerProcess, load_policy, load_worker_base, require_worker_device
@@ -29,7 +28,7 @@ def make_missing() -> bool:
     """
     settings = get_settings()
     require_worker_device(settings)
-    torch.set_num_threads(settings.torch_threads)
+    use_processor(settings.torch_threads)
     transformers.utils.logging.disable_progress_bar()
     database = Database(open_database(settings.database_url, pooled=False))
     require_current_schema(database.engine)

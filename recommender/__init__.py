@@ -31,6 +31,7 @@ from recommender.errors import (
 from recommender.fingerprint import canary_fingerprint, fingerprints_match
 from recommender.fitting import BASE_TRAINING, build_base, fit_adapter
 from recommender.popularity import most_popular, popularity
+from recommender.processor import use_processor
 from recommender.prompts import ItemTokenStyle, PromptStyle
 from recommender.ranking import RankingMetrics, mrr_at, ndcg_at, ranks, recall_at, top_k
 from recommender.scoring import Scorer
@@ -87,4 +88,5 @@ __all__ = [
     "save_base",
     "split_panel",
     "top_k",
+    "use_processor",
 ]

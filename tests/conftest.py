@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # Before anything imports torch: the models are tiny, and more threads only make them wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# As `recommender.use_processor` does it, for every process that the tests start.
+for name, value in {"MMAP_MAX": 0, "TRIM_THRESHOLD": 2**40, "TOP_PAD": 2**28}.items():
+    os.environ.setdefault(f"MALLOC_{name}_", str(value))
 # An error that is wrapped at the terminal's width would not be found by its words.
 os.environ["COLUMNS"] = "400"
 # No test asks a model hub for anything.

@@ -8,7 +8,6 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import structlog
-import torch
 import transformers
 
 from app.db import consolidations
@@ -20,7 +19,7 @@ from app.db.session import Database, open_database
 from app.failures import SettingError, naming
 from app.settings import Settings, get_settings
 from model_store import Store, open_store
-from recommender import Base, RecommenderError, load_base, require_device
+from recommender import Base, RecommenderError, load_base, require_device, use_processor
 from unlearning import Policy, UnlearningError, default_policy
 from worker.anchoring import anchor
 from worker.policy_fit import require_policy_fits_live_version
@@ -54,7 +53,7 @@ def open_process(settings: Settings) -> WorkerProcess:
         DatabaseError, StoreError, SettingError, recommender.RecommenderError, unlearning.UnlearningError: it cannot
             be opened.
     """
-    torch.set_num_threads(settings.torch_threads)
+    use_processor(settings.torch_threads)
     transformers.utils.logging.disable_progress_bar()
     database = Database(open_database(settings.database_url))
     try:

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import torch
 from transformers.utils import logging as transformers_logging
 
 from benchmarks.fits import Fit, Fits, Regime
 from benchmarks.population import Population, load_population
 from benchmarks.study.orders import FitOrder
-from recommender import Base
+from recommender import Base, use_processor
 from unlearning import Policy, default_policy
 
 
@@ -51,5 +50,5 @@ class Workshop:
 
 def one_thread() -> None:
     """Start a process of a study: work is spread over processes, never threads, which would change the sums."""
-    torch.set_num_threads(1)
+    use_processor(1)
     transformers_logging.disable_progress_bar()

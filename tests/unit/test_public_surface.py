@@ -93,6 +93,7 @@ SURFACE = {
             "ranks",
             "recall_at",
             "top_k",
+            "use_processor",
         },
         "errors": {
             "AdapterMismatch",
