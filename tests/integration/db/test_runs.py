@@ -98,6 +98,44 @@ def test_a_run_claimed_again_takes_nobody_new_with_it(service: Service) -> None:
     assert [subject[0] for subject in claim.subjects] == ["a"]
 
 
+def test_a_run_that_has_tried_something_takes_nobody_new_with_it_when_it_was_handed_back(
+    service: Service,
+) -> None:
+    """What it tries over again would be theirs as well, and its attempts do not name them."""
+    run_id = accepted_run(service)
+    claim = service.claim(run_id)
+    assert claim is not None
+    with service.database.unit_of_work() as session:
+        runs.record_attempt(session, service.audit, claim, attempt(run_id, claim.fence))
+    later = service.accept("b").run_id
+    with service.database.unit_of_work() as session:
+        runs.hand_back(session, service.audit, claim, NOON)
+    again = service.claim(run_id, NOON + timedelta(seconds=1))
+    assert again is not None
+    assert [subject[0] for subject in again.subjects] == ["a"]
+    # Their run is there and is next.
+    assert later not in (None, run_id)
+    service.publish(again, "1")
+    service.finish(again)
+    theirs = service.claim(str(later))
+    assert theirs is not None
+    assert [subject[0] for subject in theirs.subjects] == ["b"]
+
+
+def test_a_run_that_was_handed_back_before_it_tried_anything_takes_whoever_came_meanwhile(
+    service: Service,
+) -> None:
+    run_id = accepted_run(service)
+    claim = service.claim(run_id)
+    assert claim is not None
+    service.accept("b")
+    with service.database.unit_of_work() as session:
+        runs.hand_back(session, service.audit, claim, NOON)
+    again = service.claim(run_id, NOON + timedelta(seconds=1))
+    assert again is not None
+    assert sorted(subject[0] for subject in again.subjects) == ["a", "b"]
+
+
 def test_a_published_run_is_finished_however_often_it_was_claimed(service: Service) -> None:
     run_id = accepted_run(service)
     claim = service.claim(run_id)

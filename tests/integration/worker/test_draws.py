@@ -18,7 +18,7 @@ from app.settings import Settings
 from tests.integration.tiny_model import USERS, install_version
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.consolidating import assert_fitted_on, request_consolidation
-from tests.integration.worker.observing import outcome, request_of, run_of
+from tests.integration.worker.observing import make_live, outcome, request_of, run_of, store_again
 from tests.integration.worker.test_execution import Killed
 from unlearning import Rung, Verdict
 from unlearning.utility import UTILITY
@@ -185,6 +185,31 @@ def test_a_draw_for_which_the_workers_limit_leaves_no_time_is_made_by_the_next_c
     execute(process, run_id)
     assert run_of(process, run_id).status == "completed"
     assert [accepted for _, accepted in seeds(process, run_id)] == [False, True]
+
+
+@pytest.mark.parametrize("kind", ["ladder", "unmeasured"])
+def test_a_claim_that_starts_over_on_another_version_draws_with_seeds_it_has_not_used(
+    process: WorkerProcess, unlucky: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The claim keeps its epoch, so the same draw once more would be the same candidate."""
+    from worker import execution
+
+    real = execution.publish_candidate
+    overtaken: list[str] = []
+
+    def overtake(*arguments: Any, **named: Any) -> Any:
+        if not overtaken:
+            overtaken.append(store_again(process, None))
+            make_live(process, overtaken[0])
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(execution, "publish_candidate", overtake)
+    unlucky(1)
+    run_id = begin(process, kind)
+    execute(process, run_id)
+    assert (run_of(process, run_id).status, len(overtaken)) == ("completed", 1)
+    # The second was let through and lost its version; nothing speaks against drawing it again.
+    assert seeds(process, run_id) == [(0, False), (APART, True), (APART, True)]
 
 
 def test_the_next_claim_goes_on_at_the_rung_that_is_drawn(

@@ -59,6 +59,22 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return fitted
 
 
+def make_one_part(process: WorkerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The maker is told to stop before its second."""
+    real = makings.forget_part
+
+    def stop(session: Any, maker: str, part: int) -> None:
+        if part == 1:
+            raise Interrupted("enough")
+        real(session, maker, part)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(makings, "forget_part", stop)
+        with pytest.raises(Interrupted):
+            make(process)
+    assert part_readings(process) == {0}
+
+
 def test_a_run_that_needs_them_waits_for_whoever_makes_them(
     process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,18 +196,8 @@ def test_whoever_comes_after_a_maker_that_died_makes_only_what_is_left(
 def test_whoever_is_erased_between_two_parts_is_in_none_of_what_is_kept(
     process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = makings.forget_part
-
-    def stop(session: Any, maker: str, part: int) -> None:
-        if part == 1:
-            raise Interrupted("enough")
-        real(session, maker, part)
-
+    make_one_part(process, monkeypatch)
     with monkeypatch.context() as patched:
-        patched.setattr(makings, "forget_part", stop)
-        with pytest.raises(Interrupted):
-            make(process)
-        assert part_readings(process) == {0}
         # This run has no time for levels, so that what is kept stays as it is.
         patched.setattr("worker.ladder._give_up_levels_at", lambda *_: None)
         execute(ladder(process, REFIT), request_forgetting(process, "user-1"))
@@ -208,22 +214,30 @@ def test_parts_of_another_fit_or_another_smoothing_are_not_gone_on_from(
     process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fitted = counting(monkeypatch)
-    real = makings.forget_part
-
-    def stop(session: Any, maker: str, part: int) -> None:
-        if part == 1:
-            raise Interrupted("enough")
-        real(session, maker, part)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(makings, "forget_part", stop)
-        with pytest.raises(Interrupted):
-            make(process)
+    make_one_part(process, monkeypatch)
     fitted.clear()
     policy = process.policy
     process = replace(process, policy=replace(policy, evaluation=replace(policy.evaluation, smoothing=0.5)))
     make(process)
     assert len(fitted) == 4
+
+
+def test_parts_that_another_scheme_cut_are_not_gone_on_from(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that has grown or shrunk since is cut otherwise: part 0 of another scheme is another part."""
+    make(process)
+    expected = rows(process)
+    with process.database.unit_of_work() as session:
+        levels.drop_all(session)
+    fitted = counting(monkeypatch)
+    with monkeypatch.context() as patched:
+        patched.setattr(worker.levels, "scheme_for", lambda _: cross_fitting.Scheme(rounds=1, parts=4))
+        make_one_part(process, monkeypatch)
+    fitted.clear()
+    make(process)
+    assert len(fitted) == 4
+    assert rows(process) == expected
 
 
 def test_a_maker_whose_lease_was_taken_over_stores_nothing(

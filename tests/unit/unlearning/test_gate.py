@@ -151,6 +151,18 @@ def test_the_change_of_utility_is_relative_to_the_parent(
     assert utility_change(report(utility=utility)) == (None if change is None else pytest.approx(change))
 
 
+@pytest.mark.parametrize(("held_out", "change"), [(HeldOutLoss(0.05, 0.02, 400), -0.0488), (None, None)])
+def test_where_nobody_has_a_hit_to_lose_the_likelihoods_count(
+    held_out: HeldOutLoss | None, change: float | None
+) -> None:
+    """exp(-0.05) - 1 of the geometric mean: otherwise a row of edits would spend nothing of the budget."""
+    without_hits = replace(report(utility=(PairedOutcome(0.0, 0.5, 400),)), held_out=held_out)
+    assert utility_change(without_hits) == (None if change is None else pytest.approx(change, abs=1e-4))
+    # A hit is enough, and then it is the ranking's.
+    with_hits = replace(report(utility=LOSS), held_out=held_out)
+    assert utility_change(with_hits) == pytest.approx(-0.6)
+
+
 def retained_report(utility: tuple[PairedOutcome, ...] = UNCHANGED) -> RetainedReport:
     whole = report(utility=utility)
     return RetainedReport(
@@ -329,3 +341,25 @@ def test_likelihoods_show_what_too_few_hits_cannot() -> None:
     assert decide(shown, POLICY).run_decision == "pass"
     worse = replace(shown, utility=(PairedOutcome(1.0, 0.0, 100), PairedOutcome(1.0, 1.0, 315)))
     assert decide(worse, POLICY).run_decision == "fail"
+
+
+@pytest.mark.parametrize(
+    "hits",
+    [
+        # Six of eight lost and none won: some loss is shown, beyond or within the margin.
+        (PairedOutcome(1.0, 0.0, 6), PairedOutcome(1.0, 1.0, 60), PairedOutcome(0.0, 0.0, 349)),
+        # Twelve lost and eight won of forty: nothing is shown, but what is observed is -10 %.
+        (
+            PairedOutcome(1.0, 0.0, 13),
+            PairedOutcome(1.0, 1.0, 27),
+            PairedOutcome(0.0, 1.0, 8),
+            PairedOutcome(0.0, 0.0, 367),
+        ),
+    ],
+    ids=["a small loss is shown", "a large one is observed"],
+)
+def test_likelihoods_do_not_outweigh_rankings_that_speak_for_a_loss(hits: tuple[PairedOutcome, ...]) -> None:
+    found = replace(report(subject(), utility=hits), held_out=HeldOutLoss(0.0, 0.01, 415))
+    ranking, likelihood = decide(found, POLICY).reasons[1:3]
+    assert (ranking.passed, ranking.binding, likelihood.passed) == (None, True, True)
+    assert decide(found, POLICY).run_decision == "inconclusive"
