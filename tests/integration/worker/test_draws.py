@@ -22,6 +22,7 @@ from tests.integration.worker.observing import make_live, outcome, request_of, r
 from tests.integration.worker.test_execution import Killed
 from unlearning import Rung, Verdict
 from unlearning.utility import UTILITY
+from worker import publication
 from worker.execution import execute
 from worker.process import WorkerProcess, open_process
 
@@ -192,9 +193,7 @@ def test_a_claim_that_starts_over_on_another_version_draws_with_seeds_it_has_not
     process: WorkerProcess, unlucky: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """The claim keeps its epoch, so the same draw once more would be the same candidate."""
-    from worker import execution
-
-    real = execution.publish_candidate
+    real = publication.publish_candidate
     overtaken: list[str] = []
 
     def overtake(*arguments: Any, **named: Any) -> Any:
@@ -203,7 +202,7 @@ def test_a_claim_that_starts_over_on_another_version_draws_with_seeds_it_has_not
             make_live(process, overtaken[0])
         return real(*arguments, **named)
 
-    monkeypatch.setattr(execution, "publish_candidate", overtake)
+    monkeypatch.setattr("worker.execution.publish_candidate", overtake)
     unlucky(1)
     run_id = begin(process, kind)
     execute(process, run_id)
