@@ -75,16 +75,18 @@ class Subjects:
 
     def item_losses(self, *, of_base: bool = False) -> list[Tensor]:
         """Of each subject's items in their order, under the model or under the bare base: one float64 [items] each."""
-        parts: list[list[Tensor]] = [[] for _ in self._rows]
+        everybody: list[Tensor] = []
         with torch.no_grad():
             for packed in self._everybody:
                 check_stop(self._should_stop)
                 found = self._item_losses(packed.batch, of_base=of_base)
+                everybody = everybody or [found.new_empty(items) for items in self.items]
                 for row, own in zip(
                     packed.rows, torch.split(found, [row.items for row in packed.rows]), strict=True
                 ):
-                    parts[row.place].append(own)
-        return [torch.cat(own) for own in parts]
+                    # Batches go by the windows' lengths, and a long history's oldest window is its shortest.
+                    everybody[row.place][row.first : row.first + row.items] = own
+        return everybody
 
     def gradients(self, places: Sequence[int], weights: Sequence[Tensor] | None = None) -> Tensor:
         """Of these subjects' losses, means over items or by `weights` [items] of each; [places, parameters]."""

@@ -18,6 +18,7 @@ from unlearning.methods.gradients import predicted_items, summed_loss
 from unlearning.methods.least_change import LeastChange
 from unlearning.methods.least_change_config import LeastChangeConfig
 from unlearning.methods.least_change_solver import Solver, strides
+from unlearning.methods.least_change_subjects import Subjects
 from unlearning.methods.windows import Windows
 
 Sequences = tuple[tuple[int, ...], ...]
@@ -84,6 +85,17 @@ def test_what_is_remembered_best_moves_farthest(task: ForgetTask, repair_steps: 
 
     evenly, by_memory = best_fifth_rise(0.0), best_fifth_rise(0.5)
     assert by_memory > 3 * evenly
+
+
+def test_losses_stand_in_the_order_of_the_items_however_long_a_history_is(task: ForgetTask) -> None:
+    """Windows are read longest first; the oldest one of a long history is its shortest."""
+    long = task.forget[0] + task.forget[1] + task.forget[2]
+    assert len(long) % (task.base.style.window + 1) and len(long) > 2 * task.base.style.window
+    several = replace(task, forget=(task.forget[0], long))
+    subjects = Subjects(ItemModel(task.base, task.adapter), several, batch_size=3, should_stop=None)
+    for adapter, of_base in ((task.adapter, False), (None, True)):
+        expected = item_losses(task, adapter, several.forget)
+        torch.testing.assert_close(subjects.item_losses(of_base=of_base), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_no_item_is_asked_for_more_than_it_has_to_give_back(task: ForgetTask) -> None:
