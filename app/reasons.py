@@ -8,11 +8,14 @@ from typing import Any
 from app.db.models import Attempt
 from app.db.skipped import SkipReason
 
+_BATCH, _COMPANY = "membership_z_of_undecided_subjects", "membership_z_of_those_let_through"
+# Nobody refuses an exact method for what leaving somebody out does to others, or for what any model learns from hints.
+_NOT_OF_EXACT_METHODS = ("neighbour_loss", "relearned")
 # What a measure asks, after "the check of". A measure that is not here is called by its name.
 _CHECKS = {
     "membership_z": "whether the subject can still be told from people the model never saw",
-    "membership_z_of_undecided_subjects": "whether those of whom it cannot be told alone can be told together",
-    "membership_z_of_those_let_through": "whether those let through can be told together",
+    _BATCH: "whether those of whom it cannot be told alone can be told together",
+    _COMPANY: "whether those let through can be told together",
     "membership_z_after_rounding": "what rounding the weights brings back",
     "relative_change_of_held_out_ndcg@10": "what it does to the ranking for the others",
     "held_out_loss": "what it does to the likelihoods for the others",
@@ -23,6 +26,7 @@ _CHECKS = {
 _SKIPPED = {
     SkipReason.NO_TIME: "there was no time for it",
     SkipReason.NO_LEVELS: "it cannot be judged here",
+    SkipReason.SHORT_HISTORY: "it cannot be judged for whoever asks",
     SkipReason.UNFIT_ADAPTER: "its method cannot edit the live version",
     SkipReason.BY_RECORD: "on this service it is not worth its time",
 }
@@ -41,9 +45,10 @@ def why_judged(attempt: Attempt) -> str:
     subjects = attempt.verdict.get("subjects", [])
     if attempt.accepted:
         return f"chosen{_draw(attempt)}: {_let_through(attempt.decision)}"
-    told = _told(attempt.verdict.get("reasons", []))
-    if not told and subjects:
-        told = f"no subject's own figures let it through; {_told(_reasons(subjects[0]))}"
+    told = _of_the_run(attempt) or _of_company(attempt)
+    if not told:
+        refused = next((own for subject in subjects if (own := _told(_reasons(subject)))), "")
+        told = f"no subject's own figures let it through; {refused}" if refused else ""
     return f"refused{_draw(attempt)}: {told or 'the gate lets nobody through'}"
 
 
@@ -55,11 +60,36 @@ def why_judged_for(attempt: Attempt, request_id: str, *, serves: bool) -> str:
     subjects = attempt.verdict.get("subjects", [])
     place = requests.index(request_id) if request_id in requests else len(subjects)
     own = _told(_reasons(subjects[place])) if place < len(subjects) else ""
-    told = "; ".join(part for part in (_told(attempt.verdict.get("reasons", [])), own) if part)
+    if place in attempt.verdict.get("batch", []):
+        own = "; ".join(part for part in (own, _failed_together(attempt, _BATCH)) if part)
+    told = "; ".join(part for part in (_of_the_run(attempt), own or _of_company(attempt)) if part)
     if not told:
         # Let through, and published by nobody: another worker took the run over, or this one has yet to publish.
         return f"not what serves the request{_draw(attempt)}: {_let_through(attempt.decision)}"
     return f"refused{_draw(attempt)}: {told}"
+
+
+def _of_the_run(attempt: Attempt) -> str:
+    """What is in the way of the run; of an exact method, without what none is refused for if there is anything else."""
+    reasons = attempt.verdict.get("reasons", [])
+    if attempt.report.get("exact"):
+        counted = [reason for reason in reasons if reason["measure"] not in _NOT_OF_EXACT_METHODS]
+        return _told(counted) or _told(reasons)
+    return _told(reasons)
+
+
+def _of_company(attempt: Attempt) -> str:
+    """What is in the way of those whose own figures are not; an exact method is not asked."""
+    return "" if attempt.report.get("exact") else _failed_together(attempt, _COMPANY)
+
+
+def _failed_together(attempt: Attempt, measure: str) -> str:
+    """It binds nobody else, so it is not among what is in the way of the run."""
+    return "; ".join(
+        _sentence(reason, "failed")
+        for reason in attempt.verdict.get("reasons", [])
+        if reason["measure"] == measure and reason["passed"] is False
+    )
 
 
 def _let_through(decision: str) -> str:
@@ -87,7 +117,8 @@ def _told(reasons: Sequence[Mapping[str, Any]]) -> str:
     verb = "failed"
     if not against:
         against, verb = [reason for reason in binding if reason["passed"] is None], "could not tell"
-    return "; ".join(
-        f"the check of {_CHECKS.get(reason['measure'], reason['measure'])} {verb} ({reason['detail']})"
-        for reason in against
-    )
+    return "; ".join(_sentence(reason, verb) for reason in against)
+
+
+def _sentence(reason: Mapping[str, Any], verb: str) -> str:
+    return f"the check of {_CHECKS.get(reason['measure'], reason['measure'])} {verb} ({reason['detail']})"

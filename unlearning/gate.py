@@ -13,7 +13,8 @@ measurable to forget); hence doing nothing never passes on that model. Once edit
 the band it may: what is asked is whether the subject can be told, not who saw to it that they cannot. Where no level is
 known, the parent stands for that model; and where the band is predicted from other users, passing means nothing either
 where a typical member would lie inside it (power), or where there are too few others to predict it from. Nothing is
-decided about lengths of history for which the gate's error rates were not shown to be small (`unlearning.strata`).
+decided about lengths of history that the policy leaves out (`unlearning.strata`), unless somebody is still known beyond
+the alarm of an exact method: that holds for a history of any length.
 Subjects of whom it means nothing alone, though none of them lies outside its band, are judged together once more
 (`unlearning.batch`): where that says that they were forgotten, they may go along with those who pass, and stay
 `inconclusive` on record. Whoever goes along must also lie inside the band together: a mean over the whole run can be
@@ -25,7 +26,8 @@ tell, by likelihood; a clear loss of either fails, and a change that cannot be t
 candidate took from the subjects' neighbours, whether rounding leads out of the band, what a short relearning attack
 brings back, and, for each subject and the run, whether a few items are still remembered well behind a mean that is
 not. **A check that could not be made does not bind**: it stays among the reasons with `passed` None and `binding`
-False, and the verdict is the worst of the reasons that bind. Membership and utility always bind.
+False, and the verdict is the worst of the reasons that bind. Membership always binds, and of the two measures of
+utility at least one.
 """
 
 from __future__ import annotations
@@ -257,6 +259,9 @@ def _judge_membership(
 ) -> tuple[bool | None, str]:
     missing = checks.too_little(evidence, users, policy)
     if missing is not None:
+        if evidence.never_seen is not None and z > policy.exact_alarm_z:
+            # No word on who passes, but this is beyond what chance makes of a history of any length.
+            return False, "predicted far better than a user the adapter never saw, beyond the alarm"
         return None, missing
     if z > policy.membership_z:
         return False, "still predicted better than a user the adapter never saw"

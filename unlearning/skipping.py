@@ -98,7 +98,7 @@ def why_skip(record: TrackRecord, rules: Skipping) -> str | None:
     if share >= rules.max_pass_share or record.seconds <= share * record.seconds_after:
         return None
     return (
-        f"passed in {record.passed} of the last {record.runs} runs that tried it, so hardly more often than in "
-        f"{share:.0%} of them; a run spends {record.seconds:.1f} s on it, to save {record.seconds_after:.1f} s "
-        "where it passes"
+        f"passed in {record.passed} of the last {record.runs} runs that tried it; it takes {record.seconds:.1f} s of a "
+        f"run, and even if it passed in {share:.0%} of them, the most that this record leaves open, it would save "
+        f"{share * record.seconds_after:.1f} s of one in the mean"
     )

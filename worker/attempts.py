@@ -35,6 +35,7 @@ from unlearning import (
     refused_by_draw,
     search_strength,
 )
+from unlearning.strata import stratum_of
 from worker import draws
 from worker.faults import FAULTS_OF_A_METHOD
 from worker.lease import Lease
@@ -114,7 +115,7 @@ class Attempts:
         self._exact: _Exact | None = None
         # What this claim drew in vain before its version was overtaken would be drawn alike.
         self._draws = draws.of_claim(process, claim)
-        self._watermark = parent.fit.watermark
+        self._fit = parent.fit
         self._task = ForgetTask(
             base=process.base,
             adapter=parent.adapter,
@@ -142,6 +143,13 @@ class Attempts:
         """Let this exact rung's next attempt make another candidate."""
         self._exact = None
         self._draws[step] = self._draws.get(step, 0) + 1
+
+    def can_be_decided(self, requests: tuple[str, ...]) -> bool:
+        """Whether the policy lets the gate decide about a history as long as any of these: an edit of whom it may not
+        is never let through.
+        """
+        lengths = (len(self._data.forget[self._place_of[self._subject_of[request]]]) for request in requests)
+        return any(stratum_of(length, self._process.policy.strata).decides for length in lengths)
 
     def attempt(self, requests: tuple[str, ...], step: int) -> Judged[Chosen]:
         """Try one rung on these requests.
@@ -275,9 +283,10 @@ class Attempts:
                 policy,
                 policy.ladder[step],
                 self._process.base.digest,
+                self._fit,
                 levels_are_known=self._levels is not None,
             ),
-            watermark=self._watermark,
+            watermark=self._fit.watermark,
             **found,
         )
         with self._process.database.unit_of_work() as session:

@@ -60,10 +60,10 @@ def is_in_vain(attempt: Attempt) -> bool:
 
 
 def of_claim(process: WorkerProcess, claim: Claim) -> dict[int, int]:
-    """How many draws this claim has on record already, by rung: their seeds are used up."""
+    """How many draws this claim has on record in vain, by rung: their seeds are used up."""
     with process.database.read() as session:
         own = [one for one in attempts.of_run(session, claim.run_id) if one.fence == claim.fence]
-        return dict(Counter(one.step for one in own if is_in_vain(one)))
+        return dict(Counter(step for step, _ in {(one.step, _seed(one)) for one in own if is_in_vain(one)}))
 
 
 def in_vain(session: Session, method: str, *, run_id: str, requests: Collection[str]) -> int:
@@ -76,7 +76,14 @@ def in_vain(session: Session, method: str, *, run_id: str, requests: Collection[
 
 
 def _count(tried: Iterable[Attempt], method: str) -> int:
-    return sum(attempt.method == method and is_in_vain(attempt) for attempt in tried)
+    # One draw may be judged for several groups.
+    return len(
+        {(one.fence, one.step, _seed(one)) for one in tried if one.method == method and is_in_vain(one)}
+    )
+
+
+def _seed(attempt: Attempt) -> int:
+    return int(attempt.config.get(_SEED, 0))
 
 
 def told(made: int) -> str:

@@ -27,6 +27,10 @@ log = structlog.get_logger()
 _NO_LEVELS = (
     "it needs each subject's level under a model that never saw them, and for this run there are none"
 )
+_SHORT = (
+    "the policy lets the gate decide about none of these histories, which are too short: what was made by an edit "
+    "could not be let through"
+)
 
 
 @dataclass(frozen=True)
@@ -90,15 +94,12 @@ class PolicyRungs:
 
     def settle_on(self, step: int, requests: tuple[str, ...]) -> int:
         left_out = []
-        while step + 1 < len(self) and (useless := self._useless(step)) is not None:
+        while step + 1 < len(self):
+            useless = self._useless(step, requests) or self._too_late(step)
+            if useless is None:
+                break
             left_out.append(self._skipped(step, requests, useless))
             step += 1
-        if not self.in_time(step):
-            exact = self._exact_from(step)
-            assert exact is not None  # or there would be time
-            late = _Useless(SkipReason.NO_TIME, f"{self._ladder[exact].method} would come too late after it")
-            left_out += [self._skipped(place, requests, late) for place in range(step, exact)]
-            step = exact
         if left_out:
             log.warning("ladder.rungs_skipped", steps=[one.step for one in left_out], up_to=step)
             with self._process.database.unit_of_work() as session:
@@ -108,7 +109,7 @@ class PolicyRungs:
                 skipped.record(session, self._process.audit, self._claim, left_out, up_to=step)
         return step
 
-    def _useless(self, step: int) -> _Useless | None:
+    def _useless(self, step: int, requests: tuple[str, ...]) -> _Useless | None:
         """Why there is nothing to be had from this rung; the last one is tried whatever is known of it."""
         rung, method = self._ladder[step], self._method(step)
         unfit = why_not(method, self._process.base, self._parent.adapter)
@@ -116,6 +117,8 @@ class PolicyRungs:
             return _Useless(SkipReason.UNFIT_ADAPTER, unfit)
         if rung.always or method.exact:
             return None
+        if not self._tried.can_be_decided(requests):
+            return _Useless(SkipReason.SHORT_HISTORY, _SHORT)
         if needs_levels(method) and not self._levels_are_known:
             return _Useless(SkipReason.NO_LEVELS, _NO_LEVELS)
         rules = self._process.policy.skipping
@@ -125,6 +128,14 @@ class PolicyRungs:
             record = track_record(session, self._digest(rung), watermark=self._parent.fit.watermark)
         why = None if record is None else why_skip(record, rules)
         return None if why is None else _Useless(SkipReason.BY_RECORD, why)
+
+    def _too_late(self, step: int) -> _Useless | None:
+        """Whether the exact rung behind this one would have to wait for it too long. A quicker one may still fit."""
+        if self.in_time(step):
+            return None
+        exact = self._exact_from(step)
+        assert exact is not None  # or there would be time
+        return _Useless(SkipReason.NO_TIME, f"{self._ladder[exact].method} would come too late after it")
 
     def _skipped(self, step: int, requests: tuple[str, ...], why: _Useless) -> SkippedRung:
         rung = self._ladder[step]
@@ -148,6 +159,7 @@ class PolicyRungs:
             self._process.policy,
             rung,
             self._process.base.digest,
+            self._parent.fit,
             levels_are_known=self._levels_are_known,
         )
 

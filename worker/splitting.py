@@ -9,7 +9,7 @@ A rung is tried on everybody of the run, the earliest deadline first. Then
 * an exact rung is not halved: it never read any of them, so company cannot have been to blame, and a smaller group of
   the same people proves nothing. If nothing is against it but that it serves the others worse, that was its draw: it is
   drawn again with another seed, as often as the rungs allow. If it fails the run and refuses somebody, the others get
-  one try without the refused;
+  a try without the refused, by the same rule;
 * nobody passes, or it cannot be told for the run as a whole, or one alone fails the run: the rung has failed those it
   was last tried on. The others, who may only have been in bad company, get one try without them. If that fails too,
   everybody goes on to the next rung together: a rung that does not even do for one must not cost each request a run of
@@ -116,9 +116,7 @@ def _try_rung(rungs: Rungs[T], group: tuple[str, ...], step: int) -> Served[T] |
     """What this rung achieves, or those whom it has failed."""
     part = group
     while True:
-        judged = rungs.attempt(part, step)
-        while judged.by_draw and rungs.draws_again(part, step):
-            judged = rungs.attempt(part, step)
+        judged = _drawn(rungs, part, step)
         if judged.candidate is not None and judged.run_passes and judged.passing:
             others = dict.fromkeys(group[len(part) :], step)
             failed = tuple(one for one in part if one not in judged.passing)
@@ -138,13 +136,21 @@ def _try_rung(rungs: Rungs[T], group: tuple[str, ...], step: int) -> Served[T] |
     return part
 
 
+def _drawn(rungs: Rungs[T], part: tuple[str, ...], step: int) -> Judged[T]:
+    """What the rung makes of this part; an exact one by as many draws as it takes and as there may be."""
+    judged = rungs.attempt(part, step)
+    while judged.by_draw and rungs.draws_again(part, step):
+        judged = rungs.attempt(part, step)
+    return judged
+
+
 def _without_refused(
     rungs: Rungs[T], group: tuple[str, ...], judged: Judged[T], step: int
 ) -> Served[T] | tuple[str, ...]:
     """What an exact rung that failed the run achieves for those of the group whom it did not refuse."""
     rest = judged.passing
     if judged.run_fails and 0 < len(rest) < len(group) and rungs.in_time(step):
-        again = rungs.attempt(rest, step)
+        again = _drawn(rungs, rest, step)
         if again.candidate is not None and again.run_passes and again.passing:
             failed = tuple(one for one in group if one not in again.passing)
             return Served(again.candidate, _leaving(rungs, step, failed, {}))

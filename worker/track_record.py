@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from statistics import fmean
 
 from sqlalchemy.orm import Session
@@ -10,19 +10,27 @@ from sqlalchemy.orm import Session
 from app.db import attempts, skipped
 from unlearning import Policy, Rung, TrackRecord, build_method
 from unlearning.records import canonical_json, sha256_hex, to_plain
+from worker.versions import FitRecord
 
 # What says nothing about whether a candidate passes.
 _NOT_OF_THE_GATE = ("name", "ladder", "exact_draws", "skipping", "consolidation", "schema")
 
 
-def rung_digest(policy: Policy, rung: Rung, base_digest: str, *, levels_are_known: bool) -> str:
-    """The name of a rung's record: attempts with another configuration, defaults included, on another base, before
-    another gate, or where it was otherwise known how far to go, say nothing about this one.
+def rung_digest(
+    policy: Policy, rung: Rung, base_digest: str, fit: FitRecord, *, levels_are_known: bool
+) -> str:
+    """The name of a rung's record: attempts with another configuration, defaults included, on another base, on an
+    adapter of another shape or recipe, before another gate, or where it was otherwise known how far to go, say nothing
+    about this one.
+
+    Args:
+        fit: of the version that is edited; another draw of it is the same.
     """
     gate = {name: value for name, value in asdict(policy).items() if name not in _NOT_OF_THE_GATE}
     config = to_plain(build_method(rung.method, rung.config).config)
     same = {"method": rung.method, "config": config, "search": rung.search, "levels": levels_are_known}
-    return sha256_hex(canonical_json({"rung": same, "base": base_digest, "gate": gate}))
+    adapter = {"shape": fit.adapter_config.to_plain(), "recipe": replace(fit.training, seed=0).to_plain()}
+    return sha256_hex(canonical_json({"rung": same, "base": base_digest, "adapter": adapter, "gate": gate}))
 
 
 def track_record(session: Session, digest: str, *, watermark: int) -> TrackRecord | None:

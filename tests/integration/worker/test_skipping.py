@@ -26,10 +26,11 @@ from tests.integration.worker.split_world import do_without_levels
 from unlearning import METHODS, Rung, Search, Skipping
 from unlearning.methods.do_nothing import DoNothing, DoNothingConfig
 from unlearning.methods.registry import Registration
+from unlearning.strata import Stratum
 from worker.execution import execute
 from worker.process import WorkerProcess, open_process
 from worker.track_record import rung_digest
-from worker.versions import read_fit_record
+from worker.versions import FitRecord, read_fit_record
 
 NOTHING, REFIT = Rung("do_nothing"), Rung("refit")
 
@@ -62,8 +63,8 @@ def forget(process: WorkerProcess, user: str) -> str:
 
 def remember(process: WorkerProcess, rung: Rung, results: list[bool], *, number: int = 0) -> None:
     """Runs that took 30 s over this rung, and 10 s over what came behind it."""
-    watermark = read_fit_record(process.store, live(process)).watermark
-    digest = rung_digest(process.policy, rung, process.base.digest, levels_are_known=False)
+    fit = read_fit_record(process.store, live(process))
+    digest = rung_digest(process.policy, rung, process.base.digest, fit, levels_are_known=False)
     now = utc_now()
     with process.database.unit_of_work() as session:
         for place, accepted in enumerate(results, start=number):
@@ -78,7 +79,7 @@ def remember(process: WorkerProcess, rung: Rung, results: list[bool], *, number:
                         run_id=run_id, fence=-1000 + place, number=step, step=step, requests=[], method=method,
                         config={}, policy_hash="0" * 64, started_at=now - timedelta(seconds=seconds),
                         finished_at=now, decision="fail", accepted=passed, report={}, verdict={},
-                        rung_digest=None if step else digest, watermark=watermark,
+                        rung_digest=None if step else digest, watermark=fit.watermark,
                     )
                 )  # fmt: skip
 
@@ -164,6 +165,55 @@ def test_a_rung_that_needs_levels_is_skipped_where_there_are_none(process: Worke
     insisting = replace(process, policy=replace(process.policy, ladder=(replace(levels, always=True), REFIT)))
     run_id = forget(insisting, "user-2")
     assert (steps(process, run_id), left_out(process, run_id)) == ([0, 1], [])
+
+
+def test_edits_that_could_not_be_let_through_are_not_tried_on_short_histories(process: WorkerProcess) -> None:
+    """The policy decides about no history as short as anybody's here."""
+    closed = replace(process.policy, strata=(Stratum(1, False), Stratum(1000, True)))
+    run_id = forget(replace(process, policy=closed), "user-1")
+    assert (steps(process, run_id), left_out(process, run_id)) == ([1], [(0, "short_history")])
+    insisting = replace(process, policy=replace(closed, ladder=(replace(NOTHING, always=True), REFIT)))
+    run_id = forget(insisting, "user-2")
+    assert (steps(process, run_id), left_out(process, run_id)) == ([0, 1], [])
+
+
+def test_a_quicker_rung_behind_one_for_which_there_is_no_time_is_tried(process: WorkerProcess) -> None:
+    """About a month is left; the first rung once took twenty days, which may be forty."""
+    slow = Rung("gradient_ascent")
+    limit = int(timedelta(days=90).total_seconds())
+    process = replace(
+        process,
+        policy=replace(process.policy, ladder=(slow, NOTHING, REFIT)),
+        settings=process.settings.model_copy(update={"run_soft_limit_seconds": limit}),
+    )
+    now = utc_now()
+    with process.database.unit_of_work() as session:
+        session.add(Run(id="ur_earlier", status="completed", created_at=now))
+        session.flush()
+        session.add(
+            Attempt(
+                run_id="ur_earlier", fence=-1, number=0, step=0, requests=[], method=slow.method, config={},
+                policy_hash="0" * 64, started_at=now - timedelta(days=20), finished_at=now, decision="fail",
+                accepted=False, report={}, verdict={},
+            )
+        )  # fmt: skip
+    run_id = forget(process, "user-1")
+    assert (steps(process, run_id), left_out(process, run_id)) == ([1, 2], [(0, "no_time")])
+
+
+def test_another_shape_of_adapter_has_a_record_of_its_own_and_another_draw_has_not(
+    process: WorkerProcess,
+) -> None:
+    fit = read_fit_record(process.store, live(process))
+
+    def digest(fit: FitRecord) -> str:
+        return rung_digest(process.policy, NOTHING, process.base.digest, fit, levels_are_known=True)
+
+    again = replace(fit, watermark=fit.watermark + 1, training=replace(fit.training, seed=7))
+    assert digest(again) == digest(fit)
+    wider = replace(fit, adapter_config=replace(fit.adapter_config, r=fit.adapter_config.r * 2))
+    longer = replace(fit, training=replace(fit.training, epochs=fit.training.epochs + 1))
+    assert len({digest(fit), digest(wider), digest(longer)}) == 3
 
 
 def test_the_last_rung_is_tried_whatever_is_known_of_it(process: WorkerProcess) -> None:

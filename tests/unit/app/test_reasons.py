@@ -108,6 +108,55 @@ def test_what_nothing_speaks_against_and_does_not_serve_is_not_called_refused() 
     assert why_judged_for(found, "fr_1", serves=False).startswith("not what serves the request")
 
 
+def test_company_that_keeps_somebody_from_being_let_through_is_told_to_them_and_to_the_run() -> None:
+    """Two pass alone, one fails, and the two lie outside the band together: nobody is let through."""
+    together = reason("membership_z_of_those_let_through", False, "2 of 3 subjects", binding=False)
+    passing, failing = [reason("membership_z", True)], [reason("membership_z", False, "known")]
+    found = attempt(
+        reason("membership_z", True), together, subjects=(passing, failing, passing), requests=["a", "b", "c"]
+    )
+    assert why_judged(found) == (
+        "refused: the check of whether those let through can be told together failed (2 of 3 subjects)"
+    )
+    assert why_judged_for(found, "a", serves=False) == why_judged(found)
+    assert "known" in why_judged_for(found, "b", serves=False)
+    assert "2 of 3" not in why_judged_for(found, "b", serves=False)
+    # An exact method is not asked.
+    found.report = {"exact": True}
+    assert "2 of 3" not in why_judged_for(found, "a", serves=False)
+
+
+def test_a_batch_that_failed_is_told_to_those_in_it() -> None:
+    batch = reason("membership_z_of_undecided_subjects", False, "2 subjects: still known", binding=False)
+    unclear, passing = [reason("membership_z", None, "too little")], [reason("membership_z", True)]
+    found = attempt(
+        reason("membership_z", True), batch, subjects=(unclear, unclear, passing), requests=["a", "b", "c"]
+    )
+    found.verdict["batch"] = [0, 1]
+    told = why_judged_for(found, "a", serves=False)
+    assert "too little" in told
+    assert "can be told together failed (2 subjects: still known)" in told
+    assert "still known" not in why_judged_for(found, "c", serves=False)
+
+
+def test_whoever_is_refused_first_says_why_nobody_is_let_through() -> None:
+    found = attempt(
+        reason("membership_z", True),
+        subjects=([reason("membership_z", True)], [reason("tail_z", False, "two items")]),
+    )
+    assert why_judged(found).endswith("failed (two items)")
+
+
+def test_an_exact_fit_is_not_said_to_be_refused_for_what_none_is_refused_for() -> None:
+    found = attempt(
+        reason("neighbour_loss", False, "the neighbours"),
+        reason("held_out_loss", False, "worse for the others"),
+        report={"exact": True},
+    )
+    assert "worse for the others" in why_judged(found)
+    assert "the neighbours" not in why_judged(found)
+
+
 def test_what_an_earlier_release_recorded_can_be_read() -> None:
     found = attempt(subjects=([], []))
     found.verdict["subjects"] = [{"decision": "fail", "reason": reason("membership_z", False, "known")}]

@@ -94,8 +94,8 @@ def test_nothing_is_decided_about_histories_that_nobody_measured() -> None:
     words = [one.decision for one in verdict.subjects]
     assert words == ["inconclusive", "pass", "pass", "inconclusive", "inconclusive"]
     assert "2 training items: of histories from 1 on" in verdict.subjects[0].reasons[0].detail
-    # Not even a fail: true re-fits may be failed there as well.
-    known = placed(9.0, 0, items=2, member_z=9.0)
+    # Not even a fail: true re-fits may be failed there as well, but for what lies beyond the alarm (see below).
+    known = placed(3.9, 0, items=2, member_z=9.0)
     assert decide(report(known, run=known), policy).decision == "inconclusive"
 
 
@@ -182,3 +182,18 @@ def test_who_must_not_be_decided_about_alone_is_not_decided_about_in_a_batch() -
     verdict = decide(report(*batch_of(0.3, 0.3, 0.3, 0.3, items=3), run=BALANCED), closed)
     assert verdict.batch == ()
     assert publishable_subjects(verdict, method_is_exact=False, policy=closed) == ()
+
+
+@pytest.mark.parametrize(("z", "publishable_all_the_same"), [(3.9, True), (-30.0, True), (4.1, False)])
+def test_whoever_is_known_beyond_the_alarm_is_not_published_however_short_the_history(
+    z: float, publishable_all_the_same: bool
+) -> None:
+    """A fit that read them under another name would show that; the policy decides about no history as short."""
+    closed = replace(POLICY, strata=(Stratum(1, False), Stratum(6, True)), exact_alarm_z=4.0)
+    verdict = decide(report(placed(z, 0, items=3, member_z=40.0), run=placed(z, -1, items=3)), closed)
+    assert publishable(verdict, method_is_exact=True, policy=closed) is publishable_all_the_same
+    assert not publishable(verdict, method_is_exact=False, policy=closed)
+    # What was guessed from other users is no evidence of that.
+    guessed = replace(subject(9.0, items=3), never_seen=None)
+    verdict = decide(report(guessed), closed)
+    assert publishable(verdict, method_is_exact=True, policy=closed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -118,6 +118,25 @@ def test_an_exact_rung_is_drawn_again_until_a_draw_serves_the_others_as_well() -
     once = Ladder(1, lucky_at(1), exact_from=0, draws=3)
     assert serve(once, "ab", 0) == Served("ab", SplitOut())
     assert once.attempts == [("ab", 0)]
+
+
+def test_those_whom_an_exact_rung_did_not_refuse_are_drawn_for_as_well() -> None:
+    """b is far out, and the first two draws serve the others worse besides: bad luck for a and c."""
+    made: list[Group] = []
+
+    def gate(group: Group, step: int) -> tuple[Group, bool, bool]:
+        made.append(group)
+        fails = "b" in group or len(made) < 4
+        return tuple(one for one in group if one != "b"), not fails, fails
+
+    class OfTwoKinds(Ladder):
+        def attempt(self, requests: Group, step: int) -> Judged[str]:
+            judged = super().attempt(requests, step)
+            return replace(judged, by_draw=judged.by_draw and "b" not in requests)
+
+    ladder = OfTwoKinds(1, gate, exact_from=0, draws=4)
+    assert serve(ladder, "abc", 0) == Served("ac", SplitOut(exhausted=("b",)))
+    assert ladder.attempts == [("abc", 0), ("ac", 0), ("ac", 0), ("ac", 0)]
 
 
 def test_a_rung_of_no_use_is_passed_by() -> None:

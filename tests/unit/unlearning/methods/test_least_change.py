@@ -90,7 +90,8 @@ def test_what_is_remembered_best_moves_farthest(task: ForgetTask, repair_steps: 
 def test_losses_stand_in_the_order_of_the_items_however_long_a_history_is(task: ForgetTask) -> None:
     """Windows are read longest first; the oldest one of a long history is its shortest."""
     long = task.forget[0] + task.forget[1] + task.forget[2]
-    assert len(long) % (task.base.style.window + 1) and len(long) > 2 * task.base.style.window
+    assert len(long) % (task.base.style.window + 1)
+    assert len(long) > 2 * task.base.style.window
     several = replace(task, forget=(task.forget[0], long))
     subjects = Subjects(ItemModel(task.base, task.adapter), several, batch_size=3, should_stop=None)
     for adapter, of_base in ((task.adapter, False), (None, True)):
