@@ -59,7 +59,7 @@ class Scheme:
 
     @property
     def name(self) -> str:
-        """What tells parts of this scheme from those of another."""
+        """Parts of one name are drawn alike; they differ at most in how many of their users are fitted on."""
         return f"{self.rounds}x{self.parts}"
 
     @property
@@ -69,7 +69,7 @@ class Scheme:
 
 
 HALVES = Scheme(rounds=2, parts=2)
-# From so many users on a sample of a quarter of them, or less, tells as much as a half does.
+# From so many users on a sample of them is large enough.
 LARGE = 2000
 _SAMPLES, _LEAST_SAMPLE, _LEAST_SHARE = 4, 500, 8
 
@@ -79,9 +79,10 @@ def scheme_for(users: int) -> Scheme:
     eight where that is more.
 
     So the price of the fits falls from that of two re-fits to that of one at 2,000 users and of half a one from 4,000
-    on; beside them everybody is read twice under each. What smaller
-    samples are taught less is read off and taken off, and down to one user in eight that is about as right as with
-    halves; with one in sixteen it is not (`lethe bench levels`).
+    on; beside them everybody is read twice under each. What smaller samples are taught less is read off and taken off,
+    not wholly: levels of one user in eight lie higher than those of halves, by less than their deviation, and the band
+    around them holds as many never-seen readings. With one in sixteen it does not (`lethe bench levels`, on sparse
+    data).
     """
     if users < LARGE:
         return HALVES

@@ -1,4 +1,4 @@
-"""Which histories the gate decides about: those for which its error rates were measured and found small enough."""
+"""Which histories the gate decides about, by their length: what the policy says of each."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from unlearning.errors import InvalidPolicy
 class Stratum:
     """Histories of at least so many training items, up to where the next stratum begins.
 
-    `decides` is what `lethe bench gate` says of them: False where the gate errs too often there, or too little was
-    measured to show that it does not. Then membership is `inconclusive` whatever the figures are.
+    `decides` is False where `lethe bench gate` measured nothing, or shows that the gate errs too often there. Then
+    membership is `inconclusive`, whatever the figures are up to the alarm of an exact method. The default policy
+    decides about nothing that its committed report does not hold, or shows to be judged wrongly.
     """
 
     items: int
