@@ -138,8 +138,8 @@ def too_little(evidence: SubjectEvidence, users: int, policy: Policy) -> str | N
     stratum = stratum_of(evidence.items, policy.strata)
     if not stratum.decides:
         return (
-            f"{evidence.items} training items: about histories of {stratum.items} and more, up to its next stratum, the "
-            "policy decides nothing"
+            f"{evidence.items} training items: about histories of {stratum.items} and more, up to its next stratum, "
+            "the policy decides nothing"
         )
     # Where the level is known, its deviation says what so many items tell, and the subject's own place while a member
     # whether there is anything to tell.
