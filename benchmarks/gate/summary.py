@@ -173,13 +173,13 @@ def _accepted(row: Row) -> bool:
 
 
 def _accepted_within(row: Row, band: float) -> bool:
-    """Whether it would be let through if membership had this band: the rule of a run of one.
-
-    But for whoever lay inside a wider band before the edit: the gate would call them inconclusive.
+    """Whether it would be let through if membership had this band: the rule of a run of one. Whoever lay inside it as a
+    member is inconclusive, as to the gate.
     """
     passed = {name: found["passed"] for name, found in row["measures"].items() if name not in _MEMBERSHIP}
     useful = any(passed.get(name) for name in _UTILITY)
-    return useful and all(word is not False for word in passed.values()) and not _outside(row, band)
+    told = row["parent_z"] > band and not _outside(row, band)
+    return useful and told and all(word is not False for word in passed.values())
 
 
 def _outside(row: Row, band: float) -> bool:

@@ -16,6 +16,7 @@ def trial(candidate: str, truth_z: float, decision: str, **figures: Any) -> dict
         "accepted": decision == "pass",
         "items": 30,
         "z": 2.5,
+        "parent_z": 10.0,
         "predicted_z": 0.5,
         "level_error": 0.25,
         "seconds": 2.0,

@@ -27,6 +27,7 @@ def row(candidate: str, truth_z: float, decision: str, **figures: Any) -> dict[s
         "accepted": decision == "pass",
         "items": 30,
         "z": 1.0,
+        "parent_z": 10.0,
         "predicted_z": 0.5,
         "level_error": 0.1,
         "seconds": 2.0,
@@ -185,11 +186,15 @@ def test_another_band_lets_others_through() -> None:
             # No band lets these through: one does harm, of the other nothing shows that it does none.
             row("do_nothing", -5.0, "fail", measures=measured(0.0, 0.0, held_out_loss=True, tail_z=False)),
             row("do_nothing", -5.0, "inconclusive", measures=measured(0.0, 0.0, held_out_loss=None)),
+            # Whoever lay inside it as a member: nothing to forget that this band could tell.
+            row(
+                "gradient_ascent", -5.0, "pass", parent_z=2.9, measures=measured(0.0, 0.0, held_out_loss=True)
+            ),
         ]
     )["bands"]
     by_band = {entry["band"]: entry for entry in found}
     assert {band: share(entry["false_accept"]) for band, entry in by_band.items() if band >= 2.5} == {
-        2.5: (0, 4), 2.75: (1, 4), 3.0: (1, 4), 3.25: (2, 4), 3.5: (2, 4)
+        2.5: (1, 5), 2.75: (2, 5), 3.0: (1, 5), 3.25: (2, 5), 3.5: (2, 5)
     }  # fmt: skip
     assert [share(by_band[band]["refits_outside"]) for band in (2.5, 2.75)] == [(1, 1), (0, 1)]
 
