@@ -51,7 +51,7 @@ def build_base_folder(folder: Path) -> Path:
 
 
 def tiny_settings(database_url: str, base: Path, root: Path) -> Settings:
-    # Tiny users have a handful of events, about which the default policy decides nothing.
+    # Some tiny users have fewer events than the default policy decides about.
     policy, default = root / "policy.json", default_policy()
     strata = tuple(replace(stratum, decides=True) for stratum in default.strata)
     policy.write_text(replace(default, strata=strata).to_json())
