@@ -25,8 +25,19 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
         (DOCS / "basis.json", "basis.md"),
         (DOCS / "levels.json", "levels.md"),
         (DOCS / "unlearn" / "least-change.json", "unlearn/least-change.md"),
+        (DOCS / "unlearn" / "sparse-users-5.json", "unlearn/sparse-users-5.md"),
     ],
-    ids=["gate", "forget", "accept", "overload", "many-requests", "basis", "levels", "least-change"],
+    ids=[
+        "gate",
+        "forget",
+        "accept",
+        "overload",
+        "many-requests",
+        "basis",
+        "levels",
+        "least-change",
+        "sparse-users-5",
+    ],
 )
 def test_the_tables_are_what_the_result_prints(result: Path, tables: str) -> None:
     assert (DOCS / tables).read_text() == markdown(json.loads(result.read_text()))
