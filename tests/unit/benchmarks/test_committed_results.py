@@ -22,6 +22,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
         (DOCS / "accept.json", "accept.md"),
         (DOCS / "overload.json", "overload.md"),
         (DOCS / "many-requests.json", "many-requests.md"),
+        (DOCS / "many-requests-output.json", "many-requests-output.md"),
         (DOCS / "basis.json", "basis.md"),
         (DOCS / "levels.json", "levels.md"),
         (DOCS / "unlearn" / "least-change.json", "unlearn/least-change.md"),
