@@ -34,6 +34,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
         "accept",
         "overload",
         "many-requests",
+        "many-requests-output",
         "basis",
         "levels",
         "least-change",
