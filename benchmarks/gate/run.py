@@ -31,6 +31,8 @@ from unlearning.records import to_plain
 # What `--report` prints: made by this command on users that no threshold was chosen on.
 COMMITTED = Path(__file__).parent / "report.json"
 DEFAULT = Plan("report", worlds=8, deletions=25)
+# Of each row of a joined result.
+_LEFT_OUT = ("measures", "objections")
 
 
 def every_stratum(policy: Policy) -> Policy:
@@ -127,11 +129,12 @@ def run(
 def join(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Several results of this command as one: other data, other sizes, more services.
 
-    What is about one population alone (its training, how many items tell) stays with the results themselves.
+    What is about one population alone (its training, how many items tell) stays with the results themselves, and so do
+    the rows' single measures and objections: they are most of a file.
 
     Raises:
-        CannotJoin: not all of them are results of `lethe bench gate` under one policy on one kind of users, or one
-            service is in two of them.
+        CannotJoin: not all of them are results of `lethe bench gate` under one policy on one kind of users, one of them
+            is joined already, or one service is in two of them.
     """
     policies = {(one.get("benchmark"), *(one.get("policy") or {}).values()) for one in results}
     kinds = {(one.get("data") or {}).get("users") for one in results}
@@ -140,6 +143,8 @@ def join(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             "these are not results of the gate's benchmark under one policy on one kind of users"
         )
     rows = [row for one in results for row in one["rows"]]
+    if not all(field in row for row in rows for field in _LEFT_OUT):
+        raise CannotJoin("one of these results is joined already: put those together that it was joined from")
     read = [row for one in results for row in one.get("readings", [])]
     batch_rows = [row for one in results for row in one.get("batch_rows", [])]
     services = [{service(row) for row in one["rows"]} for one in results]
@@ -163,7 +168,7 @@ def join(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "by_length": by_length(read),
         "readings": read,
         "batches": batch_rates(batch_rows),
-        "rows": rows,
+        "rows": [{name: value for name, value in row.items() if name not in _LEFT_OUT} for row in rows],
         "batch_rows": batch_rows,
     }
 

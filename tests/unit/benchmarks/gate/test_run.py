@@ -126,6 +126,8 @@ def test_results_on_other_services_are_joined(result: dict[str, Any], tmp_path: 
     assert len(joined["by_world"]) == 4
     assert joined["data"]["worlds"] == 4
     assert "part 1 of 4" in markdown(json.loads(as_json(joined)))
+    with pytest.raises(gate.CannotJoin, match="joined already"):
+        gate.join([joined])
     for wrong in ([result, result], [result, renamed | {"policy": {"name": "other", "hash": "1"}}]):
         with pytest.raises(gate.CannotJoin):
             gate.join(wrong)
