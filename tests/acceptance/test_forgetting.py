@@ -98,8 +98,7 @@ def test_a_user_is_forgotten_end_to_end(
     assert request["outcome"] == "erased"
     job = job_of(client, request)
     assert job["status"] == "completed"
-    attempts = job["attempts"]
-    assert isinstance(attempts, list)
+    attempts: list[dict[str, Any]] = job["attempts"]
     assert attempts[0]["method"] == "ucan"
     assert [attempt["accepted"] for attempt in attempts].count(True) == 1
     assert all(attempt["verdict"]["reasons"] for attempt in attempts)
@@ -260,12 +259,11 @@ def test_requests_that_wait_together_are_tried_in_one_run(
     client: httpx.Client, installation: Installation, users: list[str], worker: Process
 ) -> None:
     worker.terminate()
-    locations = [client.post(f"/users/{user}/forget").headers["Location"] for user in users[6:9]]
+    locations = {client.post(f"/users/{user}/forget").headers["Location"] for user in users[6:9]}
     installation.restart(worker)
-    # Whoever left that run may have ended in another, and without an attempt: a re-fit for one leaves them all out.
-    tried = [completed(client, location)["attempts"][0]["run"] for location in locations]
-    assert len(set(tried)) == 1
-    assert set(client.get(tried[0]).json()["attempts"][0]["requests"]) == set(locations)
+    # They may have ended in others.
+    tried_in = {completed(client, location)["attempts"][0]["run"] for location in locations}
+    assert [set(client.get(run).json()["attempts"][0]["requests"]) for run in tried_in] == [locations]
 
 
 def test_a_second_replica_suppresses_and_swaps_too(
