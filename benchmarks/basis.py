@@ -34,12 +34,12 @@ from benchmarks.study.variants import Variant
 from benchmarks.study.workshop import Workshop, one_thread
 from recommender import Adapter, SyntheticConfig
 from unlearning import ActivationStatistics, ForgetTask, collect_statistics
-from unlearning.methods.ucan_basis import in_basis
-from unlearning.methods.ucan_config import Basis, UcanConfig
-from unlearning.methods.ucan_gates import lora_weights
-from unlearning.methods.ucan_scores import activation_gap
+from unlearning.activations.statistics import Site
+from unlearning.methods.ladder.ucan.basis import in_basis
+from unlearning.methods.ladder.ucan.config import Basis, UcanConfig
+from unlearning.methods.ladder.ucan.factors import lora_weights
+from unlearning.methods.ladder.ucan.scores import activation_gap
 from unlearning.records import to_plain
-from unlearning.statistics import Site
 
 BASES: tuple[Basis, ...] = ("rank", "svd", "contrast_z", "contrast_x")
 SITES: tuple[Site, ...] = ("bottleneck", "input")

@@ -33,9 +33,9 @@ from unlearning import (
     default_policy,
     evaluate,
 )
-from unlearning.band import power, z_score
 from unlearning.evaluation.report import SubjectEvidence
-from unlearning.utility import bootstrap_bounds
+from unlearning.gate.band import power, z_score
+from unlearning.gate.utility import bootstrap_bounds
 
 LIMITS = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0)
 GROUPS, SEED = 4, 0

@@ -25,9 +25,9 @@ from recommender import (
     save_base,
 )
 from unlearning import Candidate, Cost, ForgetTask, Method, Progress
-from unlearning.methods.fitting import Fitted, HeldOut
+from unlearning.methods.ladder.refit import Refit
 from unlearning.methods.method import Stopwatch
-from unlearning.methods.refit import Refit
+from unlearning.methods.shared.fitting import Fitted, HeldOut
 from unlearning.records import canonical_json, sha256_hex
 
 

@@ -31,8 +31,8 @@ from benchmarks.population import Population, load_population, synthetic_populat
 from recommender import Adapter, Base, SyntheticConfig, TrainingConfig, attach, fit_adapter
 from recommender.batching import by_token_budget, pad_right
 from unlearning import ForgetTask, collect_statistics
-from unlearning.audit.cost import collector_paused, peak_tensor_bytes
-from unlearning.methods.ucan import Ucan
+from unlearning.attacks.cost import collector_paused, peak_tensor_bytes
+from unlearning.methods.ladder.ucan.ucan import Ucan
 from unlearning.records import to_plain
 
 TOKEN_BUDGET = 8192

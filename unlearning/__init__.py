@@ -3,16 +3,15 @@
 Needs torch, transformers, peft, safetensors and numpy; imports `recommender` and nothing else of this project.
 """
 
-from unlearning.collection import adapter_digest, collect_statistics
-from unlearning.consolidation import ConsolidationBudget, Spent, consolidation_due
-from unlearning.cross_fitting import cross_fit
+from unlearning.activations.collect import adapter_digest, collect_statistics
+from unlearning.activations.statistics import ActivationStatistics
 from unlearning.errors import UnlearningError
 from unlearning.evaluation.config import EvaluationConfig
 from unlearning.evaluation.evaluate import evaluate
 from unlearning.evaluation.inputs import EvaluationInputs
 from unlearning.evaluation.report import Report
 from unlearning.evaluation.retained import RetainedReport, evaluate_retained
-from unlearning.gate import (
+from unlearning.gate.decision import (
     decide,
     decide_retained,
     publishable,
@@ -20,18 +19,19 @@ from unlearning.gate import (
     publishable_subjects,
     refused_by_draw,
 )
+from unlearning.gate.search import Found, Trial, search_strength
+from unlearning.gate.utility import utility_change
+from unlearning.gate.verdict import Reason, SubjectVerdict, Verdict
+from unlearning.levels.cross_fitting import cross_fit
+from unlearning.levels.never_seen import NeverSeen
 from unlearning.methods.demands import needs_levels, why_not
+from unlearning.methods.ladder.refit import Refit
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Method
-from unlearning.methods.refit import Refit
 from unlearning.methods.registry import METHODS, build_method
-from unlearning.never_seen import NeverSeen
-from unlearning.policy import Policy, Rung, Search, default_policy
+from unlearning.policy.consolidation import ConsolidationBudget, Spent, consolidation_due
+from unlearning.policy.policy import Policy, Rung, Search, default_policy
+from unlearning.policy.skipping import Skipping, TrackRecord, why_skip
 from unlearning.progress import Progress
-from unlearning.search import Found, Trial, search_strength
-from unlearning.skipping import Skipping, TrackRecord, why_skip
-from unlearning.statistics import ActivationStatistics
-from unlearning.utility import utility_change
-from unlearning.verdict import Reason, SubjectVerdict, Verdict
 
 __all__ = [
     "METHODS",

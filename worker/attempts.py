@@ -35,7 +35,7 @@ from unlearning import (
     refused_by_draw,
     search_strength,
 )
-from unlearning.strata import stratum_of
+from unlearning.policy.strata import stratum_of
 from worker import draws
 from worker.faults import FAULTS_OF_A_METHOD
 from worker.lease import Lease

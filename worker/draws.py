@@ -19,7 +19,7 @@ from app.db import attempts
 from app.db.models import Attempt
 from app.db.runs import Claim
 from unlearning import Method
-from unlearning.utility import UTILITY_MEASURES
+from unlearning.gate.utility import UTILITY_MEASURES
 from worker import slack
 from worker.lease import Lease
 from worker.process import WorkerProcess

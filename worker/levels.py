@@ -24,7 +24,7 @@ from app.db.models import PartReading
 from app.db.runs import Claim
 from recommender import Interrupted
 from unlearning import NeverSeen, Progress, cross_fit
-from unlearning.cross_fitting import PartReadings, scheme_for
+from unlearning.levels.cross_fitting import PartReadings, scheme_for
 from unlearning.progress import check_stop
 from worker.faults import FAULTS_OF_A_METHOD
 from worker.lease import Lease

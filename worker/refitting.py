@@ -24,7 +24,7 @@ from unlearning import (
     publishable,
     refused_by_draw,
 )
-from unlearning.methods.refit import RefitConfig
+from unlearning.methods.ladder.refit import RefitConfig
 from worker import draws
 from worker.attempts import Chosen
 from worker.examples import Examples

@@ -1,7 +1,8 @@
 """Subjects of whom nothing can be told alone, forgotten together: how often the gate's word on them is wrong.
 
 A batch is drawn from those users of a service who lie inside the band of never-seen adapters although the service's
-adapter knows them. Of each alone the gate says `inconclusive`; of the batch it has joint evidence (`unlearning.batch`).
+adapter knows them. Of each alone the gate says `inconclusive`; of the batch it has joint evidence
+(`unlearning.gate.batch`).
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from benchmarks.study.orders import FitOrder
 from benchmarks.study.workshop import Workshop
 from recommender import Adapter
 from unlearning import Candidate, EvaluationInputs, ForgetTask, NeverSeen, build_method, decide, publishable
-from unlearning.audit.predictions import item_log_likelihoods
-from unlearning.band import Band
+from unlearning.attacks.predictions import item_log_likelihoods
 from unlearning.evaluation.evaluate import evaluate
 from unlearning.evaluation.gains import smoothed
 from unlearning.evaluation.report import NeverSeenGain
-from unlearning.gate import BATCH
+from unlearning.gate.band import Band
+from unlearning.gate.decision import BATCH
 from unlearning.records import canonical_json, sha256_hex, to_plain
 
 SIZE, MOST = 8, 4

@@ -23,9 +23,9 @@ from benchmarks.study import orders
 from benchmarks.study.orders import FitOrder
 from benchmarks.study.pool import Pool
 from benchmarks.study.workshop import Workshop, one_thread
-from unlearning.band import Band
-from unlearning.cross_fitting import HALVES, Scheme, cross_fit, parts
 from unlearning.evaluation.report import NeverSeenGain
+from unlearning.gate.band import Band
+from unlearning.levels.cross_fitting import HALVES, Scheme, cross_fit, parts
 from unlearning.records import to_plain
 
 # One user in so many is in each of four samples.

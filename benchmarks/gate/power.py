@@ -15,11 +15,11 @@ from benchmarks.gate.worlds import World
 from benchmarks.study.orders import shadows
 from benchmarks.study.workshop import Workshop
 from recommender import Adapter
-from unlearning.audit.predictions import item_log_likelihoods
-from unlearning.band import Band
-from unlearning.cross_fitting import HALVES
+from unlearning.attacks.predictions import item_log_likelihoods
 from unlearning.evaluation.gains import smoothed
 from unlearning.evaluation.report import NeverSeenGain
+from unlearning.gate.band import Band
+from unlearning.levels.cross_fitting import HALVES
 
 COUNTS = (1, 2, 3, 5, 10, 20, 40, 80)
 

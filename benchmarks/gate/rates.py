@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from unlearning.student_t import quantile
+from unlearning.levels.student_t import quantile
 
 Row = Mapping[str, Any]
 Rate = dict[str, float | int | None]

@@ -16,8 +16,8 @@ from benchmarks.gate.rates import share_of
 from benchmarks.gate.strata import LENGTHS
 from benchmarks.gate.trials import Plan, levels_of, truth_of, worlds_of
 from benchmarks.study.workshop import Workshop
-from unlearning.band import Band
 from unlearning.evaluation.report import NeverSeenGain
+from unlearning.gate.band import Band
 
 
 def readings(workshop: Workshop, plan: Plan) -> list[dict[str, Any]]:

@@ -24,12 +24,12 @@ from unlearning import (
     decide,
     publishable,
 )
-from unlearning.audit.predictions import item_log_likelihoods
-from unlearning.band import member_z_score, never_member_band, power, z_score
-from unlearning.cross_fitting import cross_fit
+from unlearning.attacks.predictions import item_log_likelihoods
 from unlearning.evaluation.evaluate import evaluate
 from unlearning.evaluation.gains import smoothed
-from unlearning.never_seen import NeverSeen
+from unlearning.gate.band import member_z_score, never_member_band, power, z_score
+from unlearning.levels.cross_fitting import cross_fit
+from unlearning.levels.never_seen import NeverSeen
 from unlearning.records import canonical_json, sha256_hex, to_plain
 
 TRUTH, OUTPUT, LEVEL = "refit", "least_change_output", "least_change"

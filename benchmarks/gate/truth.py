@@ -10,9 +10,9 @@ from torch import Tensor
 from benchmarks.population import Population
 from benchmarks.study.orders import shadows
 from benchmarks.study.workshop import Workshop
-from unlearning.audit.predictions import item_log_likelihoods
+from unlearning.attacks.predictions import item_log_likelihoods
 from unlearning.evaluation.gains import smoothed
-from unlearning.never_seen import reading_variance
+from unlearning.levels.never_seen import reading_variance
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import Literal
 from benchmarks.population import Population, TooFewUsers
 from benchmarks.study.orders import SHADOWS, FitOrder, Shadow, shadows
 from recommender import Split
-from unlearning import cross_fitting
-from unlearning.cross_fitting import scheme_for
+from unlearning.levels import cross_fitting
+from unlearning.levels.cross_fitting import scheme_for
 
 Users = Literal["development", "report"]
 

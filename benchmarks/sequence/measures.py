@@ -12,12 +12,12 @@ from benchmarks.population import TooFewUsers
 from benchmarks.study.orders import FitOrder
 from benchmarks.study.workshop import Workshop
 from recommender import Adapter, RankingMetrics, Split, attach
-from unlearning.audit.predictions import item_log_likelihoods
+from unlearning.attacks.predictions import item_log_likelihoods
 from unlearning.evaluation.gains import smoothed
 from unlearning.evaluation.inputs import whole_history
 from unlearning.evaluation.metrics import HELD_OUT
 from unlearning.evaluation.reading import read
-from unlearning.never_seen import NeverSeen
+from unlearning.levels.never_seen import NeverSeen
 
 _CONSOLIDATION_SEED = 8000
 

@@ -30,7 +30,7 @@ from unlearning import (
     utility_change,
 )
 from unlearning.evaluation.evaluate import evaluate
-from unlearning.never_seen import NeverSeen
+from unlearning.levels.never_seen import NeverSeen
 from unlearning.records import to_plain
 
 # After how many requests everybody who was forgotten is looked at again.

@@ -18,19 +18,19 @@ from benchmarks.study.shadow_attack import ShadowAttack
 from benchmarks.study.workshop import Workshop
 from recommender import Adapter, Base, RankingMetrics, attach
 from unlearning import Candidate, EvaluationInputs, Method, Policy, Report, decide, publishable
-from unlearning.audit.attacks import Group, population_attacks
-from unlearning.audit.distance import kolmogorov_smirnov, mixture_divergence, nll_gap
-from unlearning.audit.neighbours import nearest_users, union
-from unlearning.audit.predictions import item_log_likelihoods
-from unlearning.audit.relearning import RelearningConfig, relearning_curve
-from unlearning.audit.rounding import rounded
-from unlearning.band import z_score
+from unlearning.attacks.distance import kolmogorov_smirnov, mixture_divergence, nll_gap
+from unlearning.attacks.membership import Group, population_attacks
+from unlearning.attacks.neighbours import nearest_users, union
+from unlearning.attacks.predictions import item_log_likelihoods
+from unlearning.attacks.relearning import RelearningConfig, relearning_curve
+from unlearning.attacks.rounding import rounded
 from unlearning.evaluation.durability import measure_durability
 from unlearning.evaluation.evaluate import measure, report_on
 from unlearning.evaluation.inputs import whole_history
 from unlearning.evaluation.metrics import HELD_OUT, Measured
 from unlearning.evaluation.reading import Reading, read
-from unlearning.utility import bootstrap_bounds
+from unlearning.gate.band import z_score
+from unlearning.gate.utility import bootstrap_bounds
 
 # Relearning and divergences on more subjects than this say the same and take longer.
 _MOST_SUBJECTS = 64

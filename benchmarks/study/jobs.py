@@ -19,8 +19,8 @@ from benchmarks.study.variants import Variant
 from benchmarks.study.workshop import Workshop
 from recommender import Adapter, Interrupted, RecommenderError
 from unlearning import ActivationStatistics, Candidate, Cost, ForgetTask, UnlearningError, collect_statistics
+from unlearning.methods.compared.sharded import Sharded
 from unlearning.methods.method import Method
-from unlearning.methods.sharded import Sharded
 from unlearning.records import canonical_json, sha256_hex, to_plain
 
 # After these many requests of a sequence the result is examined.

@@ -8,10 +8,10 @@ from functools import lru_cache
 from benchmarks.study import orders
 from benchmarks.study.deletions import Deletion
 from benchmarks.study.workshop import Workshop
-from unlearning.audit.predictions import item_log_likelihoods
-from unlearning.cross_fitting import cross_fit
+from unlearning.attacks.predictions import item_log_likelihoods
 from unlearning.evaluation.gains import smoothed
-from unlearning.never_seen import NeverSeen
+from unlearning.levels.cross_fitting import cross_fit
+from unlearning.levels.never_seen import NeverSeen
 
 
 @lru_cache(maxsize=2)

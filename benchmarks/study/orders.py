@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from benchmarks.population import Population
 from benchmarks.study.deletions import Deletion
-from unlearning import cross_fitting
+from unlearning.levels import cross_fitting
 
 ENSEMBLE, SHADOWS = 2, 16
 _REFIT_SEED, _ENSEMBLE_SEED, _SHADOW_SEED = 1000, 2000, 3000
@@ -29,7 +29,7 @@ def parent(population: Population, seed: int) -> FitOrder:
 
 
 def level_fits(population: Population, seed: int) -> list[FitOrder]:
-    """The fits that every user's level comes from (`unlearning.cross_fitting`), beside the parent of this seed."""
+    """The fits for every user's level (`unlearning.levels.cross_fitting`), beside the parent of this seed."""
     users = [split.train for split in population.service]
     return [
         FitOrder(f"part {number + 1}, seed {seed}", tuple(users[place] for place in part.members), part.seed)

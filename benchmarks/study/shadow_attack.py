@@ -12,9 +12,9 @@ from benchmarks.study import orders
 from benchmarks.study.deletions import Deletion
 from benchmarks.study.workshop import Workshop
 from recommender import Adapter, Base
-from unlearning.audit.attacks import membership_attack
-from unlearning.audit.lira import LiraReference, confidences
-from unlearning.audit.predictions import item_log_likelihoods
+from unlearning.attacks.lira import LiraReference, confidences
+from unlearning.attacks.membership import membership_attack
+from unlearning.attacks.predictions import item_log_likelihoods
 
 
 @dataclass(frozen=True)

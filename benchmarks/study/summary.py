@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from unlearning.audit.attacks import membership_attack
+from unlearning.attacks.membership import membership_attack
 
 REGIME_TEST_RATIO, REGIME_MEMBER_RATIO = 2.0, 1.8
 # Lists that a cell keeps for pooling and a result does not show.

@@ -19,7 +19,7 @@ from recommender import (
     save_base,
 )
 from unlearning import METHODS, ForgetTask, build_method, collect_statistics
-from unlearning.audit.predictions import item_log_likelihoods
+from unlearning.attacks.predictions import item_log_likelihoods
 from unlearning.evaluation.gains import smoothed
 
 DATA = generate_synthetic(SyntheticConfig(users=60, items=120, tastes=10, seed=3))

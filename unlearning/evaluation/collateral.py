@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
-from unlearning.audit.neighbours import nearest_users
+from unlearning.attacks.neighbours import nearest_users
 from unlearning.evaluation.config import EvaluationConfig
 from unlearning.evaluation.gains import smoothed
 from unlearning.evaluation.metrics import HELD_OUT
@@ -25,7 +25,7 @@ def nearest_retained(
 ) -> tuple[tuple[int, ...], ...]:
     """Places of the retained users nearest to each subject, ascending: `k` each, fewer where there are many subjects.
 
-    `retained` are their training sequences. Near is who shares items, see `unlearning.audit.neighbours`. Together no
+    `retained` are their training sequences. Near is who shares items, see `unlearning.attacks.neighbours`. Together no
     more than 200 are looked at, but at least ten of each subject: whoever is taken out of the run takes their own.
     """
     each = min(k, max(_LEAST, _MOST // len(subjects)), len(retained))

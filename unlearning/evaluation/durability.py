@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from recommender import Adapter, attach
-from unlearning.audit.relearning import RelearningConfig, relearning_curve
-from unlearning.audit.rounding import rounded
+from unlearning.attacks.relearning import RelearningConfig, relearning_curve
+from unlearning.attacks.rounding import rounded
 from unlearning.evaluation.inputs import EvaluationInputs
 from unlearning.evaluation.reading import read
 from unlearning.evaluation.report import DurabilityEvidence, RelearningEvidence

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from recommender import Adapter, attach
-from unlearning.collection import adapter_digest
+from unlearning.activations.collect import adapter_digest
 from unlearning.evaluation.collateral import neighbour_evidence
 from unlearning.evaluation.durability import measure_durability
 from unlearning.evaluation.evidence import ModelEvidence

@@ -16,7 +16,7 @@ from unlearning.evaluation.evidence import BaseReadings, ModelEvidence, item_pop
 from unlearning.evaluation.gains import smoothed
 from unlearning.evaluation.metrics import HELD_OUT, Measured
 from unlearning.evaluation.reading import Divergence, read
-from unlearning.never_seen import NeverSeen
+from unlearning.levels.never_seen import NeverSeen
 from unlearning.progress import OnStep, ShouldStop
 
 
@@ -66,9 +66,9 @@ class EvaluationInputs:
         Args:
             subjects: the subjects' training sequences, in the order of the task's `forget`.
             counted: the task's `forget_targets`; None where all of the subjects' items are forgotten.
-            never_seen: each subject's level under a model that never saw them, as `unlearning.cross_fitting` finds
-                it; None where nobody fitted any. Levels are of all of a subject's items: they do not apply where only
-                some are counted.
+            never_seen: each subject's level under a model that never saw them, as
+                `unlearning.levels.cross_fitting` finds it; None where nobody fitted any. Levels are of all of a
+                subject's items: they do not apply where only some are counted.
             parent_is_exact: the parent is an exact fit, which read the subjects, and no edit of one. Then what it shows
                 of them is what tells a member, and not what the fit showed that the levels were made for: both read
                 the same events, but one fit remembers a user better than the next.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recommender import Adapter, Base, Split, attach
-from unlearning.collection import adapter_digest
+from unlearning.activations.collect import adapter_digest
 from unlearning.evaluation.config import EvaluationConfig
 from unlearning.evaluation.evaluate import library_versions
 from unlearning.evaluation.held_out import held_out_loss

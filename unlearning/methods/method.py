@@ -11,10 +11,10 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from recommender import Adapter, AdapterConfig, Base, TrainingConfig
+from unlearning.activations.statistics import ActivationStatistics
 from unlearning.errors import InvalidTask
 from unlearning.methods.card import MethodCard
 from unlearning.progress import OnStep, ShouldStop
-from unlearning.statistics import ActivationStatistics
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ForgetTask:
     sums on the spot. `forget_targets` marks the items of each forget sequence that are to be forgotten, None for
     all: where single interactions are forgotten, the others stay as their context. `never_seen_nll` is what each
     subject's mean negative log-likelihood over the items to forget would be under a model that never saw them, in
-    nats, as far as it is known (`unlearning.never_seen`), or None; likelihoods are smoothed by `smoothing`
+    nats, as far as it is known (`unlearning.levels.never_seen`), or None; likelihoods are smoothed by `smoothing`
     (`EvaluationConfig.smoothing`), 0 for plain ones. `training` and `adapter_config` say how the parent
     was fitted; `seed` drives every random choice.
 

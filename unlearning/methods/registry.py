@@ -7,29 +7,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from unlearning.errors import InvalidMethodConfig, UnknownMethod
-from unlearning.methods.cure import Cure, CureConfig
-from unlearning.methods.do_nothing import DoNothing, DoNothingConfig
-from unlearning.methods.drop_adapter import DropAdapter, DropAdapterConfig
-from unlearning.methods.e2urec import E2urec, E2urecConfig
-from unlearning.methods.gradient_ascent import GradientAscent, GradientAscentConfig
-from unlearning.methods.gradient_difference import GradientDifference, GradientDifferenceConfig
-from unlearning.methods.least_change import LeastChange
-from unlearning.methods.least_change_config import LeastChangeConfig
-from unlearning.methods.least_change_output import LeastChangeOutput
-from unlearning.methods.least_change_output_config import LeastChangeOutputConfig
-from unlearning.methods.llm_eraser import LlmEraser, LlmEraserConfig
-from unlearning.methods.llmeraser import Llmeraser, LlmeraserConfig
+from unlearning.methods.compared.cure.cure import Cure, CureConfig
+from unlearning.methods.compared.e2urec import E2urec, E2urecConfig
+from unlearning.methods.compared.gradient_ascent import GradientAscent, GradientAscentConfig
+from unlearning.methods.compared.gradient_difference import GradientDifference, GradientDifferenceConfig
+from unlearning.methods.compared.influence_step import Llmeraser, LlmeraserConfig
+from unlearning.methods.compared.npo import Npo, NpoConfig
+from unlearning.methods.compared.pcgrad import PcGrad, PcGradConfig
+from unlearning.methods.compared.prune_and_recover.prune_and_recover import LlmEraser, LlmEraserConfig
+from unlearning.methods.compared.random_label import RandomLabel, RandomLabelConfig
+from unlearning.methods.compared.sharded import Sharded, ShardedConfig
+from unlearning.methods.compared.simnpo import SimNpo, SimNpoConfig
+from unlearning.methods.compared.ssd import Ssd, SsdConfig
+from unlearning.methods.controls.do_nothing import DoNothing, DoNothingConfig
+from unlearning.methods.controls.drop_adapter import DropAdapter, DropAdapterConfig
+from unlearning.methods.controls.uniform_shrink import UniformShrink, UniformShrinkConfig
+from unlearning.methods.ladder.least_change.config import LeastChangeConfig
+from unlearning.methods.ladder.least_change.least_change import LeastChange
+from unlearning.methods.ladder.least_change_output.config import LeastChangeOutputConfig
+from unlearning.methods.ladder.least_change_output.least_change_output import LeastChangeOutput
+from unlearning.methods.ladder.refit import Refit, RefitConfig
+from unlearning.methods.ladder.ucan.config import UcanConfig
+from unlearning.methods.ladder.ucan.ucan import Ucan
 from unlearning.methods.method import Method
-from unlearning.methods.npo import Npo, NpoConfig
-from unlearning.methods.pcgrad import PcGrad, PcGradConfig
-from unlearning.methods.random_label import RandomLabel, RandomLabelConfig
-from unlearning.methods.refit import Refit, RefitConfig
-from unlearning.methods.sharded import Sharded, ShardedConfig
-from unlearning.methods.simnpo import SimNpo, SimNpoConfig
-from unlearning.methods.ssd import Ssd, SsdConfig
-from unlearning.methods.ucan import Ucan
-from unlearning.methods.ucan_config import UcanConfig
-from unlearning.methods.uniform_shrink import UniformShrink, UniformShrinkConfig
 from unlearning.records import from_plain
 
 

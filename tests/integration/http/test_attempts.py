@@ -13,7 +13,7 @@ from app.db.session import Database
 from app.settings import Settings
 from tests.integration.worker.split_world import do_without_levels
 from unlearning import Rung
-from unlearning.policy import Search
+from unlearning.policy.policy import Search
 from worker.execution import execute
 from worker.process import open_process
 

@@ -16,7 +16,7 @@ from app.db.models import NeverSeenLevel
 from recommender import AdapterConfig, TrainingConfig
 from tests.integration.tiny_model import ITEMS, subject_of
 from unlearning import EvaluationInputs, ForgetTask, Policy, Report, Rung, build_method, evaluate
-from unlearning.band import z_score
+from unlearning.gate.band import z_score
 from worker.process import WorkerProcess
 from worker.training_data import split_training_data
 from worker.versions import load_version, read_fit_record

@@ -21,7 +21,7 @@ from tests.integration.worker.consolidating import assert_fitted_on, request_con
 from tests.integration.worker.observing import make_live, outcome, request_of, run_of, store_again
 from tests.integration.worker.test_execution import Killed
 from unlearning import Rung, Verdict
-from unlearning.utility import UTILITY
+from unlearning.gate.utility import UTILITY
 from worker import publication
 from worker.execution import execute
 from worker.process import WorkerProcess, open_process

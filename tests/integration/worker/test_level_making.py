@@ -29,7 +29,7 @@ from tests.integration.worker.test_levels import (
     rows,
     status,
 )
-from unlearning import cross_fitting
+from unlearning.levels import cross_fitting
 from worker.execution import execute
 from worker.process import WorkerProcess
 

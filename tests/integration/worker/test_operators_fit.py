@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import unlearning.methods.fitting
+import unlearning.methods.shared.fitting
 from app.db.session import Database
 from app.settings import Settings
 from recommender import AdapterConfig, TrainingConfig
@@ -51,13 +51,13 @@ def test_refit_half_fits_and_consolidation_follow_the_operators_recipe(
     process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fits: list[tuple[AdapterConfig, TrainingConfig]] = []
-    real = unlearning.methods.fitting.fit_adapter
+    real = unlearning.methods.shared.fitting.fit_adapter
 
     def seen(base: Any, sequences: Any, shape: AdapterConfig, recipe: TrainingConfig, **named: Any) -> Any:
         fits.append((shape, recipe))
         return real(base, sequences, shape, recipe, **named)
 
-    monkeypatch.setattr(unlearning.methods.fitting, "fit_adapter", seen)
+    monkeypatch.setattr(unlearning.methods.shared.fitting, "fit_adapter", seen)
     process = ladder(process, REFIT)
     operators = load_version(process.store, live(process)).adapter
     execute(process, request_forgetting(process, "user-1"))

@@ -24,9 +24,9 @@ from tests.integration.worker.consolidating import request_consolidation
 from tests.integration.worker.observing import live, outcome, request_of
 from tests.integration.worker.split_world import do_without_levels
 from unlearning import METHODS, Rung, Search, Skipping
-from unlearning.methods.do_nothing import DoNothing, DoNothingConfig
+from unlearning.methods.controls.do_nothing import DoNothing, DoNothingConfig
 from unlearning.methods.registry import Registration
-from unlearning.strata import Stratum
+from unlearning.policy.strata import Stratum
 from worker.execution import execute
 from worker.process import WorkerProcess, open_process
 from worker.track_record import rung_digest

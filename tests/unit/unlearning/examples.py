@@ -16,7 +16,7 @@ from unlearning.evaluation.report import (
     Provenance,
     SubjectEvidence,
 )
-from unlearning.strata import Stratum
+from unlearning.policy.strata import Stratum
 
 POLICY = Policy(
     name="test",

@@ -4,9 +4,9 @@ import torch
 from benchmarks.gate.truth import Truth, everybody
 from benchmarks.study.orders import shadows
 from benchmarks.study.workshop import Workshop
-from unlearning.audit.predictions import item_log_likelihoods
+from unlearning.attacks.predictions import item_log_likelihoods
 from unlearning.evaluation.gains import smoothed
-from unlearning.never_seen import reading_variance
+from unlearning.levels.never_seen import reading_variance
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from benchmarks.study.deletions import Deletion, deletions, whole_users
 from benchmarks.study.levels import levels, subject_levels
 from benchmarks.study.scenarios import SCENARIOS
 from benchmarks.study.workshop import Workshop
-from unlearning.audit.predictions import item_log_likelihoods
+from unlearning.attacks.predictions import item_log_likelihoods
 from unlearning.evaluation.gains import smoothed
 
 SEED = 1

@@ -7,7 +7,7 @@ from benchmarks.population import Population, load_population
 from benchmarks.study import orders
 from benchmarks.study.deletions import deletions
 from benchmarks.study.scenarios import SCENARIOS
-from unlearning.cross_fitting import HALVES
+from unlearning.levels.cross_fitting import HALVES
 
 
 @pytest.fixture(scope="module")

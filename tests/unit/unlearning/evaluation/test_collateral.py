@@ -6,7 +6,7 @@ import torch
 
 from recommender import Split
 from unlearning import EvaluationConfig, EvaluationInputs, ForgetTask, build_method, evaluate
-from unlearning.audit.predictions import item_log_likelihoods
+from unlearning.attacks.predictions import item_log_likelihoods
 from unlearning.evaluation.collateral import nearest_retained, neighbour_evidence
 from unlearning.evaluation.gains import smoothed
 from unlearning.evaluation.reading import Reading

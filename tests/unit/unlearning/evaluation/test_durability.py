@@ -4,9 +4,9 @@ import pytest
 
 from recommender import Interrupted, Split
 from unlearning import EvaluationConfig, EvaluationInputs, ForgetTask
-from unlearning.audit.predictions import item_log_likelihoods
-from unlearning.audit.relearning import RelearningConfig, relearning_curve
-from unlearning.audit.rounding import rounded
+from unlearning.attacks.predictions import item_log_likelihoods
+from unlearning.attacks.relearning import RelearningConfig, relearning_curve
+from unlearning.attacks.rounding import rounded
 from unlearning.evaluation.durability import attackable, checkpoints, measure_durability
 from unlearning.evaluation.gains import smoothed
 

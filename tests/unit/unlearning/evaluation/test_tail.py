@@ -9,11 +9,11 @@ import torch
 from recommender import Adapter, Base, Split
 from tests.unit.unlearning.examples import POLICY
 from unlearning import EvaluationConfig, EvaluationInputs, ForgetTask, build_method, decide, evaluate
-from unlearning.checks import TAIL
 from unlearning.evaluation.tail import TailReference, top_fifth
-from unlearning.losses import cross_entropy
-from unlearning.methods.descent import ItemModel
-from unlearning.methods.windows import Windows
+from unlearning.gate.checks import TAIL
+from unlearning.methods.shared.descent import ItemModel
+from unlearning.methods.shared.losses import cross_entropy
+from unlearning.methods.shared.windows import Windows
 
 
 def test_the_highest_fifth_less_the_mean_of_all() -> None:

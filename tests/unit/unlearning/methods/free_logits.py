@@ -7,9 +7,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from unlearning.losses import IGNORED
-from unlearning.methods.descent import ItemModel
-from unlearning.methods.windows import Batch
+from unlearning.methods.shared.descent import ItemModel
+from unlearning.methods.shared.losses import IGNORED
+from unlearning.methods.shared.windows import Batch
 
 
 class FreeLogits:

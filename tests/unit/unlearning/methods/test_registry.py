@@ -2,8 +2,8 @@ import pytest
 
 from unlearning import METHODS, build_method
 from unlearning.errors import InvalidMethodConfig, UnknownMethod
-from unlearning.methods.ucan import Ucan
-from unlearning.methods.ucan_config import UcanConfig
+from unlearning.methods.ladder.ucan.config import UcanConfig
+from unlearning.methods.ladder.ucan.ucan import Ucan
 
 
 def test_every_method_is_built_with_its_defaults() -> None:

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from recommender import Adapter
-from unlearning import ForgetTask, Method, Progress, losses
-from unlearning.methods.descent import DescentConfig, ItemModel, forget_windows, retain_windows
-from unlearning.methods.windows import Batch
+from unlearning import ForgetTask, Method, Progress
+from unlearning.methods.shared import losses
+from unlearning.methods.shared.descent import DescentConfig, ItemModel, forget_windows, retain_windows
+from unlearning.methods.shared.windows import Batch
 
 # No task of the tests has more windows than this.
 WHOLE = 200

@@ -1,0 +1,85 @@
+"""When the record of a rung says that it is not worth its time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from app.db import attempts
+from unlearning import Skipping, TrackRecord, why_skip
+from unlearning.errors import InvalidPolicy
+from unlearning.policy.skipping import MOST_RUNS, highest_share
+
+RULES = Skipping(min_runs=12, max_pass_share=0.2, confidence=0.95, try_again_every=20)
+HOPELESS = TrackRecord(
+    runs=33,
+    passed=1,
+    passed_last=False,
+    seconds=3.0,
+    seconds_after=5.0,
+    same_fit=True,
+    skipped_since=0,
+)
+
+
+def test_the_bound_is_wilsons() -> None:
+    """By hand, z = 1.6449: (0 + z^2 / 24) / (1 + z^2 / 12) + z^2 / 24 / (1 + z^2 / 12) for none of twelve."""
+    z2 = 1.6448536269514722**2
+    assert highest_share(0, 12, 0.95) == pytest.approx((z2 / 12) / (1 + z2 / 12))
+    assert highest_share(12, 12, 0.95) == pytest.approx(1.0)
+    assert highest_share(1, 33, 0.95) == pytest.approx(0.1246, abs=5e-4)
+
+
+def test_a_rung_that_hardly_ever_passes_and_costs_more_than_it_saves_is_skipped() -> None:
+    why = why_skip(HOPELESS, RULES)
+    assert why is not None
+    assert "passed in 1 of the last 33 runs" in why
+    assert "12%" in why
+    assert "3.0 s" in why
+    # 12.46 % of the 5 s that it saves where it passes.
+    assert "0.6 s" in why
+
+
+@pytest.mark.parametrize(
+    ("change", "because"),
+    [
+        ({"runs": 11, "passed": 0}, "too few runs have tried it"),
+        ({"passed": 7}, "it may pass in more than a fifth of the runs"),
+        ({"passed_last": True}, "it passed last time"),
+        ({"same_fit": False}, "the version is another fit by now"),
+        ({"skipped_since": 19}, "nineteen runs did without it"),
+        ({"seconds_after": 90.0}, "an eighth of a re-fit is more than it costs"),
+    ],
+)
+def test_it_is_tried_where_it_may_be_worth_it(change: dict[str, float], because: str) -> None:
+    assert why_skip(replace(HOPELESS, **change), RULES) is None, because
+
+
+def test_a_rung_that_was_never_worth_its_time_before_a_refit_is_skipped_in_the_end() -> None:
+    """3 s against 90 s: worth it as long as one run in thirty may be served by it."""
+    never = replace(HOPELESS, passed=0, seconds_after=90.0)
+    assert why_skip(replace(never, runs=75), RULES) is None
+    assert why_skip(replace(never, runs=80), RULES) is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"min_runs": 0}, "skipping.min_runs must be at least 1"),
+        ({"try_again_every": 0}, "skipping.try_again_every must be at least 1"),
+        ({"max_pass_share": 0.0}, "skipping.max_pass_share must be above 0"),
+        ({"max_pass_share": 1.1}, "skipping.max_pass_share must be above 0"),
+        ({"confidence": 0.5}, "skipping.confidence must be between"),
+        ({"confidence": float("nan")}, "skipping.confidence must be between"),
+    ],
+)
+def test_rules_that_make_no_sense_are_refused(change: dict[str, float], message: str) -> None:
+    with pytest.raises(InvalidPolicy, match=message):
+        replace(RULES, **change)
+
+
+def test_a_record_holds_as_many_runs_as_the_rule_may_ask_for() -> None:
+    assert attempts._RUNS_TOLD == MOST_RUNS
+    with pytest.raises(InvalidPolicy, match="at most 50"):
+        Skipping(min_runs=MOST_RUNS + 1)

@@ -1,0 +1,179 @@
+"""How far a candidate stands from an ensemble of re-fits that never saw the subjects.
+
+One re-fit against the others is the unit of every figure here: two exact re-fits with different seeds differ too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recommender import Adapter, Base
+from unlearning.attacks.predictions import check_likelihoods, marks_of
+from unlearning.errors import InvalidEvaluation
+from unlearning.methods.shared.descent import ItemModel
+from unlearning.methods.shared.losses import IGNORED
+from unlearning.methods.shared.windows import Windows
+from unlearning.progress import ShouldStop, check_stop
+
+# Below this the alternating series needs many terms; the transformed one then needs one or two.
+_SERIES_SWITCH, _TERMS = 1.0, 20
+# The tail is 1 to the last bit from here down.
+_SURELY_EXCEEDED = 0.1
+
+
+@dataclass(frozen=True)
+class NllGap:
+    """Per user, float64 [users], in nats: NLL of the candidate against the mean NLL of the re-fits.
+
+    `absolute` is the mean over a user's items of the distance, `signed` that of the difference: above 0 where the
+    candidate is more surprised than the re-fits (over-forgotten), below 0 where it still remembers.
+    """
+
+    absolute: Tensor
+    signed: Tensor
+
+
+@dataclass(frozen=True)
+class KolmogorovSmirnov:
+    """Two-sample test of equal distributions: `statistic` in [0, 1] and its asymptotic two-sided `p_value`.
+
+    The power depends on the counts: a few interactions pass anything, many thousands fail the smallest difference.
+    The p-value takes all observations for independent. A user's interactions are not, which makes it too small; two
+    models' readings of the same interactions are not either, which makes it too large, and by far: what makes an item
+    hard is in both samples. Between a candidate and a re-fit a large one says little; read it beside another re-fit's.
+    """
+
+    statistic: float
+    p_value: float
+    first: int
+    second: int
+
+
+@dataclass(frozen=True)
+class MixtureDivergence:
+    """Jensen-Shannon divergence from the ensemble's mean distribution, in nats, 0 to ln 2.
+
+    `mean` is taken over `positions`, `users` (float64 [users]) over each user's own.
+    """
+
+    mean: float
+    users: Tensor
+    positions: int
+
+
+def nll_gap(candidate: Sequence[Tensor], refits: Sequence[Sequence[Tensor]]) -> NllGap:
+    """The gap of `candidate` to `refits`, each a group of log-probabilities of the same users and items.
+
+    Raises:
+        InvalidEvaluation: no re-fit, or see `check_likelihoods`.
+    """
+    if not refits:
+        raise InvalidEvaluation("there is no re-fit to compare the candidate with")
+    check_likelihoods(candidate, *refits)
+    # NLL of the candidate minus that of the re-fits, on log-probabilities.
+    gaps = [
+        torch.stack([user.double() for user in others]).mean(0) - own.double()
+        for own, *others in zip(candidate, *refits, strict=True)
+    ]
+    return NllGap(
+        absolute=torch.stack([gap.abs().mean() for gap in gaps]),
+        signed=torch.stack([gap.mean() for gap in gaps]),
+    )
+
+
+def kolmogorov_smirnov(first: Tensor, second: Tensor) -> KolmogorovSmirnov:
+    """Compare two samples [n] and [m] of numbers per interaction.
+
+    The p-value is Kolmogorov's limit at sqrt(n m / (n + m)) D, an approximation for continuous values: with fewer
+    than some tens of them on a side it errs in either direction, and ties make it too large.
+
+    Raises:
+        InvalidEvaluation: a sample is empty or holds a number that is not finite.
+    """
+    for sample in (first, second):
+        if sample.ndim != 1 or not len(sample) or not bool(torch.isfinite(sample).all()):
+            raise InvalidEvaluation("both samples must hold finite numbers, at least one each")
+    ordered = [sample.double().sort().values for sample in (first, second)]
+    points = torch.cat(ordered)
+    shares = [torch.searchsorted(sample, points, right=True).double() / len(sample) for sample in ordered]
+    statistic = float((shares[0] - shares[1]).abs().max())
+    effective = len(first) * len(second) / (len(first) + len(second))
+    return KolmogorovSmirnov(
+        statistic, kolmogorov_tail(math.sqrt(effective) * statistic), len(first), len(second)
+    )
+
+
+def kolmogorov_tail(value: float) -> float:
+    """P(K > value) of Kolmogorov's limiting distribution.
+
+    2 sum_j (-1)^(j-1) exp(-2 j^2 x^2), or for small x the same function as 1 - sqrt(2 pi) / x
+    sum_j exp(-(2j - 1)^2 pi^2 / (8 x^2)) (Marsaglia, Tsang and Wang, J. Stat. Softw. 8(18), 2003).
+    """
+    if value < _SURELY_EXCEEDED:
+        return 1.0
+    terms = range(1, _TERMS + 1)
+    if value < _SERIES_SWITCH:
+        below = sum(math.exp(-(((2 * j - 1) * math.pi / value) ** 2) / 8) for j in terms)
+        return 1.0 - math.sqrt(2 * math.pi) / value * below
+    return 2.0 * sum(math.copysign(math.exp(-2.0 * (j * value) ** 2), j % 2 - 0.5) for j in terms)
+
+
+def mixture_divergence(
+    base: Base,
+    candidate: Adapter,
+    refits: Sequence[Adapter],
+    sequences: Sequence[Sequence[int]],
+    targets: Sequence[Sequence[bool]] | None = None,
+    *,
+    batch_size: int = 16,
+    should_stop: ShouldStop | None = None,
+) -> MixtureDivergence:
+    """Mean over the marked positions of JSD(candidate, mean of the re-fits' next-item distributions).
+
+    JSD(p, q) = KL(p || m) / 2 + KL(q || m) / 2 with m = (p + q) / 2. All models run side by side, batch by batch, so
+    that no catalogue-wide distribution outlives its batch.
+
+    Args:
+        targets: which items of each sequence are asked about; None for all.
+        batch_size: most windows in a batch.
+
+    Raises:
+        InvalidEvaluation: no re-fit, or see `marks_of`.
+        Interrupted: `should_stop` answered yes.
+    """
+    if not refits:
+        raise InvalidEvaluation("there is no re-fit to compare the candidate with")
+    marks = marks_of(sequences, targets)
+    windows = Windows(base.style, sequences, marks, batch_size=batch_size, seed=0)
+    models = [ItemModel(base, adapter) for adapter in (candidate, *refits)]
+    found = []
+    for own, *others in _distributions(models, windows, should_stop):
+        found.append(jensen_shannon(own, torch.stack(others).mean(0)))
+    positions = torch.cat(found)
+    per_user = torch.split(positions, [sum(own) for own in marks])
+    return MixtureDivergence(
+        float(positions.mean()), torch.stack([own.mean() for own in per_user]), len(positions)
+    )
+
+
+def jensen_shannon(first: Tensor, second: Tensor) -> Tensor:
+    """JSD in nats between distributions [..., items], over the last dimension; probability 0 is allowed."""
+    middle = (first + second) / 2
+    halves: list[Tensor] = [torch.xlogy(one, one) - torch.xlogy(one, middle) for one in (first, second)]
+    # Rounding can leave the divergence of a distribution from itself a hair below 0.
+    return ((halves[0] + halves[1]).sum(-1) / 2).clamp(min=0.0)
+
+
+def _distributions(
+    models: Sequence[ItemModel], windows: Windows, should_stop: ShouldStop | None
+) -> Iterator[list[Tensor]]:
+    """Per batch one float64 [marked positions, items] tensor per model; positions in the order of the sequences."""
+    for batch in windows.once():
+        check_stop(should_stop)
+        counted = batch.targets != IGNORED
+        yield [torch.softmax(model.logits(batch).cpu()[counted].double(), dim=-1) for model in models]

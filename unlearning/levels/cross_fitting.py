@@ -1,0 +1,265 @@
+"""Fit adapters without some of the users, read everybody under them, keep the numbers, drop the adapters.
+
+Paid once per exact fit of the service's adapter; every forget request until the next one then knows the level it has to
+reach. In a small service the price is that of two re-fits, in a large one of one or less (`scheme_for`). The
+alternative, a predictor from what the parent and the base make of a user, costs nothing and errs more: `lethe bench
+gate` prints both, `lethe bench levels` what each scheme costs and how far it errs.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from recommender import Adapter, AdapterConfig, Base, Split, TrainingConfig, attach
+from unlearning.errors import InvalidEvaluation
+from unlearning.evaluation.evidence import item_popularity
+from unlearning.evaluation.gains import smoothed
+from unlearning.evaluation.inputs import whole_history
+from unlearning.evaluation.metrics import HELD_OUT
+from unlearning.evaluation.reading import read
+from unlearning.levels.never_seen import CrossReadings, NeverSeen, levels
+from unlearning.methods.shared.fitting import Fit, fit_anew
+from unlearning.progress import OnStep, Progress, ShouldStop
+
+_SEED_OFFSET = 500_000
+_HUNDREDTHS = 100
+_LEAST_USERS = 4
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """`rounds` times all users are dealt to `parts` parts, and an adapter is fitted on each, on at most `most` of its
+    users: `rounds * parts` fits, at the price of at most `rounds` re-fits.
+
+    Every user is read under at least `readings` adapters that never saw them.
+
+    Raises:
+        InvalidEvaluation: fewer than two such readings: one says nothing about how much readings vary.
+    """
+
+    rounds: int
+    parts: int
+    most: int | None = None
+
+    def __post_init__(self) -> None:
+        if (
+            self.rounds < 1
+            or self.parts < 2
+            or self.readings < 2
+            or (self.most is not None and self.most < 1)
+        ):
+            raise InvalidEvaluation(
+                f"cross-fitting needs two readings of each user, of adapters of some users: {self}"
+            )
+
+    @property
+    def name(self) -> str:
+        """Parts of one name are drawn alike; they differ at most in how many of their users are fitted on."""
+        return f"{self.rounds}x{self.parts}"
+
+    @property
+    def readings(self) -> int:
+        """Readings of each user by adapters that never saw them, at least."""
+        return self.rounds * (self.parts - 1)
+
+
+HALVES = Scheme(rounds=2, parts=2)
+# From so many users on a sample of them is large enough.
+LARGE = 2000
+_SAMPLES, _LEAST_SAMPLE, _LEAST_SHARE = 4, 500, 8
+
+
+def scheme_for(users: int) -> Scheme:
+    """Two pairs of halves, or in a service of at least `LARGE` users four samples of 500 users each, or of one user in
+    eight where that is more.
+
+    So the price of the fits falls from that of two re-fits to that of one at 2,000 users and of half a one from 4,000
+    on; beside them everybody is read twice under each. What smaller samples are taught less is read off and taken off,
+    not wholly: levels of one user in eight lie higher than those of halves, by less than their deviation, and the band
+    around them holds as many never-seen readings. With one in sixteen it does not (`lethe bench levels`, on sparse
+    data).
+    """
+    if users < LARGE:
+        return HALVES
+    return Scheme(rounds=1, parts=_SAMPLES, most=max(_LEAST_SAMPLE, users // _LEAST_SHARE))
+
+
+@dataclass(frozen=True)
+class Part:
+    """An adapter to fit on these users (places in the population) with this seed."""
+
+    members: tuple[int, ...]
+    seed: int
+
+
+@dataclass(frozen=True)
+class PartReadings:
+    """What the fit of one part makes of everybody: all that is kept of it, so that it need not be fitted again.
+
+    `members` are the places of those it was fitted on. `own` is each user's mean smoothed loss over their training
+    items, `held_out` [users, HELD_OUT] that of each held-out item, nats, float64.
+    """
+
+    members: frozenset[int]
+    own: tuple[float, ...]
+    held_out: Tensor
+
+
+def parts(
+    users: int, scheme: Scheme, seed: int, known: Mapping[int, frozenset[int]] | None = None
+) -> tuple[Part, ...]:
+    """Random parts of the users, round by round; no user is in two parts of one round.
+
+    Args:
+        known: the members of parts that were fitted before, by number; the other parts of their round share the others.
+
+    Raises:
+        InvalidEvaluation: fewer than four users, or than one a part.
+    """
+    if users < max(_LEAST_USERS, scheme.parts):
+        raise InvalidEvaluation(f"cross-fitting needs four users, and one a part, not {users}")
+    found, known = [], known or {}
+    for number in range(scheme.rounds):
+        first = number * scheme.parts
+        ours = {side: known[first + side] for side in range(scheme.parts) if first + side in known}
+        taken = frozenset().union(*ours.values())
+        left = [place for place in range(users) if place not in taken]
+        order = random.Random(f"{seed}/{number}").sample(left, len(left))
+        missing = [side for side in range(scheme.parts) if side not in ours]
+        for place, side in enumerate(missing):
+            start, end = (len(order) * one // len(missing) for one in (place, place + 1))
+            ours[side] = frozenset(order[start:end][: scheme.most])
+        found += [
+            Part(tuple(sorted(ours[side])), _SEED_OFFSET + 1000 * seed + first + side)
+            for side in range(scheme.parts)
+        ]
+    return tuple(found)
+
+
+def cross_fit(
+    base: Base,
+    parent: Adapter,
+    users: Sequence[Split],
+    *,
+    adapter_config: AdapterConfig,
+    training: TrainingConfig,
+    smoothing: float,
+    seed: int,
+    scheme: Scheme | None = None,
+    fit: Fit = fit_anew,
+    done: Mapping[int, PartReadings] | None = None,
+    on_part: Callable[[int, PartReadings], None] | None = None,
+    on_step: OnStep | None = None,
+    should_stop: ShouldStop | None = None,
+) -> tuple[NeverSeen, ...]:
+    """The level of each of `users`, who are all the users that `parent` was fitted on.
+
+    Args:
+        adapter_config, training: how the parent was fitted; the parts are fitted likewise, each with its own seed.
+        smoothing: of the policy's evaluation, see `EvaluationConfig.smoothing`.
+        scheme: on whom adapters are fitted; None for the one that a service of this size has.
+        fit: makes the adapters; a caller may bring a cache.
+        done: parts that were read before, by number, of these very users; they are not fitted again.
+        on_part: told the number and the readings of each part as soon as it has been read.
+
+    Progress counts hundredths of each part: parts have more or fewer steps, and may stop early.
+
+    Raises:
+        InvalidEvaluation: too few users, or an adapter that diverged.
+        Interrupted: `should_stop` answered yes.
+    """
+    done = dict(done or {})
+    scheme = scheme or scheme_for(len(users))
+    collector, items = _Collector(len(users), scheme), len(base.catalogue)
+
+    def readings(adapter: Adapter) -> tuple[list[float], Tensor]:
+        """Means over training items, cut into windows as training did and as a subject is read; and of held-out items
+        [users, HELD_OUT].
+        """
+        model = attach(base, adapter)
+        own, whole = (
+            [
+                smoothed(reading.nll, smoothing, items)
+                for reading in read(model, base.style, sequences, ranked=0, should_stop=should_stop)
+            ]
+            for sequences in ([split.train for split in users], [whole_history(split) for split in users])
+        )
+        return [float(nll.mean()) for nll in own], torch.stack([nll[-HELD_OUT:] for nll in whole])
+
+    planned = parts(len(users), scheme, seed, {number: part.members for number, part in done.items()})
+    for number, part in enumerate(planned):
+        if number not in done:
+            chosen = [users[place] for place in part.members]
+            adapter = fit(
+                base,
+                tuple(split.train for split in chosen),
+                adapter_config,
+                replace(training, seed=part.seed),
+                validation=tuple((split.train, split.validation) for split in chosen),
+                on_step=None if on_step is None else _within_all(on_step, number, len(planned)),
+                should_stop=should_stop,
+            ).adapter
+            own, held_out = readings(adapter)
+            done[number] = PartReadings(frozenset(part.members), tuple(own), held_out)
+            if on_part is not None:
+                on_part(number, done[number])
+        collector.add(done[number])
+    met = torch.log1p(item_popularity(users, items).double())
+    own, held_out = readings(parent)
+    sampled = collector.sampled()
+    return levels(
+        CrossReadings(
+            unseen=collector.unseen(),
+            seen=torch.tensor(own, dtype=torch.float64),
+            held_out=collector.held_out()[sampled],
+            held_out_parent=held_out[sampled],
+            popularity=torch.stack([met[list(split.train)].mean() for split in users]),
+            held_out_popularity=torch.stack(
+                [met[[users[place].validation, users[place].test]] for place in sampled]
+            ),
+        ),
+        [len(split.train) for split in users],
+    )
+
+
+def _within_all(on_step: OnStep, number: int, count: int) -> OnStep:
+    """Tells how far all `count` fits are, from the steps of the one with this number."""
+
+    def tell(step: Progress) -> None:
+        done = number * _HUNDREDTHS + _HUNDREDTHS * step.step // step.steps
+        on_step(Progress("cross-fit", done, count * _HUNDREDTHS, step.loss))
+
+    return tell
+
+
+class _Collector:
+    def __init__(self, users: int, scheme: Scheme) -> None:
+        self._readings = scheme.readings
+        self._unseen: list[list[float]] = [[] for _ in range(users)]
+        self._held_out = torch.zeros(users, HELD_OUT, dtype=torch.float64)
+        self._member_of = torch.zeros(users, dtype=torch.float64)
+
+    def add(self, part: PartReadings) -> None:
+        for place, (training, later) in enumerate(zip(part.own, part.held_out, strict=True)):
+            if place in part.members:
+                self._held_out[place] += later
+                self._member_of[place] += 1
+            else:
+                self._unseen[place].append(training)
+
+    def unseen(self) -> Tensor:
+        """[readings, users]; of whom there are more, the first."""
+        return torch.tensor([own[: self._readings] for own in self._unseen], dtype=torch.float64).T
+
+    def sampled(self) -> list[int]:
+        """The places of those who are in a part."""
+        return [place for place, times in enumerate(self._member_of.tolist()) if times]
+
+    def held_out(self) -> Tensor:
+        """Means over the adapters that saw the user, [users, HELD_OUT]; of those alone who are in a part."""
+        return self._held_out / self._member_of.clamp(min=1.0).unsqueeze(1)

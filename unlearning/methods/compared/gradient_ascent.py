@@ -1,0 +1,54 @@
+"""Gradient ascent: climb the training loss on the subjects and hope for the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from unlearning.methods.card import MethodCard
+from unlearning.methods.method import Candidate, ForgetTask
+from unlearning.methods.shared import losses
+from unlearning.methods.shared.descent import DescentConfig, descend, of_loss
+from unlearning.progress import OnStep, ShouldStop
+
+
+@dataclass(frozen=True)
+class GradientAscentConfig(DescentConfig):
+    """The walk and nothing else."""
+
+    steps: int = 10
+
+
+@dataclass(frozen=True)
+class GradientAscent:
+    """Minimise -NLL on the subjects; nothing holds the retained users.
+
+    Unbounded: with enough steps every figure collapses, so the length of the walk is the method.
+
+    Measured (docs/benchmarks): accepted for most single users; loses to the uniform shrink and to training on the
+    retained users alone in `interactions-25`, and to every control after twenty requests in `sequence`.
+    """
+
+    config: GradientAscentConfig = field(default_factory=GradientAscentConfig)
+    name: ClassVar[str] = "gradient_ascent"
+    exact: ClassVar[bool] = False
+    card: ClassVar[MethodCard] = MethodCard(
+        title="Gradient ascent",
+        paper="arXiv 2210.01504 (Jang et al.); settings of OpenUnlearning, arXiv 2506.12618",
+        cost_class="gradient",
+        published_defaults="AdamW, lr 1e-5, effective batch 32, 10 epochs (OpenUnlearning, full fine-tuning)",
+        reconstruction="steps and learning rate for a small adapter; softmax over items only",
+    )
+
+    def run(
+        self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
+    ) -> Candidate:
+        """Climb for `steps` steps.
+
+        Raises:
+            Interrupted: `should_stop` answered yes.
+        """
+        gradient = of_loss(
+            lambda student, forget, _: losses.gradient_ascent(student.logits(forget), forget.targets)
+        )
+        return descend(task, self.config, gradient, on_step=on_step, should_stop=should_stop)

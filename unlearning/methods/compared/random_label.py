@@ -1,0 +1,80 @@
+"""Random labels: teach the model that the subjects chose something else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from unlearning.errors import InvalidTask
+from unlearning.methods.card import MethodCard
+from unlearning.methods.method import Candidate, ForgetTask
+from unlearning.methods.shared import losses
+from unlearning.methods.shared.descent import ItemModel
+from unlearning.methods.shared.losses import IGNORED
+from unlearning.methods.shared.retain_term import RetainedDescentConfig, descend_held
+from unlearning.methods.shared.windows import Batch
+from unlearning.progress import OnStep, ShouldStop
+
+# The windows of both kinds are drawn with the task's seed and the next one.
+_LABEL_SEED_OFFSET = 2
+
+
+@dataclass(frozen=True)
+class RandomLabelConfig(RetainedDescentConfig):
+    """The common fields; the subjects weigh as little as published."""
+
+    forget_weight: float = 0.2
+
+
+@dataclass(frozen=True)
+class RandomLabel:
+    """Minimise the NLL of random other items in the subjects' places, plus a retain term.
+
+    Every place gets a new item at every step, uniform over the catalogue without the true one: over the steps the
+    model is pulled towards not knowing, not towards one wrong answer. Bounded below, unlike gradient ascent.
+    """
+
+    config: RandomLabelConfig = field(default_factory=RandomLabelConfig)
+    name: ClassVar[str] = "random_label"
+    exact: ClassVar[bool] = False
+    card: ClassVar[MethodCard] = MethodCard(
+        title="Random labels",
+        paper="arXiv 2010.10981 (Graves et al.); settings of the baseline RL of E2URec, arXiv 2403.03536",
+        cost_class="gradient",
+        published_defaults="CE(retain) + 0.2 CE(forget, flipped yes/no answer); full fine-tuning, lr 5e-5, "
+        "2400 steps (E2URec)",
+        reconstruction="a random other item in place of the flipped answer, redrawn at every step; steps and "
+        "learning rate for a small adapter",
+    )
+
+    def run(
+        self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
+    ) -> Candidate:
+        """Walk for `steps` steps.
+
+        Raises:
+            InvalidTask: a catalogue of one item, where there is no other.
+            Interrupted: `should_stop` answered yes.
+        """
+        items = task.base.style.catalogue_size
+        if items < 2:
+            raise InvalidTask("random labels need a catalogue of at least two items")
+        generator = torch.Generator().manual_seed(task.seed + _LABEL_SEED_OFFSET)
+
+        def mislead(student: ItemModel, forget: Batch) -> Tensor:
+            return losses.cross_entropy(student.logits(forget), other_items(forget.targets, items, generator))
+
+        return descend_held(task, self.config, mislead, on_step=on_step, should_stop=should_stop)
+
+
+def other_items(targets: Tensor, items: int, generator: torch.Generator) -> Tensor:
+    """`targets` with every item replaced by another of the `items`, uniformly; `IGNORED` stays.
+
+    `generator` lives on the CPU, so that a seed draws the same on every device.
+    """
+    drawn = torch.randint(items - 1, targets.shape, generator=generator).to(targets.device)
+    # All but the true item, renumbered: those from it on move up by one.
+    return torch.where(targets == IGNORED, targets, drawn + (drawn >= targets))

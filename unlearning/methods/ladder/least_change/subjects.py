@@ -1,0 +1,159 @@
+"""The subjects of least change: their losses and the gradients of them, many subjects in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recommender.batching import pad_right
+from unlearning.evaluation.gains import smoothed
+from unlearning.methods.method import ForgetTask
+from unlearning.methods.shared import losses
+from unlearning.methods.shared.descent import ItemModel, item_logits
+from unlearning.methods.shared.losses import IGNORED
+from unlearning.methods.shared.window_gradients import WindowGradients
+from unlearning.methods.shared.windows import Batch, Windows
+from unlearning.progress import ShouldStop, check_stop
+
+# So many numbers of single windows' gradients are held at once: large adapters are taken window by window.
+_MOST_NUMBERS = 2**26
+
+
+def rows_at_once(model: ItemModel, batch_size: int) -> int:
+    """How many windows' gradients may be held at once, at least one and at most `batch_size`."""
+    numbers = sum(parameter.numel() for parameter in model.parameters.values())
+    return max(1, min(batch_size, _MOST_NUMBERS // numbers))
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A window of the subject at `place`: it asks for the subject's items [first, first + items)."""
+
+    place: int
+    tokens: list[int]
+    targets: list[int]
+    first: int
+    items: int
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """Windows of several subjects as one batch."""
+
+    batch: Batch
+    rows: tuple[_Row, ...]
+
+
+class Subjects:
+    """The subjects' windows; losses are smoothed as their levels are."""
+
+    def __init__(
+        self, model: ItemModel, task: ForgetTask, *, batch_size: int, should_stop: ShouldStop | None
+    ) -> None:
+        self._model = model
+        self._task = task
+        self._should_stop = should_stop
+        self._parameters = list(model.parameters.values())
+        self._gradients = WindowGradients(model)
+        self._batch_size = batch_size
+        self._rows = [list(_rows(task, place)) for place in range(len(task.forget))]
+        # How many items each subject is asked for.
+        self.items = [sum(row.items for row in rows) for rows in self._rows]
+        self._everybody = self._pack(range(len(self._rows)), batch_size)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._rows)
+
+    def losses(self) -> Tensor:
+        """Each subject's mean loss per item, float64 [subjects]."""
+        means = [float(own.mean()) for own in self.item_losses()]
+        return torch.tensor(means, dtype=torch.float64)
+
+    def item_losses(self, *, of_base: bool = False) -> list[Tensor]:
+        """Of each subject's items in their order, under the model or under the bare base: one float64 [items] each."""
+        everybody: list[Tensor] = []
+        with torch.no_grad():
+            for packed in self._everybody:
+                check_stop(self._should_stop)
+                found = self._item_losses(packed.batch, of_base=of_base)
+                everybody = everybody or [found.new_empty(items) for items in self.items]
+                for row, own in zip(
+                    packed.rows, torch.split(found, [row.items for row in packed.rows]), strict=True
+                ):
+                    # Batches go by the windows' lengths, and a long history's oldest window is its shortest.
+                    everybody[row.place][row.first : row.first + row.items] = own
+        return everybody
+
+    def gradients(self, places: Sequence[int], weights: Sequence[Tensor] | None = None) -> Tensor:
+        """Of these subjects' losses, means over items or by `weights` [items] of each; [places, parameters]."""
+        shares = [
+            torch.full((self.items[place],), 1.0 / self.items[place], dtype=torch.float64)
+            if weights is None
+            else weights[index] / weights[index].sum()
+            for index, place in enumerate(places)
+        ]
+        index_of = {place: index for index, place in enumerate(places)}
+        first = self._parameters[0]
+        total = torch.zeros(len(places), sum(one.numel() for one in self._parameters), device=first.device)
+        at_once = rows_at_once(self._model, self._batch_size) if self._gradients.possible else 1
+        for packed in self._pack(places, at_once):
+            check_stop(self._should_stop)
+            counted = torch.cat(
+                [shares[index_of[row.place]][row.first : row.first + row.items] for row in packed.rows]
+            )
+            owners = torch.tensor([index_of[row.place] for row in packed.rows], device=first.device)
+            total.index_add_(0, owners, self._of(packed.batch, counted).to(total))
+        return total
+
+    def _of(self, batch: Batch, counted: Tensor) -> Tensor:
+        """Of each row's part of the loss that counts items so much: [rows, parameters]."""
+        if not self._gradients.possible:
+            loss = (self._item_losses(batch) * counted).sum()
+            return torch.cat(
+                [one.flatten() for one in torch.autograd.grad(loss, self._parameters)]
+            ).unsqueeze(0)
+        with self._gradients.watching():
+            found = self._item_losses(batch)
+        return self._gradients.of((found * counted.to(found)).sum())
+
+    def _item_losses(self, batch: Batch, *, of_base: bool = False) -> Tensor:
+        """Of the batch's predicted items, float64 [items]."""
+        if of_base:
+            self._model.forwards += batch.rows
+            logits = item_logits(self._task.base.model, self._task.base.style, batch)
+        else:
+            logits = self._model.logits(batch)
+        found = -losses.log_likelihoods(logits, batch.targets.to(logits.device), "item")
+        return smoothed(found, self._task.smoothing, logits.shape[-1])
+
+    def _pack(self, places: Sequence[int], rows: int) -> list[_Packed]:
+        """Their windows in batches of at most so many, longest first: windows of like length share a batch."""
+        wanted = sorted(
+            (row for place in places for row in self._rows[place]), key=lambda row: -len(row.tokens)
+        )
+        pad = self._task.base.style.pad_token
+        return [
+            _Packed(
+                Batch(
+                    pad_right([row.tokens for row in chosen], pad)[0],
+                    pad_right([row.targets for row in chosen], IGNORED)[0],
+                ),
+                tuple(chosen),
+            )
+            for chosen in (wanted[start : start + rows] for start in range(0, len(wanted), rows))
+        ]
+
+
+def _rows(task: ForgetTask, place: int) -> Iterator[_Row]:
+    marks = None if task.forget_targets is None else [task.forget_targets[place]]
+    windows = Windows(task.base.style, [task.forget[place]], marks, batch_size=1, seed=task.seed)
+    first = 0
+    for batch in windows.once():
+        tokens, targets = batch.tokens[0].tolist(), batch.targets[0].tolist()
+        items = sum(target != IGNORED for target in targets)
+        yield _Row(place, tokens, targets, first, items)
+        first += items

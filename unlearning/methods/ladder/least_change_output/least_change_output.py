@@ -1,0 +1,80 @@
+"""Least change in the output layer: least change at the price of a few forward passes, without a backward pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+
+from recommender import Adapter, Base
+from unlearning.errors import InvalidTask
+from unlearning.methods.card import MethodCard
+from unlearning.methods.ladder.least_change.solver import root_mean_square, strides
+from unlearning.methods.ladder.least_change_output.config import LeastChangeOutputConfig
+from unlearning.methods.ladder.least_change_output.output_layer import OutputLayer, output_layer_requirement
+from unlearning.methods.ladder.least_change_output.solver import OutputSolver
+from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
+from unlearning.progress import OnStep, Progress, ShouldStop
+
+
+@dataclass(frozen=True)
+class LeastChangeOutput:
+    """Least change where only the adapter's part of the output layer moves.
+
+    The gradient of a subject's loss there needs no backward pass: with z what enters the layer's B, p the predictions
+    and y the targets it is a mean of w (p - y) z', w the weight that smoothing gives each position. What enters the
+    layer does not depend on it, so one forward over the subjects' windows serves all rounds, and one over a sample of
+    retained windows tells what a change costs the others. The artefact `gap` is the root mean square of what is left
+    of the way, in nats.
+    """
+
+    config: LeastChangeOutputConfig = field(default_factory=LeastChangeOutputConfig)
+    name: ClassVar[str] = "least_change_output"
+    exact: ClassVar[bool] = False
+    needs_levels: ClassVar[bool] = True
+    card: ClassVar[MethodCard] = MethodCard(
+        title="Least change in the output layer",
+        paper=None,
+        cost_class="forward",
+        published_defaults="none: our own method",
+        reconstruction="our own; least change on the rows of the subjects' items, gradients in closed form",
+    )
+
+    def cannot_edit(self, base: Base, adapter: Adapter) -> str | None:
+        """An adapter that covers the output layer."""
+        return output_layer_requirement(base, adapter)
+
+    def run(
+        self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
+    ) -> Candidate:
+        """Read, then solve and step until every subject stands at its level.
+
+        Raises:
+            InvalidTask: the task does not say which level each subject must reach, or the adapter does not cover the
+                output layer.
+            Interrupted: `should_stop` answered yes.
+        """
+        if task.never_seen_nll is None:
+            raise InvalidTask(
+                "least_change_output needs never_seen_nll, each subject's mean loss under a model that never saw "
+                "them: see unlearning.levels.never_seen"
+            )
+        watch, config = Stopwatch(), self.config
+        layer = OutputLayer(task.base, task.adapter)
+        with torch.no_grad():
+            solver = OutputSolver(layer, task, config, should_stop)
+            gap = solver.start()
+            most = strides(gap, config.stride) + config.rounds
+            for number in range(1, most + 1):
+                if root_mean_square(gap) <= config.close_enough:
+                    break
+                gap = solver.round(gap)
+                if on_step is not None:
+                    on_step(Progress("descent", number, most, root_mean_square(gap)))
+            adapter = layer.changed(solver.rows, solver.change)
+        return Candidate(
+            adapter=adapter,
+            artefacts={"gap": torch.tensor(root_mean_square(gap))},
+            cost=Cost(watch.seconds, layer.forwards, 0, layer.forwards),
+        )

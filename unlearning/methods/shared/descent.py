@@ -1,0 +1,174 @@
+"""The one loop of all gradient methods: batches of both kinds, a gradient, an AdamW step on the adapter.
+
+The student starts as the parent version and stays in eval mode: dropout would make two runs of one request differ by
+more than the edit. The reference, where a method wants one, is the parent attached a second time: another tree of
+modules around the same base tensors, so the base is never copied and never changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from recommender import Adapter, Base, PromptStyle, attach, lora_parameters
+from unlearning.errors import Diverged, InvalidMethodConfig
+from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
+from unlearning.methods.shared.windows import Batch, Windows
+from unlearning.progress import OnStep, Progress, ShouldStop, check_stop
+
+# Both kinds of windows are drawn at random, and not alike.
+RETAIN_SEED_OFFSET = 1
+
+
+@dataclass(frozen=True)
+class DescentConfig:
+    """How far a gradient method may walk; every method adds its own fields.
+
+    Attributes:
+        steps: optimiser steps.
+        lr: AdamW's learning rate, constant; no weight decay, which would shrink the adapter for everybody.
+        batch_size: most windows in a batch, of the forget set and of the retain set alike.
+        max_grad_norm: Euclidean norm that each step's gradient is clipped to.
+
+    Raises:
+        InvalidMethodConfig: a value out of range.
+    """
+
+    steps: int = 30
+    lr: float = 3e-4
+    batch_size: int = 16
+    max_grad_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch_size < 1:
+            raise InvalidMethodConfig(f"steps and batch_size must be at least 1: {self}")
+        if not (self.lr > 0 and self.max_grad_norm > 0):
+            raise InvalidMethodConfig(f"lr and max_grad_norm must be positive: {self}")
+
+
+class ItemModel:
+    """A base with an adapter that gives logits over the catalogue and counts the sequences it was given.
+
+    `parameters` are the adapter's tensors by the names they have in `Adapter.tensors`; they require gradients only
+    if the model is `trainable`.
+    """
+
+    def __init__(self, base: Base, adapter: Adapter, *, trainable: bool = False) -> None:
+        self.model: PeftModel = attach(base, adapter)
+        self.style: PromptStyle = base.style
+        self.parameters: dict[str, nn.Parameter] = lora_parameters(self.model)
+        self.forwards = self.backwards = 0
+        self._adapter = adapter
+        for parameter in self.parameters.values():
+            parameter.requires_grad_(trainable)
+        self._trainable = trainable
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Logits [rows, positions, items]; part of the autograd graph if trainable, plain numbers otherwise."""
+        self.forwards += batch.rows
+        if self._trainable and torch.is_grad_enabled():
+            self.backwards += batch.rows
+            return self._logits(batch)
+        with torch.no_grad():
+            return self._logits(batch)
+
+    def adapter(self) -> Adapter:
+        """A copy of the adapter as it is now."""
+        return self._adapter.replace(
+            {name: parameter.detach().cpu().clone() for name, parameter in self.parameters.items()}
+        )
+
+    def _logits(self, batch: Batch) -> Tensor:
+        return item_logits(self.model, self.style, batch)
+
+
+def item_logits(model: PeftModel | PreTrainedModel, style: PromptStyle, batch: Batch) -> Tensor:
+    """Logits over the catalogue, float32 [rows, positions, items], of a base with or without an adapter."""
+    # Right padding needs no attention mask: under causal attention no real token sees what follows it.
+    logits: Tensor = model(input_ids=batch.tokens.to(model.device), use_cache=False).logits
+    return logits[..., style.item_token_slice].float()
+
+
+class Gradient(Protocol):
+    """One step's gradient."""
+
+    def __call__(self, student: ItemModel, forget: Batch, retain: Batch) -> float:
+        """Leave the gradient in `.grad` of the student's parameters; returns the loss to show."""
+
+
+Loss = Callable[[ItemModel, Batch, Batch], Tensor]
+
+
+def of_loss(loss: Loss) -> Gradient:
+    """The gradient of a scalar loss."""
+
+    def gradient(student: ItemModel, forget: Batch, retain: Batch) -> float:
+        value = loss(student, forget, retain)
+        value.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        return float(value.detach())
+
+    return gradient
+
+
+def forget_windows(task: ForgetTask, config: DescentConfig) -> Windows:
+    """The subjects' windows; only what is to be forgotten is a target."""
+    return Windows(
+        task.base.style, task.forget, task.forget_targets, batch_size=config.batch_size, seed=task.seed
+    )
+
+
+def retain_windows(task: ForgetTask, config: DescentConfig) -> Windows:
+    """Everybody else's windows."""
+    return Windows(
+        task.base.style, task.retain, batch_size=config.batch_size, seed=task.seed + RETAIN_SEED_OFFSET
+    )
+
+
+def descend(
+    task: ForgetTask,
+    config: DescentConfig,
+    gradient: Gradient,
+    *,
+    references: tuple[ItemModel, ...] = (),
+    student: ItemModel | None = None,
+    on_step: OnStep | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Candidate:
+    """Walk `config.steps` steps from the parent (or from `student`); returns where that ends, and what it cost.
+
+    The forwards of `references` are added to the cost. Given the task, the same on a CPU bit for bit.
+
+    Raises:
+        Interrupted: `should_stop` answered yes between two steps.
+        Diverged: a gradient was not finite.
+    """
+    watch = Stopwatch()
+    student = student or ItemModel(task.base, task.adapter, trainable=True)
+    forget, retain = forget_windows(task, config), retain_windows(task, config)
+    parameters = list(student.parameters.values())
+    optimiser = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=0.0)
+    for step in range(1, config.steps + 1):
+        check_stop(should_stop)
+        optimiser.zero_grad(set_to_none=True)
+        loss = gradient(student, _on_device(forget.draw(), student), _on_device(retain.draw(), student))
+        norm = nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
+        if not bool(torch.isfinite(norm)):
+            raise Diverged(f"step {step} of {config.steps} has no finite gradient; lower lr or steps")
+        optimiser.step()
+        if on_step is not None:
+            on_step(Progress("descent", step, config.steps, loss))
+    forwards = student.forwards + sum(reference.forwards for reference in references)
+    return Candidate(
+        adapter=student.adapter(), cost=Cost(watch.seconds, forwards, student.backwards, student.backwards)
+    )
+
+
+def _on_device(batch: Batch, student: ItemModel) -> Batch:
+    device = student.model.device
+    return Batch(batch.tokens.to(device), batch.targets.to(device))

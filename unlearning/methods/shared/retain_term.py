@@ -1,0 +1,101 @@
+"""What holds the retained users while a method pushes on the subjects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from unlearning.errors import InvalidMethodConfig
+from unlearning.methods.method import Candidate, ForgetTask
+from unlearning.methods.shared import losses
+from unlearning.methods.shared.descent import DescentConfig, ItemModel, descend, of_loss
+from unlearning.methods.shared.windows import Batch
+from unlearning.progress import OnStep, ShouldStop
+
+RetainLoss = Literal["cross_entropy", "divergence"]
+
+
+@dataclass(frozen=True)
+class RetainedDescentConfig(DescentConfig):
+    """A walk that something holds: L = forget_weight * L_forget + retain_weight * L_retain.
+
+    Attributes:
+        forget_weight: gamma of OpenUnlearning, at least 0.
+        retain_weight: its alpha, at least 0.
+        retain: `cross_entropy` on the retained users, or `divergence`, the KL from the parent there.
+
+    Raises:
+        InvalidMethodConfig: a negative weight, both 0, or an unknown retain loss.
+    """
+
+    forget_weight: float = 1.0
+    retain_weight: float = 1.0
+    retain: RetainLoss = "cross_entropy"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        weights = (self.forget_weight, self.retain_weight)
+        # Asked this way round, a NaN is refused too.
+        if not (all(weight >= 0 for weight in weights) and any(weights)):
+            raise InvalidMethodConfig(
+                f"forget_weight and retain_weight must be at least 0 and not both 0: {self}"
+            )
+        if self.retain not in get_args(RetainLoss):
+            raise InvalidMethodConfig(
+                f"retain is {self.retain!r}; choose one of {', '.join(get_args(RetainLoss))}"
+            )
+
+
+class RetainTerm:
+    """`retain_weight * L_retain` as the configuration says; attaches the parent only if it is needed."""
+
+    def __init__(self, task: ForgetTask, config: RetainedDescentConfig) -> None:
+        self._config = config
+        needs_parent = config.retain == "divergence" and config.retain_weight > 0
+        self.references: tuple[ItemModel, ...] = (ItemModel(task.base, task.adapter),) if needs_parent else ()
+
+    def __call__(self, student: ItemModel, retain: Batch) -> Tensor:
+        """The weighted term, 0 if its weight is; then no model is asked."""
+        if self._config.retain_weight == 0:
+            return torch.zeros(())
+        logits = student.logits(retain)
+        if self.references:
+            held = losses.divergence_from(self.references[0].logits(retain), logits, retain.targets)
+        else:
+            held = losses.cross_entropy(logits, retain.targets)
+        return self._config.retain_weight * held
+
+
+def descend_held(
+    task: ForgetTask,
+    config: RetainedDescentConfig,
+    forget_loss: Callable[[ItemModel, Batch], Tensor],
+    *,
+    references: tuple[ItemModel, ...] = (),
+    on_step: OnStep | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Candidate:
+    """`descend` on forget_weight * `forget_loss` + the retain term.
+
+    The forwards of `references`, those `forget_loss` asks, are added to the cost.
+
+    Raises:
+        Interrupted: `should_stop` answered yes between two steps.
+    """
+    holder = RetainTerm(task, config)
+
+    def loss(student: ItemModel, forget: Batch, retain: Batch) -> Tensor:
+        return config.forget_weight * forget_loss(student, forget) + holder(student, retain)
+
+    return descend(
+        task,
+        config,
+        of_loss(loss),
+        references=references + holder.references,
+        on_step=on_step,
+        should_stop=should_stop,
+    )
