@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
-from app.authentication import require
-from app.db.api_keys import Scope
+from app.api_keys.authentication import require
+from app.api_keys.service import Scope
 from app.gateway import Gateway
 from app.problem_schema import with_problems
 from app.static_files import PublicFiles

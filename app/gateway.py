@@ -14,22 +14,23 @@ from anyio.to_thread import run_sync
 from prometheus_client import CollectorRegistry
 from sqlalchemy.orm import Session
 
-from app.db import forget_requests, runs
-from app.db.audit import AuditLog
-from app.db.control import DatabaseControlPlane
+from app.audit.log import AuditLog
 from app.db.errors import DatabaseUnavailable
-from app.db.forget_requests import Acceptance
 from app.db.ledger import require_subject_key
 from app.db.precedence import Precedence
-from app.db.restoration import join_timeline, timeline_stands
 from app.db.schema import require_writable
 from app.db.session import Database
 from app.errands import Errands
+from app.forget_requests import service as forget_requests
+from app.forget_requests.service import Acceptance
+from app.interactions.popularity import PopularityRefresher
 from app.links import Links
-from app.popularity import PopularityRefresher
 from app.probe import Probe
-from app.prompt_reader import PromptReader
-from app.queue import RunQueue
+from app.recommendations.prompt_reader import PromptReader
+from app.replicas.service import DatabaseControlPlane
+from app.restoration.restoration import join_timeline, timeline_stands
+from app.runs import service as runs
+from app.runs.queue import RunQueue
 from app.serving import ServingEngine
 from app.serving.assembly import build_engine
 from app.serving.clock import elapsed

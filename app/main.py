@@ -9,10 +9,9 @@ import anyio.to_thread
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from app.adapters import endpoints as adapters
 from app.addressing import Addressing, HeadAsGet
 from app.api_docs import add_docs
-from app.authentication import Authenticator
+from app.api_keys.authentication import Authenticator
 from app.connections import Connections
 from app.consolidations import endpoints as consolidations
 from app.dashboard import endpoints as dashboard
@@ -24,13 +23,14 @@ from app.forget_requests import endpoints as forget_requests
 from app.gateway import Gateway
 from app.health import endpoints as health
 from app.interactions import endpoints as interactions
-from app.jobs import endpoints as jobs
 from app.logging import configure_logging
 from app.metrics import ConsolidationMetrics, HttpMetrics, QueueMetrics
 from app.middleware import BodyLimit, RequestContext
 from app.recommendations import endpoints as recommendations
+from app.runs import endpoints as jobs
 from app.settings import Settings, get_settings
 from app.static_files import PublicFiles
+from app.versions import endpoints as adapters
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

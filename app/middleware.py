@@ -12,7 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.authentication import caller_of
+from app.api_keys.authentication import caller_of
 from app.db.errors import DatabaseUnavailable
 from app.errors import Problem, database_problem, problem_response
 from app.line_budget import LineBudget

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from app.db.audit import AuditLog
+from app.audit.log import AuditLog
+from app.audit.verification import Verification
+from app.audit.verification import verify as verify_log
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
-from app.db.verification import Verification
-from app.db.verification import verify as verify_log
 from app.settings import get_settings
 from model_store import open_store
 

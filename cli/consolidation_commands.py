@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
-from app.db import consolidations, runs
-from app.db.audit import AuditLog
+from app.audit.log import AuditLog
+from app.consolidations import service as consolidations
 from app.db.clock import database_now
 from app.db.models import ConsolidationReason, RunStatus
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
+from app.runs import service as runs
 from app.settings import get_settings
 
 _LOOK_EVERY_SECONDS = 0.5

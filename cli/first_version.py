@@ -7,16 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.db import interactions, pointer
-from app.db.audit import AuditLog
-from app.db.checkpoints import write_checkpoint
+from app.audit.checkpoints import write_checkpoint
+from app.audit.log import AuditLog
 from app.db.clock import database_now
 from app.db.errors import BelowErasureFloor, PointerMoved
-from app.db.floor import vouch_for_floor
 from app.db.ledger import lock_ledger
 from app.db.models import Version
 from app.db.session import Database
+from app.interactions import service as interactions
 from app.settings import Settings
+from app.versions import service as pointer
+from app.versions.floor import vouch_for_floor
 from cli.adoption import adopt
 from cli.failures import CommandError
 from cli.importing import Imported

@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.db import interactions
-from app.db.interactions import NewInteraction
 from app.db.ledger import require_subject_key
 from app.db.session import Database
+from app.interactions import service as interactions
+from app.interactions.service import NewInteraction
 from app.subjects import SubjectKey
 from cli.failures import CommandError
 from inputs import InvalidInput

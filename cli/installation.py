@@ -10,15 +10,16 @@ from pathlib import Path
 
 import transformers
 
-from app.db import interactions, pointer
-from app.db import readers as reader_records
-from app.db.audit import AuditLog
-from app.db.floor import vouch_for_floor
-from app.db.restoration import join_timeline
+from app.audit.log import AuditLog
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
+from app.interactions import service as interactions
+from app.readers import service as reader_records
+from app.restoration.restoration import join_timeline
 from app.settings import Settings, get_settings
 from app.subjects import SubjectKey
+from app.versions import service as pointer
+from app.versions.floor import vouch_for_floor
 from cli.adoption import chosen_recipe
 from cli.base_model import load_or_make_base
 from cli.failures import CommandError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from app.db import api_keys
-from app.db.api_keys import Scope
+from app.api_keys import service as api_keys
+from app.api_keys.service import Scope
 from app.db.clock import database_now
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database

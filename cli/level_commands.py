@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import transformers
 
-from app.db import pointer
-from app.db.audit import AuditLog
-from app.db.restoration import join_timeline
+from app.audit.log import AuditLog
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
+from app.restoration.restoration import join_timeline
 from app.settings import get_settings
+from app.versions import service as pointer
 from cli.failures import CommandError
 from cli.progress import progress_bar
 from model_store import open_store

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from app.db import forget_requests, pointer
-from app.db.audit import AuditLog
+from app.audit.log import AuditLog
+from app.audit.verification import verify
 from app.db.clock import database_now
 from app.db.models import ForgetRequest, Ledger, RequestStatus
-from app.db.restoration import confirm_timeline, join_timeline
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
-from app.db.verification import verify
+from app.forget_requests import service as forget_requests
+from app.restoration.restoration import confirm_timeline, join_timeline
 from app.settings import get_settings
+from app.versions import service as pointer
 from cli.failures import CommandError
 from model_store import Store, open_store
 

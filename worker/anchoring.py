@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from app.db.checkpoints import write_checkpoint
-from app.db.floor import vouch_for_floor
+from app.audit.checkpoints import write_checkpoint
+from app.versions.floor import vouch_for_floor
 from model_store import StoreError
 
 if TYPE_CHECKING:

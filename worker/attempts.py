@@ -10,11 +10,11 @@ from typing import Any
 
 import structlog
 
-from app.db import runs
 from app.db.base import utc_now
 from app.db.models import Attempt
-from app.db.runs import Claim
-from app.db.splitting import NOBODY, SplitOut
+from app.runs import service as runs
+from app.runs.service import Claim
+from app.runs.splitting import NOBODY, SplitOut
 from recommender import Interrupted
 from unlearning import (
     Candidate,

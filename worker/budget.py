@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from app.db import consolidations
-from app.db.audit import AuditLog
+from app.audit.log import AuditLog
+from app.consolidations import service as consolidations
+from app.consolidations.service import Spending
 from app.db.clock import database_now
-from app.db.consolidations import Spending
 from app.db.ledger import lock_ledger
 from app.db.models import ConsolidationReason
 from app.db.session import Database

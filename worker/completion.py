@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import structlog
 
-from app.db import completion, pointer
 from app.db.clock import database_now
 from app.db.ledger import lock_ledger
 from app.db.models import RunKind, RunStage
 from app.db.reclaiming import reclaim
-from app.db.runs import Claim, owned
+from app.runs import completion
+from app.runs.service import Claim, owned
+from app.versions import service as pointer
 from worker.anchoring import anchor
 from worker.process import WorkerProcess
 from worker.readership import read_by_version

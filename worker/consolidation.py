@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.db.models import RunStage
-from app.db.runs import Claim
+from app.runs.service import Claim
 from recommender import Interrupted
 from worker.anchoring import anchor
 from worker.completion import complete

@@ -15,9 +15,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.db import attempts
 from app.db.models import Attempt
-from app.db.runs import Claim
+from app.runs import attempts
+from app.runs.service import Claim
 from unlearning import Method
 from unlearning.gate.utility import UTILITY_MEASURES
 from worker import slack

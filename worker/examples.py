@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from app.db import interactions
-from app.db.runs import Claim
+from app.interactions import service as interactions
+from app.runs.service import Claim
 from worker.process import WorkerProcess
 from worker.training_data import TrainingData, split_training_data
 from worker.versions import FitRecord

@@ -14,15 +14,17 @@ from datetime import timedelta
 
 import structlog
 
-from app.db import forget_requests, pointer, runs
 from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable, FenceLost, PointerMoved
 from app.db.ledger import lock_ledger
 from app.db.models import RunKind, RunStage
-from app.db.restoration import join_timeline, timeline_stands
-from app.db.runs import Claim
-from app.db.splitting import LADDER_EXHAUSTED, NOBODY, SplitOut, split_out
-from app.db.turns import next_in_line
+from app.forget_requests import service as forget_requests
+from app.restoration.restoration import join_timeline, timeline_stands
+from app.runs import service as runs
+from app.runs.service import Claim
+from app.runs.splitting import LADDER_EXHAUSTED, NOBODY, SplitOut, split_out
+from app.runs.turns import next_in_line
+from app.versions import service as pointer
 from model_store import JournalConflict, StoreError
 from recommender import Interrupted, RecommenderError
 from unlearning import UnlearningError

@@ -9,10 +9,10 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 
-from app.db import attempts
 from app.db.clock import database_now
-from app.db.runs import Claim
-from app.db.splitting import SplitOut
+from app.runs import attempts
+from app.runs.service import Claim
+from app.runs.splitting import SplitOut
 from recommender import Interrupted
 from worker import draws, slack
 from worker.attempts import Attempts, Chosen

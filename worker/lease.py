@@ -9,11 +9,11 @@ from types import TracebackType
 
 import structlog
 
-from app.db import runs
 from app.db.clock import database_now
 from app.db.errors import FenceLost
-from app.db.runs import Claim
 from app.db.session import Database
+from app.runs import service as runs
+from app.runs.service import Claim
 from app.settings import Settings
 
 log = structlog.get_logger()

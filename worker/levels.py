@@ -15,13 +15,17 @@ import structlog
 import torch
 from sqlalchemy.orm import Session
 
-from app.db import interactions, levels, makings, pointer, runs
 from app.db.clock import database_now
 from app.db.errors import MakingLost, PointerMoved
 from app.db.ledger import lock_ledger
-from app.db.makings import Elsewhere
 from app.db.models import PartReading
-from app.db.runs import Claim
+from app.interactions import service as interactions
+from app.levels import makings
+from app.levels import service as levels
+from app.levels.makings import Elsewhere
+from app.runs import service as runs
+from app.runs.service import Claim
+from app.versions import service as pointer
 from recommender import Interrupted
 from unlearning import NeverSeen, Progress, cross_fit
 from unlearning.levels.cross_fitting import PartReadings, scheme_for

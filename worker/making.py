@@ -15,10 +15,10 @@ from types import TracebackType
 import structlog
 from sqlalchemy.orm import Session
 
-from app.db import makings
 from app.db.errors import DatabaseUnavailable
-from app.db.makings import Elsewhere
 from app.db.session import Database
+from app.levels import makings
+from app.levels.makings import Elsewhere
 from app.settings import Settings
 from unlearning import Progress
 

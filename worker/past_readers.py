@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from app.db import interactions, readers
 from app.db.models import ForgetRequest, RequestStatus
 from app.db.session import Database
+from app.interactions import service as interactions
+from app.readers import service as readers
 from worker.readership import Readership
 
 _PEOPLE_PER_TRANSACTION = 1000

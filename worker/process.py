@@ -10,13 +10,13 @@ from queue import SimpleQueue
 import structlog
 import transformers
 
-from app.db import consolidations
-from app.db.audit import AuditLog
-from app.db.restoration import join_timeline
-from app.db.runs import Claim
+from app.audit.log import AuditLog
+from app.consolidations import service as consolidations
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.failures import SettingError, naming
+from app.restoration.restoration import join_timeline
+from app.runs.service import Claim
 from app.settings import Settings, get_settings
 from model_store import Store, open_store
 from recommender import Base, RecommenderError, load_base, require_device, use_processor

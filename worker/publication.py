@@ -11,11 +11,11 @@ from datetime import timedelta
 import safetensors.torch
 import structlog
 
-from app.db import pointer
 from app.db.clock import database_now
-from app.db.control import live_replicas
 from app.db.models import Replica, RunStage, Version
-from app.db.runs import Claim
+from app.replicas.service import live_replicas
+from app.runs.service import Claim
+from app.versions import service as pointer
 from unlearning import utility_change
 from worker.attempts import Chosen
 from worker.lease import Lease

@@ -10,11 +10,11 @@ import json
 
 import structlog
 
-from app.db import runs
 from app.db.base import utc_now
 from app.db.models import Attempt
-from app.db.runs import Claim
-from app.db.splitting import NOBODY, SplitOut
+from app.runs import service as runs
+from app.runs.service import Claim
+from app.runs.splitting import NOBODY, SplitOut
 from unlearning import (
     Progress,
     Refit,

@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import structlog
 
-from app.db import attempts, skipped
 from app.db.clock import database_now
 from app.db.models import SkippedRung
-from app.db.runs import Claim
-from app.db.skipped import SkipReason
+from app.runs import attempts, skipped
+from app.runs.service import Claim
+from app.runs.skipped import SkipReason
 from unlearning import Method, Rung, build_method, needs_levels, why_not, why_skip
 from worker import draws, slack
 from worker.attempts import Attempts, Chosen

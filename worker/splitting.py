@@ -31,7 +31,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from app.db.splitting import SplitOut
+from app.runs.splitting import SplitOut
 
 T = TypeVar("T")
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from app.db import forget_requests, interactions, readers
 from app.db.models import RunStage
-from app.db.runs import Claim
+from app.forget_requests import service as forget_requests
+from app.interactions import service as interactions
+from app.readers import service as readers
+from app.runs.service import Claim
 from worker.process import WorkerProcess
 from worker.readership import read_by_version, read_partly
 from worker.training_data import split_training_data

@@ -12,11 +12,12 @@ from queue import Empty
 
 import structlog
 
-from app.db import outages, runs
 from app.db.clock import database_now
 from app.db.errors import DatabaseRewound, DatabaseUnavailable, FenceLost
-from app.db.outages import Pauses
-from app.db.runs import Claim
+from app.runs import outages
+from app.runs import service as runs
+from app.runs.outages import Pauses
+from app.runs.service import Claim
 from model_store import ManifestMissing, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
 from worker.process import WorkerProcess
 from worker.publication import ReplicasSilent

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import structlog
 from celery import Celery
 
+from app.audit.log import AuditLog
 from app.broker import RUN_TASK
-from app.db import control, runs
-from app.db.audit import AuditLog
 from app.db.clock import database_now
 from app.db.errors import DatabaseRewound, DatabaseUnavailable
-from app.db.restoration import join_timeline
 from app.db.session import Database, open_database
+from app.replicas import service as control
+from app.restoration.restoration import join_timeline
+from app.runs import service as runs
 from app.settings import Settings
 from model_store import StoreError, open_store
 

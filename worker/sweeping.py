@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import structlog
 
-from app.db import pointer
 from app.db.errors import DatabaseUnavailable
+from app.versions import service as pointer
 from model_store import StoreError
 from worker.process import WorkerProcess
 

@@ -7,7 +7,7 @@ from statistics import fmean
 
 from sqlalchemy.orm import Session
 
-from app.db import attempts, skipped
+from app.runs import attempts, skipped
 from unlearning import Policy, Rung, TrackRecord, build_method
 from unlearning.records import canonical_json, sha256_hex, to_plain
 from worker.versions import FitRecord

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import structlog
 
-from app.db import pointer
 from app.db.clock import database_now
 from app.db.models import RunStage
-from app.db.runs import Claim
+from app.runs.service import Claim
+from app.versions import service as pointer
 from worker.lease import Lease
 from worker.past_readers import note_past_readers
 from worker.process import WorkerProcess

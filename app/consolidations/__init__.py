@@ -1,0 +1,1 @@
+"""Consolidations: requested, by hand or by the budget."""

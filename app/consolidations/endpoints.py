@@ -9,18 +9,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
-from app.authentication import Caller, require
-from app.db import consolidations
-from app.db.api_keys import Scope
+from app.api_keys.authentication import Caller, require
+from app.api_keys.service import Scope
+from app.consolidations import service as consolidations
+from app.consolidations.service import Requested
 from app.db.clock import database_now
-from app.db.consolidations import Requested
 from app.db.errors import NothingToConsolidate
 from app.db.models import ConsolidationReason
 from app.dependencies import GatewayDependency
 from app.errors import Problem
 from app.gateway import Gateway
-from app.jobs.schemas import JobView
 from app.problem_schema import problems
+from app.runs.schemas import JobView
 
 router = APIRouter(tags=["consolidations"])
 

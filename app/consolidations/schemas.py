@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from app.db import consolidations
+from app.consolidations import service as consolidations
 
 
 class BudgetItemView(BaseModel):

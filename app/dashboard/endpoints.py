@@ -9,15 +9,18 @@ from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, PackageLoader
 
-from app.authentication import Caller, require
+from app.api_keys.authentication import Caller, require
+from app.api_keys.service import Scope
 from app.consolidations.schemas import BudgetView
-from app.db import forget_requests, pointer, runs, skipped
-from app.db.api_keys import Scope
 from app.db.clock import database_now
-from app.db.control import live_replicas
 from app.dependencies import GatewayDependency
+from app.forget_requests import service as forget_requests
 from app.forget_requests.schemas import ForgetRequestView
-from app.jobs.schemas import JobDetail
+from app.replicas.service import live_replicas
+from app.runs import service as runs
+from app.runs import skipped
+from app.runs.schemas import JobDetail
+from app.versions import service as pointer
 
 router = APIRouter(include_in_schema=False)
 

@@ -1,0 +1,1 @@
+"""Forget requests: accepted, read back, retried."""

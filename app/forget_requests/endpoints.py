@@ -9,19 +9,20 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Path, Response
 
-from app.authentication import Caller, require
-from app.db import attempts, forget_requests, skipped
-from app.db.api_keys import Scope
+from app.api_keys.authentication import Caller, require
+from app.api_keys.service import Scope
 from app.db.clock import database_now
-from app.db.forget_requests import Acceptance
 from app.db.models import ForgetRequest, RequestStatus
 from app.dependencies import GatewayDependency
 from app.errors import Problem, not_found
 from app.fields import IdInPath
+from app.forget_requests import service as forget_requests
 from app.forget_requests.schemas import ForgetBody, ForgetRequestDetail, ForgetRequestView, ForgetUserBody
+from app.forget_requests.service import Acceptance
 from app.gateway import Gateway
 from app.links import Links
 from app.problem_schema import problems
+from app.runs import attempts, skipped
 
 router = APIRouter(tags=["forget"])
 

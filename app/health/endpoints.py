@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from app.authentication import Caller, require
-from app.db.api_keys import Scope
+from app.api_keys.authentication import Caller, require
+from app.api_keys.service import Scope
 from app.dependencies import GatewayDependency
 from app.gateway import Gateway
 from app.problem_schema import problems

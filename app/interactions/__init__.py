@@ -1,0 +1,1 @@
+"""Users' events: ingested, read for training, counted for the fallback."""

@@ -10,12 +10,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
-from app.authentication import Caller, require
-from app.db.api_keys import Scope
-from app.db.interactions import ingest_in_slices
+from app.api_keys.authentication import Caller, require
+from app.api_keys.service import Scope
 from app.dependencies import GatewayDependency
 from app.gateway import Gateway
 from app.interactions.events import BODY_SCHEMA, read_events
+from app.interactions.service import ingest_in_slices
 from app.problem_schema import problems
 
 router = APIRouter(tags=["interactions"])

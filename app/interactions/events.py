@@ -18,9 +18,9 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from app.db.interactions import NewInteraction
 from app.errors import ERRORS_SHOWN, Problem
 from app.id_schema import ID_IN_BODY, TIME
+from app.interactions.service import NewInteraction
 from app.subjects import SubjectKey
 from inputs import InvalidInput, identifier, moment, number_as_id
 

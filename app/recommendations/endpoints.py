@@ -10,14 +10,14 @@ from pydantic import BaseModel
 from starlette.types import Message, Receive, Send
 from starlette.types import Scope as ConnectionScope
 
-from app.authentication import Caller, require
-from app.db import interactions
-from app.db.api_keys import Scope
+from app.api_keys.authentication import Caller, require
+from app.api_keys.service import Scope
 from app.db.errors import DatabaseUnavailable
 from app.dependencies import GatewayDependency
 from app.errors import Problem
 from app.fields import IdInQuery
 from app.gateway import Gateway
+from app.interactions import service as interactions
 from app.problem_schema import problems
 from app.serving import FallbackReason, Recommendation, ServingOverloaded
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from app.db.control import ControlState, ReplicaReport
+from app.replicas.service import ControlState, ReplicaReport
 
 __all__ = ["ControlPlane", "ControlState", "ReplicaReport"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from app.db.audit import AuditLog
+from app.audit.log import AuditLog
 from app.db.schema import migrate
 from app.db.session import Database, open_database
 from app.settings import Settings

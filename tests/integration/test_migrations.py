@@ -15,11 +15,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.orm import Session
 
-from app.db import levels
 from app.db.base import Base, utc_now
 from app.db.models import NeverSeenLevel
 from app.db.schema import migrate, require_current_schema
 from app.db.session import open_database
+from app.levels import service as levels
 from tests.postgres_server import PostgresServer
 
 REPOSITORY = Path(__file__).parents[2]

@@ -7,14 +7,15 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from app.db import interactions, pointer
-from app.db.audit import AuditLog
+from app.audit.log import AuditLog
 from app.db.base import utc_now
-from app.db.interactions import NewInteraction
 from app.db.models import Version
 from app.db.session import Database
+from app.interactions import service as interactions
+from app.interactions.service import NewInteraction
 from app.settings import Settings
 from app.subjects import SubjectKey
+from app.versions import service as pointer
 from model_store import open_store
 from recommender import (
     Adapter,

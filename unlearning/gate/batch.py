@@ -18,8 +18,9 @@ def together(subjects: Sequence[SubjectEvidence]) -> SubjectEvidence | None:
 
     Levels that are predicted from other users share their error, so a mean of them is hardly better known than one.
     Those of cross-fitted adapters (`unlearning.levels.cross_fitting`) share only what the correction for what halves
-    know less leaves; the policy's `reference_error`, which does not shrink with the number of subjects, stands for that.
-    Of samples of the users it leaves about twice as much (`lethe bench levels`), all of it towards more forgetting.
+    know less leaves; the policy's `reference_error`, which does not shrink with the number of subjects, stands for
+    that. Of samples of the users it leaves about twice as much (`lethe bench levels`), all of it towards more
+    forgetting.
     """
     known = [subject.never_seen for subject in subjects if subject.never_seen is not None]
     if len(subjects) < 2 or len(known) < len(subjects):

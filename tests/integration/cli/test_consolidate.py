@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from app.db import runs
 from app.db.models import Run
 from app.db.session import Database
+from app.runs import service as runs
 from app.settings import Settings
 from tests.integration.cli.running import assert_one_line, environment_of, lethe
 from worker.execution import execute

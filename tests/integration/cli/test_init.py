@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from app.db import forget_requests, pointer, runs
-from app.db.audit import AuditLog
+from app.audit.log import AuditLog
 from app.db.base import utc_now
 from app.db.models import BaseReader, ForgetRequest, Interaction
 from app.db.session import Database
+from app.forget_requests import service as forget_requests
+from app.runs import service as runs
 from app.settings import Settings
+from app.versions import service as pointer
 from model_store import JournalEntry, open_store
 from recommender import (
     AdapterConfig,

@@ -6,13 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.db import completion, forget_requests, pointer, runs
-from app.db.audit import AuditLog
-from app.db.forget_requests import Acceptance
+from app.audit.log import AuditLog
 from app.db.models import Attempt, Version
-from app.db.runs import Claim
 from app.db.session import Database
-from app.db.splitting import NOBODY, SplitOut
+from app.forget_requests import service as forget_requests
+from app.forget_requests.service import Acceptance
+from app.runs import completion
+from app.runs import service as runs
+from app.runs.service import Claim
+from app.runs.splitting import NOBODY, SplitOut
+from app.versions import service as pointer
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=60)

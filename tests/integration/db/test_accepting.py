@@ -5,10 +5,12 @@ from datetime import timedelta
 
 from sqlalchemy import func, select
 
-from app.db import forget_requests, interactions, runs
-from app.db.interactions import NewInteraction
 from app.db.models import AuditEntry, ForgetRequest, Interaction, Run, Suppression
-from app.db.restoration import join_timeline
+from app.forget_requests import service as forget_requests
+from app.interactions import service as interactions
+from app.interactions.service import NewInteraction
+from app.restoration.restoration import join_timeline
+from app.runs import service as runs
 from model_store import JournalEntry, MemoryStore
 from tests.integration.db.conftest import NOON, Service
 

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import delete, text, update
 from sqlalchemy.exc import DBAPIError
 
-from app.db.audit import AuditLog
+from app.audit.log import AuditLog
 from app.db.models import AuditEntry
 from tests.integration.db.conftest import Service
 

@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from app.db import consolidations, pointer, runs
-from app.db.consolidations import Requested
+from app.consolidations import service as consolidations
+from app.consolidations.service import Requested
 from app.db.errors import NothingToConsolidate
 from app.db.models import AuditEntry, ConsolidationReason, Run, Version
-from app.db.runs import Claim
-from app.db.turns import next_in_line
+from app.runs import service as runs
+from app.runs.service import Claim
+from app.runs.turns import next_in_line
+from app.versions import service as pointer
 from tests.integration.db.conftest import LEASE, NOON, Service
 
 PATIENCE = timedelta(hours=1)

@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import event
 
-from app.db import interactions
-from app.db.control import DatabaseControlPlane
-from app.db.interactions import NewInteraction
 from app.db.session import Database, open_database
+from app.interactions import service as interactions
+from app.interactions.service import NewInteraction
+from app.replicas.service import DatabaseControlPlane
 from tests.integration.db.conftest import Service
 
 

@@ -11,13 +11,15 @@ from sqlalchemy import select
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
-from app.db import completion, outages, pointer, runs, skipped
-from app.db.audit import AuditLog
+from app.audit.log import AuditLog
 from app.db.errors import FenceLost
 from app.db.models import AuditEntry, SkippedRung, Version
-from app.db.outages import Pauses
 from app.db.reclaiming import Reclaimed
-from app.db.runs import Claim
+from app.runs import completion, outages, skipped
+from app.runs import service as runs
+from app.runs.outages import Pauses
+from app.runs.service import Claim
+from app.versions import service as pointer
 from tests.integration.db.conftest import LEASE, NOON, Service, attempt
 
 Write = Callable[[Session, AuditLog, Claim], Any]

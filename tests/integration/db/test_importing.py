@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from app.db import forget_requests
-from app.db.audit import AuditLog
+from app.audit.log import AuditLog
 from app.db.base import utc_now
 from app.db.errors import DatabaseUnavailable
-from app.db.interactions import ROWS_PER_SLICE, Ingested, NewInteraction, ingest_in_slices
 from app.db.models import Interaction
 from app.db.precedence import Precedence
 from app.db.session import Database
+from app.forget_requests import service as forget_requests
+from app.interactions.service import ROWS_PER_SLICE, Ingested, NewInteraction, ingest_in_slices
 
 ASKS, STAYS = "a" * 64, "b" * 64
 THREE_SLICES = 2 * ROWS_PER_SLICE + 100

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Select, delete, event, select, text
 
-from app.db import interactions, reclaiming
-from app.db.interactions import NewInteraction
+from app.db import reclaiming
 from app.db.models import Interaction
 from app.db.reclaiming import Reclaimed, reclaim
 from app.db.session import Database, open_database
+from app.interactions import service as interactions
+from app.interactions.service import NewInteraction
 from app.settings import Settings
 from tests.integration.database_files import occurrences
 

@@ -8,15 +8,17 @@ from datetime import timedelta
 
 import pytest
 
-from app.db import forget_requests, interactions, pointer
-from app.db.audit import AuditLog
-from app.db.control import DatabaseControlPlane
+from app.audit.log import AuditLog
 from app.db.errors import DatabaseRewound, FenceLost
-from app.db.interactions import NewInteraction
 from app.db.models import Ledger, Run
-from app.db.restoration import join_timeline, timeline_stands
 from app.db.session import Database, open_database
+from app.forget_requests import service as forget_requests
+from app.interactions import service as interactions
+from app.interactions.service import NewInteraction
+from app.replicas.service import DatabaseControlPlane
+from app.restoration.restoration import join_timeline, timeline_stands
 from app.serving.suppression import SuppressionSet
+from app.versions import service as pointer
 from model_store import (
     ADAPTER_WEIGHTS,
     BlobRef,
@@ -352,7 +354,7 @@ def test_a_crash_between_store_and_database_is_made_up_for(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr("app.db.restoration.forget_requests.readopt", die)
+        patched.setattr("app.restoration.restoration.forget_requests.readopt", die)
         with pytest.raises(Killed):
             join_timeline(service.database, service.audit, store)
     assert suppressed(service) == set()

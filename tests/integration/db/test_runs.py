@@ -6,9 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from app.db import forget_requests, pointer, runs
 from app.db.errors import BelowErasureFloor, FenceLost, PointerMoved
 from app.db.models import Ledger, Run, RunStage, Version
+from app.forget_requests import service as forget_requests
+from app.runs import service as runs
+from app.versions import service as pointer
 from tests.integration.db.conftest import LEASE, NOON, Service, attempt
 
 LATER = NOON + LEASE + timedelta(seconds=1)

@@ -8,13 +8,16 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from app.db import attempts, forget_requests, interactions, runs
 from app.db.errors import FenceLost
-from app.db.interactions import NewInteraction
 from app.db.ledger import lock_ledger
 from app.db.models import Attempt, AuditEntry, ForgetRequest, Interaction
-from app.db.runs import Claim
-from app.db.splitting import SplitOut, split_out
+from app.forget_requests import service as forget_requests
+from app.interactions import service as interactions
+from app.interactions.service import NewInteraction
+from app.runs import attempts
+from app.runs import service as runs
+from app.runs.service import Claim
+from app.runs.splitting import SplitOut, split_out
 from tests.integration.db.conftest import NOON, Service
 from tests.integration.db.test_runs import LATER, accepted_run, attempt
 

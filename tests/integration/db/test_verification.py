@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import text
 
-from app.db import forget_requests
-from app.db.audit import AuditLog
-from app.db.checkpoints import write_checkpoint
-from app.db.floor import vouch_for_floor
+from app.audit.checkpoints import write_checkpoint
+from app.audit.log import AuditLog
+from app.audit.verification import Verification, verify
 from app.db.models import Ledger
-from app.db.restoration import confirm_timeline, join_timeline
-from app.db.verification import Verification, verify
+from app.forget_requests import service as forget_requests
+from app.restoration.restoration import confirm_timeline, join_timeline
+from app.versions.floor import vouch_for_floor
 from model_store import Checkpoint, LocalStore, MemoryStore
 from tests.integration.backup import back_up
 from tests.integration.db.conftest import Service

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from app.db import api_keys
-from app.db.api_keys import Scope
+from app.api_keys import service as api_keys
+from app.api_keys.service import Scope
 from app.db.base import utc_now
 from app.db.session import Database
 from app.gateway import Gateway

@@ -5,7 +5,7 @@ import re
 import pytest
 from fastapi.testclient import TestClient
 
-from app.db.api_keys import Scope
+from app.api_keys.service import Scope
 from app.db.session import Database
 from tests.integration.http.conftest import issue_key
 

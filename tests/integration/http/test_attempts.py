@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.db import runs
 from app.db.session import Database
+from app.runs import service as runs
 from app.settings import Settings
 from tests.integration.worker.split_world import do_without_levels
 from unlearning import Rung

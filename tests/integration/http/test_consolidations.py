@@ -6,11 +6,12 @@ from datetime import timedelta
 
 from fastapi.testclient import TestClient
 
-from app.db import consolidations, pointer
-from app.db.audit import AuditLog
+from app.audit.log import AuditLog
+from app.consolidations import service as consolidations
 from app.db.base import utc_now
 from app.db.models import Version
 from app.db.session import Database
+from app.versions import service as pointer
 from tests.integration.tiny_model import AUDIT_SECRET
 
 

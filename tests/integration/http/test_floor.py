@@ -6,7 +6,7 @@ import time
 
 from fastapi.testclient import TestClient
 
-from app.db.api_keys import Scope
+from app.api_keys.service import Scope
 from app.db.session import Database
 from app.main import create_app
 from app.settings import Settings

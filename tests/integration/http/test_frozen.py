@@ -14,15 +14,15 @@ from fastapi.testclient import TestClient
 from starlette.types import Message
 
 import app.recommendations.endpoints
-from app.db import forget_requests
-from app.db.api_keys import Scope
-from app.db.audit import AuditLog
+from app.api_keys.service import Scope
+from app.audit.log import AuditLog
 from app.db.clock import database_now
-from app.db.control import DatabaseControlPlane
 from app.db.errors import DatabaseUnavailable
 from app.db.session import Database
+from app.forget_requests import service as forget_requests
 from app.gateway import Gateway
 from app.recommendations.endpoints import AnswerExpired
+from app.replicas.service import DatabaseControlPlane
 from app.serving import Recommendation
 from app.settings import Settings
 from tests.integration.http.conftest import gateway_of, issue_key

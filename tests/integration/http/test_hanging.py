@@ -15,14 +15,14 @@ import redis
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
+from app.api_keys.service import Scope
+from app.audit.log import AuditLog
 from app.broker import QUEUE
-from app.db import forget_requests
-from app.db.api_keys import Scope
-from app.db.audit import AuditLog
 from app.db.base import utc_now
 from app.db.models import Run
 from app.db.session import Database
-from app.queue import RunQueue
+from app.forget_requests import service as forget_requests
+from app.runs.queue import RunQueue
 from app.settings import Settings
 from benchmarks.service.hanging_server import hanging_server
 from model_store import JournalEntry, LocalStore

@@ -15,15 +15,15 @@ from fastapi import Request
 from fastapi.testclient import TestClient
 from sqlalchemy import make_url, text
 
-from app.authentication import Authenticator, require
-from app.db import api_keys
-from app.db.api_keys import Scope
+from app.api_keys import service as api_keys
+from app.api_keys.authentication import Authenticator, require
+from app.api_keys.service import Scope
 from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable
 from app.db.limits import Limits
 from app.db.session import Database, open_database
 from app.main import create_app
-from app.prompt_reader import PromptReader
+from app.recommendations.prompt_reader import PromptReader
 from app.settings import Settings
 from benchmarks.service.hanging_server import hanging_server
 from tests.integration.http.conftest import issue_key
@@ -127,7 +127,7 @@ def test_a_known_key_outlives_the_database_for_what_is_answered_from_memory(
     reader._database, reader._seconds = silent_database, 0.1
     after = 0.0
     monkeypatch.setattr(
-        "app.authentication.time", SimpleNamespace(monotonic=lambda: time.monotonic() + after)
+        "app.api_keys.authentication.time", SimpleNamespace(monotonic=lambda: time.monotonic() + after)
     )
 
     def known(key: str) -> bool:
@@ -168,7 +168,7 @@ def test_a_revoked_key_stops_while_the_database_answers(
     assert authenticator.caller(key)
     with database.unit_of_work() as session:
         assert api_keys.revoke(session, name="revoked", now=database_now(session))
-    monkeypatch.setattr("app.authentication.REVALIDATE_SECONDS", 0.0)
+    monkeypatch.setattr("app.api_keys.authentication.REVALIDATE_SECONDS", 0.0)
     assert authenticator.caller(key) is None
     reader.close()
 

@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, text
 
-from app.db.api_keys import Scope
+from app.api_keys.service import Scope
 from app.db.session import Database
 from app.main import create_app
 from app.settings import Settings

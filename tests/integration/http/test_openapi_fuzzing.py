@@ -13,7 +13,7 @@ from schemathesis.core.failures import Failure, FailureGroup
 from schemathesis.generation import GenerationMode
 from schemathesis.schemas import APIOperation
 
-from app.db.api_keys import Scope
+from app.api_keys.service import Scope
 from app.db.schema import migrate
 from app.db.session import Database, open_database
 from tests.integration.http.conftest import issue_key

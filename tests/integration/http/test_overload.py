@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.db.api_keys import PREFIX, Scope
+from app.api_keys.service import PREFIX, Scope
 from app.db.session import Database
 from app.settings import Settings
 from tests.integration.http.conftest import issue_key

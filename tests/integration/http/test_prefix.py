@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from app.db.api_keys import Scope
+from app.api_keys.service import Scope
 from app.db.session import Database
 from app.main import create_app
 from app.settings import ROUTES, Settings

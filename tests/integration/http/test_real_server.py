@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from sqlalchemy import select
 
-from app.db.api_keys import Scope
+from app.api_keys.service import Scope
 from app.db.models import ForgetRequest
 from app.db.session import Database
 from app.settings import Settings

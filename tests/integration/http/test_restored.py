@@ -7,14 +7,14 @@ import time
 import pytest
 from fastapi.testclient import TestClient
 
-from app.db import forget_requests
-from app.db.api_keys import Scope
-from app.db.audit import AuditLog
+from app.api_keys.service import Scope
+from app.audit.log import AuditLog
 from app.db.base import utc_now
-from app.db.control import DatabaseControlPlane
 from app.db.errors import DatabaseUnavailable
 from app.db.session import Database
+from app.forget_requests import service as forget_requests
 from app.main import create_app
+from app.replicas.service import DatabaseControlPlane
 from app.settings import Settings
 from model_store import StoreUnavailable, open_store
 from tests.integration.backup import back_up

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.db import forget_requests
 from app.db.base import utc_now
 from app.db.session import Database
+from app.forget_requests import service as forget_requests
 from app.settings import Settings
 from tests.integration.tiny_model import subject_of
 from worker.process import WorkerProcess, open_process

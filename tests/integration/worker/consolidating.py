@@ -10,9 +10,10 @@ import safetensors.torch
 import torch
 from sqlalchemy import select
 
-from app.db import consolidations, pointer
+from app.consolidations import service as consolidations
 from app.db.base import utc_now
 from app.db.models import AuditEntry, ConsolidationReason, Ledger, Version
+from app.versions import service as pointer
 from recommender import fit_adapter, leave_two_out
 from tests.integration.tiny_model import subject_of
 from tests.integration.worker.observing import live, run_of, serving

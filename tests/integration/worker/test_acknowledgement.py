@@ -9,11 +9,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from app.db import runs
 from app.db.clock import database_now
-from app.db.control import DatabaseControlPlane, ReplicaReport
 from app.db.models import ServingPointer
-from app.db.runs import Claim
+from app.replicas.service import DatabaseControlPlane, ReplicaReport
+from app.runs import service as runs
+from app.runs.service import Claim
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.observing import live, outcome, rows_of, run_of
 from worker.execution import execute

@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 
 import worker.execution
-from app.db import runs
 from app.db.clock import database_now
-from app.db.control import DatabaseControlPlane, ReplicaReport, live_replicas
+from app.replicas.service import DatabaseControlPlane, ReplicaReport, live_replicas
+from app.runs import service as runs
 from tests.clocks import clock_off_by
 from tests.integration.worker.conftest import request_forgetting
 from worker.execution import execute

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
-from app.db import forget_requests, interactions, pointer, runs
 from app.db.base import utc_now
-from app.db.interactions import NewInteraction
 from app.db.models import Version
+from app.forget_requests import service as forget_requests
+from app.interactions import service as interactions
+from app.interactions.service import NewInteraction
+from app.runs import service as runs
+from app.versions import service as pointer
 from model_store import ADAPTER_WEIGHTS, StoreError
 from recommender import AdapterConfig, TrainingConfig, fit_adapter
 from tests.integration.tiny_model import USERS, subject_of
@@ -247,16 +250,16 @@ def test_a_refit_that_serves_the_others_worse_needs_attention_and_the_live_versi
     ("step", "after"),
     [
         ("worker.consolidation.read_examples", True),
-        ("app.db.runs.record_attempt", False),
+        ("app.runs.service.record_attempt", False),
         ("worker.consolidation.refit_without", True),
         ("worker.publication.store_version", True),
-        ("app.db.pointer.announce_candidate", True),
+        ("app.versions.service.announce_candidate", True),
         ("worker.consolidation.publish_candidate", True),
         ("worker.consolidation.wait_for_acknowledgement", True),
-        ("app.db.completion.erase_subjects", True),
-        ("app.db.completion.mark_destroyed", False),
+        ("app.runs.completion.erase_subjects", True),
+        ("app.runs.completion.mark_destroyed", False),
         ("worker.completion._destroy_ineligible_versions", True),
-        ("app.db.completion.complete", False),
+        ("app.runs.completion.complete", False),
     ],
 )
 def test_a_worker_that_dies_at_any_step_is_replaced_and_the_work_is_done_once(

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.db import runs
 from app.db.base import utc_now
 from app.db.models import Attempt, AuditEntry, Run
 from app.db.session import Database
+from app.runs import service as runs
 from app.settings import Settings
 from tests.integration.tiny_model import USERS, install_version
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting

@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from app.db import forget_requests, pointer, reclaiming, runs
+from app.db import reclaiming
 from app.db.base import utc_now
 from app.db.errors import BelowErasureFloor
 from app.db.models import AuditEntry, Interaction, Run, Version
+from app.forget_requests import service as forget_requests
+from app.runs import service as runs
+from app.versions import service as pointer
 from model_store import Manifest
 from tests.integration.database_files import occurrences
 from tests.integration.tiny_model import subject_of
@@ -138,18 +141,18 @@ def test_a_second_delivery_does_nothing(process: WorkerProcess) -> None:
     [
         ("worker.execution._record_in_journal", False),
         ("worker.execution._record_in_journal", True),
-        ("app.db.runs.record_attempt", False),
+        ("app.runs.service.record_attempt", False),
         ("worker.execution.climb", True),
         ("worker.publication.store_version", False),
         ("worker.publication.store_version", True),
-        ("app.db.pointer.announce_candidate", True),
+        ("app.versions.service.announce_candidate", True),
         ("worker.execution.publish_candidate", True),
         ("worker.execution.wait_for_acknowledgement", True),
-        ("app.db.completion.erase_subjects", False),
+        ("app.runs.completion.erase_subjects", False),
         ("worker.completion._destroy_ineligible_versions", False),
-        ("app.db.completion.mark_destroyed", False),
+        ("app.runs.completion.mark_destroyed", False),
         ("worker.completion._destroy_ineligible_versions", True),
-        ("app.db.completion.complete", False),
+        ("app.runs.completion.complete", False),
     ],
 )
 def test_a_worker_that_dies_at_any_step_is_replaced_and_the_work_is_done_once(
@@ -223,7 +226,9 @@ def test_what_a_zombie_wrote_and_did_not_live_to_remove_never_serves_and_goes_wi
     run_id = request_forgetting(process, "user-1")
     with monkeypatch.context() as patched:
         late = write_late(process, run_id, patched, vouched=False)
-        patched.setattr("app.db.pointer.announce_candidate", dying(pointer.announce_candidate, after=False))
+        patched.setattr(
+            "app.versions.service.announce_candidate", dying(pointer.announce_candidate, after=False)
+        )
         with pytest.raises(Killed):
             execute(process, run_id)
     store = process.store
@@ -261,7 +266,7 @@ def write_late(
             return real(*arguments, **named)
         stalled.append(True)
         with pytest.MonkeyPatch.context() as other:
-            other.setattr("app.db.pointer.announce_candidate", _announce_candidate)
+            other.setattr("app.versions.service.announce_candidate", _announce_candidate)
             let_the_lease_lapse(process.database, run_id)
             execute(process, run_id)
         with pytest.MonkeyPatch.context() as other:

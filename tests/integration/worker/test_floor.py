@@ -9,9 +9,9 @@ import pytest
 import structlog
 from sqlalchemy import update
 
-from app.db.checkpoints import write_checkpoint
+from app.audit.checkpoints import write_checkpoint
+from app.audit.verification import verify
 from app.db.models import Ledger, ServingPointer, Version
-from app.db.verification import verify
 from app.settings import Settings
 from model_store import ADAPTER_WEIGHTS, StoreReadOnly, VersionBelowFloor
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting

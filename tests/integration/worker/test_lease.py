@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from app.db import runs
 from app.db.clock import database_now
 from app.db.errors import FenceLost
-from app.db.runs import Claim
+from app.runs import service as runs
+from app.runs.service import Claim
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.observing import outcome, run_of
 from worker.execution import execute

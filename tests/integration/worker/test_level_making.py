@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 import worker.levels
-from app.db import levels, makings, runs
 from app.db.base import utc_now
 from app.db.models import LevelMaking
+from app.levels import makings
+from app.levels import service as levels
+from app.runs import service as runs
 from recommender import Interrupted
 from tests.integration.tiny_model import subject_of
 from tests.integration.worker.conftest import request_forgetting

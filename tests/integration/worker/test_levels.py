@@ -16,10 +16,14 @@ import torch
 from sqlalchemy import select
 
 import worker.levels
-from app.db import interactions, levels, pointer, runs, skipped
 from app.db.base import utc_now
-from app.db.interactions import NewInteraction
 from app.db.models import Attempt, AuditEntry, NeverSeenLevel, Run, Version
+from app.interactions import service as interactions
+from app.interactions.service import NewInteraction
+from app.levels import service as levels
+from app.runs import service as runs
+from app.runs import skipped
+from app.versions import service as pointer
 from recommender import AdapterMismatch
 from tests.integration.tiny_model import USERS, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
@@ -114,7 +118,7 @@ def test_the_gate_and_a_method_that_needs_levels_get_them(process: WorkerProcess
 
 
 @pytest.mark.parametrize(
-    "step", ["worker.levels.cross_fit", "app.db.levels.replace_all", "worker.levels._stored"]
+    "step", ["worker.levels.cross_fit", "app.levels.service.replace_all", "worker.levels._stored"]
 )
 def test_a_worker_that_dies_over_them_is_replaced(
     process: WorkerProcess, monkeypatch: pytest.MonkeyPatch, step: str

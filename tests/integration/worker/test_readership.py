@@ -8,11 +8,14 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from app.db import forget_requests, interactions, readers, runs
 from app.db.base import utc_now
-from app.db.interactions import NewInteraction
 from app.db.models import AuditEntry, NeverSeenLevel, PastReader, RequestStatus
 from app.db.session import Database
+from app.forget_requests import service as forget_requests
+from app.interactions import service as interactions
+from app.interactions.service import NewInteraction
+from app.readers import service as readers
+from app.runs import service as runs
 from app.settings import Settings
 from tests.integration.tiny_model import USERS, install_version, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from app.db import interactions, pointer, runs
 from app.db.errors import DatabaseRewound
-from app.db.interactions import NewInteraction
 from app.db.models import Ledger, ServingPointer
-from app.db.readers import past_readers_among
-from app.db.restoration import join_timeline
+from app.interactions import service as interactions
+from app.interactions.service import NewInteraction
+from app.readers.service import past_readers_among
+from app.restoration.restoration import join_timeline
+from app.runs import service as runs
+from app.versions import service as pointer
 from model_store import StoreEmptied, StoreUnavailable, Timeline, open_store
 from tests.integration.backup import back_up
 from tests.integration.tiny_model import ITEMS, subject_of

@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.db import interactions, pointer, readers, runs
 from app.db.base import utc_now
 from app.db.errors import BelowErasureFloor, PointerMoved
-from app.db.interactions import NewInteraction
 from app.db.models import NeverSeenLevel, Version
+from app.interactions import service as interactions
+from app.interactions.service import NewInteraction
+from app.readers import service as readers
+from app.runs import service as runs
+from app.versions import service as pointer
 from cli import first_version
 from cli.first_version import Fit, install_first_version
 from cli.importing import Imported

@@ -10,12 +10,14 @@ from typing import Any, ClassVar
 import pytest
 from sqlalchemy import select
 
-from app.db import interactions, runs, skipped
 from app.db.base import utc_now
-from app.db.interactions import NewInteraction
 from app.db.models import Attempt, AuditEntry, Run
 from app.db.session import Database
 from app.failures import SettingError
+from app.interactions import service as interactions
+from app.interactions.service import NewInteraction
+from app.runs import service as runs
+from app.runs import skipped
 from app.settings import Settings
 from recommender import Adapter, Base
 from tests.integration.tiny_model import USERS, install_version, subject_of

@@ -9,11 +9,14 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from app.db import attempts, forget_requests, pointer, runs
 from app.db.base import utc_now
 from app.db.models import Attempt, AuditEntry, ForgetRequest, Interaction, Run
 from app.db.session import Database
+from app.forget_requests import service as forget_requests
+from app.runs import attempts
+from app.runs import service as runs
 from app.settings import Settings
+from app.versions import service as pointer
 from tests.integration.tiny_model import install_version, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.split_world import (
@@ -186,12 +189,12 @@ def test_nobody_passing_takes_the_whole_run_to_the_next_rung(process: WorkerProc
 @pytest.mark.parametrize(
     ("step", "after"),
     [
-        ("app.db.runs.record_attempt", True),
-        ("app.db.pointer.split_out", True),
-        ("app.db.pointer.publish", True),
+        ("app.runs.service.record_attempt", True),
+        ("app.versions.service.split_out", True),
+        ("app.versions.service.publish", True),
         ("worker.execution.publish_candidate", True),
-        ("app.db.completion.erase_subjects", True),
-        ("app.db.completion.complete", True),
+        ("app.runs.completion.erase_subjects", True),
+        ("app.runs.completion.complete", True),
     ],
 )
 def test_a_worker_that_dies_around_the_split_loses_nobody_and_serves_nobody_twice(

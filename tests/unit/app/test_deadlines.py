@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.deadlines import gdpr_due_at, time_left
+from app.forget_requests.deadlines import gdpr_due_at, time_left
 
 YEAR_9000 = datetime(9000, 1, 1)  # noqa: DTZ001  (hypothesis wants bounds without a zone)
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from app.attempts import SkippedView
 from app.db.models import Attempt, SkippedRung
-from app.db.skipped import SkipReason
 from app.links import Links
-from app.reasons import why_judged, why_judged_for, why_skipped
+from app.runs.attempt_schemas import SkippedView
+from app.runs.reasons import why_judged, why_judged_for, why_skipped
+from app.runs.skipped import SkipReason
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

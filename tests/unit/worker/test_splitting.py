@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.db.splitting import SplitOut
+from app.runs.splitting import SplitOut
 from worker.splitting import Judged, NobodyServed, Served, serve
 
 Group = tuple[str, ...]

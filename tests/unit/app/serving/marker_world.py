@@ -12,9 +12,9 @@ from pathlib import Path
 from threading import Event
 
 from app.db.base import utc_now
-from app.db.control import DatabaseControlPlane
 from app.db.models import Ledger, Replica, ServingPointer, Suppression
 from app.db.session import Database, open_database
+from app.replicas.service import DatabaseControlPlane
 from app.serving import ServingEngine
 from model_store import ADAPTER_WEIGHTS, BlobRef, Manifest, Store
 from recommender import (

@@ -1,0 +1,1 @@
+"""API keys: issued and revoked by command, checked at the edge."""

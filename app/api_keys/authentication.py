@@ -1,0 +1,180 @@
+"""Who is calling, and whether they may."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+import re
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import Request
+from sqlalchemy.orm import Session
+from starlette.datastructures import Headers
+from starlette.types import Scope as Asked
+
+from app.api_keys import service as api_keys
+from app.api_keys.service import Scope
+from app.db.clock import database_now
+from app.db.errors import DatabaseUnavailable
+from app.errors import Problem
+from app.recommendations.prompt_reader import PromptReader
+
+REVALIDATE_SECONDS = 5.0
+# What is answered from memory. Nothing else can be done without the database.
+_FROM_MEMORY = frozenset({Scope.RECOMMEND, Scope.METRICS_READ})
+_MAX_KNOWN_CALLERS = 1024
+# Whoever tries keys waits for others who do, and never for a thread that a known caller needs.
+_LOOKUPS_OF_STRANGERS = 2
+_LOOKUPS_OF_CALLERS = 4
+_KEY = re.compile(rf"{api_keys.PREFIX}[0-9a-f]{{64}}")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """``confirmed`` is False where the database is gone and the key is only known to have been good a while ago."""
+
+    name: str
+    scopes: frozenset[str]
+    confirmed: bool = True
+
+
+@dataclass(frozen=True)
+class _Known:
+    """``verified_at`` and ``ends_at`` are readings of `time.monotonic`."""
+
+    caller: Caller
+    verified_at: float
+    ends_at: float
+
+    def still_good(self, now: float, seconds: float) -> bool:
+        return now - self.verified_at < seconds and now < self.ends_at
+
+
+class Authenticator:
+    """Looks keys up in the database and remembers a good one for a few seconds.
+
+    Args:
+        lease_seconds: how long a good one is remembered for what is answered from memory while the database is gone.
+    """
+
+    def __init__(self, reader: PromptReader, lease_seconds: float) -> None:
+        self._reader = reader
+        self._lease = lease_seconds
+        self._lock = threading.Lock()
+        self._known: dict[str, _Known] = {}
+        self._strangers = CapacityLimiter(_LOOKUPS_OF_STRANGERS)
+        self._callers = CapacityLimiter(_LOOKUPS_OF_CALLERS)
+
+    async def identify(self, key: str) -> Caller | None:
+        """The same as `caller`, from the server's loop; what is no key by its form is not looked up.
+
+        Raises:
+            DatabaseUnavailable: as `caller` does.
+        """
+        if not _KEY.fullmatch(key):
+            return None
+        with self._lock:
+            known = self._known.get(api_keys.digest_of(key))
+        if known is not None and known.still_good(time.monotonic(), REVALIDATE_SECONDS):
+            return known.caller
+        return await run_sync(self.caller, key, limiter=self._strangers if known is None else self._callers)
+
+    def caller(self, key: str) -> Caller | None:
+        """
+        Raises:
+            DatabaseUnavailable: the key cannot be looked up, and is not known from before.
+        """
+        digest = api_keys.digest_of(key)
+        now = time.monotonic()
+        with self._lock:
+            known = self._known.get(digest)
+        if known is not None and known.still_good(now, REVALIDATE_SECONDS):
+            return known.caller
+        try:
+            found = self._reader.read(lambda session: _look_up(session, key))
+        except DatabaseUnavailable:
+            if known is not None and known.still_good(now, self._lease):
+                return replace(known.caller, confirmed=False)
+            raise
+        with self._lock:
+            self._known.pop(digest, None)
+            if found is None:
+                return None
+            caller, left = found
+            if len(self._known) >= _MAX_KNOWN_CALLERS:
+                self._known.pop(next(iter(self._known)))
+            self._known[digest] = _Known(caller, now, now + left)
+            return caller
+
+
+def _look_up(session: Session, key: str) -> tuple[Caller, float] | None:
+    """The caller of an active key, and for how many seconds it is still valid."""
+    now = database_now(session)
+    row = api_keys.find_active(session, key, now)
+    if row is None:
+        return None
+    left = math.inf if row.expires_at is None else (row.expires_at - now).total_seconds()
+    return Caller(row.name, frozenset(row.scopes)), left
+
+
+async def caller_of(asked: Asked) -> Caller:
+    """Who asks, looked up once for a request. The server reads it from the request's state: it is no stranger's.
+
+    Raises:
+        Problem: 401, there is no good key.
+        DatabaseUnavailable: the key cannot be looked up.
+    """
+    state = asked.setdefault("state", {})
+    if "caller" not in state:
+        key = _presented_key(Headers(scope=asked).get("authorization", ""), asked["method"])
+        authenticator: Authenticator = asked["app"].state.authenticator
+        state["caller"] = await authenticator.identify(key)
+    caller: Caller | None = state["caller"]
+    if caller is None:
+        raise Problem(
+            HTTPStatus.UNAUTHORIZED,
+            "unauthenticated",
+            "Send a valid API key as 'Authorization: Bearer KEY'.",
+            headers={"WWW-Authenticate": 'Bearer realm="lethe", Basic realm="lethe"'},
+        )
+    return caller
+
+
+def require(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
+    """A dependency that lets only keys with this scope through.
+
+    The key comes as ``Authorization: Bearer KEY``, or as the password of HTTP Basic so that a browser can open the
+    dashboard; that way only reads are let through.
+    """
+
+    async def dependency(request: Request) -> Caller:
+        caller = await caller_of(request.scope)
+        if not caller.confirmed and scope not in _FROM_MEMORY:
+            raise DatabaseUnavailable
+        if scope not in caller.scopes:
+            raise Problem(
+                HTTPStatus.FORBIDDEN, "missing-scope", f"This key lacks the scope {scope}.", scope=str(scope)
+            )
+        return caller
+
+    return dependency
+
+
+def _presented_key(authorization: str, method: str) -> str:
+    scheme, _, value = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip()
+    # A browser sends Basic credentials along with any form another site makes it post: good for reading only.
+    if scheme.lower() == "basic" and method in ("GET", "HEAD"):
+        try:
+            return base64.b64decode(value, validate=True).decode().partition(":")[2]
+        except (binascii.Error, UnicodeDecodeError):
+            return ""
+    return ""

@@ -1,0 +1,126 @@
+"""The audit log: append-only, each entry sealed by a MAC over itself and the entry before it (invariant I12)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.db.clock import database_now
+from app.db.models import AuditEntry, Ledger
+from model_store import Checkpoint
+
+GENESIS = "0" * 64
+_ROWS_AT_A_TIME = 1000
+
+
+def entries(session: Session) -> Iterator[AuditEntry]:
+    """The whole log in order, and never all of it in memory."""
+    query = select(AuditEntry).order_by(AuditEntry.sequence).limit(_ROWS_AT_A_TIME)
+    some = session.scalars(query).all()
+    while some:
+        last = some[-1].sequence
+        for entry in some:
+            session.expunge(entry)
+            yield entry
+        some = session.scalars(query.where(AuditEntry.sequence > last)).all()
+
+
+class AuditLog:
+    """Appends to and verifies the chain.
+
+    The MAC is keyed, so whoever can write to the database but lacks the key can neither change an entry, nor drop
+    one from the middle, nor append. That the tail was cut, or everything deleted, shows by the checkpoints in the store
+    (`app.audit.checkpoints`).
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def append(
+        self, session: Session, ledger: Ledger, *, actor: str, action: str, data: Mapping[str, Any]
+    ) -> None:
+        """Add one entry inside the caller's transaction, under the ledger's lock.
+
+        Args:
+            data: JSON values only; references and digests, never a user id.
+        """
+        recorded_at = database_now(session)
+        sequence = ledger.audit_sequence + 1
+        mac = self._mac(sequence, recorded_at, actor, action, data, ledger.audit_head)
+        session.add(
+            AuditEntry(
+                sequence=sequence,
+                recorded_at=recorded_at,
+                actor=actor,
+                action=action,
+                data=dict(data),
+                previous_mac=ledger.audit_head,
+                mac=mac,
+            )
+        )
+        ledger.audit_sequence = sequence
+        ledger.audit_head = mac
+        ledger.audit_seal = self._seal(sequence, mac)
+
+    def first_broken(self, session: Session) -> int | None:
+        """The sequence number of the first entry that does not verify, or None when the whole chain holds."""
+        expected_sequence, head = 1, GENESIS
+        for entry in entries(session):
+            mac = self._mac(entry.sequence, entry.recorded_at, entry.actor, entry.action, entry.data, head)
+            if (
+                entry.sequence != expected_sequence
+                or entry.previous_mac != head
+                or not hmac.compare_digest(mac, entry.mac)
+            ):
+                return expected_sequence
+            expected_sequence, head = expected_sequence + 1, entry.mac
+        ledger = session.execute(select(Ledger)).scalar_one()
+        last = expected_sequence - 1
+        if last == ledger.audit_sequence == 0:
+            return None
+        sealed = hmac.compare_digest(ledger.audit_seal, self._seal(last, head))
+        return None if ledger.audit_sequence == last and sealed else expected_sequence
+
+    def checkpoint(self, timeline: int, sequence: int, head: str) -> Checkpoint:
+        """What is to be kept outside the database: entry ``sequence`` of this timeline has the MAC ``head``."""
+        return Checkpoint(timeline, sequence, head, self._keyed(f"checkpoint {timeline} {sequence} {head}"))
+
+    def has_made(self, checkpoint: Checkpoint) -> bool:
+        """Whether it was made under this key."""
+        made = self.checkpoint(checkpoint.timeline, checkpoint.sequence, checkpoint.head)
+        return hmac.compare_digest(made.seal, checkpoint.seal)
+
+    def subject_digest(self, subject_hmac: str) -> str:
+        """What entries call a subject: it ties rows to them, and only under the key."""
+        return self._keyed(f"subject {subject_hmac}")
+
+    def _seal(self, sequence: int, head: str) -> str:
+        """Says under the key which entry is the last: the head alone could be set back to any earlier entry's."""
+        return self._keyed(f"head {sequence} {head}")
+
+    def _mac(
+        self,
+        sequence: int,
+        recorded_at: datetime,
+        actor: str,
+        action: str,
+        data: Mapping[str, Any],
+        previous: str,
+    ) -> str:
+        content = json.dumps(
+            [sequence, recorded_at.isoformat(), actor, action, data, previous],
+            sort_keys=True,
+            separators=(",", ":"),
+            allow_nan=False,
+        )
+        return self._keyed(content)
+
+    def _keyed(self, content: str) -> str:
+        return hmac.new(self._key, content.encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,252 @@
+"""Whether the audit log is whole, and whether the rows that it speaks of still say what it says (invariant I12).
+
+Three witnesses: the chain under its key, what stands in the store (checkpoints, erasure journal, floor), and the tables
+of requests and suppressions. Whoever can write to one of them cannot make the others agree.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.audit.log import AuditLog, entries
+from app.db.models import ForgetRequest, Ledger, RequestStatus, Suppression
+from app.db.session import Database
+from app.versions.floor import is_sunk
+from app.versions.service import current
+from model_store import Checkpoint, Store, Timeline
+
+
+@dataclass(frozen=True)
+class Verification:
+    """``broken`` is the first entry that does not verify. ``problems`` must not be; ``notices`` are to be known."""
+
+    broken: int | None
+    problems: tuple[str, ...]
+    notices: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        return self.broken is None and not self.problems
+
+
+@dataclass
+class _Log:
+    """What the entries say, taken at their word."""
+
+    last: int = 0
+    macs: dict[int, str] = field(default_factory=dict)  # of the entries that checkpoints speak of
+    accepted: dict[str, dict[str, Any]] = field(default_factory=dict)  # by request
+    completed: dict[str, tuple[Any, Any]] = field(default_factory=dict)  # by request: outcome, and when
+    started: dict[int, int] = field(default_factory=dict)  # timelines, and the entries that started them
+    confirmed: set[int] = field(default_factory=set)  # timelines that began with a restore, as a person says
+    numbered_anew: dict[str, int] = field(default_factory=dict)  # requests, and their epochs since
+    numbered_anew_unnamed: int = 0
+
+    def timeline_of(self, sequence: int) -> int:
+        return max((number for number, start in self.started.items() if start <= sequence), default=0)
+
+
+def verify(database: Database, audit: AuditLog, store: Store) -> Verification:
+    """Only reads, and may be called while everything works.
+
+    Raises:
+        StoreError: the store cannot be read, or an object that is needed was damaged.
+        DatabaseUnavailable: nobody answers.
+    """
+    # The store first: what is said there was in the database before.
+    timeline = store.newest_timeline()
+    checkpoints = list(store.newest_checkpoints().values())
+    journaled = {entry.subject_hmac: entry.epoch for entry in store.journal()}
+    floor = store.erasure_floor()
+    problems: list[str] = []
+    notices: list[str] = []
+    with database.read(snapshot=True) as session:
+        broken = audit.first_broken(session)
+        log = _read(session, {checkpoint.sequence for checkpoint in checkpoints})
+        problems += _timeline(session, log, timeline)
+        for checkpoint in checkpoints:
+            _compare(audit, log, checkpoint, timeline, problems, notices)
+        if timeline is not None and all(item.timeline != timeline.number for item in checkpoints):
+            notices.append(
+                f"no checkpoint of timeline {timeline.number} yet: only the database vouches for the log's tail"
+            )
+        _requests(session, audit, log, problems, notices)
+        problems += _suppressions(session, journaled)
+        if is_sunk(session, store, floor):
+            problems.append(
+                f"the erasure floor of the database is {current(session).erasure_floor}, that of the store {floor}: "
+                "the floor, or the version that is live, lies below what must hold"
+            )
+    return Verification(broken, tuple(problems), tuple(notices))
+
+
+def _read(session: Session, of_checkpoints: set[int]) -> _Log:
+    log = _Log()
+    for entry in entries(session):
+        # Of an entry that was tampered with, anything can be missing; the chain tells of it.
+        data = defaultdict(lambda: None, entry.data if isinstance(entry.data, dict) else {})
+        log.last = entry.sequence
+        if entry.sequence in of_checkpoints:
+            log.macs[entry.sequence] = entry.mac
+        match entry.action:
+            case "forget.accepted":
+                log.accepted[str(data["request"])] = data
+            case "forget.completed":
+                # Earlier releases named neither.
+                outcomes = data["outcomes"] or {}
+                log.completed.update(
+                    (request, (outcomes.get(request), data["completed_at"]))
+                    for request in data["requests"] or ()
+                )
+            case "forget.reopened":
+                log.completed.pop(str(data["request"]), None)
+            case "timeline.started":
+                log.started[int(data["timeline"] or 0)] = entry.sequence
+                # Earlier releases only counted them.
+                epochs = data["epochs"]
+                log.numbered_anew.update(epochs or {})
+                log.numbered_anew_unnamed += 0 if epochs is not None else int(data["numbered_anew"] or 0)
+            case "timeline.confirmed":
+                log.confirmed.add(int(data["timeline"] or 0))
+    return log
+
+
+def _timeline(session: Session, log: _Log, timeline: Timeline | None) -> Iterable[str]:
+    ledger = session.get_one(Ledger, 1)
+    if timeline is None:
+        if ledger.timeline is not None or log.last:
+            yield "the store at LETHE_STORE_URL knows no timeline: it is not the store of this database, or was emptied"
+    elif ledger.timeline != timeline.token:
+        yield (
+            f"the database does not belong to timeline {timeline.number}, which is in force: it was restored or "
+            "replaced, and no process has joined since"
+        )
+    elif timeline.number not in log.started:
+        yield f"no entry says that timeline {timeline.number} was started, which is in force"
+
+
+def _compare(
+    audit: AuditLog,
+    log: _Log,
+    checkpoint: Checkpoint,
+    timeline: Timeline | None,
+    problems: list[str],
+    notices: list[str],
+) -> None:
+    number, sequence = checkpoint.timeline, checkpoint.sequence
+    mac = log.macs.get(sequence)
+    if not audit.has_made(checkpoint):
+        problems.append(
+            f"the checkpoint of timeline {number} at entry {sequence} was not made under LETHE_AUDIT_KEY"
+        )
+    elif mac == checkpoint.head:
+        return
+    elif timeline is not None and number < timeline.number and log.timeline_of(sequence) != number:
+        # A later timeline took over from an older state. That is what a restore does, and what whoever wipes the log
+        # can have the next process do: only a person tells them apart, and it is said every time.
+        later = min((later for later in log.started if later > number), default=timeline.number)
+        first = log.started.get(later, 1)
+        known = number in log.started
+        entries_ = f"entries {first}..{sequence}" if known else f"the entries up to {sequence}"
+        lost = f"{entries_} of timeline {number} are not in this database"
+        if later in log.confirmed:
+            notices.append(f"restored: {lost}")
+        else:
+            problems.append(
+                f"{lost}: it was restored or the log was wiped, and nobody has said which; "
+                "if it was restored, lethe recover says so"
+            )
+    elif mac is None:
+        problems.append(
+            f"the log ends at entry {log.last}, and the store vouches for entry {sequence} of timeline {number}: "
+            f"entries {log.last + 1}..{sequence} are gone"
+        )
+    else:
+        problems.append(f"entry {sequence} is not the one that the store vouches for")
+
+
+def _requests(session: Session, audit: AuditLog, log: _Log, problems: list[str], notices: list[str]) -> None:
+    found = set()
+    without_subject = 0
+    may_differ = log.numbered_anew_unnamed
+    for request in session.scalars(select(ForgetRequest).order_by(ForgetRequest.epoch)):
+        found.add(request.id)
+        accepted = log.accepted.get(request.id)
+        if accepted is None:
+            problems.append(f"request {request.id}: no entry says that it was accepted")
+            continue
+        epoch = log.numbered_anew.get(request.id, accepted["epoch"])
+        if request.epoch != epoch:
+            if may_differ > 0:
+                may_differ -= 1
+            else:
+                problems.append(f"request {request.id}: its epoch is {request.epoch}, its entry says {epoch}")
+        if request.due_at != _moment(accepted["due_at"]):
+            problems.append(
+                f"request {request.id}: it is due at {request.due_at.isoformat()}, its entry says "
+                f"{accepted['due_at']}"
+            )
+        if accepted["subject"] is None:
+            without_subject += 1
+        elif accepted["subject"] != audit.subject_digest(request.subject_hmac):
+            problems.append(f"request {request.id}: its subject is not the one that was accepted")
+        completed = request.status == RequestStatus.COMPLETED
+        if completed != (request.id in log.completed):
+            problems.append(
+                f"request {request.id}: it is {request.status}, and "
+                + (
+                    "no entry says that it was completed"
+                    if completed
+                    else "its entry says that it was completed"
+                )
+            )
+        problems += _completion(request, *log.completed.get(request.id, (None, None)))
+    problems += [
+        f"request {request}: it was accepted, and its row is gone"
+        for request in log.accepted
+        if request not in found
+    ]
+    if without_subject:
+        notices.append(f"{without_subject} acceptances of an earlier release do not name their subject")
+    if may_differ < log.numbered_anew_unnamed:
+        notices.append(
+            f"{log.numbered_anew_unnamed - may_differ} requests were numbered anew by an earlier release, which did "
+            "not say how"
+        )
+
+
+def _completion(request: ForgetRequest, outcome: Any, completed_at: Any) -> Iterable[str]:
+    if outcome is not None and request.outcome != outcome:
+        yield f"request {request.id}: its outcome is {request.outcome}, its entry says {outcome}"
+    if completed_at is not None and request.completed_at != _moment(completed_at):
+        yield f"request {request.id}: it was not completed when its entry says that it was"
+
+
+def _suppressions(session: Session, journaled: dict[str, int]) -> Iterable[str]:
+    asked = {row.epoch: row.subject_hmac for row in session.scalars(select(ForgetRequest))}
+    suppressed = {row.epoch: row.subject_hmac for row in session.scalars(select(Suppression))}
+    for epoch in sorted(asked.keys() | suppressed.keys()):
+        if epoch not in suppressed:
+            yield f"epoch {epoch}: its request has no suppression"
+        elif epoch not in asked:
+            yield f"epoch {epoch}: its suppression has no request"
+        elif asked[epoch] != suppressed[epoch]:
+            yield f"epoch {epoch}: its suppression is of another subject than its request"
+    held = set(suppressed.values())
+    for subject, epoch in journaled.items():
+        if subject not in held:
+            yield f"epoch {epoch}: the journal in the store has a suppression that this database does not"
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None

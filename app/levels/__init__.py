@@ -1,0 +1,1 @@
+"""Levels as the database keeps them, and the making of them by one worker at a time."""

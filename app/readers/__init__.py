@@ -1,0 +1,1 @@
+"""Readership: whom a base and replaced versions have read (invariant I13)."""

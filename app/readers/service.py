@@ -1,0 +1,135 @@
+"""Who has been read by what no longer shows it: a base, and versions that have been replaced.
+
+Personal data, by HMAC. Whom the versions in the store have read is recorded with each version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.orm import Session
+
+from app.audit.log import AuditLog
+from app.db.ledger import lock_ledger
+from app.db.models import BaseReader, ForgetRequest, Interaction, Ledger, PastReader, RequestStatus
+from app.db.session import Database, insert_ignoring_duplicates
+
+_ROWS_PER_STATEMENT = 1000
+
+# What a request that needs a person for this reason is marked with.
+KNOWN_TO_BASE = "known_to_base"
+
+
+def record_base_readers(
+    database: Database, audit: AuditLog, base_digest: str, subjects: Collection[str], *, actor: str
+) -> None:
+    """Replace what was recorded of this base, and open again what was settled as if it had not read them.
+
+    The record is kept when the base is replaced: it may come back. No edit of an adapter reaches what a base knows.
+    A slice a transaction, so that no forget request waits for all of it. Interrupted, it still names everybody whom it
+    named before; it is to be run again.
+    """
+    with database.read() as session:
+        before = set(
+            session.scalars(select(BaseReader.subject_hmac).where(BaseReader.base_digest == base_digest))
+        )
+    for chunk in _chunks(subjects):
+        with database.unit_of_work() as session:
+            ledger = lock_ledger(session)
+            rows = [{"base_digest": base_digest, "subject_hmac": subject} for subject in chunk]
+            session.execute(insert_ignoring_duplicates(session, BaseReader).values(rows))
+            _reopen(session, audit, ledger, ForgetRequest.subject_hmac.in_(chunk), actor=actor)
+    for chunk in _chunks(before.difference(subjects)):
+        with database.unit_of_work() as session:
+            session.execute(
+                delete(BaseReader).where(
+                    BaseReader.base_digest == base_digest, BaseReader.subject_hmac.in_(chunk)
+                )
+            )
+
+
+def reopen_base_readers(
+    session: Session, audit: AuditLog, ledger: Ledger, base_digest: str, *, actor: str
+) -> None:
+    """A base comes, or comes back: what was settled while another served does not hold of those whom it has read."""
+    read = select(BaseReader.subject_hmac).where(BaseReader.base_digest == base_digest)
+    _reopen(session, audit, ledger, ForgetRequest.subject_hmac.in_(read), actor=actor)
+
+
+def _reopen(
+    session: Session, audit: AuditLog, ledger: Ledger, whose: ColumnElement[bool], *, actor: str
+) -> None:
+    settled = session.scalars(select(ForgetRequest).where(ForgetRequest.outcome.is_not(None), whose)).all()
+    for request in settled:
+        if request.status == RequestStatus.COMPLETED:
+            request.status, request.completed_at = RequestStatus.NEEDS_ATTENTION, None
+        # Between erasing and completing it is still the run's, which ends it as one that needs a person.
+        request.detail_code, request.outcome = KNOWN_TO_BASE, None
+        audit.append(session, ledger, actor=actor, action="forget.reopened", data={"request": request.id})
+    add_past_readers(session, [request.subject_hmac for request in settled])
+
+
+def base_readers_among(session: Session, base_digest: str, subjects: Collection[str]) -> frozenset[str]:
+    """Those of these subjects whom the base has read."""
+    return frozenset(
+        subject
+        for chunk in _chunks(subjects)
+        for subject in session.scalars(
+            select(BaseReader.subject_hmac).where(
+                BaseReader.base_digest == base_digest, BaseReader.subject_hmac.in_(chunk)
+            )
+        )
+    )
+
+
+def count_base_readers(session: Session, base_digest: str) -> int:
+    """How many people are on record as read by this base."""
+    counted = select(func.count()).select_from(BaseReader).where(BaseReader.base_digest == base_digest)
+    return session.scalar(counted) or 0
+
+
+def add_past_readers(session: Session, subjects: Collection[str]) -> None:
+    """Remember that a version had read them which is about to go, but of nobody whose request is done."""
+    for chunk in _chunks(subjects):
+        done = set(
+            session.scalars(
+                select(ForgetRequest.subject_hmac).where(
+                    ForgetRequest.status == RequestStatus.COMPLETED, ForgetRequest.subject_hmac.in_(chunk)
+                )
+            )
+        )
+        rows = [{"subject_hmac": one} for one in chunk if one not in done]
+        if rows:
+            session.execute(insert_ignoring_duplicates(session, PastReader).values(rows))
+
+
+def add_everybody_as_past_readers(session: Session) -> None:
+    """Take a version that is about to go to have read everybody of whom something is stored."""
+    # SQLite takes ON CONFLICT for a join's condition unless a WHERE stands before it.
+    everybody = select(Interaction.subject_hmac).distinct().where(Interaction.id > 0)
+    session.execute(insert_ignoring_duplicates(session, PastReader).from_select(["subject_hmac"], everybody))
+
+
+def past_readers_among(session: Session, subjects: Collection[str]) -> frozenset[str]:
+    """Those of these subjects whom a version had read that has been replaced since."""
+    return frozenset(
+        subject
+        for chunk in _chunks(subjects)
+        for subject in session.scalars(
+            select(PastReader.subject_hmac).where(PastReader.subject_hmac.in_(chunk))
+        )
+    )
+
+
+def drop_past_readers(session: Session, subjects: Collection[str]) -> None:
+    """Their requests are settled: nobody asks for it again."""
+    for chunk in _chunks(subjects):
+        session.execute(delete(PastReader).where(PastReader.subject_hmac.in_(chunk)))
+
+
+def _chunks(subjects: Collection[str]) -> list[list[str]]:
+    ordered = sorted(set(subjects))
+    return [
+        ordered[start : start + _ROWS_PER_STATEMENT] for start in range(0, len(ordered), _ROWS_PER_STATEMENT)
+    ]

@@ -1,0 +1,1 @@
+"""Teaching a restored or rewound database whom it had forgotten, and what it may serve (invariant I15)."""

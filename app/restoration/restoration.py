@@ -1,0 +1,306 @@
+"""Teaching a restored database whom it had forgotten, before anything serves, trains or hands out an epoch.
+
+A database is restored from a backup, or a standby that lags behind takes its place; then it has lost requests that
+were answered with 202, and would hand out their epochs once more. The store knows better: its journal holds whom
+the service has promised to forget, its newest timeline the one database state that may be worked with.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from app.audit.log import AuditLog
+from app.db.clock import database_now
+from app.db.errors import DatabaseUnavailable
+from app.db.ledger import lock_ledger, next_epoch
+from app.db.models import AuditEntry, ForgetRequest, Ledger, Run, RunStatus, Suppression
+from app.db.session import Database
+from app.forget_requests import service as forget_requests
+from app.restoration.survivors import replace_unservable
+from app.versions.floor import is_sunk, lift
+from model_store import Checkpoint, JournalEntry, Store, StoreEmptied, StoreError, Timeline
+
+log = structlog.get_logger()
+
+# A worker of before must not hold the fence of one that claims from now on. Nobody claims this often between backups.
+_FENCES_LEFT_OUT = 1_000_000
+_MOST_RACES = 20
+
+
+@dataclass(frozen=True)
+class _Differences:
+    """What the store and this process know, and the database does not."""
+
+    unknown: dict[str, tuple[datetime, str | None]]  # subjects, when they were accepted and under which id
+    taken: tuple[int, ...]  # epochs of this database that are somebody else's in the journal
+    other_timeline: bool
+    behind: bool  # it has not come as far as the journal, a version in the store or this process
+    sunk: bool  # its floor, or what is live, lies below the floor that the store vouches for
+
+    def __bool__(self) -> bool:
+        return bool(self.unknown or self.taken or self.other_timeline or self.behind or self.sunk)
+
+
+def join_timeline(
+    database: Database,
+    audit: AuditLog,
+    store: Store,
+    suppressed: Collection[str] = (),
+    *,
+    restored: bool = False,
+) -> int:
+    """Replay the journal where the database does not hold it, and work with what stands then (I10, I15).
+
+    Every process does this before it works, and again when it meets a database older than what it has seen: the
+    one that comes first must not be the one that trains on, or serves, somebody who had been forgotten. A database
+    that differs starts a new timeline, whose epochs continue after all that was handed out before, so that whoever
+    has read the feed of the old one reads it anew.
+
+    Args:
+        suppressed: whom this process knows to be suppressed, also where nobody came to write the journal.
+        restored: a person says that the database was. Then it also starts a timeline if it only lacks entries of the
+            log that the store vouches for; of these nobody else can tell a restore from a log that was cut. And in an
+            empty store, which else is taken for one that is not mounted: it knows of nobody to be forgotten.
+
+    Returns:
+        How many requests were accepted again.
+
+    Raises:
+        StoreError: the store cannot be read; going on without it could bring somebody back.
+        StoreEmptied: there is nothing in it, and the database has a timeline.
+        DatabaseUnavailable: nobody answers.
+    """
+    # Store and memory first: what is in them was in the database before.
+    newest, entries, floor = store.newest_timeline(), list(store.journal()), store.erasure_floor()
+    checkpoint = store.newest_checkpoints().get(newest.number) if restored and newest else None
+    seen = max(database.timeline.epoch, _greatest_epoch_of_versions(store), floor)
+    with database.read() as session:
+        ledger = session.get_one(Ledger, 1)
+        token, epoch = ledger.timeline, ledger.epoch
+        differ = _compare(session, ledger, store, newest, entries, suppressed, seen, floor, checkpoint)
+    if token is not None and newest is None and not restored:
+        raise StoreEmptied(
+            "the store at LETHE_STORE_URL knows no timeline, and the database has one: it is not mounted, not the "
+            "store of this database, or was emptied; if it is lost for good: lethe recover --store-lost"
+        )
+    if token is not None and not differ:
+        database.timeline.join(token, epoch)
+        return 0
+    with database.unit_of_work(joining=True) as session:
+        ledger = lock_ledger(session)
+        newest = store.newest_timeline()
+        # Entries are never changed: they are not read again while others wait for the lock.
+        if store.journal_epochs() != [entry.epoch for entry in entries]:
+            entries = list(store.journal())
+        differ = _compare(session, ledger, store, newest, entries, suppressed, seen, floor, checkpoint)
+        readopted = 0
+        if differ:
+            after = _last_epoch(ledger, newest, entries, seen)
+            readopted = _start(session, ledger, audit, store, newest, after, differ, floor)
+        token, epoch = ledger.timeline, ledger.epoch
+    assert token is not None
+    database.timeline.join(token, epoch)
+    if readopted:
+        log.warning("journal.readopted", requests=readopted)
+    return readopted
+
+
+def confirm_timeline(database: Database, audit: AuditLog, store: Store) -> bool:
+    """Record a person's word that the timeline in force began with a restore or a fail-over; once for each.
+
+    Without it `verify` takes what the log lacks for wiped: any process starts a timeline by itself, and whoever may
+    write to the database can make it do so.
+
+    Returns:
+        Whether there was something to say: not of the first timeline, and not twice.
+
+    Raises:
+        StoreError: the store cannot be read.
+        DatabaseUnavailable: nobody answers, or the timeline in force is not this database's.
+    """
+    newest = store.newest_timeline()
+    with database.unit_of_work() as session:
+        ledger = lock_ledger(session)
+        if newest is None or newest.token != ledger.timeline:
+            raise DatabaseUnavailable("another timeline started meanwhile; try again")
+        data = {"timeline": newest.number}
+        of_timelines = select(AuditEntry).where(AuditEntry.action == "timeline.confirmed")
+        if newest.number == 1 or any(entry.data == data for entry in session.scalars(of_timelines)):
+            return False
+        audit.append(session, ledger, actor="operator", action="timeline.confirmed", data=data)
+    return True
+
+
+def timeline_stands(database: Database, store: Store) -> bool:
+    """Whether this process may go on without replaying anything, as far as a look that reads no entry can tell.
+
+    Raises:
+        StoreError: the store cannot be read.
+        DatabaseUnavailable: nobody answers.
+    """
+    newest, epochs, floor = store.newest_timeline(), store.journal_epochs(), store.erasure_floor()
+    seen = database.timeline.epoch
+    with database.read() as session:
+        ledger = session.get_one(Ledger, 1)
+        sunk = is_sunk(session, store, floor)
+    return (
+        not sunk
+        and newest is not None
+        and newest.token == ledger.timeline
+        and (not epochs or epochs[-1] <= ledger.epoch)
+        and database.timeline.agrees(ledger.timeline, ledger.epoch, seen=seen)
+    )
+
+
+def _compare(
+    session: Session,
+    ledger: Ledger,
+    store: Store,
+    newest: Timeline | None,
+    entries: Sequence[JournalEntry],
+    suppressed: Collection[str],
+    seen: int,
+    floor: int,
+    checkpoint: Checkpoint | None,
+) -> _Differences:
+    held = {row.epoch: row.subject_hmac for row in session.scalars(select(Suppression))}
+    known = set(held.values())
+    unknown: dict[str, tuple[datetime, str | None]] = {
+        entry.subject_hmac: (datetime.fromisoformat(entry.suppressed_at), entry.request)
+        for entry in entries
+        if entry.subject_hmac not in known
+    }
+    now = database_now(session)
+    unknown |= {
+        subject: (now, None) for subject in suppressed if subject not in known and subject not in unknown
+    }
+    return _Differences(
+        unknown,
+        tuple(
+            entry.epoch
+            for entry in entries
+            if held.get(entry.epoch, entry.subject_hmac) != entry.subject_hmac
+        ),
+        other_timeline=newest is None or newest.token != ledger.timeline or _lacks(session, checkpoint),
+        behind=ledger.epoch < max(seen, entries[-1].epoch if entries else 0),
+        sunk=is_sunk(session, store, floor),
+    )
+
+
+def _lacks(session: Session, checkpoint: Checkpoint | None) -> bool:
+    if checkpoint is None:
+        return False
+    mac = session.scalar(select(AuditEntry.mac).where(AuditEntry.sequence == checkpoint.sequence))
+    return mac != checkpoint.head
+
+
+def _start(
+    session: Session,
+    ledger: Ledger,
+    audit: AuditLog,
+    store: Store,
+    newest: Timeline | None,
+    after: int,
+    differ: _Differences,
+    floor: int,
+) -> int:
+    """Record a timeline in the store and then here: a crash in between leaves one that is no database's."""
+    first = newest is None and ledger.timeline is None
+    started = _record(store, newest, after, database_now(session))
+    ledger.timeline, ledger.epoch = started.token, after
+    if not first:
+        ledger.fence += _FENCES_LEFT_OUT
+        # Whoever worked when the backup was taken was not killed by its run.
+        working = Run.status == RunStatus.RUNNING
+        session.execute(update(Run).where(working, Run.claims > 0).values(claims=Run.claims - 1))
+    survived = (
+        None
+        if first
+        else replace_unservable(
+            session, store, floor=floor, store_lost=newest is None, now=database_now(session)
+        )
+    )
+    lifted = lift(session, store, floor)
+    epochs: dict[str, int] = {}
+    for epoch in differ.taken:
+        epochs |= _number_anew(session, ledger, epoch)
+    # Before any other: what follows it in the log is of this timeline.
+    audit.append(
+        session,
+        ledger,
+        actor="erasure-journal",
+        action="timeline.started",
+        data={
+            "timeline": started.number,
+            "after_epoch": after,
+            "readopted": len(differ.unknown),
+            "epochs": epochs,
+            "floor_before": lifted.floor_before,
+            "floor": max(lifted.floor_before, floor),
+            "withdrawn": lifted.withdrawn,
+        },
+    )
+    if survived is not None:
+        audit.append(
+            session, ledger, actor="erasure-journal", action="version.survived", data=asdict(survived)
+        )
+    readopted = sum(
+        forget_requests.readopt(session, audit, subject, accepted_at, request_id)
+        for subject, (accepted_at, request_id) in differ.unknown.items()
+    )
+    log.info("timeline.started", timeline=started.number, after_epoch=after, readopted=readopted)
+    if differ.sunk:
+        log.error("floor.lifted", floor_before=lifted.floor_before, floor=floor, withdrawn=lifted.withdrawn)
+    return readopted
+
+
+def _record(store: Store, newest: Timeline | None, after: int, now: datetime) -> Timeline:
+    number = newest.number if newest else 0
+    for _ in range(_MOST_RACES):
+        number += 1
+        timeline = Timeline(number, uuid.uuid4().hex, after, now.isoformat())
+        if store.start_timeline(timeline):
+            return timeline
+    raise DatabaseUnavailable("other databases start timelines in this store; one store serves one database")
+
+
+def _last_epoch(ledger: Ledger, newest: Timeline | None, entries: Sequence[JournalEntry], seen: int) -> int:
+    """The last that was handed out, as far as anything here knows."""
+    return max(
+        ledger.epoch,
+        seen,
+        entries[-1].epoch if entries else 0,
+        newest.after_epoch if newest else 0,
+    )
+
+
+def _greatest_epoch_of_versions(store: Store) -> int:
+    """Epochs also tick without a request: a version from before must not cover one that comes now."""
+    greatest = 0
+    for digest in store.versions():
+        # A damaged one is refused wherever it is read.
+        with suppress(StoreError):
+            greatest = max(greatest, store.read_manifest(digest).forget_epoch)
+    return greatest
+
+
+def _number_anew(session: Session, ledger: Ledger, epoch: int) -> dict[str, int]:
+    """Whoever was accepted while nobody knew that the database had been restored: their epoch is somebody else's.
+
+    Returns:
+        Their request's epoch from here on.
+    """
+    anew = next_epoch(ledger)
+    session.flush()
+    requests = session.scalars(select(ForgetRequest.id).where(ForgetRequest.epoch == epoch)).all()
+    for table in (ForgetRequest, Suppression):
+        session.execute(update(table).where(table.epoch == epoch).values(epoch=anew))
+    return dict.fromkeys(requests, anew)

@@ -1,0 +1,94 @@
+"""What a restored database serves: its live version may have been replaced after the backup was taken."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.db.models import ServingPointer, Version
+from app.readers.service import add_everybody_as_past_readers
+from app.versions.floor import lies_below
+from model_store import DigestMismatch, HostileArtefact, InvalidManifest, Manifest, ManifestMissing, Store
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Survived:
+    """What serves instead of a version that must not any more; ``version`` is None where nothing is left."""
+
+    version: str | None
+    replaced: str
+    generation: int
+    erasure_floor: int
+
+
+def replace_unservable(
+    session: Session, store: Store, *, floor: int, store_lost: bool, now: datetime
+) -> Survived | None:
+    """Let the newest version that a run has made serve instead of one that is destroyed, below the floor or lost.
+
+    No replica would load that one, so that every run would wait for an acknowledgement for ever. Whom it had read is
+    noted by nobody any more: everybody of whom something is stored counts as read. Call in the transaction that starts
+    a timeline, under the ledger's lock.
+
+    Args:
+        floor: what the store vouches for.
+        store_lost: the version was in another store, which is no more.
+    """
+    pointer = session.get_one(ServingPointer, 1)
+    gone = pointer.digest
+    floor = max(floor, pointer.erasure_floor)
+    if gone is None or not (store_lost or store.is_destroyed(gone) or lies_below(store, gone, floor)):
+        return None
+    add_everybody_as_past_readers(session)
+    digest, manifest = _newest(store, gone, floor=floor)
+    if manifest is not None:
+        pointer.erasure_floor = manifest.forget_epoch
+        _record(session, digest, manifest, now)
+    pointer.generation += 1
+    pointer.digest, pointer.previous_digest, pointer.candidate_digest = digest, gone, None
+    pointer.moved_by, pointer.moved_at = "erasure-journal", now
+    log.warning("version.survived", version=digest, replaced=gone)
+    return Survived(digest, gone, pointer.generation, pointer.erasure_floor)
+
+
+def _newest(store: Store, gone: str, *, floor: int) -> tuple[str | None, Manifest | None]:
+    found: list[tuple[int, str, str, Manifest]] = []
+    base = _manifest(store, gone)
+    for digest in store.versions() if base is not None else ():
+        manifest = None if store.is_destroyed(digest) else _manifest(store, digest)
+        if manifest is None or base is None or manifest.base_digest != base.base_digest:
+            continue
+        # A policy stands only in what the gate has let through: a first fit may have been refused.
+        if manifest.policy_hash and manifest.forget_epoch >= floor:
+            found.append((manifest.forget_epoch, manifest.created_at, digest, manifest))
+    if not found:
+        return None, None
+    *_, digest, manifest = max(found, key=lambda one: one[:3])
+    return digest, manifest
+
+
+def _manifest(store: Store, digest: str) -> Manifest | None:
+    # A damaged one is refused wherever it is read, and says nothing of the others.
+    with suppress(ManifestMissing, DigestMismatch, InvalidManifest, HostileArtefact):
+        return store.read_manifest(digest)
+    return None
+
+
+def _record(session: Session, digest: str | None, manifest: Manifest, now: datetime) -> None:
+    if session.get(Version, digest) is None:
+        session.add(
+            Version(
+                digest=digest,
+                parent_digest=manifest.parent,
+                forget_epoch=manifest.forget_epoch,
+                method=manifest.method,
+                exact=bool(manifest.report.get("exact", False)),
+                published_at=now,
+            )
+        )

@@ -1,0 +1,169 @@
+"""The end of a run: its subjects' data go, what was older is destroyed, its requests are settled."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from app.audit.log import AuditLog
+from app.db.errors import PointerMoved
+from app.db.ledger import lock_ledger
+from app.db.models import (
+    ForgetRequest,
+    Interaction,
+    RequestStatus,
+    RunStage,
+    RunStatus,
+    Version,
+)
+from app.db.reclaiming import Reclaimed
+from app.levels import service as levels
+from app.readers import service as records
+from app.readers.service import KNOWN_TO_BASE
+from app.runs.service import Claim, is_past_return, owned
+from app.versions.service import current
+
+
+def erase_subjects(
+    session: Session,
+    audit: AuditLog,
+    claim: Claim,
+    *,
+    unread: frozenset[str],
+    base_digest: str,
+) -> int:
+    """Delete the subjects' interactions and levels and settle each request's outcome. Safe to repeat.
+
+    Returns:
+        How many interactions were deleted.
+
+    Args:
+        unread: those whom nothing has read. Settled in the same transaction as the deletion, because afterwards
+            nothing shows it any more.
+        base_digest: of the base that serves. Whom it has read is looked up here: it may have been said since. All else
+            is erased of them, and then they need a person.
+
+    Raises:
+        FenceLost: this worker no longer holds the run.
+    """
+    ledger = lock_ledger(session)
+    run = owned(session, claim.run_id, claim.fence)
+    if not is_past_return(run):
+        _settle_without_version(session, claim)
+    run.stage = RunStage.ERASING
+    # Whose events go is read from the requests, not taken from the claim: a split may have come in between.
+    requests = session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)).all()
+    subjects = [request.subject_hmac for request in requests]
+    erased = session.execute(delete(Interaction).where(Interaction.subject_hmac.in_(subjects)))
+    levels.drop_of_subjects(session, subjects)
+    rows = int(erased.rowcount)  # type: ignore[attr-defined]
+    of_base = records.base_readers_among(session, base_digest, subjects)
+    for request in requests:
+        if request.subject_hmac in of_base:
+            request.detail_code, request.outcome = KNOWN_TO_BASE, None
+        elif request.outcome is None:
+            request.outcome = "no_data" if request.subject_hmac in unread else "erased"
+    # Whom the base has read is still to be erased, and must not be unknown then.
+    records.add_past_readers(session, of_base)
+    records.drop_past_readers(session, [subject for subject in subjects if subject not in of_base])
+    audit.append(
+        session, ledger, actor="worker", action="interactions.erased", data={"run": run.id, "rows": rows}
+    )
+    return rows
+
+
+def record_reclaimed(session: Session, audit: AuditLog, claim: Claim, reclaimed: Reclaimed) -> None:
+    """Keep whether bytes of the erased rows are left in the database's files.
+
+    Raises:
+        FenceLost: this worker no longer holds the run.
+    """
+    ledger = lock_ledger(session)
+    owned(session, claim.run_id, claim.fence)
+    audit.append(
+        session,
+        ledger,
+        actor="worker",
+        action="rows.reclaimed",
+        data={"run": claim.run_id, "result": reclaimed},
+    )
+
+
+def _settle_without_version(session: Session, claim: Claim) -> None:
+    """What was found about the subjects holds only while the same version is live, and no older one may come.
+
+    Raises:
+        PointerMoved: another version became live since.
+    """
+    pointer = current(session)
+    if pointer.digest != claim.parent_digest:
+        raise PointerMoved
+    if claim.parent_digest is None:
+        # A first fit may be under way that still reads these subjects: it comes too late.
+        pointer.erasure_floor = max(pointer.erasure_floor, claim.covers_epoch)
+
+
+def destroyed(session: Session) -> frozenset[str]:
+    """The versions whose destruction is on record."""
+    return frozenset(session.scalars(select(Version.digest).where(Version.destroyed_at.is_not(None))))
+
+
+def mark_destroyed(session: Session, audit: AuditLog, claim: Claim, digest: str, *, now: datetime) -> None:
+    ledger = lock_ledger(session)
+    owned(session, claim.run_id, claim.fence)
+    version = session.get(Version, digest)
+    if version is None or version.destroyed_at is not None:
+        # A candidate that never served has no row, and what is on record is on record once.
+        return
+    version.destroyed_at = now
+    audit.append(
+        session,
+        ledger,
+        actor="worker",
+        action="version.destroyed",
+        data={"run": claim.run_id, "version": digest},
+    )
+
+
+def complete(session: Session, audit: AuditLog, claim: Claim, *, now: datetime) -> None:
+    """The run and its requests are done; counted once, because the fence is checked in the same transaction.
+
+    A request whose subject the base has read is not: what a base knows, no run reaches.
+
+    Raises:
+        FenceLost: this worker no longer holds the run.
+    """
+    ledger = lock_ledger(session)
+    run = owned(session, claim.run_id, claim.fence)
+    run.status, run.stage, run.finished_at, run.lease_until = RunStatus.COMPLETED, RunStage.DONE, now, None
+    run.detail_code, run.detail = None, None
+    requests = session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)).all()
+    known = [request for request in requests if request.detail_code == KNOWN_TO_BASE]
+    for request in requests:
+        if request in known:
+            request.status = RequestStatus.NEEDS_ATTENTION
+        else:
+            request.status, request.completed_at = RequestStatus.COMPLETED, now
+    audit.append(
+        session,
+        ledger,
+        actor="worker",
+        action=f"{run.kind}.completed",
+        data={
+            "run": run.id,
+            "version": run.version_digest,
+            "requests": [request.id for request in requests if request not in known],
+            "outcomes": {request.id: request.outcome for request in requests if request not in known},
+            "completed_at": now.isoformat(),
+        },
+    )
+    if known:
+        audit.append(
+            session,
+            ledger,
+            actor="worker",
+            action="forget.needs_attention",
+            data={"run": run.id, "requests": [request.id for request in known], "code": KNOWN_TO_BASE},
+        )

@@ -1,0 +1,48 @@
+"""GET /jobs: what the worker did and does."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+
+from app.api_keys.authentication import Caller, require
+from app.api_keys.service import Scope
+from app.dependencies import GatewayDependency
+from app.errors import not_found
+from app.forget_requests import service as forget_requests
+from app.problem_schema import problems
+from app.runs import service as runs
+from app.runs import skipped
+from app.runs.schemas import JobDetail, JobView
+
+router = APIRouter(tags=["jobs"])
+
+MayRead = Annotated[Caller, Depends(require(Scope.JOBS_READ))]
+
+
+@router.get("/jobs", responses=problems())
+def list_jobs(
+    gateway: GatewayDependency, _caller: MayRead, limit: Annotated[int, Query(ge=1, le=500)] = 50
+) -> dict[str, list[JobView]]:
+    """Runs, the newest first."""
+    with gateway.database.read() as session:
+        return {"jobs": [JobView.of(run) for run in runs.newest(session, limit=limit)]}
+
+
+@router.get("/jobs/{run_id:path}", responses=problems(404))
+def read_job(
+    run_id: Annotated[str, Path(pattern=r"^ur_[0-9a-f]{32}$")], gateway: GatewayDependency, _caller: MayRead
+) -> JobDetail:
+    """One run with every attempt, its measures and its verdicts, and the rungs it did without."""
+    with gateway.database.read() as session:
+        run = runs.find(session, run_id)
+        if run is None:
+            raise not_found("job")
+        return JobDetail.with_attempts(
+            run,
+            forget_requests.of_run(session, run_id),
+            runs.attempts(session, run_id),
+            skipped.of_run(session, run_id),
+            gateway.links,
+        )

@@ -1,0 +1,1 @@
+"""Versions: what serves, what served, and the floor below which nothing serves again."""

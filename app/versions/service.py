@@ -1,0 +1,320 @@
+"""What serves. The pointer moves only by compare-and-swap, in the transaction that records why (invariants I3, I6)."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
+
+from app.audit.log import AuditLog
+from app.db.errors import BelowErasureFloor, PointerMoved
+from app.db.ledger import lock_ledger
+from app.db.models import (
+    BaseReader,
+    ForgetRequest,
+    Ledger,
+    RequestStatus,
+    Run,
+    RunStage,
+    ServingPointer,
+    Version,
+)
+from app.levels import service as levels
+from app.readers.service import KNOWN_TO_BASE, reopen_base_readers
+from app.runs.service import Claim, owned
+from app.runs.splitting import NOBODY, SplitOut, queue_again, split_out
+
+
+def current(session: Session) -> ServingPointer:
+    return session.get_one(ServingPointer, 1)
+
+
+def install(
+    session: Session,
+    audit: AuditLog,
+    version: Version,
+    *,
+    parent: str | None,
+    readers: Container[str],
+    base_digest: str,
+    actor: str,
+    now: datetime,
+) -> int:
+    """Make a version that no run made (a first fit, the operator's own adapter) live; the new generation.
+
+    Args:
+        parent: what was live when the version's training data were read.
+        readers: whom the version has read.
+        base_digest: of the base that the version belongs to.
+
+    Raises:
+        BelowErasureFloor: it has read someone who has been forgotten.
+        PointerMoved: another version became live since.
+    """
+    ledger = lock_ledger(session)
+    _require_nobody_settled(session, readers)
+    session.merge(version)
+    # They belong to the fit that was live before, even where this one was fitted on the same events.
+    levels.drop_all(session)
+    # Whoever it left out may complete without another version: what is older must not outlive them.
+    floor = max(current(session).erasure_floor, version.forget_epoch)
+    generation = _move(
+        session, parent, version.digest, covers=version.forget_epoch, floor=floor, actor=actor, now=now
+    )
+    _queue_left_out(
+        session, audit, ledger, up_to=version.forget_epoch, base_digest=base_digest, actor=actor, now=now
+    )
+    reopen_base_readers(session, audit, ledger, base_digest, actor=actor)
+    audit.append(
+        session,
+        ledger,
+        actor=actor,
+        action="version.installed",
+        data={"version": version.digest, "generation": generation, "forget_epoch": version.forget_epoch},
+    )
+    return generation
+
+
+def announce_candidate(session: Session, claim: Claim, digest: str) -> None:
+    """Ask the replicas to prepare a version off the request path; nothing serves it yet.
+
+    Raises:
+        FenceLost: this worker no longer holds the run.
+    """
+    lock_ledger(session)
+    run = owned(session, claim.run_id, claim.fence)
+    run.stage = RunStage.PREPARING
+    current(session).candidate_digest = digest
+
+
+def publish(
+    session: Session,
+    audit: AuditLog,
+    claim: Claim,
+    version: Version,
+    *,
+    watermark: int,
+    base_digest: str,
+    now: datetime,
+    split: SplitOut = NOBODY,
+) -> int:
+    """Fence check, pointer swap from the run's own parent, floor raised, requests moved on: all or nothing.
+
+    The floor rises to the version's own epoch. That of an exact fit may lie above the claim's: it also leaves out who
+    was suppressed between the claim and the reading of its training data.
+
+    Args:
+        watermark: up to which events the version was fitted. Levels of any other go: they are read under adapters of
+            people some of whom have been forgotten since, and nobody needs them any more.
+        base_digest: of the base that the version belongs to.
+        split: requests whom the version does not serve. They leave the run in this very transaction: what claims
+            the published run later can find only those who are served.
+
+    Returns:
+        The generation that every replica must reach.
+
+    Raises:
+        FenceLost: this worker no longer holds the run.
+        PointerMoved: another version became live since the run started; rebase, never overwrite.
+        BelowErasureFloor: the version covers less than what must be covered.
+    """
+    ledger = lock_ledger(session)
+    run = owned(session, claim.run_id, claim.fence)
+    session.add(version)
+    floor = max(claim.covers_epoch, version.forget_epoch)
+    generation = _move(
+        session,
+        claim.parent_digest,
+        version.digest,
+        covers=version.forget_epoch,
+        floor=floor,
+        actor=claim.run_id,
+        now=now,
+    )
+    levels.drop_others(session, watermark=watermark)
+    run.stage, run.version_digest = RunStage.PUBLISHED, version.digest
+    split_out(session, audit, ledger, run, split, now=now)
+    if version.exact:
+        _queue_left_out(
+            session,
+            audit,
+            ledger,
+            up_to=version.forget_epoch,
+            base_digest=base_digest,
+            actor="worker",
+            now=now,
+        )
+    _deploy(session, run)
+    audit.append(
+        session,
+        ledger,
+        actor="worker",
+        action="version.published",
+        data={
+            "run": run.id,
+            "version": version.digest,
+            "parent": claim.parent_digest,
+            "generation": generation,
+            "forget_epoch": version.forget_epoch,
+            "erasure_floor": floor,
+        },
+    )
+    return generation
+
+
+def withdraw(session: Session, audit: AuditLog, claim: Claim, *, base_digest: str, now: datetime) -> int:
+    """Take the live version out of service without a successor: everybody gets the fallback from here on.
+
+    Returns:
+        The generation that every replica must reach.
+
+    Raises:
+        FenceLost: this worker no longer holds the run.
+        PointerMoved: another version became live since the run started.
+    """
+    ledger = lock_ledger(session)
+    run = owned(session, claim.run_id, claim.fence)
+    generation = _move(
+        session,
+        claim.parent_digest,
+        None,
+        covers=claim.covers_epoch,
+        floor=claim.covers_epoch,
+        actor=claim.run_id,
+        now=now,
+    )
+    levels.drop_all(session)
+    run.stage, run.version_digest = RunStage.PUBLISHED, None
+    _queue_left_out(
+        session,
+        audit,
+        ledger,
+        up_to=claim.covers_epoch,
+        base_digest=base_digest,
+        actor="worker",
+        now=now,
+    )
+    _deploy(session, run)
+    audit.append(
+        session,
+        ledger,
+        actor="worker",
+        action="version.withdrawn",
+        data={
+            "run": run.id,
+            "version": claim.parent_digest,
+            "generation": generation,
+            "erasure_floor": claim.covers_epoch,
+        },
+    )
+    return generation
+
+
+def _deploy(session: Session, run: Run) -> None:
+    for request in session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)):
+        request.status = RequestStatus.DEPLOYING
+
+
+def _require_nobody_settled(session: Session, readers: Container[str]) -> None:
+    """A run that edits nothing leaves the floor where it was; what it said of its subjects must stay true.
+
+    Whatever epoch the version covers: somebody who waited when it was begun may be read by what is cached with it.
+
+    Raises:
+        BelowErasureFloor: the version has read somebody whose request is settled.
+    """
+    settled = select(ForgetRequest.subject_hmac).where(ForgetRequest.outcome.is_not(None))
+    if any(subject in readers for subject in session.scalars(settled)):
+        raise BelowErasureFloor
+
+
+def _queue_left_out(
+    session: Session,
+    audit: AuditLog,
+    ledger: Ledger,
+    *,
+    up_to: int,
+    base_digest: str,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Queue again who needs a person, but whom neither the version that is live now has read nor its base.
+
+    Their run finds nothing left to edit, and completes.
+    """
+    of_base = select(BaseReader).where(
+        BaseReader.subject_hmac == ForgetRequest.subject_hmac, BaseReader.base_digest == base_digest
+    )
+    waiting = session.scalars(
+        select(ForgetRequest)
+        .where(
+            ForgetRequest.status == RequestStatus.NEEDS_ATTENTION,
+            # Who was known to another base only has nothing else to wait for, whenever they asked.
+            or_(ForgetRequest.epoch <= up_to, ForgetRequest.detail_code == KNOWN_TO_BASE),
+            ~of_base.exists(),
+        )
+        .order_by(ForgetRequest.epoch)
+    ).all()
+    queue_again(session, audit, ledger, waiting, action="forget.left_out", actor=actor, now=now)
+
+
+def _move(
+    session: Session,
+    parent: str | None,
+    digest: str | None,
+    *,
+    covers: int,
+    floor: int,
+    actor: str,
+    now: datetime,
+) -> int:
+    session.flush()
+    lowest = max(floor, current(session).erasure_floor)
+    if covers < lowest:
+        raise BelowErasureFloor
+    generation = session.scalar(
+        update(ServingPointer)
+        .where(ServingPointer.id == 1, ServingPointer.digest.is_not_distinct_from(parent))
+        .values(
+            generation=ServingPointer.generation + 1,
+            digest=digest,
+            previous_digest=parent,
+            candidate_digest=None,
+            erasure_floor=lowest,
+            moved_by=actor,
+            moved_at=now,
+        )
+        .returning(ServingPointer.generation)
+        .execution_options(synchronize_session=False)
+    )
+    if generation is None:
+        raise PointerMoved
+    session.expire(current(session))
+    return generation
+
+
+def rebase(session: Session, claim: Claim) -> Claim:
+    """The same claim, starting from what is live now.
+
+    Raises:
+        FenceLost: this worker no longer holds the run.
+    """
+    lock_ledger(session)
+    run = owned(session, claim.run_id, claim.fence)
+    pointer = current(session)
+    run.parent_digest, run.stage = pointer.digest, RunStage.LADDER
+    pointer.candidate_digest = None
+    return replace(claim, stage=RunStage.LADDER, parent_digest=pointer.digest)
+
+
+def versions(session: Session, *, limit: int) -> Sequence[Version]:
+    return session.scalars(select(Version).order_by(Version.published_at.desc()).limit(limit)).all()
+
+
+def published(session: Session) -> frozenset[str]:
+    """The digests of all that has ever been live, and of what is."""
+    digests = session.scalars(select(Version.digest)).all()
+    return frozenset(digest for digest in (*digests, current(session).digest) if digest is not None)
