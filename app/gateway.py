@@ -28,8 +28,9 @@ from app.links import Links
 from app.probe import Probe
 from app.recommendations.prompt_reader import PromptReader
 from app.replicas.service import DatabaseControlPlane
-from app.restoration.restoration import join_timeline, timeline_stands
-from app.runs import service as runs
+from app.restoration.queries import timeline_stands
+from app.restoration.service import join_timeline
+from app.runs import queries as runs
 from app.runs.queue import RunQueue
 from app.serving import ServingEngine
 from app.serving.assembly import build_engine

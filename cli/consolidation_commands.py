@@ -11,7 +11,7 @@ from app.db.clock import database_now
 from app.db.models import ConsolidationReason, RunStatus
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
-from app.runs import service as runs
+from app.runs import queries as runs
 from app.settings import get_settings
 
 _LOOK_EVERY_SECONDS = 0.5

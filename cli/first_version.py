@@ -14,8 +14,10 @@ from app.db.errors import BelowErasureFloor, PointerMoved
 from app.db.ledger import lock_ledger
 from app.db.models import Version
 from app.db.session import Database
-from app.interactions import service as interactions
+from app.interactions import queries as interaction_queries
 from app.settings import Settings
+from app.suppressions import queries as suppressions
+from app.versions import queries as version_queries
 from app.versions import service as pointer
 from app.versions.floor import vouch_for_floor
 from cli.adoption import adopt
@@ -173,10 +175,10 @@ def install_first_version(
 def _read(database: Database, base: Base) -> _Start:
     with database.unit_of_work() as session:
         epoch = lock_ledger(session).epoch
-        serving = pointer.current(session)
-        watermark = interactions.watermark(session)
-        epochs = interactions.suppression_epochs(session)
-        histories = interactions.histories(session, up_to=watermark)
+        serving = version_queries.current(session)
+        watermark = interaction_queries.watermark(session)
+        epochs = suppressions.suppression_epochs(session)
+        histories = interaction_queries.histories(session, up_to=watermark)
     data = split_training_data(histories, base.catalogue, (), set(epochs))
     short = len(histories) - len(data.retained) - len(data.waiting)
     if short:

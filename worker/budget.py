@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from app.audit.log import AuditLog
+from app.consolidations import queries as consolidation_queries
 from app.consolidations import service as consolidations
-from app.consolidations.service import Spending
+from app.consolidations.queries import Spending
 from app.db.clock import database_now
 from app.db.ledger import lock_ledger
 from app.db.models import ConsolidationReason
@@ -24,14 +25,14 @@ def request_if_due(
         DatabaseUnavailable: nothing was changed; look again later.
     """
     with database.read() as session:
-        if _due(consolidations.spending(session), budget, database_now(session)) is None:
+        if _due(consolidation_queries.spending(session), budget, database_now(session)) is None:
             return None
     with database.unit_of_work() as session:
         # Looked at again under the lock: another worker looks as well.
         lock_ledger(session)
         now = database_now(session)
-        item = _due(consolidations.spending(session), budget, now)
-        if item is None or not consolidations.may_start_by_itself(session):
+        item = _due(consolidation_queries.spending(session), budget, now)
+        if item is None or not consolidation_queries.may_start_by_itself(session):
             return None
         requested = consolidations.request(
             session,

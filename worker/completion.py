@@ -10,7 +10,8 @@ from app.db.models import RunKind, RunStage
 from app.db.reclaiming import reclaim
 from app.runs import completion
 from app.runs.service import Claim, owned
-from app.versions import service as pointer
+from app.versions import queries as version_queries
+from app.versions import service as versions
 from worker.anchoring import anchor
 from worker.process import WorkerProcess
 from worker.readership import read_by_version
@@ -61,9 +62,9 @@ def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
         # live, and the one that serves would go.
         lock_ledger(session)
         owned(session, claim.run_id, claim.fence)
-        floor = max(vouched, pointer.current(session).erasure_floor)
-        live = pointer.current(session).digest
-        on_record = completion.destroyed(session)
+        floor = max(vouched, version_queries.current(session).erasure_floor)
+        live = version_queries.current(session).digest
+        on_record = version_queries.destroyed(session)
     if live is not None:
         # Or an empty folder where the store is mounted would pass for one in which everything has been destroyed.
         process.store.read_manifest(live)
@@ -82,7 +83,7 @@ def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
             destroyed += 1
         # Also for one that a killed worker had destroyed without getting to say so.
         with process.database.unit_of_work() as session:
-            completion.mark_destroyed(session, process.audit, claim, digest, now=database_now(session))
+            versions.mark_destroyed(session, process.audit, claim, digest, now=database_now(session))
     # Weights that no version names: of a worker killed between blobs and manifest, or inside a blob.
     process.store.delete_orphans()
     return destroyed

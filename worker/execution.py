@@ -18,12 +18,14 @@ from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable, FenceLost, PointerMoved
 from app.db.ledger import lock_ledger
 from app.db.models import RunKind, RunStage
+from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
-from app.restoration.restoration import join_timeline, timeline_stands
+from app.restoration.queries import timeline_stands
+from app.restoration.service import join_timeline
 from app.runs import service as runs
+from app.runs.queries import next_in_line
 from app.runs.service import Claim
 from app.runs.splitting import LADDER_EXHAUSTED, NOBODY, SplitOut, split_out
-from app.runs.turns import next_in_line
 from app.versions import service as pointer
 from model_store import JournalConflict, StoreError
 from recommender import Interrupted, RecommenderError
@@ -257,7 +259,7 @@ def _record_in_journal(process: WorkerProcess, claim: Claim) -> None:
     """The gateway writes these entries too; here nothing goes on before they are there."""
     with process.database.read() as session:
         entries = [
-            forget_requests.journal_entry(row) for row in forget_requests.of_run(session, claim.run_id)
+            forget_requests.journal_entry(row) for row in request_queries.of_run(session, claim.run_id)
         ]
     for entry in entries:
         process.store.append_journal(entry)

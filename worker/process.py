@@ -15,7 +15,7 @@ from app.consolidations import service as consolidations
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.failures import SettingError, naming
-from app.restoration.restoration import join_timeline
+from app.restoration.service import join_timeline
 from app.runs.service import Claim
 from app.settings import Settings, get_settings
 from model_store import Store, open_store

@@ -13,8 +13,9 @@ import structlog
 
 from app.db.clock import database_now
 from app.db.models import Replica, RunStage, Version
-from app.replicas.service import live_replicas
+from app.replicas.queries import live_replicas
 from app.runs.service import Claim
+from app.versions import queries as version_queries
 from app.versions import service as pointer
 from unlearning import utility_change
 from worker.attempts import Chosen
@@ -148,7 +149,7 @@ def wait_for_acknowledgement(process: WorkerProcess, claim: Claim, lease: Lease)
     """
     lease.note("replicas acknowledge")
     with process.database.read() as session:
-        serving = pointer.current(session)
+        serving = version_queries.current(session)
         generation, digest = serving.generation, serving.digest
 
     def acknowledged(replica: Replica) -> bool:

@@ -8,11 +8,12 @@ from datetime import timedelta
 
 import structlog
 
+from app.attempts import queries as attempts
+from app.attempts import service as attempt_records
+from app.attempts.reasons import SkipReason
 from app.db.clock import database_now
 from app.db.models import SkippedRung
-from app.runs import attempts, skipped
 from app.runs.service import Claim
-from app.runs.skipped import SkipReason
 from unlearning import Method, Rung, build_method, needs_levels, why_not, why_skip
 from worker import draws, slack
 from worker.attempts import Attempts, Chosen
@@ -106,7 +107,9 @@ class PolicyRungs:
                 now = database_now(session)
                 for one in left_out:
                     one.skipped_at = now
-                skipped.record(session, self._process.audit, self._claim, left_out, up_to=step)
+                attempt_records.record_skipped(
+                    session, self._process.audit, self._claim, left_out, up_to=step
+                )
         return step
 
     def _useless(self, step: int, requests: tuple[str, ...]) -> _Useless | None:

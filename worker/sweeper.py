@@ -18,7 +18,7 @@ from app.db.clock import database_now
 from app.db.errors import DatabaseRewound, DatabaseUnavailable
 from app.db.session import Database, open_database
 from app.replicas import service as control
-from app.restoration.restoration import join_timeline
+from app.restoration.service import join_timeline
 from app.runs import service as runs
 from app.settings import Settings
 from model_store import StoreError, open_store

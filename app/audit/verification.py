@@ -19,7 +19,7 @@ from app.audit.log import AuditLog, entries
 from app.db.models import ForgetRequest, Ledger, RequestStatus, Suppression
 from app.db.session import Database
 from app.versions.floor import is_sunk
-from app.versions.service import current
+from app.versions.queries import current
 from model_store import Checkpoint, Store, Timeline
 
 

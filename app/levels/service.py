@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, insert, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from app.audit.log import AuditLog
@@ -19,22 +19,6 @@ from app.db.models import Interaction, NeverSeenLevel, PartReading
 from app.levels import makings
 
 _ROWS_PER_STATEMENT = 1000
-
-
-def are_made(session: Session, *, watermark: int, smoothing: float) -> bool:
-    """Whether somebody has made those of this watermark, read with this smoothing."""
-    found = select(NeverSeenLevel.subject_hmac).where(_of(watermark, smoothing)).limit(1)
-    return session.scalar(found) is not None
-
-
-def of_subjects(
-    session: Session, subjects: Collection[str], *, watermark: int, smoothing: float
-) -> dict[str, NeverSeenLevel]:
-    """Those of these subjects that are there."""
-    rows = session.scalars(
-        select(NeverSeenLevel).where(NeverSeenLevel.subject_hmac.in_(subjects), _of(watermark, smoothing))
-    )
-    return {row.subject_hmac: row for row in rows}
 
 
 def replace_all(
@@ -91,11 +75,3 @@ def drop_of_subjects(session: Session, subjects: Collection[str]) -> None:
     """Delete what is kept of these subjects, also half made."""
     for table in (NeverSeenLevel, PartReading):
         session.execute(delete(table).where(table.subject_hmac.in_(subjects)))
-
-
-def _of(watermark: int, smoothing: float) -> ColumnElement[bool]:
-    return and_(
-        NeverSeenLevel.watermark == watermark,
-        NeverSeenLevel.smoothing == smoothing,
-        NeverSeenLevel.seen_smoothed_nll.is_not(None),
-    )

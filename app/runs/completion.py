@@ -16,14 +16,14 @@ from app.db.models import (
     RequestStatus,
     RunStage,
     RunStatus,
-    Version,
 )
 from app.db.reclaiming import Reclaimed
 from app.levels import service as levels
+from app.readers import queries as reader_queries
 from app.readers import service as records
 from app.readers.service import KNOWN_TO_BASE
 from app.runs.service import Claim, is_past_return, owned
-from app.versions.service import current
+from app.versions.queries import current
 
 
 def erase_subjects(
@@ -59,7 +59,7 @@ def erase_subjects(
     erased = session.execute(delete(Interaction).where(Interaction.subject_hmac.in_(subjects)))
     levels.drop_of_subjects(session, subjects)
     rows = int(erased.rowcount)  # type: ignore[attr-defined]
-    of_base = records.base_readers_among(session, base_digest, subjects)
+    of_base = reader_queries.base_readers_among(session, base_digest, subjects)
     for request in requests:
         if request.subject_hmac in of_base:
             request.detail_code, request.outcome = KNOWN_TO_BASE, None
@@ -103,28 +103,6 @@ def _settle_without_version(session: Session, claim: Claim) -> None:
     if claim.parent_digest is None:
         # A first fit may be under way that still reads these subjects: it comes too late.
         pointer.erasure_floor = max(pointer.erasure_floor, claim.covers_epoch)
-
-
-def destroyed(session: Session) -> frozenset[str]:
-    """The versions whose destruction is on record."""
-    return frozenset(session.scalars(select(Version.digest).where(Version.destroyed_at.is_not(None))))
-
-
-def mark_destroyed(session: Session, audit: AuditLog, claim: Claim, digest: str, *, now: datetime) -> None:
-    ledger = lock_ledger(session)
-    owned(session, claim.run_id, claim.fence)
-    version = session.get(Version, digest)
-    if version is None or version.destroyed_at is not None:
-        # A candidate that never served has no row, and what is on record is on record once.
-        return
-    version.destroyed_at = now
-    audit.append(
-        session,
-        ledger,
-        actor="worker",
-        action="version.destroyed",
-        data={"run": claim.run_id, "version": digest},
-    )
 
 
 def complete(session: Session, audit: AuditLog, claim: Claim, *, now: datetime) -> None:

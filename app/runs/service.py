@@ -28,7 +28,7 @@ from app.db.models import (
     RunStatus,
     ServingPointer,
 )
-from app.runs.turns import next_in_line
+from app.runs.queries import next_in_line, queued_run
 
 _PAST_POINT_OF_NO_RETURN = (RunStage.PUBLISHED, RunStage.ERASING)
 
@@ -72,11 +72,6 @@ def ensure_queued_run(session: Session, now: datetime) -> str:
     session.add(run)
     session.flush()
     return run.id
-
-
-def queued_run(session: Session) -> str | None:
-    """The id of the forget run that waits, if one does; a consolidation may wait beside it."""
-    return session.scalar(select(Run.id).where(Run.status == RunStatus.QUEUED, Run.kind == RunKind.FORGET))
 
 
 def claim(
@@ -258,36 +253,6 @@ def owned(session: Session, run_id: str, fence: int) -> Run:
     return run
 
 
-def record_attempt(session: Session, audit: AuditLog, claim: Claim, attempt: Attempt) -> None:
-    """Keep one attempt at a rung of the ladder, whatever came of it; gives it its number.
-
-    Raises:
-        FenceLost: a zombie's attempt is not recorded.
-    """
-    ledger = lock_ledger(session)
-    owned(session, claim.run_id, claim.fence)
-    attempt.number = session.scalar(
-        select(func.count()).where(Attempt.run_id == claim.run_id, Attempt.fence == claim.fence)
-    )
-    session.add(attempt)
-    audit.append(
-        session,
-        ledger,
-        actor="worker",
-        action="run.attempted",
-        data={
-            "run": claim.run_id,
-            "fence": claim.fence,
-            "number": attempt.number,
-            "step": attempt.step,
-            "method": attempt.method,
-            "decision": attempt.decision,
-            "accepted": attempt.accepted,
-            "policy_hash": attempt.policy_hash,
-        },
-    )
-
-
 def give_up(session: Session, audit: AuditLog, run: Run, *, code: str, detail: str) -> None:
     """The run ends without a result; its requests need a person. Suppression stays and the clock runs on."""
     ledger = lock_ledger(session)
@@ -363,15 +328,3 @@ def heal_queue(session: Session, now: datetime) -> str | None:
     if not waiting or queued_run(session) is not None:
         return None
     return ensure_queued_run(session, now)
-
-
-def find(session: Session, run_id: str) -> Run | None:
-    return session.get(Run, run_id)
-
-
-def newest(session: Session, *, limit: int) -> Sequence[Run]:
-    return session.scalars(select(Run).order_by(Run.created_at.desc()).limit(limit)).all()
-
-
-def attempts(session: Session, run_id: str) -> Sequence[Attempt]:
-    return session.scalars(select(Attempt).where(Attempt.run_id == run_id).order_by(Attempt.id)).all()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from dataclasses import replace
 from datetime import datetime
 
@@ -26,10 +26,7 @@ from app.levels import service as levels
 from app.readers.service import KNOWN_TO_BASE, reopen_base_readers
 from app.runs.service import Claim, owned
 from app.runs.splitting import NOBODY, SplitOut, queue_again, split_out
-
-
-def current(session: Session) -> ServingPointer:
-    return session.get_one(ServingPointer, 1)
+from app.versions.queries import current
 
 
 def install(
@@ -310,11 +307,18 @@ def rebase(session: Session, claim: Claim) -> Claim:
     return replace(claim, stage=RunStage.LADDER, parent_digest=pointer.digest)
 
 
-def versions(session: Session, *, limit: int) -> Sequence[Version]:
-    return session.scalars(select(Version).order_by(Version.published_at.desc()).limit(limit)).all()
-
-
-def published(session: Session) -> frozenset[str]:
-    """The digests of all that has ever been live, and of what is."""
-    digests = session.scalars(select(Version.digest)).all()
-    return frozenset(digest for digest in (*digests, current(session).digest) if digest is not None)
+def mark_destroyed(session: Session, audit: AuditLog, claim: Claim, digest: str, *, now: datetime) -> None:
+    ledger = lock_ledger(session)
+    owned(session, claim.run_id, claim.fence)
+    version = session.get(Version, digest)
+    if version is None or version.destroyed_at is not None:
+        # A candidate that never served has no row, and what is on record is on record once.
+        return
+    version.destroyed_at = now
+    audit.append(
+        session,
+        ledger,
+        actor="worker",
+        action="version.destroyed",
+        data={"run": claim.run_id, "version": digest},
+    )

@@ -11,6 +11,7 @@ from app.audit.log import AuditLog
 from app.db.base import utc_now
 from app.db.models import Version
 from app.db.session import Database
+from app.interactions import queries as interaction_queries
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
 from app.settings import Settings
@@ -109,7 +110,7 @@ def install_version(
     base, adapter = _fit(settings.base, sequences, shape, training)
     with database.unit_of_work() as session:
         interactions.ingest(session, events)
-        watermark = interactions.watermark(session)
+        watermark = interaction_queries.watermark(session)
     digest = store_version(
         open_store(settings.store_url),
         base,

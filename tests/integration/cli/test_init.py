@@ -14,9 +14,9 @@ from app.db.base import utc_now
 from app.db.models import BaseReader, ForgetRequest, Interaction
 from app.db.session import Database
 from app.forget_requests import service as forget_requests
-from app.runs import service as runs
+from app.runs import queries as runs
 from app.settings import Settings
-from app.versions import service as pointer
+from app.versions import queries as pointer
 from model_store import JournalEntry, open_store
 from recommender import (
     AdapterConfig,

@@ -11,15 +11,17 @@ from sqlalchemy import select
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session
 
+from app.attempts import service as attempt_records
 from app.audit.log import AuditLog
 from app.db.errors import FenceLost
 from app.db.models import AuditEntry, SkippedRung, Version
 from app.db.reclaiming import Reclaimed
-from app.runs import completion, outages, skipped
+from app.runs import completion, outages
 from app.runs import service as runs
 from app.runs.outages import Pauses
 from app.runs.service import Claim
 from app.versions import service as pointer
+from app.versions import service as versions
 from tests.integration.db.conftest import LEASE, NOON, Service, attempt
 
 Write = Callable[[Session, AuditLog, Claim], Any]
@@ -38,10 +40,10 @@ def _version(claim: Claim) -> Version:
 
 
 WRITES: dict[str, Write] = {
-    "record_attempt": lambda session, audit, claim: runs.record_attempt(
+    "record_attempt": lambda session, audit, claim: attempt_records.record(
         session, audit, claim, attempt(claim.run_id, claim.fence)
     ),
-    "skipped.record": lambda session, audit, claim: skipped.record(
+    "skipped.record": lambda session, audit, claim: attempt_records.record_skipped(
         session, audit, claim, [_skipped(claim)], up_to=1
     ),
     "announce_candidate": lambda session, _, claim: pointer.announce_candidate(session, claim, "9" * 64),
@@ -58,7 +60,7 @@ WRITES: dict[str, Write] = {
     "record_reclaimed": lambda session, audit, claim: completion.record_reclaimed(
         session, audit, claim, Reclaimed.REWRITTEN
     ),
-    "mark_destroyed": lambda session, audit, claim: completion.mark_destroyed(
+    "mark_destroyed": lambda session, audit, claim: versions.mark_destroyed(
         session, audit, claim, "9" * 64, now=NOON
     ),
     "complete": lambda session, audit, claim: completion.complete(session, audit, claim, now=NOON),

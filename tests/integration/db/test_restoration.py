@@ -12,13 +12,16 @@ from app.audit.log import AuditLog
 from app.db.errors import DatabaseRewound, FenceLost
 from app.db.models import Ledger, Run
 from app.db.session import Database, open_database
+from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
 from app.replicas.service import DatabaseControlPlane
-from app.restoration.restoration import join_timeline, timeline_stands
+from app.restoration.queries import timeline_stands
+from app.restoration.service import join_timeline
 from app.serving.suppression import SuppressionSet
-from app.versions import service as pointer
+from app.suppressions import queries as suppressions
+from app.versions import queries as pointer
 from model_store import (
     ADAPTER_WEIGHTS,
     BlobRef,
@@ -73,7 +76,7 @@ def rewound(start: Start, store: MemoryStore) -> Service:
 
 def suppressed(service: Service) -> set[str]:
     with service.database.read() as session:
-        return {subject[0] for subject in interactions.suppressed_subjects(session)}
+        return {subject[0] for subject in suppressions.suppressed_subjects(session)}
 
 
 def epoch_of(service: Service) -> int:
@@ -283,7 +286,7 @@ def test_an_epoch_that_was_handed_out_twice_before_anybody_noticed(
     assert join_timeline(service.database, service.audit, store) == 2
     assert suppressed(service) == {"a", "b", "e", "f"}
     with service.database.read() as session:
-        requests = forget_requests.by_time_left(session, limit=10)
+        requests = request_queries.by_time_left(session, limit=10)
     assert len({request.epoch for request in requests}) == 4
     for request in requests:
         # None is in the way of another.
@@ -354,7 +357,7 @@ def test_a_crash_between_store_and_database_is_made_up_for(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr("app.restoration.restoration.forget_requests.readopt", die)
+        patched.setattr("app.restoration.service.forget_requests.readopt", die)
         with pytest.raises(Killed):
             join_timeline(service.database, service.audit, store)
     assert suppressed(service) == set()

@@ -8,13 +8,15 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from app.attempts import queries as attempts
+from app.attempts import service as attempt_records
 from app.db.errors import FenceLost
 from app.db.ledger import lock_ledger
 from app.db.models import Attempt, AuditEntry, ForgetRequest, Interaction
 from app.forget_requests import service as forget_requests
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
-from app.runs import attempts
+from app.runs import queries as run_queries
 from app.runs import service as runs
 from app.runs.service import Claim
 from app.runs.splitting import SplitOut, split_out
@@ -44,7 +46,7 @@ def let_go(service: Service, claim: Claim, split: SplitOut) -> None:
 
 def queued(service: Service) -> str:
     with service.database.read() as session:
-        run_id = runs.queued_run(session)
+        run_id = run_queries.queued_run(session)
     assert run_id is not None
     return run_id
 
@@ -138,7 +140,7 @@ def test_attempts_are_counted_within_a_fence_and_found_by_request(service: Servi
         made = attempt(holder.run_id, holder.fence)
         made.requests = list(requests)
         with service.database.unit_of_work() as session:
-            runs.record_attempt(session, service.audit, holder, made)
+            attempt_records.record(session, service.audit, holder, made)
 
     record(claim, a, b)
     record(claim, a)
@@ -146,7 +148,7 @@ def test_attempts_are_counted_within_a_fence_and_found_by_request(service: Servi
     assert again is not None
     record(again, b)
     with service.database.read() as session:
-        numbers = [(one.fence, one.number) for one in runs.attempts(session, claim.run_id)]
+        numbers = [(one.fence, one.number) for one in attempts.of_run(session, claim.run_id)]
         found = {
             subject: [one.id for one in attempts.of_request(session, request_of(service, subject))]
             for subject in "ab"

@@ -139,27 +139,6 @@ def confirm_timeline(database: Database, audit: AuditLog, store: Store) -> bool:
     return True
 
 
-def timeline_stands(database: Database, store: Store) -> bool:
-    """Whether this process may go on without replaying anything, as far as a look that reads no entry can tell.
-
-    Raises:
-        StoreError: the store cannot be read.
-        DatabaseUnavailable: nobody answers.
-    """
-    newest, epochs, floor = store.newest_timeline(), store.journal_epochs(), store.erasure_floor()
-    seen = database.timeline.epoch
-    with database.read() as session:
-        ledger = session.get_one(Ledger, 1)
-        sunk = is_sunk(session, store, floor)
-    return (
-        not sunk
-        and newest is not None
-        and newest.token == ledger.timeline
-        and (not epochs or epochs[-1] <= ledger.epoch)
-        and database.timeline.agrees(ledger.timeline, ledger.epoch, seen=seen)
-    )
-
-
 def _compare(
     session: Session,
     ledger: Ledger,
