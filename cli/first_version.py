@@ -9,7 +9,7 @@ from typing import Any
 
 from app.audit.checkpoints import write_checkpoint
 from app.audit.log import AuditLog
-from app.db.clock import database_now
+from app.audit.transaction import Transaction
 from app.db.errors import BelowErasureFloor, PointerMoved
 from app.db.ledger import lock_ledger
 from app.db.models import Version
@@ -148,13 +148,12 @@ def install_first_version(
         method="fit",
         exact=True,
     )
-    audit = AuditLog(settings.audit_key.get_secret_value().encode())
+    audit = AuditLog.of(settings)
     try:
-        with database.unit_of_work() as session:
-            version.published_at = now = database_now(session)
+        with Transaction.begin(database, audit) as transaction:
+            version.published_at = now = transaction.now()
             generation = pointer.install(
-                session,
-                audit,
+                transaction,
                 version,
                 parent=start.parent,
                 readers=made.readership,

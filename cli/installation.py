@@ -68,7 +68,7 @@ def initialise(
     if not health.writable:
         # Said now and not after minutes of training.
         raise CommandError(f"the store at LETHE_STORE_URL cannot be written: {health.detail}")
-    join_timeline(database, AuditLog(settings.audit_key.get_secret_value().encode()), model_store)
+    join_timeline(database, AuditLog.of(settings), model_store)
     vouch_for_floor(database, model_store)
     # Read after minutes of training only; what is wrong with them is said now.
     require_worker_device(settings)
@@ -157,7 +157,7 @@ def _record_base_readers(
     database: Database, settings: Settings, digest: str, readers: Collection[str] | None
 ) -> None:
     """What the operator says, or what was recorded before; and say it."""
-    audit = AuditLog(settings.audit_key.get_secret_value().encode())
+    audit = AuditLog.of(settings)
     if readers is not None:
         reader_records.record_base_readers(database, audit, digest, readers, actor="lethe init")
     with database.read() as session:

@@ -33,7 +33,7 @@ def make_missing() -> bool:
     database = Database(open_database(settings.database_url, pooled=False))
     require_current_schema(database.engine)
     store = open_store(settings.store_url)
-    audit = AuditLog(settings.audit_key.get_secret_value().encode())
+    audit = AuditLog.of(settings)
     join_timeline(database, audit, store)
     with database.read() as session:
         live = pointer.current(session).digest

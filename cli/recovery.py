@@ -50,7 +50,7 @@ def recover(*, store_lost: bool) -> list[str]:
             "database, is not mounted, or was emptied. If it is lost for good, say --store-lost, and send all requests "
             "again that the database does not hold"
         )
-    audit = AuditLog(settings.audit_key.get_secret_value().encode())
+    audit = AuditLog.of(settings)
     readopted = join_timeline(database, audit, store, restored=True)
     if store_lost and before is None:
         _write_journal(database, store)

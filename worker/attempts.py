@@ -289,8 +289,8 @@ class Attempts:
             watermark=self._fit.watermark,
             **found,
         )
-        with self._process.database.unit_of_work() as session:
-            attempt_records.record(session, self._process.audit, self._claim, attempt)
+        with self._process.transaction() as transaction:
+            attempt_records.record(transaction, self._claim, attempt)
 
 
 def _searched(rung: Rung, trail: tuple[Trial, ...]) -> dict[str, Any] | None:

@@ -15,7 +15,6 @@ import structlog
 import torch
 from sqlalchemy.orm import Session
 
-from app.db.clock import database_now
 from app.db.errors import MakingLost, PointerMoved
 from app.db.ledger import lock_ledger
 from app.db.models import PartReading
@@ -258,19 +257,17 @@ def _make(
         }
         for user, level in zip(users, found, strict=True)
     ]
-    with process.database.unit_of_work() as session:
-        lock_ledger(session)
-        still_wanted(session)
-        _require_same_fit(session, process, parent)
-        makings.require_maker(session, making.maker)
+    with process.transaction() as transaction:
+        still_wanted(transaction.session)
+        _require_same_fit(transaction.session, process, parent)
+        makings.require_maker(transaction.session, making.maker)
         levels.replace_all(
-            session,
-            process.audit,
+            transaction,
             rows,
             watermark=parent.fit.watermark,
             smoothing=smoothing,
             actor=actor,
-            now=database_now(session),
+            now=transaction.now(),
         )
     return len(rows)
 

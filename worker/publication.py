@@ -94,11 +94,10 @@ def publish_candidate(
         utility_change=utility_change(chosen.report),
         run_id=claim.run_id,
     )
-    with process.database.unit_of_work() as session:
-        version.published_at = now = database_now(session)
+    with process.transaction() as transaction:
+        version.published_at = now = transaction.now()
         generation = pointer.publish(
-            session,
-            process.audit,
+            transaction,
             claim,
             version,
             watermark=fit.watermark,

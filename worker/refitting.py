@@ -142,7 +142,7 @@ def _draw(
         report=json.loads(report.to_json()),
         verdict=json.loads(verdict.to_json()),
     )
-    with process.database.unit_of_work() as session:
-        attempt_records.record(session, process.audit, claim, attempt)
+    with process.transaction() as transaction:
+        attempt_records.record(transaction, claim, attempt)
     log.info("attempt.judged", step=step, method=method.name, decision=verdict.decision, accepted=accepted)
     return Chosen(candidate, method.name, config, report, data) if accepted else None, verdict

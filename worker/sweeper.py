@@ -59,7 +59,7 @@ class Sweeper:
         from worker.surroundings import return_claims
 
         database = Database(open_database(self._settings.database_url, pooled=False))
-        audit = AuditLog(self._settings.audit_key.get_secret_value().encode())
+        audit = AuditLog.of(self._settings)
         budget: ConsolidationBudget | None = None
         while not self._stop.is_set():
             try:

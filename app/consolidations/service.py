@@ -11,10 +11,12 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.audit.log import AuditLog
+from app.audit.events import ConsolidationRequested
+from app.audit.transaction import Transaction
 from app.db.errors import NothingToConsolidate
 from app.db.ledger import lock_ledger
 from app.db.models import ConsolidationReason, Run, RunKind, RunStatus, ServingPointer
+from app.runs.states import CREATED
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,7 @@ class Requested:
 
 
 def request(
-    session: Session,
-    audit: AuditLog,
+    transaction: Transaction,
     *,
     reason: ConsolidationReason,
     requested_by: str,
@@ -42,7 +43,7 @@ def request(
     Raises:
         NothingToConsolidate: no version is live.
     """
-    ledger = lock_ledger(session)
+    session = transaction.session
     existing = session.scalars(
         select(Run).where(
             Run.kind == RunKind.CONSOLIDATION, Run.status.in_((RunStatus.QUEUED, RunStatus.RUNNING))
@@ -57,18 +58,12 @@ def request(
         kind=RunKind.CONSOLIDATION,
         reason=reason,
         yields_until=now + patience,
-        status=RunStatus.QUEUED,
+        status=CREATED,
         created_at=now,
     )
     session.add(run)
     session.flush()
-    audit.append(
-        session,
-        ledger,
-        actor=requested_by,
-        action="consolidation.requested",
-        data={"run": run.id, "reason": reason},
-    )
+    transaction.record(ConsolidationRequested(run=run.id, reason=reason), actor=requested_by)
     return Requested(run, created=True)
 
 

@@ -24,6 +24,7 @@ from app.forget_requests.service import Acceptance
 from app.gateway import Gateway
 from app.links import Links
 from app.problem_schema import problems
+from app.transitions import IllegalTransition
 
 router = APIRouter(tags=["forget"])
 
@@ -102,11 +103,10 @@ def read(
 
 def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) -> tuple[Acceptance, datetime]:
     subject = gateway.subject_key.subject(user_id)
-    with gateway.unit_of_work() as session:
-        now = database_now(session)
+    with gateway.transaction() as transaction:
+        now = transaction.now()
         accepted = forget_requests.accept(
-            session,
-            gateway.audit,
+            transaction,
             subject_hmac=subject,
             requested_by=caller.name,
             now=now,
@@ -120,20 +120,19 @@ def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) ->
 
 
 def _retry(gateway: Gateway, caller: Caller, request_id: str) -> tuple[ForgetRequest, datetime]:
-    with gateway.unit_of_work() as session:
-        now = database_now(session)
-        before = request_queries.find(session, request_id)
-        status_before = before.status if before else None
-        request = forget_requests.retry(session, gateway.audit, request_id, actor=caller.name, now=now)
-    if request is None:
-        raise not_found("forget request")
-    if status_before != RequestStatus.NEEDS_ATTENTION:
+    try:
+        with gateway.transaction() as transaction:
+            now = transaction.now()
+            request = forget_requests.retry(transaction, request_id, actor=caller.name, now=now)
+    except IllegalTransition as error:
         raise Problem(
             HTTPStatus.CONFLICT,
             "illegal-transition",
             "Only a request that needs attention can be retried.",
-            status_now=request.status,
-        )
+            status_now=error.state,
+        ) from error
+    if request is None:
+        raise not_found("forget request")
     gateway.ring_queued_run()
     return request, now
 

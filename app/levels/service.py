@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
-from app.audit.log import AuditLog
-from app.db.ledger import lock_ledger
+from app.audit.events import LevelsMade
+from app.audit.transaction import Transaction
 from app.db.models import Interaction, NeverSeenLevel, PartReading
 from app.levels import makings
 
@@ -22,8 +22,7 @@ _ROWS_PER_STATEMENT = 1000
 
 
 def replace_all(
-    session: Session,
-    audit: AuditLog,
+    transaction: Transaction,
     rows: Sequence[dict[str, Any]],
     *,
     watermark: int,
@@ -38,7 +37,7 @@ def replace_all(
     Args:
         rows: ``subject_hmac``, ``smoothed_nll``, ``deviation`` and ``seen_smoothed_nll`` of each user.
     """
-    ledger = lock_ledger(session)
+    session = transaction.session
     drop_all(session)
     common = {"watermark": watermark, "smoothing": smoothing, "created_at": now}
     for start in range(0, len(rows), _ROWS_PER_STATEMENT):
@@ -50,13 +49,7 @@ def replace_all(
     )
     erased = session.execute(delete(NeverSeenLevel).where(~remembered))
     users = len(rows) - int(erased.rowcount)  # type: ignore[attr-defined]
-    audit.append(
-        session,
-        ledger,
-        actor=actor,
-        action="levels.made",
-        data={"watermark": watermark, "smoothing": smoothing, "users": users},
-    )
+    transaction.record(LevelsMade(watermark=watermark, smoothing=smoothing, users=users), actor=actor)
 
 
 def drop_all(session: Session) -> None:

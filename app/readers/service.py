@@ -10,11 +10,13 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
+from app.audit.events import ForgetReopened
 from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
 from app.db.chunks import in_chunks
-from app.db.ledger import lock_ledger
-from app.db.models import BaseReader, ForgetRequest, Interaction, Ledger, PastReader, RequestStatus
+from app.db.models import BaseReader, ForgetRequest, Interaction, PastReader, RequestStatus
 from app.db.session import Database, insert_ignoring_duplicates
+from app.forget_requests.states import REQUESTS, RequestEvent
 
 # What a request that needs a person for this reason is marked with.
 KNOWN_TO_BASE = "known_to_base"
@@ -34,11 +36,11 @@ def record_base_readers(
             session.scalars(select(BaseReader.subject_hmac).where(BaseReader.base_digest == base_digest))
         )
     for chunk in in_chunks(subjects):
-        with database.unit_of_work() as session:
-            ledger = lock_ledger(session)
+        with Transaction.begin(database, audit) as transaction:
+            session = transaction.session
             rows = [{"base_digest": base_digest, "subject_hmac": subject} for subject in chunk]
             session.execute(insert_ignoring_duplicates(session, BaseReader).values(rows))
-            _reopen(session, audit, ledger, ForgetRequest.subject_hmac.in_(chunk), actor=actor)
+            _reopen(transaction, ForgetRequest.subject_hmac.in_(chunk), actor=actor)
     for chunk in in_chunks(before.difference(subjects)):
         with database.unit_of_work() as session:
             session.execute(
@@ -48,24 +50,22 @@ def record_base_readers(
             )
 
 
-def reopen_base_readers(
-    session: Session, audit: AuditLog, ledger: Ledger, base_digest: str, *, actor: str
-) -> None:
+def reopen_base_readers(transaction: Transaction, base_digest: str, *, actor: str) -> None:
     """A base comes, or comes back: what was settled while another served does not hold of those whom it has read."""
     read = select(BaseReader.subject_hmac).where(BaseReader.base_digest == base_digest)
-    _reopen(session, audit, ledger, ForgetRequest.subject_hmac.in_(read), actor=actor)
+    _reopen(transaction, ForgetRequest.subject_hmac.in_(read), actor=actor)
 
 
-def _reopen(
-    session: Session, audit: AuditLog, ledger: Ledger, whose: ColumnElement[bool], *, actor: str
-) -> None:
+def _reopen(transaction: Transaction, whose: ColumnElement[bool], *, actor: str) -> None:
+    session = transaction.session
     settled = session.scalars(select(ForgetRequest).where(ForgetRequest.outcome.is_not(None), whose)).all()
     for request in settled:
-        if request.status == RequestStatus.COMPLETED:
-            request.status, request.completed_at = RequestStatus.NEEDS_ATTENTION, None
+        if request.status in REQUESTS.before(RequestEvent.REOPENED):
+            request.status = REQUESTS.after(request.status, RequestEvent.REOPENED)
+            request.completed_at = None
         # Between erasing and completing it is still the run's, which ends it as one that needs a person.
         request.detail_code, request.outcome = KNOWN_TO_BASE, None
-        audit.append(session, ledger, actor=actor, action="forget.reopened", data={"request": request.id})
+        transaction.record(ForgetReopened(request=request.id), actor=actor)
     add_past_readers(session, [request.subject_hmac for request in settled])
 
 

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.models import Version
 from app.db.session import Database
@@ -128,8 +129,7 @@ def install_version(
     version = Version(digest=digest, forget_epoch=0, method="fit", exact=True, published_at=utc_now())
     with database.unit_of_work() as session:
         pointer.install(
-            session,
-            AuditLog(AUDIT_SECRET.encode()),
+            Transaction(session, AuditLog(AUDIT_SECRET.encode())),
             version,
             parent=None,
             readers=(),

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from sqlalchemy import func, select
 
+from app.audit.transaction import Transaction
 from app.db.models import AuditEntry, ForgetRequest, Interaction, Run, Suppression
 from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
@@ -35,7 +36,7 @@ def test_nothing_remains_of_an_acceptance_that_did_not_commit(service: Service) 
     try:
         with service.database.unit_of_work() as session:
             forget_requests.accept(
-                session, service.audit, subject_hmac="a" * 64, requested_by="tests", now=NOON
+                Transaction(session, service.audit), subject_hmac="a" * 64, requested_by="tests", now=NOON
             )
             session.flush()
             raise Interrupted
@@ -85,14 +86,15 @@ def test_retry_keeps_request_and_clock(service: Service) -> None:
     assert claim is not None
     with service.database.unit_of_work() as session:
         runs.give_up(
-            session,
-            service.audit,
+            Transaction(session, service.audit),
             runs.owned(session, claim.run_id, claim.fence),
             code="tests",
             detail="tests",
         )
     with service.database.unit_of_work() as session:
-        retried = forget_requests.retry(session, service.audit, accepted.request.id, actor="tests", now=NOON)
+        retried = forget_requests.retry(
+            Transaction(session, service.audit), accepted.request.id, actor="tests", now=NOON
+        )
     assert retried is not None
     assert (retried.id, retried.status, retried.due_at) == (
         accepted.request.id,

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
+from app.audit.transaction import Transaction
 from app.consolidations import queries as consolidation_queries
 from app.consolidations import service as consolidations
 from app.consolidations.service import Requested
@@ -46,8 +47,7 @@ def install(
     )
     with service.database.unit_of_work() as session:
         pointer.install(
-            session,
-            service.audit,
+            Transaction(session, service.audit),
             version,
             parent=parent and parent * 64,
             readers=(),
@@ -60,8 +60,7 @@ def install(
 def request(service: Service, now: datetime = NOON) -> Requested:
     with service.database.unit_of_work() as session:
         return consolidations.request(
-            session,
-            service.audit,
+            Transaction(session, service.audit),
             reason=ConsolidationReason.ON_DEMAND,
             requested_by="somebody",
             patience=PATIENCE,
@@ -199,7 +198,7 @@ def test_one_that_needs_attention_is_not_repeated_by_itself_for_the_same_version
     assert not may_start()
     with service.database.unit_of_work() as session:
         run = runs.owned(session, run_id, claim.fence)
-        runs.give_up(session, service.audit, run, code="tests", detail="tests")
+        runs.give_up(Transaction(session, service.audit), run, code="tests", detail="tests")
     assert not may_start()
     assert request(service, LATER).created
     install(service, "2", "1", exact=False)

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
 from app.db.errors import DatabaseRewound, FenceLost
 from app.db.models import Ledger, Run
 from app.db.session import Database, open_database
@@ -243,8 +244,7 @@ def test_whoever_asks_again_under_the_same_epoch_is_no_conflict(start: Start, st
     restore()
     with service.database.unit_of_work(joining=True) as session:
         request = forget_requests.accept(
-            session,
-            service.audit,
+            Transaction(session, service.audit),
             subject_hmac="a" * 64,
             requested_by="tests",
             now=NOON + timedelta(seconds=1),

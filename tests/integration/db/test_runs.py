@@ -8,6 +8,7 @@ import pytest
 
 from app.attempts import queries as attempts
 from app.attempts import service as attempt_records
+from app.audit.transaction import Transaction
 from app.db.errors import BelowErasureFloor, FenceLost, PointerMoved
 from app.db.models import Ledger, Run, RunStage, Version
 from app.forget_requests import queries as forget_requests
@@ -82,9 +83,11 @@ def test_a_run_handed_back_may_be_claimed_at_once_and_the_claim_does_not_count(s
         assert claim is not None
         assert service.claim(run_id, now) is None
         with service.database.unit_of_work() as session:
-            runs.hand_back(session, service.audit, claim, now)
+            runs.hand_back(Transaction(session, service.audit), claim, now)
             with pytest.raises(FenceLost):
-                runs.hand_back(session, service.audit, replace(claim, fence=claim.fence - 1), now)
+                runs.hand_back(
+                    Transaction(session, service.audit), replace(claim, fence=claim.fence - 1), now
+                )
     with service.database.read() as session:
         assert run_queries.find(session, run_id).claims == 0  # type: ignore[union-attr]
         assert service.audit.first_broken(session) is None
@@ -112,10 +115,10 @@ def test_a_run_that_has_tried_something_takes_nobody_new_with_it_when_it_was_han
     claim = service.claim(run_id)
     assert claim is not None
     with service.database.unit_of_work() as session:
-        attempt_records.record(session, service.audit, claim, attempt(run_id, claim.fence))
+        attempt_records.record(Transaction(session, service.audit), claim, attempt(run_id, claim.fence))
     later = service.accept("b").run_id
     with service.database.unit_of_work() as session:
-        runs.hand_back(session, service.audit, claim, NOON)
+        runs.hand_back(Transaction(session, service.audit), claim, NOON)
     again = service.claim(run_id, NOON + timedelta(seconds=1))
     assert again is not None
     assert [subject[0] for subject in again.subjects] == ["a"]
@@ -136,7 +139,7 @@ def test_a_run_that_was_handed_back_before_it_tried_anything_takes_whoever_came_
     assert claim is not None
     service.accept("b")
     with service.database.unit_of_work() as session:
-        runs.hand_back(session, service.audit, claim, NOON)
+        runs.hand_back(Transaction(session, service.audit), claim, NOON)
     again = service.claim(run_id, NOON + timedelta(seconds=1))
     assert again is not None
     assert sorted(subject[0] for subject in again.subjects) == ["a", "b"]
@@ -164,8 +167,7 @@ def test_a_first_fit_that_read_somebody_forgotten_meanwhile_comes_too_late(servi
     late = Version(digest="7" * 64, forget_epoch=epoch, method="fit", published_at=NOON)
     with pytest.raises(BelowErasureFloor), service.database.unit_of_work() as session:
         pointer.install(
-            session,
-            service.audit,
+            Transaction(session, service.audit),
             late,
             parent=None,
             readers=(),
@@ -193,7 +195,7 @@ def test_a_zombie_changes_nothing(service: Service) -> None:
     with service.database.unit_of_work() as session:
         assert not runs.renew(session, run_id, zombie.fence, until=LATER + LEASE, progress=None)
     with pytest.raises(FenceLost), service.database.unit_of_work() as session:
-        attempt_records.record(session, service.audit, zombie, attempt(run_id, zombie.fence))
+        attempt_records.record(Transaction(session, service.audit), zombie, attempt(run_id, zombie.fence))
     with pytest.raises(FenceLost), service.database.unit_of_work() as session:
         pointer.announce_candidate(session, zombie, "9" * 64)
     with pytest.raises(FenceLost):
@@ -228,8 +230,7 @@ def test_the_pointer_moves_only_from_the_runs_own_parent(service: Service) -> No
     version = Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON)
     with service.database.unit_of_work() as session:
         pointer.install(
-            session,
-            service.audit,
+            Transaction(session, service.audit),
             version,
             parent=None,
             readers=(),
@@ -249,8 +250,7 @@ def test_publishing_raises_the_floor_and_nothing_below_it_is_ever_live_again(ser
     original = Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON)
     with service.database.unit_of_work() as session:
         pointer.install(
-            session,
-            service.audit,
+            Transaction(session, service.audit),
             original,
             parent=None,
             readers=(),
@@ -266,8 +266,7 @@ def test_publishing_raises_the_floor_and_nothing_below_it_is_ever_live_again(ser
     rollback = Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON)
     with pytest.raises(BelowErasureFloor), service.database.unit_of_work() as session:
         pointer.install(
-            session,
-            service.audit,
+            Transaction(session, service.audit),
             rollback,
             parent="1" * 64,
             readers=(),
@@ -286,8 +285,7 @@ def test_what_was_found_of_one_version_settles_nobody_under_another(service: Ser
     assert claim is not None
     with service.database.unit_of_work() as session:
         pointer.install(
-            session,
-            service.audit,
+            Transaction(session, service.audit),
             Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON),
             parent=None,
             readers=(),
@@ -307,8 +305,7 @@ def test_a_run_that_was_overtaken_lowers_no_floor(service: Service) -> None:
     covers = claim.covers_epoch + 5
     with service.database.unit_of_work() as session:
         pointer.install(
-            session,
-            service.audit,
+            Transaction(session, service.audit),
             Version(digest="7" * 64, forget_epoch=covers, method="fit", published_at=NOON),
             parent=None,
             readers=(),
@@ -358,7 +355,7 @@ def test_the_policy_is_on_record_before_the_first_attempt(service: Service) -> N
     claim = service.claim(accepted_run(service))
     assert claim is not None
     with service.database.unit_of_work() as session:
-        attempt_records.record(session, service.audit, claim, attempt(claim.run_id, claim.fence))
+        attempt_records.record(Transaction(session, service.audit), claim, attempt(claim.run_id, claim.fence))
     from sqlalchemy import select
 
     from app.db.models import AuditEntry

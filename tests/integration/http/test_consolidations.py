@@ -7,6 +7,7 @@ from datetime import timedelta
 from fastapi.testclient import TestClient
 
 from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
 from app.consolidations import service as consolidations
 from app.db.base import utc_now
 from app.db.models import Version
@@ -29,8 +30,7 @@ def attenuate_on_record(database: Database, parent: str) -> None:
     )
     with database.unit_of_work() as session:
         pointer.install(
-            session,
-            AuditLog(AUDIT_SECRET.encode()),
+            Transaction(session, AuditLog(AUDIT_SECRET.encode())),
             version,
             parent=parent,
             readers=(),

@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 from sqlalchemy import select
 
+from app.audit.transaction import Transaction
 from app.consolidations import queries as consolidation_queries
 from app.consolidations import service as consolidations
 from app.db.base import utc_now
@@ -26,8 +27,7 @@ from worker.versions import ARTEFACTS, load_version, store_version
 def request_consolidation(process: WorkerProcess, *, patience: timedelta = timedelta(0)) -> str:
     with process.database.unit_of_work() as session:
         return consolidations.request(
-            session,
-            process.audit,
+            Transaction(session, process.audit),
             reason=ConsolidationReason.ON_DEMAND,
             requested_by="tests",
             patience=patience,
@@ -69,8 +69,7 @@ def attenuate(process: WorkerProcess, *, subjects: int = 1, utility_change: floa
     )
     with process.database.unit_of_work() as session:
         pointer.install(
-            session,
-            process.audit,
+            Transaction(session, process.audit),
             version,
             parent=parent_digest,
             readers=(),

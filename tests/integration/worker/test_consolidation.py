@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.attempts import queries as runs
+from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.models import Version
 from app.forget_requests import queries as forget_requests
@@ -223,8 +224,7 @@ def test_a_refit_that_serves_the_others_worse_needs_attention_and_the_live_versi
     )
     with process.database.unit_of_work() as session:
         pointer.install(
-            session,
-            process.audit,
+            Transaction(session, process.audit),
             version,
             parent=installed,
             readers=(),

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.attempts import queries as attempts
+from app.audit.transaction import Transaction
 from app.db import reclaiming
 from app.db.base import utc_now
 from app.db.errors import BelowErasureFloor
@@ -241,8 +242,7 @@ def test_what_a_zombie_wrote_and_did_not_live_to_remove_never_serves_and_goes_wi
     manifest = store.read_manifest(late[0])
     with pytest.raises(BelowErasureFloor), process.database.unit_of_work() as session:
         pointer.install(
-            session,
-            process.audit,
+            Transaction(session, process.audit),
             Version(digest=late[0], forget_epoch=manifest.forget_epoch, method="fit", published_at=utc_now()),
             parent=live,
             readers=(),
@@ -341,7 +341,7 @@ def test_a_defect_postpones_the_run_and_then_asks_for_a_person(
         request = request_queries.of_run(session, run_id)[0]
         assert request.status == "needs_attention"
     with process.database.unit_of_work() as session:
-        forget_requests.retry(session, process.audit, request.id, actor="tests", now=utc_now())
+        forget_requests.retry(Transaction(session, process.audit), request.id, actor="tests", now=utc_now())
         retried = run_queries.queued_run(session)
     assert retried is not None
     execute(process, retried)

@@ -18,6 +18,7 @@ from sqlalchemy import select
 import worker.levels
 from app.attempts import queries as attempts
 from app.attempts import queries as runs
+from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.models import Attempt, AuditEntry, NeverSeenLevel, Run, Version
 from app.interactions import service as interactions
@@ -194,7 +195,12 @@ def test_whoever_was_erased_meanwhile_gets_no_row(process: WorkerProcess) -> Non
     ]
     with process.database.unit_of_work() as session:
         levels.replace_all(
-            session, process.audit, remade, watermark=1, smoothing=0.5, actor="tests", now=utc_now()
+            Transaction(session, process.audit),
+            remade,
+            watermark=1,
+            smoothing=0.5,
+            actor="tests",
+            now=utc_now(),
         )
     assert rows(process) == dict.fromkeys(EVERYBODY - {subject_of("user-1")}, (3.0, 0.5, 2.0))
     assert makings_on_record(process)[-1] == {"watermark": 1, "smoothing": 0.5, "users": len(USERS) - 1}
@@ -318,8 +324,7 @@ def test_another_first_version_starts_without_levels(process: WorkerProcess, ins
         version = session.get(Version, installed)
         assert version is not None
         pointer.install(
-            session,
-            process.audit,
+            Transaction(session, process.audit),
             version,
             parent=installed,
             readers=(),

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from app.attempts import queries as attempts
+from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.models import AuditEntry, NeverSeenLevel, PastReader, RequestStatus
 from app.db.session import Database
@@ -84,7 +85,10 @@ def test_who_waits_while_the_version_goes_that_read_them_is_erased_and_not_unkno
     """After the consolidation nothing shows any more that an adapter had read them."""
     with foreign.database.unit_of_work() as session:
         forget_requests.accept(
-            session, foreign.audit, subject_hmac=subject_of("dropped"), requested_by="tests", now=utc_now()
+            Transaction(session, foreign.audit),
+            subject_hmac=subject_of("dropped"),
+            requested_by="tests",
+            now=utc_now(),
         )
         waiting = run_queries.queued_run(session)
     execute(foreign, request_consolidation(foreign))
@@ -155,7 +159,10 @@ def test_what_the_base_knows_of_somebody_needs_a_person_and_another_base(process
     # Nor does trying again.
     with process.database.unit_of_work() as session:
         forget_requests.retry(
-            session, process.audit, request_of(process, "panellist").id, actor="tests", now=utc_now()
+            Transaction(session, process.audit),
+            request_of(process, "panellist").id,
+            actor="tests",
+            now=utc_now(),
         )
         again = run_queries.queued_run(session)
     assert again is not None
@@ -248,7 +255,10 @@ def test_a_consolidation_with_nobody_left_to_fit_on_withdraws(process: WorkerPro
     for user in list(USERS)[1:]:
         with process.database.unit_of_work() as session:
             forget_requests.accept(
-                session, process.audit, subject_hmac=subject_of(user), requested_by="tests", now=utc_now()
+                Transaction(session, process.audit),
+                subject_hmac=subject_of(user),
+                requested_by="tests",
+                now=utc_now(),
             )
     run_id = request_consolidation(process)
     with process.database.unit_of_work() as session:

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from app.attempts import queries as runs
+from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.errors import BelowErasureFloor, PointerMoved
 from app.db.models import NeverSeenLevel, Version
@@ -355,8 +356,7 @@ def test_a_version_that_has_read_somebody_settled_is_not_installed_whatever_it_c
     )
     with pytest.raises(BelowErasureFloor), process.database.unit_of_work() as session:
         pointer.install(
-            session,
-            process.audit,
+            Transaction(session, process.audit),
             version,
             parent=before,
             readers=Readership.of([subject_of("late")]),

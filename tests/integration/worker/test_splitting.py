@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from app.attempts import queries as attempts
+from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.models import Attempt, AuditEntry, ForgetRequest, Interaction, Run
 from app.db.session import Database
@@ -153,7 +154,7 @@ def test_who_fails_the_last_rung_needs_a_person_alone(process: WorkerProcess) ->
     # Somebody puts a rung behind it and asks again.
     process = replace(process, policy=replace(process.policy, ladder=(SHRINK, REFIT)))
     with process.database.unit_of_work() as session:
-        forget_requests.retry(session, process.audit, left.id, actor="tests", now=utc_now())
+        forget_requests.retry(Transaction(session, process.audit), left.id, actor="tests", now=utc_now())
         retried = run_queries.queued_run(session)
     everything(process, retried)
     assert_everybody_was_forgotten_once(process, *THREE)
@@ -231,8 +232,7 @@ def test_a_published_run_claims_only_those_it_serves(
     let_the_lease_lapse(process.database, run_id)
     with process.database.unit_of_work() as session:
         claim = runs.claim(
-            session,
-            process.audit,
+            Transaction(session, process.audit),
             run_id,
             now=utc_now(),
             lease=timedelta(seconds=60),
