@@ -33,20 +33,26 @@ ENTRIES: list[tuple[Event, str, str]] = [
     (
         events.RunClaimed("ur_1", "forget", 3, 1, 8, "f" * 4, None, ["fr_1"]),
         "run.claimed",
-        '{"run": "ur_1", "kind": "forget", "fence": 3, "claim": 1, "covers_epoch": 8, "policy_hash": "ffff", '
-        '"parent": null, "requests": ["fr_1"]}',
+        (
+            '{"run": "ur_1", "kind": "forget", "fence": 3, "claim": 1, "covers_epoch": 8, "policy_hash": "ffff", '
+            '"parent": null, "requests": ["fr_1"]}'
+        ),
     ),
     (
         events.RunAttempted("ur_1", 3, 0, 0, "ucan", "accept", True, "ffff"),
         "run.attempted",
-        '{"run": "ur_1", "fence": 3, "number": 0, "step": 0, "method": "ucan", "decision": "accept", '
-        '"accepted": true, "policy_hash": "ffff"}',
+        (
+            '{"run": "ur_1", "fence": 3, "number": 0, "step": 0, "method": "ucan", "decision": "accept", '
+            '"accepted": true, "policy_hash": "ffff"}'
+        ),
     ),
     (
         events.RungsSkipped("ur_1", 3, 0, 1, RUNGS),
         "run.rungs_skipped",
-        '{"run": "ur_1", "fence": 3, "first": 0, "up_to": 1, "rungs": '
-        '[{"step": 0, "method": "ucan", "reason": "no_time", "detail": "late"}]}',
+        (
+            '{"run": "ur_1", "fence": 3, "first": 0, "up_to": 1, "rungs": '
+            '[{"step": 0, "method": "ucan", "reason": "no_time", "detail": "late"}]}'
+        ),
     ),
     (events.RunHandedBack("ur_1", 3), "run.handed_back", '{"run": "ur_1", "fence": 3}'),
     (
@@ -62,14 +68,18 @@ ENTRIES: list[tuple[Event, str, str]] = [
     (
         events.ForgetCompleted("ur_1", None, ["fr_1"], {"fr_1": "erased"}, "2026-01-31T12:00:00+00:00"),
         "forget.completed",
-        '{"run": "ur_1", "version": null, "requests": ["fr_1"], "outcomes": {"fr_1": "erased"}, '
-        '"completed_at": "2026-01-31T12:00:00+00:00"}',
+        (
+            '{"run": "ur_1", "version": null, "requests": ["fr_1"], "outcomes": {"fr_1": "erased"}, '
+            '"completed_at": "2026-01-31T12:00:00+00:00"}'
+        ),
     ),
     (
         events.ConsolidationCompleted("ur_1", "dddd", [], {}, "2026-01-31T12:00:00+00:00"),
         "consolidation.completed",
-        '{"run": "ur_1", "version": "dddd", "requests": [], "outcomes": {}, '
-        '"completed_at": "2026-01-31T12:00:00+00:00"}',
+        (
+            '{"run": "ur_1", "version": "dddd", "requests": [], "outcomes": {}, '
+            '"completed_at": "2026-01-31T12:00:00+00:00"}'
+        ),
     ),
     (
         events.ConsolidationRequested("ur_1", ConsolidationReason.ON_DEMAND),
@@ -95,8 +105,10 @@ ENTRIES: list[tuple[Event, str, str]] = [
     (
         events.VersionPublished("ur_1", "dddd", "pppp", 2, 8, 8),
         "version.published",
-        '{"run": "ur_1", "version": "dddd", "parent": "pppp", "generation": 2, "forget_epoch": 8, '
-        '"erasure_floor": 8}',
+        (
+            '{"run": "ur_1", "version": "dddd", "parent": "pppp", "generation": 2, "forget_epoch": 8, '
+            '"erasure_floor": 8}'
+        ),
     ),
     (
         events.VersionWithdrawn("ur_1", "pppp", 2, 8),
@@ -112,8 +124,10 @@ ENTRIES: list[tuple[Event, str, str]] = [
     (
         events.TimelineStarted(2, 9, 1, {"fr_2": 10}, 0, 8, None),
         "timeline.started",
-        '{"timeline": 2, "after_epoch": 9, "readopted": 1, "epochs": {"fr_2": 10}, "floor_before": 0, '
-        '"floor": 8, "withdrawn": null}',
+        (
+            '{"timeline": 2, "after_epoch": 9, "readopted": 1, "epochs": {"fr_2": 10}, "floor_before": 0, '
+            '"floor": 8, "withdrawn": null}'
+        ),
     ),
     (events.TimelineConfirmed(2), "timeline.confirmed", '{"timeline": 2}'),
 ]
