@@ -22,7 +22,7 @@ LEGAL = {
 }
 
 
-@pytest.mark.parametrize(("status", "event"), product(RequestStatus, RequestEvent))
+@pytest.mark.parametrize(("status", "event"), list(product(RequestStatus, RequestEvent)))
 def test_an_event_has_its_one_outcome_or_an_error_with_a_name(
     status: RequestStatus, event: RequestEvent
 ) -> None:

@@ -16,7 +16,7 @@ LEGAL = {
 }
 
 
-@pytest.mark.parametrize(("status", "event"), product(RunStatus, RunEvent))
+@pytest.mark.parametrize(("status", "event"), list(product(RunStatus, RunEvent)))
 def test_an_event_has_its_one_outcome_or_an_error_with_a_name(status: RunStatus, event: RunEvent) -> None:
     expected = LEGAL[event].get(status)
     if expected is not None:
