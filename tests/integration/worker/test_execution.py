@@ -145,7 +145,7 @@ def test_a_second_delivery_does_nothing(process: WorkerProcess) -> None:
     [
         ("worker.execution._record_in_journal", False),
         ("worker.execution._record_in_journal", True),
-        ("app.runs.service.record_attempt", False),
+        ("app.attempts.service.record", False),
         ("worker.execution.climb", True),
         ("worker.publication.store_version", False),
         ("worker.publication.store_version", True),
@@ -154,7 +154,7 @@ def test_a_second_delivery_does_nothing(process: WorkerProcess) -> None:
         ("worker.execution.wait_for_acknowledgement", True),
         ("app.runs.completion.erase_subjects", False),
         ("worker.completion._destroy_ineligible_versions", False),
-        ("app.runs.completion.mark_destroyed", False),
+        ("app.versions.service.mark_destroyed", False),
         ("worker.completion._destroy_ineligible_versions", True),
         ("app.runs.completion.complete", False),
     ],

@@ -191,7 +191,7 @@ def test_nobody_passing_takes_the_whole_run_to_the_next_rung(process: WorkerProc
 @pytest.mark.parametrize(
     ("step", "after"),
     [
-        ("app.runs.service.record_attempt", True),
+        ("app.attempts.service.record", True),
         ("app.versions.service.split_out", True),
         ("app.versions.service.publish", True),
         ("worker.execution.publish_candidate", True),
