@@ -12,9 +12,9 @@ import structlog
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from prometheus_client import CollectorRegistry
-from sqlalchemy.orm import Session
 
 from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
 from app.db.errors import DatabaseUnavailable
 from app.db.ledger import require_subject_key
 from app.db.precedence import Precedence
@@ -28,8 +28,9 @@ from app.links import Links
 from app.probe import Probe
 from app.recommendations.prompt_reader import PromptReader
 from app.replicas.service import DatabaseControlPlane
-from app.restoration.restoration import join_timeline, timeline_stands
-from app.runs import service as runs
+from app.restoration.queries import timeline_stands
+from app.restoration.service import join_timeline
+from app.runs import queries as runs
 from app.runs.queue import RunQueue
 from app.serving import ServingEngine
 from app.serving.assembly import build_engine
@@ -71,7 +72,7 @@ class Gateway:
         self.settings = settings
         self.database = database
         self.registry = registry
-        self.audit = AuditLog(settings.audit_key.get_secret_value().encode())
+        self.audit = AuditLog.of(settings)
         self.subject_key = SubjectKey(settings.subject_key.get_secret_value().encode())
         self.store: Store = open_store(settings.store_url)
         # This and the last one write: who has no key must not keep others from it.
@@ -141,14 +142,14 @@ class Gateway:
         return await run_sync(work, limiter=self._probers)
 
     @contextmanager
-    def unit_of_work(self) -> Iterator[Session]:
+    def transaction(self) -> Iterator[Transaction]:
         """One transaction that goes before imports of this process.
 
         Raises:
             DatabaseUnavailable: the database could not be reached or did not take the commit.
         """
-        with self.precedence.turn(), self.database.unit_of_work() as session:
-            yield session
+        with self.precedence.turn(), Transaction.begin(self.database, self.audit) as transaction:
+            yield transaction
 
     def after_acceptance(self, accepted: Acceptance) -> None:
         """What follows a 202 and may fail without harm: journal, popularity list, bell. The worker makes up for it.

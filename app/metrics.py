@@ -8,12 +8,12 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from app.consolidations import service as consolidations
+from app.consolidations import queries as consolidations
 from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable
 from app.db.models import RequestStatus
 from app.db.session import Database
-from app.forget_requests import service as forget_requests
+from app.forget_requests import queries as forget_requests
 
 
 class HttpMetrics:

@@ -19,5 +19,5 @@ def verify() -> Verification:
     settings = get_settings()
     database = Database(open_database(settings.database_url, pooled=False))
     require_current_schema(database.engine)
-    audit = AuditLog(settings.audit_key.get_secret_value().encode())
+    audit = AuditLog.of(settings)
     return verify_log(database, audit, open_store(settings.store_url))

@@ -6,12 +6,12 @@ import time
 from datetime import timedelta
 
 from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
 from app.consolidations import service as consolidations
-from app.db.clock import database_now
 from app.db.models import ConsolidationReason, RunStatus
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
-from app.runs import service as runs
+from app.runs import queries as runs
 from app.settings import get_settings
 
 _LOOK_EVERY_SECONDS = 0.5
@@ -30,15 +30,13 @@ def request() -> str:
         DatabaseError: nothing is live, or the database cannot be used.
     """
     settings = get_settings()
-    audit = AuditLog(settings.audit_key.get_secret_value().encode())
-    with _database().unit_of_work() as session:
+    with Transaction.begin(_database(), AuditLog.of(settings)) as transaction:
         return consolidations.request(
-            session,
-            audit,
+            transaction,
             reason=ConsolidationReason.ON_DEMAND,
             requested_by="lethe consolidate",
             patience=timedelta(seconds=settings.consolidation_patience_seconds),
-            now=database_now(session),
+            now=transaction.now(),
         ).run.id
 
 

@@ -9,13 +9,15 @@ from typing import Any
 
 from app.audit.checkpoints import write_checkpoint
 from app.audit.log import AuditLog
-from app.db.clock import database_now
+from app.audit.transaction import Transaction
 from app.db.errors import BelowErasureFloor, PointerMoved
 from app.db.ledger import lock_ledger
 from app.db.models import Version
 from app.db.session import Database
-from app.interactions import service as interactions
+from app.interactions import queries as interaction_queries
 from app.settings import Settings
+from app.suppressions import queries as suppressions
+from app.versions import queries as version_queries
 from app.versions import service as pointer
 from app.versions.floor import vouch_for_floor
 from cli.adoption import adopt
@@ -146,13 +148,12 @@ def install_first_version(
         method="fit",
         exact=True,
     )
-    audit = AuditLog(settings.audit_key.get_secret_value().encode())
+    audit = AuditLog.of(settings)
     try:
-        with database.unit_of_work() as session:
-            version.published_at = now = database_now(session)
+        with Transaction.begin(database, audit) as transaction:
+            version.published_at = now = transaction.now()
             generation = pointer.install(
-                session,
-                audit,
+                transaction,
                 version,
                 parent=start.parent,
                 readers=made.readership,
@@ -173,10 +174,10 @@ def install_first_version(
 def _read(database: Database, base: Base) -> _Start:
     with database.unit_of_work() as session:
         epoch = lock_ledger(session).epoch
-        serving = pointer.current(session)
-        watermark = interactions.watermark(session)
-        epochs = interactions.suppression_epochs(session)
-        histories = interactions.histories(session, up_to=watermark)
+        serving = version_queries.current(session)
+        watermark = interaction_queries.watermark(session)
+        epochs = suppressions.suppression_epochs(session)
+        histories = interaction_queries.histories(session, up_to=watermark)
     data = split_training_data(histories, base.catalogue, (), set(epochs))
     short = len(histories) - len(data.retained) - len(data.waiting)
     if short:

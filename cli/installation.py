@@ -13,12 +13,13 @@ import transformers
 from app.audit.log import AuditLog
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
-from app.interactions import service as interactions
+from app.interactions import queries as interactions
+from app.readers import queries as reader_queries
 from app.readers import service as reader_records
-from app.restoration.restoration import join_timeline
+from app.restoration.service import join_timeline
 from app.settings import Settings, get_settings
 from app.subjects import SubjectKey
-from app.versions import service as pointer
+from app.versions import queries as pointer
 from app.versions.floor import vouch_for_floor
 from cli.adoption import chosen_recipe
 from cli.base_model import load_or_make_base
@@ -67,7 +68,7 @@ def initialise(
     if not health.writable:
         # Said now and not after minutes of training.
         raise CommandError(f"the store at LETHE_STORE_URL cannot be written: {health.detail}")
-    join_timeline(database, AuditLog(settings.audit_key.get_secret_value().encode()), model_store)
+    join_timeline(database, AuditLog.of(settings), model_store)
     vouch_for_floor(database, model_store)
     # Read after minutes of training only; what is wrong with them is said now.
     require_worker_device(settings)
@@ -156,11 +157,11 @@ def _record_base_readers(
     database: Database, settings: Settings, digest: str, readers: Collection[str] | None
 ) -> None:
     """What the operator says, or what was recorded before; and say it."""
-    audit = AuditLog(settings.audit_key.get_secret_value().encode())
+    audit = AuditLog.of(settings)
     if readers is not None:
         reader_records.record_base_readers(database, audit, digest, readers, actor="lethe init")
     with database.read() as session:
-        known = reader_records.count_base_readers(session, digest)
+        known = reader_queries.count_base_readers(session, digest)
     if known:
         print(
             f"the base has read {known} people: what it knows of them no edit of an adapter reaches, and their "

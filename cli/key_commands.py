@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from app.api_keys import queries as key_queries
 from app.api_keys import service as api_keys
 from app.api_keys.service import Scope
 from app.db.clock import database_now
@@ -36,7 +37,7 @@ def issue(name: str, scopes: list[str], days: int | None) -> str:
     granted = list(Scope) if "all" in scopes else [Scope(scope) for scope in scopes]
     with _database().unit_of_work() as session:
         now = database_now(session)
-        if any(key.name == name for key in api_keys.all_keys(session)):
+        if any(key.name == name for key in key_queries.all_keys(session)):
             raise CommandError(f"there is a key named {name} already; revoked names are not used again")
         expires_at = now + timedelta(days=days) if days else None
         return api_keys.issue(session, name=name, scopes=granted, now=now, expires_at=expires_at)
@@ -47,7 +48,7 @@ def describe_all() -> list[str]:
         return [
             f"{key.name}\t{','.join(key.scopes)}\t"
             + (f"revoked {key.revoked_at:%Y-%m-%d}" if key.revoked_at else _validity(key.expires_at))
-            for key in api_keys.all_keys(session)
+            for key in key_queries.all_keys(session)
         ]
 
 

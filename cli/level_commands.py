@@ -7,9 +7,9 @@ import transformers
 from app.audit.log import AuditLog
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
-from app.restoration.restoration import join_timeline
+from app.restoration.service import join_timeline
 from app.settings import get_settings
-from app.versions import service as pointer
+from app.versions import queries as pointer
 from cli.failures import CommandError
 from cli.progress import progress_bar
 from model_store import open_store
@@ -33,7 +33,7 @@ def make_missing() -> bool:
     database = Database(open_database(settings.database_url, pooled=False))
     require_current_schema(database.engine)
     store = open_store(settings.store_url)
-    audit = AuditLog(settings.audit_key.get_secret_value().encode())
+    audit = AuditLog.of(settings)
     join_timeline(database, audit, store)
     with database.read() as session:
         live = pointer.current(session).digest

@@ -10,10 +10,11 @@ from app.db.clock import database_now
 from app.db.models import ForgetRequest, Ledger, RequestStatus
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
+from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
-from app.restoration.restoration import confirm_timeline, join_timeline
+from app.restoration.service import confirm_timeline, join_timeline
 from app.settings import get_settings
-from app.versions import service as pointer
+from app.versions import queries as pointer
 from cli.failures import CommandError
 from model_store import Store, open_store
 
@@ -49,7 +50,7 @@ def recover(*, store_lost: bool) -> list[str]:
             "database, is not mounted, or was emptied. If it is lost for good, say --store-lost, and send all requests "
             "again that the database does not hold"
         )
-    audit = AuditLog(settings.audit_key.get_secret_value().encode())
+    audit = AuditLog.of(settings)
     readopted = join_timeline(database, audit, store, restored=True)
     if store_lost and before is None:
         _write_journal(database, store)
@@ -67,7 +68,7 @@ def recover(*, store_lost: bool) -> list[str]:
             print(notice)
     print(f"{readopted} requests were accepted again, under their old deadlines")
     with database.read() as session:
-        counts = forget_requests.counts(session, database_now(session))
+        counts = request_queries.counts(session, database_now(session))
         live = pointer.current(session).digest
     waiting = {
         status: count for status, count in counts.by_status.items() if status != RequestStatus.COMPLETED

@@ -10,9 +10,9 @@ from typing import Any
 
 import structlog
 
+from app.attempts import service as attempt_records
 from app.db.base import utc_now
 from app.db.models import Attempt
-from app.runs import service as runs
 from app.runs.service import Claim
 from app.runs.splitting import NOBODY, SplitOut
 from recommender import Interrupted
@@ -289,8 +289,8 @@ class Attempts:
             watermark=self._fit.watermark,
             **found,
         )
-        with self._process.database.unit_of_work() as session:
-            runs.record_attempt(session, self._process.audit, self._claim, attempt)
+        with self._process.transaction() as transaction:
+            attempt_records.record(transaction, self._claim, attempt)
 
 
 def _searched(rung: Rung, trail: tuple[Trial, ...]) -> dict[str, Any] | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
+from app.consolidations import queries as consolidation_queries
 from app.consolidations import service as consolidations
-from app.consolidations.service import Spending
+from app.consolidations.queries import Spending
 from app.db.clock import database_now
-from app.db.ledger import lock_ledger
 from app.db.models import ConsolidationReason
 from app.db.session import Database
 from app.settings import Settings
@@ -24,18 +25,16 @@ def request_if_due(
         DatabaseUnavailable: nothing was changed; look again later.
     """
     with database.read() as session:
-        if _due(consolidations.spending(session), budget, database_now(session)) is None:
+        if _due(consolidation_queries.spending(session), budget, database_now(session)) is None:
             return None
-    with database.unit_of_work() as session:
+    with Transaction.begin(database, audit) as transaction:
         # Looked at again under the lock: another worker looks as well.
-        lock_ledger(session)
-        now = database_now(session)
-        item = _due(consolidations.spending(session), budget, now)
-        if item is None or not consolidations.may_start_by_itself(session):
+        now = transaction.now()
+        item = _due(consolidation_queries.spending(transaction.session), budget, now)
+        if item is None or not consolidation_queries.may_start_by_itself(transaction.session):
             return None
         requested = consolidations.request(
-            session,
-            audit,
+            transaction,
             reason=item,
             requested_by="worker",
             patience=timedelta(seconds=settings.consolidation_patience_seconds),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import structlog
 
-from app.db.clock import database_now
-from app.db.ledger import lock_ledger
 from app.db.models import RunKind, RunStage
 from app.db.reclaiming import reclaim
 from app.runs import completion
 from app.runs.service import Claim, owned
-from app.versions import service as pointer
+from app.versions import queries as version_queries
+from app.versions import service as versions
 from worker.anchoring import anchor
 from worker.process import WorkerProcess
 from worker.readership import read_by_version
@@ -26,9 +25,9 @@ def complete(process: WorkerProcess, claim: Claim, standing: Standing) -> None:
         FenceLost: another worker does the rest.
         StoreError: the floor was not vouched for, or a version not destroyed; the requests stay open.
     """
-    with process.database.unit_of_work() as session:
+    with process.transaction() as transaction:
         rows = completion.erase_subjects(
-            session, process.audit, claim, unread=standing.unread, base_digest=process.base.digest
+            transaction, claim, unread=standing.unread, base_digest=process.base.digest
         )
     # Without a version to publish, the floor has risen only now.
     anchor(process)
@@ -36,15 +35,15 @@ def complete(process: WorkerProcess, claim: Claim, standing: Standing) -> None:
     if rows or claim.stage == RunStage.ERASING or claim.kind == RunKind.CONSOLIDATION:
         _reclaim(process, claim)
     destroyed = _destroy_ineligible_versions(process, claim)
-    with process.database.unit_of_work() as session:
-        completion.complete(session, process.audit, claim, now=database_now(session))
+    with process.transaction() as transaction:
+        completion.complete(transaction, claim, now=transaction.now())
     log.info("run.completed", rows_erased=rows, versions_destroyed=destroyed)
 
 
 def _reclaim(process: WorkerProcess, claim: Claim) -> None:
     reclaimed = reclaim(process.database, rewrite_up_to_bytes=process.settings.rewrite_tables_up_to_bytes)
-    with process.database.unit_of_work() as session:
-        completion.record_reclaimed(session, process.audit, claim, reclaimed)
+    with process.transaction() as transaction:
+        completion.record_reclaimed(transaction, claim, reclaimed)
     log.info("rows.reclaimed", result=reclaimed)
 
 
@@ -56,14 +55,14 @@ def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
     be loaded again.
     """
     vouched = process.store.erasure_floor()
-    with process.database.unit_of_work() as session:
+    with process.transaction() as transaction:
         # Under the lock, which shows whether the database was restored meanwhile: then another version would seem to be
         # live, and the one that serves would go.
-        lock_ledger(session)
+        session = transaction.session
         owned(session, claim.run_id, claim.fence)
-        floor = max(vouched, pointer.current(session).erasure_floor)
-        live = pointer.current(session).digest
-        on_record = completion.destroyed(session)
+        floor = max(vouched, version_queries.current(session).erasure_floor)
+        live = version_queries.current(session).digest
+        on_record = version_queries.destroyed(session)
     if live is not None:
         # Or an empty folder where the store is mounted would pass for one in which everything has been destroyed.
         process.store.read_manifest(live)
@@ -81,8 +80,8 @@ def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
             process.store.destroy(digest)
             destroyed += 1
         # Also for one that a killed worker had destroyed without getting to say so.
-        with process.database.unit_of_work() as session:
-            completion.mark_destroyed(session, process.audit, claim, digest, now=database_now(session))
+        with process.transaction() as transaction:
+            versions.mark_destroyed(transaction, claim, digest, now=transaction.now())
     # Weights that no version names: of a worker killed between blobs and manifest, or inside a blob.
     process.store.delete_orphans()
     return destroyed

@@ -15,8 +15,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.attempts import queries as attempts
 from app.db.models import Attempt
-from app.runs import attempts
 from app.runs.service import Claim
 from unlearning import Method
 from unlearning.gate.utility import UTILITY_MEASURES

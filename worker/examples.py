@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from app.interactions import service as interactions
+from app.interactions import queries as interaction_queries
 from app.runs.service import Claim
+from app.suppressions import queries as suppressions
 from worker.process import WorkerProcess
 from worker.training_data import TrainingData, split_training_data
 from worker.versions import FitRecord
@@ -29,10 +30,10 @@ def read_examples(
         subjects: those of the claim whose sequences are wanted, to unlearn them.
     """
     with process.database.read() as session:
-        watermark = max(fit.watermark, interactions.watermark(session)) if newest else fit.watermark
-        histories = interactions.histories(session, up_to=watermark)
+        watermark = max(fit.watermark, interaction_queries.watermark(session)) if newest else fit.watermark
+        histories = interaction_queries.histories(session, up_to=watermark)
         # Read last, so that nobody suppressed meanwhile is trained on.
-        suppressed = interactions.suppression_epochs(session)
+        suppressed = suppressions.suppression_epochs(session)
     # Whom the fit left out is in none of its versions: nothing of theirs is cached, and no later run takes it out.
     left_out = {subject for subject, epoch in suppressed.items() if epoch <= fit.excludes_up_to_epoch}
     kept = {subject: items for subject, items in histories.items() if subject not in left_out}

@@ -16,14 +16,16 @@ import structlog
 
 from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable, FenceLost, PointerMoved
-from app.db.ledger import lock_ledger
 from app.db.models import RunKind, RunStage
+from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
-from app.restoration.restoration import join_timeline, timeline_stands
+from app.restoration.queries import timeline_stands
+from app.restoration.service import join_timeline
 from app.runs import service as runs
+from app.runs.queries import next_in_line
 from app.runs.service import Claim
 from app.runs.splitting import LADDER_EXHAUSTED, NOBODY, SplitOut, split_out
-from app.runs.turns import next_in_line
+from app.runs.states import is_past_return
 from app.versions import service as pointer
 from model_store import JournalConflict, StoreError
 from recommender import Interrupted, RecommenderError
@@ -129,12 +131,11 @@ def _work_on(process: WorkerProcess, claim: Claim) -> str | None:
 
 def _claim(process: WorkerProcess, run_id: str) -> Claim | None:
     settings = process.settings
-    with process.database.unit_of_work() as session:
+    with process.transaction() as transaction:
         return runs.claim(
-            session,
-            process.audit,
+            transaction,
             run_id,
-            now=database_now(session),
+            now=transaction.now(),
             lease=timedelta(seconds=settings.lease_seconds),
             max_claims=settings.max_claims,
             max_subjects=settings.max_subjects_per_run,
@@ -257,7 +258,7 @@ def _record_in_journal(process: WorkerProcess, claim: Claim) -> None:
     """The gateway writes these entries too; here nothing goes on before they are there."""
     with process.database.read() as session:
         entries = [
-            forget_requests.journal_entry(row) for row in forget_requests.of_run(session, claim.run_id)
+            forget_requests.journal_entry(row) for row in request_queries.of_run(session, claim.run_id)
         ]
     for entry in entries:
         process.store.append_journal(entry)
@@ -268,12 +269,10 @@ def _give_up(
 ) -> None:
     log.error("run.needs_attention", code=code, split_out=len(split.returned))
     try:
-        with process.database.unit_of_work() as session:
-            # The ledger first, as everywhere: the other order would deadlock with a claim.
-            ledger = lock_ledger(session)
-            run = runs.owned(session, claim.run_id, claim.fence)
-            split_out(session, process.audit, ledger, run, split, now=database_now(session))
-            runs.give_up(session, process.audit, run, code=code, detail=detail)
+        with process.transaction() as transaction:
+            run = runs.owned(transaction.session, claim.run_id, claim.fence)
+            split_out(transaction, run, split, now=transaction.now())
+            runs.give_up(transaction, run, code=code, detail=detail)
     except FenceLost:
         log.warning("run.taken_over", fence=claim.fence)
 
@@ -285,13 +284,12 @@ def _postpone(process: WorkerProcess, claim: Claim, error: Exception) -> None:
     """
     log.error("run.postponed", error=type(error).__name__, exc_info=error)
     try:
-        with process.database.unit_of_work() as session:
-            lock_ledger(session)
-            run = runs.owned(session, claim.run_id, claim.fence)
-            if run.claims >= process.settings.max_claims and not runs.is_past_return(run):
-                runs.give_up(session, process.audit, run, code=code_of(error), detail=str(error))
+        with process.transaction() as transaction:
+            run = runs.owned(transaction.session, claim.run_id, claim.fence)
+            if run.claims >= process.settings.max_claims and not is_past_return(run):
+                runs.give_up(transaction, run, code=code_of(error), detail=str(error))
             else:
-                run.lease_until = database_now(session) + timedelta(seconds=process.settings.lease_seconds)
+                run.lease_until = transaction.now() + timedelta(seconds=process.settings.lease_seconds)
                 run.detail_code, run.detail = code_of(error), str(error)[:500]
     except FenceLost:
         log.warning("run.taken_over", fence=claim.fence)

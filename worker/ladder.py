@@ -9,8 +9,8 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 
+from app.attempts import queries as attempts
 from app.db.clock import database_now
-from app.runs import attempts
 from app.runs.service import Claim
 from app.runs.splitting import SplitOut
 from recommender import Interrupted

@@ -15,17 +15,19 @@ import structlog
 import torch
 from sqlalchemy.orm import Session
 
-from app.db.clock import database_now
 from app.db.errors import MakingLost, PointerMoved
 from app.db.ledger import lock_ledger
 from app.db.models import PartReading
+from app.interactions import queries as interaction_queries
 from app.interactions import service as interactions
 from app.levels import makings
+from app.levels import queries as level_queries
 from app.levels import service as levels
 from app.levels.makings import Elsewhere
 from app.runs import service as runs
 from app.runs.service import Claim
-from app.versions import service as pointer
+from app.suppressions import queries as suppressions
+from app.versions import queries as pointer
 from recommender import Interrupted
 from unlearning import NeverSeen, Progress, cross_fit
 from unlearning.levels.cross_fitting import PartReadings, scheme_for
@@ -117,7 +119,7 @@ def levels_are_made(process: WorkerProcess, parent: LoadedVersion) -> bool:
 
 def _are_made(session: Session, process: WorkerProcess, parent: LoadedVersion) -> bool:
     smoothing = process.policy.evaluation.smoothing
-    return levels.are_made(session, watermark=parent.fit.watermark, smoothing=smoothing)
+    return level_queries.are_made(session, watermark=parent.fit.watermark, smoothing=smoothing)
 
 
 def _make_once(
@@ -199,12 +201,12 @@ def _make(
     with process.database.read() as session:
         left_out = {
             subject
-            for subject, epoch in interactions.suppression_epochs(session).items()
+            for subject, epoch in suppressions.suppression_epochs(session).items()
             if epoch <= parent.fit.excludes_up_to_epoch
         }
         histories = {
             subject: items
-            for subject, items in interactions.histories(session, up_to=parent.fit.watermark).items()
+            for subject, items in interaction_queries.histories(session, up_to=parent.fit.watermark).items()
             if subject not in left_out
         }
     data = split_training_data(histories, process.base.catalogue, sorted(histories), suppressed=set())
@@ -255,19 +257,17 @@ def _make(
         }
         for user, level in zip(users, found, strict=True)
     ]
-    with process.database.unit_of_work() as session:
-        lock_ledger(session)
-        still_wanted(session)
-        _require_same_fit(session, process, parent)
-        makings.require_maker(session, making.maker)
+    with process.transaction() as transaction:
+        still_wanted(transaction.session)
+        _require_same_fit(transaction.session, process, parent)
+        makings.require_maker(transaction.session, making.maker)
         levels.replace_all(
-            session,
-            process.audit,
+            transaction,
             rows,
             watermark=parent.fit.watermark,
             smoothing=smoothing,
             actor=actor,
-            now=database_now(session),
+            now=transaction.now(),
         )
     return len(rows)
 
@@ -323,7 +323,7 @@ def _stored(
     process: WorkerProcess, parent: LoadedVersion, subjects: tuple[str, ...]
 ) -> Mapping[str, NeverSeen] | None:
     with process.database.read() as session:
-        rows = levels.of_subjects(
+        rows = level_queries.of_subjects(
             session, subjects, watermark=parent.fit.watermark, smoothing=process.policy.evaluation.smoothing
         )
     missing = sum(subject not in rows for subject in subjects)

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from app.db.models import ForgetRequest, RequestStatus
 from app.db.session import Database
-from app.interactions import service as interactions
+from app.interactions import queries as interactions
 from app.readers import service as readers
 from worker.readership import Readership
 

@@ -7,7 +7,7 @@ import structlog
 from app.db.session import Database
 from app.failures import SettingError
 from app.settings import Settings
-from app.versions import service as pointer
+from app.versions import queries as pointer
 from model_store import Store, StoreError
 from recommender import Adapter, Base, RecommenderError
 from unlearning import Policy, build_method, why_not

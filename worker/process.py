@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -11,11 +12,12 @@ import structlog
 import transformers
 
 from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
 from app.consolidations import service as consolidations
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.failures import SettingError, naming
-from app.restoration.restoration import join_timeline
+from app.restoration.service import join_timeline
 from app.runs.service import Claim
 from app.settings import Settings, get_settings
 from model_store import Store, open_store
@@ -45,6 +47,10 @@ class WorkerProcess:
     policy: Policy
     unreturned: SimpleQueue[Claim] = field(default_factory=SimpleQueue)
 
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """One transaction under the ledger's lock."""
+        return Transaction.begin(self.database, self.audit)
+
 
 def open_process(settings: Settings) -> WorkerProcess:
     """Open everything anew; only ever in the child, after the fork.
@@ -68,7 +74,7 @@ def open_process(settings: Settings) -> WorkerProcess:
 def _open_on(database: Database, settings: Settings) -> WorkerProcess:
     require_current_schema(database.engine)
     store = open_store(settings.store_url)
-    audit = AuditLog(settings.audit_key.get_secret_value().encode())
+    audit = AuditLog.of(settings)
     join_timeline(database, audit, store)
     process = WorkerProcess(
         settings=settings,

@@ -13,8 +13,9 @@ import structlog
 
 from app.db.clock import database_now
 from app.db.models import Replica, RunStage, Version
-from app.replicas.service import live_replicas
+from app.replicas.queries import live_replicas
 from app.runs.service import Claim
+from app.versions import queries as version_queries
 from app.versions import service as pointer
 from unlearning import utility_change
 from worker.attempts import Chosen
@@ -93,11 +94,10 @@ def publish_candidate(
         utility_change=utility_change(chosen.report),
         run_id=claim.run_id,
     )
-    with process.database.unit_of_work() as session:
-        version.published_at = now = database_now(session)
+    with process.transaction() as transaction:
+        version.published_at = now = transaction.now()
         generation = pointer.publish(
-            session,
-            process.audit,
+            transaction,
             claim,
             version,
             watermark=fit.watermark,
@@ -148,7 +148,7 @@ def wait_for_acknowledgement(process: WorkerProcess, claim: Claim, lease: Lease)
     """
     lease.note("replicas acknowledge")
     with process.database.read() as session:
-        serving = pointer.current(session)
+        serving = version_queries.current(session)
         generation, digest = serving.generation, serving.digest
 
     def acknowledged(replica: Replica) -> bool:

@@ -10,9 +10,9 @@ import json
 
 import structlog
 
+from app.attempts import service as attempt_records
 from app.db.base import utc_now
 from app.db.models import Attempt
-from app.runs import service as runs
 from app.runs.service import Claim
 from app.runs.splitting import NOBODY, SplitOut
 from unlearning import (
@@ -142,7 +142,7 @@ def _draw(
         report=json.loads(report.to_json()),
         verdict=json.loads(verdict.to_json()),
     )
-    with process.database.unit_of_work() as session:
-        runs.record_attempt(session, process.audit, claim, attempt)
+    with process.transaction() as transaction:
+        attempt_records.record(transaction, claim, attempt)
     log.info("attempt.judged", step=step, method=method.name, decision=verdict.decision, accepted=accepted)
     return Chosen(candidate, method.name, config, report, data) if accepted else None, verdict

@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import structlog
 
-from app.db.clock import database_now
+from app.attempts import queries as attempts
+from app.attempts import service as attempt_records
+from app.attempts.reasons import SkipReason
 from app.db.models import SkippedRung
-from app.runs import attempts, skipped
 from app.runs.service import Claim
-from app.runs.skipped import SkipReason
 from unlearning import Method, Rung, build_method, needs_levels, why_not, why_skip
 from worker import draws, slack
 from worker.attempts import Attempts, Chosen
@@ -102,11 +102,11 @@ class PolicyRungs:
             step += 1
         if left_out:
             log.warning("ladder.rungs_skipped", steps=[one.step for one in left_out], up_to=step)
-            with self._process.database.unit_of_work() as session:
-                now = database_now(session)
+            with self._process.transaction() as transaction:
+                now = transaction.now()
                 for one in left_out:
                     one.skipped_at = now
-                skipped.record(session, self._process.audit, self._claim, left_out, up_to=step)
+                attempt_records.record_skipped(transaction, self._claim, left_out, up_to=step)
         return step
 
     def _useless(self, step: int, requests: tuple[str, ...]) -> _Useless | None:

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from app.db.models import RunStage
-from app.forget_requests import service as forget_requests
-from app.interactions import service as interactions
-from app.readers import service as readers
+from app.forget_requests import queries as forget_requests
+from app.interactions import queries as interactions
+from app.readers import queries as readers
 from app.runs.service import Claim
 from worker.process import WorkerProcess
 from worker.readership import read_by_version, read_partly

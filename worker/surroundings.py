@@ -107,9 +107,8 @@ def hand_back(process: WorkerProcess, claim: Claim, *, first_step: int | None = 
         DatabaseUnavailable: that cannot be recorded.
     """
     try:
-        with process.database.unit_of_work() as session:
-            now = database_now(session)
-            runs.hand_back(session, process.audit, claim, now, first_step=first_step)
+        with process.transaction() as transaction:
+            runs.hand_back(transaction, claim, transaction.now(), first_step=first_step)
         log.warning("run.handed_back", fence=claim.fence)
     except FenceLost:
         log.warning("run.taken_over", fence=claim.fence)
@@ -121,8 +120,6 @@ def _record(process: WorkerProcess, claim: Claim, code: str, detail: str) -> Non
         timedelta(seconds=settings.outage_pause_seconds),
         timedelta(seconds=settings.longest_outage_pause_seconds),
     )
-    with process.database.unit_of_work() as session:
-        outages.wait_out(
-            session, process.audit, claim, code=code, detail=detail, pauses=pauses, now=database_now(session)
-        )
+    with process.transaction() as transaction:
+        outages.wait_out(transaction, claim, code=code, detail=detail, pauses=pauses, now=transaction.now())
     log.error("run.held_up", code=code, detail=detail)

@@ -18,7 +18,7 @@ from app.db.clock import database_now
 from app.db.errors import DatabaseRewound, DatabaseUnavailable
 from app.db.session import Database, open_database
 from app.replicas import service as control
-from app.restoration.restoration import join_timeline
+from app.restoration.service import join_timeline
 from app.runs import service as runs
 from app.settings import Settings
 from model_store import StoreError, open_store
@@ -59,7 +59,7 @@ class Sweeper:
         from worker.surroundings import return_claims
 
         database = Database(open_database(self._settings.database_url, pooled=False))
-        audit = AuditLog(self._settings.audit_key.get_secret_value().encode())
+        audit = AuditLog.of(self._settings)
         budget: ConsolidationBudget | None = None
         while not self._stop.is_set():
             try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from app.db.errors import DatabaseUnavailable
-from app.versions import service as pointer
+from app.versions import queries as pointer
 from model_store import StoreError
 from worker.process import WorkerProcess
 

@@ -7,7 +7,7 @@ from statistics import fmean
 
 from sqlalchemy.orm import Session
 
-from app.runs import attempts, skipped
+from app.attempts import queries as attempts
 from unlearning import Policy, Rung, TrackRecord, build_method
 from unlearning.records import canonical_json, sha256_hex, to_plain
 from worker.versions import FitRecord
@@ -50,5 +50,5 @@ def track_record(session: Session, digest: str, *, watermark: int) -> TrackRecor
         seconds=fmean(run.seconds for run in found),
         seconds_after=fmean(refused) if refused else 0.0,
         same_fit=found[0].watermark == watermark,
-        skipped_since=skipped.runs_without(session, digest, since_fence=found[0].fence),
+        skipped_since=attempts.runs_without(session, digest, since_fence=found[0].fence),
     )

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import structlog
 
-from app.db.clock import database_now
 from app.db.models import RunStage
 from app.runs.service import Claim
 from app.versions import service as pointer
@@ -32,9 +31,9 @@ def withdraw(process: WorkerProcess, claim: Claim, parent: LoadedVersion, lease:
     lease.note("withdrawal")
     lease.check()
     note_past_readers(process.database, parent.readership, None)
-    with process.database.unit_of_work() as session:
+    with process.transaction() as transaction:
         generation = pointer.withdraw(
-            session, process.audit, claim, base_digest=process.base.digest, now=database_now(session)
+            transaction, claim, base_digest=process.base.digest, now=transaction.now()
         )
     log.warning("version.withdrawn", version=parent.digest, generation=generation)
     return replace(claim, stage=RunStage.PUBLISHED)

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import Headers
 from starlette.types import Scope as Asked
 
+from app.api_keys import queries as key_queries
 from app.api_keys import service as api_keys
 from app.api_keys.service import Scope
 from app.db.clock import database_now
@@ -117,7 +118,7 @@ class Authenticator:
 def _look_up(session: Session, key: str) -> tuple[Caller, float] | None:
     """The caller of an active key, and for how many seconds it is still valid."""
     now = database_now(session)
-    row = api_keys.find_active(session, key, now)
+    row = key_queries.find_active(session, key, now)
     if row is None:
         return None
     left = math.inf if row.expires_at is None else (row.expires_at - now).total_seconds()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from app.db.models import ApiKey
@@ -58,18 +58,3 @@ def revoke(session: Session, *, name: str, now: datetime) -> bool:
         update(ApiKey).where(ApiKey.name == name, ApiKey.revoked_at.is_(None)).values(revoked_at=now)
     )
     return bool(result.rowcount)  # type: ignore[attr-defined]
-
-
-def find_active(session: Session, key: str, now: datetime) -> ApiKey | None:
-    """The key's row if it exists, has not expired and was not revoked.
-
-    Looked up by digest: the comparison runs over digests of the guess, so its timing tells nothing about the key.
-    """
-    row = session.get(ApiKey, digest_of(key))
-    if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
-        return None
-    return row
-
-
-def all_keys(session: Session) -> Sequence[ApiKey]:
-    return session.scalars(select(ApiKey).order_by(ApiKey.created_at)).all()

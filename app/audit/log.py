@@ -12,8 +12,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.audit.events import Event
 from app.db.clock import database_now
 from app.db.models import AuditEntry, Ledger
+from app.settings import Settings
 from model_store import Checkpoint
 
 GENESIS = "0" * 64
@@ -43,15 +45,14 @@ class AuditLog:
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def append(
-        self, session: Session, ledger: Ledger, *, actor: str, action: str, data: Mapping[str, Any]
-    ) -> None:
-        """Add one entry inside the caller's transaction, under the ledger's lock.
+    @classmethod
+    def of(cls, settings: Settings) -> AuditLog:
+        """The log under the service's key."""
+        return cls(settings.audit_key.get_secret_value().encode())
 
-        Args:
-            data: JSON values only; references and digests, never a user id.
-        """
-        recorded_at = database_now(session)
+    def append(self, session: Session, ledger: Ledger, *, actor: str, event: Event) -> None:
+        """Add one entry inside the caller's transaction, under the ledger's lock."""
+        recorded_at, action, data = database_now(session), event.action, event.data()
         sequence = ledger.audit_sequence + 1
         mac = self._mac(sequence, recorded_at, actor, action, data, ledger.audit_head)
         session.add(
@@ -60,7 +61,7 @@ class AuditLog:
                 recorded_at=recorded_at,
                 actor=actor,
                 action=action,
-                data=dict(data),
+                data=data,
                 previous_mac=ledger.audit_head,
                 mac=mac,
             )

@@ -15,11 +15,18 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.audit.events import (
+    ForgetAccepted,
+    ForgetCompleted,
+    ForgetReopened,
+    TimelineConfirmed,
+    TimelineStarted,
+)
 from app.audit.log import AuditLog, entries
 from app.db.models import ForgetRequest, Ledger, RequestStatus, Suppression
 from app.db.session import Database
 from app.versions.floor import is_sunk
-from app.versions.service import current
+from app.versions.queries import current
 from model_store import Checkpoint, Store, Timeline
 
 
@@ -96,24 +103,24 @@ def _read(session: Session, of_checkpoints: set[int]) -> _Log:
         if entry.sequence in of_checkpoints:
             log.macs[entry.sequence] = entry.mac
         match entry.action:
-            case "forget.accepted":
+            case ForgetAccepted.action:
                 log.accepted[str(data["request"])] = data
-            case "forget.completed":
+            case ForgetCompleted.action:
                 # Earlier releases named neither.
                 outcomes = data["outcomes"] or {}
                 log.completed.update(
                     (request, (outcomes.get(request), data["completed_at"]))
                     for request in data["requests"] or ()
                 )
-            case "forget.reopened":
+            case ForgetReopened.action:
                 log.completed.pop(str(data["request"]), None)
-            case "timeline.started":
+            case TimelineStarted.action:
                 log.started[int(data["timeline"] or 0)] = entry.sequence
                 # Earlier releases only counted them.
                 epochs = data["epochs"]
                 log.numbered_anew.update(epochs or {})
                 log.numbered_anew_unnamed += 0 if epochs is not None else int(data["numbered_anew"] or 0)
-            case "timeline.confirmed":
+            case TimelineConfirmed.action:
                 log.confirmed.add(int(data["timeline"] or 0))
     return log
 

@@ -13,7 +13,6 @@ from app.api_keys.authentication import Caller, require
 from app.api_keys.service import Scope
 from app.consolidations import service as consolidations
 from app.consolidations.service import Requested
-from app.db.clock import database_now
 from app.db.errors import NothingToConsolidate
 from app.db.models import ConsolidationReason
 from app.dependencies import GatewayDependency
@@ -47,14 +46,13 @@ async def consolidate(
 
 
 def _request(gateway: Gateway, caller: Caller) -> Requested:
-    with gateway.unit_of_work() as session:
+    with gateway.transaction() as transaction:
         requested = consolidations.request(
-            session,
-            gateway.audit,
+            transaction,
             reason=ConsolidationReason.ON_DEMAND,
             requested_by=caller.name,
             patience=timedelta(seconds=gateway.settings.consolidation_patience_seconds),
-            now=database_now(session),
+            now=transaction.now(),
         )
     if requested.created:
         gateway.queue.ring(requested.run.id)

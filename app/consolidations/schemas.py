@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from app.consolidations import service as consolidations
+from app.consolidations import queries as consolidations
 
 
 class BudgetItemView(BaseModel):

@@ -11,16 +11,16 @@ from jinja2 import Environment, PackageLoader
 
 from app.api_keys.authentication import Caller, require
 from app.api_keys.service import Scope
+from app.attempts import queries as attempts
 from app.consolidations.schemas import BudgetView
 from app.db.clock import database_now
 from app.dependencies import GatewayDependency
-from app.forget_requests import service as forget_requests
+from app.forget_requests import queries as forget_requests
 from app.forget_requests.schemas import ForgetRequestView
-from app.replicas.service import live_replicas
-from app.runs import service as runs
-from app.runs import skipped
+from app.replicas.queries import live_replicas
+from app.runs import queries as run_queries
 from app.runs.schemas import JobDetail
-from app.versions import service as pointer
+from app.versions import queries as pointer
 
 router = APIRouter(include_in_schema=False)
 
@@ -39,7 +39,7 @@ def worklist(
 ) -> HTMLResponse:
     with gateway.database.read() as session:
         now = database_now(session)
-        newest = runs.newest(session, limit=_RUNS_SHOWN)
+        newest = run_queries.newest(session, limit=_RUNS_SHOWN)
         context = {
             "now": now,
             "links": gateway.links,
@@ -52,8 +52,8 @@ def worklist(
                 JobDetail.with_attempts(
                     run,
                     forget_requests.of_run(session, run.id),
-                    runs.attempts(session, run.id),
-                    skipped.of_run(session, run.id),
+                    attempts.of_run(session, run.id),
+                    attempts.skipped_of_run(session, run.id),
                     gateway.links,
                 )
                 for run in newest

@@ -11,18 +11,20 @@ from fastapi import APIRouter, Body, Depends, Path, Response
 
 from app.api_keys.authentication import Caller, require
 from app.api_keys.service import Scope
+from app.attempts import queries as attempts
 from app.db.clock import database_now
 from app.db.models import ForgetRequest, RequestStatus
 from app.dependencies import GatewayDependency
 from app.errors import Problem, not_found
 from app.fields import IdInPath
+from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
 from app.forget_requests.schemas import ForgetBody, ForgetRequestDetail, ForgetRequestView, ForgetUserBody
 from app.forget_requests.service import Acceptance
 from app.gateway import Gateway
 from app.links import Links
 from app.problem_schema import problems
-from app.runs import attempts, skipped
+from app.transitions import IllegalTransition
 
 router = APIRouter(tags=["forget"])
 
@@ -90,22 +92,21 @@ def read(
 ) -> ForgetRequestDetail:
     """Where a request stands, what it waits for and until when, and every attempt that was made for it."""
     with gateway.database.read() as session:
-        request = forget_requests.find(session, request_id)
+        request = request_queries.find(session, request_id)
         if request is None:
             raise not_found("forget request")
         tried, now = attempts.of_request(session, request), database_now(session)
-        left_out = skipped.of_request(session, request)
+        left_out = attempts.skipped_for_request(session, request)
     _describe(request, response)
     return ForgetRequestDetail.with_attempts(request, tried, left_out, gateway.links, now)
 
 
 def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) -> tuple[Acceptance, datetime]:
     subject = gateway.subject_key.subject(user_id)
-    with gateway.unit_of_work() as session:
-        now = database_now(session)
+    with gateway.transaction() as transaction:
+        now = transaction.now()
         accepted = forget_requests.accept(
-            session,
-            gateway.audit,
+            transaction,
             subject_hmac=subject,
             requested_by=caller.name,
             now=now,
@@ -119,20 +120,19 @@ def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) ->
 
 
 def _retry(gateway: Gateway, caller: Caller, request_id: str) -> tuple[ForgetRequest, datetime]:
-    with gateway.unit_of_work() as session:
-        now = database_now(session)
-        before = forget_requests.find(session, request_id)
-        status_before = before.status if before else None
-        request = forget_requests.retry(session, gateway.audit, request_id, actor=caller.name, now=now)
-    if request is None:
-        raise not_found("forget request")
-    if status_before != RequestStatus.NEEDS_ATTENTION:
+    try:
+        with gateway.transaction() as transaction:
+            now = transaction.now()
+            request = forget_requests.retry(transaction, request_id, actor=caller.name, now=now)
+    except IllegalTransition as error:
         raise Problem(
             HTTPStatus.CONFLICT,
             "illegal-transition",
             "Only a request that needs attention can be retried.",
-            status_now=request.status,
-        )
+            status_now=error.state,
+        ) from error
+    if request is None:
+        raise not_found("forget request")
     gateway.ring_queued_run()
     return request, now
 

@@ -8,11 +8,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.attempts.schemas import RequestAttemptView, SkippedView
 from app.db.models import Attempt, ForgetRequest, RequestStatus, SkippedRung
 from app.fields import Id
 from app.forget_requests.deadlines import time_left
 from app.links import Links
-from app.runs.attempt_schemas import RequestAttemptView, SkippedView
 from app.subjects import subject_reference
 
 Reason = Literal["withdrawn_consent", "objection", "no_longer_needed", "unlawful", "account_closed", "other"]

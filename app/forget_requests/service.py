@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import select
 
-from app.audit.log import AuditLog
-from app.db.ledger import lock_ledger, next_epoch
-from app.db.models import ForgetRequest, Ledger, RequestStatus, Suppression
+from app.audit.events import ForgetAccepted, ForgetRetried
+from app.audit.transaction import Transaction
+from app.db.ledger import next_epoch
+from app.db.models import ForgetRequest, Suppression
 from app.forget_requests.deadlines import gdpr_due_at
+from app.forget_requests.states import ACCEPTED
 from app.readers.service import add_past_readers
 from app.runs.service import ensure_queued_run
 from app.runs.splitting import queue_again
@@ -30,8 +30,7 @@ class Acceptance:
 
 
 def accept(
-    session: Session,
-    audit: AuditLog,
+    transaction: Transaction,
     *,
     subject_hmac: str,
     requested_by: str,
@@ -43,8 +42,7 @@ def accept(
 
     Whether the user is known is deliberately not looked at: the answer must not tell.
     """
-    ledger = lock_ledger(session)
-    existing = session.scalars(
+    existing = transaction.session.scalars(
         select(ForgetRequest)
         .where(ForgetRequest.subject_hmac == subject_hmac)
         .order_by(ForgetRequest.epoch.desc())
@@ -52,26 +50,24 @@ def accept(
     if existing is not None:
         # Live: the same request. Completed: a suppressed subject can have no new data, so it is still honoured.
         return Acceptance(existing, created=False, run_id=None)
-    return _create(session, ledger, audit, subject_hmac, requested_by, now, reason, client_reference)
+    return _create(transaction, subject_hmac, requested_by, now, reason, client_reference)
 
 
 def readopt(
-    session: Session, audit: AuditLog, subject_hmac: str, accepted_at: datetime, request_id: str | None
+    transaction: Transaction, subject_hmac: str, accepted_at: datetime, request_id: str | None
 ) -> bool:
     """Learn that a subject had asked to be forgotten; True if this database did not know.
 
     A database restored from an old backup has lost requests that were already accepted, and perhaps honoured. They
     are accepted again under their old id and clock, so that the restored data is erased again.
     """
-    ledger = lock_ledger(session)
+    session = transaction.session
     known = session.scalar(select(Suppression.epoch).where(Suppression.subject_hmac == subject_hmac))
     if known is not None:
         return False
     if request_id is not None and session.get(ForgetRequest, request_id) is not None:
         request_id = None
-    _create(
-        session, ledger, audit, subject_hmac, "erasure-journal", accepted_at, "restored", None, request_id
-    )
+    _create(transaction, subject_hmac, "erasure-journal", accepted_at, "restored", None, request_id)
     # What had read them may be gone since; "no data" must not be said of them for that.
     add_past_readers(session, [subject_hmac])
     return True
@@ -88,9 +84,7 @@ def journal_entry(request: ForgetRequest) -> JournalEntry:
 
 
 def _create(
-    session: Session,
-    ledger: Ledger,
-    audit: AuditLog,
+    transaction: Transaction,
     subject_hmac: str,
     requested_by: str,
     now: datetime,
@@ -98,12 +92,13 @@ def _create(
     client_reference: str | None,
     request_id: str | None = None,
 ) -> Acceptance:
-    epoch = next_epoch(ledger)
+    session = transaction.session
+    epoch = next_epoch(transaction.ledger)
     request = ForgetRequest(
         id=request_id or f"fr_{uuid.uuid4().hex}",
         subject_hmac=subject_hmac,
         epoch=epoch,
-        status=RequestStatus.QUEUED,
+        status=ACCEPTED,
         reason=reason,
         client_reference=client_reference,
         requested_by=requested_by,
@@ -113,78 +108,31 @@ def _create(
     session.add(request)
     session.add(Suppression(epoch=epoch, subject_hmac=subject_hmac, suppressed_at=now))
     run_id = ensure_queued_run(session, now)
-    audit.append(
-        session,
-        ledger,
+    transaction.record(
+        ForgetAccepted(
+            request=request.id,
+            epoch=epoch,
+            due_at=request.due_at.isoformat(),
+            subject=transaction.audit.subject_digest(subject_hmac),
+        ),
         actor=requested_by,
-        action="forget.accepted",
-        data={
-            "request": request.id,
-            "epoch": epoch,
-            "due_at": request.due_at.isoformat(),
-            "subject": audit.subject_digest(subject_hmac),
-        },
     )
     return Acceptance(request, created=True, run_id=run_id)
 
 
-def retry(
-    session: Session, audit: AuditLog, request_id: str, *, actor: str, now: datetime
-) -> ForgetRequest | None:
+def retry(transaction: Transaction, request_id: str, *, actor: str, now: datetime) -> ForgetRequest | None:
     """Put a request that needs attention back into the queue: same request, same clock (invariant I11).
 
     It starts at the first rung again. A person retries because something has changed, the policy, the data or the
     code: then what the rungs once said holds no longer, and a rung's number may mean another method.
 
     Returns:
-        The request, or None if there is none of that id. The caller compares its status: a request in any other
-        state is returned unchanged.
+        The request, or None if there is none of that id.
+
+    Raises:
+        IllegalTransition: it needs no attention.
     """
-    ledger = lock_ledger(session)
-    request = session.get(ForgetRequest, request_id, with_for_update=True)
-    if request is None or request.status != RequestStatus.NEEDS_ATTENTION:
-        return request
-    queue_again(session, audit, ledger, [request], action="forget.retried", actor=actor, now=now)
+    request = transaction.session.get(ForgetRequest, request_id, with_for_update=True)
+    if request is not None:
+        queue_again(transaction, [request], ForgetRetried, actor=actor, now=now)
     return request
-
-
-def find(session: Session, request_id: str) -> ForgetRequest | None:
-    return session.get(ForgetRequest, request_id)
-
-
-def of_run(session: Session, run_id: str) -> Sequence[ForgetRequest]:
-    return session.scalars(
-        select(ForgetRequest)
-        .where(ForgetRequest.run_id == run_id)
-        .order_by(ForgetRequest.due_at, ForgetRequest.epoch)
-    ).all()
-
-
-def by_time_left(session: Session, *, limit: int, include_completed: bool = True) -> Sequence[ForgetRequest]:
-    """The worklist: unfinished first, the nearest deadline first."""
-    query = select(ForgetRequest)
-    if not include_completed:
-        query = query.where(ForgetRequest.status != RequestStatus.COMPLETED)
-    done_last = ForgetRequest.status == RequestStatus.COMPLETED
-    return session.scalars(
-        query.order_by(done_last, ForgetRequest.due_at, ForgetRequest.epoch).limit(limit)
-    ).all()
-
-
-@dataclass(frozen=True)
-class RequestCounts:
-    by_status: dict[str, int]
-    overdue: int
-
-
-def counts(session: Session, now: datetime) -> RequestCounts:
-    """Overdue counts every unfinished state, `needs_attention` above all."""
-    rows = session.execute(
-        select(ForgetRequest.status, func.count().label("requests")).group_by(ForgetRequest.status)
-    ).all()
-    overdue = session.scalar(
-        select(func.count()).where(
-            ForgetRequest.status != RequestStatus.COMPLETED, ForgetRequest.due_at < now
-        )
-    )
-    return RequestCounts({row.status: row.requests for row in rows}, overdue or 0)

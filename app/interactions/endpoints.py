@@ -8,26 +8,17 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel
 
 from app.api_keys.authentication import Caller, require
 from app.api_keys.service import Scope
 from app.dependencies import GatewayDependency
 from app.gateway import Gateway
-from app.interactions.events import BODY_SCHEMA, read_events
+from app.interactions.events import read_events
+from app.interactions.schemas import BODY_SCHEMA, IngestView
 from app.interactions.service import ingest_in_slices
 from app.problem_schema import problems
 
 router = APIRouter(tags=["interactions"])
-
-
-class IngestView(BaseModel):
-    """What became of the events. ``dropped_suppressed`` belong to users who asked to be forgotten."""
-
-    stored: int
-    duplicates: int
-    dropped_suppressed: int
-    dropped_unknown_item: int
 
 
 @router.post(

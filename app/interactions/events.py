@@ -4,71 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Annotated, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
     ValidationError,
-    WithJsonSchema,
 )
 
 from app.errors import ERRORS_SHOWN, Problem
-from app.id_schema import ID_IN_BODY, TIME
+from app.interactions.schemas import IngestBody
 from app.interactions.service import NewInteraction
 from app.subjects import SubjectKey
 from inputs import InvalidInput, identifier, moment, number_as_id
 
-MAX_EVENTS = 10_000
 Read = TypeVar("Read")
-
-# As in a file of JSON: numbers and text.
-_Raw = StrictStr | StrictInt | StrictFloat
-_RawId = Annotated[_Raw, WithJsonSchema(ID_IN_BODY)]
-_RawTime = Annotated[_Raw, WithJsonSchema(TIME)]
-
-
-class InteractionBody(BaseModel):
-    """Ids and times are looked at by `read_events`, each of them once in a batch."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    user_id: _RawId
-    item_id: _RawId
-    timestamp: _RawTime
-
-
-class IngestBody(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    interactions: Annotated[list[InteractionBody], Field(min_length=1, max_length=MAX_EVENTS)]
-
-
-BODY_SCHEMA = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "required": ["interactions"],
-                "additionalProperties": False,
-                "properties": {
-                    "interactions": {
-                        "type": "array",
-                        "minItems": 1,
-                        "maxItems": MAX_EVENTS,
-                        "items": InteractionBody.model_json_schema(),
-                    }
-                },
-            }
-        }
-    },
-}
 
 
 def read_events(content: bytes, key: SubjectKey) -> list[NewInteraction]:

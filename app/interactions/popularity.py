@@ -9,7 +9,7 @@ import structlog
 from app.db.errors import DatabaseUnavailable
 from app.db.limits import be_patient
 from app.db.session import Database
-from app.interactions import service as interactions
+from app.interactions import queries as interactions
 from app.serving import ServingEngine
 from app.serving.assembly import popularity_fallback
 

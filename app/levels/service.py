@@ -10,36 +10,19 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, insert, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
-from app.audit.log import AuditLog
-from app.db.ledger import lock_ledger
+from app.audit.events import LevelsMade
+from app.audit.transaction import Transaction
 from app.db.models import Interaction, NeverSeenLevel, PartReading
 from app.levels import makings
 
 _ROWS_PER_STATEMENT = 1000
 
 
-def are_made(session: Session, *, watermark: int, smoothing: float) -> bool:
-    """Whether somebody has made those of this watermark, read with this smoothing."""
-    found = select(NeverSeenLevel.subject_hmac).where(_of(watermark, smoothing)).limit(1)
-    return session.scalar(found) is not None
-
-
-def of_subjects(
-    session: Session, subjects: Collection[str], *, watermark: int, smoothing: float
-) -> dict[str, NeverSeenLevel]:
-    """Those of these subjects that are there."""
-    rows = session.scalars(
-        select(NeverSeenLevel).where(NeverSeenLevel.subject_hmac.in_(subjects), _of(watermark, smoothing))
-    )
-    return {row.subject_hmac: row for row in rows}
-
-
 def replace_all(
-    session: Session,
-    audit: AuditLog,
+    transaction: Transaction,
     rows: Sequence[dict[str, Any]],
     *,
     watermark: int,
@@ -54,7 +37,7 @@ def replace_all(
     Args:
         rows: ``subject_hmac``, ``smoothed_nll``, ``deviation`` and ``seen_smoothed_nll`` of each user.
     """
-    ledger = lock_ledger(session)
+    session = transaction.session
     drop_all(session)
     common = {"watermark": watermark, "smoothing": smoothing, "created_at": now}
     for start in range(0, len(rows), _ROWS_PER_STATEMENT):
@@ -66,13 +49,7 @@ def replace_all(
     )
     erased = session.execute(delete(NeverSeenLevel).where(~remembered))
     users = len(rows) - int(erased.rowcount)  # type: ignore[attr-defined]
-    audit.append(
-        session,
-        ledger,
-        actor=actor,
-        action="levels.made",
-        data={"watermark": watermark, "smoothing": smoothing, "users": users},
-    )
+    transaction.record(LevelsMade(watermark=watermark, smoothing=smoothing, users=users), actor=actor)
 
 
 def drop_all(session: Session) -> None:
@@ -91,11 +68,3 @@ def drop_of_subjects(session: Session, subjects: Collection[str]) -> None:
     """Delete what is kept of these subjects, also half made."""
     for table in (NeverSeenLevel, PartReading):
         session.execute(delete(table).where(table.subject_hmac.in_(subjects)))
-
-
-def _of(watermark: int, smoothing: float) -> ColumnElement[bool]:
-    return and_(
-        NeverSeenLevel.watermark == watermark,
-        NeverSeenLevel.smoothing == smoothing,
-        NeverSeenLevel.seen_smoothed_nll.is_not(None),
-    )

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
+from app.audit.events import ForgetReopened
 from app.audit.log import AuditLog
-from app.db.ledger import lock_ledger
-from app.db.models import BaseReader, ForgetRequest, Interaction, Ledger, PastReader, RequestStatus
+from app.audit.transaction import Transaction
+from app.db.chunks import in_chunks
+from app.db.models import BaseReader, ForgetRequest, Interaction, PastReader, RequestStatus
 from app.db.session import Database, insert_ignoring_duplicates
-
-_ROWS_PER_STATEMENT = 1000
+from app.forget_requests.states import REQUESTS, RequestEvent
 
 # What a request that needs a person for this reason is marked with.
 KNOWN_TO_BASE = "known_to_base"
@@ -34,13 +35,13 @@ def record_base_readers(
         before = set(
             session.scalars(select(BaseReader.subject_hmac).where(BaseReader.base_digest == base_digest))
         )
-    for chunk in _chunks(subjects):
-        with database.unit_of_work() as session:
-            ledger = lock_ledger(session)
+    for chunk in in_chunks(subjects):
+        with Transaction.begin(database, audit) as transaction:
+            session = transaction.session
             rows = [{"base_digest": base_digest, "subject_hmac": subject} for subject in chunk]
             session.execute(insert_ignoring_duplicates(session, BaseReader).values(rows))
-            _reopen(session, audit, ledger, ForgetRequest.subject_hmac.in_(chunk), actor=actor)
-    for chunk in _chunks(before.difference(subjects)):
+            _reopen(transaction, ForgetRequest.subject_hmac.in_(chunk), actor=actor)
+    for chunk in in_chunks(before.difference(subjects)):
         with database.unit_of_work() as session:
             session.execute(
                 delete(BaseReader).where(
@@ -49,49 +50,28 @@ def record_base_readers(
             )
 
 
-def reopen_base_readers(
-    session: Session, audit: AuditLog, ledger: Ledger, base_digest: str, *, actor: str
-) -> None:
+def reopen_base_readers(transaction: Transaction, base_digest: str, *, actor: str) -> None:
     """A base comes, or comes back: what was settled while another served does not hold of those whom it has read."""
     read = select(BaseReader.subject_hmac).where(BaseReader.base_digest == base_digest)
-    _reopen(session, audit, ledger, ForgetRequest.subject_hmac.in_(read), actor=actor)
+    _reopen(transaction, ForgetRequest.subject_hmac.in_(read), actor=actor)
 
 
-def _reopen(
-    session: Session, audit: AuditLog, ledger: Ledger, whose: ColumnElement[bool], *, actor: str
-) -> None:
+def _reopen(transaction: Transaction, whose: ColumnElement[bool], *, actor: str) -> None:
+    session = transaction.session
     settled = session.scalars(select(ForgetRequest).where(ForgetRequest.outcome.is_not(None), whose)).all()
     for request in settled:
-        if request.status == RequestStatus.COMPLETED:
-            request.status, request.completed_at = RequestStatus.NEEDS_ATTENTION, None
+        if request.status in REQUESTS.before(RequestEvent.REOPENED):
+            request.status = REQUESTS.after(request.status, RequestEvent.REOPENED)
+            request.completed_at = None
         # Between erasing and completing it is still the run's, which ends it as one that needs a person.
         request.detail_code, request.outcome = KNOWN_TO_BASE, None
-        audit.append(session, ledger, actor=actor, action="forget.reopened", data={"request": request.id})
+        transaction.record(ForgetReopened(request=request.id), actor=actor)
     add_past_readers(session, [request.subject_hmac for request in settled])
-
-
-def base_readers_among(session: Session, base_digest: str, subjects: Collection[str]) -> frozenset[str]:
-    """Those of these subjects whom the base has read."""
-    return frozenset(
-        subject
-        for chunk in _chunks(subjects)
-        for subject in session.scalars(
-            select(BaseReader.subject_hmac).where(
-                BaseReader.base_digest == base_digest, BaseReader.subject_hmac.in_(chunk)
-            )
-        )
-    )
-
-
-def count_base_readers(session: Session, base_digest: str) -> int:
-    """How many people are on record as read by this base."""
-    counted = select(func.count()).select_from(BaseReader).where(BaseReader.base_digest == base_digest)
-    return session.scalar(counted) or 0
 
 
 def add_past_readers(session: Session, subjects: Collection[str]) -> None:
     """Remember that a version had read them which is about to go, but of nobody whose request is done."""
-    for chunk in _chunks(subjects):
+    for chunk in in_chunks(subjects):
         done = set(
             session.scalars(
                 select(ForgetRequest.subject_hmac).where(
@@ -111,25 +91,7 @@ def add_everybody_as_past_readers(session: Session) -> None:
     session.execute(insert_ignoring_duplicates(session, PastReader).from_select(["subject_hmac"], everybody))
 
 
-def past_readers_among(session: Session, subjects: Collection[str]) -> frozenset[str]:
-    """Those of these subjects whom a version had read that has been replaced since."""
-    return frozenset(
-        subject
-        for chunk in _chunks(subjects)
-        for subject in session.scalars(
-            select(PastReader.subject_hmac).where(PastReader.subject_hmac.in_(chunk))
-        )
-    )
-
-
 def drop_past_readers(session: Session, subjects: Collection[str]) -> None:
     """Their requests are settled: nobody asks for it again."""
-    for chunk in _chunks(subjects):
+    for chunk in in_chunks(subjects):
         session.execute(delete(PastReader).where(PastReader.subject_hmac.in_(chunk)))
-
-
-def _chunks(subjects: Collection[str]) -> list[list[str]]:
-    ordered = sorted(set(subjects))
-    return [
-        ordered[start : start + _ROWS_PER_STATEMENT] for start in range(0, len(ordered), _ROWS_PER_STATEMENT)
-    ]

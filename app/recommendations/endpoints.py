@@ -17,7 +17,7 @@ from app.dependencies import GatewayDependency
 from app.errors import Problem
 from app.fields import IdInQuery
 from app.gateway import Gateway
-from app.interactions import service as interactions
+from app.interactions import queries as interactions
 from app.problem_schema import problems
 from app.serving import FallbackReason, Recommendation, ServingOverloaded
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -133,13 +133,6 @@ class DatabaseControlPlane:
                     error=report.error,
                 )
             )
-
-
-def live_replicas(session: Session, *, now: datetime, timeout: timedelta) -> Sequence[Replica]:
-    """Replicas heard of within ``timeout``. One silent for longer has let its feed lease lapse and falls back."""
-    return session.scalars(
-        select(Replica).where(Replica.last_seen_at >= now - timeout).order_by(Replica.id)
-    ).all()
 
 
 def forget_old_replicas(session: Session, now: datetime) -> None:

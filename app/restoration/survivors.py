@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 from sqlalchemy.orm import Session
 
+from app.audit.events import VersionSurvived
 from app.db.models import ServingPointer, Version
 from app.readers.service import add_everybody_as_past_readers
 from app.versions.floor import lies_below
@@ -17,19 +17,9 @@ from model_store import DigestMismatch, HostileArtefact, InvalidManifest, Manife
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
-class Survived:
-    """What serves instead of a version that must not any more; ``version`` is None where nothing is left."""
-
-    version: str | None
-    replaced: str
-    generation: int
-    erasure_floor: int
-
-
 def replace_unservable(
     session: Session, store: Store, *, floor: int, store_lost: bool, now: datetime
-) -> Survived | None:
+) -> VersionSurvived | None:
     """Let the newest version that a run has made serve instead of one that is destroyed, below the floor or lost.
 
     No replica would load that one, so that every run would wait for an acknowledgement for ever. Whom it had read is
@@ -54,7 +44,7 @@ def replace_unservable(
     pointer.digest, pointer.previous_digest, pointer.candidate_digest = digest, gone, None
     pointer.moved_by, pointer.moved_at = "erasure-journal", now
     log.warning("version.survived", version=digest, replaced=gone)
-    return Survived(digest, gone, pointer.generation, pointer.erasure_floor)
+    return VersionSurvived(digest, gone, pointer.generation, pointer.erasure_floor)
 
 
 def _newest(store: Store, gone: str, *, floor: int) -> tuple[str | None, Manifest | None]:

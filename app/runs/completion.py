@@ -7,28 +7,36 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from app.audit.log import AuditLog
+from app.audit.events import (
+    ConsolidationCompleted,
+    ForgetCompleted,
+    ForgetNeedsAttention,
+    InteractionsErased,
+    RowsReclaimed,
+)
+from app.audit.transaction import Transaction
 from app.db.errors import PointerMoved
-from app.db.ledger import lock_ledger
 from app.db.models import (
     ForgetRequest,
     Interaction,
-    RequestStatus,
+    RunKind,
     RunStage,
-    RunStatus,
-    Version,
 )
 from app.db.reclaiming import Reclaimed
+from app.forget_requests.states import REQUESTS, RequestEvent
 from app.levels import service as levels
+from app.readers import queries as reader_queries
 from app.readers import service as records
 from app.readers.service import KNOWN_TO_BASE
-from app.runs.service import Claim, is_past_return, owned
-from app.versions.service import current
+from app.runs.service import Claim, owned
+from app.runs.states import RUNS, RunEvent, is_past_return
+from app.versions.queries import current
+
+_COMPLETED = {RunKind.FORGET: ForgetCompleted, RunKind.CONSOLIDATION: ConsolidationCompleted}
 
 
 def erase_subjects(
-    session: Session,
-    audit: AuditLog,
+    transaction: Transaction,
     claim: Claim,
     *,
     unread: frozenset[str],
@@ -48,7 +56,7 @@ def erase_subjects(
     Raises:
         FenceLost: this worker no longer holds the run.
     """
-    ledger = lock_ledger(session)
+    session = transaction.session
     run = owned(session, claim.run_id, claim.fence)
     if not is_past_return(run):
         _settle_without_version(session, claim)
@@ -59,7 +67,7 @@ def erase_subjects(
     erased = session.execute(delete(Interaction).where(Interaction.subject_hmac.in_(subjects)))
     levels.drop_of_subjects(session, subjects)
     rows = int(erased.rowcount)  # type: ignore[attr-defined]
-    of_base = records.base_readers_among(session, base_digest, subjects)
+    of_base = reader_queries.base_readers_among(session, base_digest, subjects)
     for request in requests:
         if request.subject_hmac in of_base:
             request.detail_code, request.outcome = KNOWN_TO_BASE, None
@@ -68,27 +76,18 @@ def erase_subjects(
     # Whom the base has read is still to be erased, and must not be unknown then.
     records.add_past_readers(session, of_base)
     records.drop_past_readers(session, [subject for subject in subjects if subject not in of_base])
-    audit.append(
-        session, ledger, actor="worker", action="interactions.erased", data={"run": run.id, "rows": rows}
-    )
+    transaction.record(InteractionsErased(run=run.id, rows=rows))
     return rows
 
 
-def record_reclaimed(session: Session, audit: AuditLog, claim: Claim, reclaimed: Reclaimed) -> None:
+def record_reclaimed(transaction: Transaction, claim: Claim, reclaimed: Reclaimed) -> None:
     """Keep whether bytes of the erased rows are left in the database's files.
 
     Raises:
         FenceLost: this worker no longer holds the run.
     """
-    ledger = lock_ledger(session)
-    owned(session, claim.run_id, claim.fence)
-    audit.append(
-        session,
-        ledger,
-        actor="worker",
-        action="rows.reclaimed",
-        data={"run": claim.run_id, "result": reclaimed},
-    )
+    owned(transaction.session, claim.run_id, claim.fence)
+    transaction.record(RowsReclaimed(run=claim.run_id, result=reclaimed))
 
 
 def _settle_without_version(session: Session, claim: Claim) -> None:
@@ -105,29 +104,7 @@ def _settle_without_version(session: Session, claim: Claim) -> None:
         pointer.erasure_floor = max(pointer.erasure_floor, claim.covers_epoch)
 
 
-def destroyed(session: Session) -> frozenset[str]:
-    """The versions whose destruction is on record."""
-    return frozenset(session.scalars(select(Version.digest).where(Version.destroyed_at.is_not(None))))
-
-
-def mark_destroyed(session: Session, audit: AuditLog, claim: Claim, digest: str, *, now: datetime) -> None:
-    ledger = lock_ledger(session)
-    owned(session, claim.run_id, claim.fence)
-    version = session.get(Version, digest)
-    if version is None or version.destroyed_at is not None:
-        # A candidate that never served has no row, and what is on record is on record once.
-        return
-    version.destroyed_at = now
-    audit.append(
-        session,
-        ledger,
-        actor="worker",
-        action="version.destroyed",
-        data={"run": claim.run_id, "version": digest},
-    )
-
-
-def complete(session: Session, audit: AuditLog, claim: Claim, *, now: datetime) -> None:
+def complete(transaction: Transaction, claim: Claim, *, now: datetime) -> None:
     """The run and its requests are done; counted once, because the fence is checked in the same transaction.
 
     A request whose subject the base has read is not: what a base knows, no run reaches.
@@ -135,35 +112,29 @@ def complete(session: Session, audit: AuditLog, claim: Claim, *, now: datetime) 
     Raises:
         FenceLost: this worker no longer holds the run.
     """
-    ledger = lock_ledger(session)
+    session = transaction.session
     run = owned(session, claim.run_id, claim.fence)
-    run.status, run.stage, run.finished_at, run.lease_until = RunStatus.COMPLETED, RunStage.DONE, now, None
+    run.status = RUNS.after(run.status, RunEvent.COMPLETED)
+    run.stage, run.finished_at, run.lease_until = RunStage.DONE, now, None
     run.detail_code, run.detail = None, None
     requests = session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)).all()
     known = [request for request in requests if request.detail_code == KNOWN_TO_BASE]
     for request in requests:
         if request in known:
-            request.status = RequestStatus.NEEDS_ATTENTION
+            request.status = REQUESTS.after(request.status, RequestEvent.KNOWN_TO_BASE)
         else:
-            request.status, request.completed_at = RequestStatus.COMPLETED, now
-    audit.append(
-        session,
-        ledger,
-        actor="worker",
-        action=f"{run.kind}.completed",
-        data={
-            "run": run.id,
-            "version": run.version_digest,
-            "requests": [request.id for request in requests if request not in known],
-            "outcomes": {request.id: request.outcome for request in requests if request not in known},
-            "completed_at": now.isoformat(),
-        },
+            request.status = REQUESTS.after(request.status, RequestEvent.COMPLETED)
+            request.completed_at = now
+    transaction.record(
+        _COMPLETED[RunKind(run.kind)](
+            run=run.id,
+            version=run.version_digest,
+            requests=[request.id for request in requests if request not in known],
+            outcomes={request.id: request.outcome for request in requests if request not in known},
+            completed_at=now.isoformat(),
+        )
     )
     if known:
-        audit.append(
-            session,
-            ledger,
-            actor="worker",
-            action="forget.needs_attention",
-            data={"run": run.id, "requests": [request.id for request in known], "code": KNOWN_TO_BASE},
+        transaction.record(
+            ForgetNeedsAttention(run=run.id, requests=[request.id for request in known], code=KNOWN_TO_BASE)
         )

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends, Path, Query
 
 from app.api_keys.authentication import Caller, require
 from app.api_keys.service import Scope
+from app.attempts import queries as attempts
 from app.dependencies import GatewayDependency
 from app.errors import not_found
-from app.forget_requests import service as forget_requests
+from app.forget_requests import queries as forget_requests
 from app.problem_schema import problems
-from app.runs import service as runs
-from app.runs import skipped
+from app.runs import queries as run_queries
 from app.runs.schemas import JobDetail, JobView
 
 router = APIRouter(tags=["jobs"])
@@ -27,7 +27,7 @@ def list_jobs(
 ) -> dict[str, list[JobView]]:
     """Runs, the newest first."""
     with gateway.database.read() as session:
-        return {"jobs": [JobView.of(run) for run in runs.newest(session, limit=limit)]}
+        return {"jobs": [JobView.of(run) for run in run_queries.newest(session, limit=limit)]}
 
 
 @router.get("/jobs/{run_id:path}", responses=problems(404))
@@ -36,13 +36,13 @@ def read_job(
 ) -> JobDetail:
     """One run with every attempt, its measures and its verdicts, and the rungs it did without."""
     with gateway.database.read() as session:
-        run = runs.find(session, run_id)
+        run = run_queries.find(session, run_id)
         if run is None:
             raise not_found("job")
         return JobDetail.with_attempts(
             run,
             forget_requests.of_run(session, run_id),
-            runs.attempts(session, run_id),
-            skipped.of_run(session, run_id),
+            attempts.of_run(session, run_id),
+            attempts.skipped_of_run(session, run_id),
             gateway.links,
         )

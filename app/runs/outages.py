@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, update
 from sqlalchemy.orm import Session
 
-from app.audit.log import AuditLog
+from app.audit.events import RunHeldUp
+from app.audit.transaction import Transaction
 from app.db.ledger import lock_ledger
 from app.db.models import ForgetRequest, RequestStatus, Run, RunStatus
 from app.runs.service import Claim, owned
@@ -30,26 +31,20 @@ class Pauses:
 
 
 def wait_out(
-    session: Session, audit: AuditLog, claim: Claim, *, code: str, detail: str, pauses: Pauses, now: datetime
+    transaction: Transaction, claim: Claim, *, code: str, detail: str, pauses: Pauses, now: datetime
 ) -> None:
     """The claim is over and does not count; the run may be claimed again after a pause.
 
     Raises:
         FenceLost: another worker holds the run, or it is over.
     """
-    ledger = lock_ledger(session)
+    session = transaction.session
     run = owned(session, claim.run_id, claim.fence)
     run.claims -= 1
     run.lease_until, run.dispatched_at = now + pauses.after(run.outages), None
     run.outages += 1
     _say(session, run, code, detail)
-    audit.append(
-        session,
-        ledger,
-        actor="worker",
-        action="run.held_up",
-        data={"run": run.id, "fence": claim.fence, "code": code},
-    )
+    transaction.record(RunHeldUp(run=run.id, fence=claim.fence, code=code))
 
 
 def say_unclaimed(session: Session, run_id: str, *, code: str, detail: str, now: datetime) -> None:

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
+from app.attempts.schemas import AttemptView, SkippedView
 from app.db.models import Attempt, ConsolidationReason, ForgetRequest, Run, RunKind, SkippedRung
 from app.links import Links
-from app.runs.attempt_schemas import AttemptView, SkippedView
 
 
 class JobView(BaseModel):

@@ -15,7 +15,8 @@ from typing import Any
 from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from app.audit.log import AuditLog
+from app.audit.events import RunClaimed, RunHandedBack, RunNeedsAttention
+from app.audit.transaction import Transaction
 from app.db.errors import FenceLost
 from app.db.ledger import lock_ledger, next_epoch, next_fence
 from app.db.models import (
@@ -28,9 +29,9 @@ from app.db.models import (
     RunStatus,
     ServingPointer,
 )
-from app.runs.turns import next_in_line
-
-_PAST_POINT_OF_NO_RETURN = (RunStage.PUBLISHED, RunStage.ERASING)
+from app.forget_requests.states import REQUESTS, RequestEvent
+from app.runs.queries import next_in_line, queued_run
+from app.runs.states import CREATED, RUNS, RunEvent, is_past_return
 
 
 @dataclass(frozen=True)
@@ -68,20 +69,14 @@ def ensure_queued_run(session: Session, now: datetime) -> str:
     queued = queued_run(session)
     if queued is not None:
         return queued
-    run = Run(id=f"ur_{uuid.uuid4().hex}", status=RunStatus.QUEUED, created_at=now)
+    run = Run(id=f"ur_{uuid.uuid4().hex}", status=CREATED, created_at=now)
     session.add(run)
     session.flush()
     return run.id
 
 
-def queued_run(session: Session) -> str | None:
-    """The id of the forget run that waits, if one does; a consolidation may wait beside it."""
-    return session.scalar(select(Run.id).where(Run.status == RunStatus.QUEUED, Run.kind == RunKind.FORGET))
-
-
 def claim(
-    session: Session,
-    audit: AuditLog,
+    transaction: Transaction,
     run_id: str,
     *,
     now: datetime,
@@ -97,14 +92,13 @@ def claim(
     here on, before anything is measured (invariant I7). A run that had already published goes on from there; any
     other starts again under a new epoch.
     """
-    ledger = lock_ledger(session)
+    session, ledger = transaction.session, transaction.ledger
     run = session.get(Run, run_id, with_for_update=True)
     if run is None or not _claimable(session, run, now):
         return None
     if run.claims >= max_claims and not is_past_return(run):
         give_up(
-            session,
-            audit,
+            transaction,
             run,
             code="claims_exhausted",
             detail=f"claimed {run.claims} times without finishing",
@@ -113,7 +107,7 @@ def claim(
     resumed, held_up_by = is_past_return(run), run.detail_code
     fence = next_fence(ledger)
     changes: dict[str, Any] = {
-        "status": RunStatus.RUNNING,
+        "status": RUNS.after(run.status, RunEvent.CLAIMED),
         "claims": Run.claims + 1,
         "fence": fence,
         "lease_until": now + lease,
@@ -135,7 +129,11 @@ def claim(
         }
     claimed = session.scalars(
         update(Run)
-        .where(Run.id == run_id, or_(Run.status == RunStatus.QUEUED, _expired(now)))
+        .where(
+            Run.id == run_id,
+            Run.status.in_(RUNS.before(RunEvent.CLAIMED)),
+            or_(Run.status != RunStatus.RUNNING, Run.lease_until < now),
+        )
         .values(changes)
         .returning(Run)
         .execution_options(populate_existing=True)
@@ -158,21 +156,17 @@ def claim(
         .order_by(ForgetRequest.due_at, ForgetRequest.epoch)
     ).all()
     assert claimed.covers_epoch is not None
-    audit.append(
-        session,
-        ledger,
-        actor="worker",
-        action="run.claimed",
-        data={
-            "run": run_id,
-            "kind": claimed.kind,
-            "fence": fence,
-            "claim": claimed.claims,
-            "covers_epoch": claimed.covers_epoch,
-            "policy_hash": claimed.policy_hash,
-            "parent": claimed.parent_digest,
-            "requests": [request.id for request in requests],
-        },
+    transaction.record(
+        RunClaimed(
+            run=run_id,
+            kind=claimed.kind,
+            fence=fence,
+            claim=claimed.claims,
+            covers_epoch=claimed.covers_epoch,
+            policy_hash=claimed.policy_hash,
+            parent=claimed.parent_digest,
+            requests=[request.id for request in requests],
+        )
     )
     return Claim(
         run_id=run_id,
@@ -186,11 +180,6 @@ def claim(
         first_step=max((request.first_step for request in requests), default=0),
         kind=RunKind(claimed.kind),
     )
-
-
-def is_past_return(run: Run) -> bool:
-    """Whether the run has published: from then on it can only be finished."""
-    return run.stage in _PAST_POINT_OF_NO_RETURN
 
 
 def _expired(now: datetime) -> Any:
@@ -230,7 +219,8 @@ def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: da
     room = max(0, max_subjects - len(held))
     fitting = urgent_first.where(ForgetRequest.first_step == step).limit(room)
     for request in session.scalars(fitting).all():
-        request.run_id, request.status = run.id, RequestStatus.UNLEARNING
+        request.run_id = run.id
+        request.status = REQUESTS.after(request.status, RequestEvent.TAKEN)
     session.flush()
     if session.scalar(select(queued.exists())):
         ensure_queued_run(session, now)
@@ -258,57 +248,24 @@ def owned(session: Session, run_id: str, fence: int) -> Run:
     return run
 
 
-def record_attempt(session: Session, audit: AuditLog, claim: Claim, attempt: Attempt) -> None:
-    """Keep one attempt at a rung of the ladder, whatever came of it; gives it its number.
-
-    Raises:
-        FenceLost: a zombie's attempt is not recorded.
-    """
-    ledger = lock_ledger(session)
-    owned(session, claim.run_id, claim.fence)
-    attempt.number = session.scalar(
-        select(func.count()).where(Attempt.run_id == claim.run_id, Attempt.fence == claim.fence)
-    )
-    session.add(attempt)
-    audit.append(
-        session,
-        ledger,
-        actor="worker",
-        action="run.attempted",
-        data={
-            "run": claim.run_id,
-            "fence": claim.fence,
-            "number": attempt.number,
-            "step": attempt.step,
-            "method": attempt.method,
-            "decision": attempt.decision,
-            "accepted": attempt.accepted,
-            "policy_hash": attempt.policy_hash,
-        },
-    )
-
-
-def give_up(session: Session, audit: AuditLog, run: Run, *, code: str, detail: str) -> None:
+def give_up(transaction: Transaction, run: Run, *, code: str, detail: str) -> None:
     """The run ends without a result; its requests need a person. Suppression stays and the clock runs on."""
-    ledger = lock_ledger(session)
+    session = transaction.session
     # Replicas need not keep a candidate that will never serve.
     session.get_one(ServingPointer, 1).candidate_digest = None
-    run.status, run.detail_code, run.detail, run.lease_until = (
-        RunStatus.NEEDS_ATTENTION,
-        code,
-        detail[:500],
-        None,
+    run.status = RUNS.after(run.status, RunEvent.GIVEN_UP)
+    run.detail_code, run.detail, run.lease_until = code, detail[:500], None
+    unfinished = select(ForgetRequest).where(
+        ForgetRequest.run_id == run.id, ForgetRequest.status.in_(REQUESTS.before(RequestEvent.GIVEN_UP))
     )
-    for request in session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)):
-        if request.status != RequestStatus.COMPLETED:
-            request.status, request.detail_code = RequestStatus.NEEDS_ATTENTION, code
-    audit.append(
-        session, ledger, actor="worker", action="run.needs_attention", data={"run": run.id, "code": code}
-    )
+    for request in session.scalars(unfinished):
+        request.status = REQUESTS.after(request.status, RequestEvent.GIVEN_UP)
+        request.detail_code = code
+    transaction.record(RunNeedsAttention(run=run.id, code=code))
 
 
 def hand_back(
-    session: Session, audit: AuditLog, claim: Claim, now: datetime, *, first_step: int | None = None
+    transaction: Transaction, claim: Claim, now: datetime, *, first_step: int | None = None
 ) -> None:
     """Whoever works on the run stops before it is done: it may be claimed again at once, and this claim does not count.
 
@@ -318,7 +275,7 @@ def hand_back(
     Raises:
         FenceLost: another worker holds the run, or it is over.
     """
-    ledger = lock_ledger(session)
+    session = transaction.session
     run = owned(session, claim.run_id, claim.fence)
     run.claims -= 1
     # It stays the worker's own, only that its lease has lapsed: what it had taken up goes on from where it stood.
@@ -327,13 +284,7 @@ def hand_back(
         session.execute(
             update(ForgetRequest).where(ForgetRequest.run_id == run.id).values(first_step=first_step)
         )
-    audit.append(
-        session,
-        ledger,
-        actor="worker",
-        action="run.handed_back",
-        data={"run": run.id, "fence": claim.fence},
-    )
+    transaction.record(RunHandedBack(run=run.id, fence=claim.fence))
 
 
 def due_for_dispatch(session: Session, *, now: datetime, redispatch_after: timedelta) -> Sequence[str]:
@@ -363,15 +314,3 @@ def heal_queue(session: Session, now: datetime) -> str | None:
     if not waiting or queued_run(session) is not None:
         return None
     return ensure_queued_run(session, now)
-
-
-def find(session: Session, run_id: str) -> Run | None:
-    return session.get(Run, run_id)
-
-
-def newest(session: Session, *, limit: int) -> Sequence[Run]:
-    return session.scalars(select(Run).order_by(Run.created_at.desc()).limit(limit)).all()
-
-
-def attempts(session: Session, run_id: str) -> Sequence[Attempt]:
-    return session.scalars(select(Attempt).where(Attempt.run_id == run_id).order_by(Attempt.id)).all()

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from app.audit.log import AuditLog
-from app.db.models import ForgetRequest, Ledger, RequestStatus, Run
+from app.audit.events import ForgetLeftOut, ForgetNeedsAttention, ForgetRetried, ForgetSplitOut
+from app.audit.transaction import Transaction
+from app.db.models import ForgetRequest, Run
+from app.forget_requests.states import REQUESTS, RequestEvent
 from app.runs.service import ensure_queued_run
 
 LADDER_EXHAUSTED = "ladder_exhausted"
@@ -35,32 +36,26 @@ NOBODY = SplitOut()
 
 
 def queue_again(
-    session: Session,
-    audit: AuditLog,
-    ledger: Ledger,
+    transaction: Transaction,
     requests: Sequence[ForgetRequest],
+    why: type[ForgetRetried | ForgetLeftOut],
     *,
-    action: str,
     actor: str,
     now: datetime,
 ) -> None:
     """Put requests that need a person back into the queue, from the first rung on, their clocks untouched."""
     for request in requests:
-        request.status, request.detail_code, request.run_id = RequestStatus.QUEUED, None, None
-        request.first_step = 0
-        audit.append(session, ledger, actor=actor, action=action, data={"request": request.id})
+        request.status = REQUESTS.after(request.status, RequestEvent.QUEUED_AGAIN)
+        request.detail_code, request.run_id, request.first_step = None, None, 0
+        transaction.record(why(request=request.id), actor=actor)
     if requests:
-        session.flush()
-        ensure_queued_run(session, now)
+        transaction.session.flush()
+        ensure_queued_run(transaction.session, now)
 
 
-def split_out(
-    session: Session, audit: AuditLog, ledger: Ledger, run: Run, split: SplitOut, *, now: datetime
-) -> None:
-    """Take these requests out of the run. Their clocks run on untouched (invariant I11).
-
-    Call under the ledger's lock, with the run owned.
-    """
+def split_out(transaction: Transaction, run: Run, split: SplitOut, *, now: datetime) -> None:
+    """Take these requests out of the run, which is owned. Their clocks run on untouched (invariant I11)."""
+    session = transaction.session
     leaving = session.scalars(
         select(ForgetRequest).where(
             ForgetRequest.run_id == run.id, ForgetRequest.id.in_([*split.returned, *split.exhausted])
@@ -69,26 +64,18 @@ def split_out(
     for request in leaving:
         request.run_id = None
         if request.id in split.returned:
-            request.status, request.first_step = RequestStatus.QUEUED, split.returned[request.id]
+            request.status = REQUESTS.after(request.status, RequestEvent.RETURNED)
+            request.first_step = split.returned[request.id]
         else:
-            request.status, request.detail_code = RequestStatus.NEEDS_ATTENTION, LADDER_EXHAUSTED
+            request.status = REQUESTS.after(request.status, RequestEvent.EXHAUSTED)
+            request.detail_code = LADDER_EXHAUSTED
     session.flush()
     if split.returned:
         ensure_queued_run(session, now)
     for step in sorted(set(split.returned.values())):
         requests = [request for request, first_step in split.returned.items() if first_step == step]
-        audit.append(
-            session,
-            ledger,
-            actor="worker",
-            action="forget.split_out",
-            data={"run": run.id, "requests": requests, "step": step},
-        )
+        transaction.record(ForgetSplitOut(run=run.id, requests=requests, step=step))
     if split.exhausted:
-        audit.append(
-            session,
-            ledger,
-            actor="worker",
-            action="forget.needs_attention",
-            data={"run": run.id, "requests": list(split.exhausted), "code": LADDER_EXHAUSTED},
+        transaction.record(
+            ForgetNeedsAttention(run=run.id, requests=list(split.exhausted), code=LADDER_EXHAUSTED)
         )

@@ -16,7 +16,7 @@ from app.db.base import utc_now
 from app.db.models import Ledger
 from app.db.session import Database
 from app.levels import service as levels
-from app.versions.service import current
+from app.versions.queries import current
 from model_store import (
     DigestMismatch,
     Floor,

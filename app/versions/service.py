@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from app.audit.log import AuditLog
+from app.audit.events import (
+    ForgetLeftOut,
+    VersionDestroyed,
+    VersionInstalled,
+    VersionPublished,
+    VersionWithdrawn,
+)
+from app.audit.transaction import Transaction
 from app.db.errors import BelowErasureFloor, PointerMoved
 from app.db.ledger import lock_ledger
 from app.db.models import (
     BaseReader,
     ForgetRequest,
-    Ledger,
-    RequestStatus,
     Run,
     RunStage,
     ServingPointer,
     Version,
 )
+from app.forget_requests.states import REQUESTS, RequestEvent
 from app.levels import service as levels
 from app.readers.service import KNOWN_TO_BASE, reopen_base_readers
 from app.runs.service import Claim, owned
 from app.runs.splitting import NOBODY, SplitOut, queue_again, split_out
-
-
-def current(session: Session) -> ServingPointer:
-    return session.get_one(ServingPointer, 1)
+from app.versions.queries import current
 
 
 def install(
-    session: Session,
-    audit: AuditLog,
+    transaction: Transaction,
     version: Version,
     *,
     parent: str | None,
@@ -54,7 +56,7 @@ def install(
         BelowErasureFloor: it has read someone who has been forgotten.
         PointerMoved: another version became live since.
     """
-    ledger = lock_ledger(session)
+    session = transaction.session
     _require_nobody_settled(session, readers)
     session.merge(version)
     # They belong to the fit that was live before, even where this one was fitted on the same events.
@@ -64,16 +66,11 @@ def install(
     generation = _move(
         session, parent, version.digest, covers=version.forget_epoch, floor=floor, actor=actor, now=now
     )
-    _queue_left_out(
-        session, audit, ledger, up_to=version.forget_epoch, base_digest=base_digest, actor=actor, now=now
-    )
-    reopen_base_readers(session, audit, ledger, base_digest, actor=actor)
-    audit.append(
-        session,
-        ledger,
+    _queue_left_out(transaction, up_to=version.forget_epoch, base_digest=base_digest, actor=actor, now=now)
+    reopen_base_readers(transaction, base_digest, actor=actor)
+    transaction.record(
+        VersionInstalled(version=version.digest, generation=generation, forget_epoch=version.forget_epoch),
         actor=actor,
-        action="version.installed",
-        data={"version": version.digest, "generation": generation, "forget_epoch": version.forget_epoch},
     )
     return generation
 
@@ -91,8 +88,7 @@ def announce_candidate(session: Session, claim: Claim, digest: str) -> None:
 
 
 def publish(
-    session: Session,
-    audit: AuditLog,
+    transaction: Transaction,
     claim: Claim,
     version: Version,
     *,
@@ -121,7 +117,7 @@ def publish(
         PointerMoved: another version became live since the run started; rebase, never overwrite.
         BelowErasureFloor: the version covers less than what must be covered.
     """
-    ledger = lock_ledger(session)
+    session = transaction.session
     run = owned(session, claim.run_id, claim.fence)
     session.add(version)
     floor = max(claim.covers_epoch, version.forget_epoch)
@@ -136,36 +132,30 @@ def publish(
     )
     levels.drop_others(session, watermark=watermark)
     run.stage, run.version_digest = RunStage.PUBLISHED, version.digest
-    split_out(session, audit, ledger, run, split, now=now)
+    split_out(transaction, run, split, now=now)
     if version.exact:
         _queue_left_out(
-            session,
-            audit,
-            ledger,
+            transaction,
             up_to=version.forget_epoch,
             base_digest=base_digest,
             actor="worker",
             now=now,
         )
     _deploy(session, run)
-    audit.append(
-        session,
-        ledger,
-        actor="worker",
-        action="version.published",
-        data={
-            "run": run.id,
-            "version": version.digest,
-            "parent": claim.parent_digest,
-            "generation": generation,
-            "forget_epoch": version.forget_epoch,
-            "erasure_floor": floor,
-        },
+    transaction.record(
+        VersionPublished(
+            run=run.id,
+            version=version.digest,
+            parent=claim.parent_digest,
+            generation=generation,
+            forget_epoch=version.forget_epoch,
+            erasure_floor=floor,
+        )
     )
     return generation
 
 
-def withdraw(session: Session, audit: AuditLog, claim: Claim, *, base_digest: str, now: datetime) -> int:
+def withdraw(transaction: Transaction, claim: Claim, *, base_digest: str, now: datetime) -> int:
     """Take the live version out of service without a successor: everybody gets the fallback from here on.
 
     Returns:
@@ -175,7 +165,7 @@ def withdraw(session: Session, audit: AuditLog, claim: Claim, *, base_digest: st
         FenceLost: this worker no longer holds the run.
         PointerMoved: another version became live since the run started.
     """
-    ledger = lock_ledger(session)
+    session = transaction.session
     run = owned(session, claim.run_id, claim.fence)
     generation = _move(
         session,
@@ -189,33 +179,27 @@ def withdraw(session: Session, audit: AuditLog, claim: Claim, *, base_digest: st
     levels.drop_all(session)
     run.stage, run.version_digest = RunStage.PUBLISHED, None
     _queue_left_out(
-        session,
-        audit,
-        ledger,
+        transaction,
         up_to=claim.covers_epoch,
         base_digest=base_digest,
         actor="worker",
         now=now,
     )
     _deploy(session, run)
-    audit.append(
-        session,
-        ledger,
-        actor="worker",
-        action="version.withdrawn",
-        data={
-            "run": run.id,
-            "version": claim.parent_digest,
-            "generation": generation,
-            "erasure_floor": claim.covers_epoch,
-        },
+    transaction.record(
+        VersionWithdrawn(
+            run=run.id,
+            version=claim.parent_digest,
+            generation=generation,
+            erasure_floor=claim.covers_epoch,
+        )
     )
     return generation
 
 
 def _deploy(session: Session, run: Run) -> None:
     for request in session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)):
-        request.status = RequestStatus.DEPLOYING
+        request.status = REQUESTS.after(request.status, RequestEvent.PUBLISHED)
 
 
 def _require_nobody_settled(session: Session, readers: Container[str]) -> None:
@@ -232,9 +216,7 @@ def _require_nobody_settled(session: Session, readers: Container[str]) -> None:
 
 
 def _queue_left_out(
-    session: Session,
-    audit: AuditLog,
-    ledger: Ledger,
+    transaction: Transaction,
     *,
     up_to: int,
     base_digest: str,
@@ -248,17 +230,17 @@ def _queue_left_out(
     of_base = select(BaseReader).where(
         BaseReader.subject_hmac == ForgetRequest.subject_hmac, BaseReader.base_digest == base_digest
     )
-    waiting = session.scalars(
+    waiting = transaction.session.scalars(
         select(ForgetRequest)
         .where(
-            ForgetRequest.status == RequestStatus.NEEDS_ATTENTION,
+            ForgetRequest.status.in_(REQUESTS.before(RequestEvent.QUEUED_AGAIN)),
             # Who was known to another base only has nothing else to wait for, whenever they asked.
             or_(ForgetRequest.epoch <= up_to, ForgetRequest.detail_code == KNOWN_TO_BASE),
             ~of_base.exists(),
         )
         .order_by(ForgetRequest.epoch)
     ).all()
-    queue_again(session, audit, ledger, waiting, action="forget.left_out", actor=actor, now=now)
+    queue_again(transaction, waiting, ForgetLeftOut, actor=actor, now=now)
 
 
 def _move(
@@ -310,11 +292,17 @@ def rebase(session: Session, claim: Claim) -> Claim:
     return replace(claim, stage=RunStage.LADDER, parent_digest=pointer.digest)
 
 
-def versions(session: Session, *, limit: int) -> Sequence[Version]:
-    return session.scalars(select(Version).order_by(Version.published_at.desc()).limit(limit)).all()
+def mark_destroyed(transaction: Transaction, claim: Claim, digest: str, *, now: datetime) -> None:
+    """Put the destruction of a version on record.
 
-
-def published(session: Session) -> frozenset[str]:
-    """The digests of all that has ever been live, and of what is."""
-    digests = session.scalars(select(Version.digest)).all()
-    return frozenset(digest for digest in (*digests, current(session).digest) if digest is not None)
+    Raises:
+        FenceLost: this worker no longer holds the run.
+    """
+    session = transaction.session
+    owned(session, claim.run_id, claim.fence)
+    version = session.get(Version, digest)
+    if version is None or version.destroyed_at is not None:
+        # A candidate that never served has no row, and what is on record is on record once.
+        return
+    version.destroyed_at = now
+    transaction.record(VersionDestroyed(run=claim.run_id, version=digest))

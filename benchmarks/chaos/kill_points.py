@@ -56,7 +56,7 @@ KILL_POINTS = (
     *_around("gateway", "commit of its acknowledgement", "app.replicas.service:DatabaseControlPlane.report"),
     *_around("worker", "commit of the claim", "app.runs.service:claim"),
     KillPoint("worker before journal entry", "worker", f"{_STORE}.append_journal", "called"),
-    *_around("worker", "commit of an attempt", "app.runs.service:record_attempt"),
+    *_around("worker", "commit of an attempt", "app.attempts.service:record"),
     KillPoint("worker within blob", "worker", f"{_STORE}.put_blob", "linking"),
     KillPoint("worker after blob", "worker", f"{_STORE}.put_blob", "returned"),
     KillPoint("worker within manifest", "worker", f"{_STORE}.put_manifest", "linking"),
@@ -69,7 +69,7 @@ KILL_POINTS = (
     KillPoint("worker before destruction", "worker", f"{_STORE}.destroy", "called"),
     KillPoint("worker within destruction", "worker", f"{_STORE}.destroy", "linking"),
     KillPoint("worker after destruction", "worker", f"{_STORE}.destroy", "returned"),
-    *_around("worker", "commit of the record of a destruction", "app.runs.completion:mark_destroyed"),
+    *_around("worker", "commit of the record of a destruction", "app.versions.service:mark_destroyed"),
     *_around("worker", "commit of the completion", "app.runs.completion:complete"),
 )  # fmt: skip
 

@@ -19,7 +19,7 @@ from app.db.base import Base, utc_now
 from app.db.models import NeverSeenLevel
 from app.db.schema import migrate, require_current_schema
 from app.db.session import open_database
-from app.levels import service as levels
+from app.levels import queries as levels
 from tests.postgres_server import PostgresServer
 
 REPOSITORY = Path(__file__).parents[2]

@@ -8,9 +8,11 @@ from functools import cache
 from pathlib import Path
 
 from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.models import Version
 from app.db.session import Database
+from app.interactions import queries as interaction_queries
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
 from app.settings import Settings
@@ -109,7 +111,7 @@ def install_version(
     base, adapter = _fit(settings.base, sequences, shape, training)
     with database.unit_of_work() as session:
         interactions.ingest(session, events)
-        watermark = interactions.watermark(session)
+        watermark = interaction_queries.watermark(session)
     digest = store_version(
         open_store(settings.store_url),
         base,
@@ -127,8 +129,7 @@ def install_version(
     version = Version(digest=digest, forget_epoch=0, method="fit", exact=True, published_at=utc_now())
     with database.unit_of_work() as session:
         pointer.install(
-            session,
-            AuditLog(AUDIT_SECRET.encode()),
+            Transaction(session, AuditLog(AUDIT_SECRET.encode())),
             version,
             parent=None,
             readers=(),

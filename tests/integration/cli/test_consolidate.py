@@ -10,7 +10,7 @@ import pytest
 
 from app.db.models import Run
 from app.db.session import Database
-from app.runs import service as runs
+from app.runs import queries as runs
 from app.settings import Settings
 from tests.integration.cli.running import assert_one_line, environment_of, lethe
 from worker.execution import execute

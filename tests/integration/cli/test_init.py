@@ -10,13 +10,14 @@ import pytest
 from sqlalchemy import select
 
 from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.models import BaseReader, ForgetRequest, Interaction
 from app.db.session import Database
 from app.forget_requests import service as forget_requests
-from app.runs import service as runs
+from app.runs import queries as runs
 from app.settings import Settings
-from app.versions import service as pointer
+from app.versions import queries as pointer
 from model_store import JournalEntry, open_store
 from recommender import (
     AdapterConfig,
@@ -377,8 +378,7 @@ def test_whoever_has_asked_before_the_first_version_is_unlearned_from_the_operat
     adapter = adapter_of(base_folder, tmp_path / "adapter", range(PEOPLE))
     with database.unit_of_work() as session:
         run = forget_requests.accept(
-            session,
-            AuditLog(AUDIT_SECRET.encode()),
+            Transaction(session, AuditLog(AUDIT_SECRET.encode())),
             subject_hmac=subject_of("person|5"),
             requested_by="tests",
             now=utc_now(),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
 from app.db.models import Attempt, Version
 from app.db.session import Database
 from app.forget_requests import service as forget_requests
@@ -31,7 +32,7 @@ class Service:
     def accept(self, subject: str, now: datetime = NOON) -> Acceptance:
         with self.database.unit_of_work() as session:
             return forget_requests.accept(
-                session, self.audit, subject_hmac=subject * 64, requested_by="tests", now=now
+                Transaction(session, self.audit), subject_hmac=subject * 64, requested_by="tests", now=now
             )
 
     def claim(
@@ -39,8 +40,7 @@ class Service:
     ) -> Claim | None:
         with self.database.unit_of_work() as session:
             return runs.claim(
-                session,
-                self.audit,
+                Transaction(session, self.audit),
                 run_id,
                 now=now,
                 lease=LEASE,
@@ -64,14 +64,22 @@ class Service:
         )
         with self.database.unit_of_work() as session:
             return pointer.publish(
-                session, self.audit, claim, version, watermark=0, base_digest="b" * 64, now=NOON, split=split
+                Transaction(session, self.audit),
+                claim,
+                version,
+                watermark=0,
+                base_digest="b" * 64,
+                now=NOON,
+                split=split,
             )
 
     def finish(self, claim: Claim) -> None:
         with self.database.unit_of_work() as session:
-            completion.erase_subjects(session, self.audit, claim, unread=frozenset(), base_digest="b" * 64)
+            completion.erase_subjects(
+                Transaction(session, self.audit), claim, unread=frozenset(), base_digest="b" * 64
+            )
         with self.database.unit_of_work() as session:
-            completion.complete(session, self.audit, claim, now=NOON)
+            completion.complete(Transaction(session, self.audit), claim, now=NOON)
 
 
 @pytest.fixture

@@ -5,11 +5,14 @@ from datetime import timedelta
 
 from sqlalchemy import func, select
 
+from app.audit.transaction import Transaction
 from app.db.models import AuditEntry, ForgetRequest, Interaction, Run, Suppression
+from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
-from app.restoration.restoration import join_timeline
+from app.restoration.service import join_timeline
+from app.runs import queries as run_queries
 from app.runs import service as runs
 from model_store import JournalEntry, MemoryStore
 from tests.integration.db.conftest import NOON, Service
@@ -33,7 +36,7 @@ def test_nothing_remains_of_an_acceptance_that_did_not_commit(service: Service) 
     try:
         with service.database.unit_of_work() as session:
             forget_requests.accept(
-                session, service.audit, subject_hmac="a" * 64, requested_by="tests", now=NOON
+                Transaction(session, service.audit), subject_hmac="a" * 64, requested_by="tests", now=NOON
             )
             session.flush()
             raise Interrupted
@@ -83,14 +86,15 @@ def test_retry_keeps_request_and_clock(service: Service) -> None:
     assert claim is not None
     with service.database.unit_of_work() as session:
         runs.give_up(
-            session,
-            service.audit,
+            Transaction(session, service.audit),
             runs.owned(session, claim.run_id, claim.fence),
             code="tests",
             detail="tests",
         )
     with service.database.unit_of_work() as session:
-        retried = forget_requests.retry(session, service.audit, accepted.request.id, actor="tests", now=NOON)
+        retried = forget_requests.retry(
+            Transaction(session, service.audit), accepted.request.id, actor="tests", now=NOON
+        )
     assert retried is not None
     assert (retried.id, retried.status, retried.due_at) == (
         accepted.request.id,
@@ -98,7 +102,7 @@ def test_retry_keeps_request_and_clock(service: Service) -> None:
         accepted.request.due_at,
     )
     with service.database.read() as session:
-        assert runs.queued_run(session) not in (None, claim.run_id)
+        assert run_queries.queued_run(session) not in (None, claim.run_id)
 
 
 def test_events_of_a_suppressed_subject_are_dropped_and_repeats_change_nothing(service: Service) -> None:
@@ -142,7 +146,7 @@ def test_replaying_the_journal_takes_no_epoch_that_the_journal_holds(service: Se
     assert join_timeline(service.database, service.audit, store) == 2
     assert join_timeline(service.database, service.audit, store) == 0
     with service.database.read() as session:
-        requests = forget_requests.by_time_left(session, limit=10)
+        requests = request_queries.by_time_left(session, limit=10)
         for request in requests:
             store.append_journal(forget_requests.journal_entry(request))
     assert sorted(request.epoch for request in requests) == [3, 4]

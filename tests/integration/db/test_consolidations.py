@@ -8,13 +8,16 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
+from app.audit.transaction import Transaction
+from app.consolidations import queries as consolidation_queries
 from app.consolidations import service as consolidations
 from app.consolidations.service import Requested
 from app.db.errors import NothingToConsolidate
 from app.db.models import AuditEntry, ConsolidationReason, Run, Version
+from app.runs import queries as run_queries
 from app.runs import service as runs
+from app.runs.queries import next_in_line
 from app.runs.service import Claim
-from app.runs.turns import next_in_line
 from app.versions import service as pointer
 from tests.integration.db.conftest import LEASE, NOON, Service
 
@@ -44,8 +47,7 @@ def install(
     )
     with service.database.unit_of_work() as session:
         pointer.install(
-            session,
-            service.audit,
+            Transaction(session, service.audit),
             version,
             parent=parent and parent * 64,
             readers=(),
@@ -58,8 +60,7 @@ def install(
 def request(service: Service, now: datetime = NOON) -> Requested:
     with service.database.unit_of_work() as session:
         return consolidations.request(
-            session,
-            service.audit,
+            Transaction(session, service.audit),
             reason=ConsolidationReason.ON_DEMAND,
             requested_by="somebody",
             patience=PATIENCE,
@@ -105,7 +106,7 @@ def test_without_a_live_version_there_is_nothing_to_consolidate(service: Service
     with pytest.raises(NothingToConsolidate):
         request(service)
     with service.database.read() as session:
-        assert runs.newest(session, limit=1) == []
+        assert run_queries.newest(session, limit=1) == []
 
 
 def test_a_consolidation_takes_no_forget_request_with_it(service: Service) -> None:
@@ -165,14 +166,14 @@ def test_a_consolidation_left_by_a_dead_worker_is_counted_like_any_run(service: 
 
 
 def test_spending_adds_up_the_edits_since_the_last_exact_fit(service: Service) -> None:
-    def spending() -> consolidations.Spending:
+    def spending() -> consolidation_queries.Spending:
         with service.database.read() as session:
-            return consolidations.spending(session)
+            return consolidation_queries.spending(session)
 
-    assert spending() == consolidations.Spending(None, 0, 0, 0.0)
+    assert spending() == consolidation_queries.Spending(None, 0, 0, 0.0)
     install(service, "0", exact=False, subjects=9, utility_change=-0.5)
     install(service, "1", "0", at=NOON + timedelta(days=1))
-    assert spending() == consolidations.Spending(NOON + timedelta(days=1), 0, 0, 0.0)
+    assert spending() == consolidation_queries.Spending(NOON + timedelta(days=1), 0, 0, 0.0)
     install(service, "2", "1", exact=False, subjects=3, utility_change=-0.1, at=NOON + timedelta(days=2))
     install(service, "3", "2", exact=False, subjects=1, at=NOON + timedelta(days=3))
     install(service, "4", "3", exact=False, subjects=2, utility_change=-0.2, at=NOON + timedelta(days=4))
@@ -181,13 +182,13 @@ def test_spending_adds_up_the_edits_since_the_last_exact_fit(service: Service) -
     # 0.9 of 0.8 of the exact version's utility is left.
     assert found.utility_loss == pytest.approx(1 - 0.9 * 0.8)
     install(service, "5", "4", at=NOON + timedelta(days=5))
-    assert spending() == consolidations.Spending(NOON + timedelta(days=5), 0, 0, 0.0)
+    assert spending() == consolidation_queries.Spending(NOON + timedelta(days=5), 0, 0, 0.0)
 
 
 def test_one_that_needs_attention_is_not_repeated_by_itself_for_the_same_version(service: Service) -> None:
     def may_start() -> bool:
         with service.database.read() as session:
-            return consolidations.may_start_by_itself(session)
+            return consolidation_queries.may_start_by_itself(session)
 
     install(service, "1", exact=False)
     assert may_start()
@@ -197,7 +198,7 @@ def test_one_that_needs_attention_is_not_repeated_by_itself_for_the_same_version
     assert not may_start()
     with service.database.unit_of_work() as session:
         run = runs.owned(session, run_id, claim.fence)
-        runs.give_up(session, service.audit, run, code="tests", detail="tests")
+        runs.give_up(Transaction(session, service.audit), run, code="tests", detail="tests")
     assert not may_start()
     assert request(service, LATER).created
     install(service, "2", "1", exact=False)
@@ -209,9 +210,9 @@ def test_one_that_needs_attention_is_not_repeated_by_itself_for_the_same_version
 
 def test_the_budget_is_announced_and_replaced(service: Service) -> None:
     with service.database.read() as session:
-        assert consolidations.announced_budget(session) == {}
+        assert consolidation_queries.announced_budget(session) == {}
     for budget in ({"max_attenuations": 3}, {"max_attenuations": None}):
         with service.database.unit_of_work() as session:
             consolidations.announce_budget(session, budget)
         with service.database.read() as session:
-            assert consolidations.announced_budget(session) == budget
+            assert consolidation_queries.announced_budget(session) == budget

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import event
 
 from app.db.session import Database, open_database
+from app.interactions import queries as interaction_queries
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
 from app.replicas.service import DatabaseControlPlane
@@ -47,4 +48,4 @@ def test_nothing_of_a_suppressed_subject_is_in_what_is_popular(service: Service)
         )
     service.accept("a")
     with service.database.read() as session:
-        assert interactions.popularity(session, limit=10) == ["his"]
+        assert interaction_queries.popularity(session, limit=10) == ["his"]

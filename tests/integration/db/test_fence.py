@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import NoResultFound
-from sqlalchemy.orm import Session
 
-from app.audit.log import AuditLog
+from app.attempts import service as attempt_records
+from app.audit.transaction import Transaction
 from app.db.errors import FenceLost
 from app.db.models import AuditEntry, SkippedRung, Version
 from app.db.reclaiming import Reclaimed
-from app.runs import completion, outages, skipped
+from app.runs import completion, outages
 from app.runs import service as runs
 from app.runs.outages import Pauses
 from app.runs.service import Claim
 from app.versions import service as pointer
 from tests.integration.db.conftest import LEASE, NOON, Service, attempt
 
-Write = Callable[[Session, AuditLog, Claim], Any]
+Write = Callable[[Transaction, Claim], Any]
 BASE = "b" * 64
 PAUSES = Pauses(LEASE, LEASE)
 
@@ -38,34 +38,34 @@ def _version(claim: Claim) -> Version:
 
 
 WRITES: dict[str, Write] = {
-    "record_attempt": lambda session, audit, claim: runs.record_attempt(
-        session, audit, claim, attempt(claim.run_id, claim.fence)
+    "record_attempt": lambda transaction, claim: attempt_records.record(
+        transaction, claim, attempt(claim.run_id, claim.fence)
     ),
-    "skipped.record": lambda session, audit, claim: skipped.record(
-        session, audit, claim, [_skipped(claim)], up_to=1
+    "skipped.record": lambda transaction, claim: attempt_records.record_skipped(
+        transaction, claim, [_skipped(claim)], up_to=1
     ),
-    "announce_candidate": lambda session, _, claim: pointer.announce_candidate(session, claim, "9" * 64),
-    "publish": lambda session, audit, claim: pointer.publish(
-        session, audit, claim, _version(claim), watermark=0, base_digest=BASE, now=NOON
+    "announce_candidate": lambda transaction, claim: pointer.announce_candidate(
+        transaction.session, claim, "9" * 64
     ),
-    "withdraw": lambda session, audit, claim: pointer.withdraw(
-        session, audit, claim, base_digest=BASE, now=NOON
+    "publish": lambda transaction, claim: pointer.publish(
+        transaction, claim, _version(claim), watermark=0, base_digest=BASE, now=NOON
     ),
-    "rebase": lambda session, _, claim: pointer.rebase(session, claim),
-    "erase_subjects": lambda session, audit, claim: completion.erase_subjects(
-        session, audit, claim, unread=frozenset(), base_digest=BASE
+    "withdraw": lambda transaction, claim: pointer.withdraw(transaction, claim, base_digest=BASE, now=NOON),
+    "rebase": lambda transaction, claim: pointer.rebase(transaction.session, claim),
+    "erase_subjects": lambda transaction, claim: completion.erase_subjects(
+        transaction, claim, unread=frozenset(), base_digest=BASE
     ),
-    "record_reclaimed": lambda session, audit, claim: completion.record_reclaimed(
-        session, audit, claim, Reclaimed.REWRITTEN
+    "record_reclaimed": lambda transaction, claim: completion.record_reclaimed(
+        transaction, claim, Reclaimed.REWRITTEN
     ),
-    "mark_destroyed": lambda session, audit, claim: completion.mark_destroyed(
-        session, audit, claim, "9" * 64, now=NOON
+    "mark_destroyed": lambda transaction, claim: pointer.mark_destroyed(
+        transaction, claim, "9" * 64, now=NOON
     ),
-    "complete": lambda session, audit, claim: completion.complete(session, audit, claim, now=NOON),
-    "wait_out": lambda session, audit, claim: outages.wait_out(
-        session, audit, claim, code="tests", detail="tests", pauses=PAUSES, now=NOON
+    "complete": lambda transaction, claim: completion.complete(transaction, claim, now=NOON),
+    "wait_out": lambda transaction, claim: outages.wait_out(
+        transaction, claim, code="tests", detail="tests", pauses=PAUSES, now=NOON
     ),
-    "hand_back": lambda session, audit, claim: runs.hand_back(session, audit, claim, NOON),
+    "hand_back": lambda transaction, claim: runs.hand_back(transaction, claim, NOON),
 }
 
 
@@ -99,11 +99,11 @@ def test_a_zombie_writes_nothing(service: Service, write: Write) -> None:
     assert owner is not None
     before = entries(service)
     with pytest.raises(FenceLost), service.database.unit_of_work() as session:
-        write(session, service.audit, zombie)
+        write(Transaction(session, service.audit), zombie)
     assert entries(service) == before
     # Whoever holds the run may: it is the fence that is refused, and not the state of the run.
     with service.database.unit_of_work() as session:
-        write(session, service.audit, owner)
+        write(Transaction(session, service.audit), owner)
 
 
 def test_the_claim_itself_takes_nothing_from_a_worker_whose_lease_runs(

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.errors import DatabaseUnavailable
 from app.db.models import Interaction
@@ -42,7 +43,9 @@ def events_of_two(count: int) -> list[NewInteraction]:
 
 def accept(database: Database, audit: AuditLog, subject: str) -> None:
     with database.unit_of_work() as session:
-        forget_requests.accept(session, audit, subject_hmac=subject, requested_by="tests", now=utc_now())
+        forget_requests.accept(
+            Transaction(session, audit), subject_hmac=subject, requested_by="tests", now=utc_now()
+        )
 
 
 def stored(database: Database, subject: str) -> int:

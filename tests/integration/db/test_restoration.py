@@ -9,16 +9,20 @@ from datetime import timedelta
 import pytest
 
 from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
 from app.db.errors import DatabaseRewound, FenceLost
 from app.db.models import Ledger, Run
 from app.db.session import Database, open_database
+from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
 from app.replicas.service import DatabaseControlPlane
-from app.restoration.restoration import join_timeline, timeline_stands
+from app.restoration.queries import timeline_stands
+from app.restoration.service import join_timeline
 from app.serving.suppression import SuppressionSet
-from app.versions import service as pointer
+from app.suppressions import queries as suppressions
+from app.versions import queries as pointer
 from model_store import (
     ADAPTER_WEIGHTS,
     BlobRef,
@@ -73,7 +77,7 @@ def rewound(start: Start, store: MemoryStore) -> Service:
 
 def suppressed(service: Service) -> set[str]:
     with service.database.read() as session:
-        return {subject[0] for subject in interactions.suppressed_subjects(session)}
+        return {subject[0] for subject in suppressions.suppressed_subjects(session)}
 
 
 def epoch_of(service: Service) -> int:
@@ -240,8 +244,7 @@ def test_whoever_asks_again_under_the_same_epoch_is_no_conflict(start: Start, st
     restore()
     with service.database.unit_of_work(joining=True) as session:
         request = forget_requests.accept(
-            session,
-            service.audit,
+            Transaction(session, service.audit),
             subject_hmac="a" * 64,
             requested_by="tests",
             now=NOON + timedelta(seconds=1),
@@ -283,7 +286,7 @@ def test_an_epoch_that_was_handed_out_twice_before_anybody_noticed(
     assert join_timeline(service.database, service.audit, store) == 2
     assert suppressed(service) == {"a", "b", "e", "f"}
     with service.database.read() as session:
-        requests = forget_requests.by_time_left(session, limit=10)
+        requests = request_queries.by_time_left(session, limit=10)
     assert len({request.epoch for request in requests}) == 4
     for request in requests:
         # None is in the way of another.
@@ -354,7 +357,7 @@ def test_a_crash_between_store_and_database_is_made_up_for(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr("app.restoration.restoration.forget_requests.readopt", die)
+        patched.setattr("app.restoration.service.forget_requests.readopt", die)
         with pytest.raises(Killed):
             join_timeline(service.database, service.audit, store)
     assert suppressed(service) == set()

@@ -6,10 +6,15 @@ from datetime import timedelta
 
 import pytest
 
+from app.attempts import queries as attempts
+from app.attempts import service as attempt_records
+from app.audit.transaction import Transaction
 from app.db.errors import BelowErasureFloor, FenceLost, PointerMoved
 from app.db.models import Ledger, Run, RunStage, Version
-from app.forget_requests import service as forget_requests
+from app.forget_requests import queries as forget_requests
+from app.runs import queries as run_queries
 from app.runs import service as runs
+from app.versions import queries as version_queries
 from app.versions import service as pointer
 from tests.integration.db.conftest import LEASE, NOON, Service, attempt
 
@@ -37,7 +42,7 @@ def test_a_claim_takes_every_queued_request_the_earliest_deadline_first(service:
     assert claim is not None
     assert [subject[0] for subject in claim.subjects] == ["a", "c"]
     with service.database.read() as session:
-        waiting = runs.queued_run(session)
+        waiting = run_queries.queued_run(session)
     assert waiting not in (None, run_id)
 
 
@@ -78,11 +83,13 @@ def test_a_run_handed_back_may_be_claimed_at_once_and_the_claim_does_not_count(s
         assert claim is not None
         assert service.claim(run_id, now) is None
         with service.database.unit_of_work() as session:
-            runs.hand_back(session, service.audit, claim, now)
+            runs.hand_back(Transaction(session, service.audit), claim, now)
             with pytest.raises(FenceLost):
-                runs.hand_back(session, service.audit, replace(claim, fence=claim.fence - 1), now)
+                runs.hand_back(
+                    Transaction(session, service.audit), replace(claim, fence=claim.fence - 1), now
+                )
     with service.database.read() as session:
-        assert runs.find(session, run_id).claims == 0  # type: ignore[union-attr]
+        assert run_queries.find(session, run_id).claims == 0  # type: ignore[union-attr]
         assert service.audit.first_broken(session) is None
     # Rung for as soon as somebody looks.
     with service.database.unit_of_work() as session:
@@ -108,10 +115,10 @@ def test_a_run_that_has_tried_something_takes_nobody_new_with_it_when_it_was_han
     claim = service.claim(run_id)
     assert claim is not None
     with service.database.unit_of_work() as session:
-        runs.record_attempt(session, service.audit, claim, attempt(run_id, claim.fence))
+        attempt_records.record(Transaction(session, service.audit), claim, attempt(run_id, claim.fence))
     later = service.accept("b").run_id
     with service.database.unit_of_work() as session:
-        runs.hand_back(session, service.audit, claim, NOON)
+        runs.hand_back(Transaction(session, service.audit), claim, NOON)
     again = service.claim(run_id, NOON + timedelta(seconds=1))
     assert again is not None
     assert [subject[0] for subject in again.subjects] == ["a"]
@@ -132,7 +139,7 @@ def test_a_run_that_was_handed_back_before_it_tried_anything_takes_whoever_came_
     assert claim is not None
     service.accept("b")
     with service.database.unit_of_work() as session:
-        runs.hand_back(session, service.audit, claim, NOON)
+        runs.hand_back(Transaction(session, service.audit), claim, NOON)
     again = service.claim(run_id, NOON + timedelta(seconds=1))
     assert again is not None
     assert sorted(subject[0] for subject in again.subjects) == ["a", "b"]
@@ -160,8 +167,7 @@ def test_a_first_fit_that_read_somebody_forgotten_meanwhile_comes_too_late(servi
     late = Version(digest="7" * 64, forget_epoch=epoch, method="fit", published_at=NOON)
     with pytest.raises(BelowErasureFloor), service.database.unit_of_work() as session:
         pointer.install(
-            session,
-            service.audit,
+            Transaction(session, service.audit),
             late,
             parent=None,
             readers=(),
@@ -189,7 +195,7 @@ def test_a_zombie_changes_nothing(service: Service) -> None:
     with service.database.unit_of_work() as session:
         assert not runs.renew(session, run_id, zombie.fence, until=LATER + LEASE, progress=None)
     with pytest.raises(FenceLost), service.database.unit_of_work() as session:
-        runs.record_attempt(session, service.audit, zombie, attempt(run_id, zombie.fence))
+        attempt_records.record(Transaction(session, service.audit), zombie, attempt(run_id, zombie.fence))
     with pytest.raises(FenceLost), service.database.unit_of_work() as session:
         pointer.announce_candidate(session, zombie, "9" * 64)
     with pytest.raises(FenceLost):
@@ -201,8 +207,8 @@ def test_a_zombie_changes_nothing(service: Service) -> None:
     with pytest.raises(FenceLost):
         service.finish(owner)
     with service.database.read() as session:
-        assert pointer.current(session).digest == "1" * 64
-        assert runs.attempts(session, run_id) == []
+        assert version_queries.current(session).digest == "1" * 64
+        assert attempts.of_run(session, run_id) == []
 
 
 def test_a_published_run_goes_on_instead_of_starting_again(service: Service) -> None:
@@ -224,8 +230,7 @@ def test_the_pointer_moves_only_from_the_runs_own_parent(service: Service) -> No
     version = Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON)
     with service.database.unit_of_work() as session:
         pointer.install(
-            session,
-            service.audit,
+            Transaction(session, service.audit),
             version,
             parent=None,
             readers=(),
@@ -245,8 +250,7 @@ def test_publishing_raises_the_floor_and_nothing_below_it_is_ever_live_again(ser
     original = Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON)
     with service.database.unit_of_work() as session:
         pointer.install(
-            session,
-            service.audit,
+            Transaction(session, service.audit),
             original,
             parent=None,
             readers=(),
@@ -262,8 +266,7 @@ def test_publishing_raises_the_floor_and_nothing_below_it_is_ever_live_again(ser
     rollback = Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON)
     with pytest.raises(BelowErasureFloor), service.database.unit_of_work() as session:
         pointer.install(
-            session,
-            service.audit,
+            Transaction(session, service.audit),
             rollback,
             parent="1" * 64,
             readers=(),
@@ -272,8 +275,8 @@ def test_publishing_raises_the_floor_and_nothing_below_it_is_ever_live_again(ser
             now=NOON,
         )
     with service.database.read() as session:
-        assert pointer.current(session).erasure_floor == claim.covers_epoch
-        assert pointer.current(session).digest == "1" * 64
+        assert version_queries.current(session).erasure_floor == claim.covers_epoch
+        assert version_queries.current(session).digest == "1" * 64
 
 
 def test_what_was_found_of_one_version_settles_nobody_under_another(service: Service) -> None:
@@ -282,8 +285,7 @@ def test_what_was_found_of_one_version_settles_nobody_under_another(service: Ser
     assert claim is not None
     with service.database.unit_of_work() as session:
         pointer.install(
-            session,
-            service.audit,
+            Transaction(session, service.audit),
             Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON),
             parent=None,
             readers=(),
@@ -303,8 +305,7 @@ def test_a_run_that_was_overtaken_lowers_no_floor(service: Service) -> None:
     covers = claim.covers_epoch + 5
     with service.database.unit_of_work() as session:
         pointer.install(
-            session,
-            service.audit,
+            Transaction(session, service.audit),
             Version(digest="7" * 64, forget_epoch=covers, method="fit", published_at=NOON),
             parent=None,
             readers=(),
@@ -317,7 +318,10 @@ def test_a_run_that_was_overtaken_lowers_no_floor(service: Service) -> None:
     with pytest.raises(BelowErasureFloor):
         service.publish(rebased, "1")
     with service.database.read() as session:
-        assert (pointer.current(session).digest, pointer.current(session).erasure_floor) == ("7" * 64, covers)
+        assert (version_queries.current(session).digest, version_queries.current(session).erasure_floor) == (
+            "7" * 64,
+            covers,
+        )
 
 
 def test_a_lost_message_is_rung_again_and_not_by_everyone_at_once(service: Service) -> None:
@@ -351,7 +355,7 @@ def test_the_policy_is_on_record_before_the_first_attempt(service: Service) -> N
     claim = service.claim(accepted_run(service))
     assert claim is not None
     with service.database.unit_of_work() as session:
-        runs.record_attempt(session, service.audit, claim, attempt(claim.run_id, claim.fence))
+        attempt_records.record(Transaction(session, service.audit), claim, attempt(claim.run_id, claim.fence))
     from sqlalchemy import select
 
     from app.db.models import AuditEntry

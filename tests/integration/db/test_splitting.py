@@ -8,13 +8,15 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from app.attempts import queries as attempts
+from app.attempts import service as attempt_records
+from app.audit.transaction import Transaction
 from app.db.errors import FenceLost
-from app.db.ledger import lock_ledger
 from app.db.models import Attempt, AuditEntry, ForgetRequest, Interaction
 from app.forget_requests import service as forget_requests
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
-from app.runs import attempts
+from app.runs import queries as run_queries
 from app.runs import service as runs
 from app.runs.service import Claim
 from app.runs.splitting import SplitOut, split_out
@@ -36,15 +38,15 @@ def request_of(service: Service, subject: str) -> ForgetRequest:
 def let_go(service: Service, claim: Claim, split: SplitOut) -> None:
     """What a run does whose ladder ended."""
     with service.database.unit_of_work() as session:
-        ledger = lock_ledger(session)
+        transaction = Transaction(session, service.audit)
         run = runs.owned(session, claim.run_id, claim.fence)
-        split_out(session, service.audit, ledger, run, split, now=NOON)
-        runs.give_up(session, service.audit, run, code="ladder_exhausted", detail="tests")
+        split_out(transaction, run, split, now=NOON)
+        runs.give_up(transaction, run, code="ladder_exhausted", detail="tests")
 
 
 def queued(service: Service) -> str:
     with service.database.read() as session:
-        run_id = runs.queued_run(session)
+        run_id = run_queries.queued_run(session)
     assert run_id is not None
     return run_id
 
@@ -125,7 +127,7 @@ def test_a_retry_starts_at_the_first_rung(service: Service) -> None:
     let_go(service, claimed(service, queued(service)), SplitOut())
     assert (request_of(service, "a").status, request_of(service, "a").first_step) == ("needs_attention", 2)
     with service.database.unit_of_work() as session:
-        forget_requests.retry(session, service.audit, ids["a"], actor="tests", now=NOON)
+        forget_requests.retry(Transaction(session, service.audit), ids["a"], actor="tests", now=NOON)
     assert (request_of(service, "a").status, request_of(service, "a").first_step) == ("queued", 0)
 
 
@@ -138,7 +140,7 @@ def test_attempts_are_counted_within_a_fence_and_found_by_request(service: Servi
         made = attempt(holder.run_id, holder.fence)
         made.requests = list(requests)
         with service.database.unit_of_work() as session:
-            runs.record_attempt(session, service.audit, holder, made)
+            attempt_records.record(Transaction(session, service.audit), holder, made)
 
     record(claim, a, b)
     record(claim, a)
@@ -146,7 +148,7 @@ def test_attempts_are_counted_within_a_fence_and_found_by_request(service: Servi
     assert again is not None
     record(again, b)
     with service.database.read() as session:
-        numbers = [(one.fence, one.number) for one in runs.attempts(session, claim.run_id)]
+        numbers = [(one.fence, one.number) for one in attempts.of_run(session, claim.run_id)]
         found = {
             subject: [one.id for one in attempts.of_request(session, request_of(service, subject))]
             for subject in "ab"

@@ -12,7 +12,7 @@ from app.audit.log import AuditLog
 from app.audit.verification import Verification, verify
 from app.db.models import Ledger
 from app.forget_requests import service as forget_requests
-from app.restoration.restoration import confirm_timeline, join_timeline
+from app.restoration.service import confirm_timeline, join_timeline
 from app.versions.floor import vouch_for_floor
 from model_store import Checkpoint, LocalStore, MemoryStore
 from tests.integration.backup import back_up

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.db.session import Database
-from app.runs import service as runs
+from app.runs import queries as runs
 from app.settings import Settings
 from tests.integration.worker.split_world import do_without_levels
 from unlearning import Rung

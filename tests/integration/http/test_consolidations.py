@@ -7,10 +7,12 @@ from datetime import timedelta
 from fastapi.testclient import TestClient
 
 from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
 from app.consolidations import service as consolidations
 from app.db.base import utc_now
 from app.db.models import Version
 from app.db.session import Database
+from app.versions import queries as version_queries
 from app.versions import service as pointer
 from tests.integration.tiny_model import AUDIT_SECRET
 
@@ -28,8 +30,7 @@ def attenuate_on_record(database: Database, parent: str) -> None:
     )
     with database.unit_of_work() as session:
         pointer.install(
-            session,
-            AuditLog(AUDIT_SECRET.encode()),
+            Transaction(session, AuditLog(AUDIT_SECRET.encode())),
             version,
             parent=parent,
             readers=(),
@@ -70,7 +71,7 @@ def test_a_forget_run_waits_beside_it(client: TestClient) -> None:
 
 def test_without_a_live_version_there_is_a_problem_to_read(client: TestClient, database: Database) -> None:
     with database.unit_of_work() as session:
-        pointer.current(session).digest = None
+        version_queries.current(session).digest = None
     response = client.post("/consolidations")
     assert (response.status_code, response.json()["code"]) == (409, "nothing-to-consolidate")
     assert "lethe init" in response.json()["detail"]

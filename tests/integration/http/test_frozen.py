@@ -16,6 +16,7 @@ from starlette.types import Message
 import app.recommendations.endpoints
 from app.api_keys.service import Scope
 from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
 from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable
 from app.db.session import Database
@@ -129,8 +130,7 @@ def test_a_gateway_that_was_frozen_personalises_nobody_who_was_forgotten_meanwhi
                 time.sleep(0.5)
                 with database.unit_of_work() as session:
                     forget_requests.accept(
-                        session,
-                        audit,
+                        Transaction(session, audit),
                         subject_hmac=subject_of(user),
                         requested_by="tests",
                         now=database_now(session),

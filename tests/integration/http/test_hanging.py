@@ -17,6 +17,7 @@ from sqlalchemy import select
 
 from app.api_keys.service import Scope
 from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
 from app.broker import QUEUE
 from app.db.base import utc_now
 from app.db.models import Run
@@ -104,7 +105,7 @@ def test_a_silent_broker_is_given_up_and_the_run_left_to_the_sweeper(
 ) -> None:
     with database.unit_of_work() as session:
         accepted = forget_requests.accept(
-            session, audit, subject_hmac="a" * 64, requested_by="tests", now=utc_now()
+            Transaction(session, audit), subject_hmac="a" * 64, requested_by="tests", now=utc_now()
         )
     assert accepted.run_id is not None
     with hanging_server() as broker:
@@ -127,7 +128,7 @@ def test_a_ring_arrives_and_is_noted(
     now = utc_now()
     with database.unit_of_work() as session:
         accepted = forget_requests.accept(
-            session, audit, subject_hmac="a" * 64, requested_by="tests", now=now
+            Transaction(session, audit), subject_hmac="a" * 64, requested_by="tests", now=now
         )
     assert accepted.run_id is not None
     with redis.Redis.from_url(empty_redis) as broker:
@@ -153,7 +154,10 @@ def test_a_run_is_rung_for_once_however_many_requests_it_gathers(
     for number in range(FORGETS):
         with database.unit_of_work() as session:
             accepted = forget_requests.accept(
-                session, audit, subject_hmac=f"{number:064x}", requested_by="tests", now=utc_now()
+                Transaction(session, audit),
+                subject_hmac=f"{number:064x}",
+                requested_by="tests",
+                now=utc_now(),
             )
         assert accepted.run_id is not None
         queue.ring(accepted.run_id)

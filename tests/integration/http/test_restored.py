@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 
 from app.api_keys.service import Scope
 from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.errors import DatabaseUnavailable
 from app.db.session import Database
@@ -83,8 +84,7 @@ def test_a_gateway_that_was_cut_off_and_meets_a_copy_that_lags_asks_the_store_fi
             restore = back_up(database.engine)
             with database.unit_of_work() as session:
                 request = forget_requests.accept(
-                    session,
-                    AuditLog(AUDIT_SECRET.encode()),
+                    Transaction(session, AuditLog(AUDIT_SECRET.encode())),
                     subject_hmac=subject_of("user-1"),
                     requested_by="another gateway",
                     now=utc_now(),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.session import Database
 from app.forget_requests import service as forget_requests
@@ -27,7 +28,10 @@ def request_forgetting(process: WorkerProcess, *users: str) -> str:
     for user in users:
         with process.database.unit_of_work() as session:
             accepted = forget_requests.accept(
-                session, process.audit, subject_hmac=subject_of(user), requested_by="tests", now=utc_now()
+                Transaction(session, process.audit),
+                subject_hmac=subject_of(user),
+                requested_by="tests",
+                now=utc_now(),
             )
         run_id = accepted.run_id
     assert run_id is not None

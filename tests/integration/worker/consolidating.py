@@ -10,9 +10,12 @@ import safetensors.torch
 import torch
 from sqlalchemy import select
 
+from app.audit.transaction import Transaction
+from app.consolidations import queries as consolidation_queries
 from app.consolidations import service as consolidations
 from app.db.base import utc_now
 from app.db.models import AuditEntry, ConsolidationReason, Ledger, Version
+from app.versions import queries as version_queries
 from app.versions import service as pointer
 from recommender import fit_adapter, leave_two_out
 from tests.integration.tiny_model import subject_of
@@ -24,8 +27,7 @@ from worker.versions import ARTEFACTS, load_version, store_version
 def request_consolidation(process: WorkerProcess, *, patience: timedelta = timedelta(0)) -> str:
     with process.database.unit_of_work() as session:
         return consolidations.request(
-            session,
-            process.audit,
+            Transaction(session, process.audit),
             reason=ConsolidationReason.ON_DEMAND,
             requested_by="tests",
             patience=patience,
@@ -36,7 +38,7 @@ def request_consolidation(process: WorkerProcess, *, patience: timedelta = timed
 def attenuate(process: WorkerProcess, *, subjects: int = 1, utility_change: float | None = -0.02) -> str:
     """Make an edit of the live version live; its digest."""
     with process.database.read() as session:
-        parent_digest = pointer.current(session).digest
+        parent_digest = version_queries.current(session).digest
         epoch = session.get_one(Ledger, 1).epoch
     assert parent_digest is not None
     parent = load_version(process.store, parent_digest)
@@ -67,8 +69,7 @@ def attenuate(process: WorkerProcess, *, subjects: int = 1, utility_change: floa
     )
     with process.database.unit_of_work() as session:
         pointer.install(
-            session,
-            process.audit,
+            Transaction(session, process.audit),
             version,
             parent=parent_digest,
             readers=(),
@@ -117,7 +118,7 @@ def assert_consolidated_once(process: WorkerProcess, run_id: str) -> None:
         assert done.count(action) == 1, action
     with process.database.read() as session:
         assert process.audit.first_broken(session) is None
-        assert consolidations.spending(session).attenuations == 0
+        assert consolidation_queries.spending(session).attenuations == 0
         version = session.get(Version, digest)
         assert version is not None
         assert version.exact

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from app.db.models import ForgetRequest, Interaction, Run, ServingPointer
-from app.versions import service as pointer
+from app.versions import queries as pointer
 from tests.integration.tiny_model import subject_of
 from worker.process import WorkerProcess
 from worker.readership import Readership

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from app.db.base import utc_now
 from app.db.models import NeverSeenLevel
-from app.interactions import service as interactions
-from app.versions import service as pointer
+from app.interactions import queries as interactions
+from app.versions import queries as pointer
 from recommender import AdapterConfig, TrainingConfig
 from tests.integration.tiny_model import ITEMS, subject_of
 from unlearning import EvaluationInputs, ForgetTask, Policy, Report, Rung, build_method, evaluate

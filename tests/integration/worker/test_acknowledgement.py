@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
+from app.audit.transaction import Transaction
 from app.db.clock import database_now
 from app.db.models import ServingPointer
 from app.replicas.service import DatabaseControlPlane, ReplicaReport
@@ -47,8 +48,7 @@ def published(hurried: WorkerProcess) -> Iterator[tuple[Claim, Lease]]:
     run_id = request_forgetting(hurried, "user-1")
     with hurried.database.unit_of_work() as session:
         claim = runs.claim(
-            session,
-            hurried.audit,
+            Transaction(session, hurried.audit),
             run_id,
             now=database_now(session),
             lease=timedelta(minutes=1),

@@ -10,8 +10,9 @@ import pytest
 
 import worker.execution
 from app.db.clock import database_now
-from app.replicas.service import DatabaseControlPlane, ReplicaReport, live_replicas
-from app.runs import service as runs
+from app.replicas.queries import live_replicas
+from app.replicas.service import DatabaseControlPlane, ReplicaReport
+from app.runs import queries as runs
 from tests.clocks import clock_off_by
 from tests.integration.worker.conftest import request_forgetting
 from worker.execution import execute

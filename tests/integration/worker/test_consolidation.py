@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from app.attempts import queries as runs
+from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.models import Version
-from app.forget_requests import service as forget_requests
+from app.forget_requests import queries as forget_requests
+from app.interactions import queries as interaction_queries
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
-from app.runs import service as runs
 from app.versions import service as pointer
 from model_store import ADAPTER_WEIGHTS, StoreError
 from recommender import AdapterConfig, TrainingConfig, fit_adapter
@@ -46,7 +48,7 @@ def test_it_replaces_attenuation_and_nothing_older_is_left(process: WorkerProces
             process.store.read_blob(digest)
     assert process.store.read_manifest(live(process)).parent == attenuated
     with process.database.read() as session:
-        (attempt,) = runs.attempts(session, run_id)
+        (attempt,) = runs.of_run(session, run_id)
         assert [row.status for row in forget_requests.of_run(session, run_id)] == []
     assert (attempt.method, attempt.accepted, attempt.policy_hash) == ("refit", True, process.policy.hash)
     assert attempt.report["schema"] == "lethe.retained-report/1"
@@ -70,7 +72,7 @@ def test_it_learns_what_arrived_since_and_leaves_out_who_is_suppressed(
             [NewInteraction(subject_of("newcomer"), f"i{item}", time) for time, item in enumerate(newcomer)]
             + [NewInteraction(subject_of("user-2"), "i23", 99)],
         )
-        watermark = interactions.watermark(session)
+        watermark = interaction_queries.watermark(session)
     assert read_fit_record(process.store, installed).watermark < watermark
     request_forgetting(process, "user-1")
     run_id = request_consolidation(process)
@@ -93,7 +95,7 @@ def test_requests_that_waited_meanwhile_complete_without_an_edit(process: Worker
     assert live(process) == consolidated
     assert rows_of(process, "user-1") == 0
     with process.database.read() as session:
-        assert runs.attempts(session, forget) == []
+        assert runs.of_run(session, forget) == []
         requests = {row.subject_hmac: row for row in forget_requests.of_run(session, forget)}
     assert {row.status for row in requests.values()} == {"completed"}
     assert requests[subject_of("user-1")].outcome == "erased"
@@ -151,7 +153,7 @@ def test_who_asks_while_it_fits_is_unlearned_afterwards_and_who_waited_is_not(
     consolidated = live(process)
     execute(process, forget)
     with process.database.read() as session:
-        attempts = runs.attempts(session, forget)
+        attempts = runs.of_run(session, forget)
         outcomes = {row.subject_hmac: row.outcome for row in forget_requests.of_run(session, forget)}
         version = session.get(Version, live(process))
     assert attempts[-1].report["counts"]["subjects"] == 1
@@ -169,11 +171,11 @@ def test_an_exact_fit_of_a_forget_run_leaves_out_who_waits_as_well(process: Work
     assert second is not None
     fitted = live(process)
     with process.database.read() as session:
-        assert runs.attempts(session, first)[-1].method == "refit"
+        assert runs.of_run(session, first)[-1].method == "refit"
     assert execute(process, second) is None
     assert live(process) == fitted
     with process.database.read() as session:
-        assert runs.attempts(session, second) == []
+        assert runs.of_run(session, second) == []
         (request,) = forget_requests.of_run(session, second)
     assert (request.status, request.outcome) == ("completed", "erased")
     assert rows_of(process, "user-2") == 0
@@ -222,8 +224,7 @@ def test_a_refit_that_serves_the_others_worse_needs_attention_and_the_live_versi
     )
     with process.database.unit_of_work() as session:
         pointer.install(
-            session,
-            process.audit,
+            Transaction(session, process.audit),
             version,
             parent=installed,
             readers=(),
@@ -239,7 +240,7 @@ def test_a_refit_that_serves_the_others_worse_needs_attention_and_the_live_versi
     assert "3 exact fits were drawn with different seeds" in (run.detail or "")
     assert "worse than the margin" in (run.detail or "")
     with process.database.read() as session:
-        attempts = runs.attempts(session, run_id)
+        attempts = runs.of_run(session, run_id)
     assert [(attempt.decision, attempt.accepted) for attempt in attempts] == [("fail", False)] * 3
     assert live(process) == digest
     assert set(process.store.versions()) == before
@@ -250,14 +251,14 @@ def test_a_refit_that_serves_the_others_worse_needs_attention_and_the_live_versi
     ("step", "after"),
     [
         ("worker.consolidation.read_examples", True),
-        ("app.runs.service.record_attempt", False),
+        ("app.attempts.service.record", False),
         ("worker.consolidation.refit_without", True),
         ("worker.publication.store_version", True),
         ("app.versions.service.announce_candidate", True),
         ("worker.consolidation.publish_candidate", True),
         ("worker.consolidation.wait_for_acknowledgement", True),
         ("app.runs.completion.erase_subjects", True),
-        ("app.runs.completion.mark_destroyed", False),
+        ("app.versions.service.mark_destroyed", False),
         ("worker.completion._destroy_ineligible_versions", True),
         ("app.runs.completion.complete", False),
     ],

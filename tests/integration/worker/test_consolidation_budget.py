@@ -13,10 +13,10 @@ from celery import Celery
 from sqlalchemy import update
 
 from app.broker import celery_options
-from app.consolidations import service as consolidations
+from app.consolidations import queries as consolidations
 from app.db.base import utc_now
 from app.db.models import Version
-from app.runs import service as runs
+from app.runs import queries as runs
 from tests.integration.worker.consolidating import assert_consolidated_once, attenuate
 from tests.integration.worker.observing import run_of
 from unlearning import ConsolidationBudget

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from app.attempts import queries as runs
 from app.db.base import utc_now
 from app.db.models import Attempt, AuditEntry, Run
 from app.db.session import Database
-from app.runs import service as runs
 from app.settings import Settings
 from tests.integration.tiny_model import USERS, install_version
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
@@ -74,7 +74,7 @@ def unlucky(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 def tried(process: WorkerProcess, run_id: str) -> Sequence[Attempt]:
     with process.database.read() as session:
-        return runs.attempts(session, run_id)
+        return runs.of_run(session, run_id)
 
 
 def seeds(process: WorkerProcess, run_id: str) -> list[tuple[int, bool]]:

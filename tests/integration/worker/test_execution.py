@@ -12,12 +12,16 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from app.attempts import queries as attempts
+from app.audit.transaction import Transaction
 from app.db import reclaiming
 from app.db.base import utc_now
 from app.db.errors import BelowErasureFloor
 from app.db.models import AuditEntry, Interaction, Run, Version
+from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
-from app.runs import service as runs
+from app.runs import queries as run_queries
+from app.versions import queries as version_queries
 from app.versions import service as pointer
 from model_store import Manifest
 from tests.integration.database_files import occurrences
@@ -38,7 +42,7 @@ def assert_forgotten_once(process: WorkerProcess, run_id: str, *users: str) -> N
     with process.database.read() as session:
         run = session.get_one(Run, run_id)
         assert (run.status, run.stage) == ("completed", "done")
-        requests = forget_requests.of_run(session, run_id)
+        requests = request_queries.of_run(session, run_id)
         assert {request.subject_hmac for request in requests} == {subject_of(user) for user in users}
         assert {request.status for request in requests} == {"completed"}
         subjects = [subject_of(user) for user in users]
@@ -48,7 +52,7 @@ def assert_forgotten_once(process: WorkerProcess, run_id: str, *users: str) -> N
         assert actions.count("forget.completed") == 1
         assert actions.count("version.published") == 1
         assert process.audit.first_broken(session) is None
-        serving = pointer.current(session)
+        serving = version_queries.current(session)
     store = process.store
     assert serving.digest is not None
     assert store.read_manifest(serving.digest).forget_epoch >= serving.erasure_floor
@@ -56,7 +60,7 @@ def assert_forgotten_once(process: WorkerProcess, run_id: str, *users: str) -> N
     assert [digest for digest in store.versions() if not store.is_destroyed(digest)] == [serving.digest]
     assert store.delete_orphans() == ()
     with process.database.read() as session:
-        published = pointer.versions(session, limit=10)
+        published = version_queries.versions(session, limit=10)
         assert {version.digest for version in published if version.destroyed_at is None} == {serving.digest}
         assert (
             list(session.scalars(select(AuditEntry.action))).count("version.destroyed") == len(published) - 1
@@ -72,10 +76,10 @@ def test_a_run_forgets_its_subjects_and_destroys_what_knew_them(
     assert execute(process, run_id) is None
     assert_forgotten_once(process, run_id, "user-1", "user-2")
     with process.database.read() as session:
-        attempts = runs.attempts(session, run_id)
-        assert attempts[0].method == "ucan"
-        assert attempts[-1].accepted
-        assert {attempt.policy_hash for attempt in attempts} == {process.policy.hash}
+        tried = attempts.of_run(session, run_id)
+        assert tried[0].method == "ucan"
+        assert tried[-1].accepted
+        assert {attempt.policy_hash for attempt in tried} == {process.policy.hash}
         version = session.get(Version, installed)
         assert version is not None
         assert version.destroyed_at is not None
@@ -120,7 +124,7 @@ def test_a_rung_that_cannot_be_carried_out_does_not_end_the_ladder(process: Work
     assert execute(process, run_id) is None
     assert_forgotten_once(process, run_id, "user-1")
     with process.database.read() as session:
-        failed, refit = runs.attempts(session, run_id)
+        failed, refit = attempts.of_run(session, run_id)
     assert (failed.method, failed.decision, failed.accepted, failed.report) == (
         "gradient_ascent", "fail", False, {},
     )  # fmt: skip
@@ -141,7 +145,7 @@ def test_a_second_delivery_does_nothing(process: WorkerProcess) -> None:
     [
         ("worker.execution._record_in_journal", False),
         ("worker.execution._record_in_journal", True),
-        ("app.runs.service.record_attempt", False),
+        ("app.attempts.service.record", False),
         ("worker.execution.climb", True),
         ("worker.publication.store_version", False),
         ("worker.publication.store_version", True),
@@ -150,7 +154,7 @@ def test_a_second_delivery_does_nothing(process: WorkerProcess) -> None:
         ("worker.execution.wait_for_acknowledgement", True),
         ("app.runs.completion.erase_subjects", False),
         ("worker.completion._destroy_ineligible_versions", False),
-        ("app.runs.completion.mark_destroyed", False),
+        ("app.versions.service.mark_destroyed", False),
         ("worker.completion._destroy_ineligible_versions", True),
         ("app.runs.completion.complete", False),
     ],
@@ -234,12 +238,11 @@ def test_what_a_zombie_wrote_and_did_not_live_to_remove_never_serves_and_goes_wi
     store = process.store
     assert not store.is_destroyed(late[0])
     with process.database.read() as session:
-        live = pointer.current(session).digest
+        live = version_queries.current(session).digest
     manifest = store.read_manifest(late[0])
     with pytest.raises(BelowErasureFloor), process.database.unit_of_work() as session:
         pointer.install(
-            session,
-            process.audit,
+            Transaction(session, process.audit),
             Version(digest=late[0], forget_epoch=manifest.forget_epoch, method="fit", published_at=utc_now()),
             parent=live,
             readers=(),
@@ -285,16 +288,16 @@ def test_an_unknown_subject_completes_as_no_data_and_moves_no_pointer(
     run_id = request_forgetting(process, "nobody")
     execute(process, run_id)
     with process.database.read() as session:
-        request = forget_requests.of_run(session, run_id)[0]
+        request = request_queries.of_run(session, run_id)[0]
         assert (request.status, request.outcome) == ("completed", "no_data")
-        assert pointer.current(session).digest == installed
+        assert version_queries.current(session).digest == installed
 
 
 def test_known_and_unknown_subjects_share_a_run(process: WorkerProcess) -> None:
     run_id = request_forgetting(process, "user-1", "nobody")
     execute(process, run_id)
     with process.database.read() as session:
-        outcomes = {r.subject_hmac: r.outcome for r in forget_requests.of_run(session, run_id)}
+        outcomes = {r.subject_hmac: r.outcome for r in request_queries.of_run(session, run_id)}
     assert outcomes == {subject_of("user-1"): "erased", subject_of("nobody"): "no_data"}
 
 
@@ -335,11 +338,11 @@ def test_a_defect_postpones_the_run_and_then_asks_for_a_person(
     with process.database.read() as session:
         run = session.get_one(Run, run_id)
         assert (run.status, run.detail_code) == ("needs_attention", "zero_division_error")
-        request = forget_requests.of_run(session, run_id)[0]
+        request = request_queries.of_run(session, run_id)[0]
         assert request.status == "needs_attention"
     with process.database.unit_of_work() as session:
-        forget_requests.retry(session, process.audit, request.id, actor="tests", now=utc_now())
-        retried = runs.queued_run(session)
+        forget_requests.retry(Transaction(session, process.audit), request.id, actor="tests", now=utc_now())
+        retried = run_queries.queued_run(session)
     assert retried is not None
     execute(process, retried)
     assert_forgotten_once(process, retried, "user-1")

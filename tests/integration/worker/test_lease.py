@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.audit.transaction import Transaction
 from app.db.clock import database_now
 from app.db.errors import FenceLost
 from app.runs import service as runs
@@ -32,8 +33,7 @@ def beating(process: WorkerProcess) -> WorkerProcess:
 def claim_again(process: WorkerProcess, run_id: str) -> Claim | None:
     with process.database.unit_of_work() as session:
         return runs.claim(
-            session,
-            process.audit,
+            Transaction(session, process.audit),
             run_id,
             now=database_now(session),
             lease=timedelta(seconds=process.settings.lease_seconds),

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 import worker.levels
+from app.attempts import queries as runs
 from app.db.base import utc_now
 from app.db.models import LevelMaking
 from app.levels import makings
 from app.levels import service as levels
-from app.runs import service as runs
 from recommender import Interrupted
 from tests.integration.tiny_model import subject_of
 from tests.integration.worker.conftest import request_forgetting
@@ -120,7 +120,7 @@ def test_a_run_that_needs_them_waits_for_whoever_makes_them(
     assert len(makings_on_record(process)) == 1
     assert rows(process).keys() == EVERYBODY - {subject_of("user-1")}
     with process.database.read() as session:
-        (attempt,) = runs.attempts(session, run_id)
+        (attempt,) = runs.of_run(session, run_id)
     assert all(one["never_seen"] for one in attempt.report["membership"]["subjects"])
     assert part_readings(process) == set()
 

@@ -16,13 +16,15 @@ import torch
 from sqlalchemy import select
 
 import worker.levels
+from app.attempts import queries as attempts
+from app.attempts import queries as runs
+from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.models import Attempt, AuditEntry, NeverSeenLevel, Run, Version
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
 from app.levels import service as levels
-from app.runs import service as runs
-from app.runs import skipped
+from app.versions import queries as version_queries
 from app.versions import service as pointer
 from recommender import AdapterMismatch
 from tests.integration.tiny_model import USERS, subject_of
@@ -71,7 +73,7 @@ def status(process: WorkerProcess, run_id: str) -> str:
 
 def live_version(process: WorkerProcess) -> LoadedVersion:
     with process.database.read() as session:
-        digest = pointer.current(session).digest
+        digest = version_queries.current(session).digest
     assert digest is not None
     return load_version(process.store, digest)
 
@@ -109,7 +111,7 @@ def test_the_gate_and_a_method_that_needs_levels_get_them(process: WorkerProcess
     assert status(process, run_id) == "completed"
     assert len(makings_on_record(process)) == 1
     with process.database.read() as session:
-        attempts = runs.attempts(session, run_id)
+        attempts = runs.of_run(session, run_id)
     assert [attempt.method for attempt in attempts] == ["least_change", "refit"]
     for attempt in attempts:
         (evidence,) = attempt.report["membership"]["subjects"]
@@ -193,7 +195,12 @@ def test_whoever_was_erased_meanwhile_gets_no_row(process: WorkerProcess) -> Non
     ]
     with process.database.unit_of_work() as session:
         levels.replace_all(
-            session, process.audit, remade, watermark=1, smoothing=0.5, actor="tests", now=utc_now()
+            Transaction(session, process.audit),
+            remade,
+            watermark=1,
+            smoothing=0.5,
+            actor="tests",
+            now=utc_now(),
         )
     assert rows(process) == dict.fromkeys(EVERYBODY - {subject_of("user-1")}, (3.0, 0.5, 2.0))
     assert makings_on_record(process)[-1] == {"watermark": 1, "smoothing": 0.5, "users": len(USERS) - 1}
@@ -230,8 +237,8 @@ def test_without_a_level_for_everybody_the_run_does_without(process: WorkerProce
     execute(process, run_id)
     assert status(process, run_id) == "completed"
     with process.database.read() as session:
-        (refit,) = runs.attempts(session, run_id)
-        (left_out,) = skipped.of_run(session, run_id)
+        (refit,) = runs.of_run(session, run_id)
+        (left_out,) = attempts.skipped_of_run(session, run_id)
     assert (left_out.method, left_out.code) == ("least_change", "no_levels")
     assert refit.accepted
     assert all(subject["never_seen"] is None for subject in refit.report["membership"]["subjects"])
@@ -317,8 +324,7 @@ def test_another_first_version_starts_without_levels(process: WorkerProcess, ins
         version = session.get(Version, installed)
         assert version is not None
         pointer.install(
-            session,
-            process.audit,
+            Transaction(session, process.audit),
             version,
             parent=installed,
             readers=(),

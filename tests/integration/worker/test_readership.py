@@ -8,14 +8,17 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
+from app.attempts import queries as attempts
+from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.models import AuditEntry, NeverSeenLevel, PastReader, RequestStatus
 from app.db.session import Database
+from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
 from app.readers import service as readers
-from app.runs import service as runs
+from app.runs import queries as run_queries
 from app.settings import Settings
 from tests.integration.tiny_model import USERS, install_version, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
@@ -62,7 +65,7 @@ def test_somebody_the_adapter_has_read_is_left_out_of_a_fit_though_nothing_can_b
     readership = load_version(foreign.store, live(foreign)).readership
     assert readership == Readership.of(map(subject_of, USERS))
     with foreign.database.read() as session:
-        (attempt,) = runs.attempts(session, run_id)
+        (attempt,) = attempts.of_run(session, run_id)
     assert (attempt.method, attempt.accepted) == ("refit", True)
     assert attempt.requests == [request_of(foreign, user).id]
 
@@ -82,9 +85,12 @@ def test_who_waits_while_the_version_goes_that_read_them_is_erased_and_not_unkno
     """After the consolidation nothing shows any more that an adapter had read them."""
     with foreign.database.unit_of_work() as session:
         forget_requests.accept(
-            session, foreign.audit, subject_hmac=subject_of("dropped"), requested_by="tests", now=utc_now()
+            Transaction(session, foreign.audit),
+            subject_hmac=subject_of("dropped"),
+            requested_by="tests",
+            now=utc_now(),
         )
-        waiting = runs.queued_run(session)
+        waiting = run_queries.queued_run(session)
     execute(foreign, request_consolidation(foreign))
     consolidated = live(foreign)
     assert waiting is not None
@@ -153,9 +159,12 @@ def test_what_the_base_knows_of_somebody_needs_a_person_and_another_base(process
     # Nor does trying again.
     with process.database.unit_of_work() as session:
         forget_requests.retry(
-            session, process.audit, request_of(process, "panellist").id, actor="tests", now=utc_now()
+            Transaction(session, process.audit),
+            request_of(process, "panellist").id,
+            actor="tests",
+            now=utc_now(),
         )
-        again = runs.queued_run(session)
+        again = run_queries.queued_run(session)
     assert again is not None
     execute(process, again)
     assert outcome(process, "panellist") == ("needs_attention", None)
@@ -246,12 +255,15 @@ def test_a_consolidation_with_nobody_left_to_fit_on_withdraws(process: WorkerPro
     for user in list(USERS)[1:]:
         with process.database.unit_of_work() as session:
             forget_requests.accept(
-                session, process.audit, subject_hmac=subject_of(user), requested_by="tests", now=utc_now()
+                Transaction(session, process.audit),
+                subject_hmac=subject_of(user),
+                requested_by="tests",
+                now=utc_now(),
             )
     run_id = request_consolidation(process)
     with process.database.unit_of_work() as session:
         # Its patience is over: it goes before the forget run.
-        run_of_requests = runs.queued_run(session)
+        run_of_requests = run_queries.queued_run(session)
     execute(process, run_id)
     assert run_of(process, run_id).status == "completed"
     assert serving(process).digest is None
@@ -280,7 +292,7 @@ def test_a_worker_that_dies_during_a_withdrawal_is_replaced(
     let_the_lease_lapse(process.database, run_id)
     execute(process, run_id)
     with process.database.read() as session:
-        requests = forget_requests.of_run(session, run_id)
+        requests = request_queries.of_run(session, run_id)
         assert {(row.status, row.outcome) for row in requests} == {(RequestStatus.COMPLETED, "erased")}
         kinds = list(session.scalars(select(AuditEntry.action)))
     assert kinds.count("version.withdrawn") == kinds.count("forget.completed") == 1

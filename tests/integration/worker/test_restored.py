@@ -11,10 +11,10 @@ from app.db.errors import DatabaseRewound
 from app.db.models import Ledger, ServingPointer
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
-from app.readers.service import past_readers_among
-from app.restoration.restoration import join_timeline
-from app.runs import service as runs
-from app.versions import service as pointer
+from app.readers.queries import past_readers_among
+from app.restoration.service import join_timeline
+from app.runs import queries as runs
+from app.versions import queries as pointer
 from model_store import StoreEmptied, StoreUnavailable, Timeline, open_store
 from tests.integration.backup import back_up
 from tests.integration.tiny_model import ITEMS, subject_of

@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from app.attempts import queries as runs
+from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.errors import BelowErasureFloor, PointerMoved
 from app.db.models import NeverSeenLevel, Version
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
+from app.readers import queries as reader_queries
 from app.readers import service as readers
-from app.runs import service as runs
 from app.versions import service as pointer
 from cli import first_version
 from cli.first_version import Fit, install_first_version
@@ -178,7 +180,7 @@ def test_what_a_base_has_read_may_be_said_at_any_time(
     assert outcome(process, "another") == ("needs_attention", None)
     tell_base_readers(process, "f" * 64, "user-1")
     with process.database.read() as session:
-        assert readers.base_readers_among(session, process.base.digest, [subject_of("another")])
+        assert reader_queries.base_readers_among(session, process.base.digest, [subject_of("another")])
 
 
 def test_a_crash_after_erasing_does_not_turn_a_base_reader_into_somebody_erased(
@@ -213,7 +215,7 @@ def test_somebody_of_whom_rows_were_skipped_is_left_out_of_a_fit(
     drain(process, run_id)
     assert outcome(process, "user-1") == ("completed", "erased")
     with process.database.read() as session:
-        assert [attempt.method for attempt in runs.attempts(session, run_id)] == ["refit"]
+        assert [attempt.method for attempt in runs.of_run(session, run_id)] == ["refit"]
     readership = read_readership(process.store, live(process))
     assert readership is not None
     assert not readership.partly
@@ -281,15 +283,15 @@ def test_nobody_who_is_done_is_remembered_as_a_past_reader(process: WorkerProces
     drain(process, request_forgetting(process, "user-1"))
     with process.database.unit_of_work() as session:
         readers.add_past_readers(session, [subject_of("user-1"), subject_of("user-2")])
-        found = readers.past_readers_among(session, [subject_of("user-1"), subject_of("user-2")])
+        found = reader_queries.past_readers_among(session, [subject_of("user-1"), subject_of("user-2")])
     assert found == {subject_of("user-2")}
 
 
 def test_many_subjects_are_asked_about_in_parts(process: WorkerProcess) -> None:
     many = [f"{number:064x}" for number in range(40_000)]
     with process.database.unit_of_work() as session:
-        assert readers.past_readers_among(session, many) == frozenset()
-        assert readers.base_readers_among(session, process.base.digest, many) == frozenset()
+        assert reader_queries.past_readers_among(session, many) == frozenset()
+        assert reader_queries.base_readers_among(session, process.base.digest, many) == frozenset()
         readers.drop_past_readers(session, many)
 
 
@@ -354,8 +356,7 @@ def test_a_version_that_has_read_somebody_settled_is_not_installed_whatever_it_c
     )
     with pytest.raises(BelowErasureFloor), process.database.unit_of_work() as session:
         pointer.install(
-            session,
-            process.audit,
+            Transaction(session, process.audit),
             version,
             parent=before,
             readers=Readership.of([subject_of("late")]),

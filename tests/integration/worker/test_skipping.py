@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 import pytest
 from sqlalchemy import select
 
+from app.attempts import queries as attempts
+from app.attempts import queries as runs
 from app.db.base import utc_now
 from app.db.models import Attempt, AuditEntry, Run
 from app.db.session import Database
 from app.failures import SettingError
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
-from app.runs import service as runs
-from app.runs import skipped
 from app.settings import Settings
 from recommender import Adapter, Base
 from tests.integration.tiny_model import USERS, install_version, subject_of
@@ -48,12 +48,12 @@ def process(settings: Settings, database: Database) -> Iterator[WorkerProcess]:
 
 def steps(process: WorkerProcess, run_id: str) -> list[int]:
     with process.database.read() as session:
-        return [one.step for one in runs.attempts(session, run_id)]
+        return [one.step for one in runs.of_run(session, run_id)]
 
 
 def left_out(process: WorkerProcess, run_id: str) -> list[tuple[int, str]]:
     with process.database.read() as session:
-        return [(one.step, one.code) for one in skipped.of_run(session, run_id)]
+        return [(one.step, one.code) for one in attempts.skipped_of_run(session, run_id)]
 
 
 def forget(process: WorkerProcess, user: str) -> str:
@@ -94,7 +94,7 @@ def test_a_rung_that_never_passes_here_is_skipped_on_record(process: WorkerProce
     second = forget(process, "user-2")
     assert (steps(process, second), left_out(process, second)) == ([1], [(0, "by_record")])
     with process.database.read() as session:
-        (row,) = skipped.of_request(session, request_of(process, "user-2"))
+        (row,) = attempts.skipped_for_request(session, request_of(process, "user-2"))
         assert process.audit.first_broken(session) is None
         (entry,) = session.scalars(
             select(AuditEntry.data).where(AuditEntry.action == "run.rungs_skipped")

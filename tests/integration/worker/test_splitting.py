@@ -9,14 +9,16 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from app.attempts import queries as attempts
+from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.models import Attempt, AuditEntry, ForgetRequest, Interaction, Run
 from app.db.session import Database
 from app.forget_requests import service as forget_requests
-from app.runs import attempts
+from app.runs import queries as run_queries
 from app.runs import service as runs
 from app.settings import Settings
-from app.versions import service as pointer
+from app.versions import queries as pointer
 from tests.integration.tiny_model import install_version, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.split_world import (
@@ -84,7 +86,7 @@ def request_of(process: WorkerProcess, user: str) -> ForgetRequest:
 
 def tried(process: WorkerProcess, run_id: str) -> list[tuple[int, int, int, bool]]:
     with process.database.read() as session:
-        found = runs.attempts(session, run_id)
+        found = attempts.of_run(session, run_id)
     return [(one.number or 0, one.step, len(one.requests or ()), one.accepted) for one in found]
 
 
@@ -152,8 +154,8 @@ def test_who_fails_the_last_rung_needs_a_person_alone(process: WorkerProcess) ->
     # Somebody puts a rung behind it and asks again.
     process = replace(process, policy=replace(process.policy, ladder=(SHRINK, REFIT)))
     with process.database.unit_of_work() as session:
-        forget_requests.retry(session, process.audit, left.id, actor="tests", now=utc_now())
-        retried = runs.queued_run(session)
+        forget_requests.retry(Transaction(session, process.audit), left.id, actor="tests", now=utc_now())
+        retried = run_queries.queued_run(session)
     everything(process, retried)
     assert_everybody_was_forgotten_once(process, *THREE)
 
@@ -189,7 +191,7 @@ def test_nobody_passing_takes_the_whole_run_to_the_next_rung(process: WorkerProc
 @pytest.mark.parametrize(
     ("step", "after"),
     [
-        ("app.runs.service.record_attempt", True),
+        ("app.attempts.service.record", True),
         ("app.versions.service.split_out", True),
         ("app.versions.service.publish", True),
         ("worker.execution.publish_candidate", True),
@@ -230,8 +232,7 @@ def test_a_published_run_claims_only_those_it_serves(
     let_the_lease_lapse(process.database, run_id)
     with process.database.unit_of_work() as session:
         claim = runs.claim(
-            session,
-            process.audit,
+            Transaction(session, process.audit),
             run_id,
             now=utc_now(),
             lease=timedelta(seconds=60),
@@ -279,7 +280,7 @@ def test_a_strength_is_searched_and_its_trail_kept(process: WorkerProcess) -> No
     run_id = request_forgetting(process, "user-0")
     everything(process, run_id)
     with process.database.read() as session:
-        first = runs.attempts(session, run_id)[0]
+        first = attempts.of_run(session, run_id)[0]
     assert first.search is not None
     values = [trial["value"] for trial in first.search["trail"]]
     assert 1 <= len(values) <= 3
@@ -330,7 +331,7 @@ def earlier_run(process: WorkerProcess) -> None:
 
 def took(process: WorkerProcess, duration: timedelta) -> None:
     with process.database.unit_of_work() as session:
-        earlier = len(runs.attempts(session, "ur_earlier"))
+        earlier = len(attempts.of_run(session, "ur_earlier"))
         for number, method in enumerate(("uniform_shrink", "refit"), start=earlier):
             session.add(
                 Attempt(

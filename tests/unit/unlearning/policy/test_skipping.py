@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.runs import attempts
+from app.attempts import queries as attempts
 from unlearning import Skipping, TrackRecord, why_skip
 from unlearning.errors import InvalidPolicy
 from unlearning.policy.skipping import MOST_RUNS, highest_share

@@ -1,4 +1,4 @@
-"""Reading attempts back: what was tried for one request, how long a method takes, and what became of a rung."""
+"""Reading back what was tried and what was left out: for one request, of one run, and how a rung has done so far."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import String, select, tuple_
+from sqlalchemy import String, func, select, tuple_
 from sqlalchemy.orm import Session
 
-from app.db.models import Attempt, ForgetRequest
+from app.attempts.reasons import SkipReason
+from app.db.models import Attempt, ForgetRequest, SkippedRung
 
 _RECENT = 20
 # So many runs tell what a rung is worth; what it was worth before them is history.
@@ -100,3 +101,30 @@ def slowest(session: Session, method: str) -> timedelta | None:
         .limit(_RECENT)
     ).all()
     return max((row.finished_at - row.started_at for row in recent), default=None)
+
+
+def skipped_of_run(session: Session, run_id: str) -> Sequence[SkippedRung]:
+    """What this run did without, in order."""
+    return session.scalars(
+        select(SkippedRung).where(SkippedRung.run_id == run_id).order_by(SkippedRung.id)
+    ).all()
+
+
+def skipped_for_request(session: Session, request: ForgetRequest) -> Sequence[SkippedRung]:
+    """What was left out for this request, in whichever run, in order."""
+    # As `of_request` does.
+    named = SkippedRung.requests.cast(String).contains(f'"{request.id}"', autoescape=True)
+    earliest = request.received_at - _CLOCKS_APART
+    return session.scalars(
+        select(SkippedRung).where(SkippedRung.skipped_at >= earliest, named).order_by(SkippedRung.id)
+    ).all()
+
+
+def runs_without(session: Session, rung_digest: str, *, since_fence: int) -> int:
+    """How many runs have done without this rung because of its record, since the claim with this fence."""
+    counted = select(func.count(SkippedRung.run_id.distinct())).where(
+        SkippedRung.rung_digest == rung_digest,
+        SkippedRung.code == SkipReason.BY_RECORD,
+        SkippedRung.fence > since_fence,
+    )
+    return session.scalar(counted) or 0

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from app.attempts.schemas import RequestAttemptView
 from app.db.models import Attempt, ForgetRequest
 from app.links import Links
-from app.runs.attempt_schemas import RequestAttemptView
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
 from app.db.models import Attempt
-from app.runs.skipped import SkipReason
+
+
+class SkipReason(StrEnum):
+    """Why a rung was not tried."""
+
+    NO_TIME = "no_time"  # the exact rung behind it would come too late
+    NO_LEVELS = "no_levels"  # it needs levels, and of somebody there are none
+    SHORT_HISTORY = "short_history"  # the policy decides about no history as short as any of these
+    UNFIT_ADAPTER = "unfit_adapter"  # its method cannot edit this adapter
+    BY_RECORD = "by_record"  # earlier runs say that it is not worth its time
+
 
 _BATCH, _COMPANY = "membership_z_of_undecided_subjects", "membership_z_of_those_let_through"
 # Nobody refuses an exact method for what leaving somebody out does to others, or for what any model learns from hints.

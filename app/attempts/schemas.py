@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from app.attempts.reasons import why_judged, why_judged_for, why_skipped
 from app.db.models import Attempt, ForgetRequest, RequestStatus, SkippedRung
 from app.links import Links
-from app.runs.reasons import why_judged, why_judged_for, why_skipped
 
 
 class MeasureView(BaseModel):

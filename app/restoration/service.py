@@ -10,17 +10,19 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from app.audit.events import TimelineConfirmed, TimelineStarted
 from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
 from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable
-from app.db.ledger import lock_ledger, next_epoch
+from app.db.ledger import next_epoch
 from app.db.models import AuditEntry, ForgetRequest, Ledger, Run, RunStatus, Suppression
 from app.db.session import Database
 from app.forget_requests import service as forget_requests
@@ -94,8 +96,8 @@ def join_timeline(
     if token is not None and not differ:
         database.timeline.join(token, epoch)
         return 0
-    with database.unit_of_work(joining=True) as session:
-        ledger = lock_ledger(session)
+    with Transaction.begin(database, audit, joining=True) as transaction:
+        session, ledger = transaction.session, transaction.ledger
         newest = store.newest_timeline()
         # Entries are never changed: they are not read again while others wait for the lock.
         if store.journal_epochs() != [entry.epoch for entry in entries]:
@@ -104,7 +106,7 @@ def join_timeline(
         readopted = 0
         if differ:
             after = _last_epoch(ledger, newest, entries, seen)
-            readopted = _start(session, ledger, audit, store, newest, after, differ, floor)
+            readopted = _start(transaction, store, newest, after, differ, floor)
         token, epoch = ledger.timeline, ledger.epoch
     assert token is not None
     database.timeline.join(token, epoch)
@@ -127,37 +129,15 @@ def confirm_timeline(database: Database, audit: AuditLog, store: Store) -> bool:
         DatabaseUnavailable: nobody answers, or the timeline in force is not this database's.
     """
     newest = store.newest_timeline()
-    with database.unit_of_work() as session:
-        ledger = lock_ledger(session)
-        if newest is None or newest.token != ledger.timeline:
+    with Transaction.begin(database, audit) as transaction:
+        if newest is None or newest.token != transaction.ledger.timeline:
             raise DatabaseUnavailable("another timeline started meanwhile; try again")
-        data = {"timeline": newest.number}
-        of_timelines = select(AuditEntry).where(AuditEntry.action == "timeline.confirmed")
-        if newest.number == 1 or any(entry.data == data for entry in session.scalars(of_timelines)):
+        confirmed = TimelineConfirmed(timeline=newest.number)
+        said = transaction.session.scalars(select(AuditEntry).where(AuditEntry.action == confirmed.action))
+        if newest.number == 1 or any(entry.data == confirmed.data() for entry in said):
             return False
-        audit.append(session, ledger, actor="operator", action="timeline.confirmed", data=data)
+        transaction.record(confirmed, actor="operator")
     return True
-
-
-def timeline_stands(database: Database, store: Store) -> bool:
-    """Whether this process may go on without replaying anything, as far as a look that reads no entry can tell.
-
-    Raises:
-        StoreError: the store cannot be read.
-        DatabaseUnavailable: nobody answers.
-    """
-    newest, epochs, floor = store.newest_timeline(), store.journal_epochs(), store.erasure_floor()
-    seen = database.timeline.epoch
-    with database.read() as session:
-        ledger = session.get_one(Ledger, 1)
-        sunk = is_sunk(session, store, floor)
-    return (
-        not sunk
-        and newest is not None
-        and newest.token == ledger.timeline
-        and (not epochs or epochs[-1] <= ledger.epoch)
-        and database.timeline.agrees(ledger.timeline, ledger.epoch, seen=seen)
-    )
 
 
 def _compare(
@@ -203,9 +183,7 @@ def _lacks(session: Session, checkpoint: Checkpoint | None) -> bool:
 
 
 def _start(
-    session: Session,
-    ledger: Ledger,
-    audit: AuditLog,
+    transaction: Transaction,
     store: Store,
     newest: Timeline | None,
     after: int,
@@ -213,6 +191,7 @@ def _start(
     floor: int,
 ) -> int:
     """Record a timeline in the store and then here: a crash in between leaves one that is no database's."""
+    session, ledger = transaction.session, transaction.ledger
     first = newest is None and ledger.timeline is None
     started = _record(store, newest, after, database_now(session))
     ledger.timeline, ledger.epoch = started.token, after
@@ -233,27 +212,22 @@ def _start(
     for epoch in differ.taken:
         epochs |= _number_anew(session, ledger, epoch)
     # Before any other: what follows it in the log is of this timeline.
-    audit.append(
-        session,
-        ledger,
+    transaction.record(
+        TimelineStarted(
+            timeline=started.number,
+            after_epoch=after,
+            readopted=len(differ.unknown),
+            epochs=epochs,
+            floor_before=lifted.floor_before,
+            floor=max(lifted.floor_before, floor),
+            withdrawn=lifted.withdrawn,
+        ),
         actor="erasure-journal",
-        action="timeline.started",
-        data={
-            "timeline": started.number,
-            "after_epoch": after,
-            "readopted": len(differ.unknown),
-            "epochs": epochs,
-            "floor_before": lifted.floor_before,
-            "floor": max(lifted.floor_before, floor),
-            "withdrawn": lifted.withdrawn,
-        },
     )
     if survived is not None:
-        audit.append(
-            session, ledger, actor="erasure-journal", action="version.survived", data=asdict(survived)
-        )
+        transaction.record(survived, actor="erasure-journal")
     readopted = sum(
-        forget_requests.readopt(session, audit, subject, accepted_at, request_id)
+        forget_requests.readopt(transaction, subject, accepted_at, request_id)
         for subject, (accepted_at, request_id) in differ.unknown.items()
     )
     log.info("timeline.started", timeline=started.number, after_epoch=after, readopted=readopted)

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
+from app.attempts.reasons import SkipReason, why_judged, why_judged_for, why_skipped
+from app.attempts.schemas import SkippedView
 from app.db.models import Attempt, SkippedRung
 from app.links import Links
-from app.runs.attempt_schemas import SkippedView
-from app.runs.reasons import why_judged, why_judged_for, why_skipped
-from app.runs.skipped import SkipReason
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -1,13 +1,27 @@
-"""Whose turn it is among the runs that wait."""
+"""Reading runs, and whose turn it is among those that wait."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db.models import Run, RunKind, RunStatus
+
+
+def queued_run(session: Session) -> str | None:
+    """The id of the forget run that waits, if one does; a consolidation may wait beside it."""
+    return session.scalar(select(Run.id).where(Run.status == RunStatus.QUEUED, Run.kind == RunKind.FORGET))
+
+
+def find(session: Session, run_id: str) -> Run | None:
+    return session.get(Run, run_id)
+
+
+def newest(session: Session, *, limit: int) -> Sequence[Run]:
+    return session.scalars(select(Run).order_by(Run.created_at.desc()).limit(limit)).all()
 
 
 def next_in_line(session: Session, now: datetime) -> str | None:

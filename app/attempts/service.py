@@ -1,0 +1,63 @@
+"""Keeping what a run tried, and what it did without: both are its record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
+
+from app.audit.events import RunAttempted, RungsSkipped
+from app.audit.transaction import Transaction
+from app.db.models import Attempt, SkippedRung
+from app.runs.service import Claim, owned
+
+
+def record(transaction: Transaction, claim: Claim, attempt: Attempt) -> None:
+    """Keep one attempt at a rung of the ladder, whatever came of it; gives it its number.
+
+    Raises:
+        FenceLost: a zombie's attempt is not recorded.
+    """
+    session = transaction.session
+    owned(session, claim.run_id, claim.fence)
+    attempt.number = session.scalar(
+        select(func.count()).where(Attempt.run_id == claim.run_id, Attempt.fence == claim.fence)
+    )
+    session.add(attempt)
+    transaction.record(
+        RunAttempted(
+            run=claim.run_id,
+            fence=claim.fence,
+            number=attempt.number,
+            step=attempt.step,
+            method=attempt.method,
+            decision=attempt.decision,
+            accepted=attempt.accepted,
+            policy_hash=attempt.policy_hash,
+        )
+    )
+
+
+def record_skipped(
+    transaction: Transaction, claim: Claim, skipped: Sequence[SkippedRung], *, up_to: int
+) -> None:
+    """Keep which rungs the run does without, before it goes on with `up_to`.
+
+    Raises:
+        FenceLost: this worker no longer holds the run.
+    """
+    session = transaction.session
+    owned(session, claim.run_id, claim.fence)
+    session.add_all(skipped)
+    transaction.record(
+        RungsSkipped(
+            run=claim.run_id,
+            fence=claim.fence,
+            first=skipped[0].step,
+            up_to=up_to,
+            rungs=[
+                {"step": one.step, "method": one.method, "reason": one.code, "detail": one.detail}
+                for one in skipped
+            ],
+        )
+    )

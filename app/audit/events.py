@@ -1,0 +1,247 @@
+"""Everything that the audit log can say. The names and the data are for ever: logs of before must go on to verify.
+
+A field is a key of the entry's data: JSON values only; references and digests, never a user id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class Event:
+    """``action`` is what the entry calls it."""
+
+    action: ClassVar[str]
+
+    def data(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True)
+class ForgetAccepted(Event):
+    """``subject`` is `AuditLog.subject_digest`."""
+
+    action = "forget.accepted"
+    request: str
+    epoch: int
+    due_at: str
+    subject: str
+
+
+@dataclass(frozen=True)
+class ForgetRetried(Event):
+    action = "forget.retried"
+    request: str
+
+
+@dataclass(frozen=True)
+class ForgetLeftOut(Event):
+    """It needed a person, and is queued again: what is live now has not read its subject."""
+
+    action = "forget.left_out"
+    request: str
+
+
+@dataclass(frozen=True)
+class ForgetReopened(Event):
+    action = "forget.reopened"
+    request: str
+
+
+@dataclass(frozen=True)
+class ForgetSplitOut(Event):
+    """``step`` is the rung that another run starts at with them."""
+
+    action = "forget.split_out"
+    run: str
+    requests: Sequence[str]
+    step: int
+
+
+@dataclass(frozen=True)
+class ForgetNeedsAttention(Event):
+    action = "forget.needs_attention"
+    run: str
+    requests: Sequence[str]
+    code: str
+
+
+@dataclass(frozen=True)
+class RunClaimed(Event):
+    action = "run.claimed"
+    run: str
+    kind: str
+    fence: int
+    claim: int
+    covers_epoch: int
+    policy_hash: str | None
+    parent: str | None
+    requests: Sequence[str]
+
+
+@dataclass(frozen=True)
+class RunAttempted(Event):
+    action = "run.attempted"
+    run: str
+    fence: int
+    number: int | None
+    step: int
+    method: str
+    decision: str
+    accepted: bool
+    policy_hash: str
+
+
+@dataclass(frozen=True)
+class RungsSkipped(Event):
+    action = "run.rungs_skipped"
+    run: str
+    fence: int
+    first: int
+    up_to: int
+    rungs: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class RunHandedBack(Event):
+    action = "run.handed_back"
+    run: str
+    fence: int
+
+
+@dataclass(frozen=True)
+class RunHeldUp(Event):
+    action = "run.held_up"
+    run: str
+    fence: int
+    code: str
+
+
+@dataclass(frozen=True)
+class RunNeedsAttention(Event):
+    action = "run.needs_attention"
+    run: str
+    code: str
+
+
+@dataclass(frozen=True)
+class _Completed(Event):
+    """``outcomes`` by request."""
+
+    run: str
+    version: str | None
+    requests: Sequence[str]
+    outcomes: Mapping[str, str | None]
+    completed_at: str
+
+
+@dataclass(frozen=True)
+class ForgetCompleted(_Completed):
+    action = "forget.completed"
+
+
+@dataclass(frozen=True)
+class ConsolidationCompleted(_Completed):
+    """It has no requests."""
+
+    action = "consolidation.completed"
+
+
+@dataclass(frozen=True)
+class ConsolidationRequested(Event):
+    action = "consolidation.requested"
+    run: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class InteractionsErased(Event):
+    action = "interactions.erased"
+    run: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class RowsReclaimed(Event):
+    action = "rows.reclaimed"
+    run: str
+    result: str
+
+
+@dataclass(frozen=True)
+class LevelsMade(Event):
+    action = "levels.made"
+    watermark: int
+    smoothing: float
+    users: int
+
+
+@dataclass(frozen=True)
+class VersionInstalled(Event):
+    action = "version.installed"
+    version: str
+    generation: int
+    forget_epoch: int
+
+
+@dataclass(frozen=True)
+class VersionPublished(Event):
+    action = "version.published"
+    run: str
+    version: str
+    parent: str | None
+    generation: int
+    forget_epoch: int
+    erasure_floor: int
+
+
+@dataclass(frozen=True)
+class VersionWithdrawn(Event):
+    action = "version.withdrawn"
+    run: str
+    version: str | None
+    generation: int
+    erasure_floor: int
+
+
+@dataclass(frozen=True)
+class VersionDestroyed(Event):
+    action = "version.destroyed"
+    run: str
+    version: str
+
+
+@dataclass(frozen=True)
+class VersionSurvived(Event):
+    """What serves a restored database instead of a version that must not any more; None where nothing is left."""
+
+    action = "version.survived"
+    version: str | None
+    replaced: str
+    generation: int
+    erasure_floor: int
+
+
+@dataclass(frozen=True)
+class TimelineStarted(Event):
+    """``epochs`` are the new ones of requests whose own were handed out twice."""
+
+    action = "timeline.started"
+    timeline: int
+    after_epoch: int
+    readopted: int
+    epochs: Mapping[str, int]
+    floor_before: int
+    floor: int
+    withdrawn: str | None
+
+
+@dataclass(frozen=True)
+class TimelineConfirmed(Event):
+    """A person says that the timeline began with a restore."""
+
+    action = "timeline.confirmed"
+    timeline: int

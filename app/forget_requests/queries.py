@@ -1,0 +1,54 @@
+"""Reading forget requests: one, those of a run, the worklist, and how many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.db.models import ForgetRequest, RequestStatus
+
+
+def find(session: Session, request_id: str) -> ForgetRequest | None:
+    return session.get(ForgetRequest, request_id)
+
+
+def of_run(session: Session, run_id: str) -> Sequence[ForgetRequest]:
+    return session.scalars(
+        select(ForgetRequest)
+        .where(ForgetRequest.run_id == run_id)
+        .order_by(ForgetRequest.due_at, ForgetRequest.epoch)
+    ).all()
+
+
+def by_time_left(session: Session, *, limit: int, include_completed: bool = True) -> Sequence[ForgetRequest]:
+    """The worklist: unfinished first, the nearest deadline first."""
+    query = select(ForgetRequest)
+    if not include_completed:
+        query = query.where(ForgetRequest.status != RequestStatus.COMPLETED)
+    done_last = ForgetRequest.status == RequestStatus.COMPLETED
+    return session.scalars(
+        query.order_by(done_last, ForgetRequest.due_at, ForgetRequest.epoch).limit(limit)
+    ).all()
+
+
+@dataclass(frozen=True)
+class RequestCounts:
+    by_status: dict[str, int]
+    overdue: int
+
+
+def counts(session: Session, now: datetime) -> RequestCounts:
+    """Overdue counts every unfinished state, `needs_attention` above all."""
+    rows = session.execute(
+        select(ForgetRequest.status, func.count().label("requests")).group_by(ForgetRequest.status)
+    ).all()
+    overdue = session.scalar(
+        select(func.count()).where(
+            ForgetRequest.status != RequestStatus.COMPLETED, ForgetRequest.due_at < now
+        )
+    )
+    return RequestCounts({row.status: row.requests for row in rows}, overdue or 0)

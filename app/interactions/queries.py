@@ -1,0 +1,65 @@
+"""Reading users' events: histories, the newest of one user, and what is popular."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.db.models import Interaction, Suppression
+
+
+def newest_items(session: Session, subject_hmac: str, *, limit: int) -> list[str]:
+    """The subject's last ``limit`` items, oldest first; the same order as training uses."""
+    rows = session.scalars(
+        select(Interaction.item_id)
+        .where(Interaction.subject_hmac == subject_hmac)
+        .order_by(Interaction.timestamp.desc(), Interaction.id.desc())
+        .limit(limit)
+    ).all()
+    return list(reversed(rows))
+
+
+def subjects(session: Session) -> frozenset[str]:
+    """Everybody of whom an event is stored."""
+    return frozenset(session.scalars(select(Interaction.subject_hmac).distinct()))
+
+
+def watermark(session: Session) -> int:
+    """The highest id given out so far; 0 before the first event."""
+    return session.scalar(select(func.max(Interaction.id))) or 0
+
+
+def histories(session: Session, *, up_to: int, only: Collection[str] | None = None) -> dict[str, list[str]]:
+    """Items by subject, in time order, of the events an adapter with this watermark was trained on.
+
+    Ties in time are broken by order of arrival; `lethe init` stores events in the data loaders' order. ``only``
+    limits the subjects.
+    """
+    result: dict[str, list[str]] = {}
+    query = (
+        select(Interaction.subject_hmac, Interaction.item_id)
+        .where(Interaction.id <= up_to)
+        .order_by(Interaction.subject_hmac, Interaction.timestamp, Interaction.id)
+    )
+    if only is not None:
+        query = query.where(Interaction.subject_hmac.in_(only))
+    for subject_hmac, item_id in session.execute(query.execution_options(yield_per=10_000)):
+        result.setdefault(subject_hmac, []).append(item_id)
+    return result
+
+
+def popularity(session: Session, *, limit: int) -> list[str]:
+    """The most popular items over everyone who is not suppressed, ties by item id: what a fallback shows."""
+    admitted = ~select(Suppression.epoch).where(Suppression.subject_hmac == Interaction.subject_hmac).exists()
+    users = func.count(func.distinct(Interaction.subject_hmac))
+    return list(
+        session.scalars(
+            select(Interaction.item_id)
+            .where(admitted)
+            .group_by(Interaction.item_id)
+            .order_by(users.desc(), Interaction.item_id)
+            .limit(limit)
+        )
+    )

@@ -1,0 +1,71 @@
+"""Bodies of the ingest endpoint."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+)
+
+from app.id_schema import ID_IN_BODY, TIME
+
+
+class IngestView(BaseModel):
+    """What became of the events. ``dropped_suppressed`` belong to users who asked to be forgotten."""
+
+    stored: int
+    duplicates: int
+    dropped_suppressed: int
+    dropped_unknown_item: int
+
+
+MAX_EVENTS = 10_000
+# As in a file of JSON: numbers and text.
+_Raw = StrictStr | StrictInt | StrictFloat
+_RawId = Annotated[_Raw, WithJsonSchema(ID_IN_BODY)]
+_RawTime = Annotated[_Raw, WithJsonSchema(TIME)]
+
+
+class InteractionBody(BaseModel):
+    """Ids and times are looked at by `read_events`, each of them once in a batch."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    user_id: _RawId
+    item_id: _RawId
+    timestamp: _RawTime
+
+
+class IngestBody(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    interactions: Annotated[list[InteractionBody], Field(min_length=1, max_length=MAX_EVENTS)]
+
+
+BODY_SCHEMA = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["interactions"],
+                "additionalProperties": False,
+                "properties": {
+                    "interactions": {
+                        "type": "array",
+                        "minItems": 1,
+                        "maxItems": MAX_EVENTS,
+                        "items": InteractionBody.model_json_schema(),
+                    }
+                },
+            }
+        }
+    },
+}

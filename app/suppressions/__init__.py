@@ -1,0 +1,1 @@
+"""Suppressions: who has asked to be forgotten. Never deleted."""

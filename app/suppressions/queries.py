@@ -1,0 +1,34 @@
+"""Who is suppressed, and since which epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.db.chunks import in_chunks
+from app.db.models import Suppression
+
+
+def suppressed_among(session: Session, subjects: Iterable[str]) -> set[str]:
+    """Those of these subjects who are suppressed."""
+    return {
+        subject
+        for chunk in in_chunks(subjects)
+        for subject in session.scalars(
+            select(Suppression.subject_hmac).where(Suppression.subject_hmac.in_(chunk))
+        )
+    }
+
+
+def suppressed_subjects(session: Session) -> set[str]:
+    return set(suppression_epochs(session))
+
+
+def suppression_epochs(session: Session) -> dict[str, int]:
+    """Everyone suppressed, with the epoch of it. Whoever is not in it has an epoch above all of these: suppressions
+    become visible in the order of their epochs, and this is one statement.
+    """
+    rows = session.execute(select(Suppression.subject_hmac, Suppression.epoch))
+    return {row.subject_hmac: row.epoch for row in rows}

@@ -1,0 +1,29 @@
+"""What serves, what has ever served, and what is destroyed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.db.models import ServingPointer, Version
+
+
+def current(session: Session) -> ServingPointer:
+    return session.get_one(ServingPointer, 1)
+
+
+def versions(session: Session, *, limit: int) -> Sequence[Version]:
+    return session.scalars(select(Version).order_by(Version.published_at.desc()).limit(limit)).all()
+
+
+def published(session: Session) -> frozenset[str]:
+    """The digests of all that has ever been live, and of what is."""
+    digests = session.scalars(select(Version.digest)).all()
+    return frozenset(digest for digest in (*digests, current(session).digest) if digest is not None)
+
+
+def destroyed(session: Session) -> frozenset[str]:
+    """The versions whose destruction is on record."""
+    return frozenset(session.scalars(select(Version.digest).where(Version.destroyed_at.is_not(None))))

@@ -1,0 +1,151 @@
+"""What each entry of the log is called and holds: a log of an earlier release must go on to verify, and be read."""
+
+import json
+
+import pytest
+
+from app.audit import events
+from app.audit.events import Event
+from app.db.models import ConsolidationReason
+from app.db.reclaiming import Reclaimed
+
+RUNGS = [{"step": 0, "method": "ucan", "reason": "no_time", "detail": "late"}]
+# One entry of each kind as it has always been written.
+ENTRIES: list[tuple[Event, str, str]] = [
+    (
+        events.ForgetAccepted("fr_1", 7, "2026-02-28T23:59:59+00:00", "s" * 4),
+        "forget.accepted",
+        '{"request": "fr_1", "epoch": 7, "due_at": "2026-02-28T23:59:59+00:00", "subject": "ssss"}',
+    ),
+    (events.ForgetRetried("fr_1"), "forget.retried", '{"request": "fr_1"}'),
+    (events.ForgetLeftOut("fr_1"), "forget.left_out", '{"request": "fr_1"}'),
+    (events.ForgetReopened("fr_1"), "forget.reopened", '{"request": "fr_1"}'),
+    (
+        events.ForgetSplitOut("ur_1", ["fr_1"], 2),
+        "forget.split_out",
+        '{"run": "ur_1", "requests": ["fr_1"], "step": 2}',
+    ),
+    (
+        events.ForgetNeedsAttention("ur_1", ["fr_1"], "ladder_exhausted"),
+        "forget.needs_attention",
+        '{"run": "ur_1", "requests": ["fr_1"], "code": "ladder_exhausted"}',
+    ),
+    (
+        events.RunClaimed("ur_1", "forget", 3, 1, 8, "f" * 4, None, ["fr_1"]),
+        "run.claimed",
+        (
+            '{"run": "ur_1", "kind": "forget", "fence": 3, "claim": 1, "covers_epoch": 8, "policy_hash": "ffff", '
+            '"parent": null, "requests": ["fr_1"]}'
+        ),
+    ),
+    (
+        events.RunAttempted("ur_1", 3, 0, 0, "ucan", "accept", True, "ffff"),
+        "run.attempted",
+        (
+            '{"run": "ur_1", "fence": 3, "number": 0, "step": 0, "method": "ucan", "decision": "accept", '
+            '"accepted": true, "policy_hash": "ffff"}'
+        ),
+    ),
+    (
+        events.RungsSkipped("ur_1", 3, 0, 1, RUNGS),
+        "run.rungs_skipped",
+        (
+            '{"run": "ur_1", "fence": 3, "first": 0, "up_to": 1, "rungs": '
+            '[{"step": 0, "method": "ucan", "reason": "no_time", "detail": "late"}]}'
+        ),
+    ),
+    (events.RunHandedBack("ur_1", 3), "run.handed_back", '{"run": "ur_1", "fence": 3}'),
+    (
+        events.RunHeldUp("ur_1", 3, "store_full"),
+        "run.held_up",
+        '{"run": "ur_1", "fence": 3, "code": "store_full"}',
+    ),
+    (
+        events.RunNeedsAttention("ur_1", "invalid_input"),
+        "run.needs_attention",
+        '{"run": "ur_1", "code": "invalid_input"}',
+    ),
+    (
+        events.ForgetCompleted("ur_1", None, ["fr_1"], {"fr_1": "erased"}, "2026-01-31T12:00:00+00:00"),
+        "forget.completed",
+        (
+            '{"run": "ur_1", "version": null, "requests": ["fr_1"], "outcomes": {"fr_1": "erased"}, '
+            '"completed_at": "2026-01-31T12:00:00+00:00"}'
+        ),
+    ),
+    (
+        events.ConsolidationCompleted("ur_1", "dddd", [], {}, "2026-01-31T12:00:00+00:00"),
+        "consolidation.completed",
+        (
+            '{"run": "ur_1", "version": "dddd", "requests": [], "outcomes": {}, '
+            '"completed_at": "2026-01-31T12:00:00+00:00"}'
+        ),
+    ),
+    (
+        events.ConsolidationRequested("ur_1", ConsolidationReason.ON_DEMAND),
+        "consolidation.requested",
+        '{"run": "ur_1", "reason": "on_demand"}',
+    ),
+    (events.InteractionsErased("ur_1", 12), "interactions.erased", '{"run": "ur_1", "rows": 12}'),
+    (
+        events.RowsReclaimed("ur_1", Reclaimed.REWRITTEN),
+        "rows.reclaimed",
+        f'{{"run": "ur_1", "result": "{Reclaimed.REWRITTEN}"}}',
+    ),
+    (
+        events.LevelsMade(40, 0.5, 6),
+        "levels.made",
+        '{"watermark": 40, "smoothing": 0.5, "users": 6}',
+    ),
+    (
+        events.VersionInstalled("dddd", 1, 0),
+        "version.installed",
+        '{"version": "dddd", "generation": 1, "forget_epoch": 0}',
+    ),
+    (
+        events.VersionPublished("ur_1", "dddd", "pppp", 2, 8, 8),
+        "version.published",
+        (
+            '{"run": "ur_1", "version": "dddd", "parent": "pppp", "generation": 2, "forget_epoch": 8, '
+            '"erasure_floor": 8}'
+        ),
+    ),
+    (
+        events.VersionWithdrawn("ur_1", "pppp", 2, 8),
+        "version.withdrawn",
+        '{"run": "ur_1", "version": "pppp", "generation": 2, "erasure_floor": 8}',
+    ),
+    (events.VersionDestroyed("ur_1", "pppp"), "version.destroyed", '{"run": "ur_1", "version": "pppp"}'),
+    (
+        events.VersionSurvived(None, "pppp", 3, 9),
+        "version.survived",
+        '{"version": null, "replaced": "pppp", "generation": 3, "erasure_floor": 9}',
+    ),
+    (
+        events.TimelineStarted(2, 9, 1, {"fr_2": 10}, 0, 8, None),
+        "timeline.started",
+        (
+            '{"timeline": 2, "after_epoch": 9, "readopted": 1, "epochs": {"fr_2": 10}, "floor_before": 0, '
+            '"floor": 8, "withdrawn": null}'
+        ),
+    ),
+    (events.TimelineConfirmed(2), "timeline.confirmed", '{"timeline": 2}'),
+]
+
+
+def kinds(root: type[Event]) -> set[type[Event]]:
+    """Those that can be written: what others only build on has no action."""
+    return {kind for kind in root.__subclasses__() if hasattr(kind, "action")}.union(
+        *(kinds(kind) for kind in root.__subclasses__())
+    )
+
+
+@pytest.mark.parametrize(("event", "action", "data"), ENTRIES, ids=[action for _, action, _ in ENTRIES])
+def test_an_entry_is_written_as_it_always_was(event: Event, action: str, data: str) -> None:
+    assert event.action == action
+    assert json.dumps(event.data()) == data
+
+
+def test_there_are_no_others_and_no_two_are_called_the_same() -> None:
+    assert {type(event) for event, _, _ in ENTRIES} == kinds(Event)
+    assert len({event.action for event, _, _ in ENTRIES}) == len(ENTRIES)
