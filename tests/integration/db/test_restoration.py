@@ -20,8 +20,6 @@ from app.restoration.restoration import join_timeline, timeline_stands
 from app.serving.suppression import SuppressionSet
 from app.versions import service as pointer
 from model_store import (
-    ADAPTER_WEIGHTS,
-    BlobRef,
     Floor,
     JournalEntry,
     MemoryStore,
@@ -30,7 +28,7 @@ from model_store import (
 )
 from tests.integration.backup import back_up
 from tests.integration.db.conftest import NOON, Service
-from tests.unit.model_store.examples import manifest, safetensors
+from tests.unit.model_store.examples import publish
 
 Start = Callable[[], Service]
 
@@ -146,9 +144,7 @@ def test_a_row_below_the_floor_that_the_store_vouches_for_is_raised(start: Start
 def test_what_is_live_below_it_in_a_database_that_never_joined_is_withdrawn(
     start: Start, store: MemoryStore, database: Database
 ) -> None:
-    weights = safetensors(4)
-    blobs = {ADAPTER_WEIGHTS: BlobRef(store.put_blob(weights), len(weights))}
-    live = store.put_manifest(manifest(blobs, forget_epoch=3))
+    live = publish(store, forget_epoch=3)
     store.raise_floor(Floor(4, NOON.isoformat()))
     with database.unit_of_work() as session:
         pointer.current(session).digest = live
@@ -193,9 +189,7 @@ def test_epochs_and_fences_never_come_again(start: Start, store: MemoryStore) ->
     head = epoch_of(service)
     restore()
     # The claim ticked the epoch too, and a version of that claim may be in the store.
-    weights = safetensors(4)
-    blobs = {ADAPTER_WEIGHTS: BlobRef(store.put_blob(weights), len(weights))}
-    store.put_manifest(manifest(blobs, forget_epoch=head + 5))
+    publish(store, forget_epoch=head + 5)
     join_timeline(service.database, service.audit, store)
     assert epoch_of(service) > head + 5
     with service.database.read() as session:
