@@ -25,6 +25,7 @@ from model_store import (
     MemoryStore,
     StoreEmptied,
     StoreUnavailable,
+    Timeline,
 )
 from tests.integration.backup import back_up
 from tests.integration.db.conftest import NOON, Service
@@ -105,6 +106,32 @@ def test_the_first_process_starts_the_first_timeline_and_the_others_join_it(
     assert timeline_stands(first.database, store)
     start()
     assert store.newest_timeline() == timeline
+
+
+def test_no_entry_of_the_journal_is_read_twice_and_none_that_comes_meanwhile_is_missed(
+    start: Start, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = start()
+    restore = back_up(service.database.engine)
+    accept(service, store, "a", "b")
+    late = forget_requests.journal_entry(service.accept("c").request)
+    restore()
+    read, real, newest_timeline = [], store._journal.read, store.newest_timeline
+
+    def count(number: int) -> JournalEntry:
+        read.append(number)
+        return real(number)
+
+    def while_it_waits_for_the_lock() -> Timeline | None:
+        if read:
+            store.append_journal(late)
+        return newest_timeline()
+
+    monkeypatch.setattr(store._journal, "read", count)
+    monkeypatch.setattr(store, "newest_timeline", while_it_waits_for_the_lock)
+    join_timeline(service.database, service.audit, store)
+    assert sorted(read) == sorted({*read}) == store.journal_epochs()
+    assert {entry.subject_hmac for entry in store.journal()} == suppressed(service)
 
 
 @pytest.mark.parametrize("sign", ["token", "journal", "seen", "floor", "no timeline"])
