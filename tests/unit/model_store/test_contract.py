@@ -18,12 +18,14 @@ from model_store import (
     InvalidManifest,
     JournalConflict,
     ManifestMissing,
+    PublicationSwept,
     Store,
     VersionBelowFloor,
     VersionDestroyed,
     read_version,
 )
 from model_store.content import Content
+from model_store.content_addressed import ContentAddressedStore
 from tests.unit.model_store.examples import (
     OTHER_SUBJECT,
     checkpoint,
@@ -253,6 +255,23 @@ def test_a_destroyed_version_keeps_its_manifest_and_loses_its_weights(store: Sto
         read_version(store, digest)
 
 
+def test_blobs_without_a_manifest_are_deleted_and_the_others_are_not(store: ContentAddressedStore) -> None:
+    living = publish(store)
+    # As a publisher that was killed before the manifest leaves them.
+    interrupted = manifest(refs({ADAPTER_WEIGHTS: safetensors()}), forget_epoch=9)
+    blob = interrupted.blobs[ADAPTER_WEIGHTS].digest
+    store._objects.create(f"blobs/{interrupted.digest}/{blob}", [safetensors()])
+    assert store.delete_orphans() == (interrupted.digest,)
+    assert store.delete_orphans() == ()
+    assert read_version(store, living)
+    with pytest.raises(BlobMissing):
+        store.read_blob(interrupted.digest, blob)
+    # One that was only slow learns of it, and publishes another one.
+    with pytest.raises(PublicationSwept, match=interrupted.digest):
+        store.publish(interrupted, {ADAPTER_WEIGHTS: safetensors()})
+    assert read_version(store, publish(store, forget_epoch=10))
+
+
 def test_destroying_again_reports_the_same(store: Store) -> None:
     digest = publish(store)
     assert store.destroy(digest) == store.destroy(digest)
@@ -293,6 +312,21 @@ def test_a_version_that_is_read_while_it_is_destroyed_is_told_to_be(
     monkeypatch.setattr(store, "read_blob", destroyed_meanwhile)
     with pytest.raises(VersionDestroyed, match=version):
         read_version(store, version)
+
+
+def test_bytes_put_again_after_a_destruction_can_be_read_again(store: ContentAddressedStore) -> None:
+    digest = publish(store)
+    blob = weights_of(store, digest)
+    store.destroy(digest)
+    # As a copy of the store brings them back.
+    store._objects.create(f"blobs/{digest}/{blob}", [safetensors()])
+    assert store.read_blob(digest, blob) == safetensors()
+    # As bytes; the version that they were of does not come back with them.
+    with pytest.raises(VersionDestroyed, match="only its manifest is left"):
+        read_version(store, digest)
+    assert store.delete_orphans() == (digest,)
+    with pytest.raises(VersionDestroyed, match="was destroyed with version"):
+        store.read_blob(digest, blob)
 
 
 def test_many_threads_that_put_the_same_things_agree(store: Store) -> None:
