@@ -60,6 +60,7 @@ _PROBERS = 4
 _JOURNAL_SECONDS = 3.0
 _JOURNAL_PAUSE_SECONDS = 0.5
 _WRITES_PER_SECOND = 4
+_STORE_HOLDS_SECONDS = 10.0
 
 
 class Gateway:
@@ -75,9 +76,13 @@ class Gateway:
         self.audit = AuditLog.of(settings)
         self.subject_key = SubjectKey(settings.subject_key.get_secret_value().encode())
         self.store: Store = open_store(settings.store_url)
-        # This and the last one write: who has no key must not keep others from it.
+        # This and the last one write: who has no key must not keep others from it. A store that took a write is asked
+        # for another one after a while only, or once it has refused an entry of the journal.
         self.store_answers = Probe(
-            "store", lambda: self.store.check().writable, per_second=_WRITES_PER_SECOND
+            "store",
+            lambda: self.store.check().writable,
+            per_second=_WRITES_PER_SECOND,
+            yes_holds_seconds=_STORE_HOLDS_SECONDS,
         )
         self.database_answers = Probe("database", lambda: _answers(database))
         self.database_writes = Probe(
@@ -175,6 +180,7 @@ class Gateway:
                 self._joining.add("timeline", None)
                 return
             except (StoreUnavailable, StoreReadOnly, StoreFull) as error:
+                self.store_answers.doubt()
                 if not said:
                     log.error("journal.unavailable", epoch=entry.epoch, error=type(error).__name__)
                 said = True

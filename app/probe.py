@@ -20,11 +20,22 @@ class Probe:
         ask: the question; raising is a no.
         per_second: how often it may be asked; who asks beyond that gets the last answer again. Anybody may ask,
             without a key and without a pause.
+        yes_holds_seconds: how long nobody asks again after a yes, unless somebody doubts it. After a no, who wants to
+            know asks again.
     """
 
-    def __init__(self, name: str, ask: Callable[[], bool], *, per_second: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        ask: Callable[[], bool],
+        *,
+        per_second: int | None = None,
+        yes_holds_seconds: float = 0.0,
+    ) -> None:
         self._name = name
         self._ask = ask
+        self._yes_holds_seconds = yes_holds_seconds
+        self._yes_until = 0.0
         self._asked_at: deque[float] = deque(maxlen=per_second)
         self._lock = threading.Lock()
         self._asking: _Asking | None = None
@@ -37,10 +48,18 @@ class Probe:
                     self._asked_at.append(time.monotonic())
                 self._asking = _Asking(self._name, self._ask)
                 threading.Thread(target=self._asking.run, name=f"probe-{self._name}", daemon=True).start()
+                self._yes_until = time.monotonic() + self._yes_holds_seconds
             asking = self._asking
         return asking.answered.wait(seconds) and asking.answer
 
+    def doubt(self) -> None:
+        """Ask again: whoever says so has seen it fail."""
+        self._yes_until = 0.0
+
     def _may_ask(self) -> bool:
+        assert self._asking is not None
+        if self._asking.answer and time.monotonic() < self._yes_until:
+            return False
         asked = self._asked_at
         return asked.maxlen is None or len(asked) < asked.maxlen or time.monotonic() - asked[0] >= 1.0
 

@@ -1,6 +1,6 @@
 """Immutable bytes: versions of the adapter, what was measured about them, and whom they forgot.
 
-Blobs are named by their SHA-256, a version by that of its manifest; both are created once and never
+A version is named by the SHA-256 of its manifest, each of its blobs by its own; both are created once and never
 changed. Only safetensors and JSON are accepted, and nothing is handed out before its digest matches.
 Which version serves is not known here: that is a row of the database.
 
@@ -22,6 +22,7 @@ from model_store.errors import (
     InvalidTimeline,
     JournalConflict,
     ManifestMissing,
+    PublicationSwept,
     StoreEmptied,
     StoreError,
     StoreFull,
@@ -63,6 +64,7 @@ __all__ = [
     "Manifest",
     "ManifestMissing",
     "MemoryStore",
+    "PublicationSwept",
     "Store",
     "StoreEmptied",
     "StoreError",

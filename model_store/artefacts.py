@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from model_store.canonical_json import NotCanonical, decode
+from model_store.content import Content, opened, size_of
 from model_store.errors import (
     DigestMismatch,
     HostileArtefact,
@@ -15,18 +16,22 @@ from model_store.manifest import ADAPTER_WEIGHTS, BlobRef, Manifest
 from model_store.safetensors_header import inspect_safetensors
 
 
-def check_artefact(name: str, ref: BlobRef, data: bytes) -> None:
+def check_artefact(name: str, ref: BlobRef, content: Content) -> None:
     """Refuse bytes of the wrong size, or that are not what the end of ``name`` says.
 
     Raises DigestMismatch for the size and HostileArtefact for the form.
     """
-    if len(data) != ref.bytes:
-        raise DigestMismatch(f"{name}: the manifest states {ref.bytes} bytes, the blob has {len(data)}")
+    with opened(content) as file:
+        size = size_of(file)
+        if size != ref.bytes:
+            raise DigestMismatch(f"{name}: the manifest states {ref.bytes} bytes, the blob has {size}")
+        # Only of JSON all is looked at.
+        text = None if name.endswith(".safetensors") else file.read()
     try:
-        if name.endswith(".safetensors"):
-            inspect_safetensors(data)
+        if text is None:
+            inspect_safetensors(content)
         else:
-            decode(data)
+            decode(text)
     except HostileArtefact as error:
         raise HostileArtefact(f"{name}: {error}") from error
     except NotCanonical as error:
@@ -56,6 +61,6 @@ def read_version(
         if name not in manifest.blobs:
             raise InvalidManifest(f"version {digest} has no artefact {name!r}, only {sorted(manifest.blobs)}")
         ref = manifest.blobs[name]
-        artefacts[name] = store.read_blob(ref.digest)
+        artefacts[name] = store.read_blob(digest, ref.digest)
         check_artefact(name, ref, artefacts[name])
     return manifest, artefacts

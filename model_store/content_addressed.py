@@ -1,28 +1,39 @@
-"""The store's rules over any place that can create, read and delete named bytes."""
+"""The store's rules over any place that can create, read, list and delete named bytes.
 
-from collections.abc import Iterator
+No lock keeps those apart who publish, destroy and sweep. Each version has blobs of its own, so that nobody who deletes
+some can take another version's; and each of the three says what it does, by an object that is created once, before it
+looks at what the others have said.
+"""
+
+import hashlib
+import io
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 from model_store.artefacts import check_artefact
 from model_store.canonical_json import NotCanonical, decode_canonical, encode
 from model_store.checkpoints import Checkpoint, timeline_of
-from model_store.digests import check_digest, is_digest, sha256_hex, verify
+from model_store.content import Content, pieces
+from model_store.digests import check_digest, checked, is_digest, require_digest, sha256_hex
 from model_store.errors import (
     BlobMissing,
     HostileArtefact,
     InvalidJournalEntry,
+    InvalidManifest,
     JournalConflict,
     ManifestMissing,
-    StoreError,
+    PublicationSwept,
     VersionBelowFloor,
     VersionDestroyed,
 )
+from model_store.filesystem_errors import translated
 from model_store.floors import Floor
 from model_store.interface import Destruction, StoreHealth
 from model_store.journal import JournalEntry
-from model_store.manifest import MAX_MANIFEST_BYTES, Manifest
+from model_store.manifest import MAX_MANIFEST_BYTES, BlobRef, Manifest
 from model_store.numbered import Numbered
-from model_store.objects import Objects
+from model_store.objects import Objects, read_whole
 from model_store.timelines import Timeline
 
 MAX_BLOB_BYTES = 16 * 2**30
@@ -39,49 +50,52 @@ class ContentAddressedStore:
         self._checkpoints = Numbered(objects, Checkpoint)
         self._floors = Numbered(objects, Floor)
 
-    def put_blob(self, data: bytes) -> str:
-        """See :meth:`model_store.Store.put_blob`."""
-        if len(data) > MAX_BLOB_BYTES:
-            raise HostileArtefact(f"a blob of {len(data)} bytes; the limit is {MAX_BLOB_BYTES}")
-        digest = sha256_hex(data)
-        if not self._objects.create(_blob_key(digest), data):
-            self._read_verified(_blob_key(digest), digest, "blob", MAX_BLOB_BYTES)
-        return digest
-
-    def read_blob(self, digest: str) -> bytes:
-        """See :meth:`model_store.Store.read_blob`."""
-        check_digest(digest)
-        data = self._read_verified(_blob_key(digest), digest, "blob", MAX_BLOB_BYTES)
-        if data is None:
-            raise self._why_missing(digest)
-        return data
-
-    def put_manifest(self, manifest: Manifest) -> str:
-        """See :meth:`model_store.Store.put_manifest`."""
+    def publish(self, manifest: Manifest, contents: Mapping[str, Content]) -> str:
+        """See :meth:`model_store.Store.publish`."""
         data = manifest.to_bytes()
         digest = sha256_hex(data)
-        with self._objects.exclusive():
-            if self.is_destroyed(digest):
-                raise VersionDestroyed(f"version {digest} was destroyed and cannot be published again")
-            if manifest.forget_epoch < (floor := self.erasure_floor()):
-                raise VersionBelowFloor(
-                    f"version {digest} covers epoch {manifest.forget_epoch}, below the erasure floor {floor}"
-                )
-            for name, ref in manifest.blobs.items():
-                check_artefact(name, ref, self.read_blob(ref.digest))
-            if not self._objects.create(_manifest_key(digest), data):
-                self._read_verified(_manifest_key(digest), digest, "manifest", MAX_MANIFEST_BYTES)
+        if contents.keys() != manifest.blobs.keys():
+            raise InvalidManifest(
+                f"the manifest names {sorted(manifest.blobs)}; given are {sorted(contents)}"
+            )
+        self._require_publishable(digest, manifest)
+        for name, ref in manifest.blobs.items():
+            check_artefact(name, ref, contents[name])
+        for name, ref in manifest.blobs.items():
+            self._put_blob(digest, ref, name, contents[name])
+        self._put_manifest(digest, data)
+        # Whoever destroys or sweeps says so first and deletes second. This looks again after the manifest is there: so
+        # either they have seen the manifest, or what they have said is seen here.
+        self._require_publishable(digest, manifest)
         return digest
+
+    def read_blob(self, version: str, digest: str) -> bytes:
+        """See :meth:`model_store.Store.read_blob`."""
+        held = io.BytesIO()
+        self._copy_blob(version, digest, held.write)
+        return held.getvalue()
+
+    def save_blob(self, version: str, digest: str, path: Path) -> None:
+        """See :meth:`model_store.Store.save_blob`."""
+        unverified = path.with_name(f"{path.name}.unverified")
+        try:
+            with translated("create", unverified), unverified.open("wb") as file:
+                self._copy_blob(version, digest, file.write)
+            with translated("create", path):
+                unverified.replace(path)
+        finally:
+            unverified.unlink(missing_ok=True)
 
     def read_manifest(self, digest: str) -> Manifest:
         """See :meth:`model_store.Store.read_manifest`."""
         check_digest(digest)
-        data = self._read_verified(_manifest_key(digest), digest, "manifest", MAX_MANIFEST_BYTES)
-        if data is None:
+        held = io.BytesIO()
+        key = _manifest_key(digest)
+        if not self._copy_verified(key, digest, "manifest", MAX_MANIFEST_BYTES, held.write):
             raise ManifestMissing(
                 f"no version {digest} in the store: check the store's address, or publish it first"
             )
-        return Manifest.from_bytes(data)
+        return Manifest.from_bytes(held.getvalue())
 
     def append_journal(self, entry: JournalEntry) -> None:
         """See :meth:`model_store.Store.append_journal`."""
@@ -92,9 +106,9 @@ class ContentAddressedStore:
             "backup, or two databases share this store. Replay the journal before accepting requests."
         )
 
-    def journal(self, after: int = 0) -> Iterator[JournalEntry]:
+    def journal(self, known: Collection[int] = ()) -> Iterator[JournalEntry]:
         """See :meth:`model_store.Store.journal`."""
-        return (self._journal.read(epoch) for epoch in self.journal_epochs() if epoch > after)
+        return (self._journal.read(epoch) for epoch in self.journal_epochs() if epoch not in known)
 
     def journal_epochs(self) -> list[int]:
         """See :meth:`model_store.Store.journal_epochs`."""
@@ -130,32 +144,18 @@ class ContentAddressedStore:
 
     def destroy(self, digest: str) -> Destruction:
         """See :meth:`model_store.Store.destroy`."""
-        with self._objects.exclusive():
-            manifest = self.read_manifest(digest)
-            destroyed_at = self._entomb(digest)
-            names = {ref.digest for ref in manifest.blobs.values()}
-            kept = names & self._blobs_of_the_living()
-            for blob in sorted(names - kept):
-                self._objects.delete(_blob_key(blob))
+        manifest = self.read_manifest(digest)
+        destroyed_at = self._entomb(digest)
+        self._delete_blobs(digest)
         return Destruction(
-            digest, destroyed_at, deleted=tuple(sorted(names - kept)), kept=tuple(sorted(kept))
+            digest, destroyed_at, deleted=tuple(sorted({ref.digest for ref in manifest.blobs.values()}))
         )
 
     def delete_orphans(self) -> tuple[str, ...]:
         """See :meth:`model_store.Store.delete_orphans`."""
         self._objects.sweep()
-        with self._objects.exclusive():
-            living = self._blobs_of_the_living()
-            stored = [
-                name
-                for shard in range(256)
-                for name in self._objects.names(f"blobs/{shard:02x}")
-                if is_digest(name)
-            ]
-            orphans = tuple(sorted(set(stored) - living))
-            for blob in orphans:
-                self._objects.delete(_blob_key(blob))
-        return orphans
+        versions = filter(is_digest, self._objects.names("blobs"))
+        return tuple(sorted(version for version in versions if self._sweep_blobs(version)))
 
     def is_destroyed(self, digest: str) -> bool:
         """See :meth:`model_store.Store.is_destroyed`."""
@@ -175,16 +175,79 @@ class ContentAddressedStore:
         except InvalidJournalEntry:
             return False
 
-    def _read_verified(self, key: str, digest: str, what: str, limit: int) -> bytes | None:
-        data = self._objects.read(key, limit)
-        return None if data is None else verify(data, digest, what)
+    def _require_publishable(self, digest: str, manifest: Manifest) -> None:
+        if self.is_destroyed(digest):
+            raise VersionDestroyed(f"version {digest} was destroyed and cannot be published again")
+        if self._objects.exists(_swept_key(digest)):
+            raise PublicationSwept(f"version {digest} was swept before its manifest was there")
+        if manifest.forget_epoch < (floor := self.erasure_floor()):
+            raise VersionBelowFloor(
+                f"version {digest} covers epoch {manifest.forget_epoch}, below the erasure floor {floor}"
+            )
+
+    def _put_blob(self, version: str, ref: BlobRef, name: str, content: Content) -> None:
+        if ref.bytes > MAX_BLOB_BYTES:
+            raise HostileArtefact(f"a blob of {ref.bytes} bytes; the limit is {MAX_BLOB_BYTES}")
+        key = _blob_key(version, ref.digest)
+        if not self._objects.create(key, checked(pieces(content), ref.digest, name)):
+            self._copy_verified(key, ref.digest, "blob", MAX_BLOB_BYTES, _nowhere)
+
+    def _put_manifest(self, digest: str, data: bytes) -> None:
+        if not self._objects.create(_manifest_key(digest), [data]):
+            self._copy_verified(_manifest_key(digest), digest, "manifest", MAX_MANIFEST_BYTES, _nowhere)
+
+    def _sweep_blobs(self, version: str) -> bool:
+        """Delete the blobs of a version that is destroyed or has no manifest; whether there were any."""
+        if not self._blobs_of(version):
+            return False
+        if not self.is_destroyed(version):
+            if self._objects.exists(_manifest_key(version)):
+                return False
+            # It stays for ever, so that also a publisher that wakes up a week later sees it.
+            self._objects.create(_swept_key(version), [encode({"version": version})])
+            if self._objects.exists(_manifest_key(version)):
+                return False
+        self._delete_blobs(version)
+        return True
+
+    def _blobs_of(self, version: str) -> list[str]:
+        return sorted(filter(is_digest, self._objects.names(f"blobs/{version}")))
+
+    def _delete_blobs(self, version: str) -> None:
+        for blob in self._blobs_of(version):
+            self._objects.delete(_blob_key(version, blob))
+
+    def _copy_blob(self, version: str, digest: str, write: Callable[[bytes], object]) -> None:
+        check_digest(version)
+        check_digest(digest)
+        if self._copy_verified(_blob_key(version, digest), digest, "blob", MAX_BLOB_BYTES, write):
+            return
+        if self.is_destroyed(version):
+            raise VersionDestroyed(f"blob {digest} was destroyed with version {version}")
+        raise BlobMissing(
+            f"no blob {digest} of version {version} in the store: put it back from a copy, or check the store's address"
+        )
+
+    def _copy_verified(
+        self, key: str, digest: str, what: str, limit: int, write: Callable[[bytes], object]
+    ) -> bool:
+        actual = hashlib.sha256()
+
+        def pass_on(piece: bytes) -> None:
+            actual.update(piece)
+            write(piece)
+
+        found = self._objects.read(key, limit, pass_on)
+        if found:
+            require_digest(actual.hexdigest(), digest, what)
+        return found
 
     def _entomb(self, digest: str) -> str:
         moment = datetime.now(UTC).isoformat(timespec="milliseconds")
         record = {"destroyed_at": moment, "version": digest}
-        if self._objects.create(_tombstone_key(digest), encode(record)):
+        if self._objects.create(_tombstone_key(digest), [encode(record)]):
             return moment
-        data = self._objects.read(_tombstone_key(digest), _MAX_TOMBSTONE_BYTES)
+        data = read_whole(self._objects, _tombstone_key(digest), _MAX_TOMBSTONE_BYTES)
         try:
             return str(decode_canonical(data or b"")["destroyed_at"])
         except (NotCanonical, TypeError, KeyError) as error:
@@ -192,26 +255,17 @@ class ContentAddressedStore:
                 f"the tombstone of version {digest} is damaged; it still counts as destroyed"
             ) from error
 
-    def _blobs_of_the_living(self) -> set[str]:
-        destroyed = self._names("tombstones")
-        living = (self.read_manifest(version) for version in self.versions() if version not in destroyed)
-        return {ref.digest for manifest in living for ref in manifest.blobs.values()}
-
     def _names(self, folder: str) -> set[str]:
         stems = (name.removesuffix(".json") for name in self._objects.names(folder) if name.endswith(".json"))
         return {stem for stem in stems if is_digest(stem)}
 
-    def _why_missing(self, digest: str) -> StoreError:
-        for version in self.versions():
-            if self.is_destroyed(version) and any(
-                ref.digest == digest for ref in self.read_manifest(version).blobs.values()
-            ):
-                return VersionDestroyed(f"blob {digest} was destroyed with version {version}")
-        return BlobMissing(f"no blob {digest} in the store: put it again, or check the store's address")
+
+def _nowhere(_piece: bytes) -> None:
+    """For bytes that are only verified."""
 
 
-def _blob_key(digest: str) -> str:
-    return f"blobs/{digest[:2]}/{digest}"
+def _blob_key(version: str, digest: str) -> str:
+    return f"blobs/{version}/{digest}"
 
 
 def _manifest_key(digest: str) -> str:
@@ -220,3 +274,7 @@ def _manifest_key(digest: str) -> str:
 
 def _tombstone_key(digest: str) -> str:
     return f"tombstones/{digest}.json"
+
+
+def _swept_key(digest: str) -> str:
+    return f"swept/{digest}.json"

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterable, Iterator
 
 from model_store.errors import DigestMismatch, InvalidDigest
 
@@ -11,6 +12,14 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 def sha256_hex(data: bytes) -> str:
     """The lower-case hexadecimal SHA-256 of ``data``."""
     return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_pieces(pieces: Iterable[bytes]) -> str:
+    """The same of bytes that come in pieces."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def is_digest(text: object) -> bool:
@@ -27,12 +36,20 @@ def check_digest(text: str) -> str:
     return text
 
 
-def verify(data: bytes, digest: str, what: str) -> bytes:
-    """Return ``data`` if it hashes to ``digest``, or raise :class:`DigestMismatch`."""
-    actual = sha256_hex(data)
+def require_digest(actual: str, digest: str, what: str) -> None:
+    """Raise :class:`DigestMismatch` where stored bytes hash to something else than their name."""
     if actual != digest:
         raise DigestMismatch(
             f"{what} {digest} holds bytes that hash to {actual}: it was damaged or changed in place. "
             "Remove the file and restore it from a copy; it will not be read as it is."
         )
-    return data
+
+
+def checked(pieces: Iterable[bytes], digest: str, what: str) -> Iterator[bytes]:
+    """The pieces unchanged. Raises :class:`DigestMismatch` after the last one if they are not ``digest``."""
+    actual = hashlib.sha256()
+    for piece in pieces:
+        actual.update(piece)
+        yield piece
+    if actual.hexdigest() != digest:
+        raise DigestMismatch(f"{what} hashes to {actual.hexdigest()}; the manifest states {digest}")

@@ -13,16 +13,16 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from model_store.content import PIECE_BYTES
 from model_store.errors import HostileArtefact, StoreError
 from model_store.filesystem_errors import translated
 from model_store.interface import StoreHealth
 
 _TEMPORARY = re.compile(r"\.writing-[0-9a-f]{32}")
-_LOCK = ".lock"
 # The store's owner and nobody else, whatever the umask: weights know people. Read-only from birth, because nothing in
 # the store is ever changed.
 _FOLDER_MODE, _OBJECT_MODE, _SCRATCH_MODE = 0o700, 0o400, 0o600
@@ -42,17 +42,17 @@ class DirectoryObjects:
         with contextlib.suppress(StoreError):
             self.sweep()
 
-    def create(self, key: str, data: bytes) -> bool:
+    def create(self, key: str, pieces: Iterable[bytes]) -> bool:
         """See :meth:`model_store.objects.Objects.create`."""
         *folders, name = key.split("/")
         with translated("write", self.root / key), self._folders(folders, make=True) as chain:
-            created = self._write(chain[-1], name, data)
+            created = self._write(chain[-1], name, pieces)
             # Also when another writer was first: it may have died before its own flush.
             for folder in reversed(chain):
                 os.fsync(folder)
         return created
 
-    def read(self, key: str, limit: int) -> bytes | None:
+    def read(self, key: str, limit: int, write: Callable[[bytes], object]) -> bool:
         """See :meth:`model_store.objects.Objects.read`."""
         *folders, name = key.split("/")
         try:
@@ -60,12 +60,13 @@ class DirectoryObjects:
                 handle = os.open(name, _READ_FLAGS, dir_fd=chain[-1])
                 try:
                     _check_ordinary(self.root / key, os.fstat(handle), limit)
-                    with open(handle, "rb", closefd=False) as file:
-                        return file.read(limit)
+                    while piece := os.read(handle, PIECE_BYTES):
+                        write(piece)
                 finally:
                     os.close(handle)
         except FileNotFoundError:
-            return None
+            return False
+        return True
 
     def exists(self, key: str) -> bool:
         """See :meth:`model_store.objects.Objects.exists`."""
@@ -88,27 +89,16 @@ class DirectoryObjects:
         except FileNotFoundError:
             return
 
-    def names(self, folder: str) -> list[str]:
+    def names(self, prefix: str) -> list[str]:
         """See :meth:`model_store.objects.Objects.names`."""
         try:
-            with translated("list", self.root / folder, absence=True), self._folders([folder]) as chain:
+            with (
+                translated("list", self.root / prefix, absence=True),
+                self._folders(prefix.split("/")) as chain,
+            ):
                 return [name for name in os.listdir(chain[-1]) if not _TEMPORARY.fullmatch(name)]
         except FileNotFoundError:
             return []
-
-    @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """See :meth:`model_store.objects.Objects.exclusive`."""
-        with translated("lock", self.root / _LOCK), self._folders([]) as chain:
-            handle = os.open(
-                _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _SCRATCH_MODE, dir_fd=chain[-1]
-            )
-        try:
-            with translated("lock", self.root / _LOCK):
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
 
     def sweep(self) -> None:
         """See :meth:`model_store.objects.Objects.sweep`."""
@@ -134,16 +124,17 @@ class DirectoryObjects:
             return StoreHealth(writable=False, free_bytes=self._free_bytes(), detail=str(error))
         return StoreHealth(writable=True, free_bytes=space.f_bavail * space.f_frsize)
 
-    def _write(self, folder: int, name: str, data: bytes) -> bool:
+    def _write(self, folder: int, name: str, pieces: Iterable[bytes]) -> bool:
         with contextlib.suppress(FileNotFoundError):
             os.stat(name, dir_fd=folder, follow_symlinks=False)
             return False
         temporary, handle = _open_temporary(folder)
         try:
             with os.fdopen(handle, "wb", buffering=0) as file:
-                remaining = memoryview(data)
-                while remaining:
-                    remaining = remaining[file.write(remaining) :]
+                for piece in pieces:
+                    remaining = memoryview(piece)
+                    while remaining:
+                        remaining = remaining[file.write(remaining) :]
                 os.fsync(handle)
                 os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
         except FileExistsError:

@@ -16,6 +16,7 @@ StoreError
 ├── ManifestMissing         no version of that name was ever published
 ├── BlobMissing             a blob nobody put, or one removed by hand
 ├── VersionDestroyed        the version, or the only one that used the blob, was destroyed
+├── PublicationSwept        the version was taken for one that its publisher had given up
 ├── VersionBelowFloor       the version does not cover everyone whom the store vouches to be forgotten
 ├── DigestMismatch          stored bytes are not the bytes their name promises
 ├── HostileArtefact         bytes that must not be given to a loader
@@ -85,6 +86,10 @@ class BlobMissing(StoreError):
 
 class VersionDestroyed(StoreError):
     """The version's weights were destroyed; only its manifest is left, for lineage."""
+
+
+class PublicationSwept(StoreError):
+    """A sweep took the version for one that was given up before its manifest: publish it again, as another."""
 
 
 class VersionBelowFloor(StoreError):

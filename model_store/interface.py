@@ -1,10 +1,12 @@
 """What every store does, whatever holds the bytes."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from model_store.checkpoints import Checkpoint
+from model_store.content import Content
 from model_store.floors import Floor
 from model_store.journal import JournalEntry
 from model_store.manifest import Manifest
@@ -22,44 +24,46 @@ class StoreHealth:
 
 @dataclass(frozen=True)
 class Destruction:
-    """What :meth:`Store.destroy` left: ``deleted`` blobs are gone, ``kept`` ones serve another version."""
+    """What :meth:`Store.destroy` did: the ``deleted`` blobs of the version are gone."""
 
     version: str
     destroyed_at: str
     deleted: tuple[str, ...]
-    kept: tuple[str, ...]
 
 
 class Store(Protocol):
     """Immutable bytes. Every object is created once and never changed; only blobs are ever deleted.
 
-    All methods may be called from several threads and processes at once. Any of them may raise
-    :class:`~model_store.StoreUnavailable`; those that write, :class:`~model_store.StoreReadOnly` and
-    :class:`~model_store.StoreFull`; those that take a digest, :class:`~model_store.InvalidDigest`.
+    All methods may be called from several threads, processes and hosts at once, and none of them holds a lock: what a
+    store relies on is what an object store does (:mod:`model_store.objects`). Which version may be destroyed is not
+    decided here. Whoever destroys has decided it in the database, under the ledger's lock, by what can never become
+    untrue (`worker.completion`, `worker.sweeping`).
+
+    Any method may raise :class:`~model_store.StoreUnavailable`; those that write, :class:`~model_store.StoreReadOnly`
+    and :class:`~model_store.StoreFull`; those that take a digest, :class:`~model_store.InvalidDigest`.
     """
 
-    def put_blob(self, data: bytes) -> str:
-        """Store ``data`` and return its digest. The same bytes again are a no-op.
+    def publish(self, manifest: Manifest, contents: Mapping[str, Content]) -> str:
+        """Publish a version, blobs first and manifest last, and return its digest. The same again is a no-op.
 
-        Durable when it returns. Raises DigestMismatch if damaged bytes already stand under that name.
+        Durable when it returns. A file is copied piece by piece. Nothing is published whose content is not what the
+        manifest says, is not well-formed for its name or was damaged in the store: raises InvalidManifest if the names
+        differ, DigestMismatch, HostileArtefact; VersionDestroyed if this version was destroyed, also meanwhile,
+        VersionBelowFloor if it covers less than the erasure floor. Raises PublicationSwept if a sweep took its blobs:
+        then it must be published as another version.
         """
         ...
 
-    def read_blob(self, digest: str) -> bytes:
-        """The blob's bytes, verified against ``digest`` before any is returned.
+    def read_blob(self, version: str, digest: str) -> bytes:
+        """A blob of the version, whole in memory, verified against ``digest`` before any of it is returned.
 
         Raises BlobMissing, VersionDestroyed, DigestMismatch, or HostileArtefact if what stands under the
         name is not an ordinary file.
         """
         ...
 
-    def put_manifest(self, manifest: Manifest) -> str:
-        """Publish a version and return its digest. The same manifest again is a no-op.
-
-        Every blob must be in the store, verify, have the stated size, and be well-formed for its name:
-        raises BlobMissing, DigestMismatch, HostileArtefact, InvalidManifest; VersionDestroyed if this
-        version was destroyed before, VersionBelowFloor if it covers less than the erasure floor.
-        """
+    def save_blob(self, version: str, digest: str, path: Path) -> None:
+        """The same into a file, piece by piece: it gets the name ``path`` when it is verified."""
         ...
 
     def read_manifest(self, digest: str) -> Manifest:
@@ -76,15 +80,16 @@ class Store(Protocol):
         """
         ...
 
-    def journal(self, after: int = 0) -> Iterator[JournalEntry]:
-        """The entries with an epoch greater than ``after``, in order of epoch.
+    def journal(self, known: Collection[int] = ()) -> Iterator[JournalEntry]:
+        """The entries in order of epoch, but those of ``known`` epochs: an entry never changes.
 
-        Raises InvalidJournalEntry at an entry that was damaged, and names its object.
+        One listing, and one read of each entry. Raises InvalidJournalEntry at an entry that was damaged, and names its
+        object.
         """
         ...
 
     def journal_epochs(self) -> list[int]:
-        """The epochs that have an entry, in order; no entry is read."""
+        """The epochs that have an entry, in order, by one listing; no entry is read."""
         ...
 
     def start_timeline(self, timeline: Timeline) -> bool:
@@ -130,7 +135,7 @@ class Store(Protocol):
         ...
 
     def destroy(self, digest: str) -> Destruction:
-        """Destroy a version: record that (first), then delete the blobs that no living version names.
+        """Destroy a version: record that (first), then delete its blobs.
 
         The manifest stays. Call it again after a crash: it ends in the same state, and ``destroyed_at``
         is that of the first call. Deletes the names; what the medium keeps of the bytes is the
@@ -139,11 +144,11 @@ class Store(Protocol):
         ...
 
     def delete_orphans(self) -> tuple[str, ...]:
-        """Delete every blob that no living version names, and return their digests.
+        """Delete the blobs of versions that are destroyed or have no manifest; the digests of these versions.
 
         An interrupted publication leaves such blobs, and an interrupted writer part of one; they can hold weights that
-        ought to be gone. What is being written stays. A publication under way between its blobs and its manifest loses
-        the blobs and is refused with BlobMissing: it must put them again.
+        ought to be gone. What is being written stays. A publication under way between its blobs and its manifest is
+        taken for an interrupted one, and refused with PublicationSwept.
         """
         ...
 

@@ -2,15 +2,17 @@
 
 ::
 
-    blobs/ab/<sha256>          manifests/<sha256>.json
-    journal/<epoch>.json       tombstones/<sha256>.json      epoch: twelve digits
-    timelines/<number>.json    checkpoints/<number>.json     floors/<epoch>.json
+    blobs/<version>/<sha256>   manifests/<version>.json
+    tombstones/<version>.json  swept/<version>.json          version: the manifest's SHA-256
+    journal/<epoch>.json       floors/<epoch>.json           epoch: twelve digits
+    timelines/<number>.json    checkpoints/<number>.json
 """
 
 from pathlib import Path
 
 from model_store.content_addressed import ContentAddressedStore
 from model_store.directory import DirectoryObjects
+from model_store.shared_blobs import give_each_version_its_blobs
 
 
 class LocalStore(ContentAddressedStore):
@@ -21,4 +23,6 @@ class LocalStore(ContentAddressedStore):
     """
 
     def __init__(self, root: str | Path) -> None:
-        super().__init__(DirectoryObjects(Path(root)))
+        objects = DirectoryObjects(Path(root))
+        super().__init__(objects)
+        give_each_version_its_blobs(self, objects)

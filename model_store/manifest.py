@@ -7,10 +7,11 @@ The form is canonical JSON (:mod:`model_store.canonical_json`) with exactly the 
 import re
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from model_store.canonical_json import NotCanonical, decode_canonical, encode, plain
-from model_store.digests import is_digest, sha256_hex
+from model_store.content import Content, opened, pieces, size_of
+from model_store.digests import is_digest, sha256_hex, sha256_of_pieces
 from model_store.errors import InvalidManifest
 
 SCHEMA = 1
@@ -36,6 +37,13 @@ class BlobRef:
             )
         if type(self.bytes) is not int or self.bytes < 0:
             raise InvalidManifest(f"blob size {self.bytes!r}: expected a non-negative integer")
+
+    @classmethod
+    def of(cls, content: Content) -> Self:
+        """The reference to these bytes, or to those of this file. Raises StoreUnavailable if it cannot be read."""
+        with opened(content) as file:
+            size = size_of(file)
+        return cls(sha256_of_pieces(pieces(content)), size)
 
 
 @dataclass(frozen=True)

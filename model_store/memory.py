@@ -1,9 +1,9 @@
 """A store in this process's memory: for tests and for trying things out. Nothing survives the process."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 
+from model_store.content import pieces as in_pieces
 from model_store.content_addressed import ContentAddressedStore
 from model_store.errors import HostileArtefact
 from model_store.interface import StoreHealth
@@ -15,22 +15,28 @@ class MemoryObjects:
     def __init__(self) -> None:
         self._held: dict[str, bytes] = {}
         self._creating = threading.Lock()
-        self._publishing = threading.Lock()
 
-    def create(self, key: str, data: bytes) -> bool:
+    def create(self, key: str, pieces: Iterable[bytes]) -> bool:
         """See :meth:`model_store.objects.Objects.create`."""
+        if key in self._held:
+            return False
+        data = b"".join(pieces)
         with self._creating:
             if key in self._held:
                 return False
-            self._held[key] = bytes(data)
+            self._held[key] = data
             return True
 
-    def read(self, key: str, limit: int) -> bytes | None:
+    def read(self, key: str, limit: int, write: Callable[[bytes], object]) -> bool:
         """See :meth:`model_store.objects.Objects.read`."""
         data = self._held.get(key)
-        if data is not None and len(data) > limit:
+        if data is None:
+            return False
+        if len(data) > limit:
             raise HostileArtefact(f"{key} has {len(data)} bytes; at most {limit} are read")
-        return data
+        for piece in in_pieces(data):
+            write(piece)
+        return True
 
     def exists(self, key: str) -> bool:
         """See :meth:`model_store.objects.Objects.exists`."""
@@ -40,15 +46,12 @@ class MemoryObjects:
         """See :meth:`model_store.objects.Objects.delete`."""
         self._held.pop(key, None)
 
-    def names(self, folder: str) -> list[str]:
+    def names(self, prefix: str) -> list[str]:
         """See :meth:`model_store.objects.Objects.names`."""
-        return [key.removeprefix(f"{folder}/") for key in list(self._held) if key.startswith(f"{folder}/")]
-
-    @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """See :meth:`model_store.objects.Objects.exclusive`."""
-        with self._publishing:
-            yield
+        below = f"{prefix}/"
+        return list(
+            {key.removeprefix(below).partition("/")[0] for key in list(self._held) if key.startswith(below)}
+        )
 
     def sweep(self) -> None:
         """Nothing is ever unfinished here."""

@@ -4,7 +4,7 @@ import re
 from typing import Generic, TypeVar
 
 from model_store.errors import HostileArtefact, InvalidRecord
-from model_store.objects import Objects
+from model_store.objects import Objects, read_whole
 from model_store.records import MAX_RECORD_BYTES, Record
 
 Kind = TypeVar("Kind", bound=Record)
@@ -23,19 +23,19 @@ class Numbered(Generic[Kind]):
         self._name = re.compile(rf"(\d{{{kind.DIGITS}}})\.json")
 
     def numbers(self) -> list[int]:
-        """The numbers that are taken, in order; no record is read."""
+        """The numbers that are taken, in order, by one listing; no record is read."""
         matches = (self._name.fullmatch(name) for name in self._objects.names(self._kind.FOLDER))
         return sorted(int(match[1]) for match in matches if match)
 
     def create(self, record: Kind) -> bool:
         """Whether this call created it; what stands under its number is never touched."""
-        return self._objects.create(self._key(record.place), record.to_bytes())
+        return self._objects.create(self._key(record.place), [record.to_bytes()])
 
     def read(self, number: int) -> Kind:
         """The record of this number. Raises the kind's ``REFUSED``."""
         key = self._key(number)
         try:
-            data = self._objects.read(key, MAX_RECORD_BYTES)
+            data = read_whole(self._objects, key, MAX_RECORD_BYTES)
         except HostileArtefact as error:
             raise self._damaged(key, str(error)) from error
         if data is None:

@@ -7,9 +7,10 @@ can lie about that is refused here, before a loader allocates anything on the he
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from model_store.canonical_json import NotCanonical, decode
+from model_store.content import Content, opened, size_of
 from model_store.errors import HostileArtefact
 
 MAX_HEADER_BYTES = 100_000_000  # the format's own limit
@@ -49,36 +50,44 @@ class TensorInfo:
     end: int
 
 
-def inspect_safetensors(data: bytes) -> dict[str, TensorInfo]:
+def inspect_safetensors(content: Content) -> dict[str, TensorInfo]:
     """The tensors a safetensors file declares, by name, in file order, fully checked against its size.
+
+    Of a file that is given by its path nothing but the header is read.
 
     Raises :class:`HostileArtefact` for anything that is not exactly one well-formed safetensors file:
     other formats, a truncated file, a header that is too large, malformed, or has a key twice, an unknown
     dtype, a shape that overflows or disagrees with its offsets, and offsets that overlap, leave gaps
     or do not cover the file.
     """
-    tensors = _declared(_header(data))
-    _check_coverage(tensors, len(data) - _LENGTH_BYTES - int.from_bytes(data[:_LENGTH_BYTES], "little"))
+    with opened(content) as file:
+        size = size_of(file)
+        header, after = _header(file, size)
+    tensors = _declared(header)
+    _check_coverage(tensors, size - after)
     return dict(sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].end, item[0])))
 
 
-def _header(data: bytes) -> dict[str, Any]:
-    if data[_LENGTH_BYTES : _LENGTH_BYTES + 1] != b"{":
-        looks_like = next((name for magic, name in _FAMILIAR if data.startswith(magic)), None)
+def _header(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
+    """The header's content, and where the tensors' bytes begin."""
+    start = file.read(_LENGTH_BYTES + 1)
+    if start[_LENGTH_BYTES:] != b"{":
+        looks_like = next((name for magic, name in _FAMILIAR if start.startswith(magic)), None)
         detail = f" (it looks like {looks_like})" if looks_like else ""
         raise HostileArtefact(f"not a safetensors file{detail}: only safetensors is read")
-    length = int.from_bytes(data[:_LENGTH_BYTES], "little")
+    length = int.from_bytes(start[:_LENGTH_BYTES], "little")
     if length > MAX_HEADER_BYTES:
         raise HostileArtefact(f"the header claims {length} bytes; the limit is {MAX_HEADER_BYTES}")
-    if length > len(data) - _LENGTH_BYTES:
+    if length > size - _LENGTH_BYTES:
         raise HostileArtefact(f"the header claims {length} bytes and the file ends before that")
     try:
-        header = decode(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
+        file.seek(_LENGTH_BYTES)
+        header = decode(file.read(length))
     except NotCanonical as error:
         raise HostileArtefact(f"the header is not well-formed JSON: {error}") from error
     if not isinstance(header, dict):
         raise HostileArtefact("the header is not a JSON object")
-    return header
+    return header, _LENGTH_BYTES + length
 
 
 def _declared(header: dict[str, Any]) -> dict[str, TensorInfo]:

@@ -53,7 +53,14 @@ def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
     Their adapters still hold the subjects: superseded versions, candidates that a killed run left
     unpublished. Replicas no longer need the bytes: the live version is in their memory, and nothing below the floor may
     be loaded again.
+
+    The database decides what goes, one run at a time: under the ledger's lock, by a worker that holds the run's fence,
+    about versions that were in the store before. None of these can become live any more, because whoever made one of
+    them and has not published it holds an older fence. So the decision stays true although the fence may be lost while
+    the store deletes, and that two workers delete the same is harmless.
     """
+    # Before the decision: one that is not there yet may be the next run's, and live before this worker comes to it.
+    versions = process.store.versions()
     vouched = process.store.erasure_floor()
     with process.transaction() as transaction:
         # Under the lock, which shows whether the database was restored meanwhile: then another version would seem to be
@@ -68,7 +75,7 @@ def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
         process.store.read_manifest(live)
     readers = read_by_version(process.store, claim.subjects, but=live)
     destroyed = 0
-    for digest in process.store.versions():
+    for digest in versions:
         # Manifests stay for ever: a service that forgets daily must not read them all again each time. But the store is
         # asked, because its bytes may have come back with a restored copy.
         settled = digest in on_record and process.store.is_destroyed(digest)

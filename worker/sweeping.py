@@ -15,7 +15,8 @@ log = structlog.get_logger()
 def sweep_store(process: WorkerProcess) -> None:
     """Destroy unpublished versions below the erasure floor, blobs without a version and unfinished files.
 
-    Safe at any time: what is below the floor can never be published, and a publication under way puts its blobs again.
+    Safe at any time, and under no lock: what is below the floor and not on record can never be published, because the
+    floor only grows, and a publication under way is refused by the store and repeated.
     The record of published versions is kept by the runs that complete. What cannot be removed now is only logged: the
     next completion comes for it, and does not complete without.
     """

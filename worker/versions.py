@@ -8,7 +8,7 @@ from importlib.metadata import version as library_version
 from typing import Any
 
 from app.db.base import utc_now
-from model_store import ADAPTER_WEIGHTS, BlobMissing, BlobRef, Manifest, Store, read_version
+from model_store import ADAPTER_WEIGHTS, BlobRef, Manifest, PublicationSwept, Store, read_version
 from recommender import Adapter, AdapterConfig, Base, Scorer, TrainingConfig, attach, canary_fingerprint
 from worker.readership import READERSHIP, Readership, read_readership
 
@@ -106,7 +106,7 @@ def store_version(
     """Put an adapter into the store, blobs first, manifest last; the version's digest.
 
     Nothing serves it: only the pointer decides that. An interrupted call leaves blobs nobody names. A run that
-    completes meanwhile takes these for such; then they are put again.
+    completes meanwhile takes these for such; then they are put again, as another version by the time of its creation.
 
     Args:
         readership: whom the fit has read that the adapter is or descends from; None where nobody recorded it.
@@ -120,7 +120,7 @@ def store_version(
     fingerprint = canary_fingerprint(Scorer(attach(base, adapter), base.style))
     for left in reversed(range(_MOST_TRIES)):
         try:
-            return store.put_manifest(
+            return store.publish(
                 Manifest(
                     base_digest=base.digest,
                     catalogue_digest=base.catalogue.digest,
@@ -132,13 +132,14 @@ def store_version(
                     policy_hash=policy_hash,
                     canary_fingerprint=fingerprint,
                     adapter_config=dict(adapter.config),
-                    blobs={name: BlobRef(store.put_blob(data), len(data)) for name, data in blobs.items()},
+                    blobs={name: BlobRef.of(data) for name, data in blobs.items()},
                     trained_on=fit.to_plain(),
                     created_at=utc_now().isoformat(),
                     library_versions={name: library_version(name) for name in _LIBRARIES},
-                )
+                ),
+                blobs,
             )
-        except BlobMissing:
+        except PublicationSwept:
             if not left:
                 raise
     raise AssertionError("the last try returns or raises")

@@ -99,9 +99,9 @@ def join_timeline(
     with Transaction.begin(database, audit, joining=True) as transaction:
         session, ledger = transaction.session, transaction.ledger
         newest = store.newest_timeline()
-        # Entries are never changed: they are not read again while others wait for the lock.
-        if store.journal_epochs() != [entry.epoch for entry in entries]:
-            entries = list(store.journal())
+        # Entries are never changed: those that are known are not read again while others wait for the lock.
+        entries += store.journal(known={entry.epoch for entry in entries})
+        entries.sort(key=lambda entry: entry.epoch)
         differ = _compare(session, ledger, store, newest, entries, suppressed, seen, floor, checkpoint)
         readopted = 0
         if differ:

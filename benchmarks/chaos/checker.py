@@ -118,9 +118,9 @@ def _destruction(seen: Seen) -> Iterator[str]:
     kept = set()
     if pointer["digest"] is not None:
         manifest = json.loads((seen.store / "manifests" / f"{pointer['digest']}.json").read_text())
-        kept = {blob["digest"] for blob in manifest["blobs"].values()}
+        kept = {(pointer["digest"], blob["digest"]) for blob in manifest["blobs"].values()}
     blobs = [path for path in (seen.store / "blobs").rglob("*") if path.is_file()]
-    strangers = [path for path in blobs if path.name not in kept]
+    strangers = [path for path in blobs if (path.parent.name, path.name) not in kept]
     if strangers:
         kinds = {"temporary file" if path.name.startswith(".") else "blob" for path in strangers}
         yield f"weights: the store holds {len(strangers)} more than the live version's ({', '.join(sorted(kinds))})"

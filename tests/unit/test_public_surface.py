@@ -34,6 +34,7 @@ SURFACE = {
             "InvalidTimeline",
             "JournalConflict",
             "ManifestMissing",
+            "PublicationSwept",
             "StoreEmptied",
             "StoreError",
             "StoreFull",

@@ -24,17 +24,16 @@ from app.serving.suppression import SuppressionSet
 from app.suppressions import queries as suppressions
 from app.versions import queries as pointer
 from model_store import (
-    ADAPTER_WEIGHTS,
-    BlobRef,
     Floor,
     JournalEntry,
     MemoryStore,
     StoreEmptied,
     StoreUnavailable,
+    Timeline,
 )
 from tests.integration.backup import back_up
 from tests.integration.db.conftest import NOON, Service
-from tests.unit.model_store.examples import manifest, safetensors
+from tests.unit.model_store.examples import publish
 
 Start = Callable[[], Service]
 
@@ -113,6 +112,32 @@ def test_the_first_process_starts_the_first_timeline_and_the_others_join_it(
     assert store.newest_timeline() == timeline
 
 
+def test_no_entry_of_the_journal_is_read_twice_and_none_that_comes_meanwhile_is_missed(
+    start: Start, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = start()
+    restore = back_up(service.database.engine)
+    accept(service, store, "a", "b")
+    late = forget_requests.journal_entry(service.accept("c").request)
+    restore()
+    read, real, newest_timeline = [], store._journal.read, store.newest_timeline
+
+    def count(number: int) -> JournalEntry:
+        read.append(number)
+        return real(number)
+
+    def while_it_waits_for_the_lock() -> Timeline | None:
+        if read:
+            store.append_journal(late)
+        return newest_timeline()
+
+    monkeypatch.setattr(store._journal, "read", count)
+    monkeypatch.setattr(store, "newest_timeline", while_it_waits_for_the_lock)
+    join_timeline(service.database, service.audit, store)
+    assert sorted(read) == sorted({*read}) == store.journal_epochs()
+    assert suppressed(service) == {"a", "b", "c"}
+
+
 @pytest.mark.parametrize("sign", ["token", "journal", "seen", "floor", "no timeline"])
 def test_each_sign_alone_says_that_the_timeline_does_not_stand(
     start: Start, store: MemoryStore, database: Database, audit: AuditLog, sign: str
@@ -150,9 +175,7 @@ def test_a_row_below_the_floor_that_the_store_vouches_for_is_raised(start: Start
 def test_what_is_live_below_it_in_a_database_that_never_joined_is_withdrawn(
     start: Start, store: MemoryStore, database: Database
 ) -> None:
-    weights = safetensors(4)
-    blobs = {ADAPTER_WEIGHTS: BlobRef(store.put_blob(weights), len(weights))}
-    live = store.put_manifest(manifest(blobs, forget_epoch=3))
+    live = publish(store, forget_epoch=3)
     store.raise_floor(Floor(4, NOON.isoformat()))
     with database.unit_of_work() as session:
         pointer.current(session).digest = live
@@ -197,9 +220,7 @@ def test_epochs_and_fences_never_come_again(start: Start, store: MemoryStore) ->
     head = epoch_of(service)
     restore()
     # The claim ticked the epoch too, and a version of that claim may be in the store.
-    weights = safetensors(4)
-    blobs = {ADAPTER_WEIGHTS: BlobRef(store.put_blob(weights), len(weights))}
-    store.put_manifest(manifest(blobs, forget_epoch=head + 5))
+    publish(store, forget_epoch=head + 5)
     join_timeline(service.database, service.audit, store)
     assert epoch_of(service) > head + 5
     with service.database.read() as session:

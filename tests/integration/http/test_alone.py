@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from app.probe import Probe
 from app.settings import Settings
-from model_store import StoreUnavailable, open_store
+from model_store import StoreHealth, StoreUnavailable, open_store
 from tests.integration.http.conftest import gateway_of
 from tests.integration.refusing_store import gone
 
@@ -46,6 +46,29 @@ def test_whoever_was_accepted_while_the_store_was_away_is_in_the_journal_once_it
             assert client.post(f"/users/{user}/forget").status_code == 202
         wait_until(lambda: bool(refused))
     wait_until(lambda: len(open_store(settings.store_url).journal_epochs()) == 2)
+
+
+def test_readiness_does_not_write_into_the_store_each_time_and_still_notices_that_it_refuses(
+    client: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = gateway_of(client).store
+    real, asked = store.check, []
+
+    def check() -> StoreHealth:
+        asked.append(1)
+        return real()
+
+    monkeypatch.setattr(store, "check", check)
+    assert all(client.get("/readyz").json()["store"] for _ in range(30))
+    assert len(asked) <= 2  # the second if this takes long
+
+    def ready() -> bool:
+        return bool(client.get("/readyz").json()["store"])
+
+    with gone(Path(settings.store_url)):
+        assert client.post("/users/user-1/forget").status_code == 202
+        wait_until(lambda: not ready())
+    wait_until(ready)
 
 
 def test_whoever_asks_for_readiness_without_a_pause_keeps_nobody_from_writing(

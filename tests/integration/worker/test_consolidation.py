@@ -17,7 +17,7 @@ from app.interactions import queries as interaction_queries
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
 from app.versions import service as pointer
-from model_store import ADAPTER_WEIGHTS, StoreError
+from model_store import VersionDestroyed
 from recommender import AdapterConfig, TrainingConfig, fit_adapter
 from tests.integration.tiny_model import USERS, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
@@ -39,13 +39,14 @@ def test_it_replaces_attenuation_and_nothing_older_is_left(process: WorkerProces
     attenuated = attenuate(process)
     older = [process.store.read_manifest(digest) for digest in (installed, attenuated)]
     gates = older[1].blobs[ARTEFACTS].digest
-    assert process.store.read_blob(gates)
+    assert process.store.read_blob(attenuated, gates)
     run_id = request_consolidation(process)
     assert execute(process, run_id) is None
     assert_consolidated_once(process, run_id)
-    for digest in (gates, *(manifest.blobs[ADAPTER_WEIGHTS].digest for manifest in older)):
-        with pytest.raises(StoreError):
-            process.store.read_blob(digest)
+    for manifest in older:
+        for blob in manifest.blobs.values():
+            with pytest.raises(VersionDestroyed):
+                process.store.read_blob(manifest.digest, blob.digest)
     assert process.store.read_manifest(live(process)).parent == attenuated
     with process.database.read() as session:
         (attempt,) = runs.of_run(session, run_id)

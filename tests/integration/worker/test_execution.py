@@ -23,7 +23,7 @@ from app.forget_requests import service as forget_requests
 from app.runs import queries as run_queries
 from app.versions import queries as version_queries
 from app.versions import service as pointer
-from model_store import Manifest
+from model_store import LocalStore, Manifest
 from tests.integration.database_files import occurrences
 from tests.integration.tiny_model import subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
@@ -353,12 +353,13 @@ def test_what_a_killed_writer_left_of_a_blob_goes_with_the_next_completion(proce
     code = (
         "import os, sys\n"
         "from model_store import LocalStore\n"
+        "from tests.unit.model_store.examples import publish, safetensors\n"
         "def stall(_):\n"
         "    print('written', flush=True)\n"
         "    sys.stdin.read()\n"
         "store = LocalStore(sys.argv[1])\n"
         "os.fsync = stall\n"
-        "store.put_blob(b'weights' * 100_000)\n"
+        "publish(store, safetensors(175_000))\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, root], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -367,7 +368,7 @@ def test_what_a_killed_writer_left_of_a_blob_goes_with_the_next_completion(proce
         assert writer.stdout.readline() == b"written\n"
         execute(process, request_forgetting(process, "user-1"))
         # It may be somebody's who is still at work.
-        assert [path.stat().st_size for path in Path(root).rglob(".writing-*")] == [700_000]
+        assert [path.stat().st_size > 700_000 for path in Path(root).rglob(".writing-*")] == [True]
         writer.kill()
     execute(process, request_forgetting(process, "user-2"))
     assert list(Path(root).rglob(".writing-*")) == []
@@ -376,14 +377,15 @@ def test_what_a_killed_writer_left_of_a_blob_goes_with_the_next_completion(proce
 def test_a_publication_whose_blobs_a_completion_swept_puts_them_again(
     process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, swept = process.store.put_manifest, []
+    assert isinstance(process.store, LocalStore)
+    real, swept = process.store._put_manifest, []
 
-    def put_manifest(manifest: Manifest) -> str:
+    def put_manifest(digest: str, data: bytes) -> None:
         if not swept:
             swept.extend(process.store.delete_orphans())
-        return real(manifest)
+        real(digest, data)
 
-    monkeypatch.setattr(process.store, "put_manifest", put_manifest)
+    monkeypatch.setattr(process.store, "_put_manifest", put_manifest)
     run_id = request_forgetting(process, "user-1")
     execute(process, run_id)
     assert swept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -38,7 +39,7 @@ from unlearning import Rung
 from worker import withdrawal
 from worker.execution import execute
 from worker.process import WorkerProcess, open_process
-from worker.readership import Readership, read_readership
+from worker.readership import Readership, read_by_version, read_readership
 from worker.versions import load_version
 
 
@@ -317,3 +318,21 @@ def test_a_zombie_withdraws_nothing(process: WorkerProcess, monkeypatch: pytest.
         execute(process, run_id)
     finally:
         assert actions(process).count("version.withdrawn") == 1
+
+
+def test_what_came_into_the_store_after_it_was_decided_what_goes_is_the_next_runs(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be live by the time at which a worker that has lost its run comes to it."""
+    real, came = read_by_version, []
+
+    def meanwhile(*arguments: Any, **named: Any) -> dict[str, frozenset[str]]:
+        came.append(
+            store_again(process, load_version(process.store, live(process)).readership, forget_epoch=99)
+        )
+        return real(*arguments, **named)
+
+    monkeypatch.setattr("worker.completion.read_by_version", meanwhile)
+    execute(process, request_forgetting(process, "user-1"))
+    assert outcome(process, "user-1")[0] == "completed"
+    assert sorted(living(process)) == sorted([live(process), *came])

@@ -126,6 +126,33 @@ def test_a_probe_gives_the_last_answer_again_where_asking_costs(monkeypatch: pyt
     assert len(asked) == 4
 
 
+def test_a_yes_holds_until_its_time_is_over_or_somebody_doubts_it_and_a_no_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[bool] = []
+    holds = True
+
+    def ask() -> bool:
+        asked.append(holds)
+        return holds
+
+    now = 0.0
+    monkeypatch.setattr(probes, "time", SimpleNamespace(monotonic=lambda: now))
+    probe = Probe("test", ask, yes_holds_seconds=10.0)
+    assert all(probe.answer(LONG) for _ in range(50))
+    holds, now = False, 9.9
+    assert probe.answer(LONG)
+    assert asked == [True]
+    now = 10.0
+    assert not any(probe.answer(LONG) for _ in range(3))
+    assert asked == [True, False, False, False]
+    holds = True
+    assert probe.answer(LONG)
+    holds = False
+    probe.doubt()
+    assert not probe.answer(LONG)
+
+
 def test_a_probe_that_raises_says_no() -> None:
     def ask() -> bool:
         raise OSError("gone")

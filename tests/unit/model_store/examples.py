@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from model_store import ADAPTER_WEIGHTS, BlobRef, Checkpoint, Floor, JournalEntry, Manifest, Store, Timeline
+from model_store.content import Content
 
 SUBJECT = "5a" * 32
 OTHER_SUBJECT = "5b" * 32
@@ -43,11 +44,23 @@ def manifest(blobs: dict[str, BlobRef], **changes: Any) -> Manifest:
     return replace(plain, **changes)
 
 
-def publish(store: Store, data: bytes | None = None, **changes: Any) -> str:
-    """Put one artefact and a manifest that names it; the version's digest."""
-    data = safetensors() if data is None else data
-    ref = BlobRef(store.put_blob(data), len(data))
-    return store.put_manifest(manifest({ADAPTER_WEIGHTS: ref}, **changes))
+def publish(store: Store, data: Content | None = None, **changes: Any) -> str:
+    """Publish a version with one artefact; its digest."""
+    return publish_all(store, {ADAPTER_WEIGHTS: safetensors() if data is None else data}, **changes)
+
+
+def publish_all(store: Store, contents: dict[str, Content], **changes: Any) -> str:
+    """Publish a version with these artefacts; its digest."""
+    return store.publish(manifest(refs(contents), **changes), contents)
+
+
+def refs(contents: dict[str, Content]) -> dict[str, BlobRef]:
+    return {name: BlobRef.of(content) for name, content in contents.items()}
+
+
+def weights_of(store: Store, version: str) -> str:
+    """The digest of its adapter's blob."""
+    return store.read_manifest(version).blobs[ADAPTER_WEIGHTS].digest
 
 
 REQUEST = "fr_" + "5c" * 16

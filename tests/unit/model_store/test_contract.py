@@ -2,6 +2,9 @@
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,11 +18,14 @@ from model_store import (
     InvalidManifest,
     JournalConflict,
     ManifestMissing,
+    PublicationSwept,
     Store,
     VersionBelowFloor,
     VersionDestroyed,
     read_version,
 )
+from model_store.content import Content
+from model_store.content_addressed import ContentAddressedStore
 from tests.unit.model_store.examples import (
     OTHER_SUBJECT,
     checkpoint,
@@ -27,8 +33,11 @@ from tests.unit.model_store.examples import (
     floor,
     manifest,
     publish,
+    publish_all,
+    refs,
     safetensors,
     timeline,
+    weights_of,
 )
 
 ABSENT = "0" * 64
@@ -46,30 +55,26 @@ MALFORMED_DIGESTS = [
 
 
 def test_a_blob_is_named_by_its_sha256_and_comes_back_unchanged(store: Store) -> None:
-    data = bytes(range(256)) * 100
-    assert store.put_blob(data) == hashlib.sha256(data).hexdigest()
-    assert store.read_blob(hashlib.sha256(data).hexdigest()) == data
-
-
-def test_the_empty_blob_is_a_blob(store: Store) -> None:
-    assert store.read_blob(store.put_blob(b"")) == b""
-
-
-def test_putting_a_blob_again_changes_nothing(store: Store) -> None:
-    assert store.put_blob(b"same") == store.put_blob(b"same")
-    assert store.read_blob(store.put_blob(b"same")) == b"same"
+    data = safetensors(values=25_600)
+    version = publish(store, data)
+    assert weights_of(store, version) == hashlib.sha256(data).hexdigest()
+    assert store.read_blob(version, hashlib.sha256(data).hexdigest()) == data
 
 
 def test_a_blob_nobody_put_is_missing(store: Store) -> None:
-    with pytest.raises(BlobMissing, match=ABSENT):
-        store.read_blob(ABSENT)
+    for version in (ABSENT, publish(store)):
+        with pytest.raises(BlobMissing, match=ABSENT):
+            store.read_blob(version, ABSENT)
 
 
 @pytest.mark.parametrize("digest", MALFORMED_DIGESTS)
 def test_a_malformed_digest_is_refused_everywhere(store: Store, digest: str) -> None:
-    for method in (store.read_blob, store.read_manifest, store.destroy, store.is_destroyed):
+    for method in (store.read_manifest, store.destroy, store.is_destroyed):
         with pytest.raises(InvalidDigest):
             method(digest)
+    for version, blob in ((digest, ABSENT), (ABSENT, digest)):
+        with pytest.raises(InvalidDigest):
+            store.read_blob(version, blob)
 
 
 def test_a_version_is_named_by_its_manifest_and_comes_back_equal(store: Store) -> None:
@@ -98,17 +103,21 @@ def test_a_version_nobody_published_is_missing(store: Store) -> None:
     assert not store.is_destroyed(ABSENT)
 
 
-def test_a_manifest_whose_blob_is_missing_is_not_published(store: Store) -> None:
-    with pytest.raises(BlobMissing):
-        store.put_manifest(manifest({ADAPTER_WEIGHTS: BlobRef(ABSENT, 10)}))
+def test_a_manifest_is_published_with_exactly_the_artefacts_it_names(store: Store) -> None:
+    named = manifest(refs({ADAPTER_WEIGHTS: safetensors()}))
+    for contents in ({}, {ADAPTER_WEIGHTS: safetensors(), "more.json": b"{}"}):
+        with pytest.raises(InvalidManifest, match="given are"):
+            store.publish(named, contents)
     assert store.versions() == []
 
 
-def test_a_manifest_that_states_the_wrong_size_is_not_published(store: Store) -> None:
-    ref = BlobRef(store.put_blob(safetensors()), len(safetensors()) - 1)
-    with pytest.raises(DigestMismatch, match="bytes"):
-        store.put_manifest(manifest({ADAPTER_WEIGHTS: ref}))
+@pytest.mark.parametrize("change", [{"bytes": len(safetensors()) - 1}, {"digest": ABSENT}])
+def test_what_is_not_what_the_manifest_states_is_not_published(store: Store, change: dict[str, Any]) -> None:
+    ref = replace(BlobRef.of(safetensors()), **change)
+    with pytest.raises(DigestMismatch, match="the manifest states"):
+        store.publish(manifest({ADAPTER_WEIGHTS: ref}), {ADAPTER_WEIGHTS: safetensors()})
     assert store.versions() == []
+    assert store.delete_orphans() == ()
 
 
 @pytest.mark.parametrize(
@@ -124,33 +133,36 @@ def test_a_manifest_that_states_the_wrong_size_is_not_published(store: Store) ->
     ],
 )
 def test_an_artefact_that_is_not_what_its_name_says_is_not_published(
-    store: Store, name: str, data: bytes
+    store: Store, tmp_path: Path, name: str, data: bytes
 ) -> None:
-    good = BlobRef(store.put_blob(safetensors()), len(safetensors()))
-    bad = BlobRef(store.put_blob(data), len(data))
-    with pytest.raises(HostileArtefact, match=name):
-        store.put_manifest(manifest({ADAPTER_WEIGHTS: good, name: bad}))
+    (tmp_path / "file").write_bytes(data)
+    for content in (data, tmp_path / "file"):
+        with pytest.raises(HostileArtefact, match=name):
+            publish_all(store, {ADAPTER_WEIGHTS: safetensors(), name: content})
     assert store.versions() == []
 
 
 def test_a_version_is_read_with_its_artefacts(store: Store) -> None:
     gates, weights, notes = safetensors(2, fill=7), safetensors(9), b'{ "any": ["layout"] }'
-    artefacts = {ADAPTER_WEIGHTS: weights, "ucan_gates.safetensors": gates, "notes.json": notes}
-    refs = {name: BlobRef(store.put_blob(data), len(data)) for name, data in artefacts.items()}
-    digest = store.put_manifest(manifest(refs))
+    artefacts: dict[str, Content] = {
+        ADAPTER_WEIGHTS: weights,
+        "ucan_gates.safetensors": gates,
+        "notes.json": notes,
+    }
+    digest = publish_all(store, artefacts)
     assert read_version(store, digest) == (store.read_manifest(digest), artefacts)
     assert read_version(store, digest, [ADAPTER_WEIGHTS])[1] == {ADAPTER_WEIGHTS: weights}
     with pytest.raises(InvalidManifest, match=r"statistics\.safetensors"):
         read_version(store, digest, ["statistics.safetensors"])
 
 
-def test_the_journal_comes_back_in_order_and_after_an_epoch(store: Store) -> None:
+def test_the_journal_comes_back_in_order_and_without_what_is_known(store: Store) -> None:
     assert list(store.journal()) == []
     for epoch in (11, 2, 999_999_999_999, 1, 100):
         store.append_journal(entry(epoch))
     assert [item.epoch for item in store.journal()] == [1, 2, 11, 100, 999_999_999_999]
-    assert list(store.journal(after=11)) == [entry(100), entry(999_999_999_999)]
-    assert list(store.journal(after=999_999_999_999)) == []
+    assert list(store.journal(known={1, 2, 11, 5})) == [entry(100), entry(999_999_999_999)]
+    assert list(store.journal(known={1, 11, 100, 999_999_999_999})) == [entry(2)]
 
 
 def test_the_same_journal_entry_again_changes_nothing(store: Store) -> None:
@@ -230,32 +242,34 @@ def test_below_the_floor_nothing_is_published_and_no_weights_are_read(store: Sto
 
 def test_a_destroyed_version_keeps_its_manifest_and_loses_its_weights(store: Store) -> None:
     digest = publish(store)
-    blob = store.read_manifest(digest).blobs[ADAPTER_WEIGHTS].digest
+    blob = weights_of(store, digest)
     assert not store.is_destroyed(digest)
     destruction = store.destroy(digest)
-    assert (destruction.version, destruction.deleted, destruction.kept) == (digest, (blob,), ())
+    assert (destruction.version, destruction.deleted) == (digest, (blob,))
     assert store.is_destroyed(digest)
     assert store.read_manifest(digest).digest == digest
     assert store.versions() == [digest]
     with pytest.raises(VersionDestroyed, match=digest):
-        store.read_blob(blob)
+        store.read_blob(digest, blob)
     with pytest.raises(VersionDestroyed, match=digest):
         read_version(store, digest)
 
 
-def test_blobs_that_no_living_version_names_are_deleted_and_the_others_are_not(store: Store) -> None:
-    living = publish(store, safetensors(fill=1))
-    shared = publish(store, safetensors(fill=1), method="other")
-    gone = publish(store, safetensors(fill=2))
-    store.destroy(gone)
-    store.destroy(shared)
-    orphan = store.put_blob(safetensors(fill=3))
-    assert store.delete_orphans() == (orphan,)
+def test_blobs_without_a_manifest_are_deleted_and_the_others_are_not(store: ContentAddressedStore) -> None:
+    living = publish(store)
+    # As a publisher that was killed before the manifest leaves them.
+    interrupted = manifest(refs({ADAPTER_WEIGHTS: safetensors()}), forget_epoch=9)
+    blob = interrupted.blobs[ADAPTER_WEIGHTS].digest
+    store._objects.create(f"blobs/{interrupted.digest}/{blob}", [safetensors()])
+    assert store.delete_orphans() == (interrupted.digest,)
     assert store.delete_orphans() == ()
-    kept = store.read_manifest(living).blobs["adapter_model.safetensors"].digest
-    assert store.read_blob(kept) == safetensors(fill=1)
+    assert read_version(store, living)
     with pytest.raises(BlobMissing):
-        store.put_manifest(manifest({"adapter_model.safetensors": BlobRef(orphan, len(safetensors(fill=3)))}))
+        store.read_blob(interrupted.digest, blob)
+    # One that was only slow learns of it, and publishes another one.
+    with pytest.raises(PublicationSwept, match=interrupted.digest):
+        store.publish(interrupted, {ADAPTER_WEIGHTS: safetensors()})
+    assert read_version(store, publish(store, forget_epoch=10))
 
 
 def test_destroying_again_reports_the_same(store: Store) -> None:
@@ -271,36 +285,48 @@ def test_a_destroyed_version_cannot_be_published_again(store: Store) -> None:
     assert store.is_destroyed(digest)
 
 
-def test_a_blob_goes_with_the_last_version_that_uses_it(store: Store) -> None:
+def test_each_version_has_blobs_of_its_own(store: Store) -> None:
     shared, own = safetensors(fill=1), safetensors(fill=2)
-    refs = [BlobRef(store.put_blob(data), len(data)) for data in (shared, own)]
-    first = store.put_manifest(manifest({ADAPTER_WEIGHTS: refs[0], "ucan_gates.safetensors": refs[1]}))
+    first = publish_all(store, {ADAPTER_WEIGHTS: shared, "ucan_gates.safetensors": own})
     second = publish(store, shared, parent=first)
-
-    destruction = store.destroy(first)
-    assert (destruction.deleted, destruction.kept) == ((refs[1].digest,), (refs[0].digest,))
+    assert store.destroy(first).deleted == tuple(sorted(BlobRef.of(data).digest for data in (shared, own)))
     assert read_version(store, second)[1] == {ADAPTER_WEIGHTS: shared}
-
-    assert store.destroy(second).deleted == (refs[0].digest,)
-    # Asked again, the first version's own account now includes what it once had to leave behind.
-    assert store.destroy(first).deleted == tuple(sorted(ref.digest for ref in refs))
 
 
 def test_one_blob_under_two_names_of_one_version_goes_once(store: Store) -> None:
-    ref = BlobRef(store.put_blob(safetensors()), len(safetensors()))
-    digest = store.put_manifest(manifest({ADAPTER_WEIGHTS: ref, "copy.safetensors": ref}))
-    assert store.destroy(digest).deleted == (ref.digest,)
+    version = publish_all(store, {ADAPTER_WEIGHTS: safetensors(), "copy.safetensors": safetensors()})
+    assert len(read_version(store, version)[1]) == 2
+    assert store.destroy(version).deleted == (BlobRef.of(safetensors()).digest,)
 
 
-def test_bytes_put_again_after_a_destruction_can_be_read_again(store: Store) -> None:
+def test_a_version_that_is_read_while_it_is_destroyed_is_told_to_be(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = publish(store)
+    real = store.read_blob
+
+    def destroyed_meanwhile(*arguments: str) -> bytes:
+        store.destroy(version)
+        return real(*arguments)
+
+    monkeypatch.setattr(store, "read_blob", destroyed_meanwhile)
+    with pytest.raises(VersionDestroyed, match=version):
+        read_version(store, version)
+
+
+def test_bytes_put_again_after_a_destruction_can_be_read_again(store: ContentAddressedStore) -> None:
     digest = publish(store)
-    blob = store.read_manifest(digest).blobs[ADAPTER_WEIGHTS].digest
+    blob = weights_of(store, digest)
     store.destroy(digest)
-    store.put_blob(safetensors())
-    assert store.read_blob(blob) == safetensors()
+    # As a copy of the store brings them back.
+    store._objects.create(f"blobs/{digest}/{blob}", [safetensors()])
+    assert store.read_blob(digest, blob) == safetensors()
     # As bytes; the version that they were of does not come back with them.
     with pytest.raises(VersionDestroyed, match="only its manifest is left"):
         read_version(store, digest)
+    assert store.delete_orphans() == (digest,)
+    with pytest.raises(VersionDestroyed, match="was destroyed with version"):
+        store.read_blob(digest, blob)
 
 
 def test_many_threads_that_put_the_same_things_agree(store: Store) -> None:

@@ -32,15 +32,19 @@ from tests.unit.model_store.examples import (
     floor,
     manifest,
     publish,
+    refs,
     safetensors,
     timeline,
+    weights_of,
 )
 
 ABANDONED = ".writing-" + "0" * 32
 
 
-def blob_path(root: Path, digest: str) -> Path:
-    return root / "blobs" / digest[:2] / digest
+def blob_path(root: Path, version: str) -> Path:
+    """The one blob of a version."""
+    (path,) = (root / "blobs" / version).iterdir()
+    return path
 
 
 def rewrite(path: Path, data: bytes) -> None:
@@ -50,25 +54,23 @@ def rewrite(path: Path, data: bytes) -> None:
 
 def test_the_layout_is_as_documented(local: LocalStore, root: Path) -> None:
     version = publish(local)
-    blob = local.read_manifest(version).blobs[ADAPTER_WEIGHTS].digest
     local.append_journal(entry(42))
     local.destroy(publish(local, safetensors(5)))
     files = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
     destroyed = next(digest for digest in local.versions() if local.is_destroyed(digest))
     assert files == {
-        ".lock",
-        f"blobs/{blob[:2]}/{blob}",
+        f"blobs/{version}/{weights_of(local, version)}",
         f"manifests/{version}.json",
         f"manifests/{destroyed}.json",
         "journal/000000000042.json",
         f"tombstones/{destroyed}.json",
     }
-    assert blob_path(root, blob).read_bytes() == safetensors()
+    assert blob_path(root, version).read_bytes() == safetensors()
     assert (root / "manifests" / f"{version}.json").read_bytes() == local.read_manifest(version).to_bytes()
 
 
 def test_objects_are_read_only_from_birth(local: LocalStore, root: Path) -> None:
-    path = blob_path(root, local.put_blob(b"x"))
+    path = blob_path(root, publish(local))
     assert stat.S_IMODE(path.stat().st_mode) & 0o222 == 0
 
 
@@ -82,27 +84,36 @@ def test_another_opening_sees_the_same(local: LocalStore, root: Path) -> None:
     assert local.is_destroyed(version)
 
 
-@pytest.mark.parametrize("damage", [b"", b"hell", b"hello!", b"jello"])
+@pytest.mark.parametrize(
+    "damage",
+    [b"", safetensors()[:-1], safetensors() + b"!", safetensors(fill=2)],
+    ids=["emptied", "cut", "longer", "other"],
+)
 def test_a_damaged_blob_is_never_returned_nor_overwritten(
-    local: LocalStore, root: Path, damage: bytes
+    local: LocalStore, root: Path, tmp_path: Path, damage: bytes
 ) -> None:
-    path = blob_path(root, local.put_blob(b"hello"))
+    version = publish(local)
+    path = blob_path(root, version)
     rewrite(path, damage)
-    for attempt in (lambda: local.read_blob(path.name), lambda: local.put_blob(b"hello")):
+    target = tmp_path / "saved"
+    for attempt in (
+        lambda: local.read_blob(version, path.name),
+        lambda: local.save_blob(version, path.name, target),
+        lambda: publish(local),
+    ):
         with pytest.raises(DigestMismatch, match="restore it from a copy"):
             attempt()
     assert path.read_bytes() == damage
+    assert [found.name for found in tmp_path.iterdir()] == ["store"]
 
 
 def test_a_damaged_blob_cannot_be_published(local: LocalStore, root: Path) -> None:
-    data = safetensors()
-    ref = BlobRef(local.put_blob(data), len(data))
-    rewrite(blob_path(root, ref.digest), data[:-1] + b"?")
+    version = publish(local)
+    # As a publisher leaves it that was killed before the manifest.
+    (root / "manifests" / f"{version}.json").unlink()
+    rewrite(blob_path(root, version), safetensors()[:-1] + b"?")
     with pytest.raises(DigestMismatch):
         publish(local)
-    # Nor by whoever does not put the blob again.
-    with pytest.raises(DigestMismatch):
-        local.put_manifest(manifest({ADAPTER_WEIGHTS: ref}))
     assert local.versions() == []
 
 
@@ -138,40 +149,42 @@ def test_a_version_published_behind_the_stores_back_is_checked_when_read(
     local: LocalStore, root: Path
 ) -> None:
     """Whoever can write files can write a consistent manifest over a pickle; no loader ever sees it."""
-    version = publish(local)
-    manifest = local.read_manifest(version)
     bad = b"\x80\x04\x95" + b"\0" * (len(safetensors()) - 3)
-    forged = manifest.to_bytes().replace(
-        manifest.blobs[ADAPTER_WEIGHTS].digest.encode(), local.put_blob(bad).encode()
-    )
-    (root / "manifests" / f"{sha256_hex(forged)}.json").write_bytes(forged)
+    forged = manifest(refs({ADAPTER_WEIGHTS: bad}))
+    for path, data in (
+        (root / "blobs" / forged.digest / BlobRef.of(bad).digest, bad),
+        (root / "manifests" / f"{forged.digest}.json", forged.to_bytes()),
+    ):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(data)
     with pytest.raises(HostileArtefact, match="pickle"):
-        read_version(local, sha256_hex(forged))
+        read_version(local, forged.digest)
 
 
 def test_a_link_is_not_followed(local: LocalStore, root: Path, tmp_path: Path) -> None:
-    path = blob_path(root, local.put_blob(b"hello"))
-    (tmp_path / "elsewhere").write_bytes(b"hello")
-    path.unlink()
+    version = publish(local)
+    path = blob_path(root, version)
+    path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(HostileArtefact, match="link"):
-        local.read_blob(path.name)
+        local.read_blob(version, path.name)
     with pytest.raises(HostileArtefact, match="link"):
-        local.put_blob(b"hello")
+        publish(local)
 
 
-@pytest.mark.parametrize("folder", ["blobs", "blobs/2c"])
+@pytest.mark.parametrize("folder", ["blobs", "blobs/{version}"])
 def test_a_linked_folder_is_not_followed(local: LocalStore, root: Path, tmp_path: Path, folder: str) -> None:
-    digest = local.put_blob(b"hello")
-    assert digest.startswith("2c")
-    shutil.move(root / folder, tmp_path / "elsewhere")
-    (root / folder).symlink_to(tmp_path / "elsewhere")
-    for attempt in (lambda: local.read_blob(digest), lambda: local.put_blob(b"hello")):
+    version = publish(local)
+    digest = weights_of(local, version)
+    linked = root / folder.format(version=version)
+    shutil.move(linked, tmp_path / "elsewhere")
+    linked.symlink_to(tmp_path / "elsewhere")
+    for attempt in (lambda: local.read_blob(version, digest), lambda: publish(local)):
         with pytest.raises(HostileArtefact, match="link"):
             attempt()
     local_after = LocalStore(root)
     with pytest.raises(HostileArtefact, match="link"):
-        local_after.read_blob(digest)
+        local_after.read_blob(version, digest)
 
 
 def test_a_destruction_through_a_linked_folder_deletes_nothing_there(
@@ -190,19 +203,20 @@ def test_the_root_itself_may_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "store").symlink_to(tmp_path / "disk")
     store = LocalStore(tmp_path / "store")
-    assert store.read_blob(store.put_blob(b"hello")) == b"hello"
+    assert read_version(store, publish(store))
 
 
 def test_what_is_not_a_file_neither_hangs_nor_passes(local: LocalStore, root: Path) -> None:
-    path = blob_path(root, local.put_blob(b"hello"))
+    version = publish(local)
+    path = blob_path(root, version)
     path.unlink()
     os.mkfifo(path)
     with pytest.raises(HostileArtefact, match="ordinary"):
-        local.read_blob(path.name)
+        local.read_blob(version, path.name)
     path.unlink()
     path.mkdir()
     with pytest.raises(HostileArtefact, match="ordinary"):
-        local.read_blob(path.name)
+        local.read_blob(version, path.name)
 
 
 def test_strangers_among_the_files_are_not_listed(local: LocalStore, root: Path) -> None:
@@ -244,7 +258,7 @@ def test_everything_is_its_owners_only_whatever_the_umask(tmp_path: Path, umask:
         os.umask(before)
     made = {path.relative_to(tmp_path).parts[1] for path in (tmp_path / "store").rglob("*")}
     assert made == {
-        ".lock", "blobs", "checkpoints", "floors", "journal", "manifests", "timelines", "tombstones",
+        "blobs", "checkpoints", "floors", "journal", "manifests", "timelines", "tombstones",
     }  # fmt: skip
     assert open_to_others(tmp_path / "store") == []
 
@@ -268,14 +282,15 @@ def test_a_destruction_that_was_interrupted_is_finished_by_the_next_call(
     local: LocalStore, root: Path
 ) -> None:
     version = publish(local)
-    blob = local.read_manifest(version).blobs[ADAPTER_WEIGHTS].digest
+    blob = blob_path(root, version)
     first = local.destroy(version)
-    # As after a crash between the tombstone and the deletion.
-    blob_path(root, blob).write_bytes(safetensors())
-    with pytest.raises(VersionDestroyed):
-        read_version(local, version)
-    assert local.destroy(version) == first
-    assert not blob_path(root, blob).exists()
+    for finish in (lambda: local.destroy(version), local.delete_orphans):
+        # As after a crash between the tombstone and the deletion.
+        blob.write_bytes(safetensors())
+        with pytest.raises(VersionDestroyed):
+            read_version(local, version)
+        assert finish() in (first, (version,))
+        assert not blob.exists()
 
 
 def test_even_an_empty_tombstone_counts(local: LocalStore, root: Path) -> None:
@@ -291,17 +306,21 @@ def test_even_an_empty_tombstone_counts(local: LocalStore, root: Path) -> None:
 
 def test_a_blob_removed_by_hand_is_missing_not_destroyed(local: LocalStore, root: Path) -> None:
     version = publish(local)
-    blob = local.read_manifest(version).blobs[ADAPTER_WEIGHTS].digest
-    blob_path(root, blob).unlink()
+    blob = blob_path(root, version)
+    blob.unlink()
     with pytest.raises(BlobMissing):
         read_version(local, version)
-    assert local.destroy(version).deleted == (blob,)
+    # Whoever still has the bytes puts them back.
+    assert publish(local) == version
+    assert read_version(local, version)
+    blob.unlink()
+    assert local.destroy(version).deleted == (blob.name,)
 
 
 def test_what_a_dead_writer_left_is_swept_and_what_a_live_one_writes_is_not(
     local: LocalStore, root: Path
 ) -> None:
-    folder = blob_path(root, local.put_blob(b"hello")).parent
+    folder = blob_path(root, publish(local)).parent
     dead, alive = folder / ABANDONED, folder / (".writing-" + "1" * 32)
     keep = folder / ".writing-by-hand"
     for path in (dead, alive, keep):
@@ -331,16 +350,17 @@ def test_a_sweep_between_making_and_locking_a_file_costs_nothing(
         real(handle, operation)
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    assert local.read_blob(local.put_blob(b"hello")) == b"hello"
+    assert read_version(local, publish(local))
     assert swept
 
 
 def test_a_root_that_vanished_is_unavailable(local: LocalStore, root: Path) -> None:
-    digest = local.put_blob(b"hello")
+    digest = publish(local)
+    blob = weights_of(local, digest)
     shutil.rmtree(root)
     for attempt in (
-        lambda: local.read_blob(digest),
-        lambda: local.put_blob(b"hello"),
+        lambda: local.read_blob(digest, blob),
+        lambda: publish(local),
         lambda: local.is_destroyed(digest),
         local.versions,
         lambda: list(local.journal()),

@@ -3,31 +3,32 @@ from pathlib import Path
 import pytest
 
 from model_store import LocalStore, MemoryStore, StoreUnavailable, UnsupportedStoreUrl, open_store
+from tests.unit.model_store.examples import publish
 
 
 def test_memory_is_new_every_time() -> None:
     store = open_store("memory:")
     assert isinstance(store, MemoryStore)
-    digest = store.put_blob(b"here")
-    assert store.read_blob(digest) == b"here"
-    assert open_store("memory:") is not store
+    assert store.versions() == []
+    publish(store)
+    assert open_store("memory:").versions() == []
 
 
 def test_a_plain_path_and_a_file_address_are_the_same_place(tmp_path: Path) -> None:
     folder = tmp_path / "a folder"
-    digest = open_store(str(folder)).put_blob(b"here")
+    digest = publish(open_store(str(folder)))
     for address in (folder.as_uri(), f"file://localhost{folder.as_uri().removeprefix('file://')}"):
         store = open_store(address)
         assert isinstance(store, LocalStore)
-        assert store.read_blob(digest) == b"here"
+        assert store.versions() == [digest]
 
 
 def test_a_relative_path_stays_where_it_was_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     store = open_store("some/store")
-    digest = store.put_blob(b"here")
+    digest = publish(store)
     monkeypatch.chdir("/")
-    assert store.read_blob(digest) == b"here"
+    assert store.versions() == [digest]
     assert (tmp_path / "some" / "store" / "blobs").is_dir()
 
 

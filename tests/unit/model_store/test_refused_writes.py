@@ -24,6 +24,7 @@ NOBODY = 65534
 def run(code: str, *arguments: object) -> str:
     preamble = """
         import os, resource, sys
+        from pathlib import Path
         from model_store import *
         from tests.unit.model_store.examples import *
         def attempt(action):
@@ -70,8 +71,8 @@ def test_a_read_only_store_reads_and_says_why_it_does_not_write(read_only_root: 
         version = store.versions()[0]
         assert read_version(store, version)[1]["adapter_model.safetensors"] == safetensors()
         assert list(store.journal()) == [entry()]
-        attempt(lambda: store.put_blob(safetensors()))
-        attempt(lambda: store.put_blob(b"new"))
+        attempt(lambda: publish(store))
+        attempt(lambda: publish(store, safetensors(5)))
         attempt(lambda: store.append_journal(entry(2)))
         attempt(lambda: publish(store, forget_epoch=9))
         attempt(lambda: store.destroy(version))
@@ -94,21 +95,23 @@ def test_a_full_store_says_so_and_keeps_what_it_has(tmp_path: Path) -> None:
         """
         store = LocalStore(sys.argv[1])
         version = publish(store)
+        (tmp := Path(sys.argv[1]).parent / "large").write_bytes(safetensors(1_000_000))
         resource.setrlimit(resource.RLIMIT_FSIZE, (64, resource.RLIM_INFINITY))
-        attempt(lambda: store.put_blob(b"x" * 65))
+        attempt(lambda: publish(store, safetensors(9)))
         attempt(lambda: store.append_journal(entry()))
         attempt(lambda: publish(store, forget_epoch=9))
-        attempt(lambda: store.put_blob(b"x" * 64))
+        attempt(lambda: publish(store, tmp))
+        attempt(lambda: publish(store))
         assert read_version(store, version)
         """,
-        tmp_path,
+        tmp_path / "store",
     ).splitlines()
-    for line in output[:3]:
+    for line in output[:4]:
         assert line.startswith("StoreFull cannot write ")
         assert "ulimit -f" in line
-    assert output[3] == "done"
+    assert output[4] == "done"
     assert list(tmp_path.rglob(".writing-*")) == []
-    store = LocalStore(tmp_path)
+    store = LocalStore(tmp_path / "store")
     assert len(store.versions()) == 1
     assert list(store.journal()) == []
 

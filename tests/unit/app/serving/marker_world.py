@@ -76,9 +76,8 @@ class World:
     high: Adapter
     scorers: dict[int, Scorer] = field(default_factory=dict)
 
-    def manifest(self, store: Store, adapter: Adapter, *, forget_epoch: int = 0, seed: int = 0) -> Manifest:
-        """Everything true about a version of this adapter; its blob lies in the store. The seed makes it another."""
-        data = adapter.to_bytes()
+    def manifest(self, adapter: Adapter, *, forget_epoch: int = 0, seed: int = 0) -> Manifest:
+        """Everything true about a version of this adapter. The seed makes it another."""
         return Manifest(
             base_digest=self.base.digest,
             catalogue_digest=self.base.catalogue.digest,
@@ -90,18 +89,29 @@ class World:
             policy_hash=None,
             canary_fingerprint=canary_fingerprint(Scorer(attach(self.base, adapter), self.base.style)),
             adapter_config=dict(adapter.config),
-            blobs={ADAPTER_WEIGHTS: BlobRef(store.put_blob(data), len(data))},
+            blobs={ADAPTER_WEIGHTS: BlobRef.of(adapter.to_bytes())},
             trained_on={"seed": seed},
             created_at="2026-01-01T00:00:00+00:00",
             library_versions={},
         )
 
     def publish(
-        self, store: Store, adapter: Adapter, *, forget_epoch: int = 0, seed: int = 0, **lies: object
+        self,
+        store: Store,
+        adapter: Adapter,
+        *,
+        forget_epoch: int = 0,
+        seed: int = 0,
+        weights: bytes | None = None,
+        **lies: object,
     ) -> str:
-        """Put a version into the store; ``lies`` replace fields of its manifest."""
-        manifest = self.manifest(store, adapter, forget_epoch=forget_epoch, seed=seed)
-        return store.put_manifest(replace(manifest, **lies))  # type: ignore[arg-type]
+        """Put a version into the store; ``lies`` replace fields of its manifest, ``weights`` those of the adapter."""
+        data = adapter.to_bytes() if weights is None else weights
+        manifest = replace(
+            self.manifest(adapter, forget_epoch=forget_epoch, seed=seed),
+            **{"blobs": {ADAPTER_WEIGHTS: BlobRef.of(data)}, **lies},  # type: ignore[arg-type]
+        )
+        return store.publish(manifest, {ADAPTER_WEIGHTS: data})
 
     def offline(self, adapter: Adapter, history: tuple[int, ...], k: int = K) -> list[int]:
         """The ranking of one history, computed alone and outside any engine."""

@@ -65,10 +65,10 @@ def test_the_feed_is_followed_while_a_version_loads_and_a_report_is_stuck(
     gate, loading = threading.Event(), threading.Event()
 
     class SlowStore(LocalStore):
-        def read_blob(self, digest: str) -> bytes:
+        def read_blob(self, version: str, digest: str) -> bytes:
             loading.set()
             assert gate.wait(PATIENCE_SECONDS)
-            return super().read_blob(digest)
+            return super().read_blob(version, digest)
 
     store = SlowStore(tmp_path / "store")
     gate.set()

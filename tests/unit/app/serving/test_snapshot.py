@@ -156,20 +156,21 @@ def test_a_damaged_blob_is_refused(world: World, tmp_path: Path, damage: str) ->
 def test_hostile_bytes_never_reach_a_loader(world: World, tmp_path: Path, data: bytes) -> None:
     """The store refuses to publish such a version; here someone has put its manifest there by hand."""
     store = LocalStore(tmp_path / "store")
-    blobs = {ADAPTER_WEIGHTS: BlobRef(store.put_blob(data), len(data))}
-    forged = replace(store.read_manifest(world.publish(store, world.low)), blobs=blobs)
+    ref = BlobRef.of(data)
+    forged = replace(store.read_manifest(world.publish(store, world.low)), blobs={ADAPTER_WEIGHTS: ref})
     with pytest.raises(HostileArtefact):
-        store.put_manifest(forged)
+        store.publish(forged, {ADAPTER_WEIGHTS: data})
     (tmp_path / "store" / "manifests" / f"{forged.digest}.json").write_bytes(forged.to_bytes())
+    (tmp_path / "store" / "blobs" / forged.digest).mkdir()
+    (tmp_path / "store" / "blobs" / forged.digest / ref.digest).write_bytes(data)
     with pytest.raises(CorruptVersion):
         build_snapshot(store, forged.digest, world.base, 0)
 
 
 def test_an_adapter_file_without_tensors_does_not_fit(world: World, store: MemoryStore) -> None:
     data = world.low.replace({}).to_bytes()
-    blobs = {ADAPTER_WEIGHTS: BlobRef(store.put_blob(data), len(data))}
     with pytest.raises(IncompatibleAdapter):
-        build_snapshot(store, world.publish(store, world.low, blobs=blobs), world.base, 0)
+        build_snapshot(store, world.publish(store, world.low, weights=data), world.base, 0)
 
 
 def test_wrong_scaling_is_found_by_the_fingerprint_alone(world: World, store: MemoryStore) -> None:
@@ -181,7 +182,7 @@ def test_wrong_scaling_is_found_by_the_fingerprint_alone(world: World, store: Me
 def test_other_weights_than_those_measured_are_found_by_the_fingerprint(
     world: World, store: MemoryStore
 ) -> None:
-    other = world.manifest(store, world.high).canary_fingerprint
+    other = world.manifest(world.high).canary_fingerprint
     with pytest.raises(FingerprintMismatch):
         build_snapshot(store, world.publish(store, world.low, canary_fingerprint=other), world.base, 0)
     with pytest.raises(FingerprintMismatch):
@@ -198,9 +199,8 @@ def test_an_adapter_that_does_not_fit_is_refused(world: World, store: MemoryStor
     data = world.low.replace(
         {name.replace("q_", "z_"): t for name, t in world.low.tensors.items()}
     ).to_bytes()
-    blobs = {ADAPTER_WEIGHTS: BlobRef(store.put_blob(data), len(data))}
     with pytest.raises(IncompatibleAdapter):
-        build_snapshot(store, world.publish(store, world.low, blobs=blobs), world.base, 0)
+        build_snapshot(store, world.publish(store, world.low, weights=data), world.base, 0)
 
 
 def test_an_adapter_for_another_base_of_the_same_shape_is_found_even_when_the_digest_lies(
@@ -209,9 +209,9 @@ def test_an_adapter_for_another_base_of_the_same_shape_is_found_even_when_the_di
     other = make_base(tmp_path / "other", seed=9)
     training = TrainingConfig(epochs=1, patience=None)
     foreign = fit_adapter(other, [[20, 21, 22]], AdapterConfig(r=8, alpha=32), training)
-    manifest = World(other, foreign, foreign).manifest(store, foreign)
+    manifest = World(other, foreign, foreign).manifest(foreign)
     with pytest.raises(WrongBase):
-        build_snapshot(store, store.put_manifest(manifest), world.base, 0)
+        build_snapshot(store, store.publish(manifest, {ADAPTER_WEIGHTS: foreign.to_bytes()}), world.base, 0)
     fingerprint = manifest.canary_fingerprint
     with pytest.raises(FingerprintMismatch):
         build_snapshot(store, world.publish(store, foreign, canary_fingerprint=fingerprint), world.base, 0)
@@ -220,7 +220,7 @@ def test_an_adapter_for_another_base_of_the_same_shape_is_found_even_when_the_di
 class UnmountedStore(MemoryStore):
     """A store whose place has gone away."""
 
-    def read_blob(self, digest: str) -> bytes:
+    def read_blob(self, version: str, digest: str) -> bytes:
         raise StoreUnavailable(f"cannot read {digest}: the volume is not mounted")
 
 

@@ -63,14 +63,14 @@ def accepted(**changes: object) -> Callable[[Seen], None]:
 @pytest.fixture
 def seen(tmp_path: Path) -> Seen:
     store = tmp_path / "store"
-    for folder in ("journal", "manifests", "blobs/bb"):
+    for folder in ("journal", "manifests", f"blobs/{LIVE}"):
         (store / folder).mkdir(parents=True)
     (tmp_path / "tmp").mkdir()
     (store / "journal" / "000000000003.json").write_text(json.dumps({"epoch": 3, "subject_hmac": SUBJECT}))
     (store / "manifests" / f"{LIVE}.json").write_text(
         json.dumps({"forget_epoch": 4, "blobs": {"adapter": {"digest": BLOB, "bytes": 1}}})
     )
-    (store / "blobs" / "bb" / BLOB).write_bytes(b"weights")
+    (store / "blobs" / LIVE / BLOB).write_bytes(b"weights")
     log = tmp_path / "gateway-1.log"
     log.write_text("nothing of interest\n")
     made = Seen(
@@ -114,8 +114,9 @@ def test_nothing_is_found_where_every_promise_was_kept(seen: Seen) -> None:
         (sql("DELETE FROM suppressions"), "I2: requests and suppressions differ"),
         (sql("UPDATE serving_pointer SET erasure_floor = 5"), "I3: the live version is below the floor"),
         (sql("UPDATE replicas SET live_digest = 'other'"), "I3: a replica serves another version"),
-        (file(f"store/blobs/dd/{'d' * 64}"), "weights: the store holds 1 more"),
-        (file("store/blobs/bb/.writing-0"), "(temporary file)"),
+        (file(f"store/blobs/{LIVE}/{'d' * 64}"), "weights: the store holds 1 more"),
+        (file(f"store/blobs/{'d' * 64}/{BLOB}"), "weights: the store holds 1 more"),
+        (file(f"store/blobs/{LIVE}/.writing-0"), "(temporary file)"),
         (file("store/.writing-0"), "weights: a temporary file is left in the store"),
         (file("tmp/x", b"base_model.lora_A"), "weights: a temporary file is left on the machine"),
         (sql(f"INSERT INTO interactions VALUES ('{SUBJECT}')"), "I10: events of somebody erased"),

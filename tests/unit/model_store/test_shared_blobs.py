@@ -1,0 +1,71 @@
+"""A store of an earlier release, in which versions share their blobs, is one of this release once it was opened."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from model_store import BlobMissing, LocalStore, VersionDestroyed, read_version
+from tests.unit.model_store.examples import publish, safetensors, weights_of
+
+
+@pytest.fixture
+def shared(local: LocalStore, root: Path) -> tuple[str, str, str]:
+    """Two versions of the same weights and one that was destroyed, as an earlier release left them."""
+    one, other = publish(local), publish(local, forget_epoch=9)
+    gone = publish(local, safetensors(fill=2))
+    blobs = {version: weights_of(local, version) for version in (one, other, gone)}
+    for version in (one, other, gone):
+        digest = blobs[version]
+        (root / "blobs" / digest[:2]).mkdir(exist_ok=True)
+        (root / "blobs" / version / digest).replace(root / "blobs" / digest[:2] / digest)
+        (root / "blobs" / version).rmdir()
+    shutil.copy(root / "blobs" / blobs[gone][:2] / blobs[gone], root / "copy")
+    local.destroy(gone)
+    return one, other, gone
+
+
+def test_each_living_version_gets_its_own_and_the_shared_ones_go(
+    local: LocalStore, root: Path, shared: tuple[str, str, str]
+) -> None:
+    one, other, gone = shared
+    with pytest.raises(BlobMissing):
+        read_version(local, one)
+    for _ in range(2):
+        opened = LocalStore(root)
+        assert read_version(opened, one)[1] == read_version(opened, other)[1]
+        with pytest.raises(VersionDestroyed):
+            read_version(opened, gone)
+        held = {path.relative_to(root / "blobs").parts[0] for path in (root / "blobs").glob("*/*")}
+        assert held == {one, other}
+    opened.destroy(one)
+    assert read_version(opened, other)
+
+
+def test_what_a_killed_opening_left_is_finished_by_the_next(
+    local: LocalStore, root: Path, shared: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other, _ = shared
+    monkeypatch.setattr("model_store.directory.DirectoryObjects.delete", _killed)
+    with pytest.raises(KeyboardInterrupt):
+        LocalStore(root)
+    monkeypatch.undo()
+    assert read_version(LocalStore(root), one)[1] == read_version(local, other)[1]
+
+
+def test_a_damaged_manifest_keeps_what_it_may_name(
+    local: LocalStore, root: Path, shared: tuple[str, str, str]
+) -> None:
+    one, other, _ = shared
+    path, before = root / "manifests" / f"{one}.json", (root / "manifests" / f"{one}.json").read_bytes()
+    path.chmod(0o600)
+    path.write_bytes(before[:-1])
+    assert read_version(LocalStore(root), other)
+    path.write_bytes(before)
+    assert read_version(LocalStore(root), one)
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
