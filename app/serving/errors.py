@@ -7,7 +7,7 @@ ServingError
 │   └── DeadlineExceeded    the request was not answered within its time
 ├── Draining                the engine is shutting down (answered with the fallback, never seen by a client)
 ├── InferenceFailed         the batch this request was in raised
-└── SnapshotRefused         a version may not serve here
+└── VersionRefused          a version may not serve here
     ├── BelowErasureFloor   it does not cover everyone already forgotten
     ├── VersionDestroyed    it has been destroyed for good
     ├── WrongBase           it was made for another base model
@@ -71,49 +71,49 @@ class InferenceFailed(ServingError):
     code = "inference_failed"
 
 
-class SnapshotRefused(ServingError):
+class VersionRefused(ServingError):
     """The version may not serve on this replica."""
 
     code = "version_refused"
 
 
-class BelowErasureFloor(SnapshotRefused):
+class BelowErasureFloor(VersionRefused):
     """The version does not cover every forgotten subject and may never serve again."""
 
     code = "below_erasure_floor"
 
 
-class VersionDestroyed(SnapshotRefused):
+class VersionDestroyed(VersionRefused):
     """The version has been destroyed and may never serve again."""
 
     code = "version_destroyed"
 
 
-class WrongBase(SnapshotRefused):
+class WrongBase(VersionRefused):
     """The version was made for another base model than this replica holds."""
 
     code = "wrong_base"
 
 
-class WrongCatalogue(SnapshotRefused):
+class WrongCatalogue(VersionRefused):
     """The version was made for another catalogue than this replica holds."""
 
     code = "wrong_catalogue"
 
 
-class CorruptVersion(SnapshotRefused):
+class CorruptVersion(VersionRefused):
     """The bytes of the version are missing, altered or not what an adapter consists of."""
 
     code = "corrupt_version"
 
 
-class IncompatibleAdapter(SnapshotRefused):
+class IncompatibleAdapter(VersionRefused):
     """The adapter's tensors or configuration do not fit the base model."""
 
     code = "incompatible_adapter"
 
 
-class FingerprintMismatch(SnapshotRefused):
+class FingerprintMismatch(VersionRefused):
     """On the canary prompts the version does not compute the numbers its manifest records."""
 
     code = "fingerprint_mismatch"
