@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from app.audit.log import AuditLog
+from app.codes import DetailCode
 from app.db.ledger import lock_ledger
 from app.db.models import BaseReader, ForgetRequest, Interaction, Ledger, PastReader, RequestStatus
 from app.db.session import Database, insert_ignoring_duplicates
@@ -18,7 +19,7 @@ from app.db.session import Database, insert_ignoring_duplicates
 _ROWS_PER_STATEMENT = 1000
 
 # What a request that needs a person for this reason is marked with.
-KNOWN_TO_BASE = "known_to_base"
+KNOWN_TO_BASE = DetailCode.KNOWN_TO_BASE
 
 
 def record_base_readers(

@@ -16,6 +16,7 @@ from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.audit.log import AuditLog
+from app.codes import DetailCode
 from app.db.errors import FenceLost
 from app.db.ledger import lock_ledger, next_epoch, next_fence
 from app.db.models import (
@@ -106,7 +107,7 @@ def claim(
             session,
             audit,
             run,
-            code="claims_exhausted",
+            code=DetailCode.CLAIMS_EXHAUSTED,
             detail=f"claimed {run.claims} times without finishing",
         )
         return None

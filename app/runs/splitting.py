@@ -13,10 +13,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.audit.log import AuditLog
+from app.codes import DetailCode
 from app.db.models import ForgetRequest, Ledger, RequestStatus, Run
 from app.runs.service import ensure_queued_run
 
-LADDER_EXHAUSTED = "ladder_exhausted"
+LADDER_EXHAUSTED = DetailCode.LADDER_EXHAUSTED
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from app.codes import ReplicaError
 from app.serving.errors import VersionRefused
 from app.serving.metrics import ServingMetrics
 from app.serving.ranker import Ranker
@@ -17,8 +18,6 @@ from model_store import StoreError
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _MAX_BACKOFF = 32
-_STORE_UNAVAILABLE = "store_unavailable"
-_BUILD_FAILED = "build_failed"
 
 
 @dataclass(frozen=True)
@@ -126,9 +125,9 @@ class RankerBuilder:
         except VersionRefused as error:
             code, detail = error.code, str(error)
         except StoreError as error:
-            code, detail = _STORE_UNAVAILABLE, str(error)
+            code, detail = ReplicaError.STORE_UNAVAILABLE, str(error)
         except Exception as error:  # noqa: BLE001 - the builder outlives whatever one version does to it
-            code, detail = _BUILD_FAILED, type(error).__name__
+            code, detail = ReplicaError.BUILD_FAILED, type(error).__name__
             _log.exception("serving.build.crashed", version=digest)
         else:
             self._metrics.build_seconds.observe(self._clock() - started)

@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from app.codes import ReplicaError
+
 
 class ServingError(Exception):
     """Root; the default message of a leaf is its docstring."""
@@ -80,40 +82,40 @@ class VersionRefused(ServingError):
 class BelowErasureFloor(VersionRefused):
     """The version does not cover every forgotten subject and may never serve again."""
 
-    code = "below_erasure_floor"
+    code = ReplicaError.BELOW_ERASURE_FLOOR
 
 
 class VersionDestroyed(VersionRefused):
     """The version has been destroyed and may never serve again."""
 
-    code = "version_destroyed"
+    code = ReplicaError.VERSION_DESTROYED
 
 
 class WrongBase(VersionRefused):
     """The version was made for another base model than this replica holds."""
 
-    code = "wrong_base"
+    code = ReplicaError.WRONG_BASE
 
 
 class WrongCatalogue(VersionRefused):
     """The version was made for another catalogue than this replica holds."""
 
-    code = "wrong_catalogue"
+    code = ReplicaError.WRONG_CATALOGUE
 
 
 class CorruptVersion(VersionRefused):
     """The bytes of the version are missing, altered or not what an adapter consists of."""
 
-    code = "corrupt_version"
+    code = ReplicaError.CORRUPT_VERSION
 
 
 class IncompatibleAdapter(VersionRefused):
     """The adapter's tensors or configuration do not fit the base model."""
 
-    code = "incompatible_adapter"
+    code = ReplicaError.INCOMPATIBLE_ADAPTER
 
 
 class FingerprintMismatch(VersionRefused):
     """On the canary prompts the version does not compute the numbers its manifest records."""
 
-    code = "fingerprint_mismatch"
+    code = ReplicaError.FINGERPRINT_MISMATCH

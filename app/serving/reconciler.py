@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import structlog
 
+from app.codes import ReplicaError
 from app.serving.builder import RankerBuilder
 from app.serving.cache import ResultCache
 from app.serving.config import ServingConfig
@@ -22,9 +23,6 @@ from app.serving.reporter import Reporter
 from app.serving.suppression import SuppressionSet
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-
-FEED_REWOUND = "feed_rewound"
-FLOOR_LOWERED = "floor_lowered"
 
 
 class Reconciler:
@@ -143,7 +141,11 @@ class Reconciler:
             floor = max(self._live.serving.floor, vouched_floor)
             lowered = self._is_lowered(state.erasure_floor, floor)
             self._follow(state, max(floor, state.erasure_floor))
-        self._acknowledge(state, FEED_REWOUND if rewound else None, FLOOR_LOWERED if lowered else None)
+        self._acknowledge(
+            state,
+            ReplicaError.FEED_REWOUND if rewound else None,
+            ReplicaError.FLOOR_LOWERED if lowered else None,
+        )
         self._metrics.looks.inc()
         return True
 
