@@ -16,7 +16,7 @@ from app.serving.transformers_ranker import open_loader
 from app.settings import REPORT_SECONDS, Settings
 from model_store import Store
 
-# Whoever stops a gateway waits for a few answers, not for a queue of them.
+# Stopping a gateway waits for the answers that are under way, not for a long queue.
 _DRAIN_SECONDS = 2.0
 
 

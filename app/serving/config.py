@@ -21,7 +21,7 @@ class ServingConfig:
         request_timeout_seconds: how long one caller waits at most.
         cache_entries: answers kept; 0 turns the cache off.
         build_retry_seconds: pause before a version that failed to load is tried again; doubles up to 32 times that.
-        history_limit: newest events of a user worth reading; older ones are not masked either.
+        history_limit: how many of a user's newest events are read; an item seen before those may be recommended again.
         drain_seconds: how long ``stop`` waits for queued requests.
 
     Raises:

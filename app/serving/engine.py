@@ -119,13 +119,13 @@ class ServingEngine:
         return self._suppression.subjects()
 
     def must_fall_back(self, subject_hmac: str) -> bool:
-        """Whether this subject would get the fallback whatever their history; then it need not even be read."""
+        """Whether this subject gets the fallback whatever their history is; then the history need not be read."""
         return self._draining or self._obstacle(subject_hmac) is not None
 
     def still_holds(self, subject_hmac: str, answer: Recommendation, k: int) -> Recommendation:
-        """The answer, or the fallback if by now it must not be given any more. Asked last, before the bytes leave.
+        """The answer, or the fallback if the answer may not be given any more. Asked last, before the bytes leave.
 
-        This process may have been stopped since it was computed, for seconds or for hours.
+        This process may have been suspended since it computed the answer, for seconds or for hours.
         """
         if not answer.personalised:
             return answer
@@ -144,7 +144,7 @@ class ServingEngine:
 
     @property
     def history_limit(self) -> int:
-        """Newest events of a user worth reading."""
+        """How many of a user's newest events to read."""
         return self.config.history_limit
 
     def replace_fallback(self, fallback: PopularityFallback) -> None:
@@ -203,7 +203,7 @@ class ServingEngine:
         return self.fall_back(k, outcome)
 
     def fall_back(self, k: int, reason: FallbackReason) -> Recommendation:
-        """The labelled fallback, for callers that know already why they need it.
+        """The labelled fallback, for a caller that knows already why it is needed.
 
         Raises:
             InvalidRequest: ``k`` is not in [1, size of the catalogue].

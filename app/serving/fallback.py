@@ -58,6 +58,6 @@ class PopularityFallback:
 
 def popularity_fallback(catalogue: Catalogue, item_ids: Sequence[str]) -> PopularityFallback:
     """The fallback for a list of item ids, most popular first; ids the catalogue lacks are left out."""
-    # An item may be stored in two spellings, by releases that kept what they were given.
+    # Earlier releases stored item ids as they were given: one item may be there in two spellings.
     found = dict.fromkeys(catalogue.index(item) for item in item_ids)
     return PopularityFallback(catalogue, [index for index in found if index is not None])

@@ -47,7 +47,7 @@ class Reconciler:
     ) -> None:
         """
         Args:
-            vouched_floor: the erasure floor as the store knows it; returns at once.
+            vouched_floor: gives the erasure floor as the store has it; returns at once.
         """
         self._config = config
         self._vouched_floor = vouched_floor
@@ -111,7 +111,7 @@ class Reconciler:
         """
         after_epoch = self._suppression.cursor
         read_started = self._clock()
-        # Before the row, which rises first: it is lower only if somebody has edited it.
+        # Read before the row of the database. The row rises first: if it is lower than this, somebody has edited it.
         vouched_floor = self._vouched_floor()
         try:
             state = self._control.read(after_epoch)
@@ -134,10 +134,10 @@ class Reconciler:
                 _log.error("serving.feed.rewound", epoch=state.epoch)
             else:
                 _log.info("serving.feed.stands", epoch=state.epoch)
-        # What a database says that nobody vouches for is not followed.
+        # A database that nobody vouches for is not followed.
         lowered = False
         if state.vouched:
-            # A row edited by hand, or restored, cannot lower what was promised.
+            # A row that was edited by hand, or restored, does not lower the floor.
             floor = max(self._live.serving.floor, vouched_floor)
             lowered = self._is_lowered(state.erasure_floor, floor)
             self._follow(state, max(floor, state.erasure_floor))

@@ -30,8 +30,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture(params=["transformers"])
 def make_loader(request: pytest.FixtureRequest, world: World) -> Callable[[Store], RankerLoader]:
     """Every way of inference; what runs with this fixture is the contract of a ranker and its loader."""
-    ways = {"transformers": lambda store: TransformersLoader(world.base, store)}
-    return ways[request.param]
+
+    def transformers(store: Store) -> RankerLoader:
+        return TransformersLoader(world.base, store)
+
+    return {"transformers": transformers}[request.param]
 
 
 @pytest.fixture
