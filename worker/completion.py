@@ -9,7 +9,6 @@ from app.db.reclaiming import reclaim
 from app.runs import completion
 from app.runs.service import Claim, owned
 from app.versions import queries as version_queries
-from app.versions import service as versions
 from worker.anchoring import anchor
 from worker.process import WorkerProcess
 from worker.readership import read_by_version
@@ -60,7 +59,7 @@ def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
     the store deletes, and that two workers delete the same is harmless.
     """
     # Before the decision: one that is not there yet may be the next run's, and live before this worker comes to it.
-    versions = process.store.versions()
+    stored = process.store.versions()
     vouched = process.store.erasure_floor()
     with process.transaction() as transaction:
         # Under the lock, which shows whether the database was restored meanwhile: then another version would seem to be
@@ -75,7 +74,7 @@ def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
         process.store.read_manifest(live)
     readers = read_by_version(process.store, claim.subjects, but=live)
     destroyed = 0
-    for digest in versions:
+    for digest in stored:
         # Manifests stay for ever: a service that forgets daily must not read them all again each time. But the store is
         # asked, because its bytes may have come back with a restored copy.
         settled = digest in on_record and process.store.is_destroyed(digest)

@@ -14,6 +14,7 @@ from datetime import timedelta
 
 import structlog
 
+from app.codes import DetailCode
 from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable, FenceLost, PointerMoved
 from app.db.models import RunKind, RunStage
@@ -61,8 +62,11 @@ log = structlog.get_logger()
 
 
 _MAX_REBASES = 3
-# What a run of this kind is called where its exact re-fit is refused.
-_EXACT_RUN = {RunKind.CONSOLIDATION: "consolidation", RunKind.FORGET: "refit"}
+# What a run of this kind ends with where its exact re-fit is refused.
+_EXACT_RUN_REFUSED = {
+    RunKind.CONSOLIDATION: DetailCode.CONSOLIDATION_REFUSED,
+    RunKind.FORGET: DetailCode.REFIT_REFUSED,
+}
 
 
 def execute(process: WorkerProcess, run_id: str) -> str | None:
@@ -161,12 +165,12 @@ def _work(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
     except LadderExhausted as error:
         _give_up(process, claim, LADDER_EXHAUSTED, str(error), split=error.split)
     except RefitRefused as error:
-        _give_up(process, claim, f"{_EXACT_RUN[claim.kind]}_refused", str(error), split=error.split)
+        _give_up(process, claim, _EXACT_RUN_REFUSED[claim.kind], str(error), split=error.split)
     except CandidateRefused as error:
-        _give_up(process, claim, "candidate_refused", str(error))
+        _give_up(process, claim, DetailCode.CANDIDATE_REFUSED, str(error))
     except (UnlearningError, RecommenderError) as error:
         # Repeating cannot help: the same inputs fail the same way.
-        _give_up(process, claim, "invalid_input", str(error))
+        _give_up(process, claim, DetailCode.INVALID_INPUT, str(error))
     except (DatabaseUnavailable, JournalConflict, NoTimeToDraw):
         raise
     except Exception as error:  # noqa: BLE001  (a run ends on its record, whatever happened)

@@ -11,6 +11,7 @@ from datetime import timedelta
 import safetensors.torch
 import structlog
 
+from app.codes import ReplicaError
 from app.db.clock import database_now
 from app.db.models import Replica, RunStage, Version
 from app.replicas.queries import live_replicas
@@ -31,7 +32,13 @@ _LOOK_EVERY_SECONDS = 0.1
 
 # What a replica says about a version that would not load anywhere. Any other error may be of its own, and may pass.
 _UNFIT = frozenset(
-    {"wrong_base", "wrong_catalogue", "corrupt_version", "incompatible_adapter", "fingerprint_mismatch"}
+    {
+        ReplicaError.WRONG_BASE,
+        ReplicaError.WRONG_CATALOGUE,
+        ReplicaError.CORRUPT_VERSION,
+        ReplicaError.INCOMPATIBLE_ADAPTER,
+        ReplicaError.FINGERPRINT_MISMATCH,
+    }
 )
 
 

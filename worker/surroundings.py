@@ -12,6 +12,7 @@ from queue import Empty
 
 import structlog
 
+from app.codes import DetailCode
 from app.db.clock import database_now
 from app.db.errors import DatabaseRewound, DatabaseUnavailable, FenceLost
 from app.runs import outages
@@ -38,7 +39,7 @@ SURROUNDINGS = (StoreFull, StoreReadOnly, StoreUnavailable, ManifestMissing, Rep
 
 
 def code_of(error: Exception) -> str:
-    """The error's name as a `detail_code`."""
+    """The error's name as a `detail_code`: a `DetailCode`, unless it is a defect."""
     name = type(error).__name__
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
 
@@ -92,7 +93,7 @@ def return_claims(process: WorkerProcess) -> None:
 def _return(process: WorkerProcess, claim: Claim) -> None:
     """After a pause: a database that fails one statement of a run, and no other, would be asked without end."""
     try:
-        _record(process, claim, "database_unavailable", "the database did not answer during the run")
+        _record(process, claim, DetailCode.DATABASE_UNAVAILABLE, "the database did not answer during the run")
     except FenceLost:
         log.warning("run.taken_over", fence=claim.fence)
         with process.database.unit_of_work() as session:

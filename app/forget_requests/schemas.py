@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.attempts.schemas import RequestAttemptView, SkippedView
+from app.codes import DetailCode
 from app.db.models import Attempt, ForgetRequest, RequestStatus, SkippedRung
 from app.fields import Id
 from app.forget_requests.deadlines import time_left
@@ -24,15 +25,15 @@ _WAITS_FOR = {
     RequestStatus.NEEDS_ATTENTION: "a person; see detail_code and the attempts, then POST …/retry",
 }
 # While the surroundings hold its run up; it goes on by itself.
-_WAITS_OUT = {
-    "store_full": "room in the store",
-    "store_read_only": "the store to take writes again",
-    "store_unavailable": "the store to be reachable again",
-    "store_emptied": "the store that the database knows; this one is empty: is it mounted?",
-    "manifest_missing": "the live version to be in the store again; is it mounted?",
-    "database_unavailable": "the run to be taken up again after the database was away",
-    "replicas_silent": "every live replica to acknowledge the new version",
-    "other_base": "a worker that was started with the base of the live version",
+_WAITS_OUT: dict[str, str] = {
+    DetailCode.STORE_FULL: "room in the store",
+    DetailCode.STORE_READ_ONLY: "the store to take writes again",
+    DetailCode.STORE_UNAVAILABLE: "the store to be reachable again",
+    DetailCode.STORE_EMPTIED: "the store that the database knows; this one is empty: is it mounted?",
+    DetailCode.MANIFEST_MISSING: "the live version to be in the store again; is it mounted?",
+    DetailCode.DATABASE_UNAVAILABLE: "the run to be taken up again after the database was away",
+    DetailCode.REPLICAS_SILENT: "every live replica to acknowledge the new version",
+    DetailCode.OTHER_BASE: "a worker that was started with the base of the live version",
 }
 
 

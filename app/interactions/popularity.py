@@ -11,7 +11,7 @@ from app.db.limits import be_patient
 from app.db.session import Database
 from app.interactions import queries as interactions
 from app.serving import ServingEngine
-from app.serving.assembly import popularity_fallback
+from app.serving.fallback import popularity_fallback
 
 log = structlog.get_logger()
 

@@ -13,13 +13,14 @@ from sqlalchemy.orm import Session
 from app.audit.events import ForgetReopened
 from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
+from app.codes import DetailCode
 from app.db.chunks import in_chunks
 from app.db.models import BaseReader, ForgetRequest, Interaction, PastReader, RequestStatus
 from app.db.session import Database, insert_ignoring_duplicates
 from app.forget_requests.states import REQUESTS, RequestEvent
 
 # What a request that needs a person for this reason is marked with.
-KNOWN_TO_BASE = "known_to_base"
+KNOWN_TO_BASE = DetailCode.KNOWN_TO_BASE
 
 
 def record_base_readers(

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from app.audit.events import RunClaimed, RunHandedBack, RunNeedsAttention
 from app.audit.transaction import Transaction
+from app.codes import DetailCode
 from app.db.errors import FenceLost
 from app.db.ledger import lock_ledger, next_epoch, next_fence
 from app.db.models import (
@@ -100,7 +101,7 @@ def claim(
         give_up(
             transaction,
             run,
-            code="claims_exhausted",
+            code=DetailCode.CLAIMS_EXHAUSTED,
             detail=f"claimed {run.claims} times without finishing",
         )
         return None

@@ -13,11 +13,12 @@ from sqlalchemy import select
 
 from app.audit.events import ForgetLeftOut, ForgetNeedsAttention, ForgetRetried, ForgetSplitOut
 from app.audit.transaction import Transaction
+from app.codes import DetailCode
 from app.db.models import ForgetRequest, Run
 from app.forget_requests.states import REQUESTS, RequestEvent
 from app.runs.service import ensure_queued_run
 
-LADDER_EXHAUSTED = "ladder_exhausted"
+LADDER_EXHAUSTED = DetailCode.LADDER_EXHAUSTED
 
 
 @dataclass(frozen=True)

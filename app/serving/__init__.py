@@ -1,10 +1,9 @@
 """Serving inside one gateway process: which version answers, for whom, and when it must not.
 
 A plain library with threads of its own (inference, reconcile, build, report), called from blocking code. The wall:
-the only part of `app` that may import `recommender`; imports no web framework.
+no web framework; and no learning library outside `transformers_ranker`, which `assembly` alone imports.
 """
 
-from app.serving.assembly import build_engine
 from app.serving.config import ServingConfig
 from app.serving.control import ControlPlane, ControlState, ReplicaReport
 from app.serving.engine import ServingEngine
@@ -20,14 +19,14 @@ from app.serving.errors import (
     QueueFull,
     ServingError,
     ServingOverloaded,
-    SnapshotRefused,
     VersionDestroyed,
+    VersionRefused,
     WrongBase,
     WrongCatalogue,
 )
 from app.serving.fallback import PopularityFallback
+from app.serving.ranker import Ranker, RankerLoader, RankingRequest
 from app.serving.recommendation import FallbackReason, RankedItem, Recommendation
-from app.serving.snapshot import Snapshot, build_snapshot
 from app.serving.status import EngineStatus
 
 __all__ = [
@@ -46,17 +45,17 @@ __all__ = [
     "PopularityFallback",
     "QueueFull",
     "RankedItem",
+    "Ranker",
+    "RankerLoader",
+    "RankingRequest",
     "Recommendation",
     "ReplicaReport",
     "ServingConfig",
     "ServingEngine",
     "ServingError",
     "ServingOverloaded",
-    "Snapshot",
-    "SnapshotRefused",
     "VersionDestroyed",
+    "VersionRefused",
     "WrongBase",
     "WrongCatalogue",
-    "build_engine",
-    "build_snapshot",
 ]

@@ -1,26 +1,22 @@
-"""A serving engine from settings: the only door through which the gateway reaches a model."""
+"""A serving engine from settings. Here it is chosen what computes the rankings; nothing else imports that."""
 
 from __future__ import annotations
 
 import os
 import socket
 import uuid
-from collections.abc import Sequence
 
-import torch
-import transformers
 from prometheus_client import CollectorRegistry
 
-from app.failures import naming
 from app.serving.config import ServingConfig
 from app.serving.control import ControlPlane
 from app.serving.engine import ServingEngine
-from app.serving.fallback import PopularityFallback
+from app.serving.fallback import popularity_fallback
+from app.serving.transformers_ranker import open_loader
 from app.settings import REPORT_SECONDS, Settings
 from model_store import Store
-from recommender import Catalogue, RecommenderError, load_base, require_device
 
-# Whoever stops a gateway waits for a few answers, not for a queue of them.
+# Stopping a gateway waits for the answers that are under way, not for a long queue.
 _DRAIN_SECONDS = 2.0
 
 
@@ -32,12 +28,6 @@ def build_engine(
     Raises:
         recommender.RecommenderError: the base model is missing or unusable, or there is no such device.
     """
-    torch.set_num_threads(settings.torch_threads)
-    transformers.utils.logging.disable_progress_bar()
-    with naming("LETHE_DEVICE", RecommenderError):
-        require_device(settings.device)
-    with naming("LETHE_BASE", RecommenderError):
-        base = load_base(settings.base, device=settings.device)
     config = ServingConfig(
         replica_id=_replica_id(),
         poll_interval_seconds=settings.feed_poll_seconds,
@@ -45,16 +35,9 @@ def build_engine(
         report_interval_seconds=REPORT_SECONDS,
         drain_seconds=_DRAIN_SECONDS,
     )
-    return ServingEngine(
-        config, base, store, control, popularity_fallback(base.catalogue, ()), registry=registry
-    )
-
-
-def popularity_fallback(catalogue: Catalogue, item_ids: Sequence[str]) -> PopularityFallback:
-    """The fallback for a list of item ids, most popular first; ids the catalogue lacks are left out."""
-    # An item may be stored in two spellings, by releases that kept what they were given.
-    found = dict.fromkeys(catalogue.index(item) for item in item_ids)
-    return PopularityFallback(catalogue, [index for index in found if index is not None])
+    loader = open_loader(settings, store, token_budget=config.token_budget)
+    fallback = popularity_fallback(loader.catalogue, ())
+    return ServingEngine(config, loader, store, control, fallback, registry=registry)
 
 
 def _replica_id() -> str:

@@ -9,16 +9,15 @@ from dataclasses import dataclass
 
 import structlog
 
-from app.serving.errors import SnapshotRefused
+from app.codes import ReplicaError
+from app.serving.errors import VersionRefused
 from app.serving.metrics import ServingMetrics
-from app.serving.snapshot import Snapshot
+from app.serving.ranker import Ranker
 from model_store import StoreError
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _MAX_BACKOFF = 32
-_STORE_UNAVAILABLE = "store_unavailable"
-_BUILD_FAILED = "build_failed"
 
 
 @dataclass(frozen=True)
@@ -28,18 +27,18 @@ class _Failure:
     retry_at: float
 
 
-class SnapshotBuilder:
+class RankerBuilder:
     """Level-triggered: told again and again what is wanted, it works towards having exactly that ready.
 
     Args:
-        build: (digest, floor) -> snapshot; raises `SnapshotRefused` or `StoreError`.
+        build: (digest, floor) -> ranker, as `RankerLoader.load`; raises `VersionRefused` or `StoreError`.
         on_change: called on the builder's thread after every attempt.
         retry_seconds: pause after a failure; doubles with each further one, up to 32 times.
     """
 
     def __init__(
         self,
-        build: Callable[[str, int], Snapshot],
+        build: Callable[[str, int], Ranker],
         *,
         on_change: Callable[[], None],
         metrics: ServingMetrics,
@@ -54,7 +53,7 @@ class SnapshotBuilder:
         self._wake = threading.Condition()
         self._wanted: tuple[str, ...] = ()
         self._floor = 0
-        self._ready: dict[str, Snapshot] = {}
+        self._ready: dict[str, Ranker] = {}
         self._failures: dict[str, _Failure] = {}
         self._closed = False
         self._thread = threading.Thread(target=self._loop, name="lethe-builder", daemon=True)
@@ -83,15 +82,15 @@ class SnapshotBuilder:
             self._wanted = tuple(dict.fromkeys(digests))
             self._floor = floor
             for digest in [
-                d for d, s in self._ready.items() if d not in self._wanted or s.forget_epoch < floor
+                d for d, r in self._ready.items() if d not in self._wanted or r.forget_epoch < floor
             ]:
                 del self._ready[digest]
             for digest in [d for d in self._failures if d not in self._wanted]:
                 del self._failures[digest]
             self._wake.notify_all()
 
-    def ready(self, digest: str) -> Snapshot | None:
-        """The prepared snapshot, if there is one."""
+    def ready(self, digest: str) -> Ranker | None:
+        """The prepared ranker, if there is one."""
         with self._wake:
             return self._ready.get(digest)
 
@@ -122,20 +121,20 @@ class SnapshotBuilder:
     def _attempt(self, digest: str, floor: int) -> None:
         started = self._clock()
         try:
-            snapshot = self._build(digest, floor)
-        except SnapshotRefused as error:
+            ranker = self._build(digest, floor)
+        except VersionRefused as error:
             code, detail = error.code, str(error)
         except StoreError as error:
-            code, detail = _STORE_UNAVAILABLE, str(error)
+            code, detail = ReplicaError.STORE_UNAVAILABLE, str(error)
         except Exception as error:  # noqa: BLE001 - the builder outlives whatever one version does to it
-            code, detail = _BUILD_FAILED, type(error).__name__
+            code, detail = ReplicaError.BUILD_FAILED, type(error).__name__
             _log.exception("serving.build.crashed", version=digest)
         else:
             self._metrics.build_seconds.observe(self._clock() - started)
             with self._wake:
                 self._failures.pop(digest, None)
-                if digest in self._wanted and snapshot.forget_epoch >= self._floor:
-                    self._ready[digest] = snapshot
+                if digest in self._wanted and ranker.forget_epoch >= self._floor:
+                    self._ready[digest] = ranker
             return
         self._metrics.refusals.labels(code).inc()
         _log.warning("serving.build.refused", version=digest, code=code, detail=detail)

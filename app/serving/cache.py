@@ -1,4 +1,4 @@
-"""Answers already computed, kept only while the version that computed them serves."""
+"""Answers that were computed already, kept only while the version that computed them serves."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def history_digest(history: Sequence[int]) -> str:
 
 
 class ResultCache:
-    """Bounded, least recently used out first, and of one version at a time. Safe for any thread.
+    """The answers of one version at a time, up to a number; the least recently used go first. Safe for any thread.
 
-    A late answer of a retired version is dropped on arrival, so nothing a forgotten subject shaped outlives the
-    swap in here. Whoever puts an answer must check the suppression *afterwards* and purge if it has come about;
-    together with suppress-then-purge on the other side, no order of events leaves an entry behind.
+    An answer that another version computed is dropped on arrival, so that nothing a retired version computed outlives
+    the swap. Whoever puts an answer must look at the suppressions *afterwards*, and purge if the subject is among them.
+    A suppression is entered first and purges after that. So no order of events leaves an entry behind.
     """
 
     def __init__(self, max_entries: int) -> None:

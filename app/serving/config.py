@@ -20,9 +20,8 @@ class ServingConfig:
         max_queue: requests that may wait for the inference thread; one more is refused.
         request_timeout_seconds: how long one caller waits at most.
         cache_entries: answers kept; 0 turns the cache off.
-        fingerprint_tolerance: largest absolute difference between a canary value and the manifest's.
         build_retry_seconds: pause before a version that failed to load is tried again; doubles up to 32 times that.
-        history_limit: newest events of a user worth reading; older ones are not masked either.
+        history_limit: how many of a user's newest events are read; an item seen before those may be recommended again.
         drain_seconds: how long ``stop`` waits for queued requests.
 
     Raises:
@@ -39,7 +38,6 @@ class ServingConfig:
     max_queue: int = 256
     request_timeout_seconds: float = 10.0
     cache_entries: int = 10_000
-    fingerprint_tolerance: float = 1e-3
     build_retry_seconds: float = 1.0
     history_limit: int = 10_000
     drain_seconds: float = 10.0
@@ -49,7 +47,7 @@ class ServingConfig:
             raise ValueError("replica_id is empty")
         positive = (
             "poll_interval_seconds", "lease_seconds", "report_interval_seconds", "floor_interval_seconds",
-            "token_budget", "max_queue", "request_timeout_seconds", "fingerprint_tolerance", "build_retry_seconds",
+            "token_budget", "max_queue", "request_timeout_seconds", "build_retry_seconds",
             "history_limit", "drain_seconds",
         )  # fmt: skip
         for name in positive:

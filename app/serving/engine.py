@@ -15,22 +15,21 @@ from app.serving.errors import Draining, InvalidRequest
 from app.serving.fallback import PopularityFallback
 from app.serving.live import Answer, LiveVersion, Serving
 from app.serving.metrics import ServingMetrics
+from app.serving.ranker import RankerLoader, RankingRequest
 from app.serving.recommendation import FallbackReason, Recommendation
 from app.serving.reconciler import Reconciler
-from app.serving.resident import ResidentVersions
-from app.serving.snapshot import RankingRequest, Snapshot, build_snapshot
 from app.serving.status import EngineStatus
 from app.serving.suppression import SuppressionSet
 from app.serving.vouched_floor import VouchedFloor
 from model_store import Store
-from recommender import Base
 
 
 class ServingEngine:
-    """One replica: a base model, the version that serves, and everything that decides who gets it.
+    """One replica: the version that serves, and everything that decides who gets it.
 
     Args:
-        base: shared by every version and never changed.
+        loader: turns versions into what can answer; its catalogue is the engine's.
+        store: asked for the erasure floor only; whatever else is read from it, the loader reads.
         fallback: what everyone gets who must not, or cannot, be personalised.
         registry: where the metrics go; its own by default.
         clock: seconds that go on while this process is stopped or its machine asleep.
@@ -39,7 +38,7 @@ class ServingEngine:
     def __init__(
         self,
         config: ServingConfig,
-        base: Base,
+        loader: RankerLoader,
         store: Store,
         control: ControlPlane,
         fallback: PopularityFallback,
@@ -48,11 +47,9 @@ class ServingEngine:
         clock: Callable[[], float] = elapsed,
     ) -> None:
         self.config = config
-        self.catalogue = base.catalogue
+        self.catalogue = loader.catalogue
         self.metrics = ServingMetrics(registry if registry is not None else CollectorRegistry())
-        self.resident = ResidentVersions()
-        self._base = base
-        self._store = store
+        self._loader = loader
         self._fallback = self._fitting(fallback)
         self._live = LiveVersion()
         self._suppression = SuppressionSet(clock)
@@ -69,11 +66,10 @@ class ServingEngine:
         self._reconciler = Reconciler(
             config,
             control,
-            self._build,
+            loader,
             live=self._live,
             suppression=self._suppression,
             cache=self._cache,
-            resident=self.resident,
             metrics=self.metrics,
             vouched_floor=lambda: self._vouched.floor,
             clock=clock,
@@ -123,13 +119,13 @@ class ServingEngine:
         return self._suppression.subjects()
 
     def must_fall_back(self, subject_hmac: str) -> bool:
-        """Whether this subject would get the fallback whatever their history; then it need not even be read."""
+        """Whether this subject gets the fallback whatever their history is; then the history need not be read."""
         return self._draining or self._obstacle(subject_hmac) is not None
 
     def still_holds(self, subject_hmac: str, answer: Recommendation, k: int) -> Recommendation:
-        """The answer, or the fallback if by now it must not be given any more. Asked last, before the bytes leave.
+        """The answer, or the fallback if the answer may not be given any more. Asked last, before the bytes leave.
 
-        This process may have been stopped since it was computed, for seconds or for hours.
+        This process may have been suspended since it computed the answer, for seconds or for hours.
         """
         if not answer.personalised:
             return answer
@@ -144,11 +140,11 @@ class ServingEngine:
     @property
     def serves_a_version(self) -> bool:
         """Whether a version is loaded and may serve."""
-        return self._live.serving.snapshot is not None
+        return self._live.serving.ranker is not None
 
     @property
     def history_limit(self) -> int:
-        """Newest events of a user worth reading."""
+        """How many of a user's newest events to read."""
         return self.config.history_limit
 
     def replace_fallback(self, fallback: PopularityFallback) -> None:
@@ -165,12 +161,12 @@ class ServingEngine:
             ready=serving.decided and not self.feed_is_stale and not self._draining,
             draining=self._draining,
             generation=serving.generation,
-            live_digest=serving.snapshot.digest if serving.snapshot else None,
+            live_digest=serving.ranker.digest if serving.ranker else None,
             erasure_floor=serving.floor,
             epoch=self._suppression.epoch,
             feed_age_seconds=self._suppression.age_seconds(),
             queue_depth=self._batcher.queue_depth(),
-            resident_versions=self.resident.versions(),
+            resident_versions=self._loader.resident_versions(),
             report=self._reconciler.report,
         )
 
@@ -207,7 +203,7 @@ class ServingEngine:
         return self.fall_back(k, outcome)
 
     def fall_back(self, k: int, reason: FallbackReason) -> Recommendation:
-        """The labelled fallback, for callers that know already why they need it.
+        """The labelled fallback, for a caller that knows already why it is needed.
 
         Raises:
             InvalidRequest: ``k`` is not in [1, size of the catalogue].
@@ -240,22 +236,22 @@ class ServingEngine:
         if reason := self._suppression.obstacle(subject, self.config.lease_seconds):
             return reason
         serving = self._live.serving
-        return serving.absence if serving.snapshot is None else None
+        return serving.absence if serving.ranker is None else None
 
     def _answer(self, subject: str, request: RankingRequest, timeout: float) -> Answer | FallbackReason:
         serving = self._live.serving
-        snapshot = serving.snapshot
-        if snapshot is None:
+        ranker = serving.ranker
+        if ranker is None:
             return serving.absence
         digest = history_digest(request.history)
-        key = CacheKey(snapshot.digest, snapshot.catalogue.digest, subject, digest, request.k)
+        key = CacheKey(ranker.digest, ranker.catalogue.digest, subject, digest, request.k)
         items = self._cache.get(key)
         self.metrics.cache_lookups.labels("miss" if items is None else "hit").inc()
         if items is not None:
-            return Answer(items, snapshot.digest, serving.generation, snapshot.forget_epoch)
+            return Answer(items, ranker.digest, serving.generation, ranker.forget_epoch)
+        tokens = ranker.tokens(request)
         # Waiting for a batch must not keep a version alive that is retired meanwhile.
-        del serving, snapshot
-        tokens = min(len(request.history), self._base.style.window) + 1
+        del serving, ranker
         try:
             answer = self._batcher.call(request, tokens=tokens, timeout_seconds=timeout)
         except Draining:
@@ -263,17 +259,6 @@ class ServingEngine:
         if isinstance(answer, Answer):
             self._cache.put(key._replace(version=answer.version), answer.items)
         return answer
-
-    def _build(self, digest: str, floor: int) -> Snapshot:
-        return build_snapshot(
-            self._store,
-            digest,
-            self._base,
-            floor,
-            resident=self.resident,
-            token_budget=self.config.token_budget,
-            fingerprint_tolerance=self.config.fingerprint_tolerance,
-        )
 
     def _fitting(self, fallback: PopularityFallback) -> PopularityFallback:
         if fallback.catalogue_digest != self.catalogue.digest:

@@ -7,7 +7,7 @@ ServingError
 │   └── DeadlineExceeded    the request was not answered within its time
 ├── Draining                the engine is shutting down (answered with the fallback, never seen by a client)
 ├── InferenceFailed         the batch this request was in raised
-└── SnapshotRefused         a version may not serve here
+└── VersionRefused          a version may not serve here
     ├── BelowErasureFloor   it does not cover everyone already forgotten
     ├── VersionDestroyed    it has been destroyed for good
     ├── WrongBase           it was made for another base model
@@ -20,6 +20,8 @@ ServingError
 from __future__ import annotations
 
 from typing import ClassVar
+
+from app.codes import ReplicaError
 
 
 class ServingError(Exception):
@@ -71,49 +73,49 @@ class InferenceFailed(ServingError):
     code = "inference_failed"
 
 
-class SnapshotRefused(ServingError):
+class VersionRefused(ServingError):
     """The version may not serve on this replica."""
 
     code = "version_refused"
 
 
-class BelowErasureFloor(SnapshotRefused):
+class BelowErasureFloor(VersionRefused):
     """The version does not cover every forgotten subject and may never serve again."""
 
-    code = "below_erasure_floor"
+    code = ReplicaError.BELOW_ERASURE_FLOOR
 
 
-class VersionDestroyed(SnapshotRefused):
+class VersionDestroyed(VersionRefused):
     """The version has been destroyed and may never serve again."""
 
-    code = "version_destroyed"
+    code = ReplicaError.VERSION_DESTROYED
 
 
-class WrongBase(SnapshotRefused):
+class WrongBase(VersionRefused):
     """The version was made for another base model than this replica holds."""
 
-    code = "wrong_base"
+    code = ReplicaError.WRONG_BASE
 
 
-class WrongCatalogue(SnapshotRefused):
+class WrongCatalogue(VersionRefused):
     """The version was made for another catalogue than this replica holds."""
 
-    code = "wrong_catalogue"
+    code = ReplicaError.WRONG_CATALOGUE
 
 
-class CorruptVersion(SnapshotRefused):
+class CorruptVersion(VersionRefused):
     """The bytes of the version are missing, altered or not what an adapter consists of."""
 
-    code = "corrupt_version"
+    code = ReplicaError.CORRUPT_VERSION
 
 
-class IncompatibleAdapter(SnapshotRefused):
+class IncompatibleAdapter(VersionRefused):
     """The adapter's tensors or configuration do not fit the base model."""
 
-    code = "incompatible_adapter"
+    code = ReplicaError.INCOMPATIBLE_ADAPTER
 
 
-class FingerprintMismatch(SnapshotRefused):
+class FingerprintMismatch(VersionRefused):
     """On the canary prompts the version does not compute the numbers its manifest records."""
 
-    code = "fingerprint_mismatch"
+    code = ReplicaError.FINGERPRINT_MISMATCH

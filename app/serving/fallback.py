@@ -7,8 +7,8 @@ import json
 from collections.abc import Sequence
 
 from app.serving.errors import InvalidRequest
+from app.serving.ranker import Catalogue
 from app.serving.recommendation import FallbackReason, RankedItem, Recommendation
-from recommender import Catalogue
 
 
 class PopularityFallback:
@@ -54,3 +54,10 @@ class PopularityFallback:
         if not 1 <= k <= len(self._items):
             raise InvalidRequest
         return Recommendation(self._items[:k], False, reason, self.version, None)
+
+
+def popularity_fallback(catalogue: Catalogue, item_ids: Sequence[str]) -> PopularityFallback:
+    """The fallback for a list of item ids, most popular first; ids the catalogue lacks are left out."""
+    # Earlier releases stored item ids as they were given: one item may be there in two spellings.
+    found = dict.fromkeys(catalogue.index(item) for item in item_ids)
+    return PopularityFallback(catalogue, [index for index in found if index is not None])

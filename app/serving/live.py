@@ -6,8 +6,8 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.serving.ranker import Ranker, RankingRequest
 from app.serving.recommendation import FallbackReason, RankedItem
-from app.serving.snapshot import RankingRequest, Snapshot
 
 
 @dataclass(frozen=True)
@@ -22,36 +22,36 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class Serving:
-    """A snapshot and the generation of the pointer under which it serves, or why there is none.
+    """A ranker and the generation of the pointer under which it serves, or why there is none.
 
-    ``floor`` is the highest erasure floor ever read here; a snapshot below it is never published.
+    ``floor`` is the highest erasure floor ever read here; a ranker below it is never published.
 
     Raises:
-        ValueError: the snapshot is below the floor.
+        ValueError: the ranker is below the floor.
     """
 
-    snapshot: Snapshot | None
+    ranker: Ranker | None
     generation: int
     floor: int
     absence: FallbackReason = "no_version"
 
     def __post_init__(self) -> None:
-        if self.snapshot is not None and self.snapshot.forget_epoch < self.floor:
-            raise ValueError("a snapshot below the erasure floor may not serve")
+        if self.ranker is not None and self.ranker.forget_epoch < self.floor:
+            raise ValueError("a ranker below the erasure floor may not serve")
 
     @property
     def decided(self) -> bool:
         """Whether this is what the pointer says: a version, or none because the last one was withdrawn."""
-        return self.snapshot is not None or self.generation > 0
+        return self.ranker is not None or self.generation > 0
 
     def answer(self, requests: Sequence[RankingRequest]) -> list[Answer | FallbackReason]:
         """Answer a whole batch from this one version."""
-        snapshot = self.snapshot
-        if snapshot is None:
+        ranker = self.ranker
+        if ranker is None:
             return [self.absence for _ in requests]
         return [
-            Answer(items, snapshot.digest, self.generation, snapshot.forget_epoch)
-            for items in snapshot.rank(requests)
+            Answer(items, ranker.digest, self.generation, ranker.forget_epoch)
+            for items in ranker.rank(requests)
         ]
 
 
@@ -87,4 +87,4 @@ class LiveVersion:
     def wait_for_version(self, timeout_seconds: float) -> bool:
         """Block until some version serves; False if none does in time."""
         with self._published:
-            return self._published.wait_for(lambda: self._serving.snapshot is not None, timeout_seconds)
+            return self._published.wait_for(lambda: self._serving.ranker is not None, timeout_seconds)

@@ -9,23 +9,20 @@ from collections.abc import Callable
 
 import structlog
 
-from app.serving.builder import SnapshotBuilder
+from app.codes import ReplicaError
+from app.serving.builder import RankerBuilder
 from app.serving.cache import ResultCache
 from app.serving.config import ServingConfig
 from app.serving.control import ControlPlane, ControlState, ReplicaReport
 from app.serving.errors import BelowErasureFloor
 from app.serving.live import LiveVersion, Serving
 from app.serving.metrics import ServingMetrics
+from app.serving.ranker import RankerLoader
 from app.serving.recommendation import FallbackReason
 from app.serving.reporter import Reporter
-from app.serving.resident import ResidentVersions
-from app.serving.snapshot import Snapshot
 from app.serving.suppression import SuppressionSet
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-
-FEED_REWOUND = "feed_rewound"
-FLOOR_LOWERED = "floor_lowered"
 
 
 class Reconciler:
@@ -39,19 +36,18 @@ class Reconciler:
         self,
         config: ServingConfig,
         control: ControlPlane,
-        build: Callable[[str, int], Snapshot],
+        loader: RankerLoader,
         *,
         live: LiveVersion,
         suppression: SuppressionSet,
         cache: ResultCache,
-        resident: ResidentVersions,
         metrics: ServingMetrics,
         vouched_floor: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
         Args:
-            vouched_floor: the erasure floor as the store knows it; returns at once.
+            vouched_floor: gives the erasure floor as the store has it; returns at once.
         """
         self._config = config
         self._vouched_floor = vouched_floor
@@ -59,11 +55,11 @@ class Reconciler:
         self._live = live
         self._suppression = suppression
         self._cache = cache
-        self._resident = resident
+        self._loader = loader
         self._metrics = metrics
         self._clock = clock
-        self._builder = SnapshotBuilder(
-            build,
+        self._builder = RankerBuilder(
+            loader.load,
             on_change=self.poke,
             metrics=metrics,
             retry_seconds=config.build_retry_seconds,
@@ -115,7 +111,7 @@ class Reconciler:
         """
         after_epoch = self._suppression.cursor
         read_started = self._clock()
-        # Before the row, which rises first: it is lower only if somebody has edited it.
+        # Read before the row of the database. The row rises first: if it is lower than this, somebody has edited it.
         vouched_floor = self._vouched_floor()
         try:
             state = self._control.read(after_epoch)
@@ -138,14 +134,18 @@ class Reconciler:
                 _log.error("serving.feed.rewound", epoch=state.epoch)
             else:
                 _log.info("serving.feed.stands", epoch=state.epoch)
-        # What a database says that nobody vouches for is not followed.
+        # A database that nobody vouches for is not followed.
         lowered = False
         if state.vouched:
-            # A row edited by hand, or restored, cannot lower what was promised.
+            # A row that was edited by hand, or restored, does not lower the floor.
             floor = max(self._live.serving.floor, vouched_floor)
             lowered = self._is_lowered(state.erasure_floor, floor)
             self._follow(state, max(floor, state.erasure_floor))
-        self._acknowledge(state, FEED_REWOUND if rewound else None, FLOOR_LOWERED if lowered else None)
+        self._acknowledge(
+            state,
+            ReplicaError.FEED_REWOUND if rewound else None,
+            ReplicaError.FLOOR_LOWERED if lowered else None,
+        )
         self._metrics.looks.inc()
         return True
 
@@ -175,7 +175,7 @@ class Reconciler:
     def _follow(self, state: ControlState, floor: int) -> None:
         """Enforce the floor, have the builder prepare what is missing, swap if the pointer's version is ready."""
         serving = self._live.serving
-        held = serving.snapshot if serving.snapshot and serving.snapshot.forget_epoch >= floor else None
+        held = serving.ranker if serving.ranker and serving.ranker.forget_epoch >= floor else None
         missing = [
             d for d in (state.live_digest, state.candidate_digest) if d and not (held and held.digest == d)
         ]
@@ -197,13 +197,13 @@ class Reconciler:
                 self._publish(Serving(held, serving.generation, floor))
             else:
                 # After a withdrawal it is still decided that nothing serves, until the next version is built.
-                generation = serving.generation if serving.snapshot is None else 0
+                generation = serving.generation if serving.ranker is None else 0
                 self._publish(Serving(None, generation, floor, self._absence(serving, state.live_digest)))
 
     def _absence(self, serving: Serving, live_digest: str) -> FallbackReason:
         below = BelowErasureFloor.code
         if (
-            serving.snapshot is not None
+            serving.ranker is not None
             or serving.absence == below
             or self._builder.error(live_digest) == below
         ):
@@ -212,15 +212,15 @@ class Reconciler:
 
     def _publish(self, serving: Serving) -> None:
         before = self._live.serving
-        if (before.snapshot, before.generation, before.floor, before.absence) == (
-            serving.snapshot, serving.generation, serving.floor, serving.absence,
+        if (before.ranker, before.generation, before.floor, before.absence) == (
+            serving.ranker, serving.generation, serving.floor, serving.absence,
         ):  # fmt: skip
             return
         self._live.publish(serving)
         self._metrics.generation.set(serving.generation)
         self._metrics.erasure_floor.set(serving.floor)
-        if before.snapshot is not serving.snapshot:
-            digest = serving.snapshot.digest if serving.snapshot else None
+        if before.ranker is not serving.ranker:
+            digest = serving.ranker.digest if serving.ranker else None
             self._cache.enter(digest)
             if digest is not None:
                 self._metrics.swaps.inc()
@@ -233,12 +233,12 @@ class Reconciler:
 
     def _acknowledge(self, state: ControlState, feed_error: str | None, floor_error: str | None) -> None:
         serving = self._live.serving
-        live_digest = serving.snapshot.digest if serving.snapshot else None
+        live_digest = serving.ranker.digest if serving.ranker else None
         candidate = state.candidate_digest
         ready = candidate is not None and (
             candidate == live_digest or self._builder.ready(candidate) is not None
         )
-        residents = self._resident.versions()
+        residents = self._loader.resident_versions()
         for version in self._residents.difference(residents):
             _log.info("serving.version.released", version=version)
         self._residents = frozenset(residents)

@@ -1,6 +1,6 @@
-"""Which versions are still in memory: proof of release, not the intention to release.
+"""Which versions are still in memory, by evidence: a version is released once its objects have been freed.
 
-Others answer "unloaded" while the weights stay; here the garbage of the tensors themselves is the evidence.
+That it has been told to unload is no evidence: its weights may stay, for as long as anything refers to them.
 """
 
 from __future__ import annotations

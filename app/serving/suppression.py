@@ -19,14 +19,14 @@ class SuppressionSet:
     - The set only grows while the process lives. No feed, however old or late, lifts a suppression.
     - A local ``apply`` takes effect at once but moves neither ``cursor`` nor ``epoch``: this replica may have
       accepted epoch 7 before it has heard of another replica's epoch 6.
-    - ``cursor`` follows the entries actually received, ``epoch`` the feed's promise. Reading again from the
-      cursor therefore repairs an entry that a promise came too early for.
+    - ``cursor`` is the highest epoch received, ``epoch`` the one up to which the feed promises to be complete. If a
+      promise came before one of its entries, the next read, which starts at the cursor, brings that entry.
     - A feed read from beyond the cursor would leave a hole and is ignored; one that arrives late is merged but
       moves nothing back and renews no lease.
     - A feed whose epoch is lower than one already promised comes from a database put back to an older state. The
       set is kept, the lease is not renewed, and the next read starts from zero because epochs may be reused.
-    - Cursor and epoch belong to a timeline of the database: in another one they mean nothing, and the feed is read
-      from zero, however far it has come.
+    - Cursor and epoch belong to one timeline of the database. In another timeline they mean nothing: the feed is read
+      from zero, however high its epoch is.
     - A feed that nobody vouches for ends the lease.
     """
 

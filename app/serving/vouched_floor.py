@@ -1,4 +1,4 @@
-"""The erasure floor that the store vouches for: the row of the database may be edited, what stands there may not."""
+"""The erasure floor as the store has it: a row of the database can be edited by hand, a record in the store cannot."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class VouchedFloor:
-    """Reads it again and again in a thread of its own: a store that hangs, or is away, holds up nothing.
+    """Reads the floor at intervals, in a thread of its own: a store that hangs or is away holds nobody up.
 
-    What was read once holds on. Every load of a version compares it with the store anyway (`read_version`); this is for
-    what is in memory already.
+    The highest floor that was read stays in force. Loading a version compares it with the store in any case
+    (`read_version`); this is for versions that are in memory already.
 
     Args:
-        on_raise: called when it has risen; returns at once.
+        on_raise: called when the floor has risen; returns at once.
     """
 
     def __init__(self, store: Store, *, interval_seconds: float, on_raise: Callable[[], None]) -> None:
@@ -33,7 +33,7 @@ class VouchedFloor:
 
     @property
     def floor(self) -> int:
-        """The greatest that was read, 0 before the first."""
+        """The highest that was read; 0 before the first."""
         return self._floor
 
     def start(self) -> None:
@@ -52,7 +52,7 @@ class VouchedFloor:
     def _look(self) -> None:
         try:
             floor = self._store.erasure_floor()
-        except Exception as error:  # noqa: BLE001 - whatever it was, it is looked at again
+        except Exception as error:  # noqa: BLE001 - whatever it was, the next look tries again
             if self._readable:
                 _log.error("serving.floor.unreadable", error=type(error).__name__, detail=str(error))
             self._readable = False

@@ -7,6 +7,8 @@ import torch
 
 from app.db.schema import migrate
 from app.db.session import open_database
+from app.serving import RankerLoader
+from app.serving.transformers_ranker import TransformersLoader
 from model_store import MemoryStore, Store
 from tests.unit.app.serving.marker_world import HIGH, LOW, ControlDatabase, World, fit_marker, make_base
 from tests.unit.app.serving.replica_rig import Replica
@@ -23,6 +25,16 @@ def one_thread() -> None:
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     base = make_base(tmp_path_factory.mktemp("base"))
     return World(base, fit_marker(base, LOW, seed=1), fit_marker(base, HIGH, seed=2))
+
+
+@pytest.fixture(params=["transformers"])
+def make_loader(request: pytest.FixtureRequest, world: World) -> Callable[[Store], RankerLoader]:
+    """Every way of inference; what runs with this fixture is the contract of a ranker and its loader."""
+
+    def transformers(store: Store) -> RankerLoader:
+        return TransformersLoader(world.base, store)
+
+    return {"transformers": transformers}[request.param]
 
 
 @pytest.fixture

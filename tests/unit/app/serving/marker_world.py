@@ -16,6 +16,7 @@ from app.db.models import Ledger, Replica, ServingPointer, Suppression
 from app.db.session import Database, open_database
 from app.replicas.service import DatabaseControlPlane
 from app.serving import ServingEngine
+from app.serving.transformers_ranker import TransformersRanker
 from model_store import ADAPTER_WEIGHTS, BlobRef, Manifest, Store
 from recommender import (
     Adapter,
@@ -195,11 +196,11 @@ class Gate:
 @contextmanager
 def held(engine: ServingEngine) -> Iterator[Gate]:
     """While inside, the version that serves now stops in the middle of its next batch until the gate is opened."""
-    snapshot = engine._live.serving.snapshot
-    assert snapshot is not None
+    ranker = engine._live.serving.ranker
+    assert isinstance(ranker, TransformersRanker)
     gate = Gate()
-    hook = snapshot.scorer._model.register_forward_pre_hook(gate.hold)
-    del snapshot
+    hook = ranker.scorer._model.register_forward_pre_hook(gate.hold)
+    del ranker
     try:
         yield gate
     finally:

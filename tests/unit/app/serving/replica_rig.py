@@ -15,6 +15,7 @@ from app.serving import (
     ServingConfig,
     ServingEngine,
 )
+from app.serving.transformers_ranker import TransformersLoader
 from model_store import Store
 from tests.unit.app.serving.marker_world import (
     PATIENCE_SECONDS,
@@ -80,6 +81,7 @@ class Replica:
         self.line.cut = cut
         self.registry = CollectorRegistry()
         self.fallback = PopularityFallback(world.base.catalogue, POPULARITY)
+        self.loader = TransformersLoader(world.base, store)
         config = {
             "replica_id": "replica-1",
             "poll_interval_seconds": 0.01,
@@ -90,7 +92,7 @@ class Replica:
         }
         self.engine = ServingEngine(
             ServingConfig(**config),  # type: ignore[arg-type]
-            world.base,
+            self.loader,
             store,
             self.line,
             self.fallback,

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from app.serving import ServingEngine, build_engine
-from app.serving.assembly import popularity_fallback
+from app.serving import ServingEngine
+from app.serving.assembly import build_engine
+from app.serving.fallback import popularity_fallback
 from app.settings import Settings
 from model_store import Store
 from recommender import ModelLoadError

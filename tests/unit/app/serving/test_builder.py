@@ -6,37 +6,37 @@ from collections.abc import Callable, Iterator
 import pytest
 from prometheus_client import CollectorRegistry
 
-from app.serving import BelowErasureFloor, WrongBase, build_snapshot
-from app.serving.builder import SnapshotBuilder
+from app.serving import BelowErasureFloor, Ranker, WrongBase
+from app.serving.builder import RankerBuilder
 from app.serving.metrics import ServingMetrics
-from app.serving.snapshot import Snapshot
+from app.serving.transformers_ranker import TransformersLoader
 from model_store import Store, StoreUnavailable
 from tests.unit.app.serving.marker_world import PATIENCE_SECONDS, World, eventually
 
 
 class Workshop:
-    """A builder of real snapshots that can be held up or made to fail."""
+    """A builder of real rankers that can be held up or made to fail."""
 
     def __init__(self, world: World, store: Store) -> None:
-        self.world, self.store = world, store
+        self.loader = TransformersLoader(world.base, store)
         self.gate, self.entered = threading.Event(), threading.Event()
         self.gate.set()
         self.attempts: list[tuple[str, int]] = []
         self.failures: dict[str, Exception] = {}
         self.changes = 0
         self.registry = CollectorRegistry()
-        self.builder = SnapshotBuilder(
+        self.builder = RankerBuilder(
             self.build, on_change=self.changed, metrics=ServingMetrics(self.registry), retry_seconds=0.01
         )
         self.builder.start()
 
-    def build(self, digest: str, floor: int) -> Snapshot:
+    def build(self, digest: str, floor: int) -> Ranker:
         self.attempts.append((digest, floor))
         self.entered.set()
         assert self.gate.wait(PATIENCE_SECONDS)
         if digest in self.failures:
             raise self.failures[digest]
-        return build_snapshot(self.store, digest, self.world.base, floor)
+        return self.loader.load(digest, floor)
 
     def changed(self) -> None:
         self.changes += 1
@@ -59,9 +59,9 @@ def test_what_is_wanted_becomes_ready_most_urgent_first(workshop: Workshop, dige
     workshop.builder.want([digests[1], digests[0], digests[1]], 0)
     eventually(lambda: all(workshop.builder.ready(digest) for digest in digests[:2]))
     assert workshop.attempts == [(digests[1], 0), (digests[0], 0)]
-    snapshot = workshop.builder.ready(digests[0])
-    assert snapshot is not None
-    assert snapshot.digest == digests[0]
+    ranker = workshop.builder.ready(digests[0])
+    assert ranker is not None
+    assert ranker.digest == digests[0]
     workshop.builder.want([digests[1], digests[0]], 0)
     eventually(lambda: workshop.changes == 2)
     assert len(workshop.attempts) == 2, "nothing is loaded twice"
@@ -133,11 +133,11 @@ def test_pauses_between_failures_grow_to_a_limit() -> None:
     now, attempts = 0.0, []
     failed: Callable[[], bool]
 
-    def build(_digest: str, _floor: int) -> Snapshot:
+    def build(_digest: str, _floor: int) -> Ranker:
         attempts.append(now)
         raise WrongBase
 
-    builder = SnapshotBuilder(
+    builder = RankerBuilder(
         build,
         on_change=lambda: None,
         metrics=ServingMetrics(CollectorRegistry()),

@@ -2,17 +2,17 @@
 
 import pytest
 
-from app.serving import build_snapshot
 from app.serving.live import LiveVersion, Serving
+from app.serving.transformers_ranker import TransformersLoader
 from model_store import MemoryStore
 from tests.unit.app.serving.marker_world import World
 
 
-def test_a_snapshot_below_the_floor_cannot_be_what_serves(world: World, store: MemoryStore) -> None:
-    snapshot = build_snapshot(store, world.publish(store, world.low, forget_epoch=3), world.base, 0)
-    assert Serving(snapshot, 1, 3).snapshot is snapshot
+def test_a_ranker_below_the_floor_cannot_be_what_serves(world: World, store: MemoryStore) -> None:
+    ranker = TransformersLoader(world.base, store).load(world.publish(store, world.low, forget_epoch=3), 0)
+    assert Serving(ranker, 1, 3).ranker is ranker
     with pytest.raises(ValueError, match="below the erasure floor"):
-        Serving(snapshot, 1, 4)
+        Serving(ranker, 1, 4)
 
 
 def test_the_floor_of_what_serves_only_grows() -> None:

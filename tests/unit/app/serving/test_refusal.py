@@ -34,7 +34,7 @@ def test_a_pointer_edited_to_a_version_below_the_floor_is_not_followed(
     eventually(lambda: replica.reported().error == "below_erasure_floor")
     assert replica.reported().live_digest == live
     assert replica.ask(subject(1), HISTORY) == (world.offline(world.high, HISTORY), live)
-    assert old not in replica.engine.resident.versions()
+    assert old not in replica.loader.resident_versions()
     # Even with the floor itself edited: this process remembers what it has promised.
     control.point(old, floor=0)
     replica.looked()
@@ -77,7 +77,7 @@ def test_a_replica_that_starts_on_a_pointer_below_the_floor_serves_only_the_fall
         lambda: replica.engine.recommend(subject(1), HISTORY, 5).fallback_reason == "below_erasure_floor"
     )
     assert replica.reported().error == "below_erasure_floor"
-    assert replica.engine.resident.versions() == ()
+    assert replica.loader.resident_versions() == ()
 
 
 def test_a_prepared_candidate_is_dropped_when_the_floor_passes_it(
@@ -108,7 +108,7 @@ def test_what_the_store_vouches_for_holds_where_every_row_was_edited_back(
     )
     eventually(lambda: replica.engine.status().erasure_floor == 5)
     assert replica.reported().error == "below_erasure_floor"
-    assert replica.engine.resident.versions() == ()
+    assert replica.loader.resident_versions() == ()
     control.point(live)
     replica.serves(live)
     # The floor's row is still what somebody made of it, and it is said.

@@ -73,7 +73,7 @@ def test_no_answer_is_torn_or_mislabelled_through_thirty_swaps(
     fallbacks = [answer for answer in answers if not answer[4]]
     assert (len(torn), len(mislabelled), len(misnumbered), len(fallbacks)) == (0, 0, 0, 0)
     assert replica.value("swaps_total") == SWAPS + 1
-    eventually(lambda: replica.engine.resident.versions() == (digests[0],))
+    eventually(lambda: replica.loader.resident_versions() == (digests[0],))
 
 
 def test_a_batch_under_way_finishes_on_its_version_and_the_next_uses_the_new_one(
@@ -91,7 +91,7 @@ def test_a_batch_under_way_finishes_on_its_version_and_the_next_uses_the_new_one
         eventually(lambda: replica.engine.status().queue_depth == 1)
         control.point(high)
         replica.serves(high)
-        assert replica.engine.resident.versions() == tuple(sorted((low, high))), "still needed by its batch"
+        assert replica.loader.resident_versions() == tuple(sorted((low, high))), "still needed by its batch"
         gate.open()
         assert under_way.result(PATIENCE_SECONDS) == (world.offline(world.low, history), low)
         assert queued.result(PATIENCE_SECONDS) == (world.offline(world.high, history), high)
@@ -116,7 +116,7 @@ def test_a_caller_that_waits_does_not_keep_the_version_alive_that_served_when_it
             first_gate.open()
             assert first.result(PATIENCE_SECONDS)[1] == low
             assert second_gate.entered.wait(PATIENCE_SECONDS)
-            eventually(lambda: replica.engine.resident.versions() == (high,))
+            eventually(lambda: replica.loader.resident_versions() == (high,))
         assert second.result(PATIENCE_SECONDS)[1] == high
 
 
@@ -222,7 +222,7 @@ def test_memory_stays_flat_over_many_swaps(
         digest = world.publish(store, world.low if seed % 2 else world.high, seed=seed)
         control.point(digest)
         replica.serves(digest)
-        assert len(replica.engine.resident.versions()) <= 2
-    eventually(lambda: replica.engine.resident.versions() == (digest,))
-    assert replica.engine.resident.counts() == {digest: 1 + len(world.low.tensors)}
+        assert len(replica.loader.resident_versions()) <= 2
+    eventually(lambda: replica.loader.resident_versions() == (digest,))
+    assert replica.loader.resident.counts() == {digest: 1 + len(world.low.tensors)}
     assert all(item in LOW for item in replica.ask(subject(1), (20, 21))[0])

@@ -1,0 +1,75 @@
+"""Stable codes that one process writes and another, or a caller, reads. `docs/problems.md` says what each one means.
+
+Pure module: a worker and a replica both import it, so that neither spells a code of the other.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class DetailCode(StrEnum):
+    """What holds a run or a forget request up, or has ended it: ``detail_code`` in the API.
+
+    A defect has no code of its own: the name of its exception stands there instead.
+    """
+
+    # The surroundings hold the run up; it goes on by itself.
+    STORE_FULL = "store_full"
+    STORE_READ_ONLY = "store_read_only"
+    STORE_UNAVAILABLE = "store_unavailable"
+    STORE_EMPTIED = "store_emptied"
+    MANIFEST_MISSING = "manifest_missing"
+    DATABASE_UNAVAILABLE = "database_unavailable"
+    REPLICAS_SILENT = "replicas_silent"
+    OTHER_BASE = "other_base"
+
+    # A person has to decide.
+    LADDER_EXHAUSTED = "ladder_exhausted"
+    REFIT_REFUSED = "refit_refused"
+    CONSOLIDATION_REFUSED = "consolidation_refused"
+    CANDIDATE_REFUSED = "candidate_refused"
+    INVALID_INPUT = "invalid_input"
+    CLAIMS_EXHAUSTED = "claims_exhausted"
+    KNOWN_TO_BASE = "known_to_base"
+
+    # Something else has moved while the run worked.
+    POINTER_MOVED = "pointer_moved"
+    BELOW_ERASURE_FLOOR = "below_erasure_floor"
+    NOTHING_TO_CONSOLIDATE = "nothing_to_consolidate"
+
+    # Something in the store is missing or damaged.
+    BLOB_MISSING = "blob_missing"
+    DIGEST_MISMATCH = "digest_mismatch"
+    HOSTILE_ARTEFACT = "hostile_artefact"
+    INVALID_DIGEST = "invalid_digest"
+    INVALID_MANIFEST = "invalid_manifest"
+    INVALID_RECORD = "invalid_record"
+    INVALID_CHECKPOINT = "invalid_checkpoint"
+    INVALID_FLOOR = "invalid_floor"
+    INVALID_JOURNAL_ENTRY = "invalid_journal_entry"
+    INVALID_TIMELINE = "invalid_timeline"
+    JOURNAL_CONFLICT = "journal_conflict"
+    VERSION_BELOW_FLOOR = "version_below_floor"
+    VERSION_DESTROYED = "version_destroyed"
+
+
+class ReplicaError(StrEnum):
+    """Why a replica does not serve, or has not prepared, what it should: ``error`` of its report."""
+
+    # The version may not serve, or not here.
+    BELOW_ERASURE_FLOOR = "below_erasure_floor"
+    VERSION_DESTROYED = "version_destroyed"
+    WRONG_BASE = "wrong_base"
+    WRONG_CATALOGUE = "wrong_catalogue"
+    CORRUPT_VERSION = "corrupt_version"
+    INCOMPATIBLE_ADAPTER = "incompatible_adapter"
+    FINGERPRINT_MISMATCH = "fingerprint_mismatch"
+
+    # Loading is tried again.
+    STORE_UNAVAILABLE = "store_unavailable"
+    BUILD_FAILED = "build_failed"
+
+    # The database says less than it once did.
+    FEED_REWOUND = "feed_rewound"
+    FLOOR_LOWERED = "floor_lowered"

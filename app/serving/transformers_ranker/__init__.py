@@ -1,0 +1,10 @@
+"""Inference with transformers and PEFT in this process.
+
+The wall: the only part of `app` that imports `recommender` or a learning library, and only `app.serving.assembly`
+imports it.
+"""
+
+from app.serving.transformers_ranker.loader import TransformersLoader, open_loader
+from app.serving.transformers_ranker.ranker import TransformersRanker
+
+__all__ = ["TransformersLoader", "TransformersRanker", "open_loader"]

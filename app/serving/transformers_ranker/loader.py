@@ -1,0 +1,136 @@
+"""From a version in the store to a model in memory, refused unless it proves to be itself.
+
+Nothing here calls a PEFT method that changes a model: the base is shared by every version, also by the one that serves.
+"""
+
+from __future__ import annotations
+
+import torch
+import transformers
+
+from app.failures import naming
+from app.serving.errors import (
+    BelowErasureFloor,
+    CorruptVersion,
+    FingerprintMismatch,
+    IncompatibleAdapter,
+    VersionDestroyed,
+    WrongBase,
+    WrongCatalogue,
+)
+from app.serving.resident import ResidentVersions
+from app.serving.transformers_ranker.ranker import TransformersRanker
+from app.settings import Settings
+from model_store import (
+    ADAPTER_WEIGHTS,
+    BlobMissing,
+    DigestMismatch,
+    HostileArtefact,
+    InvalidDigest,
+    InvalidManifest,
+    Manifest,
+    ManifestMissing,
+    Store,
+    VersionBelowFloor,
+    read_version,
+)
+from model_store import VersionDestroyed as DestroyedInStore
+from recommender import (
+    Adapter,
+    AdapterMismatch,
+    Base,
+    Catalogue,
+    ModelLoadError,
+    RecommenderError,
+    Scorer,
+    attach,
+    canary_fingerprint,
+    fingerprints_match,
+    load_base,
+    require_device,
+)
+
+_NOT_WHAT_WAS_PUBLISHED = (
+    InvalidDigest, InvalidManifest, ManifestMissing, BlobMissing, DigestMismatch, HostileArtefact, ModelLoadError,
+)  # fmt: skip
+
+
+class TransformersLoader:
+    """Loads versions onto one base model, which all of them share and none of them changes.
+
+    Args:
+        token_budget: most tokens of one forward pass, padding included.
+        fingerprint_tolerance: largest absolute difference between a canary value and the manifest's.
+    """
+
+    def __init__(
+        self, base: Base, store: Store, *, token_budget: int = 8192, fingerprint_tolerance: float = 1e-3
+    ) -> None:
+        self.resident = ResidentVersions()
+        self._base = base
+        self._store = store
+        self._token_budget = token_budget
+        self._fingerprint_tolerance = fingerprint_tolerance
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self._base.catalogue
+
+    def load(self, digest: str, floor: int) -> TransformersRanker:
+        """Read, verify and load a version; see `RankerLoader.load`.
+
+        Everything that can be refused from the manifest is refused before a blob is read, and everything that can be
+        refused from the bytes before a tensor is made. The canary fingerprint then finds what no hash of the adapter
+        can: another base, another scaling, another order of tokens.
+        """
+        base = self._base
+        try:
+            manifest = self._store.read_manifest(digest)
+            _check_manifest(manifest, base, floor)
+            _, artefacts = read_version(self._store, digest, [ADAPTER_WEIGHTS])
+            adapter = Adapter.from_bytes(manifest.adapter_config, artefacts[ADAPTER_WEIGHTS])
+        except VersionBelowFloor as error:
+            raise BelowErasureFloor from error
+        except DestroyedInStore as error:
+            raise VersionDestroyed from error
+        except _NOT_WHAT_WAS_PUBLISHED as error:
+            raise CorruptVersion(f"{CorruptVersion.__doc__} ({type(error).__name__})") from error
+        try:
+            model = attach(base, adapter)
+        except AdapterMismatch as error:
+            raise IncompatibleAdapter(str(error)) from error
+        shared = {id(tensor) for tensor in [*base.model.parameters(), *base.model.buffers()]}
+        private = [tensor for tensor in [*model.parameters(), *model.buffers()] if id(tensor) not in shared]
+        self.resident.watch(digest, [model, *private])
+        scorer = Scorer(model, base.style, token_budget=self._token_budget)
+        computed = canary_fingerprint(scorer)
+        if not fingerprints_match(manifest.canary_fingerprint, computed, self._fingerprint_tolerance):
+            raise FingerprintMismatch
+        return TransformersRanker(digest, manifest.forget_epoch, base.catalogue, base.style.window, scorer)
+
+    def resident_versions(self) -> tuple[str, ...]:
+        return self.resident.versions()
+
+
+def open_loader(settings: Settings, store: Store, *, token_budget: int) -> TransformersLoader:
+    """A loader with the base model of the settings, which it loads.
+
+    Raises:
+        recommender.RecommenderError: the base model is missing or unusable, or there is no such device.
+    """
+    torch.set_num_threads(settings.torch_threads)
+    transformers.utils.logging.disable_progress_bar()
+    with naming("LETHE_DEVICE", RecommenderError):
+        require_device(settings.device)
+    with naming("LETHE_BASE", RecommenderError):
+        base = load_base(settings.base, device=settings.device)
+    return TransformersLoader(base, store, token_budget=token_budget)
+
+
+def _check_manifest(manifest: Manifest, base: Base, floor: int) -> None:
+    if manifest.forget_epoch < floor:
+        raise BelowErasureFloor
+    if manifest.base_digest != base.digest:
+        raise WrongBase
+    if manifest.catalogue_digest != base.catalogue.digest:
+        raise WrongCatalogue
