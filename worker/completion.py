@@ -14,13 +14,15 @@ from app.versions import service as pointer
 from worker.anchoring import anchor
 from worker.process import WorkerProcess
 from worker.readership import read_by_version
-from worker.standing import Standing
 
 log = structlog.get_logger()
 
 
-def complete(process: WorkerProcess, claim: Claim, standing: Standing) -> None:
+def complete(process: WorkerProcess, claim: Claim, *, unread: frozenset[str] = frozenset()) -> None:
     """Erase, destroy, complete, in this order and each repeatable, so that a kill in between only delays.
+
+    Args:
+        unread: the subjects whom nothing has read.
 
     Raises:
         FenceLost: another worker does the rest.
@@ -28,7 +30,7 @@ def complete(process: WorkerProcess, claim: Claim, standing: Standing) -> None:
     """
     with process.database.unit_of_work() as session:
         rows = completion.erase_subjects(
-            session, process.audit, claim, unread=standing.unread, base_digest=process.base.digest
+            session, process.audit, claim, unread=unread, base_digest=process.base.digest
         )
     # Without a version to publish, the floor has risen only now.
     anchor(process)

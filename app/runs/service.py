@@ -28,7 +28,7 @@ from app.db.models import (
     RunStatus,
     ServingPointer,
 )
-from app.runs.turns import next_in_line
+from app.runs.scheduling import next_queued_run
 
 _PAST_POINT_OF_NO_RETURN = (RunStage.PUBLISHED, RunStage.ERASING)
 
@@ -203,7 +203,7 @@ def _claimable(session: Session, run: Run, now: datetime) -> bool:
     if run.status != RunStatus.QUEUED:
         return False
     working = session.scalar(select(Run.id).where(Run.status == RunStatus.RUNNING))
-    return working is None and next_in_line(session, now) == run.id
+    return working is None and next_queued_run(session, now) == run.id
 
 
 def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: datetime) -> None:
@@ -345,7 +345,7 @@ def due_for_dispatch(session: Session, *, now: datetime, redispatch_after: timed
     silent = or_(Run.dispatched_at.is_(None), Run.dispatched_at < now - redispatch_after)
     return session.scalars(
         update(Run)
-        .where(silent, or_(and_(Run.id == next_in_line(session, now), ~working), _expired(now)))
+        .where(silent, or_(and_(Run.id == next_queued_run(session, now), ~working), _expired(now)))
         .values(dispatched_at=now)
         .returning(Run.id)
         .execution_options(synchronize_session=False)

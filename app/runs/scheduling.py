@@ -1,4 +1,4 @@
-"""Whose turn it is among the runs that wait."""
+"""Which of the queued runs is worked on next."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.db.models import Run, RunKind, RunStatus
 
 
-def next_in_line(session: Session, now: datetime) -> str | None:
+def next_queued_run(session: Session, now: datetime) -> str | None:
     """The id of the waiting run to work on next.
 
     A forget run goes before a consolidation, because its subjects are only suppressed and not yet forgotten, while
