@@ -10,9 +10,7 @@ from typing import Any
 
 import structlog
 
-from app.attempts import service as attempt_records
 from app.db.base import utc_now
-from app.db.models import Attempt
 from app.runs.service import Claim
 from app.runs.splitting import NOBODY, SplitOut
 from recommender import Interrupted
@@ -37,6 +35,7 @@ from unlearning import (
 )
 from unlearning.policy.strata import stratum_of
 from worker import draws
+from worker.attempt_record import record_attempt
 from worker.faults import FAULTS_OF_A_METHOD
 from worker.lease import Lease
 from worker.process import WorkerProcess
@@ -78,7 +77,7 @@ class _Made:
 class _Exact:
     """A candidate that never saw these subjects, and so none of any part of them either."""
 
-    step: int
+    rung_index: int
     subjects: frozenset[str]
     candidate: Candidate
 
@@ -110,7 +109,7 @@ class Attempts:
         """
         self._process, self._claim, self._data, self._lease = process, claim, data, lease
         self._subject_of = {request.id: request.subject for request in claim.requests}
-        self._place_of = {subject: place for place, subject in enumerate(data.subjects)}
+        self._index_of = {subject: index for index, subject in enumerate(data.subjects)}
         self._levels = levels
         self._exact: _Exact | None = None
         # What this claim drew in vain before its version was overtaken would be drawn alike.
@@ -139,19 +138,19 @@ class Attempts:
             should_stop=lease.lost,
         )
 
-    def draw_again(self, step: int) -> None:
+    def draw_again(self, rung_index: int) -> None:
         """Let this exact rung's next attempt make another candidate."""
         self._exact = None
-        self._draws[step] = self._draws.get(step, 0) + 1
+        self._draws[rung_index] = self._draws.get(rung_index, 0) + 1
 
     def can_be_decided(self, requests: tuple[str, ...]) -> bool:
         """Whether the policy lets the gate decide about a history as long as any of these: an edit of whom it may not
         is never let through.
         """
-        lengths = (len(self._data.forget[self._place_of[self._subject_of[request]]]) for request in requests)
+        lengths = (len(self._data.forget[self._index_of[self._subject_of[request]]]) for request in requests)
         return any(stratum_of(length, self._process.policy.strata).decides for length in lengths)
 
-    def attempt(self, requests: tuple[str, ...], step: int) -> Judged[Chosen]:
+    def attempt(self, requests: tuple[str, ...], rung_index: int) -> Judged[Chosen]:
         """Try one rung on these requests.
 
         Raises:
@@ -159,25 +158,25 @@ class Attempts:
             Interrupted: the same, noticed earlier.
         """
         policy = self._process.policy
-        rung = policy.ladder[step]
+        rung = policy.ladder[rung_index]
         started_at = utc_now()
         data = self._data.only([self._subject_of[request] for request in requests])
         try:
-            made = self._make(rung, step, data)
+            made = self._make(rung, rung_index, data)
         except Interrupted:
             raise
         except FAULTS_OF_A_METHOD as error:
             # A walk that diverged, or a method that has nothing to work on, says nothing about the rungs behind it.
-            self._record_failure(requests, step, started_at, error)
+            self._record_failure(requests, rung_index, started_at, error)
             return Judged(None, run_passes=False, run_fails=False, passing=())
         verdict = decide(made.report, policy)
         exact = made.method.exact
         run_passes = publishable_run(verdict, method_is_exact=exact, policy=policy)
-        places = publishable_subjects(verdict, method_is_exact=exact, policy=policy)
-        accepted = run_passes and bool(places)
+        passing = publishable_subjects(verdict, method_is_exact=exact, policy=policy)
+        accepted = run_passes and bool(passing)
         self._record(
             requests,
-            step,
+            rung_index,
             started_at,
             config=made.config,
             search=_searched(rung, made.trail),
@@ -188,24 +187,24 @@ class Attempts:
         )
         log.info(
             "attempt.judged",
-            step=step,
+            step=rung_index,
             method=rung.method,
             subjects=len(requests),
             decision=verdict.decision,
             run_decision=verdict.run_decision,
-            passing=len(places),
+            passing=len(passing),
             accepted=accepted,
         )
         return Judged(
             Chosen(made.candidate, rung.method, made.config, made.report, data),
             run_passes=run_passes,
             run_fails=verdict.run_decision == "fail",
-            passing=tuple(requests[place] for place in places),
+            passing=tuple(requests[index] for index in passing),
             exact=exact,
             by_draw=exact and refused_by_draw(verdict, policy),
         )
 
-    def _make(self, rung: Rung, step: int, data: TrainingData) -> _Made:
+    def _make(self, rung: Rung, rung_index: int, data: TrainingData) -> _Made:
         policy, lost = self._process.policy, self._lease.lost
         levels = self._levels
         task = replace(
@@ -216,7 +215,7 @@ class Attempts:
             else tuple(levels[subject].smoothed_nll for subject in data.subjects),
             smoothing=policy.evaluation.smoothing,
         )
-        inputs = self._inputs.only([self._place_of[subject] for subject in data.subjects])
+        inputs = self._inputs.only([self._index_of[subject] for subject in data.subjects])
 
         def progress(report: Progress) -> None:
             self._lease.note(f"{rung.method}: {report.stage} {report.step}/{report.steps}")
@@ -227,70 +226,63 @@ class Attempts:
                 rung, rung.search, task, inputs, policy, on_step=progress, should_stop=lost
             )
             return _Made(found.method, found.config, found.candidate, found.report, found.trail)
-        config = self._config(step)
+        config = self._config(rung_index)
         method = build_method(rung.method, config)
-        candidate = self._left_out_before(step, data) if method.exact else None
+        candidate = self._left_out_before(rung_index, data) if method.exact else None
         if candidate is None:
             candidate = method.run(task, on_step=progress, should_stop=lost)
             if method.exact:
-                self._exact = _Exact(step, frozenset(data.subjects), candidate)
+                self._exact = _Exact(rung_index, frozenset(data.subjects), candidate)
         self._lease.note(f"{rung.method}: gate")
         report = evaluate(inputs, candidate, method, should_stop=lost)
         return _Made(method, config, candidate, report)
 
-    def _config(self, step: int) -> dict[str, Any]:
-        return draws.drawn(self._process.policy.ladder[step].config, self._draws.get(step, 0))
+    def _config(self, rung_index: int) -> dict[str, Any]:
+        return draws.drawn(self._process.policy.ladder[rung_index].config, self._draws.get(rung_index, 0))
 
-    def _left_out_before(self, step: int, data: TrainingData) -> Candidate | None:
+    def _left_out_before(self, rung_index: int, data: TrainingData) -> Candidate | None:
         """The candidate of this exact rung that was made without these subjects already, if there is one."""
         made = self._exact
-        if made is None or made.step != step or not data.subjects.keys() <= made.subjects:
+        if made is None or made.rung_index != rung_index or not data.subjects.keys() <= made.subjects:
             return None
         return made.candidate
 
     def _record_failure(
-        self, requests: tuple[str, ...], step: int, started_at: datetime, error: Exception
+        self, requests: tuple[str, ...], rung_index: int, started_at: datetime, error: Exception
     ) -> None:
         """An attempt without a candidate: refused, with the reason where the verdict would stand."""
-        rung = self._process.policy.ladder[step]
+        rung = self._process.policy.ladder[rung_index]
         self._record(
             requests,
-            step,
+            rung_index,
             started_at,
-            config=self._config(step),
+            config=self._config(rung_index),
             search=_searched(rung, ()),
             decision="fail",
             accepted=False,
             report={},
             verdict={"error": str(error)},
         )
-        log.warning("attempt.failed", step=step, method=rung.method, error=type(error).__name__)
+        log.warning("attempt.failed", step=rung_index, method=rung.method, error=type(error).__name__)
 
-    def _record(self, requests: tuple[str, ...], step: int, started_at: datetime, **found: Any) -> None:
+    def _record(self, requests: tuple[str, ...], rung_index: int, started_at: datetime, **found: Any) -> None:
         policy = self._process.policy
-        attempt = Attempt(
-            run_id=self._claim.run_id,
-            fence=self._claim.fence,
-            step=step,
-            requests=list(requests),
-            method=policy.ladder[step].method,
-            policy_hash=policy.hash,
+        rung = policy.ladder[rung_index]
+        digest = None
+        if "error" not in found["verdict"]:
+            known = self._levels is not None
+            digest = rung_digest(policy, rung, self._process.base.digest, self._fit, levels_are_known=known)
+        record_attempt(
+            self._process,
+            self._claim,
+            rung_index=rung_index,
+            requests=requests,
+            method=rung.method,
             started_at=started_at,
-            finished_at=utc_now(),
-            rung_digest=None
-            if "error" in found["verdict"]
-            else rung_digest(
-                policy,
-                policy.ladder[step],
-                self._process.base.digest,
-                self._fit,
-                levels_are_known=self._levels is not None,
-            ),
+            rung_digest=digest,
             watermark=self._fit.watermark,
             **found,
         )
-        with self._process.transaction() as transaction:
-            attempt_records.record(transaction, self._claim, attempt)
 
 
 def _searched(rung: Rung, trail: tuple[Trial, ...]) -> dict[str, Any] | None:

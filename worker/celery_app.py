@@ -1,4 +1,4 @@
-"""Celery as Lethe uses it: a bell. Every option is here with its reason; correctness comes from the database."""
+"""Celery as Lethe uses it: a message only names a run. Every option is here with its reason; the database decides."""
 
 from __future__ import annotations
 

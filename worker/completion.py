@@ -9,25 +9,26 @@ from app.db.reclaiming import reclaim
 from app.runs import completion
 from app.runs.service import Claim, owned
 from app.versions import queries as version_queries
+from app.versions import service as versions
 from worker.anchoring import anchor
 from worker.process import WorkerProcess
 from worker.readership import read_by_version
-from worker.standing import Standing
 
 log = structlog.get_logger()
 
 
-def complete(process: WorkerProcess, claim: Claim, standing: Standing) -> None:
+def complete(process: WorkerProcess, claim: Claim, *, unread: frozenset[str] = frozenset()) -> None:
     """Erase, destroy, complete, in this order and each repeatable, so that a kill in between only delays.
+
+    Args:
+        unread: the subjects whom nothing has read.
 
     Raises:
         FenceLost: another worker does the rest.
         StoreError: the floor was not vouched for, or a version not destroyed; the requests stay open.
     """
     with process.transaction() as transaction:
-        rows = completion.erase_subjects(
-            transaction, claim, unread=standing.unread, base_digest=process.base.digest
-        )
+        rows = completion.erase_subjects(transaction, claim, unread=unread, base_digest=process.base.digest)
     # Without a version to publish, the floor has risen only now.
     anchor(process)
     # Also by whoever goes on after a kill, and by a consolidation: what was held back before is free by then.

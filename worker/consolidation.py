@@ -12,7 +12,6 @@ from worker.lease import Lease
 from worker.process import WorkerProcess
 from worker.publication import publish_candidate, wait_for_acknowledgement
 from worker.refitting import refit_without
-from worker.standing import Standing
 from worker.training_data import MINIMUM_RETAINED
 from worker.versions import load_version
 from worker.withdrawal import withdraw
@@ -33,13 +32,13 @@ def consolidate(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
         claim = _fit_and_publish(process, claim, lease)
     anchor(process)
     wait_for_acknowledgement(process, claim, lease)
-    complete(process, claim, Standing())
+    complete(process, claim)
 
 
 def _fit_and_publish(process: WorkerProcess, claim: Claim, lease: Lease) -> Claim:
     assert claim.parent_digest is not None
     parent = load_version(process.store, claim.parent_digest)
-    examples = read_examples(process, claim, parent.fit, subjects=(), newest=True)
+    examples = read_examples(process, parent.fit, subjects=(), covers_epoch=claim.covers_epoch, newest=True)
     if len(examples.data.retained) < MINIMUM_RETAINED:
         return withdraw(process, claim, parent, lease)
     try:

@@ -23,7 +23,7 @@ _PAUSE_SECONDS = 0.25
 class PatientConsumer(Consumer):
     """Takes what a damaged message raises for a lost connection: it connects anew and goes on.
 
-    Celery would end the worker, with exit code 0. What the message rang for, the sweeper rings for again.
+    Celery would end the worker, with exit code 0. The sweeper dispatches again what the message named.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

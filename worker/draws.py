@@ -20,7 +20,7 @@ from app.db.models import Attempt
 from app.runs.service import Claim
 from unlearning import Method
 from unlearning.gate.utility import UTILITY_MEASURES
-from worker import slack
+from worker import remaining_time
 from worker.lease import Lease
 from worker.process import WorkerProcess
 
@@ -33,12 +33,12 @@ class NoTimeToDraw(Exception):
     """Another draw would not end within the worker's limit: the next claim of this run makes it.
 
     Attributes:
-        step: the rung that it goes on at; None where there is no ladder.
+        rung_index: the rung that it goes on at; None where there is no ladder.
     """
 
-    def __init__(self, step: int | None) -> None:
+    def __init__(self, rung_index: int | None) -> None:
         super().__init__("no time for another draw within the worker's limit")
-        self.step = step
+        self.rung_index = rung_index
 
 
 def can_be_drawn_again(method: Method) -> bool:
@@ -63,7 +63,7 @@ def of_claim(process: WorkerProcess, claim: Claim) -> dict[int, int]:
     """How many draws this claim has on record in vain, by rung: their seeds are used up."""
     with process.database.read() as session:
         own = [one for one in attempts.of_run(session, claim.run_id) if one.fence == claim.fence]
-        return dict(Counter(step for step, _ in {(one.step, _seed(one)) for one in own if is_in_vain(one)}))
+        return dict(Counter(index for index, _ in {(one.step, _seed(one)) for one in own if is_in_vain(one)}))
 
 
 def in_vain(session: Session, method: str, *, run_id: str, requests: Collection[str]) -> int:
@@ -93,12 +93,12 @@ def told(made: int) -> str:
     return f"{made} exact fits were drawn with different seeds, and all serve the others worse than the live version"
 
 
-def require_time(session: Session, lease: Lease, method: str, *, step: int | None) -> None:
+def require_time(session: Session, lease: Lease, method: str, *, rung_index: int | None) -> None:
     """The deadline does not count here: there is nothing else to fall back on in time.
 
     Raises:
         NoTimeToDraw: past the worker's limit the run would start over from its first rung.
     """
     left = timedelta(seconds=lease.cut_off_at - time.monotonic())
-    if not slack.in_time(left, rung=None, exact=attempts.slowest(session, method)):
-        raise NoTimeToDraw(step)
+    if not remaining_time.suffices(left, rung=None, exact=attempts.slowest(session, method)):
+        raise NoTimeToDraw(rung_index)

@@ -1,4 +1,4 @@
-"""Training data as of one moment, with the record that an exact fit on it leaves."""
+"""The stored events as training data: read from the database here only, once for a run and a fit that it works on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.interactions import queries as interaction_queries
-from app.runs.service import Claim
 from app.suppressions import queries as suppressions
 from worker.process import WorkerProcess
 from worker.training_data import TrainingData, split_training_data
@@ -22,12 +21,15 @@ class Examples:
 
 
 def read_examples(
-    process: WorkerProcess, claim: Claim, fit: FitRecord, *, subjects: Sequence[str], newest: bool
+    process: WorkerProcess, fit: FitRecord, *, subjects: Sequence[str], covers_epoch: int, newest: bool
 ) -> Examples:
-    """The events ``fit`` was made on, or with ``newest`` all there are by now, without anyone suppressed by now.
+    """The events ``fit`` was made on, or with ``newest`` all there are by now.
+
+    Whom the fit left out is in no part of it. Whoever was suppressed since is not retained.
 
     Args:
-        subjects: those of the claim whose sequences are wanted, to unlearn them.
+        subjects: those whose sequences are wanted, to unlearn them.
+        covers_epoch: everyone with an epoch up to this one is suppressed by now.
     """
     with process.database.read() as session:
         watermark = max(fit.watermark, interaction_queries.watermark(session)) if newest else fit.watermark
@@ -35,9 +37,9 @@ def read_examples(
         # Read last, so that nobody suppressed meanwhile is trained on.
         suppressed = suppressions.suppression_epochs(session)
     # Whom the fit left out is in none of its versions: nothing of theirs is cached, and no later run takes it out.
-    left_out = {subject for subject, epoch in suppressed.items() if epoch <= fit.excludes_up_to_epoch}
+    left_out = fit.left_out(suppressed)
     kept = {subject: items for subject, items in histories.items() if subject not in left_out}
     data = split_training_data(kept, process.base.catalogue, subjects, set(suppressed))
-    # Everyone with an epoch up to here is in `suppressed`: see there, and the claim came before.
-    excluded = max(claim.covers_epoch, *suppressed.values()) if suppressed else claim.covers_epoch
+    # Whoever is not in `suppressed` has a higher epoch than all of these.
+    excluded = max(covers_epoch, *suppressed.values()) if suppressed else covers_epoch
     return Examples(data, replace(fit, watermark=watermark, excludes_up_to_epoch=excluded))

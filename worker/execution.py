@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -23,7 +24,7 @@ from app.forget_requests import service as forget_requests
 from app.restoration.queries import timeline_stands
 from app.restoration.service import join_timeline
 from app.runs import service as runs
-from app.runs.queries import next_in_line
+from app.runs.queries import next_queued_run
 from app.runs.service import Claim
 from app.runs.splitting import LADDER_EXHAUSTED, NOBODY, SplitOut, split_out
 from app.runs.states import is_past_return
@@ -42,8 +43,8 @@ from worker.lease import Lease
 from worker.process import WorkerProcess
 from worker.publication import CandidateRefused, publish_candidate, wait_for_acknowledgement
 from worker.refitting import RefitRefused, refit_without
-from worker.standing import Standing, standing_of
 from worker.stopping import ignore_what_is_told_again
+from worker.subjects import SortedSubjects, sort_subjects
 from worker.surroundings import (
     SURROUNDINGS,
     OtherBase,
@@ -70,7 +71,7 @@ _EXACT_RUN_REFUSED = {
 
 
 def execute(process: WorkerProcess, run_id: str) -> str | None:
-    """Work on a run if it is there to be had; the id of a run to ring for next, if one waits.
+    """Work on a run if it is there to be had; the id of a run to dispatch next, if one waits.
 
     Everything that can go wrong with the run itself ends on its record; the message is acknowledged either way.
     """
@@ -78,7 +79,7 @@ def execute(process: WorkerProcess, run_id: str) -> str | None:
         return_claims(process)
         return _execute(process, run_id)
     except DatabaseUnavailable:
-        # Nothing can be recorded now; the sweeper rings again once the database is back.
+        # Nothing can be recorded now; the sweeper dispatches again once the database is back.
         log.error("run.database_unavailable")
         return None
 
@@ -125,12 +126,12 @@ def _work_on(process: WorkerProcess, claim: Claim) -> str | None:
         hand_back(process, claim)
         return claim.run_id
     except NoTimeToDraw as error:
-        hand_back(process, claim, first_step=error.step)
+        hand_back(process, claim, first_step=error.rung_index)
         return claim.run_id
     anchor_log(process)
     with process.database.unit_of_work() as session:
         runs.heal_queue(session, database_now(session))
-        return next_in_line(session, database_now(session))
+        return next_queued_run(session, database_now(session))
 
 
 def _claim(process: WorkerProcess, run_id: str) -> Claim | None:
@@ -180,15 +181,15 @@ def _work(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
 def _forget(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
     for _ in range(_MAX_REBASES):
         _require_base_of_live_version(process, claim)
-        standing = standing_of(process, claim)
+        subjects = sort_subjects(process, claim)
         try:
             if claim.stage == RunStage.LADDER:
                 _record_in_journal(process, claim)
-                if standing.known or standing.unmeasured:
-                    claim = _replace_version(process, claim, standing, lease)
+                if subjects.known:
+                    claim = _replace_version(process, claim, subjects, lease)
             anchor(process)
             wait_for_acknowledgement(process, claim, lease)
-            complete(process, claim, standing)
+            complete(process, claim, unread=subjects.unread)
             return
         except PointerMoved:
             # Somebody else's version is live now. Overwriting it would bring back whom it forgot, and what was found
@@ -210,19 +211,27 @@ def _require_base_of_live_version(process: WorkerProcess, claim: Claim) -> None:
         raise OtherBase
 
 
-def _replace_version(process: WorkerProcess, claim: Claim, standing: Standing, lease: Lease) -> Claim:
-    """Publish a version that has forgotten the subjects, or withdraw the live one where nobody is left to serve."""
+def _replace_version(process: WorkerProcess, claim: Claim, subjects: SortedSubjects, lease: Lease) -> Claim:
+    """Publish a version that has forgotten the subjects, or withdraw the live one where nobody is left to serve.
+
+    Nothing can be measured of a subject of whom more was read than is stored, or too few events are stored: then only a
+    fit without them will do.
+    """
     assert claim.parent_digest is not None  # without a parent, nobody is known
     parent = load_version(process.store, claim.parent_digest)
-    examples = read_examples(process, claim, parent.fit, subjects=standing.known, newest=False)
+    read = partial(read_examples, process, parent.fit, covers_epoch=claim.covers_epoch)
+    wholly = [subject for subject in subjects.known if subject not in subjects.partly_stored]
+    examples = read(subjects=wholly, newest=False)
+    measurable = examples.data.subjects
+    unmeasured = frozenset(subjects.known).difference(measurable)
     if len(examples.data.retained) < MINIMUM_RETAINED:
         # Whoever came after the last fit may be enough for another one.
-        examples = read_examples(process, claim, parent.fit, subjects=standing.known, newest=True)
+        examples = read(subjects=tuple(measurable), newest=True)
         if len(examples.data.retained) < MINIMUM_RETAINED:
             return withdraw(process, claim, parent, lease)
-        chosen = _leave_out(process, claim, parent, examples, standing, lease)
-    elif standing.unmeasured:
-        chosen = _leave_out(process, claim, parent, examples, standing, lease)
+        chosen = _leave_out(process, claim, parent, examples, unmeasured, lease)
+    elif unmeasured:
+        chosen = _leave_out(process, claim, parent, examples, unmeasured, lease)
     else:
         chosen = climb(process, claim, parent, examples.data, lease)
     fit = examples.exact_fit if chosen.report.exact else parent.fit
@@ -234,7 +243,7 @@ def _leave_out(
     claim: Claim,
     parent: LoadedVersion,
     examples: Examples,
-    standing: Standing,
+    unmeasured: frozenset[str],
     lease: Lease,
 ) -> Chosen:
     """A fit without them is what is left for those of whom nothing can be measured; it serves the whole run.
@@ -243,7 +252,8 @@ def _leave_out(
         RefitRefused: it was refused. Those of whom something can be measured leave the run for the ladder.
     """
     try:
-        return refit_without(process, claim, parent, examples, lease, step=len(process.policy.ladder) - 1)
+        last = len(process.policy.ladder) - 1
+        return refit_without(process, claim, parent, examples, lease, rung_index=last)
     except Interrupted:
         lease.check()
         raise
@@ -252,7 +262,7 @@ def _leave_out(
             returned={
                 request.id: claim.first_step
                 for request in claim.requests
-                if request.subject not in standing.unmeasured
+                if request.subject not in unmeasured
             }
         )
         raise

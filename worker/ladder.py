@@ -14,7 +14,7 @@ from app.db.clock import database_now
 from app.runs.service import Claim
 from app.runs.splitting import SplitOut
 from recommender import Interrupted
-from worker import draws, slack
+from worker import draws, remaining_time
 from worker.attempts import Attempts, Chosen
 from worker.lease import Lease
 from worker.levels import ensure_levels
@@ -49,9 +49,7 @@ def climb(
     known = [request.id for request in claim.requests if request.subject in data.subjects]
     # Whatever comes first: past the worker's limit the run would start over, from its first rung.
     end = min(lease.cut_off_at, _due_at(process, claim))
-    levels = ensure_levels(
-        process, claim, parent, data.subjects, lease, give_up_at=_give_up_levels_at(process, end)
-    )
+    levels = ensure_levels(process, claim, parent, data, lease, give_up_at=_give_up_levels_at(process, end))
     try:
         tried = Attempts(process, claim, parent, data, lease, levels)
         rungs = PolicyRungs(
@@ -101,5 +99,5 @@ def _give_up_levels_at(process: WorkerProcess, end: float) -> float | None:
     with process.database.read() as session:
         refit = attempts.slowest(session, "refit")
     left = left_until(end)
-    in_time = slack.in_time(left, rung=None if refit is None else refit / 2, exact=refit)
+    in_time = remaining_time.suffices(left, rung=None if refit is None else refit / 2, exact=refit)
     return end - left.total_seconds() / 2 if in_time and left > timedelta() else None

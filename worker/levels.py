@@ -18,7 +18,6 @@ from sqlalchemy.orm import Session
 from app.db.errors import MakingLost, PointerMoved
 from app.db.ledger import lock_ledger
 from app.db.models import PartReading
-from app.interactions import queries as interaction_queries
 from app.interactions import service as interactions
 from app.levels import makings
 from app.levels import queries as level_queries
@@ -26,17 +25,17 @@ from app.levels import service as levels
 from app.levels.makings import Elsewhere
 from app.runs import service as runs
 from app.runs.service import Claim
-from app.suppressions import queries as suppressions
 from app.versions import queries as pointer
 from recommender import Interrupted
 from unlearning import NeverSeen, Progress, cross_fit
 from unlearning.levels.cross_fitting import PartReadings, scheme_for
 from unlearning.progress import check_stop
+from worker.examples import read_examples
 from worker.faults import FAULTS_OF_A_METHOD
 from worker.lease import Lease
 from worker.making import Making
 from worker.process import WorkerProcess
-from worker.training_data import split_training_data
+from worker.training_data import TrainingData
 from worker.versions import LoadedVersion, read_fit_record
 
 log = structlog.get_logger()
@@ -52,19 +51,20 @@ def ensure_levels(
     process: WorkerProcess,
     claim: Claim,
     parent: LoadedVersion,
-    subjects: Iterable[str],
+    data: TrainingData,
     lease: Lease,
     *,
     give_up_at: float | None,
 ) -> Mapping[str, NeverSeen] | None:
-    """The level of each of these subjects, in their order; made now if nobody has made them yet and there is time, or
-    waited for where somebody else makes them.
+    """The level of each subject of these data, in their order; made now if nobody has made them yet and there is time,
+    or waited for where somebody else makes them.
 
     None where one of them has no level, or none can be made (fewer than four users, fits that diverge or need more
     memory than the accelerator has, no time): the run then goes on with what the gate predicts from other users, and
     methods that need levels are refused.
 
     Args:
+        data: of the parent's fit.
         give_up_at: reading of `time.monotonic` to stop at; the parts that are done by then stay for the next run. None
             neither to make them nor to wait for them.
 
@@ -88,7 +88,13 @@ def ensure_levels(
 
         try:
             users = _make_once(
-                process, parent, owned, actor="worker", on_step=progress, should_stop=should_stop
+                process,
+                parent,
+                lambda: data,
+                owned,
+                actor="worker",
+                on_step=progress,
+                should_stop=should_stop,
             )
             log.info("levels.made", users=users)
         except Interrupted:
@@ -98,7 +104,7 @@ def ensure_levels(
         except FAULTS_OF_A_METHOD as error:
             log.warning("levels.impossible", error=type(error).__name__, detail=str(error))
             return None
-    return _stored(process, parent, tuple(subjects))
+    return _stored(process, parent, tuple(data.subjects))
 
 
 def make_levels(process: WorkerProcess, parent: LoadedVersion, *, actor: str, on_step: OnStep) -> None:
@@ -108,7 +114,13 @@ def make_levels(process: WorkerProcess, parent: LoadedVersion, *, actor: str, on
         UnlearningError: there are too few users, or the fits diverge.
         PointerMoved: a version fitted on other events is live by now; nothing was stored.
     """
-    _make_once(process, parent, lambda _: None, actor=actor, on_step=on_step, should_stop=None)
+    fit = parent.fit
+
+    def read() -> TrainingData:
+        epoch = fit.excludes_up_to_epoch
+        return read_examples(process, fit, subjects=(), covers_epoch=epoch, newest=False).data
+
+    _make_once(process, parent, read, lambda _: None, actor=actor, on_step=on_step, should_stop=None)
 
 
 def levels_are_made(process: WorkerProcess, parent: LoadedVersion) -> bool:
@@ -125,6 +137,7 @@ def _are_made(session: Session, process: WorkerProcess, parent: LoadedVersion) -
 def _make_once(
     process: WorkerProcess,
     parent: LoadedVersion,
+    read: Callable[[], TrainingData],
     still_wanted: Callable[[Session], None],
     *,
     actor: str,
@@ -140,7 +153,7 @@ def _make_once(
     while True:
         making = Making(process.database, process.settings)
         with process.database.unit_of_work() as session:
-            # Under the lock under which they are stored: between a look and a step nobody else's may be finished.
+            # Under the lock under which they are stored: between a look and a store nobody else's may be finished.
             lock_ledger(session)
             if _are_made(session, process, parent):
                 return 0
@@ -164,7 +177,7 @@ def _make_once(
         try:
             with making:
                 return _make(
-                    process, parent, still_wanted, making, actor=actor, on_step=note, should_stop=stop
+                    process, parent, read(), still_wanted, making, actor=actor, on_step=note, should_stop=stop
                 )
         except (Interrupted, MakingLost) as stopped:
             check_stop(should_stop)
@@ -186,6 +199,7 @@ def _wait(elsewhere: Elsewhere, on_step: OnStep, should_stop: Callable[[], bool]
 def _make(
     process: WorkerProcess,
     parent: LoadedVersion,
+    data: TrainingData,
     still_wanted: Callable[[Session], None],
     making: Making,
     *,
@@ -198,20 +212,9 @@ def _make(
     On everyone whom the version's fit read and whose events are still stored: those who asked since, and whose run is
     yet to come, are among them. Left out now, they would have no level then, and the price would have to be paid again.
     """
-    with process.database.read() as session:
-        left_out = {
-            subject
-            for subject, epoch in suppressions.suppression_epochs(session).items()
-            if epoch <= parent.fit.excludes_up_to_epoch
-        }
-        histories = {
-            subject: items
-            for subject, items in interaction_queries.histories(session, up_to=parent.fit.watermark).items()
-            if subject not in left_out
-        }
-    data = split_training_data(histories, process.base.catalogue, sorted(histories), suppressed=set())
+    everyone = data.everyone
     smoothing = process.policy.evaluation.smoothing
-    users = data.retained_subjects
+    users = tuple(everyone)
 
     def write(keep: Callable[[Session], None]) -> None:
         with process.database.unit_of_work() as session:
@@ -236,7 +239,7 @@ def _make(
     found = cross_fit(
         process.base,
         parent.adapter,
-        data.retained,
+        tuple(everyone.values()),
         adapter_config=parent.fit.adapter_config,
         training=parent.fit.training,
         smoothing=smoothing,
@@ -276,12 +279,12 @@ def _rows(part: PartReadings, users: Sequence[str]) -> list[dict[str, Any]]:
     return [
         {
             "subject_hmac": user,
-            "member": place in part.members,
-            "smoothed_nll": part.own[place],
-            "validation_nll": float(part.held_out[place, 0]),
-            "test_nll": float(part.held_out[place, 1]),
+            "member": index in part.members,
+            "smoothed_nll": part.own[index],
+            "validation_nll": float(part.held_out[index, 0]),
+            "test_nll": float(part.held_out[index, 1]),
         }
-        for place, user in enumerate(users)
+        for index, user in enumerate(users)
     ]
 
 
@@ -294,7 +297,7 @@ def _parts(kept: Iterable[PartReading], users: Sequence[str]) -> dict[int, PartR
         by_part.setdefault(row.part, {})[row.subject_hmac] = row
     return {
         number: PartReadings(
-            members=frozenset(place for place, user in enumerate(users) if rows[user].member),
+            members=frozenset(index for index, user in enumerate(users) if rows[user].member),
             own=tuple(rows[user].smoothed_nll for user in users),
             held_out=torch.tensor(
                 [[rows[user].validation_nll, rows[user].test_nll] for user in users], dtype=torch.float64

@@ -23,16 +23,16 @@ def require_fitting_policy(settings: Settings, policy: Policy, base: Base, adapt
     Raises:
         SettingError: a rung of the policy in LETHE_POLICY_FILE cannot edit this adapter.
     """
-    for place, rung in enumerate(policy.ladder, start=1):
+    for number, rung in enumerate(policy.ladder, start=1):
         unfit = why_not(build_method(rung.method, rung.config), base, adapter)
         if unfit is None:
             continue
         if settings.policy_file is not None:
             raise SettingError(
-                f"LETHE_POLICY_FILE: rung {place} of the ladder, {rung.method}, cannot edit the adapter: {unfit}; take "
-                "the rung out of the policy, or fit an adapter that it can edit"
+                f"LETHE_POLICY_FILE: rung {number} of the ladder, {rung.method}, cannot edit the adapter: {unfit}; "
+                "take the rung out of the policy, or fit an adapter that it can edit"
             )
-        log.warning("policy.rung_is_of_no_use", rung=place, method=rung.method, why=unfit)
+        log.warning("policy.rung_is_of_no_use", rung=number, method=rung.method, why=unfit)
 
 
 def require_policy_fits_live_version(

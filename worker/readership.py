@@ -47,15 +47,15 @@ class Readership:
         if not isinstance(subject, str):
             return False
         wanted, rows = bytes.fromhex(subject), _Rows(self.rows)
-        place = bisect_left(rows, wanted)
-        return place < len(rows) and rows[place] == wanted
+        index = bisect_left(rows, wanted)
+        return index < len(rows) and rows[index] == wanted
 
     def __len__(self) -> int:
         return len(self.rows) // _BYTES
 
     def __iter__(self) -> Iterator[str]:
         rows = _Rows(self.rows)
-        return (rows[place].hex() for place in range(len(rows)))
+        return (rows[index].hex() for index in range(len(rows)))
 
     def to_bytes(self) -> bytes:
         """Two uint8 tensors [people, 32] as safetensors; the same people give the same bytes."""
@@ -67,7 +67,7 @@ class Readership:
         tensors = safetensors.torch.load(data)
         partly = _Rows(tensors[_PARTLY].numpy().tobytes())
         return cls(
-            tensors[_ALL].numpy().tobytes(), frozenset(partly[place].hex() for place in range(len(partly)))
+            tensors[_ALL].numpy().tobytes(), frozenset(partly[index].hex() for index in range(len(partly)))
         )
 
 
@@ -90,8 +90,8 @@ class _Rows:
     def __len__(self) -> int:
         return len(self._rows) // _BYTES
 
-    def __getitem__(self, place: int) -> bytes:
-        return self._rows[place * _BYTES : (place + 1) * _BYTES]
+    def __getitem__(self, index: int) -> bytes:
+        return self._rows[index * _BYTES : (index + 1) * _BYTES]
 
 
 def read_readership(store: Store, digest: str) -> Readership | None:

@@ -10,9 +10,7 @@ import json
 
 import structlog
 
-from app.attempts import service as attempt_records
 from app.db.base import utc_now
-from app.db.models import Attempt
 from app.runs.service import Claim
 from app.runs.splitting import NOBODY, SplitOut
 from unlearning import (
@@ -26,6 +24,7 @@ from unlearning import (
 )
 from unlearning.methods.ladder.refit import RefitConfig
 from worker import draws
+from worker.attempt_record import record_attempt
 from worker.attempts import Chosen
 from worker.examples import Examples
 from worker.lease import Lease
@@ -51,7 +50,7 @@ def refit_without(
     examples: Examples,
     lease: Lease,
     *,
-    step: int = 0,
+    rung_index: int = 0,
 ) -> Chosen:
     """A fit on the retained users of these examples, judged and on record; drawn again with another seed, up to the
     policy's number, while nothing speaks against it but its draw.
@@ -59,7 +58,7 @@ def refit_without(
     The seed of everything random is the claim's epoch, as it is on the ladder.
 
     Args:
-        step: the rung of the policy's ladder that it stands for.
+        rung_index: the rung of the policy's ladder that it stands for.
 
     Raises:
         RefitRefused: every draw serves the retained users worse than the policy's margin allows.
@@ -67,9 +66,10 @@ def refit_without(
         Interrupted: the lease was lost.
         FenceLost: the same, noticed later.
     """
-    draw, requests = draws.of_claim(process, claim).get(step, 0), [request.id for request in claim.requests]
+    draw = draws.of_claim(process, claim).get(rung_index, 0)
+    requests = [request.id for request in claim.requests]
     while True:
-        chosen, verdict = _draw(process, claim, parent, examples, lease, step=step, draw=draw)
+        chosen, verdict = _draw(process, claim, parent, examples, lease, rung_index=rung_index, draw=draw)
         if chosen is not None:
             return chosen
         refused = next(one.detail for one in verdict.reasons if one.decision == verdict.decision)
@@ -79,8 +79,8 @@ def refit_without(
             made = draws.in_vain(session, Refit.name, run_id=claim.run_id, requests=requests)
             if made >= process.policy.exact_draws:
                 raise RefitRefused(f"{draws.told(made)}; the last: {refused}")
-            draws.require_time(session, lease, Refit.name, step=None)
-        log.warning("attempt.drawn_again", step=step, method=Refit.name, draws=made)
+            draws.require_time(session, lease, Refit.name, rung_index=None)
+        log.warning("attempt.drawn_again", step=rung_index, method=Refit.name, draws=made)
         draw += 1
 
 
@@ -91,7 +91,7 @@ def _draw(
     examples: Examples,
     lease: Lease,
     *,
-    step: int,
+    rung_index: int,
     draw: int,
 ) -> tuple[Chosen | None, Verdict]:
     """One draw, on record; what it leads to where it may be published."""
@@ -127,22 +127,20 @@ def _draw(
     )
     verdict = decide_retained(report, policy)
     accepted = publishable(verdict, method_is_exact=method.exact, policy=policy)
-    attempt = Attempt(
-        run_id=claim.run_id,
-        fence=claim.fence,
-        step=step,
-        requests=[request.id for request in claim.requests] or None,
+    record_attempt(
+        process,
+        claim,
+        rung_index=rung_index,
+        requests=[request.id for request in claim.requests],
         method=method.name,
         config=config,
-        policy_hash=policy.hash,
         started_at=started_at,
-        finished_at=utc_now(),
         decision=verdict.decision,
         accepted=accepted,
         report=json.loads(report.to_json()),
         verdict=json.loads(verdict.to_json()),
     )
-    with process.transaction() as transaction:
-        attempt_records.record(transaction, claim, attempt)
-    log.info("attempt.judged", step=step, method=method.name, decision=verdict.decision, accepted=accepted)
+    log.info(
+        "attempt.judged", step=rung_index, method=method.name, decision=verdict.decision, accepted=accepted
+    )
     return Chosen(candidate, method.name, config, report, data) if accepted else None, verdict

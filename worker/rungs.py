@@ -14,7 +14,7 @@ from app.attempts.reasons import SkipReason
 from app.db.models import SkippedRung
 from app.runs.service import Claim
 from unlearning import Method, Rung, build_method, needs_levels, why_not, why_skip
-from worker import draws, slack
+from worker import draws, remaining_time
 from worker.attempts import Attempts, Chosen
 from worker.lease import Lease
 from worker.process import WorkerProcess
@@ -64,54 +64,56 @@ class PolicyRungs:
     def __len__(self) -> int:
         return len(self._ladder)
 
-    def attempt(self, requests: tuple[str, ...], step: int) -> Judged[Chosen]:
-        return self._tried.attempt(requests, step)
+    def attempt(self, requests: tuple[str, ...], rung_index: int) -> Judged[Chosen]:
+        return self._tried.attempt(requests, rung_index)
 
-    def in_time(self, step: int) -> bool:
-        exact = self._exact_from(step)
-        if exact is None or exact == step:
+    def in_time(self, rung_index: int) -> bool:
+        exact = self._exact_from(rung_index)
+        if exact is None or exact == rung_index:
             return True
         with self._process.database.read() as session:
-            durations = [attempts.slowest(session, self._ladder[place].method) for place in (step, exact)]
-        return slack.in_time(left_until(self._end), rung=durations[0], exact=durations[1])
+            durations = [
+                attempts.slowest(session, self._ladder[index].method) for index in (rung_index, exact)
+            ]
+        return remaining_time.suffices(left_until(self._end), rung=durations[0], exact=durations[1])
 
-    def draws_again(self, requests: tuple[str, ...], step: int) -> bool:
+    def draws_again(self, requests: tuple[str, ...], rung_index: int) -> bool:
         """
         Raises:
             NoTimeToDraw: it would be, but for the worker's limit.
         """
-        method = self._method(step)
+        method = self._method(rung_index)
         if not draws.can_be_drawn_again(method):
             return False
         with self._process.database.read() as session:
             made = draws.in_vain(session, method.name, run_id=self._claim.run_id, requests=requests)
             if made >= self._process.policy.exact_draws:
                 return False
-            draws.require_time(session, self._lease, method.name, step=step)
-        log.warning("attempt.drawn_again", step=step, method=method.name, draws=made)
-        self._tried.draw_again(step)
+            draws.require_time(session, self._lease, method.name, rung_index=rung_index)
+        log.warning("attempt.drawn_again", step=rung_index, method=method.name, draws=made)
+        self._tried.draw_again(rung_index)
         return True
 
-    def settle_on(self, step: int, requests: tuple[str, ...]) -> int:
+    def settle_on(self, rung_index: int, requests: tuple[str, ...]) -> int:
         left_out = []
-        while step + 1 < len(self):
-            useless = self._useless(step, requests) or self._too_late(step)
+        while rung_index + 1 < len(self):
+            useless = self._useless(rung_index, requests) or self._too_late(rung_index)
             if useless is None:
                 break
-            left_out.append(self._skipped(step, requests, useless))
-            step += 1
+            left_out.append(self._skipped(rung_index, requests, useless))
+            rung_index += 1
         if left_out:
-            log.warning("ladder.rungs_skipped", steps=[one.step for one in left_out], up_to=step)
+            log.warning("ladder.rungs_skipped", steps=[one.step for one in left_out], up_to=rung_index)
             with self._process.transaction() as transaction:
                 now = transaction.now()
                 for one in left_out:
                     one.skipped_at = now
-                attempt_records.record_skipped(transaction, self._claim, left_out, up_to=step)
-        return step
+                attempt_records.record_skipped(transaction, self._claim, left_out, up_to=rung_index)
+        return rung_index
 
-    def _useless(self, step: int, requests: tuple[str, ...]) -> _Useless | None:
+    def _useless(self, rung_index: int, requests: tuple[str, ...]) -> _Useless | None:
         """Why there is nothing to be had from this rung; the last one is tried whatever is known of it."""
-        rung, method = self._ladder[step], self._method(step)
+        rung, method = self._ladder[rung_index], self._method(rung_index)
         unfit = why_not(method, self._process.base, self._parent.adapter)
         if unfit is not None:
             return _Useless(SkipReason.UNFIT_ADAPTER, unfit)
@@ -129,20 +131,20 @@ class PolicyRungs:
         why = None if record is None else why_skip(record, rules)
         return None if why is None else _Useless(SkipReason.BY_RECORD, why)
 
-    def _too_late(self, step: int) -> _Useless | None:
+    def _too_late(self, rung_index: int) -> _Useless | None:
         """Whether the exact rung behind this one would have to wait for it too long. A quicker one may still fit."""
-        if self.in_time(step):
+        if self.in_time(rung_index):
             return None
-        exact = self._exact_from(step)
+        exact = self._exact_from(rung_index)
         assert exact is not None  # or there would be time
         return _Useless(SkipReason.NO_TIME, f"{self._ladder[exact].method} would come too late after it")
 
-    def _skipped(self, step: int, requests: tuple[str, ...], why: _Useless) -> SkippedRung:
-        rung = self._ladder[step]
+    def _skipped(self, rung_index: int, requests: tuple[str, ...], why: _Useless) -> SkippedRung:
+        rung = self._ladder[rung_index]
         return SkippedRung(
             run_id=self._claim.run_id,
             fence=self._claim.fence,
-            step=step,
+            step=rung_index,
             requests=list(requests),
             method=rung.method,
             config=dict(rung.config),
@@ -151,8 +153,8 @@ class PolicyRungs:
             detail=why.detail[:500],
         )
 
-    def _method(self, step: int) -> Method:
-        return build_method(self._ladder[step].method, self._ladder[step].config)
+    def _method(self, rung_index: int) -> Method:
+        return build_method(self._ladder[rung_index].method, self._ladder[rung_index].config)
 
     def _digest(self, rung: Rung) -> str:
         return rung_digest(
@@ -163,9 +165,9 @@ class PolicyRungs:
             levels_are_known=self._levels_are_known,
         )
 
-    def _exact_from(self, step: int) -> int | None:
+    def _exact_from(self, rung_index: int) -> int | None:
         """The first exact rung from this one on."""
-        return next((place for place in range(step, len(self)) if self._method(place).exact), None)
+        return next((index for index in range(rung_index, len(self)) if self._method(index).exact), None)
 
 
 def left_until(end: float) -> timedelta:

@@ -18,11 +18,11 @@ A rung is tried on everybody of the run, the earliest deadline first. Then
 On the last rung, those it has failed need a person; the others leave for another try at it.
 
 Progress. One rung takes at most log2(n) + 2 attempts, because each halves the group, or, if it is exact, the draws that
-are allowed and one more; then the step grows; so a run ends. It ends either with at least one request served, or with
-at least one that has failed the last rung. Nobody leaves for a rung below the one their run started at. So the rungs
-that are left, summed over all unfinished requests, shrink with every run that gets to its end, and n requests need at
-most n * rungs of them. A run that is killed changes nothing of this: who leaves is written down together with who is
-served, or not at all. Nor does one that stops for want of time to draw again: its draws are counted on the record.
+are allowed and one more; then the rung index grows; so a run ends. It ends either with at least one request served, or
+with at least one that has failed the last rung. Nobody leaves for a rung below the one their run started at. So the
+rungs that are left, summed over all unfinished requests, shrink with every run that gets to its end, and n requests
+need at most n * rungs of them. A run that is killed changes nothing of this: who leaves is written down together with
+who is served, or not at all. Nor does one that stops for want of time to draw again: its draws are counted on record.
 """
 
 from __future__ import annotations
@@ -78,18 +78,18 @@ class Rungs(Protocol[T]):
     def __len__(self) -> int:
         """How many there are."""
 
-    def attempt(self, requests: tuple[str, ...], step: int) -> Judged[T]:
+    def attempt(self, requests: tuple[str, ...], rung_index: int) -> Judged[T]:
         """Try one rung on these requests."""
 
-    def in_time(self, step: int) -> bool:
+    def in_time(self, rung_index: int) -> bool:
         """Whether there is time for one more try at this rung."""
 
-    def draws_again(self, requests: tuple[str, ...], step: int) -> bool:
+    def draws_again(self, requests: tuple[str, ...], rung_index: int) -> bool:
         """Whether this exact rung, whose last draw went wrong, is drawn once more for these requests; the next attempt
         at it then is.
         """
 
-    def settle_on(self, step: int, requests: tuple[str, ...]) -> int:
+    def settle_on(self, rung_index: int, requests: tuple[str, ...]) -> int:
         """This rung, or a later one where it is of no use to these requests or there is no time for it."""
 
 
@@ -101,63 +101,63 @@ def serve(rungs: Rungs[T], requests: Sequence[str], first_step: int) -> Served[T
         first_step: clamped to the last rung, should the policy have become shorter.
     """
     group = tuple(requests)
-    step = rungs.settle_on(min(first_step, len(rungs) - 1), group)
+    rung_index = rungs.settle_on(min(first_step, len(rungs) - 1), group)
     while True:
-        outcome = _try_rung(rungs, group, step)
+        outcome = _try_rung(rungs, group, rung_index)
         if isinstance(outcome, Served):
             return outcome
-        if step + 1 == len(rungs):
-            others = {request: step for request in group if request not in outcome}
+        if rung_index + 1 == len(rungs):
+            others = {request: rung_index for request in group if request not in outcome}
             return NobodyServed(SplitOut(returned=others, exhausted=outcome))
-        step = rungs.settle_on(step + 1, group)
+        rung_index = rungs.settle_on(rung_index + 1, group)
 
 
-def _try_rung(rungs: Rungs[T], group: tuple[str, ...], step: int) -> Served[T] | tuple[str, ...]:
+def _try_rung(rungs: Rungs[T], group: tuple[str, ...], rung_index: int) -> Served[T] | tuple[str, ...]:
     """What this rung achieves, or those whom it has failed."""
     part = group
     while True:
-        judged = _drawn(rungs, part, step)
+        judged = _drawn(rungs, part, rung_index)
         if judged.candidate is not None and judged.run_passes and judged.passing:
-            others = dict.fromkeys(group[len(part) :], step)
+            others = dict.fromkeys(group[len(part) :], rung_index)
             failed = tuple(one for one in part if one not in judged.passing)
-            return Served(judged.candidate, _leaving(rungs, step, failed, others))
+            return Served(judged.candidate, _leaving(rungs, rung_index, failed, others))
         if judged.exact:
-            return _without_refused(rungs, group, judged, step)
+            return _without_refused(rungs, group, judged, rung_index)
         divisible = judged.run_fails and judged.passing and len(part) > 1
-        if not (divisible and rungs.in_time(step)):
+        if not (divisible and rungs.in_time(rung_index)):
             break
         part = part[: (len(part) + 1) // 2]
     rest = group[len(part) :]
-    if rest and rungs.in_time(step):
-        judged = rungs.attempt(rest, step)
+    if rest and rungs.in_time(rung_index):
+        judged = rungs.attempt(rest, rung_index)
         if judged.candidate is not None and judged.run_passes and judged.passing:
             failed = tuple(request for request in group if request not in judged.passing)
-            return Served(judged.candidate, _leaving(rungs, step, failed, {}))
+            return Served(judged.candidate, _leaving(rungs, rung_index, failed, {}))
     return part
 
 
-def _drawn(rungs: Rungs[T], part: tuple[str, ...], step: int) -> Judged[T]:
+def _drawn(rungs: Rungs[T], part: tuple[str, ...], rung_index: int) -> Judged[T]:
     """What the rung makes of this part; an exact one by as many draws as it takes and as there may be."""
-    judged = rungs.attempt(part, step)
-    while judged.by_draw and rungs.draws_again(part, step):
-        judged = rungs.attempt(part, step)
+    judged = rungs.attempt(part, rung_index)
+    while judged.by_draw and rungs.draws_again(part, rung_index):
+        judged = rungs.attempt(part, rung_index)
     return judged
 
 
 def _without_refused(
-    rungs: Rungs[T], group: tuple[str, ...], judged: Judged[T], step: int
+    rungs: Rungs[T], group: tuple[str, ...], judged: Judged[T], rung_index: int
 ) -> Served[T] | tuple[str, ...]:
     """What an exact rung that failed the run achieves for those of the group whom it did not refuse."""
     rest = judged.passing
-    if judged.run_fails and 0 < len(rest) < len(group) and rungs.in_time(step):
-        again = _drawn(rungs, rest, step)
+    if judged.run_fails and 0 < len(rest) < len(group) and rungs.in_time(rung_index):
+        again = _drawn(rungs, rest, rung_index)
         if again.candidate is not None and again.run_passes and again.passing:
             failed = tuple(one for one in group if one not in again.passing)
-            return Served(again.candidate, _leaving(rungs, step, failed, {}))
+            return Served(again.candidate, _leaving(rungs, rung_index, failed, {}))
     return group
 
 
-def _leaving(rungs: Rungs[T], step: int, failed: tuple[str, ...], others: dict[str, int]) -> SplitOut:
-    if step + 1 == len(rungs):
+def _leaving(rungs: Rungs[T], rung_index: int, failed: tuple[str, ...], others: dict[str, int]) -> SplitOut:
+    if rung_index + 1 == len(rungs):
         return SplitOut(returned=others, exhausted=failed)
-    return SplitOut(returned=others | dict.fromkeys(failed, step + 1))
+    return SplitOut(returned=others | dict.fromkeys(failed, rung_index + 1))

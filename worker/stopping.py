@@ -54,7 +54,7 @@ def stop_promptly_when_told(app: Celery, leave: Callable[[], NoReturn]) -> None:
     """Ctrl-C and a polite kill end the worker and its child without waiting for the run, nor for the broker.
 
     Celery's own handlers would wait for both; ours take their place before the first child is forked. Nothing of
-    Celery's has to be closed: what it has not acknowledged is only a bell.
+    Celery's has to be closed: what it has not acknowledged only names a run.
 
     Args:
         leave: ends this process.

@@ -1,4 +1,4 @@
-"""Rings again for runs whose message was lost: never sent, flushed with the broker, or dead with its worker.
+"""Dispatches runs again whose message was lost: never sent, flushed with the broker, or dead with its worker.
 
 It also looks whether a consolidation is due: age passes without anything else happening.
 """
@@ -71,7 +71,7 @@ class Sweeper:
                     return_claims(current_process())
                 for run_id in sweep(database, self._settings):
                     self._celery.send_task(RUN_TASK, args=[run_id], retry=False)
-                    log.info("run.rung", run=run_id)
+                    log.info("run.dispatched", run=run_id)
             except DatabaseRewound:
                 self._join(database, audit)
             except Exception as error:  # noqa: BLE001  (a sweeper that dies is missed by nobody)
@@ -79,7 +79,7 @@ class Sweeper:
             self._stop.wait(self._settings.sweep_seconds)
 
     def _join(self, database: Database, audit: AuditLog) -> None:
-        """As every process does that meets an older database: or nobody would ring for what it holds."""
+        """As every process does that meets an older database: or nobody would dispatch what it holds."""
         try:
             join_timeline(database, audit, open_store(self._settings.store_url))
         except (DatabaseUnavailable, StoreError) as error:
@@ -87,7 +87,7 @@ class Sweeper:
 
 
 def sweep(database: Database, settings: Settings) -> list[str]:
-    """Runs to ring for now. Also gives queued requests a run where one is missing.
+    """Runs to dispatch now. Also gives queued requests a run where one is missing.
 
     Raises:
         DatabaseUnavailable: nothing was changed; look again later.

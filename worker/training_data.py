@@ -16,29 +16,35 @@ MINIMUM_RETAINED = 2
 class TrainingData:
     """Histories as item indices.
 
-    ``subjects`` maps each subject with something to unlearn to its training sequence; ``retained`` holds everyone
-    who has not asked to be forgotten, and ``retained_subjects`` says who they are, in the same order; ``waiting`` those
-    who have, whose events are still there, and whom this run does not serve.
+    ``subjects`` holds each subject with something to unlearn; ``retained`` everyone who has not asked to be forgotten,
+    and ``retained_subjects`` says who they are, in the same order; ``waiting`` those who have, whose events are still
+    there, and whom this run does not serve.
     """
 
-    subjects: Mapping[str, tuple[int, ...]]
+    subjects: Mapping[str, Split]
     retained_subjects: tuple[str, ...]
     retained: tuple[Split, ...]
-    waiting: Mapping[str, tuple[int, ...]]
+    waiting: Mapping[str, Split]
+
+    @property
+    def everyone(self) -> dict[str, Split]:
+        """Subjects, retained users and those who wait, in the order of their names."""
+        retained = dict(zip(self.retained_subjects, self.retained, strict=True))
+        return dict(sorted({**self.subjects, **self.waiting, **retained}.items()))
 
     def only(self, subjects: Sequence[str]) -> TrainingData:
         """The same data for these of the subjects; the others wait."""
         chosen = set(subjects)
-        others = {subject: items for subject, items in self.subjects.items() if subject not in chosen}
+        others = {subject: split for subject, split in self.subjects.items() if subject not in chosen}
         return replace(
             self,
-            subjects={subject: items for subject, items in self.subjects.items() if subject in chosen},
+            subjects={subject: split for subject, split in self.subjects.items() if subject in chosen},
             waiting={**self.waiting, **others},
         )
 
     @property
     def forget(self) -> tuple[tuple[int, ...], ...]:
-        return tuple(self.subjects.values())
+        return tuple(split.train for split in self.subjects.values())
 
     @property
     def retain(self) -> tuple[tuple[int, ...], ...]:
@@ -51,7 +57,7 @@ def split_training_data(
     subjects: Sequence[str],
     suppressed: set[str],
 ) -> TrainingData:
-    """Training sequences by leave-two-out; whoever is suppressed but not a subject is in neither half.
+    """Split each history by leave-two-out; whoever is suppressed but not a subject is in neither half.
 
     Such a person waits for another run and is then unlearned by it: training on them or measuring with them would be
     wrong (invariant I10). Users with fewer than three events in the catalogue are in none: no fit of ours reads them.
@@ -65,11 +71,9 @@ def split_training_data(
     chosen = set(subjects)
     retained = sorted(subject for subject in encoded if subject not in suppressed)
     return TrainingData(
-        subjects={
-            subject: leave_two_out(encoded[subject]).train for subject in subjects if subject in encoded
-        },
+        subjects={subject: leave_two_out(encoded[subject]) for subject in subjects if subject in encoded},
         waiting={
-            subject: leave_two_out(items).train
+            subject: leave_two_out(items)
             for subject, items in sorted(encoded.items())
             if subject in suppressed and subject not in chosen
         },

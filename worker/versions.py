@@ -30,6 +30,10 @@ class FitRecord:
     adapter_config: AdapterConfig
     excludes_up_to_epoch: int = 0
 
+    def left_out(self, epochs: Mapping[str, int]) -> frozenset[str]:
+        """Those of these people, each with the epoch of their suppression, whose events the fit did not read."""
+        return frozenset(subject for subject, epoch in epochs.items() if epoch <= self.excludes_up_to_epoch)
+
     def to_plain(self) -> dict[str, Any]:
         return {
             "watermark": self.watermark,

@@ -24,7 +24,7 @@ def newest(session: Session, *, limit: int) -> Sequence[Run]:
     return session.scalars(select(Run).order_by(Run.created_at.desc()).limit(limit)).all()
 
 
-def next_in_line(session: Session, now: datetime) -> str | None:
+def next_queued_run(session: Session, now: datetime) -> str | None:
     """The id of the waiting run to work on next.
 
     A forget run goes before a consolidation, because its subjects are only suppressed and not yet forgotten, while

@@ -31,7 +31,7 @@ from app.db.models import (
     ServingPointer,
 )
 from app.forget_requests.states import REQUESTS, RequestEvent
-from app.runs.queries import next_in_line, queued_run
+from app.runs.queries import next_queued_run, queued_run
 from app.runs.states import CREATED, RUNS, RunEvent, is_past_return
 
 
@@ -193,7 +193,7 @@ def _claimable(session: Session, run: Run, now: datetime) -> bool:
     if run.status != RunStatus.QUEUED:
         return False
     working = session.scalar(select(Run.id).where(Run.status == RunStatus.RUNNING))
-    return working is None and next_in_line(session, now) == run.id
+    return working is None and next_queued_run(session, now) == run.id
 
 
 def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: datetime) -> None:
@@ -297,7 +297,7 @@ def due_for_dispatch(session: Session, *, now: datetime, redispatch_after: timed
     silent = or_(Run.dispatched_at.is_(None), Run.dispatched_at < now - redispatch_after)
     return session.scalars(
         update(Run)
-        .where(silent, or_(and_(Run.id == next_in_line(session, now), ~working), _expired(now)))
+        .where(silent, or_(and_(Run.id == next_queued_run(session, now), ~working), _expired(now)))
         .values(dispatched_at=now)
         .returning(Run.id)
         .execution_options(synchronize_session=False)

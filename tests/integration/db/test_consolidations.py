@@ -1,4 +1,4 @@
-"""Requesting, taking turns, and what attenuation adds up to."""
+"""Requesting, the order of runs, and what attenuation adds up to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.db.errors import NothingToConsolidate
 from app.db.models import AuditEntry, ConsolidationReason, Run, Version
 from app.runs import queries as run_queries
 from app.runs import service as runs
-from app.runs.queries import next_in_line
+from app.runs.queries import next_queued_run
 from app.runs.service import Claim
 from app.versions import service as pointer
 from tests.integration.db.conftest import LEASE, NOON, Service
@@ -76,7 +76,7 @@ def claimed(service: Service, run_id: str, now: datetime = NOON) -> Claim:
 
 def turn(service: Service, now: datetime = NOON) -> str | None:
     with service.database.read() as session:
-        return next_in_line(session, now)
+        return next_queued_run(session, now)
 
 
 def test_many_simultaneous_requests_become_one_and_are_on_record_once(service: Service) -> None:

@@ -216,8 +216,8 @@ def test_the_next_claim_goes_on_at_the_rung_that_is_drawn(
 ) -> None:
     from worker import draws
 
-    def no_time(*_: Any, step: int | None) -> None:
-        raise draws.NoTimeToDraw(step)
+    def no_time(*_: Any, rung_index: int | None) -> None:
+        raise draws.NoTimeToDraw(rung_index)
 
     process = replace(process, policy=replace(process.policy, ladder=(Rung("do_nothing"), Rung("refit"))))
     # The first verdict is that on doing nothing.

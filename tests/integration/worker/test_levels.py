@@ -102,6 +102,24 @@ def test_the_first_run_makes_them_and_the_second_finds_them(process: WorkerProce
     assert status(process, first) == status(process, second) == "completed"
 
 
+def test_a_run_reads_the_events_once_whatever_it_makes_of_them(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, read = interactions.histories, []
+
+    def reading(*arguments: Any, **named: Any) -> Any:
+        read.append(named)
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(interactions, "histories", reading)
+    # Sorting the subjects, levels, an edit and a fit all take from the same reading.
+    process = ladder(process, Rung("least_change", {}), REFIT)
+    run_id = request_forgetting(process, "user-1")
+    execute(process, run_id)
+    assert (status(process, run_id), len(makings_on_record(process))) == ("completed", 1)
+    assert read == [{"up_to": live_version(process).fit.watermark}]
+
+
 def test_the_gate_and_a_method_that_needs_levels_get_them(process: WorkerProcess) -> None:
     make(process)
     known = rows(process)[subject_of("user-3")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.db.errors import DatabaseRewound
+from app.db.errors import DatabaseRewound, DatabaseUnconfirmed
 from app.db.timeline import JoinedTimeline
 
 
@@ -43,7 +43,7 @@ def test_another_token_is_another_database_however_far_it_has_come(joined: Joine
 
 def test_once_lost_it_stays_lost_until_it_is_joined_again(joined: JoinedTimeline) -> None:
     """Others hand out epochs in the restored database meanwhile, until it has come as far as this process had seen."""
-    assert not joined.agrees("a", 4, seen=5)
+    assert joined.agrees("a", 4, seen=5) is False
     with pytest.raises(DatabaseRewound):
         joined.require("a", 6)
     joined.join("b", 6)
@@ -54,3 +54,33 @@ def test_before_the_first_join_there_is_nothing_to_compare_with() -> None:
     timeline = JoinedTimeline()
     timeline.require("a", 0)
     assert not timeline.lost
+
+
+def test_what_is_doubted_is_let_through_once_the_store_was_asked(joined: JoinedTimeline) -> None:
+    assert (joined.doubted, joined.doubts) == (False, 0)
+    joined.doubt()
+    assert (joined.doubted, joined.doubts) == (True, 1)
+    with pytest.raises(DatabaseUnconfirmed):
+        joined.require("a", 5)
+    joined.trust(joined.doubts)
+    assert (joined.doubted, joined.doubts) == (False, 1)
+    joined.require("a", 5)
+
+
+def test_a_doubt_that_comes_while_the_store_is_asked_stays(joined: JoinedTimeline) -> None:
+    joined.doubt()
+    before = joined.doubts
+    joined.doubt()
+    joined.trust(before)
+    assert (joined.doubted, joined.doubts) == (True, 2)
+    joined.trust(2)
+    assert not joined.doubted
+
+
+def test_to_have_asked_the_store_is_no_doubt(joined: JoinedTimeline) -> None:
+    joined.trust(-1)
+    assert not joined.doubted
+
+
+def test_epochs_are_seen_from_the_first_on() -> None:
+    assert JoinedTimeline().epoch == 0

@@ -50,3 +50,8 @@ def test_a_manifest_of_the_first_release_is_read() -> None:
         excludes_up_to_epoch=1,
     )
     assert record.to_plain() == written
+
+
+def test_whom_a_fit_left_out_is_said_by_the_epoch_of_their_suppression() -> None:
+    record = FitRecord(7, TrainingConfig(), AdapterConfig(), excludes_up_to_epoch=2)
+    assert record.left_out({"a": 1, "b": 2, "c": 3}) == {"a", "b"}

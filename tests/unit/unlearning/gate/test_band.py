@@ -49,6 +49,12 @@ def test_a_memory_that_never_varies_is_subtracted_from_the_parents_gain() -> Non
     assert (band.expected, band.deviation) == (pytest.approx(4.0 - 1.0), 0.0)
 
 
+def test_a_level_and_a_memory_that_are_both_certain_leave_what_is_expected() -> None:
+    certain = replace(EVIDENCE, memory_scale=0.0)
+    band = never_member_band(certain, MeanGain(2.5, 2.1, 0.0), replace(POLICY, reference_error=0.5))
+    assert (band.expected, band.deviation) == (2.1, 0.5)
+
+
 def test_no_width_at_all_is_all_or_nothing() -> None:
     assert Band(2.0, 0.0).z(2.0) == 0.0
     assert Band(2.0, 0.0).z(1.9) == -math.inf

@@ -33,6 +33,14 @@ def test_age_alone_is_no_reason_after_an_exact_fit() -> None:
     assert consolidation_due(BUDGET, Spent(0, 0, 4000.0, 0.0)) is None
 
 
+def test_a_single_edit_is_enough_for_a_re_fit() -> None:
+    assert consolidation_due(BUDGET, Spent(50, 1, 0.0, 0.0)) == "subjects"
+
+
+def test_the_budget_of_a_policy_that_names_none() -> None:
+    assert ConsolidationBudget() == BUDGET
+
+
 @pytest.mark.parametrize("subjects", [0, 1])
 def test_a_gain_of_utility_is_no_loss(subjects: int) -> None:
     assert consolidation_due(BUDGET, Spent(subjects, 1, 0.0, -0.5)) is None

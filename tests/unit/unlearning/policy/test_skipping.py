@@ -56,6 +56,18 @@ def test_it_is_tried_where_it_may_be_worth_it(change: dict[str, float], because:
     assert why_skip(replace(HOPELESS, **change), RULES) is None, because
 
 
+@pytest.mark.parametrize("change", [{"runs": 12, "passed": 0}, {"skipped_since": 18}])
+def test_it_is_skipped_up_to_the_ends_of_the_rule(change: dict[str, float]) -> None:
+    assert why_skip(replace(HOPELESS, **change), RULES) is not None
+
+
+def test_what_just_reaches_a_bound_is_tried() -> None:
+    share = highest_share(HOPELESS.passed, HOPELESS.runs, RULES.confidence)
+    assert why_skip(HOPELESS, replace(RULES, max_pass_share=share)) is None
+    # It costs just what it may save.
+    assert why_skip(replace(HOPELESS, seconds=share * HOPELESS.seconds_after), RULES) is None
+
+
 def test_a_rung_that_was_never_worth_its_time_before_a_refit_is_skipped_in_the_end() -> None:
     """3 s against 90 s: worth it as long as one run in thirty may be served by it."""
     never = replace(HOPELESS, passed=0, seconds_after=90.0)
@@ -71,6 +83,7 @@ def test_a_rung_that_was_never_worth_its_time_before_a_refit_is_skipped_in_the_e
         ({"max_pass_share": 0.0}, "skipping.max_pass_share must be above 0"),
         ({"max_pass_share": 1.1}, "skipping.max_pass_share must be above 0"),
         ({"confidence": 0.5}, "skipping.confidence must be between"),
+        ({"confidence": 1.0}, "skipping.confidence must be between"),
         ({"confidence": float("nan")}, "skipping.confidence must be between"),
     ],
 )
@@ -83,3 +96,14 @@ def test_a_record_holds_as_many_runs_as_the_rule_may_ask_for() -> None:
     assert attempts._RUNS_TOLD == MOST_RUNS
     with pytest.raises(InvalidPolicy, match="at most 50"):
         Skipping(min_runs=MOST_RUNS + 1)
+
+
+@pytest.mark.parametrize(
+    "change", [{"min_runs": 1}, {"min_runs": MOST_RUNS}, {"try_again_every": 1}, {"max_pass_share": 1.0}]
+)
+def test_rules_at_the_ends_of_what_makes_sense_are_taken(change: dict[str, float]) -> None:
+    assert replace(RULES, **change) != RULES
+
+
+def test_the_rules_of_a_policy_that_names_none() -> None:
+    assert Skipping() == RULES

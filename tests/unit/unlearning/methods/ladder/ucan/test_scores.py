@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from unlearning.activations.statistics import ActivationStatistics, Site, UnitSums
-from unlearning.methods.ladder.ucan.config import UcanConfig
+from unlearning.methods.ladder.ucan.config import UcanConfig, Unit
 from unlearning.methods.ladder.ucan.factors import gates
 from unlearning.methods.ladder.ucan.scores import (
     LoraWeights,
@@ -53,6 +53,8 @@ WEIGHTS = LoraWeights(
 def test_gaps_by_hand() -> None:
     config = UcanConfig(basis="rank", epsilon=1e-300)
     assert activation_gap(config, FORGET, RETAIN, "m").tolist() == pytest.approx([(3 - 1) / (3 + 1), 0.0])
+    kept_apart = activation_gap(replace(config, epsilon=0.5), FORGET, RETAIN, "m")
+    assert kept_apart.tolist() == pytest.approx([(3 - 1) / (3 + 1 + 0.5), 0.0])
     assert activation_gap(replace(config, gap="difference"), FORGET, RETAIN, "m").tolist() == [2.0, 0.0]
     # Deviation of |z| on retain: sqrt(8/4 - 1) = 1 and sqrt(4/4 - 1) = 0.
     z_config = replace(config, gap="z_score", epsilon=0.5)
@@ -66,6 +68,9 @@ def test_a_smaller_forget_response_is_no_relative_gap() -> None:
 def test_utilities_by_hand() -> None:
     # Energy: |B_k| rms(z_k) = 5 sqrt(2) and 1 * 1.
     assert utility_score(UcanConfig(), WEIGHTS, RETAIN, "m").tolist() == pytest.approx([5 * 2**0.5, 1.0])
+    # The scale of B A counts with B.
+    scaled = utility_score(UcanConfig(), replace(WEIGHTS, scale=2.0), RETAIN, "m")
+    assert scaled.tolist() == pytest.approx([10 * 2**0.5, 2.0])
     # Wanda on A: mean_j |A_kj| |x_j| with norms 2, 4, 6: (2 + 8) / 3 and (4 + 6) / 3.
     wanda = UcanConfig(basis="rank", utility="wanda")
     assert utility_score(wanda, WEIGHTS, RETAIN, "m").tolist() == pytest.approx([10 / 3, 10 / 3])
@@ -89,6 +94,27 @@ def test_the_convex_utility_mixes_normalised_weights_and_activations() -> None:
     # |B_k| = 5, 1 and rms(z_k) = sqrt(2), 1: both become 1 and 0, so U = 1, 0 and R = 1 - U.
     risk = risk_scores(config, {"m": WEIGHTS}, FORGET, RETAIN)
     assert risk["m"].tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("unit", "risk"),
+    [
+        # |A_j| = 1, sqrt(5), 1 become 0, 1, 0, and the inputs' rms 1, 2, 3 become 0, 1/2, 1.
+        ("input_column", [1.0, 1 - (0.25 + 0.75 / 2), 1 - 0.75]),
+        # |B_i| = 3, sqrt(17) become 0, 1, and the outputs' rms 2, 1 become 1, 0.
+        ("output_row", [1 - 0.75, 1 - 0.25]),
+    ],
+)
+def test_the_convex_utility_of_other_units_by_hand(unit: Unit, risk: list[float]) -> None:
+    config = UcanConfig(
+        basis="rank",
+        unit=unit,
+        utility="convex",
+        utility_mu=0.25,
+        use_contrast=False,
+        normalisation="module_min_max",
+    )
+    assert risk_scores(config, {"m": WEIGHTS}, FORGET, RETAIN)["m"].tolist() == pytest.approx(risk)
 
 
 def test_percentile_ranks_share_ties_and_span_the_interval() -> None:
@@ -131,6 +157,9 @@ def test_the_prescreen_spares_units_without_a_forget_response() -> None:
     risk = risk_scores(config, {"m": WEIGHTS}, FORGET, RETAIN)["m"]
     # Gap percentiles are 1 and 0: the second unit is below the screen, whatever its utility.
     assert risk.tolist() == [0.5, 0.0]
+    # A gap at the screen is not above it.
+    at_most = UcanConfig(prescreen=1.0)
+    assert risk_scores(at_most, {"m": WEIGHTS}, FORGET, RETAIN)["m"].tolist() == [0.0, 0.0]
 
 
 positive = st.lists(

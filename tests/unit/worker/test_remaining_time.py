@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from worker.slack import in_time
+from worker.remaining_time import suffices
 
 HOUR = timedelta(hours=1)
 
@@ -28,4 +28,4 @@ HOUR = timedelta(hours=1)
 def test_a_rung_needs_time_for_itself_and_for_the_exact_one_twice_over(
     left: timedelta, rung: timedelta | None, exact: timedelta | None, fits: bool
 ) -> None:
-    assert in_time(left, rung=rung, exact=exact) is fits
+    assert suffices(left, rung=rung, exact=exact) is fits

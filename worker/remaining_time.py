@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 # What was measured may take twice as long next time: more subjects, a busier machine.
-SAFETY = 2
+_SAFETY = 2
 
 
-def in_time(left: timedelta, *, rung: timedelta | None, exact: timedelta | None) -> bool:
-    """Whether both fit into the time that is left.
+def suffices(left: timedelta, *, rung: timedelta | None, exact: timedelta | None) -> bool:
+    """Whether the time that is left is enough for both.
 
     Args:
         left: until the earliest deadline of the run; negative once overdue.
         rung, exact: how long each took at worst; None where nobody knows, which is no constraint.
     """
     known = [duration for duration in (rung, exact) if duration is not None]
-    return not known or SAFETY * sum(known, timedelta()) <= left
+    return not known or _SAFETY * sum(known, timedelta()) <= left
