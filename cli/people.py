@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from cli.gateway_client import GatewayClient
 
 people = typer.Typer()
 
@@ -82,15 +86,13 @@ def forget(
     client_reference: Annotated[str | None, typer.Option(help="your own ticket number; no user's id")] = None,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
-    api_key: Annotated[str | None, typer.Option(envvar="LETHE_API_KEY", hidden=True)] = None,
     state: StateOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ask a running gateway to forget a user. A repeat shows how the request stands; its deadline never moves."""
     from cli.forgetting import ask, describe, follow
-    from cli.gateway_client import open_gateway
 
-    with open_gateway(url, key_file, api_key, (state or STATE).resolve()) as gateway:
+    with _gateway(url, key_file, state) as gateway:
         request = ask(gateway, user, reason=reason, client_reference=client_reference)
         if wait:
             if not as_json and not request["done"]:
@@ -113,22 +115,27 @@ def recommend(
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="how many items")] = 10,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
-    api_key: Annotated[str | None, typer.Option(envvar="LETHE_API_KEY", hidden=True)] = None,
     state: StateOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print what a running gateway recommends to a user, and which version has computed it."""
-    from cli.gateway_client import open_gateway
     from cli.recommending import describe
     from cli.recommending import recommend as ask
 
-    with open_gateway(url, key_file, api_key, (state or STATE).resolve()) as gateway:
+    with _gateway(url, key_file, state) as gateway:
         answer = ask(gateway, user, k)
     if as_json:
         _echo_json(answer)
         return
     for line in describe(answer):
         typer.echo(line)
+
+
+def _gateway(url: str | None, key_file: Path | None, state: Path | None) -> GatewayClient:
+    from cli.gateway_client import open_gateway
+
+    # No option takes the key itself: everybody on the machine can read a command line.
+    return open_gateway(url, key_file, os.environ.get("LETHE_API_KEY"), (state or STATE).resolve())
 
 
 def _echo_json(found: Any) -> None:

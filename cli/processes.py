@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from functools import partial
 from types import FrameType
@@ -30,6 +31,7 @@ def migrate_database() -> None:
 
 def run_gateway() -> None:
     leave_at_once_when_told()
+    _without_bars()
     from app.settings import get_settings
 
     settings = get_settings()
@@ -67,6 +69,11 @@ def run_gateway() -> None:
         raise
 
 
+def _without_bars() -> None:
+    """Before transformers is imported: its bars are for whoever waits, and a log is no place for them."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
 def _server(config: Config) -> Server:
     import uvicorn
 
@@ -93,6 +100,7 @@ def _require_schema(database_url: str) -> None:
 
 def run_worker() -> None:
     leave_at_once_when_told()
+    _without_bars()
     from app.settings import get_settings
     from model_store import open_store
 

@@ -87,14 +87,13 @@ def watch(what: str, *, console: Console | None = None) -> Iterator[Callable[[st
         shown = ""
 
         def show(text: str) -> None:
-            nonlocal shown
+            nonlocal task, shown
             part, done, whole = _share(text)
             if part != shown:
                 # The time left is reckoned from the speed of this part alone.
-                bar.reset(task, description=part, total=whole, completed=done)
-                shown = part
-            else:
-                bar.update(task, total=whole, completed=done)
+                bar.remove_task(task)
+                task, shown = bar.add_task(part, total=whole), part
+            bar.update(task, completed=done)
 
         yield show
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from app.api_keys.service import Scope
+from app.db.models import Run
 from app.db.session import Database
 from app.settings import Settings
 from tests.integration.cli.running import assert_one_line, environment_of, lethe
@@ -35,7 +36,7 @@ def gateway(
     settings: Settings, database: Database, installed: str, tmp_path: Path
 ) -> Iterator[GatewayProcess]:
     key = issue_key(database, "people", *Scope)
-    with gateway_process(settings, key, tmp_path, LETHE_REPLICA_TIMEOUT_SECONDS="10") as started:
+    with gateway_process(settings, key, tmp_path) as started:
         yield started
 
 
@@ -112,7 +113,7 @@ def test_a_user_is_recommended_to_forgotten_and_told_of(
     before = json.loads(lethe("status", "--json", **of_installation).stdout)
     assert before["serving"]["version"] == installed
     assert before["requests"]["queued"] == 1
-    assert [replica["version"] for replica in before["replicas"]] == [installed]
+    assert len(before["replicas"]) == 1
 
     run_id = request["run"].rpartition("/")[2]
     waiting = _start("forget", "user-1", "--wait", **reaching(gateway))
@@ -134,8 +135,6 @@ def test_waiting_for_one_that_needs_attention_is_exit_code_1(
     run_id = request["run"].rpartition("/")[2]
     process = open_process(settings)
     with process.database.unit_of_work() as session:
-        from app.db.models import Run
-
         session.get_one(Run, run_id).claims = settings.max_claims
     execute(process, run_id)
     process.database.dispose()
@@ -159,7 +158,7 @@ def test_what_the_gateway_refuses_is_one_line(gateway: GatewayProcess, tmp_path:
     assert_one_line(lethe("recommend", "x" * 1000, **reaching(gateway)), "Validation failed", "user_id")
     assert_one_line(lethe("forget", "user-1", "--reason", "because", **reaching(gateway)), "reason")
     wrong = reaching(gateway) | {"LETHE_API_KEY": "lethe_wrong"}
-    assert_one_line(lethe("forget", "user-1", **wrong), "Unauthorized")
+    assert_one_line(lethe("forget", "user-1", **wrong), "Unauthenticated", "valid API key")
     nowhere = reaching(gateway) | {"LETHE_URL": f"http://127.0.0.1:{free_port()}"}
     assert_one_line(lethe("recommend", "user-1", **nowhere), "does not answer", "LETHE_URL")
     assert_one_line(lethe("recommend", "user-1", "--state", str(tmp_path)), "set LETHE_URL and LETHE_API_KEY")
