@@ -112,10 +112,11 @@ def open_gateway(url: str | None, key_file: Path | None, key: str | None, state:
 def _checked(url: str) -> str:
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        usable = usable and not (parts.query or parts.fragment or parts.username)
     except ValueError:
         usable = False
-    if not usable or parts.query or parts.fragment or parts.username:
+    if not usable:
         raise CommandError("LETHE_URL is not the address of a gateway; it looks like http://127.0.0.1:8000")
     return url
 

@@ -111,7 +111,7 @@ def check_broker(settings: Settings) -> Finding:
         if not folder.is_dir():
             return warning("broker", f"there is no folder {folder} yet", "the first process makes it")
         return ok("broker", f"{url}: a folder of this machine, for one machine only")
-    from kombu import Connection
+    from kombu.connection import Connection
     from kombu.exceptions import OperationalError
 
     public = public_broker(url)
