@@ -8,6 +8,7 @@ from app.audit.verification import verify as verify_log
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.settings import get_settings
+from cli.progress import watch
 from model_store import open_store
 
 
@@ -20,4 +21,7 @@ def verify() -> Verification:
     database = Database(open_database(settings.database_url, pooled=False))
     require_current_schema(database.engine)
     audit = AuditLog(settings.audit_key.get_secret_value().encode())
-    return verify_log(database, audit, open_store(settings.store_url))
+    store = open_store(settings.store_url)
+    with watch("audit") as show:
+        show("every entry is verified")
+        return verify_log(database, audit, store)

@@ -24,9 +24,12 @@ def migrate_database() -> None:
     from app.db.schema import migrate
     from app.db.session import open_database
     from app.settings import get_settings
+    from cli.progress import watch
 
     engine = open_database(get_settings().database_url, pooled=False)
-    migrate(engine)
+    with watch("migrate") as show:
+        show("the database is brought to the current schema")
+        migrate(engine)
 
 
 def run_gateway() -> None:

@@ -147,7 +147,8 @@ def _told_run(run: dict[str, Any] | None, waiting: int) -> str:
         f"{run['attempts']} attempts so far{last}",
         *([run["detail"]] if run["detail"] else []),
     ]
-    return f"run         {run['id']}: " + ", ".join(parts)
+    behind = f"; {waiting} waiting" if waiting else ""
+    return f"run         {run['id']}: {', '.join(parts)}{behind}"
 
 
 def _told_budget(budget: dict[str, Any]) -> list[str]:
