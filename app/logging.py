@@ -19,7 +19,9 @@ CORRELATION_HEADER = "x-request-id"
 _CHATTER = ("uvicorn", "uvicorn.error", "celery", "kombu")
 
 
-def configure_logging(log_format: LogFormat = "auto", *, program: str = "lethe") -> None:
+def configure_logging(
+    log_format: LogFormat = "auto", *, program: str = "lethe", level: int = logging.INFO
+) -> None:
     """Route structlog and the standard library's loggers to standard error.
 
     uvicorn's access log stays off for good: it prints raw paths, and paths carry user ids (invariant I8).
@@ -64,7 +66,7 @@ def configure_logging(log_format: LogFormat = "auto", *, program: str = "lethe")
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
+    root.setLevel(level)
     for name in ("uvicorn", "uvicorn.error", "celery"):
         logger = logging.getLogger(name)
         logger.handlers[:], logger.propagate = [], True

@@ -9,6 +9,7 @@ from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.settings import get_settings
 from cli.progress import watch
+from cli.quiet_log import log_warnings_only
 from model_store import open_store
 
 
@@ -18,6 +19,7 @@ def verify() -> Verification:
         DatabaseError, StoreError: the log, or what vouches for it, cannot be read.
     """
     settings = get_settings()
+    log_warnings_only()
     database = Database(open_database(settings.database_url, pooled=False))
     require_current_schema(database.engine)
     audit = AuditLog(settings.audit_key.get_secret_value().encode())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.settings import get_settings
 from cli.progress import Step, progress_bar, watch
+from cli.quiet_log import log_warnings_only
 from worker.first_fit import initialising
 from worker.first_fit.initialising import Order
 
@@ -31,6 +32,7 @@ def initialise(order: Order) -> None:
     Raises:
         FirstFitError, RecommenderError, StoreError, DatabaseError: one line says what to do.
     """
+    log_warnings_only()
     initialising.initialise(order, get_settings(), _Terminal())
 
 

@@ -18,6 +18,7 @@ from app.settings import get_settings
 from app.versions import service as pointer
 from cli.failures import CommandError
 from cli.progress import watch
+from cli.quiet_log import log_warnings_only
 from model_store import Store, open_store
 
 
@@ -39,6 +40,7 @@ def recover(*, store_lost: bool) -> list[str]:
         CommandError: it is not the store of this database.
     """
     settings = get_settings()
+    log_warnings_only()
     database = Database(open_database(settings.database_url, pooled=False))
     require_current_schema(database.engine)
     store = open_store(settings.store_url)
