@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -77,10 +79,10 @@ def watch(what: str, *, console: Console | None = None) -> Iterator[Callable[[st
         SpinnerColumn(),
         TextColumn(f"{what}:"),
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        _WhereKnown(BarColumn(bar_width=20)),
+        _WhereKnown(TextColumn("left")),
+        _WhereKnown(TimeRemainingColumn()),
     )
     with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
         task = bar.add_task("", total=None)
@@ -96,6 +98,17 @@ def watch(what: str, *, console: Console | None = None) -> Iterator[Callable[[st
             bar.update(task, completed=done)
 
         yield show
+
+
+class _WhereKnown(ProgressColumn):
+    """Shown only of a part that says how far it is."""
+
+    def __init__(self, column: ProgressColumn) -> None:
+        super().__init__()
+        self._column = column
+
+    def render(self, task: Task) -> RenderableType:
+        return "" if task.total is None else self._column(task)
 
 
 def _share(text: str) -> tuple[str, int, int | None]:

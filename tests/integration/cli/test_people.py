@@ -118,7 +118,7 @@ def test_a_user_is_recommended_to_forgotten_and_told_of(
     run_id = request["run"].rpartition("/")[2]
     waiting = _start("forget", "user-1", "--wait", **reaching(gateway))
     _work(settings, run_id)
-    told_at_the_end, _ = waiting.communicate(timeout=120)
+    told_at_the_end, _ = waiting.communicate(timeout=300)
     assert waiting.returncode == 0
     assert f"request {request['id']}" in told_at_the_end
     assert "what the service knew is erased" in told_at_the_end
@@ -187,5 +187,5 @@ def _work(settings: Settings, run_id: str) -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    thread.join(120)
+    thread.join(300)
     assert not thread.is_alive()
