@@ -141,10 +141,10 @@ def _told_run(run: dict[str, Any] | None, waiting: int) -> str:
         return f"run         none works, {waiting} waiting"
     last = "" if run["last_rung"] is None else f", the last at rung {run['last_rung']}"
     parts = [
-        f"{run['kind']} for {run['requests']} requests" if run["kind"] == "forget" else run["kind"],
+        f"{run['kind']} (requests: {run['requests']})" if run["kind"] == "forget" else run["kind"],
         run["stage"],
         *([run["progress"]] if run["progress"] else []),
-        f"{run['attempts']} attempts so far{last}",
+        f"attempts so far: {run['attempts']}{last}",
         *([run["detail"]] if run["detail"] else []),
     ]
     behind = f"; {waiting} waiting" if waiting else ""

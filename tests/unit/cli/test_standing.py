@@ -59,7 +59,7 @@ def test_where_much_goes_on() -> None:
         "replica     two: serves cdcdcdcdcdcdcdcd, knows epoch 8; the digest does not match",
         "requests    2 waiting, 2 at work, 3 need attention, 5 completed; 1 OVERDUE",
         (
-            "run         ur_1: forget for 2 requests, ladder, refit: fit 3/10, 2 attempts so far, the last at rung 1; "
+            "run         ur_1: forget (requests: 2), ladder, refit: fit 3/10, attempts so far: 2, the last at rung 1; "
             "1 waiting"
         ),
         "budget      until the next consolidation: attenuations 3 of 10, days since the exact fit 1.25",
