@@ -32,6 +32,7 @@ def describe(error: Exception) -> str | None:
         ("model_store", "StoreError", "LETHE_STORE_URL: "),
         ("recommender", "RecommenderError", ""),
         ("unlearning", "UnlearningError", ""),
+        ("worker.first_fit.errors", "FirstFitError", ""),
     ):
         loaded = sys.modules.get(module)
         if loaded is not None and isinstance(error, getattr(loaded, root)):

@@ -36,7 +36,7 @@ from app.versions import endpoints as adapters
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the application; nothing is opened before its lifespan starts."""
     settings = settings or get_settings()
-    configure_logging(human_readable=settings.environment == "development")
+    configure_logging(settings.log_format, program="gateway")
     registry = CollectorRegistry()
 
     @asynccontextmanager

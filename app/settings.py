@@ -26,6 +26,7 @@ _DEVICE = re.compile(r"cpu|mps|(cuda|xpu)(:[0-9]{1,3})?")
 # A year; what is longer is a slip, and overflows somewhere.
 Seconds = Annotated[float, Field(gt=0, le=366 * 86_400, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
+LogFormat = Literal["auto", "json", "console"]
 
 
 # What a path of our own begins with: after such a prefix nobody could tell whether a proxy has stripped it.
@@ -57,6 +58,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LETHE_", env_file=".env", extra="ignore", frozen=True)
 
     environment: Literal["development", "production"] = "production"
+    log_format: LogFormat = Field(
+        "auto", description="lines of the log: json, console for people, or auto: console on a terminal"
+    )
 
     database_url: Text = "sqlite:///.lethe/lethe.sqlite3"
     database_connect_seconds: int = Field(

@@ -8,6 +8,8 @@ from app.audit.verification import verify as verify_log
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.settings import get_settings
+from cli.progress import watch
+from cli.quiet_log import log_warnings_only
 from model_store import open_store
 
 
@@ -17,7 +19,11 @@ def verify() -> Verification:
         DatabaseError, StoreError: the log, or what vouches for it, cannot be read.
     """
     settings = get_settings()
+    log_warnings_only()
     database = Database(open_database(settings.database_url, pooled=False))
     require_current_schema(database.engine)
     audit = AuditLog.of(settings)
-    return verify_log(database, audit, open_store(settings.store_url))
+    store = open_store(settings.store_url)
+    with watch("audit") as show:
+        show("every entry is verified")
+        return verify_log(database, audit, store)

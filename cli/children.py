@@ -82,7 +82,8 @@ class Children:
 
     def start_levels(self) -> None:
         """Not started again if it dies: then the worker's first run makes them."""
-        self._levels = self._spawn("levels")
+        # Others write to the terminal meanwhile: no bar, which they would write across.
+        self._levels = self._spawn("levels", TTY_INTERACTIVE="0")
         self._worker_at = time.monotonic() + _LEVELS_SECONDS
         print("making the users' levels in the background; forget requests wait for the worker", flush=True)
 
@@ -101,10 +102,12 @@ class Children:
     def _launch(self, name: str) -> None:
         self._running[name] = self._spawn(name)
 
-    def _spawn(self, *arguments: str, stdout: int | None = None) -> subprocess.Popen[bytes]:
+    def _spawn(
+        self, *arguments: str, stdout: int | None = None, **environment: str
+    ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             lethe(*arguments),
-            env=self._environment,
+            env=self._environment | environment,
             start_new_session=True,
             stdin=self._alive,
             stdout=stdout,

@@ -13,6 +13,7 @@ from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.runs import queries as runs
 from app.settings import get_settings
+from cli.progress import watch
 
 _LOOK_EVERY_SECONDS = 0.5
 
@@ -47,12 +48,14 @@ def wait_until_ended(run_id: str) -> str | None:
         DatabaseError: the database cannot be used any more; the job goes on without this command.
     """
     database = _database()
-    while True:
-        with database.read() as session:
-            run = runs.find(session, run_id)
-        assert run is not None
-        if run.status == RunStatus.COMPLETED:
-            return None
-        if run.status == RunStatus.NEEDS_ATTENTION:
-            return f"needs attention ({run.detail_code}): {run.detail}"
-        time.sleep(_LOOK_EVERY_SECONDS)
+    with watch("consolidation") as show:
+        while True:
+            with database.read() as session:
+                run = runs.find(session, run_id)
+            assert run is not None
+            if run.status == RunStatus.COMPLETED:
+                return None
+            if run.status == RunStatus.NEEDS_ATTENTION:
+                return f"needs attention ({run.detail_code}): {run.detail}"
+            show(run.progress or ("waits for a worker" if run.status == RunStatus.QUEUED else run.stage))
+            time.sleep(_LOOK_EVERY_SECONDS)

@@ -12,6 +12,7 @@ from app.settings import get_settings
 from app.versions import queries as pointer
 from cli.failures import CommandError
 from cli.progress import progress_bar
+from cli.quiet_log import log_warnings_only
 from model_store import open_store
 from recommender import RecommenderError, use_processor
 from unlearning import UnlearningError
@@ -27,6 +28,7 @@ def make_missing() -> bool:
         CommandError, RecommenderError, StoreError, DatabaseError: one line says what to do.
     """
     settings = get_settings()
+    log_warnings_only()
     require_worker_device(settings)
     use_processor(settings.torch_threads)
     transformers.utils.logging.disable_progress_bar()

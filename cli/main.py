@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from cli.failures import report_failures
+from cli.people import people
 from cli.stopping import end_with_lethe_up, leave_on_ctrl_c
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ keys = typer.Typer(help="Issue, list and revoke API keys.", no_args_is_help=True
 audit = typer.Typer(help="The audit log.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
 app.add_typer(audit, name="audit")
+app.add_typer(people)
 
 _PROBLEMS_SHOWN = 20
 
@@ -96,18 +98,21 @@ def init(
     random: it has read nobody.
     """
     from cli.installation import initialise
+    from worker.first_fit.initialising import Order
 
     initialise(
-        data=data,
-        adapter=adapter,
-        base_readers=base_readers,
-        epochs=epochs,
-        seed=seed,
-        recipe=recipe,
-        confirm_adapter=confirm_adapter,
-        without_forgotten=trained_without_forgotten,
-        trial_fit=not no_trial_fit,
-        replace_base=replace_base,
+        Order(
+            data=data,
+            adapter=adapter,
+            base_readers=base_readers,
+            epochs=epochs,
+            seed=seed,
+            recipe=recipe,
+            confirm_adapter=confirm_adapter,
+            without_forgotten=trained_without_forgotten,
+            trial_fit=not no_trial_fit,
+            replace_base=replace_base,
+        )
     )
     if not no_levels:
         from cli.level_commands import make_missing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from functools import partial
 from types import FrameType
@@ -23,13 +24,17 @@ def migrate_database() -> None:
     from app.db.schema import migrate
     from app.db.session import open_database
     from app.settings import get_settings
+    from cli.progress import watch
 
     engine = open_database(get_settings().database_url, pooled=False)
-    migrate(engine)
+    with watch("migrate") as show:
+        show("the database is brought to the current schema")
+        migrate(engine)
 
 
 def run_gateway() -> None:
     leave_at_once_when_told()
+    _without_bars()
     from app.settings import get_settings
 
     settings = get_settings()
@@ -67,6 +72,11 @@ def run_gateway() -> None:
         raise
 
 
+def _without_bars() -> None:
+    """Before transformers is imported: its bars are for whoever waits, and a log is no place for them."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
 def _server(config: Config) -> Server:
     import uvicorn
 
@@ -93,6 +103,7 @@ def _require_schema(database_url: str) -> None:
 
 def run_worker() -> None:
     leave_at_once_when_told()
+    _without_bars()
     from app.settings import get_settings
     from model_store import open_store
 

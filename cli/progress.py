@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 # A line after ten seconds and a tenth of the way, whichever is later, but at least one a minute.
 _SECONDS, _SHARE, _AT_LEAST_SECONDS = 10.0, 0.1, 60.0
@@ -31,9 +41,9 @@ class Step(Protocol):
 def progress_bar(
     what: str, *, console: Console | None = None, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Callable[[Step], None]]:
-    """A bar on standard error; where that is not a terminal, lines, and one at the end."""
+    """A bar on standard error; where that is no terminal, or one that others write to, lines, and one at the end."""
     console = console or Console(stderr=True)
-    if not console.is_terminal:
+    if not console.is_interactive:
         lines = _Lines(what, console, clock)
         yield lines.on_step
         lines.end()
@@ -46,13 +56,67 @@ def progress_bar(
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as bar:
+    with Progress(*columns, console=console, redirect_stdout=sys.stdout.isatty()) as bar:
         task = bar.add_task(what, total=None, loss="")
 
         def on_step(step: Step) -> None:
             bar.update(task, completed=step.step, total=step.steps, loss=_loss(step))
 
         yield on_step
+
+
+@contextmanager
+def watch(what: str, *, console: Console | None = None) -> Iterator[Callable[[str], None]]:
+    """A line on the terminal for what somebody else does; nothing elsewhere.
+
+    What is shown may end in `DONE/ALL`, as a run's progress does: then a bar and the time left are of that part.
+    """
+    console = console or Console(stderr=True)
+    if not console.is_interactive:
+        yield lambda _text: None
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn(f"{what}:"),
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
+        _WhereKnown(BarColumn(bar_width=20)),
+        _WhereKnown(TextColumn("left")),
+        _WhereKnown(TimeRemainingColumn()),
+    )
+    with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
+        task = bar.add_task("", total=None)
+        shown = ""
+
+        def show(text: str) -> None:
+            nonlocal task, shown
+            part, done, whole = _share(text)
+            if part != shown:
+                # The time left is reckoned from the speed of this part alone.
+                bar.remove_task(task)
+                task, shown = bar.add_task(part, total=whole), part
+            bar.update(task, completed=done)
+
+        yield show
+
+
+class _WhereKnown(ProgressColumn):
+    """Shown only of a part that says how far it is."""
+
+    def __init__(self, column: ProgressColumn) -> None:
+        super().__init__()
+        self._column = column
+
+    def render(self, task: Task) -> RenderableType:
+        return "" if task.total is None else self._column(task)
+
+
+def _share(text: str) -> tuple[str, int, int | None]:
+    part, _, share = text.rpartition(" ")
+    done, separator, whole = share.partition("/")
+    if separator and done.isdecimal() and whole.isdecimal() and int(whole):
+        return part, int(done), int(whole)
+    return text, 0, None
 
 
 class _Lines:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import select
 
 from app.audit.log import AuditLog
@@ -16,6 +18,8 @@ from app.restoration.service import confirm_timeline, join_timeline
 from app.settings import get_settings
 from app.versions import queries as pointer
 from cli.failures import CommandError
+from cli.progress import watch
+from cli.quiet_log import log_warnings_only
 from model_store import Store, open_store
 
 
@@ -37,6 +41,7 @@ def recover(*, store_lost: bool) -> list[str]:
         CommandError: it is not the store of this database.
     """
     settings = get_settings()
+    log_warnings_only()
     database = Database(open_database(settings.database_url, pooled=False))
     require_current_schema(database.engine)
     store = open_store(settings.store_url)
@@ -51,9 +56,11 @@ def recover(*, store_lost: bool) -> list[str]:
             "again that the database does not hold"
         )
     audit = AuditLog.of(settings)
-    readopted = join_timeline(database, audit, store, restored=True)
-    if store_lost and before is None:
-        _write_journal(database, store)
+    with watch("recovery") as show:
+        show("the journal is compared with the database")
+        readopted = join_timeline(database, audit, store, restored=True)
+        if store_lost and before is None:
+            _write_journal(database, store, show)
     now = store.newest_timeline()
     assert now is not None
     if before is None or now.number != before.number:
@@ -64,7 +71,10 @@ def recover(*, store_lost: bool) -> list[str]:
         print(
             "the audit log has your word that the database was restored: what it lacks no longer counts as wiped"
         )
-        for notice in verify(database, audit, store).notices:
+        with watch("recovery") as show:
+            show("the audit log is verified")
+            notices = verify(database, audit, store).notices
+        for notice in notices:
             print(notice)
     print(f"{readopted} requests were accepted again, under their old deadlines")
     with database.read() as session:
@@ -88,9 +98,10 @@ def recover(*, store_lost: bool) -> list[str]:
     return needs
 
 
-def _write_journal(database: Database, store: Store) -> None:
+def _write_journal(database: Database, store: Store, show: Callable[[str], None]) -> None:
     """What the lost store held of it, as far as the database has it: for the next restore."""
     with database.read() as session:
         entries = [forget_requests.journal_entry(row) for row in session.scalars(select(ForgetRequest))]
-    for entry in entries:
+    for done, entry in enumerate(entries):
+        show(f"the journal is written anew {done}/{len(entries)}")
         store.append_journal(entry)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
+import shlex
+import shutil
+import sys
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +17,7 @@ from cli.addresses import gateway_url, require_free_port
 from cli.children import Children
 from cli.failures import CommandError
 from cli.holding import hold
+from cli.state_folder import environment_of, keep_address, keep_key, kept_key
 from cli.stopping import TOLD_TO_STOP, leave_when_told
 
 READY_SECONDS = 120.0
@@ -50,6 +53,7 @@ def run_all(state: Path, *, host: str | None, port: int | None, data: Path | Non
         user = children.begin("example-user", *source)
         key = _demo_key(state, children)
         _wait_until_ready(url, children)
+        keep_address(state, url)
         _introduce(url, key, state, children.finish(user))
         children.start_levels()
         while True:
@@ -79,64 +83,21 @@ def _listening(environment: dict[str, str]) -> tuple[str, int]:
 
 def _environment(state: Path, host: str | None, port: int | None) -> dict[str, str]:
     """The caller's variables win, so that one part can be moved elsewhere without giving up the rest."""
-    defaults = {
-        "LETHE_ENVIRONMENT": "production",
-        "LETHE_DATABASE_URL": f"sqlite:///{state}/lethe.sqlite3",
-        "LETHE_BROKER_URL": f"filesystem://{state}/broker",
-        "LETHE_STORE_URL": str(state / "store"),
-        "LETHE_BASE": str(state / "base"),
-        # One machine, and a person watching: a killed worker's run is taken up again within seconds.
-        "LETHE_LEASE_SECONDS": "15",
-        "LETHE_HEARTBEAT_SECONDS": "3",
-        "LETHE_SWEEP_SECONDS": "2",
-        "LETHE_REDISPATCH_SECONDS": "10",
-        **_secrets(state),
-    }
     options = {
         "LETHE_HOST": host,
         "LETHE_PORT": None if port is None else str(port),
     }
-    return {**defaults, **os.environ, **{name: value for name, value in options.items() if value is not None}}
-
-
-def _secrets(state: Path) -> dict[str, str]:
-    """Drawn once and kept with mode 0600; losing them would orphan every subject in the database."""
-    path = state / "secrets.json"
-    try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
-            drawn = {f"LETHE_{name}_KEY": secrets.token_hex(32) for name in ("SUBJECT", "AUDIT")}
-            _write_privately(path, json.dumps(drawn))
-        stored = json.loads(path.read_text())
-        return {f"LETHE_{name}_KEY": str(stored[f"LETHE_{name}_KEY"]) for name in ("SUBJECT", "AUDIT")}
-    except OSError as error:
-        raise CommandError(
-            f"cannot use {state}: {error.strerror}; choose another folder with --state or LETHE_STATE"
-        ) from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise CommandError(f"{path} does not hold the two secrets any more; put back a copy of it") from error
+    given = {name: value for name, value in options.items() if value is not None}
+    return {**environment_of(state), **os.environ, **given}
 
 
 def _demo_key(state: Path, children: Children) -> str:
-    path = state / "demo-key"
-    try:
-        if not path.exists():
-            name = f"demo-{secrets.token_hex(4)}"
-            key = children.finish(children.begin("keys", "issue", name, "--scope", "all"))
-            _write_privately(path, key)
-        return path.read_text()
-    except OSError as error:
-        raise CommandError(f"cannot use {path}: {error.strerror}") from error
-
-
-def _write_privately(path: Path, text: str) -> None:
-    # Written beside its place and moved there whole: half of it would be taken for all of it next time.
-    building = path.with_name(path.name + ".building")
-    building.unlink(missing_ok=True)
-    descriptor = os.open(building, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    building.rename(path)
+    key = kept_key(state)
+    if key is None:
+        name = f"demo-{secrets.token_hex(4)}"
+        key = children.finish(children.begin("keys", "issue", name, "--scope", "all"))
+        keep_key(state, key)
+    return key
 
 
 def _wait_until_ready(url: str, children: Children) -> None:
@@ -170,8 +131,10 @@ def _missing(url: str) -> str | None:
 
 
 def _introduce(url: str, key: str, state: Path, user: str) -> None:
-    # As it stands in an address; nothing of it can end the quotation.
-    user = quote(user, safe="")
+    in_address = quote(user, safe="")
+    command, options = _own_command(), _where(state)
+    in_shell = ("-- " if user.startswith("-") else "") + shlex.quote(user)
+    bearer = '-H "Authorization: Bearer $LETHE_API_KEY"'
     print(
         f"""
 Lethe is up at {url}
@@ -180,11 +143,33 @@ Lethe is up at {url}
   key         {key}
   state       {state}
 
-  curl -H 'Authorization: Bearer {key}' '{url}/recommend?user_id={user}&k=5'
-  curl -H 'Authorization: Bearer {key}' -X POST '{url}/users/{user}/forget'
-  curl -H 'Authorization: Bearer {key}' '{url}/jobs'
+Next, in another terminal:
+  {command} recommend{options} {in_shell}
+  {command} forget --wait{options} {in_shell}
+  {command} status{options}
+  {command} doctor{options}
+
+The same without this command line, once LETHE_API_KEY is set to the key:
+  curl {bearer} '{url}/recommend?user_id={in_address}&k=5'
+  curl {bearer} -X POST '{url}/users/{in_address}/forget'
+  curl {bearer} '{url}/jobs'
 
 Ctrl-C stops everything; the next start goes on where this one was.
 """,
         flush=True,
     )
+
+
+def _own_command() -> str:
+    """How whoever reads this calls us: by name, by the path they used, or as a module."""
+    used = Path(sys.argv[0])
+    if used.name != "lethe":
+        return f"{shlex.quote(sys.executable)} -m cli.main"
+    found = shutil.which("lethe")
+    if found is not None and used.is_file() and Path(found).samefile(used):
+        return "lethe"
+    return shlex.quote(str(used))
+
+
+def _where(state: Path) -> str:
+    return "" if state == Path(".lethe").resolve() else f" --state {shlex.quote(str(state))}"

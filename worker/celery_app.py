@@ -59,7 +59,7 @@ app.conf.update(
 
 @setup_logging.connect
 def _log_like_the_gateway(**_: Any) -> None:
-    configure_logging(human_readable=settings.environment == "development")
+    configure_logging(settings.log_format, program="worker")
 
 
 start_failure.open()

@@ -1,11 +1,10 @@
-"""`lethe up`: what `make up` runs. Its own curl lines are taken at their word."""
+"""`lethe up`: what `make up` runs. The lines that it says to try next are taken at their word."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -32,35 +31,57 @@ def start(state: Path, data: Path, port: int, log: Path) -> subprocess.Popen[byt
 
 
 def until_up(process: subprocess.Popen[bytes], log: Path) -> list[str]:
-    """The curl lines it prints."""
+    """The lines it says to try next."""
 
     def printed() -> bool:
         assert process.poll() is None, log.read_text()[-3000:]
         return "Ctrl-C stops everything" in log.read_text()
 
     wait_until(printed, 400, what="lethe up")
-    lines = re.findall(r"^  (curl .*)$", log.read_text(), re.MULTILINE)
-    assert len(lines) == 3
+    lines = re.findall(r"^  (\S+ -m cli\.main .*|curl .*)$", log.read_text(), re.MULTILINE)
+    assert len(lines) == 7
     return lines
 
 
-def run(line: str) -> dict[str, object]:
-    answered = subprocess.run(shlex.split(line), capture_output=True, text=True, check=True, timeout=60)
-    answer: dict[str, object] = json.loads(answered.stdout)
-    return answer
+def output_of(line: str, **environment: str) -> str:
+    """As in another terminal."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("LETHE_")}
+    done = subprocess.run(
+        ["bash", "-c", line],
+        env=others | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return done.stdout
 
 
 def test_up_works_as_printed_stops_on_ctrl_c_and_goes_on_where_it_was(
     tmp_path: Path, small_data: Path
 ) -> None:
     state, port = tmp_path / "state", free_port()
+
+    def run(line: str) -> dict[str, object]:
+        answer: dict[str, object] = json.loads(
+            output_of(line, LETHE_API_KEY=(state / "demo-key").read_text())
+        )
+        return answer
+
     first = start(state, small_data, port, tmp_path / "first.log")
     try:
-        recommend, forget, jobs = until_up(first, tmp_path / "first.log")
+        told_recommend, told_forget, told_status, told_doctor, recommend, forget, jobs = until_up(
+            first, tmp_path / "first.log"
+        )
+        assert (tmp_path / "first.log").read_text().count((state / "demo-key").read_text()) == 1
         assert run(recommend)["personalised"] is True
+        assert "computed by version" in output_of(told_recommend)
         request = run(forget)
         assert request["status"] == "queued"
         assert run(jobs)["jobs"]
+        assert "not personal" in output_of(told_recommend)
+        assert "serves the live version" in output_of(told_status)
+        assert "failure" not in output_of(told_doctor)
     finally:
         first.send_signal(signal.SIGINT)
         assert first.wait(90) == 0
@@ -71,10 +92,11 @@ def test_up_works_as_printed_stops_on_ctrl_c_and_goes_on_where_it_was(
 
     second = start(state, small_data, port, tmp_path / "second.log")
     try:
-        recommend, forget, _ = until_up(second, tmp_path / "second.log")
+        assert until_up(second, tmp_path / "second.log")[4:6] == [recommend, forget]
         assert "a version is live already" in (tmp_path / "second.log").read_text()
         assert run(recommend)["fallback_reason"] == "suppressed"
         wait_until(lambda: run(forget)["status"] == "completed", 240, what="completion after the restart")
+        assert "what the service knew is erased" in output_of(told_forget)
         # Whoever kills a part of it sees it come back.
         gateway = _child(second.pid, "gateway")
         os.kill(gateway, signal.SIGKILL)

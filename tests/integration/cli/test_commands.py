@@ -299,6 +299,10 @@ def test_help_lists_every_command() -> None:
         "keys",
         "audit",
         "bench",
+        "doctor",
+        "status",
+        "forget",
+        "recommend",
     )
     for command in commands:
         assert command in text

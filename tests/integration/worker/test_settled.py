@@ -21,9 +21,6 @@ from app.interactions.service import NewInteraction
 from app.readers import queries as reader_queries
 from app.readers import service as readers
 from app.versions import service as pointer
-from cli import first_version
-from cli.first_version import Fit, install_first_version
-from cli.importing import Imported
 from model_store import Manifest
 from recommender import Base, BaseConfig, TrainingConfig, draw_base, load_base, save_base
 from tests.integration.tiny_model import ITEMS, USERS, subject_of
@@ -39,14 +36,26 @@ from tests.integration.worker.observing import (
     run_of,
     store_again,
 )
+from tests.listening import Heard
 from unlearning import decide_retained
 from worker import completion, levels
 from worker.execution import execute
+from worker.first_fit import version as first_version
+from worker.first_fit.importing import Imported
+from worker.first_fit.version import Fit, install_first_version
 from worker.process import WorkerProcess
 from worker.readership import READERSHIP, Readership, read_readership
 from worker.versions import load_version
 
 ONE_EPOCH = Fit(TrainingConfig(epochs=1))
+
+
+def fit_anew(process: WorkerProcess, base: Base) -> bool:
+    """As `lethe init --replace-base` does."""
+    nobody = Imported(frozenset())
+    return install_first_version(
+        process.database, process.settings, base, nobody, ONE_EPOCH, process.policy, Heard()
+    )
 
 
 def arrive(process: WorkerProcess, user: str, events: int = 6) -> None:
@@ -113,9 +122,7 @@ def test_a_version_that_has_read_somebody_who_is_done_meanwhile_is_not_installed
 
     monkeypatch.setattr(first_version, step, slow)
     with pytest.raises(BelowErasureFloor):
-        install_first_version(
-            process.database, process.settings, other_base, Imported(frozenset()), ONE_EPOCH, process.policy
-        )
+        fit_anew(process, other_base)
     # What had read them and was in the store already is destroyed, and said to be.
     expected = "no_data" if step == "_fit" else "erased"
     assert outcome(process, "late") == ("completed", expected)
@@ -144,11 +151,7 @@ def test_a_version_that_comes_while_a_run_is_under_way_is_looked_at(
         raise SystemExit
 
     monkeypatch.setattr(first_version, "_fit", slow)
-    installed.append(
-        install_first_version(
-            process.database, process.settings, other_base, Imported(frozenset()), ONE_EPOCH, process.policy
-        )
-    )
+    installed.append(fit_anew(process, other_base))
     assert installed == [True]
     anew = replace(process, base=other_base)
     run_id = request_of(process, "late").run_id
@@ -301,9 +304,7 @@ def test_a_base_that_comes_back_still_knows_whom_it_has_read(
     tell_base_readers(process, other_base.digest, "user-1")
     drain(process, request_forgetting(process, "user-1", "user-2"))
     assert outcome(process, "user-1") == outcome(process, "user-2") == ("completed", "erased")
-    assert install_first_version(
-        process.database, process.settings, other_base, Imported(frozenset()), ONE_EPOCH, process.policy
-    )
+    assert fit_anew(process, other_base)
     reopened = request_of(process, "user-1")
     assert (reopened.status, reopened.outcome, reopened.detail_code) == (
         "needs_attention", None, readers.KNOWN_TO_BASE,
@@ -376,9 +377,7 @@ def test_levels_of_a_base_that_has_been_replaced_are_not_kept(
 
     def slow(*arguments: Any, **named: Any) -> Any:
         found = real(*arguments, **named)
-        assert install_first_version(
-            process.database, process.settings, other_base, Imported(frozenset()), ONE_EPOCH, process.policy
-        )
+        assert fit_anew(process, other_base)
         return found
 
     monkeypatch.setattr(levels, "cross_fit", slow)

@@ -9,10 +9,9 @@ from enum import StrEnum
 from pathlib import Path
 
 import pytest
-from app.runs.reasons import _SKIPPED
-from app.runs.skipped import SkipReason
 
 from app import serving
+from app.attempts.reasons import _SKIPPED, SkipReason
 from app.codes import DetailCode, ReplicaError
 from app.db.errors import BelowErasureFloor, NothingToConsolidate, PointerMoved
 from app.forget_requests.schemas import _WAITS_OUT

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from cli.progress import progress_bar
+from cli.progress import progress_bar, watch
 
 
 @dataclass(frozen=True)
@@ -65,3 +65,26 @@ def test_nothing_that_happened_is_no_line() -> None:
     with progress_bar("levels", console=Console(file=printed, force_terminal=False)):
         pass
     assert printed.getvalue() == ""
+
+
+def watched(console: Console, *texts: str) -> None:
+    with watch("forgetting", console=console) as show:
+        for text in texts:
+            show(text)
+
+
+def test_what_others_do_is_followed_on_a_terminal_only() -> None:
+    silent, terminal = io.StringIO(), io.StringIO()
+    watched(Console(file=silent, force_terminal=False), "waits", "refit: fit 3/10")
+    assert silent.getvalue() == ""
+    console = Console(file=terminal, force_terminal=True, width=120)
+    watched(console, "waits", "refit: fit 3/10", "refit: fit 4/10")
+    assert "forgetting: refit: fit" in terminal.getvalue()
+
+
+def test_no_bar_is_drawn_on_a_terminal_that_others_write_to() -> None:
+    printed = io.StringIO()
+    console = Console(file=printed, force_terminal=True, _environ={"TTY_INTERACTIVE": "0"})
+    with progress_bar("levels", console=console) as on_step:
+        on_step(At(1, 1, 0.5))
+    assert printed.getvalue().strip() == "levels: 1 steps, loss 0.500"

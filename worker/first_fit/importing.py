@@ -11,12 +11,15 @@ from app.db.session import Database
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
 from app.subjects import SubjectKey
-from cli.failures import CommandError
 from inputs import InvalidInput
 from recommender import Base, InteractionData, SyntheticConfig, generate_synthetic, load_interactions
+from worker.first_fit.errors import FirstFitError
+from worker.first_fit.listener import Listener
 
 MAX_LOST_SHARE = 0.01
 _SHOWN = 10
+# Events between two words on how far it is.
+_AT_A_TIME = 10_000
 
 
 @dataclass(frozen=True)
@@ -36,21 +39,21 @@ def read(path: Path | None, seed: int) -> InteractionData:
     return generate_synthetic(SyntheticConfig(seed=seed)) if path is None else load_interactions(path)
 
 
-def report(loaded: InteractionData) -> None:
+def report(loaded: InteractionData, listener: Listener) -> None:
     """Say what is odd about the data, and which rows were skipped."""
     for warning in loaded.warnings:
-        print(f"note: {warning}")
+        listener.say(f"note: {warning}")
     for row in loaded.rejected[:_SHOWN]:
-        print(f"skipped {row.file}:{row.line}: {row.reason}")
+        listener.say(f"skipped {row.file}:{row.line}: {row.reason}")
     if len(loaded.rejected) > _SHOWN:
-        print(f"skipped {len(loaded.rejected) - _SHOWN} more rows")
+        listener.say(f"skipped {len(loaded.rejected) - _SHOWN} more rows")
 
 
-def require_known_items(data: InteractionData, base: Base) -> None:
+def require_known_items(data: InteractionData, base: Base, listener: Listener) -> None:
     """Count the events of items that the base does not list, before anything is stored or trained.
 
     Raises:
-        CommandError: they are more than one in a hundred.
+        FirstFitError: they are more than one in a hundred.
     """
     unknown = Counter(
         item_id
@@ -60,17 +63,19 @@ def require_known_items(data: InteractionData, base: Base) -> None:
     )
     lost = sum(unknown.values())
     if lost > MAX_LOST_SHARE * data.events:
-        raise CommandError(
+        raise FirstFitError(
             f"{lost} of {data.events} interactions are with {len(unknown)} items that the base model's catalogue.json "
             "does not list, and more than one in a hundred may not be left out; do the item ids match?"
         )
     if lost:
-        print(
+        listener.say(
             f"skipped {lost} interactions with {len(unknown)} items that the base model's catalogue does not list"
         )
 
 
-def store(database: Database, key: SubjectKey, data: InteractionData, base: Base) -> Imported:
+def store(
+    database: Database, key: SubjectKey, data: InteractionData, base: Base, listener: Listener
+) -> Imported:
     """Store every event of every user; repeating it stores nothing twice. Events of the suppressed are dropped."""
     with database.unit_of_work() as session:
         require_subject_key(session, key.check)
@@ -83,13 +88,17 @@ def store(database: Database, key: SubjectKey, data: InteractionData, base: Base
         for event in history
         if (index := known[event.item]) is not None
     ]
-    ingested = interactions.ingest_in_slices(database, events)
-    print(
-        f"{len(subjects)} users, {len(events)} interactions ({ingested.stored} of them new), "
-        f"{len(base.catalogue)} items"
+    stored = suppressed = 0
+    with listener.parts("import") as show:
+        for start in range(0, len(events), _AT_A_TIME):
+            show(f"interactions {start}/{len(events)}")
+            ingested = interactions.ingest_in_slices(database, events[start : start + _AT_A_TIME])
+            stored, suppressed = stored + ingested.stored, suppressed + ingested.suppressed
+    listener.say(
+        f"{len(subjects)} users, {len(events)} interactions ({stored} of them new), {len(base.catalogue)} items"
     )
-    if ingested.suppressed:
-        print(f"dropped {ingested.suppressed} interactions of users who have asked to be forgotten")
+    if suppressed:
+        listener.say(f"dropped {suppressed} interactions of users who have asked to be forgotten")
     skipped = frozenset(key.subject(user) for user in data.skipped_users)
     return Imported(frozenset(subjects.values()) | skipped, skipped)
 
@@ -98,15 +107,15 @@ def read_ids(path: Path, key: SubjectKey) -> frozenset[str]:
     """The subjects of a file with one user id per line.
 
     Raises:
-        CommandError: it cannot be read, or a line is no id.
+        FirstFitError: it cannot be read, or a line is no id.
     """
     try:
         # Not splitlines(), which takes characters for line ends that no id may hold.
         lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except OSError as error:
-        raise CommandError(f"cannot read {path}: {error.strerror}") from error
+        raise FirstFitError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise CommandError(f"cannot read {path}: it is not UTF-8") from error
+        raise FirstFitError(f"cannot read {path}: it is not UTF-8") from error
     found = set()
     for number, line in enumerate((line.removesuffix("\r") for line in lines), start=1):
         if not line.strip(" \t"):
@@ -114,5 +123,5 @@ def read_ids(path: Path, key: SubjectKey) -> frozenset[str]:
         try:
             found.add(key.subject(line))
         except InvalidInput as error:
-            raise CommandError(f"{path}, line {number}: the user id {error}") from error
+            raise FirstFitError(f"{path}, line {number}: the user id {error}") from error
     return frozenset(found)

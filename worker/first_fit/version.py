@@ -20,15 +20,15 @@ from app.suppressions import queries as suppressions
 from app.versions import queries as version_queries
 from app.versions import service as pointer
 from app.versions.floor import vouch_for_floor
-from cli.adoption import adopt
-from cli.failures import CommandError
-from cli.importing import Imported
-from cli.progress import progress_bar
 from model_store import open_store
 from recommender import Adapter, AdapterConfig, Base, TrainingConfig, fit_adapter
 from recommender.adapters import trainable
 from recommender.operators_adapter import adopted
 from unlearning import Policy
+from worker.first_fit.adoption import adopt
+from worker.first_fit.errors import FirstFitError
+from worker.first_fit.importing import Imported
+from worker.first_fit.listener import Listener
 from worker.past_readers import note_past_readers
 from worker.policy_fit import require_fitting_policy
 from worker.readership import Readership, read_readership
@@ -45,7 +45,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Adopt:
-    """Take the operator's adapter in `folder`, see `cli.adoption`.
+    """Take the operator's adapter in `folder`, see `worker.first_fit.adoption`.
 
     ``without_forgotten``: the operator vouches that it has not read those who have asked to be forgotten and whom
     its data do not mention.
@@ -93,6 +93,7 @@ def install_first_version(
     imported: Imported,
     source: Fit | Adopt,
     policy: Policy,
+    listener: Listener,
 ) -> bool:
     """Make it live; False where everybody has been forgotten and nothing is left to fit on.
 
@@ -101,28 +102,28 @@ def install_first_version(
         policy: what a forget run will try on it.
 
     Raises:
-        CommandError: there never were enough users.
+        FirstFitError: there never were enough users.
         SettingError: the policy names a rung that cannot edit the adapter.
         BelowErasureFloor: the operator's adapter was trained on somebody who has been forgotten since.
     """
-    start = _read(database, base)
+    start = _read(database, base, listener)
     if len(start.data.retained) < MINIMUM_RETAINED:
         few = (
             f"{len(start.data.retained)} users have {MINIMUM_EVENTS} or more interactions, and an adapter needs "
             f"{MINIMUM_RETAINED}"
         )
         if not start.generation:
-            raise CommandError(few)
-        print(f"{few}: no version is live, and everybody gets the fallback")
+            raise FirstFitError(few)
+        listener.say(f"{few}: no version is live, and everybody gets the fallback")
         return False
 
     def require_fitting(adapter: Adapter) -> None:
         require_fitting_policy(settings, policy, base, adapter)
 
     made = (
-        _fit(base, start, source.training, require_fitting)
+        _fit(base, start, source.training, require_fitting, listener)
         if isinstance(source, Fit)
-        else _adopt(base, start, imported, source, require_fitting)
+        else _adopt(base, start, imported, source, require_fitting, listener)
     )
     store = open_store(settings.store_url)
     if start.parent is not None and not store.is_destroyed(start.parent):
@@ -167,11 +168,11 @@ def install_first_version(
         raise
     vouch_for_floor(database, store)
     write_checkpoint(database, audit, store)
-    print(f"version {digest[:16]} is live as generation {generation}")
+    listener.say(f"version {digest[:16]} is live as generation {generation}")
     return True
 
 
-def _read(database: Database, base: Base) -> _Start:
+def _read(database: Database, base: Base, listener: Listener) -> _Start:
     with database.unit_of_work() as session:
         epoch = lock_ledger(session).epoch
         serving = version_queries.current(session)
@@ -181,20 +182,24 @@ def _read(database: Database, base: Base) -> _Start:
     data = split_training_data(histories, base.catalogue, (), set(epochs))
     short = len(histories) - len(data.retained) - len(data.waiting)
     if short:
-        print(
+        listener.say(
             f"{short} users have fewer than {MINIMUM_EVENTS} interactions: a fit of Lethe's reads none of them"
         )
     return _Start(epoch, epochs, serving.digest, serving.generation, serving.erasure_floor, watermark, data)
 
 
 def _fit(
-    base: Base, start: _Start, training: TrainingConfig, require_fitting: Callable[[Adapter], None]
+    base: Base,
+    start: _Start,
+    training: TrainingConfig,
+    require_fitting: Callable[[Adapter], None],
+    listener: Listener,
 ) -> _Made:
     fit = FitRecord(start.watermark, training, AdapterConfig(), excludes_up_to_epoch=start.epoch)
     # The same adapter before it has learnt anything: what is wrong with it is said before minutes of training.
     require_fitting(Adapter.from_peft(trainable(base, fit.adapter_config.to_peft())))
     data = start.data
-    with progress_bar("adapter") as on_step:
+    with listener.steps("adapter") as on_step:
         adapter = fit_adapter(
             base,
             data.retain,
@@ -218,6 +223,7 @@ def _adopt(
     imported: Imported,
     source: Adopt,
     require_fitting: Callable[[Adapter], None],
+    listener: Listener,
 ) -> _Made:
     """The operator's adapter. It may have read everybody whom the data mention, also who has too few events.
 
@@ -226,29 +232,28 @@ def _adopt(
     are gone from any folder that was made since, and not from an adapter that was trained before.
 
     Raises:
-        CommandError: it may have read somebody who has asked to be forgotten.
+        FirstFitError: it may have read somebody who has asked to be forgotten.
     """
     # Said before the trial fit, and not after it.
     if _covered(start, imported) < start.floor:
         raise BelowErasureFloor
     absent = len(start.epochs.keys() - imported.mentioned)
     if absent and not source.without_forgotten:
-        raise CommandError(
+        raise FirstFitError(
             f"{absent} of those who have asked to be forgotten are not in the data, and an adapter that was trained "
             "before they asked still knows them: fit anew, without --adapter; if it was trained on exactly these "
             "data, add --trained-without-forgotten"
         )
     require_fitting(adopted(base, Adapter.load(source.folder)))
-    with progress_bar("trial fit") as on_step:
-        taken = adopt(
-            base,
-            source.folder,
-            start.data.retained,
-            source.recipe,
-            confirmed=source.confirmed,
-            trial_fit=source.trial_fit,
-            on_step=on_step,
-        )
+    taken = adopt(
+        base,
+        source.folder,
+        start.data.retained,
+        source.recipe,
+        listener,
+        confirmed=source.confirmed,
+        trial_fit=source.trial_fit,
+    )
     return _Made(
         taken.adapter,
         FitRecord(start.watermark, taken.training, taken.adapter_config),

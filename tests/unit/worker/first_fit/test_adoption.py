@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from cli.adoption import Adopted, adopt, chosen_recipe
-from cli.failures import CommandError
 from recommender import (
     Adapter,
     AdapterConfig,
@@ -19,7 +17,6 @@ from recommender import (
     ConfigError,
     InteractionData,
     Split,
-    StepReport,
     SyntheticConfig,
     TrainingConfig,
     build_base,
@@ -30,7 +27,10 @@ from recommender import (
     save_base,
     split_panel,
 )
+from tests.listening import Heard
 from unlearning import UnlearningError
+from worker.first_fit.adoption import Adopted, adopt, chosen_recipe
+from worker.first_fit.errors import FirstFitError
 
 SHAPE = AdapterConfig(r=8, alpha=12.5, dropout=0.1, options={"use_rslora": True})
 SHAPE_SORTED = replace(SHAPE, target_modules=tuple(sorted(SHAPE.target_modules)))
@@ -77,18 +77,19 @@ def folder(operators: Adapter, tmp_path: Path) -> Path:
     return tmp_path / "adapter"
 
 
-def test_a_refit_by_the_recipe_comes_near(
-    base: Base, users: list[Split], folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    steps: list[StepReport] = []
-    taken = adopt(base, folder, users, RECIPE, on_step=steps.append)
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+def test_a_refit_by_the_recipe_comes_near(base: Base, users: list[Split], folder: Path, heard: Heard) -> None:
+    taken = adopt(base, folder, users, RECIPE, heard)
     assert taken.adapter_config == SHAPE_SORTED
     assert taken.training == RECIPE
     assert taken.likeness is not None
     assert taken.likeness.near
-    assert steps[-1].step == steps[-1].steps
-    printed = capsys.readouterr().out
-    assert printed.endswith("a re-fit comes near your adapter\n")
+    assert heard.trained[-1].step == heard.trained[-1].steps
+    assert heard.text.endswith("a re-fit comes near your adapter")
     for row in (
         "63 users",
         "nats per training event",
@@ -96,7 +97,7 @@ def test_a_refit_by_the_recipe_comes_near(
         "held-out Recall@10",
         "NDCG@10",
     ):
-        assert row in printed
+        assert row in heard.text
     json.dumps(taken.likeness.to_plain(), allow_nan=False)
 
 
@@ -114,42 +115,41 @@ def test_a_refit_by_another_recipe_does_not(
     folder: Path,
     recipe: TrainingConfig,
     how: str,
-    capsys: pytest.CaptureFixture[str],
+    heard: Heard,
 ) -> None:
-    taken = adopt(base, folder, users, recipe)
+    taken = adopt(base, folder, users, recipe, heard)
     assert taken.likeness is not None
     assert not taken.likeness.near
-    printed = capsys.readouterr().out
-    assert f"a re-fit does NOT come near your adapter: it remembers {how} of them" in printed
-    assert "pass the recipe of your training with --recipe" in printed
+    assert f"a re-fit does NOT come near your adapter: it remembers {how} of them" in heard.text
+    assert "pass the recipe of your training with --recipe" in heard.text
 
 
 def test_without_a_trial_fit_nothing_is_trained_and_it_says_so(
-    base: Base, users: list[Split], folder: Path, operators: Adapter, capsys: pytest.CaptureFixture[str]
+    base: Base, users: list[Split], folder: Path, operators: Adapter, heard: Heard
 ) -> None:
-    steps: list[StepReport] = []
-    taken = adopt(base, folder, users, RECIPE, trial_fit=False, on_step=steps.append)
-    assert (taken.likeness, steps) == (None, [])
+    taken = adopt(base, folder, users, RECIPE, heard, trial_fit=False)
+    assert (taken.likeness, heard.trained) == (None, [])
     assert taken.adapter.to_bytes() == operators.to_bytes()
-    assert capsys.readouterr().out == "no trial fit: whether a re-fit comes near your adapter is not known\n"
+    assert heard.text == "no trial fit: whether a re-fit comes near your adapter is not known"
 
 
 def test_an_adapter_of_another_base_of_the_same_shape_is_refused_or_confirmed(
-    other_base: Base, users: list[Split], folder: Path, capsys: pytest.CaptureFixture[str]
+    other_base: Base, users: list[Split], folder: Path, heard: Heard
 ) -> None:
-    steps: list[StepReport] = []
     with pytest.raises(
-        CommandError, match=r"not predict these users' training events better.* nats per event with"
+        FirstFitError, match=r"not predict these users' training events better.* nats per event with"
     ) as no:
-        adopt(other_base, folder, users, RECIPE, on_step=steps.append)
+        adopt(other_base, folder, users, RECIPE, heard)
     assert "--confirm-adapter" in str(no.value)
-    assert not steps
-    taken = adopt(other_base, folder, users, RECIPE, confirmed=True, trial_fit=False)
+    assert not heard.trained
+    taken = adopt(other_base, folder, users, RECIPE, heard, confirmed=True, trial_fit=False)
     assert isinstance(taken, Adopted)
-    assert capsys.readouterr().out.startswith("confirmed: the adapter does not predict")
+    assert heard.text.startswith("confirmed: the adapter does not predict")
 
 
-def test_an_adapter_of_other_users_is_refused(base: Base, data: InteractionData, tmp_path: Path) -> None:
+def test_an_adapter_of_other_users_is_refused(
+    base: Base, data: InteractionData, tmp_path: Path, heard: Heard
+) -> None:
     # Trained on what nobody here did: every history backwards, item by item another one.
     size = len(data.catalogue)
     strangers = [
@@ -157,12 +157,12 @@ def test_an_adapter_of_other_users_is_refused(base: Base, data: InteractionData,
     ]
     fit_adapter(base, strangers, SHAPE, RECIPE).save(tmp_path)
     users = [leave_two_out(data.items(user)) for user in sorted(data.histories)]
-    with pytest.raises(CommandError, match="of another base or of other users"):
-        adopt(base, tmp_path, users, RECIPE)
+    with pytest.raises(FirstFitError, match="of another base or of other users"):
+        adopt(base, tmp_path, users, RECIPE, heard)
 
 
 def test_a_base_folder_with_other_weights_is_refused_or_confirmed(
-    base: Base, users: list[Split], operators: Adapter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    base: Base, users: list[Split], operators: Adapter, tmp_path: Path, heard: Heard
 ) -> None:
     changed = copy.deepcopy(base.model)
     with torch.no_grad():
@@ -170,56 +170,54 @@ def test_a_base_folder_with_other_weights_is_refused_or_confirmed(
     changed.save_pretrained(tmp_path / "theirs")
     named = {**operators.config, "base_model_name_or_path": str(tmp_path / "theirs")}
     Adapter(named, operators.tensors).save(tmp_path / "adapter")
-    with pytest.raises(CommandError, match="theirs, whose weights are not those of the base in LETHE_BASE"):
-        adopt(base, tmp_path / "adapter", users, RECIPE)
-    adopt(base, tmp_path / "adapter", users, RECIPE, confirmed=True, trial_fit=False)
-    assert "confirmed: the adapter was trained on" in capsys.readouterr().out
+    with pytest.raises(FirstFitError, match="theirs, whose weights are not those of the base in LETHE_BASE"):
+        adopt(base, tmp_path / "adapter", users, RECIPE, heard)
+    adopt(base, tmp_path / "adapter", users, RECIPE, heard, confirmed=True, trial_fit=False)
+    assert "confirmed: the adapter was trained on" in heard.text
 
 
 def test_a_base_that_cannot_be_compared_is_noted(
-    base: Base, users: list[Split], operators: Adapter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    base: Base, users: list[Split], operators: Adapter, tmp_path: Path, heard: Heard
 ) -> None:
     Adapter({**operators.config, "base_model_name_or_path": "shop/base"}, operators.tensors).save(tmp_path)
-    adopt(base, tmp_path, users, RECIPE, trial_fit=False)
-    assert "the adapter names shop/base as its base, which cannot be compared with" in capsys.readouterr().out
+    adopt(base, tmp_path, users, RECIPE, heard, trial_fit=False)
+    assert "the adapter names shop/base as its base, which cannot be compared with" in heard.text
 
 
 def test_what_cannot_be_fitted_again_is_refused_before_any_training(
-    base: Base, users: list[Split], operators: Adapter, tmp_path: Path
+    base: Base, users: list[Split], operators: Adapter, tmp_path: Path, heard: Heard
 ) -> None:
-    steps: list[StepReport] = []
     Adapter({**operators.config, "init_lora_weights": "eva"}, operators.tensors).save(tmp_path)
     with pytest.raises(AdapterMismatch, match="init_lora_weights='eva'"):
-        adopt(base, tmp_path, users, RECIPE, on_step=steps.append)
-    assert not steps
+        adopt(base, tmp_path, users, RECIPE, heard)
+    assert not heard.trained
 
 
 def test_what_the_methods_cannot_edit_is_refused_before_any_training(
-    base: Base, users: list[Split], tmp_path: Path
+    base: Base, users: list[Split], tmp_path: Path, heard: Heard
 ) -> None:
     shape = AdapterConfig(r=4, alpha=8, target_modules=("embed_tokens", "q_proj"))
     fit_adapter(base, [user.train for user in users], shape, replace(RECIPE, epochs=4)).save(tmp_path)
-    steps: list[StepReport] = []
     with pytest.raises(UnlearningError, match=r"embed_tokens is an adapted embedding"):
-        adopt(base, tmp_path, users, RECIPE, confirmed=True, on_step=steps.append)
-    assert not steps
+        adopt(base, tmp_path, users, RECIPE, heard, confirmed=True)
+    assert not heard.trained
 
 
-def test_a_recipe_is_named_lies_in_the_folder_or_is_the_default(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_recipe_is_named_lies_in_the_folder_or_is_the_default(tmp_path: Path, heard: Heard) -> None:
     default = TrainingConfig(epochs=5)
-    assert chosen_recipe(None, tmp_path, default=default, epochs=None, seed=3) == TrainingConfig(
+    assert chosen_recipe(None, tmp_path, heard, default=default, epochs=None, seed=3) == TrainingConfig(
         epochs=5, seed=3
     )
-    assert chosen_recipe(None, None, default=default, epochs=2, seed=0) == TrainingConfig(epochs=2)
+    assert chosen_recipe(None, None, heard, default=default, epochs=2, seed=0) == TrainingConfig(epochs=2)
     (tmp_path / "training.json").write_text('{"epochs": 7, "lr": 0.01, "seed": 4}')
     inside = TrainingConfig(epochs=7, lr=0.01, seed=4)
-    assert chosen_recipe(None, tmp_path, default=default, epochs=None, seed=3) == inside
-    assert "training.json" in capsys.readouterr().out
+    assert chosen_recipe(None, tmp_path, heard, default=default, epochs=None, seed=3) == inside
+    assert "training.json" in heard.text
     named = tmp_path / "mine.json"
     named.write_text('{"epochs": 9}')
-    assert chosen_recipe(named, tmp_path, default=default, epochs=None, seed=3) == TrainingConfig(epochs=9)
+    assert chosen_recipe(named, tmp_path, heard, default=default, epochs=None, seed=3) == TrainingConfig(
+        epochs=9
+    )
     named.write_text('{"learning_rate": 9}')
     with pytest.raises(ConfigError, match="unknown fields: learning_rate"):
-        chosen_recipe(named, tmp_path, default=default, epochs=None, seed=3)
+        chosen_recipe(named, tmp_path, heard, default=default, epochs=None, seed=3)

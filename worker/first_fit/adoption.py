@@ -10,13 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cli.failures import CommandError
 from recommender import (
     Adapter,
     AdapterConfig,
     Base,
     Split,
-    StepReport,
     TrainingConfig,
     attach,
     fit_adapter,
@@ -25,6 +23,8 @@ from recommender.likeness import Difference, Figures, Likeness, Measured, compar
 from recommender.operators_adapter import adopted, origin, refittable
 from recommender.recipes import RECIPE_FILE, read_recipe
 from unlearning import collect_statistics
+from worker.first_fit.errors import FirstFitError
+from worker.first_fit.listener import Listener
 
 # Enough to tell half a nat from nothing, few enough for a large base.
 _MEASURED_USERS = 500
@@ -42,7 +42,13 @@ class Adopted:
 
 
 def chosen_recipe(
-    file: Path | None, folder: Path | None, *, default: TrainingConfig, epochs: int | None, seed: int
+    file: Path | None,
+    folder: Path | None,
+    listener: Listener,
+    *,
+    default: TrainingConfig,
+    epochs: int | None,
+    seed: int,
 ) -> TrainingConfig:
     """The recipe in `file`, else the one in the adapter's folder, else `default` with this seed; `epochs` goes first.
 
@@ -51,7 +57,7 @@ def chosen_recipe(
     """
     if file is None and folder is not None and (folder / RECIPE_FILE).is_file():
         file = folder / RECIPE_FILE
-        print(f"the recipe is {file}")
+        listener.say(f"the recipe is {file}")
     training = replace(default, seed=seed) if file is None else read_recipe(file)
     return training if epochs is None else replace(training, epochs=epochs)
 
@@ -61,28 +67,28 @@ def adopt(
     folder: Path,
     users: Sequence[Split],
     recipe: TrainingConfig,
+    listener: Listener,
     *,
     confirmed: bool = False,
     trial_fit: bool = True,
-    on_step: Callable[[StepReport], None] | None = None,
 ) -> Adopted:
     """Read the adapter in `folder`, which was trained on `users`, check it, and fit once by its recipe to compare.
 
-    Prints what it finds. A re-fit that does not come near is said and returned, not an error.
+    Says what it finds. A re-fit that does not come near is said and returned, not an error.
 
     Args:
         recipe: how the adapter was trained, as far as known; every re-fit will follow it.
-        confirmed: the operator vouches for base and users; the checks of both only print.
+        confirmed: the operator vouches for base and users; the checks of both only say what they found.
 
     Raises:
-        CommandError: the adapter is of another base, or does not know these users; not if `confirmed`.
+        FirstFitError: the adapter is of another base, or does not know these users; not if `confirmed`.
         ModelLoadError, AdapterMismatch: it cannot be read, does not fit the base, or cannot be fitted again.
         UnlearningError: the methods cannot work on it.
         DataError: there are no users.
     """
     adapter = adopted(base, Adapter.load(folder))
     config = refittable(base, adapter)
-    _check_origin(base, adapter, confirmed)
+    _check_origin(base, adapter, listener, confirmed=confirmed)
     measured = _sample(users)
 
     def read(of: Adapter | None) -> Measured:
@@ -91,37 +97,38 @@ def adopt(
     bare, operators = read(None), read(adapter)
     # What every version carries; an adapter that has none must not be told so after minutes of training.
     collect_statistics(base, adapter, [measured[0].train])
-    _check_knows_users(bare, operators, confirmed)
+    _check_knows_users(bare, operators, listener, confirmed=confirmed)
     if not trial_fit:
-        print("no trial fit: whether a re-fit comes near your adapter is not known")
+        listener.say("no trial fit: whether a re-fit comes near your adapter is not known")
         return Adopted(adapter, config, recipe, None)
-    refit = fit_adapter(
-        base,
-        [user.train for user in users],
-        config,
-        recipe,
-        validation=[(user.train, user.validation) for user in users],
-        on_step=on_step,
-    )
+    with listener.steps("trial fit") as on_step:
+        refit = fit_adapter(
+            base,
+            [user.train for user in users],
+            config,
+            recipe,
+            validation=[(user.train, user.validation) for user in users],
+            on_step=on_step,
+        )
     likeness = compare(bare, operators, read(refit))
-    print("\n".join(_report(likeness)))
+    listener.say("\n".join(_report(likeness)))
     return Adopted(adapter, config, recipe, likeness)
 
 
-def _check_origin(base: Base, adapter: Adapter, confirmed: bool) -> None:
+def _check_origin(base: Base, adapter: Adapter, listener: Listener, *, confirmed: bool) -> None:
     found, name = origin(base, adapter)
     if found == "other":
         problem = f"the adapter was trained on {name}, whose weights are not those of the base in LETHE_BASE"
         if not confirmed:
-            raise CommandError(f"{problem}; {_CONFIRM}")
-        print(f"confirmed: {problem}")
+            raise FirstFitError(f"{problem}; {_CONFIRM}")
+        listener.say(f"confirmed: {problem}")
     elif found == "unknown" and name:
-        print(
+        listener.say(
             f"the adapter names {name} as its base, which cannot be compared with {base.model.name_or_path}"
         )
 
 
-def _check_knows_users(bare: Measured, operators: Measured, confirmed: bool) -> None:
+def _check_knows_users(bare: Measured, operators: Measured, listener: Listener, *, confirmed: bool) -> None:
     found: Difference = gain(bare, operators)
     if found.clear_gain:
         return
@@ -132,8 +139,8 @@ def _check_knows_users(bare: Measured, operators: Measured, confirmed: bool) -> 
         " it is of another base or of other users"
     )
     if not confirmed:
-        raise CommandError(f"{problem}; {_CONFIRM}")
-    print(f"confirmed: {problem}")
+        raise FirstFitError(f"{problem}; {_CONFIRM}")
+    listener.say(f"confirmed: {problem}")
 
 
 def _sample(users: Sequence[Split]) -> Sequence[Split]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.subjects import SubjectKey
-from cli.failures import CommandError
-from cli.importing import read_ids
+from worker.first_fit.errors import FirstFitError
+from worker.first_fit.importing import read_ids
 
 KEY = SubjectKey(b"a secret of at least thirty-two bytes")
 
@@ -21,13 +21,13 @@ def test_lines_end_as_files_end_them_and_blank_ones_are_nobody(tmp_path: Path) -
 @pytest.mark.parametrize("between", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"])
 def test_what_is_no_line_end_does_not_make_two_people_of_one(tmp_path: Path, between: str) -> None:
     (tmp_path / "ids").write_bytes(f"first\na{between}b\n".encode())
-    with pytest.raises(CommandError, match="line 2: the user id holds a control character"):
+    with pytest.raises(FirstFitError, match="line 2: the user id holds a control character"):
         read_ids(tmp_path / "ids", KEY)
 
 
 def test_another_encoding_is_said_to_be_one(tmp_path: Path) -> None:
     (tmp_path / "ids").write_bytes("Jos\xe9\n".encode("latin-1"))
-    with pytest.raises(CommandError, match="it is not UTF-8"):
+    with pytest.raises(FirstFitError, match="it is not UTF-8"):
         read_ids(tmp_path / "ids", KEY)
-    with pytest.raises(CommandError, match="No such file"):
+    with pytest.raises(FirstFitError, match="No such file"):
         read_ids(tmp_path / "none", KEY)

@@ -1,0 +1,187 @@
+"""What of this machine an installation needs: devices, private files, packages, room on the disk, and its secrets."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import stat
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from app.settings import PLACEHOLDER, Settings
+from cli.doctor.findings import Finding, failure, ok, size, warning
+from cli.doctor.services import database_file, local_folder, newest_version_bytes
+from model_store import StoreError, open_store
+
+# A model is loaded beside what is there, and computes with as much again.
+_TIMES_THE_BASE = 2
+# A candidate, the live version, one that is about to be destroyed, and the journal.
+_VERSIONS_NEEDED, _VERSIONS_WISHED = 2, 10
+_SMALL_VERSION = 64 * 1024 * 1024
+_PIN = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^;\s]+)(?:\s*;\s*extra\s*==\s*['\"](\w+)['\"])?$")
+_EXTRAS = {"gateway": "a gateway", "worker": "a worker"}
+
+
+def check_keys(settings: Settings) -> Finding:
+    secrets = (settings.subject_key, settings.audit_key)
+    if any(PLACEHOLDER in secret.get_secret_value() for secret in secrets):
+        return warning(
+            "keys",
+            "placeholders, which everybody knows",
+            "fit for development only: openssl rand -hex 32 draws one",
+        )
+    return ok("keys", "LETHE_SUBJECT_KEY and LETHE_AUDIT_KEY are set, and differ")
+
+
+def check_devices(settings: Settings) -> Iterable[Finding]:
+    import torch
+
+    from recommender import RecommenderError, require_device
+
+    needed = _TIMES_THE_BASE * _weights(Path(settings.base))
+    for check, variable, device in (
+        ("device", "LETHE_DEVICE", settings.device),
+        ("worker", "LETHE_WORKER_DEVICE", settings.worker_device),
+    ):
+        try:
+            require_device(device)
+        except RecommenderError as error:
+            yield failure(
+                check, f"{variable}: {error}", "name another device, or install the torch built for it"
+            )
+            continue
+        free = torch.cuda.mem_get_info(device)[0] if device.startswith("cuda") else _free_memory()
+        told = f"{variable} {device}, torch {torch.__version__}"
+        if free is None:
+            yield ok(check, told)
+        elif free < needed:
+            yield warning(
+                check,
+                f"{told}, {size(free)} of memory free",
+                f"the base and what it computes take {size(needed)}",
+            )
+        else:
+            yield ok(check, f"{told}, {size(free)} of memory free")
+
+
+def _weights(base: Path) -> int:
+    return sum(file.stat().st_size for file in base.glob("*.safetensors")) if base.is_dir() else 0
+
+
+def _free_memory() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        name, _, value = line.partition(":")
+        if name == "MemAvailable":
+            return int(value.split()[0]) * 1024
+    return None
+
+
+def check_permissions(settings: Settings, state: Path) -> Finding:
+    """Everything of an installation is about people: it is for its owner only."""
+    url = settings.broker_url
+    broker = Path(url.removeprefix("filesystem://")) if url.startswith("filesystem://") else None
+    places = [database_file(settings), local_folder(settings.store_url), broker, Path(".env")]
+    places += [state / name for name in ("secrets.json", "demo-key")]
+    looked_at = [place for place in places if place is not None and place.exists()]
+    unreadable = [place for place in looked_at if not os.access(place, os.R_OK | os.W_OK)]
+    if unreadable:
+        return failure(
+            "permissions",
+            f"this user may not read and write {_named(unreadable)}",
+            "run as the user who owns it",
+        )
+    opened = [place for place in looked_at if stat.S_IMODE(place.stat().st_mode) & 0o077]
+    if opened:
+        return warning("permissions", f"others may look into {_named(opened)}", f"chmod go= {_named(opened)}")
+    return ok(
+        "permissions", f"private: {_named(looked_at)}" if looked_at else "nothing is kept on this machine yet"
+    )
+
+
+def _named(places: Iterable[Path]) -> str:
+    return " ".join(str(place) for place in places)
+
+
+def check_versions() -> Finding:
+    """The installed packages against the pins of this release."""
+    try:
+        pins = [pin for line in requires("lethe") or () if (pin := _PIN.match(line))]
+    except PackageNotFoundError:
+        return warning(
+            "versions", "lethe is not installed, only run from its folder", "pip install -e . tells pip"
+        )
+    return judge_versions([(pin[1], pin[2], pin[3]) for pin in pins], _installed(pin[1] for pin in pins))
+
+
+def judge_versions(
+    pins: Iterable[tuple[str, str, str | None]], installed: Mapping[str, str | None]
+) -> Finding:
+    """
+    Args:
+        pins: package, version, and the extra that it belongs to.
+        installed: the version of each that is here.
+    """
+    missing: dict[str | None, list[str]] = {}
+    other = []
+    counted = 0
+    for name, pinned, extra in pins:
+        here = installed.get(name)
+        if here is None:
+            missing.setdefault(extra, []).append(name)
+            continue
+        counted += 1
+        # What follows a plus sign is how it was built.
+        if here.partition("+")[0] != pinned:
+            other.append(f"{name} {here} instead of {pinned}")
+    if None in missing:
+        return failure("versions", f"not installed: {', '.join(missing[None])}", _INSTALL)
+    if other:
+        return warning("versions", ", ".join(sorted(set(other))), _INSTALL)
+    told = f"Python {platform.python_version()}, {counted} packages as pinned"
+    lacking = [what for extra, what in _EXTRAS.items() if extra in missing]
+    return ok("versions", f"{told}; {' and '.join(lacking)} cannot run here" if lacking else told)
+
+
+_INSTALL = "pip install -c constraints.txt -e '.[gateway,worker]' installs what this release was tested with"
+
+
+def _installed(names: Iterable[str]) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def check_disk(settings: Settings) -> Finding:
+    folder = local_folder(settings.store_url)
+    place = folder
+    while place is not None and not place.is_dir() and place != place.parent:
+        place = place.parent
+    if place is None:
+        return ok("disk", "the store is on no disk of this machine")
+    needed = _SMALL_VERSION
+    if folder is not None and folder.is_dir():
+        # What is wrong with the store, its own check says.
+        with suppress(StoreError):
+            needed = newest_version_bytes(settings, open_store(settings.store_url)) or needed
+    return judge_disk(shutil.disk_usage(place).free, needed, place)
+
+
+def judge_disk(free: int, version_bytes: int, place: Path) -> Finding:
+    told = f"{size(free)} free at {place}; a version takes about {size(version_bytes)}"
+    if free < _VERSIONS_NEEDED * version_bytes:
+        return failure("disk", told, "make room: no version can be published")
+    if free < _VERSIONS_WISHED * version_bytes:
+        return warning("disk", told, "make room soon")
+    return ok("disk", told)

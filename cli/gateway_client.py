@@ -1,0 +1,130 @@
+"""A running gateway's API, for the commands that do what any client could."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx
+
+from cli.failures import CommandError
+from cli.state_folder import kept_address, kept_key
+
+_SECONDS = 30.0
+_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
+
+
+class GatewayAway(CommandError):
+    """Nobody answers now, or somebody who cannot work; the same again later may do."""
+
+
+class GatewayClient:
+    """One connection, with one key.
+
+    Every method raises CommandError, with the problem's own words, for an answer that is an error or does not come.
+    """
+
+    def __init__(self, url: str, key: str) -> None:
+        self.url = url.rstrip("/")
+        self._client = httpx.Client(
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=_SECONDS,
+            # A proxy of the environment is for other machines.
+            trust_env=urlsplit(url).hostname not in _THIS_MACHINE,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def get(self, path: str, **parameters: str | int) -> dict[str, Any]:
+        return self._answer("GET", path, params=parameters)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return self._answer("POST", path, json=dict(body))
+
+    def _answer(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        try:
+            response = self._client.request(method, f"{self.url}{path}", **content)
+        except httpx.TransportError as error:
+            # Not its text: that may hold the address that was asked for, and with it the user's id.
+            raise GatewayAway(
+                f"the gateway at {self.url} does not answer ({type(error).__name__}): is it running, and is LETHE_URL "
+                "right?"
+            ) from error
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        if response.is_success and isinstance(answer, dict):
+            return answer
+        if not isinstance(answer, dict) or "title" not in answer:
+            raise CommandError(
+                f"{self.url} answers {response.status_code} and not as Lethe does; is LETHE_URL right?"
+            )
+        away = response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+        raise (GatewayAway if away else CommandError)(_told(answer))
+
+
+def open_gateway(url: str | None, key_file: Path | None, key: str | None, state: Path) -> GatewayClient:
+    """The gateway that is named, with its key; else the one that `lethe up` runs on this machine.
+
+    Args:
+        key: of LETHE_API_KEY; `key_file` goes first.
+
+    Raises:
+        CommandError: there is no address or no key, or the address is none.
+    """
+    if key_file is not None:
+        try:
+            key = key_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise CommandError(f"cannot read the key in {key_file}: {reason}") from error
+    if url is None:
+        url = kept_address(state)
+        key = key or kept_key(state)
+        if url is None:
+            raise CommandError(
+                f"no gateway is named, and lethe up has started none in {state}: set LETHE_URL and LETHE_API_KEY, or "
+                "name the folder with --state"
+            )
+    # The key of a folder is never sent to an address that is not this folder's.
+    if not key:
+        raise CommandError(
+            "no key: set LETHE_API_KEY, or name a file with --key-file (lethe keys issue makes one)"
+        )
+    if not key.isascii() or not key.isprintable():
+        raise CommandError(
+            "the key is none of Lethe's: set LETHE_API_KEY to one line as lethe keys issue printed it"
+        )
+    return GatewayClient(_checked(url), key)
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        usable = usable and not (parts.query or parts.fragment or parts.username)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise CommandError("LETHE_URL is not the address of a gateway; it looks like http://127.0.0.1:8000")
+    return url
+
+
+def _told(problem: Mapping[str, Any]) -> str:
+    """A problem document in one line."""
+    told = f"{problem['title']}: {problem.get('detail', '')}"
+    errors = [
+        f"{error['pointer'].rpartition('/')[2]}: {error['message']}" for error in problem.get("errors", [])
+    ]
+    return " ".join(" ".join([told, "; ".join(errors)]).split())

@@ -1,0 +1,142 @@
+"""Commands for people: what is the matter, how things stand, and what any client of the API could do."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from cli.gateway_client import GatewayClient
+
+people = typer.Typer()
+
+STATE = Path(".lethe")
+StateOption = Annotated[
+    Path | None, typer.Option("--state", envvar="LETHE_STATE", help="folder of what `lethe up` has made here")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="for programs")]
+UrlOption = Annotated[
+    str | None,
+    typer.Option("--url", envvar="LETHE_URL", help="address of a gateway; the one of `lethe up` otherwise"),
+]
+KeyFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file", help="file with an API key; LETHE_API_KEY, or the key of `lethe up`, otherwise"
+    ),
+]
+UserArgument = Annotated[
+    str, typer.Argument(metavar="USER", help="the user's id, as the service is given it")
+]
+_COLOURS = {"ok": typer.colors.GREEN, "warning": typer.colors.YELLOW, "failure": typer.colors.RED}
+
+
+@people.command()
+def doctor(state: StateOption = None, as_json: JsonOption = False) -> None:
+    """Look at everything that an installation needs, and say what to do. Exit code 1 if something has failed.
+
+    Looks at the database, its clock, the broker, the store, the disk, permissions, packages, devices and secrets that
+    the settings in force name. Changes nothing and prints no secret.
+    """
+    from cli.doctor.examination import examine
+    from cli.doctor.findings import healthy
+    from cli.state_folder import use_settings_of
+
+    use_settings_of(state)
+    findings = []
+    for finding in examine((state or STATE).resolve()):
+        findings.append(finding)
+        if not as_json:
+            line, width = finding.line(), len(finding.state)
+            typer.echo(typer.style(line[:width], fg=_COLOURS[finding.state]) + line[width:])
+    if as_json:
+        _echo_json([finding.to_plain() for finding in findings])
+    if not healthy(findings):
+        raise typer.Exit(1)
+
+
+@people.command()
+def status(state: StateOption = None, as_json: JsonOption = False) -> None:
+    """What serves, what waits, what runs, and what attenuation may still add up to. Asks the database alone."""
+    from cli.service_status import describe, read
+    from cli.state_folder import use_settings_of
+
+    use_settings_of(state)
+    found = read()
+    if as_json:
+        _echo_json(found)
+        return
+    for line in describe(found):
+        typer.echo(line)
+
+
+@people.command()
+def forget(
+    user: UserArgument,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="until it is completed; exit code 1 if it needs attention")
+    ] = False,
+    reason: Annotated[
+        str | None, typer.Option(help="withdrawn_consent, objection, … as the API has it")
+    ] = None,
+    client_reference: Annotated[str | None, typer.Option(help="your own ticket number; no user's id")] = None,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    state: StateOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask a running gateway to forget a user. A repeat shows how the request stands; its deadline never moves."""
+    from cli.forgetting import ask, describe, follow
+
+    with _gateway(url, key_file, state) as gateway:
+        request = ask(gateway, user, reason=reason, client_reference=client_reference)
+        if wait:
+            if not as_json and not request["done"]:
+                typer.echo(
+                    f"accepted as {request['id']}; Ctrl-C stops the waiting and nothing else", err=True
+                )
+            request = follow(gateway, request)
+    if as_json:
+        _echo_json(request)
+    else:
+        for line in describe(request):
+            typer.echo(line)
+    if wait and not request["done"]:
+        raise typer.Exit(1)
+
+
+@people.command()
+def recommend(
+    user: UserArgument,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="how many items")] = 10,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    state: StateOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print what a running gateway recommends to a user, and which version has computed it."""
+    from cli.recommending import describe
+    from cli.recommending import recommend as ask
+
+    with _gateway(url, key_file, state) as gateway:
+        answer = ask(gateway, user, k)
+    if as_json:
+        _echo_json(answer)
+        return
+    for line in describe(answer):
+        typer.echo(line)
+
+
+def _gateway(url: str | None, key_file: Path | None, state: Path | None) -> GatewayClient:
+    from cli.gateway_client import open_gateway
+
+    # No option takes the key itself: everybody on the machine can read a command line.
+    return open_gateway(url, key_file, os.environ.get("LETHE_API_KEY"), (state or STATE).resolve())
+
+
+def _echo_json(found: Any) -> None:
+    typer.echo(json.dumps(found, indent=2, ensure_ascii=False))

@@ -1,0 +1,124 @@
+"""The folder of an installation that `lethe up` has made: its settings, its secrets, and how its gateway is reached."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+from cli.failures import CommandError
+
+_SECRETS, _KEY, _ADDRESS = "secrets.json", "demo-key", "address"
+# Who has set one of these means another installation, whatever else is missing.
+_OF_AN_INSTALLATION = {"LETHE_DATABASE_URL", "LETHE_STORE_URL", "LETHE_SUBJECT_KEY", "LETHE_AUDIT_KEY"}
+
+
+def environment_of(state: Path) -> dict[str, str]:
+    """The settings of an installation in this folder; its secrets are drawn if there are none.
+
+    Raises:
+        CommandError: the folder cannot be used.
+    """
+    return {
+        "LETHE_ENVIRONMENT": "production",
+        "LETHE_DATABASE_URL": f"sqlite:///{state}/lethe.sqlite3",
+        "LETHE_BROKER_URL": f"filesystem://{state}/broker",
+        "LETHE_STORE_URL": str(state / "store"),
+        "LETHE_BASE": str(state / "base"),
+        # One machine, and a person watching: a killed worker's run is taken up again within seconds.
+        "LETHE_LEASE_SECONDS": "15",
+        "LETHE_HEARTBEAT_SECONDS": "3",
+        "LETHE_SWEEP_SECONDS": "2",
+        "LETHE_REDISPATCH_SECONDS": "10",
+        **_secrets(state),
+    }
+
+
+def use_settings_of(state: Path | None) -> None:
+    """Let this command work with the installation in this folder.
+
+    Args:
+        state: `.lethe` without one, if `lethe up` has been here and the environment has no complete settings.
+
+    Raises:
+        CommandError: there is none in that folder.
+    """
+    folder = (state or Path(".lethe")).resolve()
+    if not (folder / _SECRETS).is_file():
+        if state is not None:
+            raise CommandError(f"lethe up has made no installation in {state}")
+        return
+    if state is None and (os.environ.keys() & _OF_AN_INSTALLATION or _settings_are_complete()):
+        return
+    os.environ.update({**environment_of(folder), **os.environ})
+
+
+def _settings_are_complete() -> bool:
+    from pydantic import ValidationError
+
+    from app.settings import get_settings
+
+    try:
+        get_settings()
+    except ValidationError:
+        return False
+    return True
+
+
+def kept_key(state: Path) -> str | None:
+    """The key that `lethe up` has issued for whoever uses this folder."""
+    return _read(state / _KEY)
+
+
+def keep_key(state: Path, key: str) -> None:
+    _write_privately(state / _KEY, key)
+
+
+def kept_address(state: Path) -> str | None:
+    """Where `lethe up` let the gateway listen when it was last started."""
+    return _read(state / _ADDRESS)
+
+
+def keep_address(state: Path, url: str) -> None:
+    _write_privately(state / _ADDRESS, url)
+
+
+def _secrets(state: Path) -> dict[str, str]:
+    """Drawn once and kept with mode 0600; losing them would orphan every subject in the database."""
+    path = state / _SECRETS
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            drawn = {f"LETHE_{name}_KEY": secrets.token_hex(32) for name in ("SUBJECT", "AUDIT")}
+            _write_privately(path, json.dumps(drawn))
+        stored = json.loads(path.read_text())
+        return {f"LETHE_{name}_KEY": str(stored[f"LETHE_{name}_KEY"]) for name in ("SUBJECT", "AUDIT")}
+    except OSError as error:
+        raise CommandError(
+            f"cannot use {state}: {error.strerror}; choose another folder with --state or LETHE_STATE"
+        ) from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise CommandError(f"{path} does not hold the two secrets any more; put back a copy of it") from error
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text().strip() or None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CommandError(f"cannot use {path}: {error.strerror}") from error
+
+
+def _write_privately(path: Path, text: str) -> None:
+    # Written beside its place and moved there whole: half of it would be taken for all of it next time.
+    building = path.with_name(path.name + ".building")
+    try:
+        building.unlink(missing_ok=True)
+        descriptor = os.open(building, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        building.rename(path)
+    except OSError as error:
+        raise CommandError(f"cannot use {path}: {error.strerror}") from error

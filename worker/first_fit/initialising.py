@@ -1,0 +1,190 @@
+"""From a folder of interactions to a live version: base model, interactions, adapter, pointer.
+
+Every step looks first at what is there already, so a killed `init` is simply run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import transformers
+
+from app.audit.log import AuditLog
+from app.db.schema import require_current_schema
+from app.db.session import Database, open_database
+from app.interactions import queries as interactions
+from app.readers import queries as reader_queries
+from app.readers import service as reader_records
+from app.restoration.service import join_timeline
+from app.settings import Settings
+from app.subjects import SubjectKey
+from app.versions import queries as versions
+from app.versions.floor import vouch_for_floor
+from model_store import Store, open_store
+from recommender import InteractionData, TrainingConfig, base_digest, use_processor
+from worker.first_fit.adoption import chosen_recipe
+from worker.first_fit.base_model import load_or_make_base
+from worker.first_fit.errors import FirstFitError
+from worker.first_fit.importing import Imported, read, read_ids, report, require_known_items, store
+from worker.first_fit.listener import Listener
+from worker.first_fit.version import Adopt, Fit, install_first_version
+from worker.policy_fit import require_policy_fits_live_version
+from worker.process import load_policy, load_worker_base, refuse_base_trained_on_users, require_worker_device
+from worker.training_data import MINIMUM_EVENTS
+
+# Beyond their tastes, generated users leave nothing that generalises: the best epoch by validation is one that has
+# learnt hardly anything of any one user, and there would be nothing to forget that anybody could measure.
+DEMO_TRAINING = TrainingConfig(epochs=14, patience=None)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the operator wants of the first version; ``lethe init --help`` says what each means."""
+
+    data: Path | None = None
+    adapter: Path | None = None
+    base_readers: Path | None = None
+    epochs: int | None = None
+    seed: int = 0
+    recipe: Path | None = None
+    confirm_adapter: bool = False
+    without_forgotten: bool = False
+    trial_fit: bool = True
+    replace_base: bool = False
+
+
+def initialise(order: Order, settings: Settings, listener: Listener) -> None:
+    """Make the first version live; does nothing if one is.
+
+    Raises:
+        FirstFitError, RecommenderError, StoreError, DatabaseError: one line says what to do.
+    """
+    if order.adapter is not None and order.data is None:
+        raise FirstFitError("--adapter needs --data: the folder that the adapter was trained on")
+    use_processor(settings.torch_threads)
+    transformers.utils.logging.disable_progress_bar()
+    database = Database(open_database(settings.database_url, pooled=False))
+    require_current_schema(database.engine)
+    model_store = open_store(settings.store_url)
+    key = SubjectKey(settings.subject_key.get_secret_value().encode())
+    health = model_store.check()
+    if not health.writable:
+        # Said now and not after minutes of training.
+        raise FirstFitError(f"the store at LETHE_STORE_URL cannot be written: {health.detail}")
+    join_timeline(database, AuditLog.of(settings), model_store)
+    vouch_for_floor(database, model_store)
+    # Read after minutes of training only; what is wrong with them is said now.
+    require_worker_device(settings)
+    policy = load_policy(settings)
+    refuse_base_trained_on_users(settings)
+    readers = None if order.base_readers is None else read_ids(order.base_readers, key)
+    if _is_live(database, model_store, settings, readers, listener, replace_base=order.replace_base):
+        if settings.policy_file is not None:
+            base = load_worker_base(settings)
+            require_policy_fits_live_version(settings, database, model_store, policy, base)
+        listener.say("a version is live already")
+        return
+    default = DEMO_TRAINING if order.data is None else TrainingConfig()
+    training = chosen_recipe(
+        order.recipe, order.adapter, listener, default=default, epochs=order.epochs, seed=order.seed
+    )
+    with database.read() as session:
+        known = interactions.subjects(session)
+        used = bool(known) or versions.current(session).generation > 0
+    if order.data is None and used:
+        # What is stored is what there is; generated users are for an installation that has none.
+        if base_digest(settings.base) is None:
+            raise FirstFitError(
+                f"LETHE_BASE: there is no {settings.base}: put it back, or make one with --data"
+            )
+        base, imported = load_worker_base(settings), Imported(known)
+        _record_base_readers(database, settings, base.digest, readers, listener)
+    else:
+        loaded = _read(order, listener)
+        base = load_or_make_base(settings, loaded, order.seed)
+        _record_base_readers(database, settings, base.digest, readers, listener)
+        require_known_items(loaded, base, listener)
+        imported = store(database, key, loaded, base, listener)
+    source = (
+        Fit(training)
+        if order.adapter is None
+        else Adopt(order.adapter, training, order.confirm_adapter, order.trial_fit, order.without_forgotten)
+    )
+    install_first_version(database, settings, base, imported, source, policy, listener)
+
+
+def _read(order: Order, listener: Listener) -> InteractionData:
+    with listener.parts("import") as show:
+        show("the data are being read")
+        loaded = read(order.data, order.seed)
+    report(loaded, listener)
+    return loaded
+
+
+def example_user(data: Path | None, seed: int) -> str:
+    """A user whom a fit reads."""
+    histories = read(data, seed).histories
+    return min(user for user, history in histories.items() if len(history) >= MINIMUM_EVENTS)
+
+
+def _is_live(
+    database: Database,
+    model_store: Store,
+    settings: Settings,
+    readers: Collection[str] | None,
+    listener: Listener,
+    *,
+    replace_base: bool,
+) -> bool:
+    """Whether a version on the base in LETHE_BASE is live. Then only what its base has read can be said anew.
+
+    Raises:
+        FirstFitError: the live version belongs to another base, and nobody has said that it is to be replaced.
+    """
+    with database.read() as session:
+        live = versions.current(session).digest
+    # A database restored from an old backup can point at a version that was destroyed since: then fit again.
+    if live is None or model_store.is_destroyed(live):
+        return False
+    belongs_to, found = model_store.read_manifest(live).base_digest, base_digest(settings.base)
+    if found is None and replace_base:
+        return False
+    if found is None:
+        raise FirstFitError(
+            f"LETHE_BASE: there is no {settings.base}, and a version is live that needs it (base {belongs_to[:16]}): "
+            "put it back, or make another with --replace-base and --data"
+        )
+    if found != belongs_to:
+        if replace_base:
+            return False
+        raise FirstFitError(
+            f"LETHE_BASE: the version that is live belongs to another base ({belongs_to[:16]}, this is {found[:16]}): "
+            "put that base back, or fit anew on this one with --replace-base"
+        )
+    if readers is not None:
+        _record_base_readers(database, settings, found, readers, listener)
+    return True
+
+
+def _record_base_readers(
+    database: Database,
+    settings: Settings,
+    digest: str,
+    readers: Collection[str] | None,
+    listener: Listener,
+) -> None:
+    """What the operator says, or what was recorded before; and say it."""
+    audit = AuditLog.of(settings)
+    if readers is not None:
+        reader_records.record_base_readers(database, audit, digest, readers, actor="lethe init")
+    with database.read() as session:
+        known = reader_queries.count_base_readers(session, digest)
+    if known:
+        listener.say(
+            f"the base has read {known} people: what it knows of them no edit of an adapter reaches, and their "
+            "requests need a person and another base"
+        )
+    else:
+        listener.say("the base has read nobody of the service, as far as anybody has said (--base-readers)")
