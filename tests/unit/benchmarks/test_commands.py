@@ -1,10 +1,13 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from benchmarks.commands import bench_app
+from benchmarks.fits import Regime
+from benchmarks.gate import calibration
 from benchmarks.gate import run as gate
 from benchmarks.gate.summary import summary
 
@@ -123,6 +126,34 @@ def test_the_packaged_result_of_the_gate_is_printed(tmp_path: Path, monkeypatch:
     done = CliRunner().invoke(bench_app, ["gate", "--report", "--json", absent])
     assert done.exit_code == 2
     assert "there is no folder" in done.output
+
+
+def test_the_gate_is_calibrated_on_development_users(
+    data: Path, regime: Regime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables, run = tmp_path / "gate.md", calibration.run
+
+    def tiny(data: Path, **options: Any) -> dict[str, Any]:
+        assert options["with_sweep"] is False
+        return run(data, regime=regime, **options)
+
+    monkeypatch.setattr(calibration, "run", tiny)
+    work = str(tmp_path / "work")
+    options = [
+        "--data",
+        str(data),
+        "--no-sweep",
+        "--work",
+        work,
+        "--processes",
+        "1",
+        "--markdown",
+        str(tables),
+    ]
+    done = CliRunner().invoke(bench_app, ["gate", "--calibrate", *options])
+    assert done.exit_code == 0, done.output
+    assert "development users" in tables.read_text()
+    assert "| refit |" in tables.read_text()
 
 
 @pytest.mark.parametrize(("command", "option"), [("gate", "--deletions"), ("sequence", "--requests")])
