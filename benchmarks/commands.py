@@ -40,6 +40,10 @@ from benchmarks.study.variants import UnknownBenchmarkMethod, check_methods
 from benchmarks.tables import markdown
 from unlearning import METHODS
 
+MaybeDataOption = Annotated[
+    Path | None, typer.Option("--data", help="Interactions to measure on; generated users without it.")
+]
+
 bench_app = typer.Typer(no_args_is_help=True, help="Measure forgetting, utility and cost.")
 
 
@@ -68,7 +72,7 @@ def unlearn_command(
 ) -> None:
     """Compare methods: what they forget, what they cost the others, how long they take."""
     if list_methods:
-        publish(catalogue.listing(), json_file, markdown_file, None)
+        publish(catalogue.listing(), json_file, markdown_file)
         return
     if data is None:
         raise typer.BadParameter("give the interactions to measure on", param_hint="--data")
@@ -94,27 +98,23 @@ def tune_command(
 ) -> None:
     """Search every method's configuration on development users, by distance to re-fits."""
     names = _methods(methods)
-    publish(tuning.run(data, methods=names, folder=work, processes=processes), json_file, markdown_file, None)
+    publish(tuning.run(data, methods=names, folder=work, processes=processes), json_file, markdown_file)
 
 
 @bench_app.command("ucan-cost")
 def ucan_cost_command(
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Interactions to measure on; synthetic users without it.")
-    ] = None,
+    data: MaybeDataOption = None,
     repeats: Annotated[int, typer.Option(min=3, help="Alternating repeats of each measurement.")] = 15,
     json_file: JsonOption = None,
     markdown_file: MarkdownOption = None,
 ) -> None:
     """Time and memory of U-CAN beside one plain forward over the same forget set."""
-    publish(ucan_cost.run(data, repeats=repeats), json_file, markdown_file, None)
+    publish(ucan_cost.run(data, repeats=repeats), json_file, markdown_file)
 
 
 @bench_app.command("early-stop")
 def early_stop_command(
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Interactions to measure on; synthetic users without it.")
-    ] = None,
+    data: MaybeDataOption = None,
     users: Annotated[
         str, typer.Option(help="Whom to fit on: report, or development to choose a rule on.")
     ] = "report",
@@ -124,10 +124,10 @@ def early_stop_command(
 ) -> None:
     """Compare rules by which a fit chooses its epoch: how much what is kept depends on the seed."""
     kind = kind_of_users(users)
-    check_places(json_file, markdown_file, None)
+    check_places(json_file, markdown_file)
     with TemporaryDirectory() as folder:
         result = early_stop.run(data, users=kind, seeds=seeds, folder=Path(folder))
-    publish(result, json_file, markdown_file, None)
+    publish(result, json_file, markdown_file)
 
 
 @bench_app.command("scale")
@@ -139,17 +139,15 @@ def scale_command(
     markdown_file: MarkdownOption = None,
 ) -> None:
     """Time one forget request in ever larger services, stage by stage."""
-    check_places(json_file, markdown_file, None)
+    check_places(json_file, markdown_file)
     with TemporaryDirectory() as folder:
         result = scale.run([size for size in scale.SIZES if size <= most], folder=Path(folder) / "base")
-    publish(result, json_file, markdown_file, None)
+    publish(result, json_file, markdown_file)
 
 
 @bench_app.command("basis")
 def basis_command(
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Interactions to measure on; generated users without it.")
-    ] = None,
+    data: MaybeDataOption = None,
     seeds: Annotated[int, typer.Option(min=1, help="Repetitions, each with its own users and fits.")] = 3,
     work: WorkOption = WORK_FOLDER,
     processes: ProcessesOption = None,
@@ -157,8 +155,8 @@ def basis_command(
     markdown_file: MarkdownOption = None,
 ) -> None:
     """U-CAN in each basis beside the uniform shrink, chosen on development users, measured on report users."""
-    check_places(json_file, markdown_file, None)
-    publish(basis.run(data, seeds=seeds, folder=work, processes=processes), json_file, markdown_file, None)
+    check_places(json_file, markdown_file)
+    publish(basis.run(data, seeds=seeds, folder=work, processes=processes), json_file, markdown_file)
 
 
 @bench_app.command("sequence")
@@ -175,7 +173,7 @@ def sequence_command(
     markdown_file: MarkdownOption = None,
 ) -> None:
     """What becomes of an adapter, and of those it forgot, after many requests in a row."""
-    check_places(json_file, markdown_file, None)
+    check_places(json_file, markdown_file)
     unknown = [walk for walk in walks or () if walk not in sequence.WALKS]
     if unknown:
         raise typer.BadParameter(f"choose from {'; '.join(sequence.WALKS)}", param_hint="--walk")
@@ -190,7 +188,7 @@ def sequence_command(
         )
     except TooFewUsers as problem:
         raise typer.BadParameter(str(problem), param_hint="--requests") from problem
-    publish(result, json_file, markdown_file, None)
+    publish(result, json_file, markdown_file)
 
 
 bench_app.command("gate")(gate_command)

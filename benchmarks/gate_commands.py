@@ -67,7 +67,7 @@ def gate_command(
     markdown_file: MarkdownOption = None,
 ) -> None:
     """How often the gate lets a wrong candidate through and fails a true re-fit."""
-    check_places(json_file, markdown_file, None)
+    check_places(json_file, markdown_file)
     if report:
         result = _packaged()
     elif joined:
@@ -87,7 +87,7 @@ def gate_command(
             result = gate.run(data, plan=plan, with_batches=batches, folder=work, processes=processes)
         except TooFewUsers as problem:
             raise typer.BadParameter(str(problem), param_hint="--deletions") from problem
-    publish(result, json_file, markdown_file, None)
+    publish(result, json_file, markdown_file)
 
 
 def levels_command(
@@ -102,10 +102,10 @@ def levels_command(
     markdown_file: MarkdownOption = None,
 ) -> None:
     """What each way of making levels costs, and how far it errs."""
-    check_places(json_file, markdown_file, None)
+    check_places(json_file, markdown_file)
     kind = kind_of_users(users)
     result = level_schemes.run(data, users=kind, worlds=worlds, folder=work, processes=processes)
-    publish(result, json_file, markdown_file, None)
+    publish(result, json_file, markdown_file)
 
 
 def _packaged() -> dict[str, Any]:

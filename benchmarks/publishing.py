@@ -29,7 +29,7 @@ MarkdownOption = Annotated[Path | None, typer.Option("--markdown", help="Write t
 PlotsOption = Annotated[Path | None, typer.Option("--plots", help="Draw the plots into this folder.")]
 
 
-def check_places(json_file: Path | None, markdown_file: Path | None, plots: Path | None) -> None:
+def check_places(json_file: Path | None, markdown_file: Path | None, plots: Path | None = None) -> None:
     """Complain before hours of work, not after."""
     for path in (json_file, markdown_file):
         if path is not None and not path.parent.is_dir():
@@ -39,7 +39,7 @@ def check_places(json_file: Path | None, markdown_file: Path | None, plots: Path
 
 
 def publish(
-    result: dict[str, Any], json_file: Path | None, markdown_file: Path | None, plots: Path | None
+    result: dict[str, Any], json_file: Path | None, markdown_file: Path | None, plots: Path | None = None
 ) -> None:
     if json_file is not None:
         json_file.write_text(as_json(result))

@@ -10,18 +10,11 @@ from benchmarks.fits import Regime
 from benchmarks.gate import calibration
 from benchmarks.gate import run as gate
 from benchmarks.gate.summary import summary
+from tests.unit.benchmarks.test_tables import ENVIRONMENT, printed_again
 
 RESULT = {
     "benchmark": "ucan-cost",
-    "environment": {
-        "machine": {"cores": 2, "processor": "test"},
-        "threads": 1,
-        "load_before": [0.5],
-        "library_versions": {"torch": "2"},
-        "commit": "0123456789abcdef",
-        "uncommitted_changes": False,
-        "measured_at": "2026-01-01T00:00:00+00:00",
-    },
+    "environment": ENVIRONMENT,
     "data": {"source": "synthetic"},
     "repeats": 3,
     "rows": [
@@ -41,12 +34,9 @@ RESULT = {
 
 
 def test_a_stored_result_is_printed_as_tables(tmp_path: Path) -> None:
-    stored, table = tmp_path / "result.json", tmp_path / "result.md"
-    stored.write_text(json.dumps(RESULT))
-    done = CliRunner().invoke(bench_app, ["report", str(stored), "--markdown", str(table)])
-    assert done.exit_code == 0
-    assert "| 5 | 100 | 0.500 | 0.600 | 1.20 | 1.10 | 1.30 | 1.05 | 1.10 |" in table.read_text()
-    assert "commit 0123456789ab," in table.read_text()
+    text = printed_again(RESULT, tmp_path)
+    assert "| 5 | 100 | 0.500 | 0.600 | 1.20 | 1.10 | 1.30 | 1.05 | 1.10 |" in text
+    assert "commit 0123456789ab," in text
 
 
 @pytest.mark.parametrize("methods", ["ucan,magic", ","])
