@@ -143,11 +143,11 @@ class Fits:
 
         return self._get(self._key(base, sequences, seed), fit)
 
-    def candidate(self, method: Method, task: ForgetTask, on_step: OnStep | None = None) -> Candidate:
+    def candidate(self, method: Method, task: ForgetTask) -> Candidate:
         """What `method` makes of `task`; a re-fit is an ordinary fit on the retained users, and kept like one."""
         if not isinstance(method, Refit):
             return method.run(task)
-        kept = self.adapter(task.base, task.retain, task.seed + method.config.seed_offset, on_step)
+        kept = self.adapter(task.base, task.retain, task.seed + method.config.seed_offset)
         return Candidate(adapter=kept.adapter, cost=kept.cost)
 
     def kept(
