@@ -16,6 +16,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from transformers.utils import logging as transformers_logging
 
 
 class Step(Protocol):
@@ -42,6 +43,8 @@ Bar = Callable[[str], Callable[[Step], None]]
 @contextmanager
 def bars() -> Iterator[Bar]:
     """Yield a function that opens a bar with a title and returns what moves it."""
+    # Loading a base would draw a bar of its own into ours.
+    transformers_logging.disable_progress_bar()
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description:<34}"),

@@ -9,9 +9,7 @@ no fit ever saw. Where it is the same for all three, it tells nothing about memb
 from __future__ import annotations
 
 import random
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -20,8 +18,6 @@ from typing import Any
 
 import torch
 
-from benchmarks.bars import Bar, Reached, bars
-from benchmarks.environment import environment
 from benchmarks.fits import Regime
 from benchmarks.population import Population, synthetic_population
 from benchmarks.study import orders
@@ -30,10 +26,11 @@ from benchmarks.study.deletions import Deletion, deletions
 from benchmarks.study.development import development_deletions
 from benchmarks.study.examination import Examination
 from benchmarks.study.scenarios import SCENARIOS, Scenario
+from benchmarks.study.session import Session, session
 from benchmarks.study.variants import Variant
-from benchmarks.study.workshop import Workshop, one_thread
+from benchmarks.study.workshop import Workshop
 from recommender import Adapter, SyntheticConfig
-from unlearning import ActivationStatistics, ForgetTask, collect_statistics
+from unlearning import ActivationStatistics, collect_statistics
 from unlearning.activations.statistics import Site
 from unlearning.methods.ladder.ucan.basis import in_basis
 from unlearning.methods.ladder.ucan.config import Basis, UcanConfig
@@ -81,22 +78,22 @@ def run(
     seeds: int = 3,
     scenario: Scenario = SCENARIOS["users-5"],
     folder: Path | None = None,
+    processes: int | None = None,
     regime: Regime | None = None,
 ) -> dict[str, Any]:
-    """Measure on `data`, or on generated users without it; returns JSON values."""
-    one_thread()
-    header = environment()
-    with ExitStack() as stack:
-        if folder is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        kind = _GeneratedWorkshop if data is None else Workshop
-        workshop = kind(data or Path("generated"), folder, regime or Regime())
-        bar = stack.enter_context(bars())
-        (development,) = development_deletions(workshop.population)["batch"]
-        reported = [deletions(workshop.population, scenario, seed)[0] for seed in range(seeds)]
-        _fit(workshop, development, reported, bar)
+    """Measure on `data`, or on generated users without it; returns JSON values. `processes` share the fits."""
+    kind = _GeneratedWorkshop if data is None else Workshop
+    place = data or Path("generated")
+    with session(place, folder, processes=processes, regime=regime, kind=kind) as study:
+        workshop, population = study.workshop, study.workshop.population
+        (development,) = development_deletions(population)["batch"]
+        reported = [deletions(population, scenario, seed)[0] for seed in range(seeds)]
+        wanted = [orders.refit(deletion) for deletion in reported]
+        for deletion in (development, *reported):
+            wanted += [orders.parent(population, deletion.seed), *orders.references(deletion)]
+        study.fit(wanted)
         tried = _measured(
-            workshop, development, [each for row in (*BASES, "uniform_shrink") for each in grid(row)], bar
+            study, development, [each for row in (*BASES, "uniform_shrink") for each in grid(row)]
         )
         chosen = _chosen(tried)
         variants = [
@@ -106,48 +103,27 @@ def run(
             Variant("do_nothing", "do_nothing", {}),
             Variant("refit", "refit", {}),
         ]
-        rows = [row for deletion in reported for row in _measured(workshop, deletion, variants, bar)]
+        rows = [row for deletion in reported for row in _measured(study, deletion, variants)]
         gaps = [gap for deletion in reported for gap in _gaps(workshop, deletion)]
-    population = workshop.population
-    return {
-        "benchmark": "basis",
-        "environment": header,
-        "data": {
-            "source": population.source,
-            "items": len(population.catalogue),
-            "service_users": len(population.service),
-            "development_users": population.development,
-            "outsiders": len(population.outsiders),
-        },
-        "training": to_plain(workshop.regime),
-        "scenario": scenario.name,
-        "chosen": {row: dict(variant.config) for row, variant in chosen.items()},
-        "trials": tried,
-        "rows": rows,
-        "gaps": gaps,
-    }
+        return study.result(
+            "basis",
+            {
+                "items": len(population.catalogue),
+                "service_users": len(population.service),
+                "development_users": population.development,
+                "outsiders": len(population.outsiders),
+            },
+            scenario=scenario.name,
+            chosen={row: dict(variant.config) for row, variant in chosen.items()},
+            trials=tried,
+            rows=rows,
+            gaps=gaps,
+        )
 
 
-def _fit(workshop: Workshop, development: Deletion, reported: Sequence[Deletion], bar: Bar) -> None:
-    workshop.fits.base(workshop.population, bar("base on the panel"))
-    wanted = [orders.parent(workshop.population, development.seed), *orders.references(development)]
-    for deletion in reported:
-        wanted += [
-            orders.parent(workshop.population, deletion.seed),
-            *orders.references(deletion),
-            orders.refit(deletion),
-        ]
-    fits = orders.unique(wanted)
-    move = bar(f"{len(fits)} fits")
-    for done, order in enumerate(fits, start=1):
-        workshop.fit(order)
-        move(Reached(done, len(fits)))
-
-
-def _measured(
-    workshop: Workshop, deletion: Deletion, variants: Sequence[Variant], bar: Bar
-) -> list[dict[str, Any]]:
-    cells, move = Cells(workshop.folder / "cells"), bar(deletion.name)
+def _measured(study: Session, deletion: Deletion, variants: Sequence[Variant]) -> list[dict[str, Any]]:
+    workshop = study.workshop
+    cells, done_of = Cells(workshop.folder / "cells"), study.counted(f"of {deletion.name}", len(variants))
     bench = _Bench(workshop, deletion)
     found = []
     for done, variant in enumerate(variants, start=1):
@@ -172,7 +148,7 @@ def _measured(
                 **(cells.get(key) or {}),
             }
         )
-        move(Reached(done, len(variants)))
+        done_of(done)
     return found
 
 
@@ -204,22 +180,17 @@ class _Bench:
             kept = self.workshop.fit(orders.refit(self.deletion))
             adapter, seconds = kept.adapter, kept.cost.seconds
         else:
-            made = variant.method.run(self._task())
+            task = self.workshop.regime.task(
+                self.workshop.base,
+                self.parent,
+                self.deletion.subjects,
+                self.deletion.task_sequences,
+                seed=self.deletion.seed,
+                statistics=self.statistics,
+            )
+            made = variant.method.run(task)
             adapter, seconds = made.adapter, made.cost.seconds
         return {"seconds": seconds, **self.examination.development_distance(adapter)}
-
-    def _task(self) -> ForgetTask:
-        return ForgetTask(
-            base=self.workshop.base,
-            adapter=self.parent,
-            forget=self.deletion.subjects,
-            retain=self.deletion.task_sequences,
-            retain_validation=(),
-            statistics=self.statistics,
-            training=self.workshop.regime.training(self.deletion.seed),
-            adapter_config=self.workshop.regime.adapter_config,
-            seed=self.deletion.seed,
-        )
 
 
 def _chosen(tried: Sequence[Mapping[str, Any]]) -> dict[str, Variant]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from benchmarks.bars import bars
 from benchmarks.environment import environment
+from benchmarks.fits import untrained_base
 from benchmarks.population import load_population, synthetic_population
 from recommender import (
     AdapterConfig,
@@ -25,9 +26,6 @@ from recommender import (
     Scorer,
     Split,
     TrainingConfig,
-    draw_base,
-    load_base,
-    save_base,
 )
 from recommender.adapters import trainable
 from recommender.ranking import ndcg_at, ranks, recall_at
@@ -58,12 +56,9 @@ def run(
     places = population.report_users if users == "report" else population.development_users
     splits = [population.service[place] for place in places]
     training, base_config = training or TrainingConfig(), base_config or BaseConfig()
-    place = folder / "base"
-    model = draw_base(population.catalogue, base_config, seed=0)
-    save_base(model, population.catalogue, base_config.style(population.catalogue), place)
-    base = load_base(place)
     header = environment()
     with bars() as bar:
+        base = untrained_base(population.catalogue, base_config, folder / "base")
         fits = [
             _epochs(base, splits, training, seed, bar(f"fit {seed + 1} of {seeds}")) for seed in range(seeds)
         ]

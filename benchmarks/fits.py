@@ -17,14 +17,16 @@ from recommender import (
     AdapterConfig,
     Base,
     BaseConfig,
+    Catalogue,
     StepReport,
     TrainingConfig,
     build_base,
+    draw_base,
     fit_adapter,
     load_base,
     save_base,
 )
-from unlearning import Candidate, Cost, ForgetTask, Method, Progress
+from unlearning import ActivationStatistics, Candidate, Cost, ForgetTask, Method, Progress
 from unlearning.methods.ladder.refit import Refit
 from unlearning.methods.method import Stopwatch
 from unlearning.methods.shared.fitting import Fitted, HeldOut
@@ -48,6 +50,45 @@ class Regime:
     def training(self, seed: int) -> TrainingConfig:
         """How an adapter is fitted with this seed."""
         return replace(self.adapter_training, seed=seed)
+
+    def task(
+        self,
+        base: Base,
+        parent: Adapter,
+        forget: Sequence[tuple[int, ...]],
+        retain: Sequence[tuple[int, ...]],
+        *,
+        seed: int,
+        training_seed: int | None = None,
+        statistics: ActivationStatistics | None = None,
+        forget_targets: tuple[tuple[bool, ...], ...] | None = None,
+        never_seen_nll: tuple[float, ...] | None = None,
+        smoothing: float = 0.0,
+    ) -> ForgetTask:
+        """The task of forgetting these training sequences and keeping those; a re-fit trains as this regime does.
+
+        `training_seed` is of the parent's fit, where that is not the method's seed.
+        """
+        return ForgetTask(
+            base=base,
+            adapter=parent,
+            forget=tuple(forget),
+            retain=tuple(retain),
+            retain_validation=(),
+            statistics=statistics,
+            training=self.training(seed if training_seed is None else training_seed),
+            adapter_config=self.adapter_config,
+            seed=seed,
+            forget_targets=forget_targets,
+            never_seen_nll=never_seen_nll,
+            smoothing=smoothing,
+        )
+
+
+def untrained_base(catalogue: Catalogue, config: BaseConfig, folder: Path) -> Base:
+    """A base drawn at random, which has read nobody; put into `folder`."""
+    save_base(draw_base(catalogue, config, seed=0), catalogue, config.style(catalogue), folder)
+    return load_base(folder)
 
 
 OnStep = Callable[[StepReport], None]
@@ -102,11 +143,11 @@ class Fits:
 
         return self._get(self._key(base, sequences, seed), fit)
 
-    def candidate(self, method: Method, task: ForgetTask, on_step: OnStep | None = None) -> Candidate:
+    def candidate(self, method: Method, task: ForgetTask) -> Candidate:
         """What `method` makes of `task`; a re-fit is an ordinary fit on the retained users, and kept like one."""
         if not isinstance(method, Refit):
             return method.run(task)
-        kept = self.adapter(task.base, task.retain, task.seed + method.config.seed_offset, on_step)
+        kept = self.adapter(task.base, task.retain, task.seed + method.config.seed_offset)
         return Candidate(adapter=kept.adapter, cost=kept.cost)
 
     def kept(

@@ -1,7 +1,8 @@
-"""Where results go: the options of every command, and what is done with them."""
+"""What every command takes, and where its result goes."""
 
 from __future__ import annotations
 
+import json
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,16 +11,25 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
+from benchmarks.gate.worlds import Users
 from benchmarks.report.canvas import NO_MATPLOTLIB, MissingMatplotlib
 from benchmarks.report.plots import draw
-from benchmarks.tables import as_json, markdown
+from benchmarks.tables import WRITERS, as_json, markdown
 
+DataOption = Annotated[Path, typer.Option("--data", help="MovieLens-100K, RecBole or CSV interactions.")]
+WorkOption = Annotated[
+    Path, typer.Option("--work", help="Keep fits and finished cells here; a killed run goes on from them.")
+]
+WORK_FOLDER = Path(".lethe/bench")
+ProcessesOption = Annotated[
+    int | None, typer.Option("--processes", min=1, help="How many work at once; one per core by default.")
+]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the result here.")]
 MarkdownOption = Annotated[Path | None, typer.Option("--markdown", help="Write the tables here.")]
 PlotsOption = Annotated[Path | None, typer.Option("--plots", help="Draw the plots into this folder.")]
 
 
-def check_places(json_file: Path | None, markdown_file: Path | None, plots: Path | None) -> None:
+def check_places(json_file: Path | None, markdown_file: Path | None, plots: Path | None = None) -> None:
     """Complain before hours of work, not after."""
     for path in (json_file, markdown_file):
         if path is not None and not path.parent.is_dir():
@@ -29,7 +39,7 @@ def check_places(json_file: Path | None, markdown_file: Path | None, plots: Path
 
 
 def publish(
-    result: dict[str, Any], json_file: Path | None, markdown_file: Path | None, plots: Path | None
+    result: dict[str, Any], json_file: Path | None, markdown_file: Path | None, plots: Path | None = None
 ) -> None:
     if json_file is not None:
         json_file.write_text(as_json(result))
@@ -50,3 +60,23 @@ def draw_plots(result: dict[str, Any], plots: Path | None) -> None:
         draw(result, plots)
     except MissingMatplotlib as problem:
         raise typer.BadParameter(str(problem), param_hint="--plots") from problem
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """A result that an earlier command wrote."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as problem:
+        raise typer.BadParameter(f"{path} is not a result: {problem}") from problem
+    if not isinstance(found, dict) or found.get("benchmark") not in WRITERS:
+        raise typer.BadParameter(f"{path} is not a result that a benchmark wrote with --json")
+    return found
+
+
+def kind_of_users(text: str) -> Users:
+    """Whom a command is to forget."""
+    if text == "development":
+        return "development"
+    if text == "report":
+        return "report"
+    raise typer.BadParameter("choose development or report", param_hint="--users")

@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks.bars import Reached, bars
 from benchmarks.environment import environment
+from benchmarks.fits import Regime, untrained_base
 from recommender import (
     AdapterConfig,
     Base,
@@ -24,22 +25,18 @@ from recommender import (
     Split,
     TrainingConfig,
     attach,
-    draw_base,
     fit_adapter,
     generate_long_tail,
     leave_two_out,
-    load_base,
-    save_base,
     use_processor,
 )
-from recommender.data.interactions import InteractionData
-from unlearning import EvaluationInputs, ForgetTask, Method, NeverSeen, build_method, default_policy, evaluate
+from unlearning import EvaluationInputs, Method, NeverSeen, build_method, default_policy, evaluate
 from unlearning.evaluation.gains import smoothed
 from unlearning.evaluation.reading import read
 
 SIZES = (500, 1000, 2000, 4000, 8000)
 ITEMS, SHORTEST, MEDIAN_EVENTS = 2000, 5, 12.0
-_TRAINING = TrainingConfig(epochs=1, patience=None)
+_REGIME = Regime(adapter_config=AdapterConfig(), adapter_training=TrainingConfig(epochs=1, patience=None))
 
 
 def run(
@@ -63,8 +60,8 @@ def run(
         )
     )
     splits = [leave_two_out(data.items(user)) for user in sorted(data.histories)]
-    base = _base(data, folder)
     with bars() as bar:
+        base = untrained_base(data.catalogue, BaseConfig(), folder)
         move, rows = bar("services"), []
         for done, size in enumerate(sizes, start=1):
             rows.append(_row(base, splits[:size], repeats))
@@ -77,12 +74,6 @@ def run(
         "max_retained": default_policy().evaluation.max_retained,
         "rows": rows,
     }
-
-
-def _base(data: InteractionData, folder: Path) -> Base:
-    config = BaseConfig()
-    save_base(draw_base(data.catalogue, config, seed=0), data.catalogue, config.style(data.catalogue), folder)
-    return load_base(folder)
 
 
 def _methods() -> dict[str, Method]:
@@ -99,7 +90,9 @@ def _methods() -> dict[str, Method]:
 def _row(base: Base, splits: Sequence[Split], repeats: int) -> dict[str, Any]:
     policy = default_policy()
     watch = time.perf_counter()
-    adapter = fit_adapter(base, [split.train for split in splits], AdapterConfig(), _TRAINING)
+    adapter = fit_adapter(
+        base, [split.train for split in splits], _REGIME.adapter_config, _REGIME.adapter_training
+    )
     epoch = time.perf_counter() - watch
     model, items = attach(base, adapter), len(base.catalogue)
     seconds: dict[str, list[float]] = {}
@@ -120,15 +113,11 @@ def _row(base: Base, splits: Sequence[Split], repeats: int) -> dict[str, Any]:
             config=policy.evaluation,
         )
         _note(seconds, "reading the parent", watch)
-        task = ForgetTask(
-            base=base,
-            adapter=adapter,
-            forget=(subject.train,),
-            retain=tuple(split.train for split in others),
-            retain_validation=(),
-            statistics=None,
-            training=_TRAINING,
-            adapter_config=AdapterConfig(),
+        task = _REGIME.task(
+            base,
+            adapter,
+            [subject.train],
+            [split.train for split in others],
             seed=place,
             never_seen_nll=(level.smoothed_nll,),
             smoothing=policy.evaluation.smoothing,

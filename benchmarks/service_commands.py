@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,16 +13,19 @@ from benchmarks.generated import as_folder, is_generated
 from benchmarks.publishing import JsonOption, MarkdownOption, check_places, publish
 from recommender.errors import DataError
 
-if TYPE_CHECKING:
-    from benchmarks.service.errors import ServiceUnmeasurable
+DemoDataOption = Annotated[
+    Path | None, typer.Option("--data", help="Interactions; the demo's generated users without it.")
+]
+BaseHomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help="Folder of an installation made from --data, whose base is used again."),
+]
 
 
 def forget_command(
     requests: Annotated[int, typer.Option(min=1, help="How many users, one after the other.")] = 20,
     seed: Annotated[int, typer.Option(help="Draws whom to forget.")] = 0,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Interactions; the demo's generated users without it.")
-    ] = None,
+    data: DemoDataOption = None,
     home: Annotated[
         Path | None,
         typer.Option(
@@ -34,19 +39,16 @@ def forget_command(
     """Start what `lethe up` starts, in a temporary folder, and time forget requests through HTTP."""
     # The service's libraries are not installed where only learning is measured.
     from benchmarks import forget
-    from benchmarks.service.errors import ServiceUnmeasurable
 
-    check_places(json_file, markdown_file, None)
+    check_places(json_file, markdown_file)
     if data is None or not is_generated(data):
         _check_folders(data, home)
     try:
-        with as_folder(data) as folder:
+        with as_folder(data) as folder, _reported():
             result = forget.run(folder, requests=requests, seed=seed, home=home)
     except DataError as problem:
         raise typer.BadParameter(str(problem), param_hint="--data") from problem
-    except ServiceUnmeasurable as problem:
-        raise _unmeasurable(problem) from problem
-    publish(result, json_file, markdown_file, None)
+    publish(result, json_file, markdown_file)
 
 
 def accept_command(
@@ -61,31 +63,23 @@ def accept_command(
     ] = None,
     seed: Annotated[int, typer.Option(help="Draws who asks for recommendations.")] = 0,
     forgets: Annotated[int, typer.Option(min=1, help="How many forget requests beside imports.")] = 200,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Interactions; the demo's generated users without it.")
-    ] = None,
-    home: Annotated[
-        Path | None,
-        typer.Option("--home", help="Folder of an installation made from --data, whose base is used again."),
-    ] = None,
+    data: DemoDataOption = None,
+    home: BaseHomeOption = None,
     json_file: JsonOption = None,
     markdown_file: MarkdownOption = None,
 ) -> None:
     """Start a gateway in a temporary folder, and time how forget requests are accepted beside trouble."""
     # The service's libraries are not installed where only learning is measured.
     from benchmarks import accept
-    from benchmarks.service.errors import ServiceUnmeasurable
 
-    check_places(json_file, markdown_file, None)
+    check_places(json_file, markdown_file)
     unknown = [name for name in beside if name not in accept.BESIDE]
     if unknown:
         raise typer.BadParameter(f"choose from {', '.join(accept.BESIDE)}", param_hint="--beside")
     _check_folders(data, home)
-    try:
+    with _reported():
         result = accept.run(beside, database or ["sqlite"], data=data, home=home, seed=seed, forgets=forgets)
-    except ServiceUnmeasurable as problem:
-        raise _unmeasurable(problem) from problem
-    publish(result, json_file, markdown_file, None)
+    publish(result, json_file, markdown_file)
 
 
 def everybody_command(
@@ -97,14 +91,11 @@ def everybody_command(
     """Start a service of short histories in a temporary folder, and have all of its users forgotten."""
     # The service's libraries are not installed where only learning is measured.
     from benchmarks import everybody
-    from benchmarks.service.errors import ServiceUnmeasurable
 
-    check_places(json_file, markdown_file, None)
-    try:
+    check_places(json_file, markdown_file)
+    with _reported():
         result = everybody.run(users=users, seed=seed)
-    except ServiceUnmeasurable as problem:
-        raise _unmeasurable(problem) from problem
-    publish(result, json_file, markdown_file, None)
+    publish(result, json_file, markdown_file)
 
 
 def chaos_command(
@@ -132,17 +123,16 @@ def chaos_command(
     # The service's libraries are not installed where only learning is measured.
     from benchmarks.chaos import run as chaos
     from benchmarks.chaos.faults import FAULTS
-    from benchmarks.service.errors import ServiceUnmeasurable
     from benchmarks.service.own_database import LOCAL_SERVER
 
-    check_places(json_file, markdown_file, None)
+    check_places(json_file, markdown_file)
     for given, known, option in (
         (database or [], chaos.DATABASES, "--database"),
         (fault or [], [one.name for one in FAULTS], "--fault"),
     ):
         if unknown := [name for name in given if name not in known]:
             raise typer.BadParameter(f"no {unknown[0]!r}; there are {', '.join(known)}", param_hint=option)
-    try:
+    with _reported():
         result = chaos.run(
             runs,
             seed=seed,
@@ -151,9 +141,7 @@ def chaos_command(
             work=work,
             postgresql=server or LOCAL_SERVER,
         )
-    except ServiceUnmeasurable as problem:
-        raise _unmeasurable(problem) from problem
-    publish(result, json_file, markdown_file, None)
+    publish(result, json_file, markdown_file)
 
 
 def overload_command(
@@ -161,30 +149,22 @@ def overload_command(
     half_open: Annotated[int, typer.Option(min=0, help="How many half-sent requests.")] = 2000,
     bodies: Annotated[int, typer.Option(min=0, help="How many oversized bodies at once.")] = 500,
     seconds: Annotated[float, typer.Option(min=1, help="Of each of the two measurements.")] = 60,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Interactions; the demo's generated users without it.")
-    ] = None,
-    home: Annotated[
-        Path | None,
-        typer.Option("--home", help="Folder of an installation made from --data, whose base is used again."),
-    ] = None,
+    data: DemoDataOption = None,
+    home: BaseHomeOption = None,
     json_file: JsonOption = None,
     markdown_file: MarkdownOption = None,
 ) -> None:
     """Start a gateway in a temporary folder, and flood it without a key while its callers are timed."""
     # The service's libraries are not installed where only learning is measured.
     from benchmarks import overload
-    from benchmarks.service.errors import ServiceUnmeasurable
 
-    check_places(json_file, markdown_file, None)
+    check_places(json_file, markdown_file)
     _check_folders(data, home)
-    try:
+    with _reported():
         result = overload.run(
             data=data, home=home, seed=seed, half_open=half_open, bodies=bodies, seconds=seconds
         )
-    except ServiceUnmeasurable as problem:
-        raise _unmeasurable(problem) from problem
-    publish(result, json_file, markdown_file, None)
+    publish(result, json_file, markdown_file)
 
 
 def _check_folders(data: Path | None, home: Path | None) -> None:
@@ -193,9 +173,15 @@ def _check_folders(data: Path | None, home: Path | None) -> None:
             raise typer.BadParameter(f"there is no {given}", param_hint=option)
 
 
-def _unmeasurable(problem: ServiceUnmeasurable) -> typer.Exit:
-    """Say why; the exit to raise."""
-    if problem.log_tail:
-        typer.echo(problem.log_tail, err=True)
-    typer.echo(f"lethe: {problem}", err=True)
-    return typer.Exit(2)
+@contextmanager
+def _reported() -> Iterator[None]:
+    """Say why a service cannot be measured, and end."""
+    from benchmarks.service.errors import ServiceUnmeasurable
+
+    try:
+        yield
+    except ServiceUnmeasurable as problem:
+        if problem.log_tail:
+            typer.echo(problem.log_tail, err=True)
+        typer.echo(f"lethe: {problem}", err=True)
+        raise typer.Exit(2) from problem

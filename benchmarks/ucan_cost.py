@@ -98,12 +98,12 @@ def _task(
 ) -> ForgetTask:
     everybody = tuple(split.train for split in population.service)
     chosen = set(forget)
-    return ForgetTask(
-        base=base,
-        adapter=adapter,
-        forget=tuple(everybody[place] for place in forget),
-        retain=tuple(sequence for place, sequence in enumerate(everybody) if place not in chosen),
-        retain_validation=(),
+    return regime.task(
+        base,
+        adapter,
+        [everybody[place] for place in forget],
+        [sequence for place, sequence in enumerate(everybody) if place not in chosen],
+        seed=0,
         statistics=collect_statistics(
             base,
             adapter,
@@ -112,9 +112,6 @@ def _task(
             moments=method.config.moments,
             token_budget=TOKEN_BUDGET,
         ),
-        training=regime.training(0),
-        adapter_config=regime.adapter_config,
-        seed=0,
     )
 
 

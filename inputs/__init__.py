@@ -1,5 +1,9 @@
-"""What may come in: ids, titles and times. One rule for files, the API and the commands."""
+"""What may come in: ids, titles and times. One rule for files, the API and the commands.
 
+And the one byte string of a JSON value, for every room but the store.
+"""
+
+from inputs.canonical import canonical_json
 from inputs.text import (
     ID_RULE,
     MAX_ID_CHARACTERS,
@@ -18,6 +22,7 @@ __all__ = [
     "TIME_RULE",
     "InvalidInput",
     "Moment",
+    "canonical_json",
     "identifier",
     "moment",
     "number_as_id",

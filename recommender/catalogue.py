@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from inputs import InvalidInput, identifier, title
+from inputs import InvalidInput, canonical_json, identifier, title
 from recommender.errors import DataError
 
 CATALOGUE_FILE = "catalogue.json"
@@ -47,8 +47,7 @@ class Catalogue:
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hex) of the canonical JSON: sorted keys, no spaces, UTF-8."""
-        canonical = json.dumps(self._content(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return hashlib.sha256(canonical_json(self._content())).hexdigest()
 
     def index(self, item_id: str) -> int | None:
         """Index of an external item id in any of its spellings, or None when the catalogue does not hold it."""

@@ -1,43 +1,26 @@
 """What everyone likes: the control no model may lose to, and the answer for users we may not personalise for."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from recommender.errors import ConfigError, DataError
+from recommender.errors import DataError
 
 
-def popularity(
-    histories: Mapping[str, Sequence[int]], catalogue_size: int, *, exclude: Collection[str] = ()
-) -> Tensor:
-    """Number of users who met each item, float32 `[catalogue_size]`, users in `exclude` not counted.
+def popularity(histories: Mapping[str, Sequence[int]], catalogue_size: int) -> Tensor:
+    """Number of users who met each item, float32 `[catalogue_size]`.
 
     The counts are plain sums, so leaving a user out gives exactly what their never having been there would.
 
     Raises:
         DataError: an item outside the catalogue.
     """
-    users_of = Counter(
-        item for user_id, items in histories.items() if user_id not in exclude for item in set(items)
-    )
+    users_of = Counter(item for items in histories.values() for item in set(items))
     if users_of and not 0 <= min(users_of) <= max(users_of) < catalogue_size:
         raise DataError(f"a history holds an item outside the catalogue of {catalogue_size}")
     counts = torch.zeros(catalogue_size)
     for item, users in users_of.items():
         counts[item] = users
     return counts
-
-
-def most_popular(counts: Tensor, k: int, *, seen: Iterable[int] = ()) -> list[int]:
-    """The `k` items with the highest counts, ties by catalogue index, without those in `seen`.
-
-    Raises:
-        ConfigError: `k` is below 1.
-    """
-    if k < 1:
-        raise ConfigError(f"k must be at least 1, got {k}")
-    skipped = set(seen)
-    order = torch.sort(counts, descending=True, stable=True).indices.tolist()
-    return [item for item in order if item not in skipped][:k]

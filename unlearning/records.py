@@ -8,13 +8,13 @@ the path to it, so that a hand-edited policy fails before a run and not in the m
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+import inputs
 from unlearning.errors import UnlearningError
 
 T = TypeVar("T")
@@ -37,11 +37,8 @@ def to_plain(value: Any) -> Any:
 
 
 def canonical_json(value: Any) -> bytes:
-    """One byte string per value: keys sorted, no white space, UTF-8. Equal values hash equally."""
-    text = json.dumps(
-        to_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return text.encode()
+    """One byte string per value (`inputs.canonical_json`), of dataclasses, too."""
+    return inputs.canonical_json(to_plain(value))
 
 
 def sha256_hex(data: bytes) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -16,6 +15,7 @@ from app.audit.events import Event
 from app.db.clock import database_now
 from app.db.models import AuditEntry, Ledger
 from app.settings import Settings
+from inputs import canonical_json
 from model_store import Checkpoint
 
 GENESIS = "0" * 64
@@ -115,13 +115,8 @@ class AuditLog:
         data: Mapping[str, Any],
         previous: str,
     ) -> str:
-        content = json.dumps(
-            [sequence, recorded_at.isoformat(), actor, action, data, previous],
-            sort_keys=True,
-            separators=(",", ":"),
-            allow_nan=False,
-        )
-        return self._keyed(content)
+        content = [sequence, recorded_at.isoformat(), actor, action, data, previous]
+        return self._keyed(canonical_json(content, ascii_only=True).decode())
 
     def _keyed(self, content: str) -> str:
         return hmac.new(self._key, content.encode(), hashlib.sha256).hexdigest()

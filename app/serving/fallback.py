@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 
 from app.serving.errors import InvalidRequest
 from app.serving.ranker import Catalogue
 from app.serving.recommendation import FallbackReason, RankedItem, Recommendation
+from inputs import canonical_json
 
 
 class PopularityFallback:
@@ -39,8 +39,7 @@ class PopularityFallback:
         )
         self.catalogue_digest = catalogue.digest
         named = {"catalogue": catalogue.digest, "items": [item.item_id for item in self._items]}
-        canonical = json.dumps(named, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        self.version = f"fallback:{hashlib.sha256(canonical.encode()).hexdigest()}"
+        self.version = f"fallback:{hashlib.sha256(canonical_json(named)).hexdigest()}"
 
     def __len__(self) -> int:
         return len(self._items)

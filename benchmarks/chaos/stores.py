@@ -10,11 +10,10 @@ _MEGABYTES = 48
 
 
 class AttackedStore:
-    """A folder. If `mounted`, it can be filled and made read-only; without, it can only be taken away."""
+    """A folder. If `mounted`, it can be filled and made read-only."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._away = folder.with_name(folder.name + ".away")
         self._ballast = folder / ".ballast"
         folder.mkdir(parents=True, exist_ok=True)
         self.mounted = _succeeds(
@@ -39,15 +38,6 @@ class AttackedStore:
 
     def make_writable(self) -> None:
         _succeeds("mount", "-o", "remount,rw", str(self.folder))
-
-    def take_away(self) -> None:
-        """As if its disk had been pulled: a file is where the folder was."""
-        self.folder.rename(self._away)
-        self.folder.touch()
-
-    def bring_back(self) -> None:
-        self.folder.unlink()
-        self._away.rename(self.folder)
 
     def close(self) -> None:
         if self.mounted:

@@ -29,7 +29,7 @@ from benchmarks.study.cells import Cells
 from benchmarks.study.orders import FitOrder
 from benchmarks.study.workshop import Workshop
 from recommender import Adapter
-from unlearning import Candidate, EvaluationInputs, ForgetTask, NeverSeen, build_method, decide, publishable
+from unlearning import Candidate, EvaluationInputs, NeverSeen, build_method, decide, publishable
 from unlearning.attacks.predictions import item_log_likelihoods
 from unlearning.evaluation.evaluate import evaluate
 from unlearning.evaluation.gains import smoothed
@@ -154,15 +154,11 @@ class _World:
         retained = tuple(world.everybody[place] for place in world.places if place not in gone)
         seed, known = world.number, self._losses(self._parent, forget)
         portion = PORTIONS.get(name, 1.0)
-        task = ForgetTask(
-            base=workshop.base,
-            adapter=self._parent,
-            forget=forget,
-            retain=tuple(split.train for split in retained),
-            retain_validation=(),
-            statistics=None,
-            training=workshop.regime.training(seed),
-            adapter_config=workshop.regime.adapter_config,
+        task = workshop.regime.task(
+            workshop.base,
+            self._parent,
+            forget,
+            [split.train for split in retained],
             seed=seed,
             smoothing=policy.evaluation.smoothing,
             never_seen_nll=tuple(

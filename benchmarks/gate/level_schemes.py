@@ -7,26 +7,21 @@ what never having been seen looks like. Each scheme makes the levels of the same
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.bars import Reached, bars
-from benchmarks.environment import environment
 from benchmarks.fits import Regime
 from benchmarks.gate.trials import Plan, truth_of, worlds_of
 from benchmarks.gate.worlds import Users, World
 from benchmarks.study import orders
 from benchmarks.study.orders import FitOrder
-from benchmarks.study.pool import Pool
-from benchmarks.study.workshop import Workshop, one_thread
+from benchmarks.study.session import session
+from benchmarks.study.workshop import Workshop
 from unlearning.evaluation.report import NeverSeenGain
 from unlearning.gate.band import Band
 from unlearning.levels.cross_fitting import HALVES, Scheme, cross_fit, parts
-from unlearning.records import to_plain
 
 # One user in so many is in each of four samples.
 _SHARES = (8, 16)
@@ -56,18 +51,14 @@ def run(
     """Make levels by every scheme in `worlds` services; JSON values.
 
     Args:
+        data: the interactions; `folder`, `processes` and `regime` as `session` takes them.
         users: report for services that are reported on, development for those that a scheme may be chosen on.
-        folder: keeps fits for a later run on the same data; None for a temporary one.
+        worlds: how many services.
     """
-    one_thread()
-    header, plan = environment(), Plan(users, worlds, 1)
-    with ExitStack() as stack:
-        if folder is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        workshop = Workshop(data, folder, regime or Regime())
+    plan = Plan(users, worlds, 1)
+    with session(data, folder, processes=processes, regime=regime) as study:
+        workshop = study.workshop
         found = worlds_of(workshop, plan)
-        bar, pool = stack.enter_context(bars()), Pool(workshop, processes)
-        workshop.fits.base(workshop.population, bar("base on the panel"))
         wanted = [shadow.order for shadow in orders.shadows(workshop.population, parts=plan.parts)]
         wanted += [
             order
@@ -75,27 +66,23 @@ def run(
             for scheme in schemes(len(world.places)).values()
             for order in _fits(world, scheme)
         ]
-        wanted, move = orders.unique(wanted), bar("fits")
-        pool.fit(wanted, lambda done: move(Reached(done, len(wanted))))
+        study.fit(wanted)
         rows = [
             _row(workshop, plan, world, name, scheme)
             for world in found
             for name, scheme in schemes(len(world.places)).items()
         ]
-    return {
-        "benchmark": "levels",
-        "environment": header,
-        "data": {
-            "source": workshop.population.source,
-            "users": users,
-            "worlds": worlds,
-            "users_of_a_world": [len(world.places) for world in found],
-        },
-        "training": to_plain(workshop.regime),
-        "membership_z": workshop.policy.membership_z,
-        "schemes": [_over_services(name, rows) for name in schemes(1)],
-        "rows": rows,
-    }
+        return study.result(
+            "levels",
+            {
+                "users": users,
+                "worlds": worlds,
+                "users_of_a_world": [len(world.places) for world in found],
+            },
+            membership_z=workshop.policy.membership_z,
+            schemes=[_over_services(name, rows) for name in schemes(1)],
+            rows=rows,
+        )
 
 
 def _fits(world: World, scheme: Scheme) -> list[FitOrder]:

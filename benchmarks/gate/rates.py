@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from unlearning.levels.student_t import quantile
+from unlearning.policy.skipping import wilson
 
 Row = Mapping[str, Any]
 Rate = dict[str, float | int | None]
@@ -43,7 +43,7 @@ def share_of(hits: Mapping[Any, int], totals: Mapping[Any, int]) -> Rate:
     if not total:
         return found | dict.fromkeys(("share", "low", "high", "low_by_service", "high_by_service"))
     share = count / total
-    low, high = _wilson(share, total)
+    low, high = wilson(share, total, _Z95)
     found |= {"share": share, "low": low, "high": high, "low_by_service": None, "high_by_service": None}
     services = len(totals)
     if services > 1:
@@ -51,12 +51,5 @@ def share_of(hits: Mapping[Any, int], totals: Mapping[Any, int]) -> Rate:
         between, alone = services / (services - 1) * spread / total, share * (1.0 - share)
         effect = max(between / alone, 1.0) if alone > 0 else 1.0
         few = (quantile(0.975, services - 1) / _Z95) ** 2
-        found["low_by_service"], found["high_by_service"] = _wilson(share, total / (effect * few))
+        found["low_by_service"], found["high_by_service"] = wilson(share, total / (effect * few), _Z95)
     return found
-
-
-def _wilson(share: float, total: float) -> tuple[float, float]:
-    square = _Z95**2
-    middle = (share + square / (2 * total)) / (1 + square / total)
-    half = _Z95 * math.sqrt(share * (1 - share) / total + square / (4 * total**2)) / (1 + square / total)
-    return max(middle - half, 0.0), min(middle + half, 1.0)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bars import Reached, bars
-from benchmarks.environment import environment
 from benchmarks.fits import Regime
 from benchmarks.gate.batches import Batches, batch_rates
 from benchmarks.gate.power import power_by_items
@@ -21,12 +17,10 @@ from benchmarks.gate.readings import by_length, readings
 from benchmarks.gate.summary import summary
 from benchmarks.gate.trials import Plan, later_rungs, worlds_of
 from benchmarks.study import orders
-from benchmarks.study.cells import Cells
-from benchmarks.study.pool import Pool, Work
-from benchmarks.study.workshop import Workshop, one_thread
+from benchmarks.study.pool import Work
+from benchmarks.study.session import session
+from benchmarks.study.workshop import Workshop
 from unlearning import Policy, default_policy
-from unlearning.methods.method import Stopwatch
-from unlearning.records import to_plain
 
 # What `--report` prints: made by this command on users that no threshold was chosen on.
 COMMITTED = Path(__file__).parent / "report.json"
@@ -59,71 +53,45 @@ def run(
     """Simulate the plan's deletions; returns every row and the rates, as JSON values.
 
     Args:
-        data: the interactions.
+        data: the interactions; `folder`, `processes` and `regime` as `session` takes them.
         plan: which users are forgotten; thresholds are chosen on `development` users, rates reported on the others.
         with_batches: whether users of whom nothing is told alone are forgotten in batches as well.
-        folder: keeps fits and finished trials for a later run on the same data; None for a temporary one.
-        processes: how many work at once; None for one per core.
-        regime: how models are trained.
 
     Raises:
         TooFewUsers: a world has fewer users of this kind than deletions are wanted; nothing has been trained then.
     """
-    one_thread()
-    header, watch = environment(), Stopwatch()
-    with ExitStack() as stack:
-        if folder is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        workshop = _EveryStratum(data, folder, regime or Regime())
+    with session(data, folder, processes=processes, regime=regime, kind=_EveryStratum) as study:
+        workshop, policy = study.workshop, study.workshop.policy
         found = worlds_of(workshop, plan)
-        bar, pool = stack.enter_context(bars()), Pool(workshop, processes)
-        workshop.fits.base(workshop.population, bar("base on the panel"))
         wanted = [shadow.order for shadow in orders.shadows(workshop.population, parts=plan.parts)]
         wanted += [order for world in found for order in (*world.level_fits, world.refit)]
-        move_fits = bar(f"{len(wanted)} fits")
-        pool.fit(wanted, lambda done: move_fits(Reached(done, len(wanted))))
+        study.fit(wanted)
         trials = plan.trials()
-        move = bar(f"{len(trials)} deletions")
-        pool.work(trials, lambda done: move(Reached(done, len(trials))))
-        found_in = _Finished(Cells(folder / "cells"), workshop)
-        later = later_rungs(plan, found_in.rows, workshop.policy)
-        pool.work(later, lambda _: None)
+        study.work(trials, "deletions")
+        later = later_rungs(plan, study.rows, policy)
+        study.work(later, "later rungs")
         batches = [Batches(plan, number) for number in range(plan.worlds)] if with_batches else []
-        move_batches = bar("batches")
-        pool.work(batches, lambda done: move_batches(Reached(done, len(batches))))
+        study.work(batches, "services' batches")
         done: list[Work] = [*trials, *later]
-        rows = [row for work in done for row in found_in.rows(work)]
-        batch_rows = [row for work in batches for row in found_in.rows(work)]
-        power = power_by_items(workshop, found, plan.parts)
+        rows, batch_rows = study.rows(*done), study.rows(*batches)
         read = readings(workshop, plan)
-    population = workshop.population
-    return {
-        "benchmark": "gate",
-        "environment": header,
-        "data": {
-            "source": population.source,
-            "users": plan.users,
-            "worlds": plan.worlds,
-            "parts": plan.parts,
-            "users_of_a_world": [len(world.places) for world in found],
-        },
-        "training": to_plain(workshop.regime),
-        "policy": {
-            "name": workshop.policy.name,
-            "hash": workshop.policy.hash,
-            "membership_z": workshop.policy.membership_z,
-        },
-        # A resumed measurement can hold cells of an earlier commit.
-        "commits": sorted(found_in.commits),
-        "wall_seconds": watch.seconds,
-        **summary(rows, band=workshop.policy.membership_z),
-        "power": power,
-        "by_length": by_length(read),
-        "readings": read,
-        "batches": batch_rates(batch_rows),
-        "rows": rows,
-        "batch_rows": batch_rows,
-    }
+        return study.result(
+            "gate",
+            {
+                "users": plan.users,
+                "worlds": plan.worlds,
+                "parts": plan.parts,
+                "users_of_a_world": [len(world.places) for world in found],
+            },
+            policy={"name": policy.name, "hash": policy.hash, "membership_z": policy.membership_z},
+            **summary(rows, band=policy.membership_z),
+            power=power_by_items(workshop, found, plan.parts),
+            by_length=by_length(read),
+            readings=read,
+            batches=batch_rates(batch_rows),
+            rows=rows,
+            batch_rows=batch_rows,
+        )
 
 
 def join(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -175,23 +143,6 @@ def join(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 class CannotJoin(ValueError):
     """Results that do not belong together."""
-
-
-class _Finished:
-    """Rows of finished cells, and the commits that made them."""
-
-    def __init__(self, cells: Cells, workshop: Workshop) -> None:
-        self._cells, self._workshop = cells, workshop
-        self.commits: set[str] = set()
-
-    def rows(self, work: Work) -> list[dict[str, Any]]:
-        found = []
-        for key in work.keys(self._workshop):
-            cell = self._cells.get(key)
-            assert cell is not None, "the pool finished without this cell"
-            self.commits.add(cell["commit"] or "unknown")
-            found += cell["rows"]
-        return found
 
 
 def committed() -> dict[str, Any]:

@@ -17,7 +17,6 @@ from recommender import Adapter
 from unlearning import (
     Candidate,
     EvaluationInputs,
-    ForgetTask,
     Method,
     Policy,
     build_method,
@@ -152,15 +151,11 @@ class _Deletion:
         # The re-fit never saw any of the world's subjects: to it, they are not retained users.
         retained = tuple(world.everybody[other] for other in world.places if other not in world.subjects)
         seed, parent = trial.index, _parent(workshop, world)
-        self._task = ForgetTask(
-            base=base,
-            adapter=parent,
-            forget=(self._sequence,),
-            retain=tuple(split.train for split in retained),
-            retain_validation=(),
-            statistics=None,
-            training=workshop.regime.training(seed),
-            adapter_config=workshop.regime.adapter_config,
+        self._task = workshop.regime.task(
+            base,
+            parent,
+            [self._sequence],
+            [split.train for split in retained],
             seed=seed,
             smoothing=policy.evaluation.smoothing,
         )

@@ -1,4 +1,4 @@
-"""The tables of `lethe bench calibrate`."""
+"""The tables of `lethe bench gate --calibrate`."""
 
 from __future__ import annotations
 

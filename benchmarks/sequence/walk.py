@@ -225,17 +225,14 @@ def _task(
     level: NeverSeen,
     number: int,
 ) -> ForgetTask:
-    return ForgetTask(
-        base=workshop.base,
-        adapter=adapter,
-        forget=(workshop.population.service[place].train,),
-        retain=tuple(split.train for split in retained),
-        retain_validation=(),
-        # Every request edits the adapter, so what was cached of it holds for the first one only.
-        statistics=None,
-        training=workshop.regime.training(walk.seed),
-        adapter_config=workshop.regime.adapter_config,
+    # Every request edits the adapter, so what was cached of it holds for the first one only: no statistics.
+    return workshop.regime.task(
+        workshop.base,
+        adapter,
+        [workshop.population.service[place].train],
+        [split.train for split in retained],
         seed=1000 * number + walk.seed,
+        training_seed=walk.seed,
         never_seen_nll=(level.smoothed_nll,),
         smoothing=workshop.policy.evaluation.smoothing,
     )

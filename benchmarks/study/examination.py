@@ -14,11 +14,12 @@ from torch import Tensor
 from benchmarks.popularity import popularity_row
 from benchmarks.study import orders
 from benchmarks.study.deletions import Deletion
+from benchmarks.study.kolmogorov_smirnov import kolmogorov_smirnov
 from benchmarks.study.shadow_attack import ShadowAttack
 from benchmarks.study.workshop import Workshop
 from recommender import Adapter, Base, RankingMetrics, attach
 from unlearning import Candidate, EvaluationInputs, Method, Policy, Report, decide, publishable
-from unlearning.attacks.distance import kolmogorov_smirnov, mixture_divergence, nll_gap
+from unlearning.attacks.distance import mixture_divergence, nll_gap
 from unlearning.attacks.membership import Group, population_attacks
 from unlearning.attacks.neighbours import nearest_users, union
 from unlearning.attacks.predictions import item_log_likelihoods
@@ -198,11 +199,13 @@ class Examination:
             None if counted is None else [counted[place] for place in chosen],
         )
         one_refit = torch.cat(list(self.subject_references[0]))
-        test = kolmogorov_smirnov(-torch.cat([reading.nll for reading in measured.subjects]), one_refit)
+        statistic, p_value = kolmogorov_smirnov(
+            -torch.cat([reading.nll for reading in measured.subjects]), one_refit
+        )
         return {
             **self._nll_distances(measured),
-            "ks_statistic": test.statistic,
-            "ks_p": test.p_value,
+            "ks_statistic": statistic,
+            "ks_p": p_value,
             "jsd": divergence.mean,
         }
 

@@ -110,17 +110,14 @@ def _walk(job: Job, workshop: Workshop, variant: Variant) -> Iterator[dict[str, 
     adapter, spent = parent, Cost(0.0, 0, 0, 0)
     for number in range(1, len(requests) + 1):
         gone = set(places[:number])
-        task = ForgetTask(
-            base=workshop.base,
-            adapter=adapter,
-            forget=requests[number - 1].subjects,
-            retain=tuple(split.train for place, split in enumerate(population.service) if place not in gone),
-            retain_validation=(),
-            # Every request edits the adapter, so what was cached of it holds for the first one only.
-            statistics=None,
-            training=workshop.regime.training(job.seed),
-            adapter_config=workshop.regime.adapter_config,
+        # Every request edits the adapter, so what was cached of it holds for the first one only: no statistics.
+        task = workshop.regime.task(
+            workshop.base,
+            adapter,
+            requests[number - 1].subjects,
+            [split.train for place, split in enumerate(population.service) if place not in gone],
             seed=1000 * number + job.seed,
+            training_seed=job.seed,
             never_seen_nll=subject_levels(workshop, job.seed, requests[number - 1]),
             smoothing=workshop.policy.evaluation.smoothing,
         )
@@ -174,16 +171,14 @@ def _task(
     retain: tuple[tuple[int, ...], ...],
     statistics: ActivationStatistics | None,
 ) -> ForgetTask:
-    return ForgetTask(
-        base=workshop.base,
-        adapter=parent,
-        forget=deletion.subjects,
-        retain=retain,
-        retain_validation=(),
-        statistics=statistics,
-        training=workshop.regime.training(seed),
-        adapter_config=workshop.regime.adapter_config,
+    return workshop.regime.task(
+        workshop.base,
+        parent,
+        deletion.subjects,
+        retain,
         seed=1000 + seed,
+        training_seed=seed,
+        statistics=statistics,
         forget_targets=deletion.counted,
         never_seen_nll=subject_levels(workshop, seed, deletion),
         smoothing=workshop.policy.evaluation.smoothing,

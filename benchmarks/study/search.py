@@ -22,7 +22,7 @@ from benchmarks.study.levels import subject_levels
 from benchmarks.study.variants import Variant
 from benchmarks.study.workshop import Workshop
 from recommender import Adapter
-from unlearning import ActivationStatistics, ForgetTask, collect_statistics
+from unlearning import ActivationStatistics, collect_statistics
 from unlearning.records import canonical_json, sha256_hex, to_plain
 
 TRIALS = 8
@@ -103,21 +103,17 @@ class Trial:
             if self.variant.name == "refit":
                 adapter, spent = workshop.fit(orders.refit(deletion)).adapter, 0.0
             else:
-                made = self.variant.method.run(
-                    ForgetTask(
-                        base=workshop.base,
-                        adapter=parent,
-                        forget=deletion.subjects,
-                        retain=deletion.task_sequences,
-                        retain_validation=(),
-                        statistics=statistics,
-                        training=workshop.regime.training(deletion.seed),
-                        adapter_config=workshop.regime.adapter_config,
-                        seed=deletion.seed,
-                        never_seen_nll=subject_levels(workshop, deletion.seed, deletion),
-                        smoothing=workshop.policy.evaluation.smoothing,
-                    )
+                task = workshop.regime.task(
+                    workshop.base,
+                    parent,
+                    deletion.subjects,
+                    deletion.task_sequences,
+                    seed=deletion.seed,
+                    statistics=statistics,
+                    never_seen_nll=subject_levels(workshop, deletion.seed, deletion),
+                    smoothing=workshop.policy.evaluation.smoothing,
                 )
+                made = self.variant.method.run(task)
                 adapter, spent = made.adapter, made.cost.seconds
             found.append(_examination(workshop, self.setting, index).development_distance(adapter))
             seconds.append(spent)

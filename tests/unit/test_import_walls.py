@@ -47,6 +47,7 @@ THIRD_PARTY = {
     # It forks what it attacks, and brings a broker of its own.
     "benchmarks.chaos": DATABASE | SETTINGS | WEB | QUEUE | {"redis"} | LEARNING | TERMINAL,
     "benchmarks.report": {"matplotlib"},
+    "benchmarks.study": LEARNING | {"scipy"},
 }
 
 

@@ -5,7 +5,6 @@ One re-fit against the others is the unit of every figure here: two exact re-fit
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,11 +19,6 @@ from unlearning.methods.shared.losses import IGNORED
 from unlearning.methods.shared.windows import Windows
 from unlearning.progress import ShouldStop, check_stop
 
-# Below this the alternating series needs many terms; the transformed one then needs one or two.
-_SERIES_SWITCH, _TERMS = 1.0, 20
-# The tail is 1 to the last bit from here down.
-_SURELY_EXCEEDED = 0.1
-
 
 @dataclass(frozen=True)
 class NllGap:
@@ -36,22 +30,6 @@ class NllGap:
 
     absolute: Tensor
     signed: Tensor
-
-
-@dataclass(frozen=True)
-class KolmogorovSmirnov:
-    """Two-sample test of equal distributions: `statistic` in [0, 1] and its asymptotic two-sided `p_value`.
-
-    The power depends on the counts: a few interactions pass anything, many thousands fail the smallest difference.
-    The p-value takes all observations for independent. A user's interactions are not, which makes it too small; two
-    models' readings of the same interactions are not either, which makes it too large, and by far: what makes an item
-    hard is in both samples. Between a candidate and a re-fit a large one says little; read it beside another re-fit's.
-    """
-
-    statistic: float
-    p_value: float
-    first: int
-    second: int
 
 
 @dataclass(frozen=True)
@@ -84,43 +62,6 @@ def nll_gap(candidate: Sequence[Tensor], refits: Sequence[Sequence[Tensor]]) -> 
         absolute=torch.stack([gap.abs().mean() for gap in gaps]),
         signed=torch.stack([gap.mean() for gap in gaps]),
     )
-
-
-def kolmogorov_smirnov(first: Tensor, second: Tensor) -> KolmogorovSmirnov:
-    """Compare two samples [n] and [m] of numbers per interaction.
-
-    The p-value is Kolmogorov's limit at sqrt(n m / (n + m)) D, an approximation for continuous values: with fewer
-    than some tens of them on a side it errs in either direction, and ties make it too large.
-
-    Raises:
-        InvalidEvaluation: a sample is empty or holds a number that is not finite.
-    """
-    for sample in (first, second):
-        if sample.ndim != 1 or not len(sample) or not bool(torch.isfinite(sample).all()):
-            raise InvalidEvaluation("both samples must hold finite numbers, at least one each")
-    ordered = [sample.double().sort().values for sample in (first, second)]
-    points = torch.cat(ordered)
-    shares = [torch.searchsorted(sample, points, right=True).double() / len(sample) for sample in ordered]
-    statistic = float((shares[0] - shares[1]).abs().max())
-    effective = len(first) * len(second) / (len(first) + len(second))
-    return KolmogorovSmirnov(
-        statistic, kolmogorov_tail(math.sqrt(effective) * statistic), len(first), len(second)
-    )
-
-
-def kolmogorov_tail(value: float) -> float:
-    """P(K > value) of Kolmogorov's limiting distribution.
-
-    2 sum_j (-1)^(j-1) exp(-2 j^2 x^2), or for small x the same function as 1 - sqrt(2 pi) / x
-    sum_j exp(-(2j - 1)^2 pi^2 / (8 x^2)) (Marsaglia, Tsang and Wang, J. Stat. Softw. 8(18), 2003).
-    """
-    if value < _SURELY_EXCEEDED:
-        return 1.0
-    terms = range(1, _TERMS + 1)
-    if value < _SERIES_SWITCH:
-        below = sum(math.exp(-(((2 * j - 1) * math.pi / value) ** 2) / 8) for j in terms)
-        return 1.0 - math.sqrt(2 * math.pi) / value * below
-    return 2.0 * sum(math.copysign(math.exp(-2.0 * (j * value) ** 2), j % 2 - 0.5) for j in terms)
 
 
 def mixture_divergence(

@@ -3,54 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from unlearning.errors import InvalidEvaluation
 
-Weighting = Literal["binary", "idf"]
 
-
-def nearest_users(
-    subjects: Sequence[Sequence[int]],
-    others: Sequence[Sequence[int]],
-    k: int,
-    *,
-    weighting: Weighting = "binary",
-) -> Tensor:
+def nearest_users(subjects: Sequence[Sequence[int]], others: Sequence[Sequence[int]], k: int) -> Tensor:
     """Indices into `others` of the `k` users most like each subject, most similar first, int64 [subjects, k].
 
     Similarity is the cosine between item sets, order and repetition ignored; ties go to the lower index. Memory is
     linear in the interactions: no user-by-item matrix is built.
 
-    Args:
-        weighting: `binary` counts every shared item alike; `idf` weighs an item by ln((1 + users) / (1 + users who
-            met it)) over `others`, so that what everybody met makes nobody alike.
-
     Raises:
-        InvalidEvaluation: no subject, an unknown weighting, or `k` outside 1 to the number of others.
+        InvalidEvaluation: no subject, or `k` outside 1 to the number of others.
     """
     if not subjects or not 1 <= k <= len(others):
         raise InvalidEvaluation(
             f"k must lie in 1 to {len(others)} others, not {k}, and there must be a subject"
         )
-    if weighting not in ("binary", "idf"):
-        raise InvalidEvaluation(f"weighting must be binary or idf, not {weighting!r}")
     sets = [_items(other) for other in others]
     owners = torch.repeat_interleave(torch.arange(len(sets)), torch.tensor([len(own) for own in sets]))
     met = torch.cat(sets)
     wanted = [_items(subject) for subject in subjects]
     catalogue = 1 + max((int(own.max()) for own in (met, *wanted) if len(own)), default=0)
-    squares = _squared_weights(met, catalogue, len(sets), weighting)
-    lengths = torch.zeros(len(sets), dtype=torch.float64).index_add_(0, owners, squares[met]).sqrt()
+    lengths = torch.tensor([len(own) for own in sets], dtype=torch.float64).sqrt()
     rows = []
     for own in wanted:
         shared = torch.zeros(catalogue, dtype=torch.float64)
-        shared[own] = squares[own]
+        shared[own] = 1.0
         overlap = torch.zeros(len(sets), dtype=torch.float64).index_add_(0, owners, shared[met])
-        # The subject's own length scales all similarities alike. Users without weight are like nobody.
+        # The subject's own length scales all similarities alike. Users without items are like nobody.
         similarity = torch.where(lengths > 0, overlap / lengths, 0.0)
         rows.append(similarity.argsort(descending=True, stable=True)[:k])
     return torch.stack(rows)
@@ -63,11 +47,3 @@ def union(nearest: Tensor) -> tuple[int, ...]:
 
 def _items(sequence: Sequence[int]) -> Tensor:
     return torch.tensor(sorted(set(sequence)), dtype=torch.int64)
-
-
-def _squared_weights(met: Tensor, catalogue: int, users: int, weighting: Weighting) -> Tensor:
-    """Squared weight of every item, float64 [catalogue]: a shared item adds the product of two equal weights."""
-    if weighting == "binary":
-        return torch.ones(catalogue, dtype=torch.float64)
-    frequency = torch.bincount(met, minlength=catalogue).double()
-    return torch.log((1 + users) / (1 + frequency)).square()

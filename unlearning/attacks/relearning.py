@@ -76,10 +76,6 @@ class RelearningCurve:
     measured: int
     trained_numbers: int
 
-    def steps_to(self, nll: float) -> int | None:
-        """The first checkpoint at which the mean NLL is down to `nll`; None if it never is."""
-        return next((step for step, value in zip(self.steps, self.nll, strict=True) if value <= nll), None)
-
 
 def relearning_curve(
     base: Base,

@@ -243,10 +243,6 @@ class Report:
         """The candidate's figure called `name`. Raises InvalidReport if there is none of that name."""
         return _find(self.metrics, name)
 
-    def parent_value(self, name: str) -> float | None:
-        """The parent's figure called `name`. Raises InvalidReport if there is none of that name."""
-        return _find(self.parent_metrics, name)
-
     def to_json(self) -> str:
         """Canonical JSON; `from_json` reads it back to an equal report."""
         return canonical_json(self).decode()

@@ -83,11 +83,6 @@ class Cost:
     backwards: int
     samples: int
 
-    @property
-    def samples_per_second(self) -> float | None:
-        """`samples / seconds`, or None where the method read nothing or took no measurable time."""
-        return self.samples / self.seconds if self.samples and self.seconds > 0 else None
-
 
 @dataclass(frozen=True)
 class Candidate:

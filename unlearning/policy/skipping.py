@@ -76,12 +76,20 @@ class TrackRecord:
     skipped_since: int
 
 
+def wilson(share: float, count: float, z: float) -> tuple[float, float]:
+    """Both ends of Wilson's interval for a share of `count` trials, `z` standard deviations wide on either side.
+
+    `count` need not be whole, as libraries ask for: dependent trials count for fewer than there are.
+    """
+    square = z**2
+    middle = (share + square / (2 * count)) / (1 + square / count)
+    half = z * math.sqrt(share * (1 - share) / count + square / (4 * count**2)) / (1 + square / count)
+    return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
 def highest_share(passed: int, runs: int, confidence: float) -> float:
     """The upper end of Wilson's one-sided interval for a share of which `passed` of `runs` were seen."""
-    z = NormalDist().inv_cdf(confidence)
-    share, z2 = passed / runs, z * z
-    spread = z * math.sqrt(share * (1 - share) / runs + z2 / (4 * runs * runs))
-    return (share + z2 / (2 * runs) + spread) / (1 + z2 / runs)
+    return wilson(passed / runs, runs, NormalDist().inv_cdf(confidence))[1]
 
 
 def why_skip(record: TrackRecord, rules: Skipping) -> str | None:

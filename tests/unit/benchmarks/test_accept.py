@@ -1,6 +1,5 @@
 """What `lethe bench accept` makes of what it saw; the rest of it needs a running service (tests/acceptance)."""
 
-import json
 import time
 from collections import Counter
 from pathlib import Path
@@ -11,7 +10,7 @@ from typer.testing import CliRunner
 
 from benchmarks.commands import bench_app
 from benchmarks.service.timed import NO_ANSWER, Answers
-from tests.unit.benchmarks.test_tables import ENVIRONMENT, cells
+from tests.unit.benchmarks.test_tables import ENVIRONMENT, cells, printed_again
 
 
 def answers(count: int, seconds: float, **statuses: int) -> dict[str, Any]:
@@ -66,11 +65,7 @@ def test_seconds_count_from_when_a_request_was_due_also_where_none_is_answered()
 
 
 def test_the_tables_are_printed_again_from_a_file(tmp_path: Path) -> None:
-    stored, written = tmp_path / "result.json", tmp_path / "result.md"
-    stored.write_text(json.dumps(RESULT))
-    done = CliRunner().invoke(bench_app, ["report", str(stored), "--markdown", str(written)])
-    assert done.exit_code == 0
-    text = written.read_text()
+    text = printed_again(RESULT, tmp_path)
     assert list(cells(text, "### Forget requests", "import").values()) == [
         "import", "postgresql", "4", "202: 3, 503: 1", "0.250", "0.250", "0.250", "0.250",
     ]  # fmt: skip

@@ -8,7 +8,7 @@ from benchmarks.tables import markdown
 def test_every_row_has_the_same_budget_and_the_choice_is_made_on_development_users(
     data: Path, regime: Regime, tmp_path: Path
 ) -> None:
-    result = basis.run(data, seeds=1, folder=tmp_path, regime=regime)
+    result = basis.run(data, seeds=1, folder=tmp_path, processes=1, regime=regime)
     rows = [*basis.BASES, "uniform_shrink"]
     assert [trial["row"] for trial in result["trials"]] == [row for row in rows for _ in range(14)]
     assert {trial["deletion"] for trial in result["trials"]} == {"development-users-5"}
@@ -24,7 +24,7 @@ def test_every_row_has_the_same_budget_and_the_choice_is_made_on_development_use
     ]
     assert all(0.0 <= gap["gap"] < 1.0 for gap in result["gaps"])
     # A second run finds everything where the first left it.
-    assert basis.run(data, seeds=1, folder=tmp_path, regime=regime)["rows"] == result["rows"]
+    assert basis.run(data, seeds=1, folder=tmp_path, processes=1, regime=regime)["rows"] == result["rows"]
     assert "| contrast_z |" in markdown(result)
 
 

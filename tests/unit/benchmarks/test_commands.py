@@ -1,24 +1,20 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from benchmarks.commands import bench_app
+from benchmarks.fits import Regime
+from benchmarks.gate import calibration
 from benchmarks.gate import run as gate
 from benchmarks.gate.summary import summary
+from tests.unit.benchmarks.test_tables import ENVIRONMENT, printed_again
 
 RESULT = {
     "benchmark": "ucan-cost",
-    "environment": {
-        "machine": {"cores": 2, "processor": "test"},
-        "threads": 1,
-        "load_before": [0.5],
-        "library_versions": {"torch": "2"},
-        "commit": "0123456789abcdef",
-        "uncommitted_changes": False,
-        "measured_at": "2026-01-01T00:00:00+00:00",
-    },
+    "environment": ENVIRONMENT,
     "data": {"source": "synthetic"},
     "repeats": 3,
     "rows": [
@@ -38,12 +34,9 @@ RESULT = {
 
 
 def test_a_stored_result_is_printed_as_tables(tmp_path: Path) -> None:
-    stored, table = tmp_path / "result.json", tmp_path / "result.md"
-    stored.write_text(json.dumps(RESULT))
-    done = CliRunner().invoke(bench_app, ["report", str(stored), "--markdown", str(table)])
-    assert done.exit_code == 0
-    assert "| 5 | 100 | 0.500 | 0.600 | 1.20 | 1.10 | 1.30 | 1.05 | 1.10 |" in table.read_text()
-    assert "commit 0123456789ab," in table.read_text()
+    text = printed_again(RESULT, tmp_path)
+    assert "| 5 | 100 | 0.500 | 0.600 | 1.20 | 1.10 | 1.30 | 1.05 | 1.10 |" in text
+    assert "commit 0123456789ab," in text
 
 
 @pytest.mark.parametrize("methods", ["ucan,magic", ","])
@@ -123,6 +116,34 @@ def test_the_packaged_result_of_the_gate_is_printed(tmp_path: Path, monkeypatch:
     done = CliRunner().invoke(bench_app, ["gate", "--report", "--json", absent])
     assert done.exit_code == 2
     assert "there is no folder" in done.output
+
+
+def test_the_gate_is_calibrated_on_development_users(
+    data: Path, regime: Regime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables, run = tmp_path / "gate.md", calibration.run
+
+    def tiny(data: Path, **options: Any) -> dict[str, Any]:
+        assert options["with_sweep"] is False
+        return run(data, regime=regime, **options)
+
+    monkeypatch.setattr(calibration, "run", tiny)
+    work = str(tmp_path / "work")
+    options = [
+        "--data",
+        str(data),
+        "--no-sweep",
+        "--work",
+        work,
+        "--processes",
+        "1",
+        "--markdown",
+        str(tables),
+    ]
+    done = CliRunner().invoke(bench_app, ["gate", "--calibrate", *options])
+    assert done.exit_code == 0, done.output
+    assert "development users" in tables.read_text()
+    assert "| refit |" in tables.read_text()
 
 
 @pytest.mark.parametrize(("command", "option"), [("gate", "--deletions"), ("sequence", "--requests")])

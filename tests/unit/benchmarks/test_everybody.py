@@ -1,14 +1,10 @@
 """The data and the tables of `lethe bench everybody`; the rest of it needs a running service (tests/acceptance)."""
 
-import json
 from pathlib import Path
 
-from typer.testing import CliRunner
-
-from benchmarks.commands import bench_app
 from benchmarks.everybody import SHORT_EVENTS, in_batches, write_short_histories
 from recommender import load_interactions
-from tests.unit.benchmarks.test_tables import ENVIRONMENT, cells
+from tests.unit.benchmarks.test_tables import ENVIRONMENT, cells, printed_again
 
 RESULT = {
     "benchmark": "everybody",
@@ -49,11 +45,7 @@ def test_everybody_asks_once_and_the_first_alone() -> None:
 
 
 def test_the_tables_are_printed_again_from_a_file(tmp_path: Path) -> None:
-    stored, written = tmp_path / "result.json", tmp_path / "result.md"
-    stored.write_text(json.dumps(RESULT))
-    done = CliRunner().invoke(bench_app, ["report", str(stored), "--markdown", str(written)])
-    assert done.exit_code == 0
-    text = written.read_text()
+    text = printed_again(RESULT, tmp_path)
     assert "no version is live, and `/readyz` answers 200" in text
     assert list(cells(text, "### Batches of requests", "2").values()) == [
         "2", "202: 2", "erased: 1, no_data: 1", "1", "refit: 1", "12", "0",

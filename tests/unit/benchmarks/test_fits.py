@@ -6,14 +6,19 @@ import torch
 
 from benchmarks.fits import Fits, Regime
 from benchmarks.population import Population, load_population
-from benchmarks.tasks import prepare
-from recommender import Adapter
-from unlearning import build_method, collect_statistics, default_policy
+from benchmarks.study.deletions import whole_users
+from recommender import Adapter, Base
+from unlearning import ForgetTask, build_method
 
 
 @pytest.fixture(scope="module")
 def population(data: Path) -> Population:
     return load_population(data)
+
+
+def task_of(population: Population, regime: Regime, base: Base, parent: Adapter) -> ForgetTask:
+    deletion = whole_users(population, "some", 7, population.draw(0.05, 0))
+    return regime.task(base, parent, deletion.subjects, deletion.task_sequences, seed=7)
 
 
 def same(one: Adapter, other: Adapter) -> bool:
@@ -58,16 +63,7 @@ def test_fits_of_different_regimes_never_mix(population: Population, regime: Reg
         fits = Fits(tmp_path, replace(regime, adapter_config=replace(regime.adapter_config, dropout=dropout)))
         base = fits.base(population)
         parent = fits.adapter(base, sequences, 0).adapter
-        task, _ = prepare(
-            population,
-            population.draw(0.05, 0),
-            base,
-            parent,
-            collect_statistics(base, parent, sequences),
-            seed=7,
-            policy=default_policy(),
-            regime=fits.regime,
-        )
+        task = task_of(population, fits.regime, base, parent)
         found.append((parent, fits.candidate(build_method("refit"), task).adapter))
     (parent, refit), (other_parent, other_refit) = found
     assert not same(parent, other_parent)
@@ -79,18 +75,8 @@ def test_only_exact_methods_are_kept(population: Population, regime: Regime) -> 
     base = fits.base(population)
     sequences = tuple(split.train for split in population.service)
     parent = fits.adapter(base, sequences, 0).adapter
-    task, inputs = prepare(
-        population,
-        population.draw(0.05, 0),
-        base,
-        parent,
-        collect_statistics(base, parent, sequences),
-        seed=7,
-        policy=default_policy(),
-        regime=regime,
-    )
+    task = task_of(population, regime, base, parent)
     assert len(task.forget) + len(task.retain) == len(population.service)
-    assert inputs.retained_available == len(task.retain)
     refit, ucan = build_method("refit"), build_method("ucan")
     assert fits.candidate(refit, task).adapter is fits.candidate(refit, task).adapter
     assert fits.candidate(ucan, task).adapter is not fits.candidate(ucan, task).adapter
@@ -113,3 +99,18 @@ def test_a_fit_is_there_whole_or_not_at_all(
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith("base-")] == []
     made = fits.adapter(base, sequences, 0)
     assert same(Fits(tmp_path, regime).adapter(base, sequences, 0).adapter, made.adapter)
+
+
+def test_a_task_says_how_its_parent_was_fitted(population: Population, regime: Regime) -> None:
+    fits = Fits(regime=regime)
+    base = fits.base(population)
+    parent = fits.adapter(base, tuple(split.train for split in population.service), 3).adapter
+    one, *others = (split.train for split in population.service)
+    task = regime.task(base, parent, [one], others, seed=1003, training_seed=3)
+    assert (task.seed, task.training, task.adapter_config) == (
+        1003,
+        regime.training(3),
+        regime.adapter_config,
+    )
+    assert (task.forget, task.retain) == ((one,), tuple(others))
+    assert regime.task(base, parent, [one], others, seed=3).training == regime.training(3)

@@ -1,6 +1,5 @@
 """What `lethe bench forget` makes of what it saw; the rest of it needs a running service (tests/acceptance)."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from benchmarks.forget import spread, summary
 from benchmarks.service.load import Tally
 from benchmarks.service.request import published_by
 from benchmarks.service.users import ENOUGH_EVENTS, events_per_user, in_drawn_order
-from tests.unit.benchmarks.test_tables import ENVIRONMENT, cells
+from tests.unit.benchmarks.test_tables import ENVIRONMENT, cells, printed_again
 
 
 def attempt(method: str, seconds: float, *, accepted: bool) -> dict[str, Any]:
@@ -121,11 +120,7 @@ def test_the_load_tells_errors_mixtures_and_fallbacks_apart() -> None:
 
 
 def test_the_tables_are_printed_again_from_a_file(tmp_path: Path) -> None:
-    stored, written = tmp_path / "result.json", tmp_path / "result.md"
-    stored.write_text(json.dumps(RESULT))
-    done = CliRunner().invoke(bench_app, ["report", str(stored), "--markdown", str(written)])
-    assert done.exit_code == 0
-    text = written.read_text()
+    text = printed_again(RESULT, tmp_path)
     assert "3 requests of one user each, one after the other (seed 7), 2 of them completed" in text
     times = "### How long a request takes"
     assert list(cells(text, times, "suppressed, seconds").values())[1:] == ["0.250", "0.500", "0.500"]

@@ -9,11 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-from typer.testing import CliRunner
-
-from benchmarks.commands import bench_app
 from tests.unit.benchmarks.test_accept import answers
-from tests.unit.benchmarks.test_tables import ENVIRONMENT, cells
+from tests.unit.benchmarks.test_tables import ENVIRONMENT, cells, printed_again
 
 RESULT = {
     "benchmark": "overload",
@@ -44,11 +41,7 @@ RESULT = {
 
 
 def test_the_tables_are_printed_again_from_a_file(tmp_path: Path) -> None:
-    stored, written = tmp_path / "result.json", tmp_path / "result.md"
-    stored.write_text(json.dumps(RESULT))
-    done = CliRunner().invoke(bench_app, ["report", str(stored), "--markdown", str(written)])
-    assert done.exit_code == 0
-    text = written.read_text()
+    text = printed_again(RESULT, tmp_path)
     assert list(cells(text, "### The gateway and its callers", "with").values()) == [
         "with", "1199", "200: 1199", "0.015", "0.015", "0.015", "0.015", "420.0", "12.3",
     ]  # fmt: skip

@@ -1,10 +1,14 @@
 """Tables of a small result written by hand; every number in a cell is derived here."""
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from benchmarks.commands import bench_app
 from benchmarks.report.cells import filled, significant, spread
 from benchmarks.report.measured import Rows, against_controls, halves
 from benchmarks.tables import as_json, markdown
@@ -18,6 +22,15 @@ ENVIRONMENT = {
     "uncommitted_changes": False,
     "measured_at": "2026-01-01T00:00:00+00:00",
 }
+
+
+def printed_again(result: Mapping[str, Any], folder: Path) -> str:
+    """The tables of a result that lies in a file."""
+    stored, written = folder / "result.json", folder / "result.md"
+    stored.write_text(json.dumps(result))
+    done = CliRunner().invoke(bench_app, ["report", str(stored), "--markdown", str(written)])
+    assert done.exit_code == 0
+    return written.read_text()
 
 
 def row(method: str, seed: int, distance: float, **figures: Any) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """What `lethe bench chaos` prints; the rest of it needs real services (tests/acceptance)."""
 
-import json
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -8,7 +7,7 @@ from typer.testing import CliRunner
 from benchmarks.chaos.faults import FAULTS
 from benchmarks.chaos.run import summary
 from benchmarks.commands import bench_app
-from tests.unit.benchmarks.test_tables import ENVIRONMENT, cells
+from tests.unit.benchmarks.test_tables import ENVIRONMENT, cells, printed_again
 
 
 def row(number: int, fault: str, *violations: str) -> dict[str, object]:
@@ -33,11 +32,7 @@ def test_runs_are_counted_and_violations_named() -> None:
 
 
 def test_the_tables_are_printed_again_from_a_file(tmp_path: Path) -> None:
-    stored, written = tmp_path / "result.json", tmp_path / "result.md"
-    stored.write_text(json.dumps(RESULT))
-    done = CliRunner().invoke(bench_app, ["report", str(stored), "--markdown", str(written)])
-    assert done.exit_code == 0
-    text = written.read_text()
+    text = printed_again(RESULT, tmp_path)
     assert "3 runs (seed 5) over 2 faults of 1 kinds in 2 minutes" in text
     assert "Not possible on this machine: store full" in text
     assert list(cells(text, "### What was not kept", "I1: lost").values()) == ["I1: lost", "2"]

@@ -1,6 +1,4 @@
 import math
-from collections.abc import Sequence
-from itertools import pairwise
 
 import pytest
 import torch
@@ -9,8 +7,6 @@ from recommender import Adapter, Interrupted, Scorer, attach
 from unlearning import ForgetTask
 from unlearning.attacks.distance import (
     jensen_shannon,
-    kolmogorov_smirnov,
-    kolmogorov_tail,
     mixture_divergence,
     nll_gap,
 )
@@ -38,60 +34,6 @@ def test_the_gap_needs_refits_of_the_same_items() -> None:
         nll_gap([torch.tensor([-1.0])], [])
     with pytest.raises(InvalidEvaluation, match="item by item"):
         nll_gap([torch.tensor([-1.0])], [[torch.tensor([-1.0, -1.0])]])
-
-
-@pytest.mark.parametrize(
-    ("value", "tail"),
-    # Quantiles of Kolmogorov's distribution as printed in textbooks; the last is of the transformed series.
-    [(0.8276, 0.5), (1.2238, 0.1), (1.3581, 0.05), (1.4802, 0.025), (1.6276, 0.01), (0.57117, 0.9)],
-)
-def test_kolmogorov_against_known_quantiles(value: float, tail: float) -> None:
-    assert kolmogorov_tail(value) == pytest.approx(tail, abs=5e-5)
-
-
-def test_kolmogorov_falls_from_one_to_zero_without_a_step() -> None:
-    values = [kolmogorov_tail(step / 100) for step in range(400)]
-    assert values[0] == values[10] == 1.0
-    assert all(later <= earlier for earlier, later in pairwise(values))
-    assert kolmogorov_tail(1.0) == pytest.approx(kolmogorov_tail(1.0 - 1e-12), abs=1e-10)
-    assert kolmogorov_tail(40.0) == 0.0
-
-
-def test_two_samples_by_hand() -> None:
-    found = kolmogorov_smirnov(torch.tensor([1.0, 2.0, 2.0, 5.0]), torch.tensor([2.0, 3.0, 4.0]))
-    # After 2 the shares are 3/4 and 1/3, after 4 3/4 and 1: the gap is 5/12 at its widest.
-    assert found.statistic == pytest.approx(5 / 12)
-    assert found.p_value == pytest.approx(kolmogorov_tail(math.sqrt(12 / 7) * 5 / 12))
-    assert (found.first, found.second) == (4, 3)
-
-
-def test_equal_samples_and_disjoint_ones() -> None:
-    sample = torch.arange(50.0)
-    assert (kolmogorov_smirnov(sample, sample).statistic, kolmogorov_smirnov(sample, sample).p_value) == (
-        0,
-        1,
-    )
-    apart = kolmogorov_smirnov(sample, sample + 100)
-    assert apart.statistic == 1.0
-    # sqrt(25) = 5: the first term of the series alone, 2 exp(-50).
-    assert apart.p_value == pytest.approx(2 * math.exp(-50))
-
-
-def test_the_p_value_is_uniform_under_equality() -> None:
-    generator = torch.Generator().manual_seed(0)
-    found = [
-        kolmogorov_smirnov(
-            torch.randn(200, generator=generator), torch.randn(300, generator=generator)
-        ).p_value
-        for _ in range(300)
-    ]
-    assert sum(value < 0.2 for value in found) / 300 == pytest.approx(0.2, abs=0.06)
-
-
-@pytest.mark.parametrize("sample", [[], [math.nan], [math.inf]])
-def test_samples_must_be_numbers(sample: Sequence[float]) -> None:
-    with pytest.raises(InvalidEvaluation):
-        kolmogorov_smirnov(torch.tensor(sample), torch.tensor([1.0]))
 
 
 def test_jensen_shannon_by_hand() -> None:

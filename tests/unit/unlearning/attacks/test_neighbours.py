@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from unlearning.attacks.neighbours import Weighting, nearest_users, union
+from unlearning.attacks.neighbours import nearest_users, union
 from unlearning.errors import InvalidEvaluation
 
 OTHERS = [(1, 2, 3, 4), (1, 2), (5, 6), (2, 1), (), (1, 9, 9)]
@@ -19,24 +19,13 @@ def test_order_and_repetition_do_not_count() -> None:
     assert once[0, 0] == 5
 
 
-def test_what_everybody_met_makes_nobody_alike() -> None:
-    others = [(0, 1), (0, 2, 3, 5, 6), (0, 4)]
-    # Item 0 is everybody's: binary prefers the shortest history, idf the one that shares item 3.
-    assert nearest_users([(0, 3)], [(0,), *others], 1).tolist() == [[0]]
-    assert nearest_users([(0, 3)], [(0,), *others], 1, weighting="idf").tolist() == [[2]]
-
-
-@pytest.mark.parametrize("weighting", ["binary", "idf"])
-def test_it_is_the_dense_cosine(weighting: Weighting) -> None:
+def test_it_is_the_dense_cosine() -> None:
     generator = torch.Generator().manual_seed(1)
     met = torch.rand(30, 25, generator=generator) < 0.3
     histories = [row.nonzero().flatten().tolist() for row in met]
-    weights = torch.ones(25, dtype=torch.float64)
-    if weighting == "idf":
-        weights = torch.log(28 / (1 + met[3:].double().sum(0)))
-    rows = met.double() * weights
+    rows = met.double()
     cosine = torch.nn.functional.cosine_similarity(rows[:3, None], rows[None, 3:], dim=-1)
-    found = nearest_users(histories[:3], histories[3:], 27, weighting=weighting)
+    found = nearest_users(histories[:3], histories[3:], 27)
     for row, order in zip(cosine, found, strict=True):
         assert sorted(order.tolist()) == list(range(27))
         assert bool((row[order].diff() <= 1e-12).all())
@@ -50,5 +39,3 @@ def test_impossible_questions_are_refused() -> None:
     for subjects, others, k in (([], OTHERS, 1), ([(1,)], OTHERS, 0), ([(1,)], OTHERS, 7), ([(1,)], [], 1)):
         with pytest.raises(InvalidEvaluation, match="k must lie"):
             nearest_users(subjects, others, k)
-    with pytest.raises(InvalidEvaluation, match="weighting"):
-        nearest_users([(1,)], OTHERS, 1, weighting="tf")

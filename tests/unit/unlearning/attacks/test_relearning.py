@@ -10,7 +10,6 @@ from unlearning import ForgetTask
 from unlearning.attacks.predictions import item_log_likelihoods
 from unlearning.attacks.relearning import (
     RelearningConfig,
-    RelearningCurve,
     relearning_curve,
     relearning_split,
 )
@@ -96,11 +95,6 @@ def test_only_marked_items_are_trained_on_and_measured(task: ForgetTask) -> None
     targets = [tuple(place < 2 for place in range(len(sequence))) for sequence in task.forget]
     found = relearning_curve(task.base, task.adapter, task.forget, targets, QUICK)
     assert (found.attacked, found.measured) == (2, 4)
-
-
-def test_steps_to_a_level() -> None:
-    curve = RelearningCurve((0, 1, 4), (3.0, 2.0, 1.0), 1, 9, 8)
-    assert [curve.steps_to(level) for level in (3.0, 2.5, 1.0, 0.5)] == [0, 1, 4, None]
 
 
 def test_one_item_cannot_be_parted_and_a_stop_is_honoured(task: ForgetTask) -> None:

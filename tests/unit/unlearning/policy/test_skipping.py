@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from scipy.stats import binomtest
 
 from app.attempts import queries as attempts
 from unlearning import Skipping, TrackRecord, why_skip
 from unlearning.errors import InvalidPolicy
-from unlearning.policy.skipping import MOST_RUNS, highest_share
+from unlearning.policy.skipping import MOST_RUNS, highest_share, wilson
 
 RULES = Skipping(min_runs=12, max_pass_share=0.2, confidence=0.95, try_again_every=20)
 HOPELESS = TrackRecord(
@@ -21,6 +22,14 @@ HOPELESS = TrackRecord(
     same_fit=True,
     skipped_since=0,
 )
+
+
+@pytest.mark.parametrize(("passed", "runs"), [(0, 1), (1, 1), (0, 12), (3, 12), (25, 50), (199, 200)])
+def test_the_interval_is_a_librarys_where_that_has_one(passed: int, runs: int) -> None:
+    library = binomtest(passed, runs).proportion_ci(0.95, method="wilson")
+    assert wilson(passed / runs, runs, 1.959963984540054) == pytest.approx((library.low, library.high))
+    # Ten trials that count for four and a half say less than five would.
+    assert wilson(0.5, 4.5, 1.96)[1] > wilson(0.5, 5, 1.96)[1]
 
 
 def test_the_bound_is_wilsons() -> None:

@@ -31,7 +31,6 @@ from unlearning.progress import OnStep, Progress, ShouldStop, check_stop
 ForgetObjective = Literal["npo", "gradient_ascent"]
 CounterfactualKind = Literal["pagerank_tail", "popularity_matched"]
 ProjectionScope = Literal["tensor", "module", "group"]
-Tensors = Mapping[str, Tensor]
 
 FORGET_PREFIX, RETAIN_PREFIX = "forget_effect.", "retain_effect."
 _MODULE_PREFIX, _WEIGHTS = "base_model.model.", (".lora_A.weight", ".lora_B.weight")

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import calibration
 from benchmarks.fits import Regime
+from benchmarks.gate import calibration
 from benchmarks.tables import markdown
 from unlearning import build_method
 
@@ -12,7 +12,7 @@ def test_it_measures_false_alarms_on_development_users(
     data: Path, regime: Regime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calibration, "sweep", lambda: [("ucan", {"threshold": 0.5})])
-    result = calibration.run(data, regime=regime)
+    result = calibration.run(data, processes=1, regime=regime)
     membership = result["membership"]
     assert membership["users"] == 4 * (result["data"]["development_users"] // 4)
     assert len(membership["run_z_of_never_members"]) == 4

@@ -1,4 +1,4 @@
-"""Where the thresholds of the default policy and the defaults of U-CAN come from: development users only.
+"""The band without levels, and U-CAN's configurations: `lethe bench gate --calibrate`, on development users only.
 
 Groups of development users are forgotten one after the other. For each group the adapter is re-fitted without it, so
 that every one of its users has a model that truly never saw them. From these:
@@ -18,19 +18,19 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.bars import bars
-from benchmarks.environment import environment
-from benchmarks.fits import Fits, Regime
-from benchmarks.population import Population, load_population
-from benchmarks.tasks import prepare
+from benchmarks.fits import Regime
+from benchmarks.population import Population
+from benchmarks.study import orders
+from benchmarks.study.deletions import whole_users
+from benchmarks.study.session import session
 from unlearning import (
+    EvaluationInputs,
     Method,
     Policy,
     Report,
     build_method,
     collect_statistics,
     decide,
-    default_policy,
     evaluate,
 )
 from unlearning.evaluation.report import SubjectEvidence
@@ -41,6 +41,7 @@ LIMITS = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0)
 GROUPS, SEED = 4, 0
 
 Variant = tuple[str, dict[str, Any]]
+_ALWAYS: tuple[Variant, ...] = (("do_nothing", {}), ("refit", {}))
 
 
 def sweep() -> list[Variant]:
@@ -76,47 +77,67 @@ def run(
     data: Path,
     *,
     share: float = 0.05,
-    fits_folder: Path | None = None,
     with_sweep: bool = True,
+    folder: Path | None = None,
+    processes: int | None = None,
     regime: Regime | None = None,
 ) -> dict[str, Any]:
-    """Calibrate on the development users of `data`; returns the figures as plain JSON values."""
-    population = load_population(data)
-    policy = default_policy()
-    fits = Fits(fits_folder, regime)
-    variants = sweep() if with_sweep else []
+    """Calibrate on the development users of `data`; returns the figures as plain JSON values.
+
+    Args:
+        data: the interactions; `folder`, `processes` and `regime` as `session` takes them.
+        share: of the service's users, in a group.
+        with_sweep: whether configurations of U-CAN are compared, too.
+    """
+    methods = [build_method(name, config) for name, config in (*_ALWAYS, *(sweep() if with_sweep else ()))]
     reports: dict[str, list[Report]] = {}
-    header = environment()
-    with bars() as bar:
-        base = fits.base(population, bar("base on the panel"))
-        sequences = tuple(split.train for split in population.service)
-        parent = fits.adapter(base, sequences, SEED, bar("adapter on everybody")).adapter
+    with session(data, folder, processes=processes, regime=regime) as study:
+        workshop, population, policy = study.workshop, study.workshop.population, study.workshop.policy
+        chosen = [
+            whole_users(population, f"group {number}", SEED + number, group)
+            for number, group in enumerate(groups(population, share), start=1)
+        ]
+        everybody = orders.parent(population, SEED)
+        refits = [
+            orders.FitOrder(f"re-fit of {one.name}", one.retained_sequences, one.seed) for one in chosen
+        ]
+        study.fit([everybody, *refits])
+        parent = workshop.fit(everybody).adapter
         statistics = collect_statistics(
-            base, parent, sequences, sites=("bottleneck", "input", "output"), on_step=bar("activation sums")
+            workshop.base,
+            parent,
+            everybody.sequences,
+            sites=("bottleneck", "input", "output"),
+            on_step=study.bar("activation sums"),
         )
-        for number, group in enumerate(groups(population, share), start=1):
-            task, inputs = prepare(
-                population,
-                group,
-                base,
+        for deletion in chosen:
+            task = workshop.regime.task(
+                workshop.base,
                 parent,
-                statistics,
-                seed=SEED + number,
-                policy=policy,
-                regime=fits.regime,
+                deletion.subjects,
+                deletion.retained_sequences,
+                seed=deletion.seed,
+                statistics=statistics,
             )
-            for method in [build_method("do_nothing"), build_method("refit"), *_methods(variants)]:
-                title = f"group {number}: {label(method)}"
-                candidate = fits.candidate(method, task, bar(title) if method.exact else None)
+            inputs = EvaluationInputs.prepare(
+                workshop.base,
+                parent,
+                subjects=task.forget,
+                retained=deletion.retained,
+                seed=deletion.seed,
+                config=policy.evaluation,
+            )
+            done_of = study.counted(f"candidates of {deletion.name}", len(methods))
+            for done, method in enumerate(methods, start=1):
+                candidate = workshop.fits.candidate(method, task)
                 reports.setdefault(label(method), []).append(evaluate(inputs, candidate, method))
-    return {
-        "benchmark": "calibrate",
-        "environment": header,
-        "data": {"source": population.source, "development_users": population.development, "share": share},
-        "policy": {"name": policy.name, "hash": policy.hash},
-        "membership": _membership(reports["refit"], reports["do_nothing"], policy),
-        "rows": [_row(name, found, reports["refit"], policy) for name, found in reports.items()],
-    }
+                done_of(done)
+        return study.result(
+            "calibrate",
+            {"development_users": population.development, "share": share},
+            membership=_membership(reports["refit"], reports["do_nothing"], policy),
+            rows=[_row(name, found, reports["refit"], policy) for name, found in reports.items()],
+        )
 
 
 def groups(population: Population, share: float) -> list[tuple[int, ...]]:
@@ -134,10 +155,6 @@ def label(method: Method) -> str:
         if changed
         else method.name
     )
-
-
-def _methods(variants: Sequence[Variant]) -> list[Method]:
-    return [build_method(name, config) for name, config in variants]
 
 
 def _membership(refits: Sequence[Report], parents: Sequence[Report], policy: Policy) -> dict[str, Any]:
