@@ -1,4 +1,4 @@
-"""What everyone likes: the control no model may lose to, and the answer for users we may not personalise for."""
+"""Popularity of items: the baseline of every model, and the answer for users who must not be personalised."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,9 +12,9 @@ from recommender.errors import ConfigError, DataError
 def popularity(
     histories: Mapping[str, Sequence[int]], catalogue_size: int, *, exclude: Collection[str] = ()
 ) -> Tensor:
-    """Number of users who met each item, float32 `[catalogue_size]`, users in `exclude` not counted.
+    """Number of users who met each item, float32 `[catalogue_size]`, without the users in `exclude`.
 
-    The counts are plain sums, so leaving a user out gives exactly what their never having been there would.
+    The counts are sums, so the result without a user is exactly the result if the user had never existed.
 
     Raises:
         DataError: an item outside the catalogue.
@@ -31,7 +31,7 @@ def popularity(
 
 
 def most_popular(counts: Tensor, k: int, *, seen: Iterable[int] = ()) -> list[int]:
-    """The `k` items with the highest counts, ties by catalogue index, without those in `seen`.
+    """The `k` items with the highest counts, without those in `seen`; ties go by catalogue index.
 
     Raises:
         ConfigError: `k` is below 1.
