@@ -30,7 +30,7 @@ from recommender.errors import (
 )
 from recommender.fingerprint import canary_fingerprint, fingerprints_match
 from recommender.fitting import BASE_TRAINING, build_base, fit_adapter
-from recommender.popularity import most_popular, popularity
+from recommender.popularity import popularity
 from recommender.processor import use_processor
 from recommender.prompts import ItemTokenStyle, PromptStyle
 from recommender.ranking import RankingMetrics, mrr_at, ndcg_at, ranks, recall_at, top_k
@@ -78,7 +78,6 @@ __all__ = [
     "load_base",
     "load_interactions",
     "lora_parameters",
-    "most_popular",
     "mrr_at",
     "ndcg_at",
     "popularity",

@@ -1,12 +1,12 @@
 """Popularity of items: the baseline of every model, and the answer for users who must not be personalised."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from recommender.errors import ConfigError, DataError
+from recommender.errors import DataError
 
 
 def popularity(
@@ -28,16 +28,3 @@ def popularity(
     for item, users in users_of.items():
         counts[item] = users
     return counts
-
-
-def most_popular(counts: Tensor, k: int, *, seen: Iterable[int] = ()) -> list[int]:
-    """The `k` items with the highest counts, without those in `seen`; ties go by catalogue index.
-
-    Raises:
-        ConfigError: `k` is below 1.
-    """
-    if k < 1:
-        raise ConfigError(f"k must be at least 1, got {k}")
-    skipped = set(seen)
-    order = torch.sort(counts, descending=True, stable=True).indices.tolist()
-    return [item for item in order if item not in skipped][:k]

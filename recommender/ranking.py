@@ -66,11 +66,6 @@ class RankingMetrics:
 
     ranks: Tensor
 
-    @classmethod
-    def of(cls, scores: Tensor, targets: Tensor) -> "RankingMetrics":
-        """Metrics of `[n, items]` scores against one target each; errors as in `ranks`."""
-        return cls(ranks(scores, targets))
-
     def per_user(self, name: str) -> Tensor:
         """Float64 `[users]` values of `recall@5`, `mrr@10`, ….
 

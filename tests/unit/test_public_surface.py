@@ -86,7 +86,6 @@ SURFACE = {
         "ranking": {
             "RankingMetrics",
             "Scorer",
-            "most_popular",
             "mrr_at",
             "ndcg_at",
             "popularity",
