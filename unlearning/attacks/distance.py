@@ -1,6 +1,7 @@
-"""How far a candidate stands from an ensemble of re-fits that never saw the subjects.
+"""The distance of a candidate from an ensemble of re-fits that never saw the subjects.
 
-One re-fit against the others is the unit of every figure here: two exact re-fits with different seeds differ too.
+Read every figure beside the same figure of one re-fit against the others: two exact re-fits with different seeds
+differ too.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from unlearning.methods.shared.losses import IGNORED
 from unlearning.methods.shared.windows import Windows
 from unlearning.progress import ShouldStop, check_stop
 
-# Below this the alternating series needs many terms; the transformed one then needs one or two.
+# Below this value the alternating series needs many terms, and the transformed series needs one or two.
 _SERIES_SWITCH, _TERMS = 1.0, 20
-# The tail is 1 to the last bit from here down.
+# At and below this value the tail probability rounds to 1.
 _SURELY_EXCEEDED = 0.1
 
 
 @dataclass(frozen=True)
 class NllGap:
-    """Per user, float64 [users], in nats: NLL of the candidate against the mean NLL of the re-fits.
+    """Per user, float64 [users], in nats: the candidate's NLL against the mean NLL of the re-fits.
 
-    `absolute` is the mean over a user's items of the distance, `signed` that of the difference: above 0 where the
-    candidate is more surprised than the re-fits (over-forgotten), below 0 where it still remembers.
+    `absolute` is the mean absolute difference over a user's items, `signed` the mean difference. `signed` is above 0
+    where the candidate predicts the user worse than the re-fits (over-forgotten), and below 0 where it still remembers.
     """
 
     absolute: Tensor
@@ -42,10 +43,11 @@ class NllGap:
 class KolmogorovSmirnov:
     """Two-sample test of equal distributions: `statistic` in [0, 1] and its asymptotic two-sided `p_value`.
 
-    The power depends on the counts: a few interactions pass anything, many thousands fail the smallest difference.
-    The p-value takes all observations for independent. A user's interactions are not, which makes it too small; two
-    models' readings of the same interactions are not either, which makes it too large, and by far: what makes an item
-    hard is in both samples. Between a candidate and a re-fit a large one says little; read it beside another re-fit's.
+    The power depends on the counts: with a few interactions every difference passes, with many thousands the smallest
+    one fails. The p-value assumes independent observations. A user's interactions are dependent, which makes it too
+    small. Two models' readings of the same interactions are dependent too, which makes it far too large: what makes
+    an item hard is in both samples. Between a candidate and a re-fit, a large p-value says little; compare it with
+    another re-fit's.
     """
 
     statistic: float
@@ -58,7 +60,7 @@ class KolmogorovSmirnov:
 class MixtureDivergence:
     """Jensen-Shannon divergence from the ensemble's mean distribution, in nats, 0 to ln 2.
 
-    `mean` is taken over `positions`, `users` (float64 [users]) over each user's own.
+    `mean` is the mean over all `positions`, `users` (float64 [users]) the mean over each user's positions.
     """
 
     mean: float
@@ -67,7 +69,7 @@ class MixtureDivergence:
 
 
 def nll_gap(candidate: Sequence[Tensor], refits: Sequence[Sequence[Tensor]]) -> NllGap:
-    """The gap of `candidate` to `refits`, each a group of log-probabilities of the same users and items.
+    """The gap between `candidate` and `refits`, each a group of log-probabilities of the same users and items.
 
     Raises:
         InvalidEvaluation: no re-fit, or see `check_likelihoods`.
@@ -89,8 +91,8 @@ def nll_gap(candidate: Sequence[Tensor], refits: Sequence[Sequence[Tensor]]) -> 
 def kolmogorov_smirnov(first: Tensor, second: Tensor) -> KolmogorovSmirnov:
     """Compare two samples [n] and [m] of numbers per interaction.
 
-    The p-value is Kolmogorov's limit at sqrt(n m / (n + m)) D, an approximation for continuous values: with fewer
-    than some tens of them on a side it errs in either direction, and ties make it too large.
+    The p-value is Kolmogorov's limit at sqrt(n m / (n + m)) D, an approximation for continuous values. With fewer than
+    some tens of values in a sample it errs in either direction, and ties make it too large.
 
     Raises:
         InvalidEvaluation: a sample is empty or holds a number that is not finite.
@@ -111,7 +113,7 @@ def kolmogorov_smirnov(first: Tensor, second: Tensor) -> KolmogorovSmirnov:
 def kolmogorov_tail(value: float) -> float:
     """P(K > value) of Kolmogorov's limiting distribution.
 
-    2 sum_j (-1)^(j-1) exp(-2 j^2 x^2), or for small x the same function as 1 - sqrt(2 pi) / x
+    2 sum_j (-1)^(j-1) exp(-2 j^2 x^2), and for small x its equal 1 - sqrt(2 pi) / x
     sum_j exp(-(2j - 1)^2 pi^2 / (8 x^2)) (Marsaglia, Tsang and Wang, J. Stat. Softw. 8(18), 2003).
     """
     if value < _SURELY_EXCEEDED:
@@ -135,11 +137,11 @@ def mixture_divergence(
 ) -> MixtureDivergence:
     """Mean over the marked positions of JSD(candidate, mean of the re-fits' next-item distributions).
 
-    JSD(p, q) = KL(p || m) / 2 + KL(q || m) / 2 with m = (p + q) / 2. All models run side by side, batch by batch, so
-    that no catalogue-wide distribution outlives its batch.
+    JSD(p, q) = KL(p || m) / 2 + KL(q || m) / 2 with m = (p + q) / 2. All models read the same batch before the next
+    one, so that no catalogue-wide distribution is kept longer than its batch.
 
     Args:
-        targets: which items of each sequence are asked about; None for all.
+        targets: which items of each sequence are compared; None for all.
         batch_size: most windows in a batch.
 
     Raises:
@@ -162,10 +164,10 @@ def mixture_divergence(
 
 
 def jensen_shannon(first: Tensor, second: Tensor) -> Tensor:
-    """JSD in nats between distributions [..., items], over the last dimension; probability 0 is allowed."""
+    """JSD in nats between distributions [..., items] along the last dimension; a probability of 0 is allowed."""
     middle = (first + second) / 2
     halves: list[Tensor] = [torch.xlogy(one, one) - torch.xlogy(one, middle) for one in (first, second)]
-    # Rounding can leave the divergence of a distribution from itself a hair below 0.
+    # Rounding can leave the divergence of a distribution from itself slightly below 0.
     return ((halves[0] + halves[1]).sum(-1) / 2).clamp(min=0.0)
 
 

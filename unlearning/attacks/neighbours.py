@@ -1,4 +1,4 @@
-"""The retained users who have most in common with the subjects: where damage, and leaks, show first."""
+"""The retained users who share most items with the subjects. Damage and leaks show first among them."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def nearest_users(
     linear in the interactions: no user-by-item matrix is built.
 
     Args:
-        weighting: `binary` counts every shared item alike; `idf` weighs an item by ln((1 + users) / (1 + users who
-            met it)) over `others`, so that what everybody met makes nobody alike.
+        weighting: `binary` counts every shared item equally; `idf` weighs an item by ln((1 + users) / (1 + users who
+            met it)) over `others`, so that items which everybody met add nothing.
 
     Raises:
         InvalidEvaluation: no subject, an unknown weighting, or `k` outside 1 to the number of others.
@@ -50,14 +50,14 @@ def nearest_users(
         shared = torch.zeros(catalogue, dtype=torch.float64)
         shared[own] = squares[own]
         overlap = torch.zeros(len(sets), dtype=torch.float64).index_add_(0, owners, shared[met])
-        # The subject's own length scales all similarities alike. Users without weight are like nobody.
+        # The subject's own length scales all similarities equally, so it is left out. Users without weight get 0.
         similarity = torch.where(lengths > 0, overlap / lengths, 0.0)
         rows.append(similarity.argsort(descending=True, stable=True)[:k])
     return torch.stack(rows)
 
 
 def union(nearest: Tensor) -> tuple[int, ...]:
-    """Everybody who is near at least one subject, each once, in ascending order."""
+    """The users who are near at least one subject, each once, in ascending order."""
     return tuple(sorted(set(nearest.flatten().tolist())))
 
 

@@ -10,7 +10,6 @@ from unlearning import ForgetTask
 from unlearning.attacks.predictions import item_log_likelihoods
 from unlearning.attacks.relearning import (
     RelearningConfig,
-    RelearningCurve,
     relearning_curve,
     relearning_split,
 )
@@ -98,11 +97,6 @@ def test_only_marked_items_are_trained_on_and_measured(task: ForgetTask) -> None
     assert (found.attacked, found.measured) == (2, 4)
 
 
-def test_steps_to_a_level() -> None:
-    curve = RelearningCurve((0, 1, 4), (3.0, 2.0, 1.0), 1, 9, 8)
-    assert [curve.steps_to(level) for level in (3.0, 2.5, 1.0, 0.5)] == [0, 1, 4, None]
-
-
 def test_one_item_cannot_be_parted_and_a_stop_is_honoured(task: ForgetTask) -> None:
     with pytest.raises(InvalidEvaluation, match="two marked items"):
         relearning_curve(task.base, task.adapter, [(1, 2)], [(True, False)])
@@ -121,7 +115,7 @@ def test_one_item_cannot_be_parted_and_a_stop_is_honoured(task: ForgetTask) -> N
         {"checkpoints": (2, 1)},
         {"checkpoints": (1, 1)},
         {"lr": 0.0},
-        {"gate_lr": -1.0},
+        {"factor_lr": -1.0},
         {"batch_size": 0},
     ],
 )

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from unlearning import Cost, ForgetTask
+from unlearning import ForgetTask
 from unlearning.errors import InvalidTask
 
 
@@ -36,8 +36,3 @@ def test_marks_fit_the_forget_sequences(task: ForgetTask) -> None:
 def test_marks_that_do_not_fit_are_refused(task: ForgetTask, marks: tuple[tuple[bool, ...], ...]) -> None:
     with pytest.raises(InvalidTask, match="forget_targets must mark each item"):
         replace(task, forget=((1, 2, 3), (4, 5)), forget_targets=marks)
-
-
-def test_throughput_needs_samples_and_time() -> None:
-    assert Cost(seconds=2.0, forwards=6, backwards=0, samples=6).samples_per_second == 3.0
-    assert Cost(seconds=0.0, forwards=0, backwards=0, samples=0).samples_per_second is None
