@@ -1,4 +1,4 @@
-"""What may come in: ids, titles and times. One rule for files, the API and the commands.
+"""Rules for input values: ids, titles and times. The same rules hold for files, the API and the commands.
 
 And the one byte string of a JSON value, for every room but the store.
 """

@@ -1,4 +1,4 @@
-"""Ids and titles: what counts as text, and which spellings are the same id."""
+"""Ids and titles: which characters they may hold, and which spellings are the same id."""
 
 import math
 import re
@@ -12,14 +12,14 @@ ID_RULE = (
     f"an id is 1 to {MAX_ID_CHARACTERS} characters of text without control characters or line breaks; "
     "space around it does not count, 42.0 is 42, and nan, null and none are no ids"
 )
-# From here on a float of 64 bits does not tell neighbouring integers apart: two people may have become one.
+# From here on a 64-bit float cannot distinguish neighbouring integers: two ids may have become one.
 _FIRST_LOSSY_FLOAT = 2**53
 
-# What programs write where a value is missing.
+# Spellings of a missing value in files that programs write.
 _MISSING = frozenset({"", "nan", "null", "none", "<na>"})
 _INTEGER_AS_FLOAT = re.compile(r"(-?[0-9]+)\.0+")
-# Control characters, surrogates (undecodable bytes), line and paragraph separators. Everything else is text: also what
-# is not printable, such as joiners in emoji and in Persian, soft hyphens and no-break spaces.
+# Control characters, surrogates (undecodable bytes), line and paragraph separators. All other characters are text, also
+# those that are not printable: joiners in emoji and in Persian, soft hyphens, no-break spaces.
 _NO_TEXT = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
@@ -28,7 +28,7 @@ class InvalidInput(ValueError):
 
 
 def number_as_id(value: float | Decimal) -> str:
-    """An id that came as a number, as the text that `identifier` reads: JSON's 42.0 and 4.2e1 are the number 42.
+    """The text form, for `identifier`, of an id given as a number: in JSON, 42.0 and 4.2e1 are the number 42.
 
     Raises:
         InvalidInput: it is not finite.
@@ -42,14 +42,14 @@ def number_as_id(value: float | Decimal) -> str:
 
 
 def identifier(value: str) -> str:
-    """The one spelling of a user's or item's id.
+    """The canonical spelling of a user's or item's id.
 
-    Unicode is composed (NFC), space around it is cut off, and an integer that a spreadsheet or data frame wrote as a
-    float is the integer again: `42.0` is `42`. Whoever is called one way in a file is found that way over HTTP.
+    Unicode is composed (NFC), surrounding space is removed, and an integer that a spreadsheet or data frame wrote as a
+    float becomes the integer again: `42.0` is `42`. So an id from a file matches the same id over HTTP.
 
     Raises:
-        InvalidInput: it is missing (also `nan`, `null`, `none`), too long, holds what is no text, or is an integer
-            of 2**53 or more that was written as a float.
+        InvalidInput: it is missing (also `nan`, `null`, `none`), too long, holds characters that are not text, or is
+            an integer of 2**53 or more that was written as a float.
     """
     found = _text(value, MAX_ID_CHARACTERS)
     if found.casefold() in _MISSING:
@@ -63,17 +63,17 @@ def identifier(value: str) -> str:
 
 
 def title(value: str) -> str:
-    """A title in composed Unicode (NFC) without space around it; it may be empty.
+    """A title in composed Unicode (NFC) without surrounding space; it may be empty.
 
     Raises:
-        InvalidInput: it is too long, or holds what is no text.
+        InvalidInput: it is too long, or holds characters that are not text.
     """
     return _text(value, MAX_TITLE_CHARACTERS)
 
 
 def _text(value: str, longest: int) -> str:
-    # Before stripping: str.strip also takes control characters and line breaks away.
-    # Whatever is printable is text; the test by character is for the rest.
+    # Checked before stripping, because str.strip also removes control characters and line breaks.
+    # Printable strings are text; only the others are checked character by character.
     if not value.isprintable() and any(unicodedata.category(character) in _NO_TEXT for character in value):
         raise InvalidInput("holds a control character, a line break or undecodable bytes")
     found = unicodedata.normalize("NFC", value).strip()

@@ -1,4 +1,4 @@
-"""Times: which unit a number is in."""
+"""Times: the unit of a number is recognised by its size."""
 
 import re
 from decimal import Decimal
@@ -12,7 +12,7 @@ TIME_RULE = (
 )
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-# Seconds reach the year 5138 below 1e11, milliseconds start in 1973 there: nothing that happened is ambiguous.
+# 1e11 is the year 5138 in seconds and 1973 in milliseconds, so no recorded event is ambiguous.
 _UNITS = (
     ("seconds", Decimal("1e11"), 10**9),
     ("milliseconds", Decimal("1e14"), 10**6),
@@ -22,7 +22,7 @@ _UNITS = (
 
 
 class Moment(NamedTuple):
-    """A moment in nanoseconds since 1970, and the unit that it was given in."""
+    """A moment in nanoseconds since 1970, and the unit in which it was given."""
 
     nanoseconds: int
     unit: str
@@ -36,10 +36,10 @@ class Moment(NamedTuple):
 def moment(value: float | str) -> Moment:
     """A moment from a number.
 
-    Any number that grows with time will do, a running number for one: then only the order counts.
+    Any number that grows with time is allowed, for example a running number; then only the order has a meaning.
 
     Raises:
-        InvalidInput: it is no finite number, negative, or larger than any time.
+        InvalidInput: it is not a finite number, is negative, or is larger than any time.
     """
     text = str(value).strip()
     if not _NUMBER.fullmatch(text):

@@ -1,4 +1,4 @@
 """Database migrations.
 
-The previous release still runs while one is applied: expand, backfill, contract, in separate revisions.
+The previous release still runs while a migration is applied. So expand, backfill and contract are separate revisions.
 """

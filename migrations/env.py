@@ -1,4 +1,4 @@
-"""Runs migrations against ``LETHE_DATABASE_URL``, or against a connection handed over by the caller."""
+"""Runs migrations against ``LETHE_DATABASE_URL``, or on a connection that the caller passes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from app.db.base import Base
 from app.db.session import open_database
 from app.settings import get_settings
 
-# A migration that cannot get its lock quickly must give way to traffic, and one that runs away must end.
+# A migration that waits too long for a lock must give way to traffic, and one that takes too long must end.
 LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "10min"
-# Any number will do, as long as every migrating process takes the same one.
+# An arbitrary number, the same for every migrating process.
 ADVISORY_LOCK = 5_312_204
 
 
 def migrate(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")
-        # Waiting for another migrating process is no reason to give up; waiting for a table's traffic is.
+        # Wait for another migrating process without a limit, but not for the traffic on a table.
         connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")

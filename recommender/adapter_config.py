@@ -1,4 +1,4 @@
-"""The whole shape of a plain LoRA adapter: all that a re-fit needs to make the same kind of adapter again."""
+"""The complete configuration of a plain LoRA adapter: all that a re-fit needs to make an adapter of the same kind."""
 
 import copy
 import math
@@ -11,14 +11,13 @@ from peft import LoraConfig
 from recommender.adapters import Adapter, pattern_problem, plain_lora
 from recommender.errors import AdapterMismatch, ConfigError
 
-# PEFT's "all-linear" leaves out the output layer. A base that never met the service's users knows most of the
-# catalogue badly; without the output layer an adapter cannot correct the items themselves.
+# PEFT's "all-linear" leaves out the output layer. A base that was not trained on the service's users predicts most of
+# the catalogue badly, and without the output layer an adapter cannot correct the items themselves.
 LLAMA_LINEAR_LAYERS = (
     "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head",
 )  # fmt: skip
 
-# All of PEFT's options that change the shape, the strength or the start of plain LoRA, with what they are here when
-# nobody names them.
+# All of PEFT's options that change the shape, the scale or the initial weights of plain LoRA, with our defaults.
 _OPTIONS: Mapping[str, Any] = {
     "alpha_pattern": {},
     "ensure_weight_tying": False,
@@ -31,7 +30,7 @@ _OPTIONS: Mapping[str, Any] = {
     "task_type": "CAUSAL_LM",
     "use_rslora": False,
 }
-# Starts that need nothing but a generator. EVA reads activations first and then hands out the ranks.
+# Initialisations that need nothing but a generator. EVA also needs activations, by which it distributes the ranks.
 _REPEATABLE_STARTS = (True, False, "gaussian", "orthogonal")
 
 
@@ -39,8 +38,8 @@ _REPEATABLE_STARTS = (True, False, "gaussian", "orthogonal")
 class AdapterConfig:
     """Shape of a LoRA adapter (Hu et al., 2021): rank `r`, scale `alpha / r`, PEFT's `target_modules`.
 
-    `dropout` acts on what enters the adapter, in training only. `options` holds what else of PEFT's `LoraConfig`
-    differs from its default, as JSON: `use_rslora`, `rank_pattern`, `alpha_pattern`, `exclude_modules`,
+    `dropout` acts on the adapter's input, in training only. `options` holds the other options of PEFT's `LoraConfig`
+    that differ from their defaults, as JSON: `use_rslora`, `rank_pattern`, `alpha_pattern`, `exclude_modules`,
     `layers_to_transform`, `layers_pattern`, `fan_in_fan_out`, `init_lora_weights`, `ensure_weight_tying`,
     `task_type`.
 
@@ -69,16 +68,17 @@ class AdapterConfig:
 
     @classmethod
     def of(cls, adapter: Adapter) -> "AdapterConfig":
-        """The shape of an adapter that somebody else made.
+        """The configuration of an adapter that was made elsewhere.
 
         Raises:
-            AdapterMismatch: not plain LoRA, or a start that a re-fit cannot repeat; the message names the option.
+            AdapterMismatch: it is not plain LoRA, or a re-fit cannot repeat its initialisation; the message names the
+                option.
         """
         lora, start = plain_lora(adapter.config), adapter.config.get("init_lora_weights", True)
         if start not in _REPEATABLE_STARTS:
             raise AdapterMismatch(f"init_lora_weights={start!r} is a start that a re-fit cannot repeat")
         modules = lora.target_modules
-        assert modules is not None  # plain_lora asks for them
+        assert modules is not None  # plain_lora requires them
         return cls(
             r=lora.r,
             alpha=lora.lora_alpha,
@@ -88,7 +88,7 @@ class AdapterConfig:
         )
 
     def to_peft(self) -> LoraConfig:
-        """The same as PEFT says it."""
+        """The equivalent `LoraConfig` of PEFT."""
         modules = self.target_modules
         options = {"task_type": _OPTIONS["task_type"], **copy.deepcopy(dict(self.options))}
         return LoraConfig(
@@ -100,7 +100,7 @@ class AdapterConfig:
         )
 
     def to_plain(self) -> dict[str, Any]:
-        """The JSON form; without options it is what the first releases wrote."""
+        """The JSON form; without options it is the form of the first releases."""
         modules = self.target_modules
         plain = {
             "r": self.r,
@@ -112,7 +112,7 @@ class AdapterConfig:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "AdapterConfig":
-        """Read what `to_plain` wrote, in this release or an earlier one.
+        """Read the output of `to_plain`, of this release or an earlier one.
 
         Raises:
             ConfigError: a value out of range.
@@ -122,7 +122,7 @@ class AdapterConfig:
 
 
 def _plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """As JSON keeps them, in one order, without those that are at their default: equal shapes compare equal."""
+    """The options in JSON types, sorted, without those at their default, so that equal configurations compare equal."""
     unknown = sorted(options.keys() - _OPTIONS.keys())
     if unknown:
         raise ConfigError(f"{', '.join(unknown)}: not an option of plain LoRA")

@@ -1,4 +1,4 @@
-"""What a folder that should hold an adapter holds instead, said in one line."""
+"""Explains in one line why a folder does not hold a readable adapter."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ WEIGHTS_FILE = "adapter_model.safetensors"
 
 
 def missing_part(directory: Path) -> str | None:
-    """Why `directory` cannot be read as an adapter, None if both of its files are there.
+    """Why `directory` cannot be read as an adapter; None if it holds both files.
 
-    Whatever else lies beside them (a model card, a trainer's state, a tokenizer) does not matter.
+    Other files beside them (a model card, a trainer's state, a tokenizer) do not matter.
     """
     if not directory.is_dir():
         return f"{directory} is not a folder"

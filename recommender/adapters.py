@@ -1,7 +1,7 @@
-"""LoRA adapters as values, and how one is put on a base that keeps serving.
+"""LoRA adapters as values, and how to attach one to a base that is in use.
 
-PEFT changes the module tree it is given. A base is shared by every version that serves, so an adapter is never
-loaded into it: `attach` builds a new tree of modules around the same base tensors.
+PEFT changes the module tree it is given. All versions that serve share one base, so no adapter is loaded into it:
+`attach` builds a new tree of modules around the same base tensors.
 """
 
 import copy
@@ -27,17 +27,18 @@ from recommender.errors import AdapterMismatch, ModelLoadError
 
 _ADAPTER_NAME = "default"
 
-# Each of these makes the adapter something other than "W + scale * B A"; every method here relies on that form.
+# With any of these set, the adapter is not of the form "W + scale * B A", on which every method relies.
 _REFUSED_WHEN_SET = (
     "use_dora", "lora_bias", "modules_to_save", "trainable_token_indices", "layer_replication",
     "target_parameters", "alora_invocation_tokens", "arrow_config", "use_qalora", "use_bdlora",
     "kasa_config", "monteclora_config", "velora_config", "megatron_config",
 )  # fmt: skip
 
-# Others (PiSSA, OLoRA, LoftQ, …) subtract the adapter's start from the base weights, which are everyone's.
+# Other initialisations (PiSSA, OLoRA, LoftQ, …) subtract the initial adapter from the base weights, which all versions
+# share.
 _HARMLESS_STARTS = (True, False, "gaussian", "orthogonal", "eva")
 
-# What names a folder or a model and means nothing to the tensors.
+# Options that name a folder, a model or a release and have no effect on the tensors.
 _NOT_OF_THE_SHAPE = ("auto_mapping", "peft_version", "runtime_config")
 
 
@@ -46,7 +47,7 @@ class Adapter:
     """A LoRA adapter: PEFT's `adapter_config.json` and the tensors of `adapter_model.safetensors`.
 
     Tensor names are PEFT's, without the adapter's own name: `base_model.model.<module>.lora_A.weight` of shape
-    `[r, in]` and `….lora_B.weight` of shape `[out, r]`. Nothing here changes in place; `replace` makes another.
+    `[r, in]` and `….lora_B.weight` of shape `[out, r]`. An adapter is never changed in place; `replace` makes another.
     """
 
     config: Mapping[str, Any]
@@ -63,7 +64,7 @@ class Adapter:
 
     @classmethod
     def from_bytes(cls, config: Mapping[str, Any], data: bytes) -> "Adapter":
-        """The reverse of `to_bytes`.
+        """Read the output of `to_bytes`.
 
         Raises:
             ModelLoadError: `data` is not safetensors.
@@ -85,8 +86,8 @@ class Adapter:
         """Read an ordinary PEFT folder.
 
         Raises:
-            ModelLoadError: a file is missing or unreadable; pickled weights are refused. The message says what the
-                folder holds instead.
+            ModelLoadError: a file is missing or unreadable, or the weights are pickled, which are refused. The message
+                says what the folder holds instead.
         """
         if problem := missing_part(directory):
             raise ModelLoadError(problem)
@@ -100,7 +101,7 @@ class Adapter:
 
     @classmethod
     def from_peft(cls, model: PeftModel) -> "Adapter":
-        """Copy the active adapter out of a PEFT model, ready to be used for inference."""
+        """A copy of a PEFT model's active adapter, configured for inference."""
         config = model.peft_config[_ADAPTER_NAME].to_dict()
         tensors = get_peft_model_state_dict(model, save_embedding_layers=False)
         return cls(
@@ -110,10 +111,10 @@ class Adapter:
 
 
 def attach(base: Base, adapter: Adapter) -> PeftModel:
-    """A model of `base` plus `adapter`, for inference only, that shares every base tensor.
+    """A model of `base` with `adapter`, for inference only, that shares every base tensor.
 
-    `base` and every model attached before stay as they are, so a server can prepare a version while the last one
-    answers. The LoRA tensors are private copies. The random generators are not touched.
+    `base` and all models attached before stay unchanged, so a server can prepare a version while the previous one
+    answers. The LoRA tensors are private copies. The random generators are not used.
 
     Raises:
         AdapterMismatch: see `check_compatible`.
@@ -121,31 +122,31 @@ def attach(base: Base, adapter: Adapter) -> PeftModel:
     model = _skeleton(base, adapter)
     _check_tensors(model, adapter)
     private = {
-        # As PEFT does: LoRA computes in float32 even where the base is half precision.
+        # As in PEFT, LoRA computes in float32 even if the base is in half precision.
         _with_adapter_name(name): tensor.detach().to(
             base.model.device, torch.promote_types(tensor.dtype, torch.float32), copy=True
         )
         for name, tensor in adapter.tensors.items()
     }
-    # Assigning, not copying: the skeleton's LoRA tensors lie on the meta device and have no storage. PEFT's own
-    # loader would round the tensors to the base's precision on the way.
+    # The tensors are assigned and not copied, because the skeleton's LoRA tensors are on the meta device and have no
+    # storage. PEFT's own loader would round them to the base's precision.
     model.load_state_dict(private, strict=False, assign=True)
     model.requires_grad_(False)
     return model.eval()
 
 
 def check_compatible(base: Base, adapter: Adapter) -> None:
-    """Refuse an adapter that would not be exactly itself on this base.
+    """Refuse an adapter that does not fit this base exactly.
 
     Raises:
-        AdapterMismatch: not plain LoRA (DoRA, bias, extra saved modules, unknown options), rank or alpha missing,
-            target modules the base lacks, tensors missing, left over, of another shape, or not finite.
+        AdapterMismatch: it is not plain LoRA (DoRA, bias, extra saved modules, unknown options), rank or alpha is
+            missing, the base lacks target modules, or tensors are missing, superfluous, of another shape or not finite.
     """
     _check_tensors(_skeleton(base, adapter), adapter)
 
 
 def trainable(base: Base, config: LoraConfig) -> PeftModel:
-    """A model of `base` with fresh LoRA tensors (global torch generator) that alone require gradients.
+    """A model of `base` with new LoRA tensors (from torch's global generator), which alone require gradients.
 
     Raises:
         AdapterMismatch: the base has none of the target modules.
@@ -154,7 +155,7 @@ def trainable(base: Base, config: LoraConfig) -> PeftModel:
 
 
 def lora_parameters(model: PeftModel) -> dict[str, nn.Parameter]:
-    """The LoRA tensors of an attached model, by the names they have in `Adapter.tensors`."""
+    """The LoRA tensors of an attached model, named as in `Adapter.tensors`."""
     marked = f".{_ADAPTER_NAME}"
     return {
         re.sub(rf"(\.lora_(?:embedding_)?[AB]){re.escape(marked)}(?=\.|$)", r"\1", name): parameter
@@ -164,18 +165,18 @@ def lora_parameters(model: PeftModel) -> dict[str, nn.Parameter]:
 
 
 def _skeleton(base: Base, adapter: Adapter) -> PeftModel:
-    """The module tree `adapter` describes, base tensors shared, LoRA tensors on the meta device."""
+    """The module tree that `adapter` describes, with shared base tensors and LoRA tensors on the meta device."""
     config = plain_lora(adapter.config)
-    # Entered per thread, unlike PEFT's own low-memory mode, which patches torch for the whole process.
+    # The meta device is set for this thread; PEFT's low-memory mode would patch torch for the whole process.
     with torch.device("meta"):
         return _peft_model(_share_tensors(base.model), config)
 
 
 def _peft_model(tree: PreTrainedModel, config: LoraConfig) -> PeftModel:
     with warnings.catch_warnings():
-        # PEFT 0.21 asks transformers 5 for a property by its old name; nothing a caller could change.
+        # PEFT 0.21 reads a property of transformers 5 by its old name; a caller cannot change that.
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
-        # It corrects the option by the kind of layer that it finds.
+        # PEFT corrects this option by the kind of layer it finds.
         warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")
         try:
             return PeftModel(tree, config, adapter_name=_ADAPTER_NAME)
@@ -189,19 +190,19 @@ def _share_tensors(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def plain_lora(config: Mapping[str, Any]) -> LoraConfig:
-    """PEFT's object of a saved `adapter_config.json`, ready to be attached for inference.
+    """PEFT's configuration object for a saved `adapter_config.json`, for inference.
 
     Raises:
-        AdapterMismatch: not plain LoRA, or an option that is missing or not valid; the message names it.
+        AdapterMismatch: it is not plain LoRA, or an option is missing or not valid; the message names it.
     """
     if config.get("peft_type") != "LORA":
         raise AdapterMismatch(f"only LoRA adapters are supported, not peft_type {config.get('peft_type')!r}")
     for name, whole in (("r", True), ("lora_alpha", False)):
-        # PEFT would fill in a default of 8: another model, silently.
+        # PEFT would use its default of 8 without a word, which is another model.
         if not _is_positive(config.get(name), whole=whole):
             raise AdapterMismatch(f"the adapter config needs a positive {name}, got {config.get(name)!r}")
     if not config.get("target_modules"):
-        # Here as well: it would take its own choice for this kind of model.
+        # Likewise, PEFT would choose modules by the kind of model.
         raise AdapterMismatch("the adapter config needs target_modules")
     if config.get("bias", "none") != "none":
         raise AdapterMismatch(f"adapters that train biases are not supported (bias={config['bias']!r})")
@@ -215,14 +216,14 @@ def plain_lora(config: Mapping[str, Any]) -> LoraConfig:
     for name in ("rank_pattern", "alpha_pattern"):
         if problem := pattern_problem(name, config.get(name) or {}):
             raise AdapterMismatch(problem)
-    # An option that is null is an option that nobody set.
+    # An option that is null counts as not set.
     fields: dict[str, Any] = {
         name: value
         for name, value in config.items()
         if name in LoraConfig.__dataclass_fields__ and name not in _NOT_OF_THE_SHAPE and value is not None
     }
     for name in ("rank_pattern", "alpha_pattern"):
-        # PEFT takes the first that matches; files and manifests keep names in this order.
+        # PEFT takes the first name that matches; files and manifests keep names in sorted order.
         fields[name] = dict(sorted(fields.get(name, {}).items()))
     try:
         return LoraConfig(**{**fields, "inference_mode": True, "init_lora_weights": True})
@@ -231,7 +232,7 @@ def plain_lora(config: Mapping[str, Any]) -> LoraConfig:
 
 
 def pattern_problem(name: str, pattern: Any) -> str | None:
-    """What is wrong with PEFT's `rank_pattern` or `alpha_pattern`, if anything."""
+    """What is wrong with a `rank_pattern` or `alpha_pattern` of PEFT; None if nothing is."""
     whole = name == "rank_pattern"
     if not isinstance(pattern, Mapping):
         return f"{name} must map names of modules to numbers, got {pattern!r}"
@@ -266,12 +267,12 @@ def _check_tensors(skeleton: PeftModel, adapter: Adapter) -> None:
 
 
 def _with_adapter_name(name: str) -> str:
-    """PEFT's name of a stored tensor inside a model, where several adapters could stand side by side."""
+    """PEFT's name of a stored tensor within a model, which can hold several adapters."""
     return re.sub(r"\.(lora_(?:embedding_)?[AB])(?=\.|$)", rf".\1.{_ADAPTER_NAME}", name)
 
 
 def _to_json(value: Any) -> Any:
     if isinstance(value, set):
         return sorted(value)
-    # PEFT's enums are strings with a class; JSON wants the string.
+    # PEFT's enums are subclasses of str; JSON needs the string.
     return str(value.value) if hasattr(value, "value") else value

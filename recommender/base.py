@@ -1,6 +1,6 @@
-"""The frozen base model: an ordinary Hugging Face folder that also knows its catalogue.
+"""The frozen base model: an ordinary Hugging Face folder with a catalogue.
 
-The folder holds what `save_pretrained` writes (config, safetensors) plus `catalogue.json` and `style.json`.
+The folder holds the files of `save_pretrained` (config, safetensors) and `catalogue.json` and `style.json`.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ class BaseConfig:
         for name in ("layers", "width", "heads", "feed_forward", "window"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        # Rotary embeddings turn pairs of channels, so each head needs an even width.
+        # Rotary embeddings rotate pairs of channels, so each head needs an even width.
         if self.width % (2 * self.heads):
             raise ConfigError(f"width {self.width} must be a multiple of 2 x heads ({2 * self.heads})")
 
@@ -52,7 +52,7 @@ class BaseConfig:
 
 @dataclass(frozen=True)
 class Base:
-    """A loaded base model. Frozen, in eval mode and shared by everyone: nobody may change `model`.
+    """A loaded base model. `model` is frozen, in eval mode and shared by all versions: it must not be changed.
 
     `digest` is the SHA-256 over the digests of the files that determine its output.
     """
@@ -84,14 +84,15 @@ def new_model(catalogue: Catalogue, config: BaseConfig) -> LlamaForCausalLM:
 
 
 def draw_base(catalogue: Catalogue, config: BaseConfig, *, seed: int) -> LlamaForCausalLM:
-    """A base that has read nobody: weights at random, scaled so that an adapter can learn all there is to learn.
+    """A base that was trained on nobody: random weights, scaled so that an adapter alone can learn the task.
 
     Token embeddings have unit variance and each layer keeps the variance of its input (`1 / inputs`; LeCun et al.,
-    1998), so that items stay apart through frozen layers. The initial values of a model that is to be trained itself
-    are too small for that. The output layer starts near zero: every item is about as likely as any other.
+    1998), so that items remain distinguishable through the frozen layers. The usual initial weights, which presume that
+    the model itself is trained, are too small for that. The output layer starts near zero, so that all items are about
+    equally likely.
     """
     generator = torch.Generator().manual_seed(seed)
-    # The constructor draws too, from the global generator, what is overwritten here.
+    # The constructor also draws weights, from the global generator; they are overwritten below.
     with torch.random.fork_rng(devices=[]):
         model = new_model(catalogue, config)
     with torch.no_grad():
@@ -105,7 +106,7 @@ def draw_base(catalogue: Catalogue, config: BaseConfig, *, seed: int) -> LlamaFo
 
 
 def save_base(model: PreTrainedModel, catalogue: Catalogue, style: ItemTokenStyle, directory: Path) -> None:
-    """Write the folder `load_base` reads: Hugging Face files, `catalogue.json`, `style.json`."""
+    """Write a folder for `load_base`: Hugging Face files, `catalogue.json`, `style.json`."""
     directory.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(directory)
     catalogue.save(directory / CATALOGUE_FILE)
@@ -113,10 +114,10 @@ def save_base(model: PreTrainedModel, catalogue: Catalogue, style: ItemTokenStyl
 
 
 def load_base(directory_or_hub_id: str | Path, device: str = "cpu") -> Base:
-    """Load any causal language model that carries a `catalogue.json`, from a folder or the hub.
+    """Load any causal language model with a `catalogue.json`, from a folder or the hub.
 
-    Only safetensors and JSON are read and no code from the folder runs. Without a `style.json` the vocabulary is
-    taken to be `pad, bos, items`.
+    It reads only safetensors and JSON and runs no code from the folder. Without a `style.json` the vocabulary is
+    assumed to be `pad, bos, items`.
 
     Raises:
         ModelLoadError: a file is missing or unreadable, or vocabulary and catalogue do not fit.
@@ -141,7 +142,7 @@ def load_base(directory_or_hub_id: str | Path, device: str = "cpu") -> Base:
 
 
 def _locate(directory_or_hub_id: str | Path) -> tuple[str, Path, str]:
-    """What to load the weights from, the folder its files lie in, and the revision (of the hub's)."""
+    """The source to load weights from, the local folder of its files, and the revision on the hub."""
     source = str(directory_or_hub_id)
     directory = Path(source)
     if directory.is_dir():
@@ -152,7 +153,7 @@ def _locate(directory_or_hub_id: str | Path) -> tuple[str, Path, str]:
         raise ModelLoadError(f"{source} is not a folder")
     try:
         directory = Path(str(cached_file(source, "config.json"))).parent
-        # The weights that follow must be of the same commit, even if the hub moves on meanwhile.
+        # All further files must be of the same commit, even if the hub's model changes meanwhile.
         revision = directory.name
         for name in (CATALOGUE_FILE, STYLE_FILE):
             cached_file(source, name, revision=revision, _raise_exceptions_for_missing_entries=False)
@@ -162,7 +163,7 @@ def _locate(directory_or_hub_id: str | Path) -> tuple[str, Path, str]:
 
 
 def _can_only_be_a_path(directory_or_hub_id: str | Path) -> bool:
-    """Such a name must not turn into a request to the hub."""
+    """Whether a name cannot be a hub id, so that it must not cause a request to the hub."""
     source = str(directory_or_hub_id)
     return (
         isinstance(directory_or_hub_id, Path) or source.count("/") != 1 or source.startswith((".", "/", "~"))
@@ -190,7 +191,7 @@ def _read_catalogue_and_style(directory: Path) -> tuple[Catalogue, ItemTokenStyl
 
 
 def base_digest(directory_or_hub_id: str | Path) -> str | None:
-    """The digest that `load_base` would give the base, without loading it; None where there is none.
+    """The digest that `load_base` would compute, without loading the base; None if a path does not exist.
 
     Raises:
         ModelLoadError: it is neither a folder nor a model of the hub.

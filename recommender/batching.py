@@ -1,4 +1,4 @@
-"""Grouping token sequences of unequal length into padded batches."""
+"""Batches of token sequences of unequal length, with padding."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def by_token_budget(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
-    """Indices grouped so that `longest x count` of each group stays within the budget; longest first.
+    """Indices in groups whose `longest x count` stays within the budget, longest sequences first.
 
-    Sequences of like length share a group, so that little of the budget is padding. A sequence longer than the
-    budget gets a group of its own.
+    Sequences of similar length share a group, so that little of the budget is padding. A sequence longer than the
+    budget has a group of its own.
     """
     groups: list[list[int]] = []
     longest = 0
@@ -28,7 +28,7 @@ def pad_right(sequences: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Ten
 
 
 def pad_left(sequences: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """As `pad_right`, with the padding in front: the last column holds every sequence's last token."""
+    """Like `pad_right` with the padding on the left, so that the last column holds every sequence's last token."""
     return _pad(sequences, pad, left=True)
 
 

@@ -1,4 +1,4 @@
-"""The items a model can recommend, and the one place that numbers them."""
+"""The items a model can recommend, and their numbering."""
 
 import hashlib
 import json
@@ -19,12 +19,12 @@ _SCHEMA = 1
 class Catalogue:
     """Items in a fixed order: index `i` in `[0, len)` stands for `item_ids[i]`, shown as `titles[i]`.
 
-    Ids and titles keep the spelling that they are given in; the digest is of that spelling. Which spellings are one
-    id is for `inputs.identifier` to say.
+    Ids and titles keep the spelling in which they are given, and the digest covers that spelling. `inputs.identifier`
+    decides which spellings are the same id.
 
     Raises:
-        DataError: the two tuples differ in length, an item id occurs twice, also in another spelling, or an id or
-            title is none by the rules of `inputs`.
+        DataError: the two tuples differ in length, an item id occurs twice (also in another spelling), or an id or
+            title is not valid by the rules of `inputs`.
     """
 
     item_ids: tuple[str, ...]
@@ -50,7 +50,7 @@ class Catalogue:
         return hashlib.sha256(canonical_json(self._content())).hexdigest()
 
     def index(self, item_id: str) -> int | None:
-        """Index of an external item id in any of its spellings, or None when the catalogue does not hold it."""
+        """Index of an external item id in any of its spellings; None if the catalogue does not hold it."""
         found = self._index_by_spelling.get(item_id)
         if found is not None:
             return found
@@ -65,10 +65,10 @@ class Catalogue:
 
     @classmethod
     def load(cls, path: Path) -> "Catalogue":
-        """Read what `save` wrote.
+        """Read the output of `save`.
 
         Raises:
-            DataError: the file is missing, not JSON, or not a catalogue that can be used.
+            DataError: the file is missing, is not JSON, or is not a valid catalogue.
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -94,7 +94,7 @@ class Catalogue:
 
 
 def _index_by_spelling(item_ids: Sequence[str]) -> dict[str, int]:
-    """Index by the id as listed and, where that is another spelling, by the id of the rule."""
+    """Indices by the listed id and, if that differs, also by its canonical spelling."""
     found: dict[str, int] = {}
     for index, item_id in enumerate(item_ids):
         try:

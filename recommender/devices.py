@@ -1,4 +1,4 @@
-"""Whether a device is there, before minutes of work are put on it."""
+"""A check that a device exists, before a long computation starts on it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from recommender.errors import ConfigError
 
 
 def require_device(name: str) -> None:
-    """
+    """Compute something on the device.
+
     Args:
-        name: as torch names it: `cpu`, `cuda`, `cuda:1`, …
+        name: torch's name of the device: `cpu`, `cuda`, `cuda:1`, …
 
     Raises:
-        ConfigError: this machine, or this build of torch, has no such device; the message has torch's own reason.
+        ConfigError: this machine or this build of torch has no such device; the message holds torch's reason.
     """
     try:
         torch.empty(1, device=torch.device(name)).add_(1).cpu()

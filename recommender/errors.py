@@ -2,10 +2,10 @@
 
 RecommenderError
 ├── DataError          an interaction file, history or sequence cannot be used
-├── ConfigError        a configuration field has a value that cannot work
+├── ConfigError        a configuration field has an invalid value
 ├── ModelLoadError     a folder or hub id does not hold a usable base model
-├── AdapterMismatch    an adapter does not fit the base it is put on
-└── Interrupted        a training was asked to stop before it finished
+├── AdapterMismatch    an adapter does not fit the base it is attached to
+└── Interrupted        a computation was asked to stop before it finished
 """
 
 
@@ -18,7 +18,7 @@ class DataError(RecommenderError):
 
 
 class ConfigError(RecommenderError, ValueError):
-    """A configuration field has a value that cannot work."""
+    """A configuration field has an invalid value."""
 
 
 class ModelLoadError(RecommenderError):

@@ -1,7 +1,7 @@
-"""A version's canary fingerprint: what it answers to fixed prompts that no user wrote.
+"""A version's canary fingerprint: its answers to fixed prompts that hold no user's data.
 
-A replica that has loaded a version compares its own answers with the ones recorded when the version was made;
-wrong weights, a wrong scale or a wrong base show before the first request.
+A replica that has loaded a version compares its answers with those recorded when the version was made. Wrong weights,
+a wrong scale or a wrong base are so detected before the first request.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,7 @@ _VALUES_PER_PROMPT = 16
 def canary_fingerprint(scorer: Scorer) -> Fingerprint:
     """Log-probabilities of evenly spaced items after each canary prompt, one list per prompt.
 
-    The prompts follow from an arithmetic rule, so they hold no user's data and depend on nothing but the size of
-    the catalogue.
+    The prompts follow an arithmetic rule, so they hold no user's data and depend only on the size of the catalogue.
     """
     size = scorer.style.catalogue_size
     prompts = [
@@ -38,7 +37,7 @@ def fingerprints_match(
 ) -> bool:
     """Whether both have the same shape and every value agrees within `tolerance` (absolute, in nats).
 
-    Differences of 1e-4 come from another processor or thread count; of 1e-2 and more, from another model.
+    Another processor or thread count causes differences of 1e-4, another model differences of 1e-2 and more.
 
     Raises:
         DataError: the tolerance is not positive.
@@ -51,5 +50,5 @@ def fingerprints_match(
         torch.tensor([value for row in rows for value in row], dtype=torch.float64)
         for rows in (first, second)
     )
-    # Written so that NaN, which compares false with anything, never matches.
+    # Written so that NaN, which compares false with everything, never matches.
     return bool(((a - b).abs() <= tolerance).all())

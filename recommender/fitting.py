@@ -1,4 +1,4 @@
-"""What is trained with the loop: a base on a public panel, an adapter on the service's users."""
+"""Training of a base on a public panel and of an adapter on the service's users."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -17,13 +17,13 @@ from recommender.ranking import ranks
 from recommender.scoring import Scorer
 from recommender.training import OnStep, ShouldStop, TrainingConfig, train
 
-# A panel is small and public: the base may learn it to the end, and there is nothing to validate it on.
+# A panel is small and public: the base may overfit it, and there are no users to validate on.
 BASE_TRAINING = TrainingConfig(epochs=40, patience=None)
 
 HeldOut = tuple[Sequence[int], int]
 
-# Share of the uniform distribution mixed in before a held-out item's loss is taken: what is surprising already hardly
-# counts more when it gets more so, and a few such items do not decide for everybody.
+# Share of the uniform distribution that is mixed in before the loss of a held-out item is computed. It bounds the loss
+# of very surprising items, so that a few of them do not decide for everybody.
 _SMOOTHING = 0.2
 
 
@@ -36,7 +36,7 @@ def build_base(
     on_step: OnStep | None = None,
     should_stop: ShouldStop | None = None,
 ) -> LlamaForCausalLM:
-    """Train a fresh item-token Llama on a panel of users that the service does not serve.
+    """Train a new item-token Llama on a panel of users whom the service does not serve.
 
     Raises:
         DataError: no sequence holds an item.
@@ -65,12 +65,13 @@ def fit_adapter(
     on_step: OnStep | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Adapter:
-    """Fit a LoRA adapter on `sequences` (item indices in time order, one per user); `base` stays as it is.
+    """Fit a LoRA adapter on `sequences` (item indices in time order, one per user); `base` is not changed.
 
-    With `validation` (history, held-out item) the epoch that is best by `training.keeps` is kept and the training stops
-    after `training.patience` epochs without a better one; with a patience of None the last epoch is kept. Every user
-    has a loss, smoothed here as the gate smooths, and few have a hit at 10: by Recall@10 the epoch that is kept, and
-    with it how much the adapter remembers and how well it serves, depends on the seed (`docs/adr/0015`).
+    With `validation` pairs (history, held-out item), the best epoch by `training.keeps` is kept, and training stops
+    after `training.patience` epochs without a better one. With a patience of None the last epoch is kept. The default
+    is the loss, smoothed as in the gate, because every user has one while few have a hit at 10: chosen by Recall@10,
+    the epoch, and with it how much the adapter remembers and how well it serves, depends on the seed
+    (`docs/adr/0015`).
 
     Raises:
         AdapterMismatch: the base has none of the target modules.
@@ -96,7 +97,7 @@ def fit_adapter(
 
 @contextmanager
 def _seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
-    """Seed the global generators that initialisation and dropout draw from; put them back afterwards."""
+    """Seed the global generators that initialisation and dropout use; restore their states afterwards."""
     cuda = [device] if device is not None and device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(seed)

@@ -1,6 +1,6 @@
-"""Whether a re-fit comes near an adapter that somebody else trained, and whether that adapter knows its users at all.
+"""Compares a re-fit with an operator's adapter: do they agree, and does that adapter know its users at all?
 
-Every comparison is paired over users: each is read by all models, and differences are averaged.
+Every comparison is paired: all models read each user, and the differences are averaged over users.
 """
 
 import math
@@ -17,22 +17,25 @@ from recommender.ranking import ndcg_at, ranks, recall_at
 from recommender.scoring import Scorer
 from recommender.splits import Split
 
-# Shares of what the adapter adds over the bare base. Fits that differ in nothing but their seed lie within 0.02 (300
-# users and more) to 0.07 (63 users) on training events and 0.11 on held-out ones; half the epochs, half the learning
-# rate or a quarter of the rank 0.12 to 0.47 away on training events (docs/own-adapter.md).
+# Shares of the adapter's gain over the bare base. Fits that differ only in their seed are within 0.02 (300 users and
+# more) to 0.07 (63 users) of each other on training events, and within 0.11 on held-out events. Fits with half the
+# epochs, half the learning rate or a quarter of the rank differ by 0.12 to 0.47 on training events
+# (docs/own-adapter.md).
 TRAINING_MARGIN = 0.1
 HELD_OUT_MARGIN = 0.2
-# Where an adapter adds nothing to what its users do next, its memory of them is the yardstick.
+# If an adapter gains little on held-out events, this share of its gain on training events is the unit instead.
 _LEAST_YARDSTICK = 0.25
 _ERRORS = 2
-# An adapter of another base of the same shape costs half a nat per event there; its own users gain nats.
+# An adapter for another base of the same shape loses half a nat per event; an adapter that fits gains nats.
 _CLEAR_ERRORS = 3
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One model's reading of the same users: float64 `[users]` mean NLL (nats) per training event and over the last
-    two events, and int64 `[users]` ranks of the last event.
+    """One model's reading of the users.
+
+    `training_nll` and `held_out_nll` float64 `[users]` are mean NLL (nats) per training event and over the last two
+    events; `ranks` int64 `[users]` are ranks of the last event.
     """
 
     training_nll: Tensor
@@ -61,7 +64,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean of paired differences, its standard error over users (0 for a single one), and how much is allowed."""
+    """A mean of paired differences, its standard error over users (0 for a single user), and the allowed difference."""
 
     mean: float
     error: float
@@ -69,7 +72,7 @@ class Difference:
 
     @property
     def clear_gain(self) -> bool:
-        """Whether the mean is positive beyond what the draw of users explains."""
+        """Whether the mean is positive beyond what the sampling of users explains."""
         return self.mean > 0 and self.mean >= _CLEAR_ERRORS * self.error
 
 
@@ -77,8 +80,8 @@ class Difference:
 class Likeness:
     """An operator's adapter, a re-fit by its recipe and the bare base, on the same users.
 
-    `training` and `held_out` are the re-fit's NLL less the operator's. A re-fit is near if it remembers its users as
-    well, neither more nor less, and predicts what they did next no worse.
+    `training` and `held_out` are the re-fit's NLL minus the operator's. A re-fit is near if it remembers its users
+    equally well, neither more nor less, and predicts their held-out events no worse.
     """
 
     users: int
@@ -90,12 +93,12 @@ class Likeness:
 
     @property
     def near(self) -> bool:
-        """The rule above, within the margins."""
+        """Whether the re-fit is near, within the margins."""
         return not self.reasons
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """What does not come near, one clause each."""
+        """Why the re-fit is not near, one clause per reason."""
         found = []
         if abs(self.training.mean) > self.training.allowed:
             more = "less" if self.training.mean > 0 else "more"
@@ -105,7 +108,7 @@ class Likeness:
         return tuple(found)
 
     def to_plain(self) -> dict[str, Any]:
-        """The JSON form, verdict included; figures over all users and nothing of any one."""
+        """The JSON form, with the verdict; it holds figures over all users only."""
         return {**asdict(self), "near": self.near}
 
 
@@ -113,7 +116,7 @@ def measure(model: nn.Module, style: PromptStyle, users: Sequence[Split]) -> Mea
     """Read every user.
 
     Raises:
-        DataError: no user, or one without a training event.
+        DataError: there is no user, or a user has no training event.
     """
     if not users or not all(user.train for user in users):
         raise DataError("nothing to compare models on: there must be users, each with training events")
@@ -128,12 +131,12 @@ def measure(model: nn.Module, style: PromptStyle, users: Sequence[Split]) -> Mea
 
 
 def gain(base: Measured, adapted: Measured) -> Difference:
-    """How much better than the bare base an adapter predicts the training events, in nats."""
+    """How much better an adapter predicts the training events than the bare base, in nats."""
     return _difference(base.training_nll - adapted.training_nll)
 
 
 def compare(base: Measured, operator: Measured, refit: Measured) -> Likeness:
-    """Compare the three on the users they all read."""
+    """Compare the three models' readings of the same users."""
     training = _difference(refit.training_nll - operator.training_nll)
     held_out = _difference(refit.held_out_nll - operator.held_out_nll)
     remembered = max(0.0, gain(base, operator).mean)

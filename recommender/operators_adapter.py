@@ -1,6 +1,6 @@
-"""An adapter that somebody else saved: what of it is the base's, and of which base it is.
+"""An operator's adapter: remove base weights saved with it, check that it can be re-fitted, find its base.
 
-Lethe's own adapters need none of this: `Adapter.from_peft` takes LoRA tensors and nothing else.
+Lethe's own adapters do not need this: `Adapter.from_peft` takes LoRA tensors only.
 """
 
 import re
@@ -23,21 +23,21 @@ _WRAPPED = ".base_layer."
 
 
 def adopted(base: Base, adapter: Adapter) -> Adapter:
-    """The LoRA tensors of `adapter` alone.
+    """`adapter` with its LoRA tensors alone.
 
-    PEFT's `save_pretrained` adds the base's embedding or output layer as soon as an adapter targets it, or the
-    vocabulary differs from the one on disk. As long as it is the base's own, nothing is lost without it.
+    PEFT's `save_pretrained` also saves the base's embedding or output layer if an adapter targets it or if the
+    vocabulary differs from the one on disk. If those weights equal the base's, they can be left out.
 
     Raises:
-        AdapterMismatch: the folder holds weights of the base that were changed, which no edit of an adapter can
-            forget in, or names modules in a way whose order decides.
+        AdapterMismatch: the folder holds changed weights of the base, in which no edit of an adapter can forget, or the
+            result of its patterns depends on the order of names.
     """
     for option in ("rank_pattern", "alpha_pattern"):
         _check_order(base, option, adapter.config.get(option) or {})
     own = base.model.state_dict()
     kept = {}
     for name, tensor in adapter.tensors.items():
-        # A module that carries LoRA is wrapped, and its own weight stands one level deeper.
+        # A module with LoRA is wrapped, and its own weight is one level deeper.
         place = name.removeprefix(_PREFIX).replace(_WRAPPED, ".")
         if ".lora_" in name or place not in own:
             kept[name] = tensor
@@ -50,7 +50,7 @@ def adopted(base: Base, adapter: Adapter) -> Adapter:
 
 
 def refittable(base: Base, adapter: Adapter) -> AdapterConfig:
-    """The shape of `adapter`, proven by making an untrained one of it: nothing is trained, the base stays as it is.
+    """The configuration of `adapter`, checked by making an untrained adapter from it. The base is not changed.
 
     Raises:
         AdapterMismatch: it does not fit this base, or a re-fit would make another kind of adapter.
@@ -71,8 +71,8 @@ Origin = Literal["same", "other", "unknown"]
 def origin(base: Base, adapter: Adapter) -> tuple[Origin, str]:
     """Whether the base that `adapter` names is this one, and the name (empty if it names none).
 
-    A folder that is on this machine is compared weight by weight, as far as it holds safetensors; of a name only the
-    name can be compared.
+    A local folder is compared weight by weight, as far as it holds safetensors. Of a hub id, only the id and the
+    commit can be compared.
     """
     named, revision = adapter.config.get("base_model_name_or_path"), adapter.config.get("revision")
     if not isinstance(named, str) or not named:
@@ -100,13 +100,13 @@ def _weights(directory: Path, wanted: Mapping[str, Tensor]) -> Iterator[tuple[st
     for path in sorted(directory.glob("model*.safetensors")):
         with safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118  (not a mapping)
-                # Quantised weights are not the numbers of the file.
+                # Quantised weights differ from the numbers in the file.
                 if name in wanted and wanted[name].is_floating_point():
                     yield name, file.get_tensor(name)
 
 
 def _same_values(ours: Tensor, theirs: Tensor) -> bool:
-    """Equal in the coarser of both precisions: a folder may be saved in half of the base's."""
+    """Whether both are equal in the coarser of their precisions: a folder may be saved in half precision."""
     if ours.shape != theirs.shape or not theirs.is_floating_point():
         return False
     coarse = min((ours.dtype, theirs.dtype), key=lambda dtype: dtype.itemsize)
@@ -125,7 +125,7 @@ def _kind(base: Base, name: str) -> str:
 
 
 def _check_order(base: Base, option: str, pattern: Mapping[str, Any]) -> None:
-    """PEFT takes the first name that matches, and JSON keeps no order of names."""
+    """Refuse a pattern whose result depends on the order of names: PEFT takes the first match, JSON has no order."""
     if not isinstance(pattern, Mapping) or list(pattern) == sorted(pattern):
         return
     for module, _ in base.model.named_modules():

@@ -1,4 +1,4 @@
-"""What everyone likes: the control no model may lose to, and the answer for users we may not personalise for."""
+"""Popularity of items: the baseline of every model, and the answer for users who must not be personalised."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from recommender.errors import DataError
 def popularity(histories: Mapping[str, Sequence[int]], catalogue_size: int) -> Tensor:
     """Number of users who met each item, float32 `[catalogue_size]`.
 
-    The counts are plain sums, so leaving a user out gives exactly what their never having been there would.
+    The counts are sums, so the result without a user is exactly the result if the user had never existed.
 
     Raises:
         DataError: an item outside the catalogue.

@@ -1,4 +1,4 @@
-"""How a process that trains on the processor uses it."""
+"""Settings of a process that trains on the CPU."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _GROW_BY = 256 * 2**20
 
 
 def use_processor(threads: int) -> None:
-    """Compute with so many threads, and keep memory that tensors free for the tensors that follow.
+    """Compute with this number of threads, and keep freed memory for later tensors.
 
-    glibc gives large blocks back to the system as soon as they are freed, and every training step asks for the same
-    ones again: a small model's step then waits for page faults for much of its time. The process stays as large as it
-    once was. Another C library is left as it is.
+    glibc returns large blocks to the system as soon as they are freed, and every training step allocates the same
+    blocks again, so a step of a small model spends much of its time on page faults. With this setting, the process
+    never becomes smaller. Other C libraries are left unchanged.
     """
     torch.set_num_threads(threads)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -1,4 +1,4 @@
-"""How a user's history becomes the tokens a causal language model reads."""
+"""Prompt styles: how a user's history becomes tokens for a causal language model."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -16,11 +16,11 @@ class PromptStyle(Protocol):
 
     @property
     def window(self) -> int:
-        """Most recent items of a history that the model may see."""
+        """Number of a history's latest items that the model reads."""
 
     @property
     def pad_token(self) -> int:
-        """Token that fills up short prompts of a batch; never attended to."""
+        """Token that pads short prompts of a batch; never attended to."""
 
     @property
     def vocab_size(self) -> int:
@@ -31,7 +31,7 @@ class PromptStyle(Protocol):
         """Where the items' logits lie in the vocabulary, in catalogue order."""
 
     def encode(self, history: Sequence[int]) -> list[int]:
-        """Tokens of a prompt whose last position predicts the next item; long histories keep their end."""
+        """Tokens of a prompt whose last position predicts the next item; of a long history, only the end is used."""
 
     def windows(self, sequence: Sequence[int]) -> Iterator[tuple[list[int], Sequence[int]]]:
         """Prompts that together predict every item of `sequence` once, as (tokens, items)."""
@@ -42,8 +42,8 @@ class ItemTokenStyle:
     """One token per catalogue item after a beginning-of-sequence token: `bos i1 i2 … in`.
 
     One forward pass scores the whole catalogue: the logits at the last position, restricted to
-    `item_token_slice`, rank the items. A fresh vocabulary is `pad, bos, item 0, item 1, …`; a pretrained model
-    whose vocabulary was extended by the items can say where they start with `first_item_token`.
+    `item_token_slice`, rank the items. The default vocabulary is `pad, bos, item 0, item 1, …`. For a pretrained model
+    whose vocabulary was extended by the items, `first_item_token` says where they start.
 
     Raises:
         ConfigError: empty catalogue, non-positive window, or special tokens that collide with items.
@@ -91,13 +91,12 @@ class ItemTokenStyle:
         return [self.bos_token, *(self.item_token(item) for item in history[-self.window :])]
 
     def windows(self, sequence: Sequence[int]) -> Iterator[tuple[list[int], Sequence[int]]]:
-        """Cut a sequence into chunks of at most `window + 1` items, so that each item is predicted exactly once.
+        """Divide a sequence into chunks of at most `window + 1` items, so that each item is predicted exactly once.
 
         Token `t` of a chunk predicts item `t` of it (`bos` predicts the first), and the last item of a full chunk
         is predicted from exactly the prompt that scoring would use. The chunks do not overlap and are aligned to
-        the end: the latest items get the longest context, and the one short chunk is the oldest. Keeping only the
-        last window would hide most of a heavy user's history from training and from every measure of what was
-        memorised.
+        the end: the latest items have the longest context, and only the oldest chunk can be shorter. With the last
+        window alone, most of a long history would be missing from training and from every measure of memorisation.
         """
         longest = self.window + 1
         start = 0
@@ -113,7 +112,7 @@ class ItemTokenStyle:
 
     @classmethod
     def from_json(cls, content: Any) -> "ItemTokenStyle":
-        """Read what `to_json` wrote.
+        """Read the output of `to_json`.
 
         Raises:
             ConfigError: another style, or fields that are missing, unknown or not integers.

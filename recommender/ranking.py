@@ -1,8 +1,8 @@
 """Ranks and ranking metrics for one relevant item per user.
 
 Tie rule: an item's rank is 1 plus the number of items that score strictly higher plus the number of equally
-scored items with a smaller catalogue index. It is the order a stable descending sort gives, so the metrics
-describe exactly the list that is served, and a constant model is not rewarded.
+scored items with a smaller catalogue index. That is the order of a stable descending sort, so the metrics describe
+exactly the list that is served, and a constant model is not rewarded.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ CUTOFFS = (5, 10)
 
 
 def ranks(scores: Tensor, targets: Tensor) -> Tensor:
-    """Rank of each row's target, int64 `[n]`, 1 is best, ties by catalogue index.
+    """Rank of each row's target, int64 `[n]`; 1 is best, ties go by catalogue index.
 
     Args:
         scores: `[n, items]`; higher is better, -inf marks items that must not be recommended.
         targets: int64 `[n]`, a catalogue index per row.
 
     Raises:
-        DataError: the shapes do not belong together, a target is outside the catalogue, or a score is NaN.
+        DataError: the shapes do not match, a target is outside the catalogue, or a score is NaN.
     """
     if scores.ndim != 2 or targets.shape != scores.shape[:1]:
         raise DataError(f"scores {tuple(scores.shape)} and targets {tuple(targets.shape)} do not fit")
@@ -38,7 +38,7 @@ def ranks(scores: Tensor, targets: Tensor) -> Tensor:
 
 
 def top_k(scores: Tensor, k: int) -> Tensor:
-    """Catalogue indices of each row's best `k`, int64 `[n, min(k, items)]`, in the order `ranks` counts."""
+    """Catalogue indices of each row's best `k`, int64 `[n, min(k, items)]`, in the order of `ranks`."""
     return torch.sort(scores, dim=1, descending=True, stable=True).indices[:, :k]
 
 
@@ -61,15 +61,10 @@ def ndcg_at(ranks: Tensor, k: int) -> Tensor:
 class RankingMetrics:
     """Recall, MRR and NDCG at 5 and 10 from one target's rank per user.
 
-    `ranks` is int64 `[users]`; the per-user values stay available for a paired bootstrap.
+    `ranks` is int64 `[users]`. `per_user` gives the values for a paired bootstrap.
     """
 
     ranks: Tensor
-
-    @classmethod
-    def of(cls, scores: Tensor, targets: Tensor) -> "RankingMetrics":
-        """Metrics of `[n, items]` scores against one target each; errors as in `ranks`."""
-        return cls(ranks(scores, targets))
 
     def per_user(self, name: str) -> Tensor:
         """Float64 `[users]` values of `recall@5`, `mrr@10`, ….

@@ -1,4 +1,4 @@
-"""The operator's training recipe, read from a JSON file: `TrainingConfig`'s fields and nothing else."""
+"""The operator's training recipe, read from a JSON file that holds fields of `TrainingConfig`."""
 
 import json
 from dataclasses import fields
@@ -13,11 +13,11 @@ _WHOLE = ("epochs", "batch_size", "patience", "seed")
 
 
 def read_recipe(path: Path) -> TrainingConfig:
-    """What is not named is as in `TrainingConfig`; `"patience": null` trains every epoch.
+    """Read a recipe. Fields left out have the defaults of `TrainingConfig`; `"patience": null` trains every epoch.
 
     Raises:
-        ConfigError: the file is missing or not JSON, or a field is unknown, of another type or out of range; one line
-            that names file and field.
+        ConfigError: the file is missing or not JSON, or a field is unknown, of another type or out of range. The
+            message is one line that names file and field.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -37,7 +37,7 @@ def read_recipe(path: Path) -> TrainingConfig:
         if not _has_right_type(name, value):
             raise ConfigError(f"the recipe {path}: {name} cannot be {json.dumps(value)}")
     try:
-        # What a recipe leaves out is as this release does it.
+        # Without `keeps`, `from_plain` would assume an earlier release; a recipe means the present default.
         return TrainingConfig.from_plain({"keeps": TrainingConfig.keeps, **content})
     except ConfigError as error:
         raise ConfigError(f"the recipe {path}: {error}") from error

@@ -9,17 +9,17 @@ from recommender.batching import by_token_budget, pad_left, pad_right
 from recommender.errors import ConfigError, DataError
 from recommender.prompts import PromptStyle
 
-# Likelihoods need logits at every position; a large catalogue must not turn a token budget into gigabytes.
+# Likelihoods need logits at every position. This bound keeps them small for a large catalogue.
 _MAX_LOGITS = 2**25
 
 
 class Scorer:
-    """Reads a model, never changes it; the model must be in eval mode on one device.
+    """Computes scores and likelihoods of a model without changing it. The model must be in eval mode on one device.
 
     Args:
         model: a causal language model, with or without an adapter attached.
         style: how histories become tokens.
-        token_budget: most tokens, padding included, in one forward pass (at least one sequence is always taken).
+        token_budget: most tokens, padding included, in one forward pass, but at least one sequence.
     """
 
     def __init__(self, model: nn.Module, style: PromptStyle, *, token_budget: int = 8192) -> None:
@@ -31,10 +31,10 @@ class Scorer:
         self._device = next(model.parameters()).device
 
     def scores(self, histories: Sequence[Sequence[int]], *, mask_seen: bool = True) -> Tensor:
-        """Logits `[len(histories), items]`, float32 on the CPU; items of the history are -inf unless told not to.
+        """Logits `[len(histories), items]`, float32 on the CPU; with `mask_seen`, items of the history are -inf.
 
-        An empty history is allowed: the model then sees its beginning-of-sequence token only. The whole history is
-        masked, also the part older than the window.
+        An empty history is allowed: the model then reads the beginning-of-sequence token only. The mask covers the
+        whole history, also the part older than the window.
 
         Raises:
             DataError: an item outside the catalogue.
@@ -55,8 +55,8 @@ class Scorer:
     def item_nll(self, sequences: Sequence[Sequence[int]]) -> list[Tensor]:
         """Per sequence, float32 `[len(sequence)]`: negative log-likelihood of each item given those before it.
 
-        The softmax is over item tokens only. Sequences longer than the window are cut as in training
-        (`PromptStyle.windows`), so each value is the very quantity that training minimised.
+        The softmax is over item tokens only. Sequences longer than the window are divided as in training
+        (`PromptStyle.windows`), so each value is exactly the quantity that training minimised.
         """
         nll = [torch.empty(len(sequence)) for sequence in sequences]
         windows = [
@@ -82,7 +82,7 @@ class Scorer:
 
     @torch.inference_mode()
     def _last_logits(self, prompts: Sequence[Sequence[int]]) -> Tensor:
-        # Padding on the left puts every prompt's last token in the last column, the only one that needs logits.
+        # With padding on the left, the last column holds every prompt's last token; only that column needs logits.
         tokens, mask = pad_left(prompts, self.style.pad_token)
         tokens, mask = tokens.to(self._device), mask.to(self._device)
         logits: Tensor = self._model(
@@ -96,7 +96,7 @@ class Scorer:
 
     @torch.inference_mode()
     def _log_probs(self, prompts: Sequence[Sequence[int]]) -> Tensor:
-        # Padding on the right needs no mask: under causal attention nothing real can see what follows it.
+        # Right padding needs no attention mask: under causal attention no real token sees what follows it.
         tokens, _ = pad_right(prompts, self.style.pad_token)
         logits: Tensor = self._model(input_ids=tokens.to(self._device), use_cache=False).logits
         return torch.log_softmax(logits[..., self.style.item_token_slice].float(), dim=-1).cpu()

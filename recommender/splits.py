@@ -7,7 +7,7 @@ from recommender.errors import DataError
 
 
 class Split(NamedTuple):
-    """`train` items in time order, then one `validation` and one `test` item that no training may see."""
+    """`train` items in time order, then one `validation` and one `test` item, which are never trained on."""
 
     train: tuple[int, ...]
     validation: int

@@ -1,4 +1,4 @@
-"""The one training loop: next-item cross-entropy over item tokens, for bases and adapters alike."""
+"""The training loop of bases and adapters: next-item cross-entropy over item tokens."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from recommender.errors import ConfigError, DataError, Interrupted
 from recommender.prompts import PromptStyle
 
 _IGNORED_TARGET = -100
-# Batches are drawn from pools of this many, sorted by length: little padding, yet a new mix each epoch.
+# Batches are drawn from pools of this many batches, sorted by length: little padding, and new batches in each epoch.
 _BATCHES_PER_POOL = 8
 _BETAS = (0.9, 0.999)
 _KEEPS = ("least_loss", "best_recall")
@@ -34,16 +34,16 @@ class TrainingConfig:
         epochs: passes over the sequences.
         lr: peak learning rate of AdamW.
         batch_size: windows (at most `window + 1` items each) per step.
-        schedule: `one_cycle` (Smith and Topin, 2018), or `constant`, `linear` or `cosine` as in transformers' trainer:
-            after the warm-up at the peak, or falling from it to zero.
+        schedule: `one_cycle` (Smith and Topin, 2018), or as in transformers' trainer: `constant` stays at the peak
+            after the warm-up; `linear` and `cosine` fall from it to zero.
         weight_decay: AdamW's decoupled decay.
         max_grad_norm: gradients are clipped to this Euclidean norm.
-        patience: epochs without a better validation result before the training stops; None trains all epochs.
-        seed: of the initial weights, the order of batches and dropout.
+        patience: epochs without a better validation result before training stops; None trains all epochs.
+        seed: seed of the initial weights, the order of batches and dropout.
         warmup_ratio: share of the steps in which the rate grows from zero; `one_cycle` has a warm-up of its own.
-        betas: AdamW's two decay rates; `one_cycle` moves the first by itself.
-        keeps: with a patience, which epoch is kept: that of the `least_loss` on held-out items, or of the `best_recall`
-            at 10, as releases did that wrote nothing of it.
+        betas: AdamW's two decay rates; `one_cycle` changes the first one itself.
+        keeps: with a patience, which epoch is kept: the one with the `least_loss` on held-out items, or the one with
+            the `best_recall` at 10. Earlier releases, which did not store this field, used `best_recall`.
 
     Raises:
         ConfigError: a value out of range.
@@ -76,7 +76,7 @@ class TrainingConfig:
             raise ConfigError("one_cycle has a warm-up and a first beta of its own; choose another schedule")
 
     def to_plain(self) -> dict[str, Any]:
-        """The JSON form; what only later releases know is left out where it is as the first one did it."""
+        """The JSON form. Fields that the first release lacked are left out if their value is its behaviour."""
         plain = {**asdict(self), "betas": list(self.betas)}
         keeps = "best_recall" if self.patience is not None else self.keeps
         later: dict[str, Any] = {"warmup_ratio": 0.0, "betas": list(_BETAS), "keeps": keeps}
@@ -84,7 +84,7 @@ class TrainingConfig:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "TrainingConfig":
-        """Read what `to_plain` wrote, in this release or an earlier one, which chose its epoch otherwise.
+        """Read the output of `to_plain`, of this release or an earlier one, which kept another epoch by default.
 
         Raises:
             ConfigError: a value out of range.
@@ -99,7 +99,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class StepReport:
-    """Where a training stands: `step` of `steps` (counted from 1), the batch's mean NLL, the last validation value."""
+    """Progress of a training: `step` of `steps` (from 1), the batch's mean NLL, the last validation value."""
 
     step: int
     steps: int
@@ -122,10 +122,10 @@ def train(
     on_step: OnStep | None = None,
     should_stop: ShouldStop | None = None,
 ) -> None:
-    """Train the parameters of `model` that require gradients, in place; leaves it in eval mode.
+    """Train the parameters of `model` that require gradients, in place, and leave it in eval mode.
 
-    `validate` (higher is better) is asked after each epoch in eval mode; the weights of its best epoch are kept.
-    The caller seeds torch; given that, the result on a CPU is repeatable bit for bit for a number of threads.
+    `validate` (higher is better) is called after each epoch in eval mode, and the weights of the best epoch are kept.
+    The caller seeds torch. On a CPU, the result is then repeatable bit for bit with the same number of threads.
 
     Raises:
         DataError: no sequence holds an item.
@@ -174,14 +174,14 @@ def train(
 def next_item_loss(model: nn.Module, style: PromptStyle, tokens: Tensor, targets: Tensor) -> Tensor:
     """Mean cross-entropy over the item tokens; `targets` are catalogue indices `[batch, length]`, -100 ignored.
 
-    `tokens` are padded on the right and need no mask: under causal attention nothing real sees the padding.
+    `tokens` are padded on the right and need no mask: under causal attention no real token sees the padding.
     """
     logits = model(input_ids=tokens, use_cache=False).logits[..., style.item_token_slice]
     return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=_IGNORED_TARGET)
 
 
 class _BestWeights:
-    """Remembers the weights of the epoch that validated best; the earliest wins a tie."""
+    """Keeps the weights of the epoch with the best validation value; the earliest wins a tie."""
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
         self.epoch = 0
@@ -202,7 +202,7 @@ class _BestWeights:
 
 def _schedule(optimiser: torch.optim.Optimizer, config: TrainingConfig, steps: int) -> LRScheduler:
     if config.schedule == "one_cycle":
-        # One more than are taken: the cycle ends at zero, and that step would be wasted.
+        # One step more than are taken: the cycle's last step has a rate of zero and would be wasted.
         return OneCycleLR(optimiser, max_lr=config.lr, total_steps=steps + 1)
     warmup = math.ceil(steps * config.warmup_ratio)
     falling: LRScheduler = {

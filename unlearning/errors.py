@@ -3,11 +3,11 @@
 UnlearningError
 ├── UnknownMethod          a method name outside the registry
 ├── InvalidMethodConfig    a method's field is unknown, missing or out of range
-├── InvalidTask            a forget task that no method can serve (no subject, nobody retained, ...)
+├── InvalidTask            a forget task that no method can serve (no subject, no retained user, ...)
 ├── InvalidStatistics      cached activation sums that are damaged
-├── Diverged               a method's walk left the finite numbers
+├── Diverged               a loss, gradient or step of a method is not finite
 ├── StatisticsMismatch     cached activation sums of another adapter, site or population
-├── InvalidEvaluation      evaluation inputs from which no figure can be computed
+├── InvalidEvaluation      evaluation inputs that no figure can be computed from
 ├── InvalidReport          a stored report that does not fit the schema
 └── InvalidPolicy          a policy whose thresholds or ladder make no sense
 """

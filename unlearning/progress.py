@@ -1,6 +1,6 @@
-"""How a long computation tells its caller where it stands, and how the caller stops it.
+"""How a long computation reports its progress, and how its caller stops it.
 
-The caller may draw a progress bar or renew a lease; nothing here knows which.
+What the caller does with the progress (draw a bar, renew a lease) is its own affair.
 """
 
 from __future__ import annotations
@@ -39,6 +39,6 @@ ShouldStop = Callable[[], bool]
 
 
 def check_stop(should_stop: ShouldStop | None) -> None:
-    """Raise Interrupted if the caller wants the work to end; nothing was produced then."""
+    """Raise Interrupted if the caller wants the work to end."""
     if should_stop is not None and should_stop():
         raise Interrupted("the computation was asked to stop")

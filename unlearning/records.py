@@ -1,8 +1,8 @@
 """Frozen dataclasses to JSON and back, by their type hints.
 
-Reports, policies and method configurations cross process and version boundaries as JSON. Reading
-them is strict: an unknown field, a missing field or a value of the wrong type is an error that names
-the path to it, so that a hand-edited policy fails before a run and not in the middle of one.
+Reports, policies and method configurations pass between processes and releases as JSON. Reading is strict: an unknown
+field, a missing field or a value of the wrong type is an error that names its path, so that a policy edited by hand
+fails before a run and not during one.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _decode_union(choices: tuple[Any, ...], data: Any, error: type[UnlearningErr
 def _decode_scalar(kind: Any, data: Any, error: type[UnlearningError], path: str) -> Any:
     if kind is float and isinstance(data, int) and not isinstance(data, bool):
         return float(data)
-    # bool is an int to Python, but a policy that says `true` where a count belongs is a mistake.
+    # In Python bool is an int, but `true` in place of a count is a mistake in a policy.
     if not isinstance(data, kind) or (isinstance(data, bool) and kind is not bool):
         raise error(f"{path} must be {kind.__name__}, not {data!r}")
     if isinstance(data, float) and not math.isfinite(data):

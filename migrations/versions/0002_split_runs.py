@@ -1,9 +1,9 @@
 """Requests that start at a later rung, and several attempts of one rung in one run.
 
-Expand. The previous release works on the new schema: it leaves first_step to its default, writes attempts without
-number and requests (null is no duplicate of null), and tries each rung once, so it does not miss the old constraint.
-On PostgreSQL no statement rewrites a table; the new constraint indexes `attempts`, to which only the worker writes, a
-few rows per run. SQLite copies `attempts`, because it cannot change a constraint in place.
+Expand. The previous release works on the new schema. It leaves first_step at its default and writes attempts without
+number and requests (null does not duplicate null). It tries each rung once, so it does not need the old constraint.
+On PostgreSQL no statement rewrites a table. The new constraint indexes `attempts`, which only the worker writes, with
+a few rows per run. SQLite copies `attempts`, because it cannot change a constraint in place.
 
 Revision: 0002_split_runs
 Revises: 0001_create_tables
@@ -35,7 +35,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # Keeps of each rung the first attempt: the previous release knows no more, and its constraint allows no more.
+    # Keep the first attempt of each rung: the previous release makes one per rung, and its constraint allows one.
     op.execute(
         "DELETE FROM attempts WHERE id NOT IN (SELECT MIN(id) FROM attempts GROUP BY run_id, fence, step)"
     )

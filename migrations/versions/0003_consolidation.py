@@ -1,6 +1,6 @@
-"""Consolidation: kinds of runs, one queued run per kind, and what a version owes to attenuation.
+"""Consolidation: kinds of runs, one queued run per kind, and the attenuation behind a version.
 
-Expand: columns with defaults, and a unique index that refuses less than the one before.
+Expand: columns with defaults, and a unique index that allows more than the one before.
 
 Revision: 0003_consolidation
 Revises: 0002_split_runs
@@ -42,7 +42,7 @@ def downgrade() -> None:
     op.drop_column("versions", "utility_change")
     op.drop_column("versions", "subjects")
     op.drop_column("versions", "exact")
-    # The release before knows one kind of run: to it these would be forget runs without a request.
+    # The previous release has one kind of run: it would treat these as forget runs without a request.
     op.execute("DELETE FROM runs WHERE kind = 'consolidation' AND status = 'queued'")
     op.execute(
         "UPDATE runs SET status = 'needs_attention' WHERE kind = 'consolidation' AND status = 'running'"

@@ -1,7 +1,7 @@
-"""Levels of users under models that never saw them.
+"""Levels: the users' losses under models that never saw them.
 
-Expand: a new table, which the previous release leaves alone. It would not delete a row with its subject's events
-either: let no old worker run beside the new ones.
+Expand: a new table, which the previous release does not use. An old worker would not delete a row together with its
+subject's events, so no old worker may run beside new ones.
 
 Revision: 0004_never_seen_levels
 Revises: 0003_consolidation

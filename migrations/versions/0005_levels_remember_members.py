@@ -1,8 +1,7 @@
-"""A level remembers what the adapter showed that had seen its user.
+"""A level also stores the user's loss under the adapter that had seen the user.
 
-Expand: a nullable column, and `nll` may be absent, which nobody reads any more. Rows that the previous release writes
-lack the new figure and count as not made. A worker of that release cannot read rows without `nll`: let no old worker
-run beside the new ones.
+Expand: a nullable column; `nll`, which is not read any more, becomes nullable. Rows of the previous release lack the
+new figure and count as missing. An old worker cannot read rows without `nll`, so no old worker may run beside new ones.
 
 Revision: 0005_levels_remember_members
 Revises: 0004_never_seen_levels
@@ -26,7 +25,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # Rows of this release have no `nll`; the previous one makes its own.
+    # Rows of this release have no `nll`; the previous release makes new ones.
     op.execute(sa.text("DELETE FROM never_seen_levels WHERE nll IS NULL"))
     with op.batch_alter_table("never_seen_levels") as levels:
         levels.alter_column("nll", existing_type=sa.Double(), nullable=False)

@@ -1,7 +1,7 @@
-"""Who has been read: by a base, and by a version that has been replaced before the request's own run came.
+"""Readership: which users a base has read, and which a version that was replaced before the request's own run.
 
 Expand: two tables, and item ids of up to 256 characters, as everywhere else. The subjects of requests that are open now
-may have been read by something: they count as read.
+count as read, because something may have read them.
 
 Revision: 0006_readership
 Revises: 0005_levels_remember_members
@@ -31,7 +31,7 @@ def upgrade() -> None:
             "SELECT DISTINCT subject_hmac FROM forget_requests WHERE status <> 'completed'"
         )
     )
-    # SQLite enforces no length, and changing it would copy the largest table.
+    # SQLite does not enforce lengths, and the change would copy the largest table.
     if op.get_bind().dialect.name != "sqlite":
         op.alter_column("interactions", "item_id", existing_type=sa.String(128), type_=sa.String(256))
 

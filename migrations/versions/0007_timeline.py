@@ -1,4 +1,4 @@
-"""Which timeline of the store a database is: a restored one is told from the one that was worked with.
+"""The timeline of the store that a database belongs to, which distinguishes a restored database from the current one.
 
 Expand: a column, empty until the first process of this release starts a timeline.
 

@@ -1,6 +1,6 @@
-"""How often the surroundings have held a run up, so that whoever takes it up next knows how long to pause.
+"""How often outages of the surroundings interrupted a run, so that its next worker knows how long to pause.
 
-Expand: a column that starts at 0 and that the previous release leaves there.
+Expand: a column with the default 0, which the previous release does not change.
 
 Revision: 0008_outages
 Revises: 0007_timeline

@@ -1,6 +1,6 @@
-"""Which rung an attempt was of, and which rungs a run did without.
+"""The rung of each attempt, and the rungs that a run skipped.
 
-Expand: two columns that may be empty, which the previous release leaves so, and a new table that it leaves alone.
+Expand: two nullable columns, which the previous release leaves empty, and a new table, which it does not use.
 
 Revision: 0009_track_record
 Revises: 0008_outages

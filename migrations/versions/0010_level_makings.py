@@ -1,7 +1,7 @@
-"""Who makes levels now, and what the parts that are done have read.
+"""Which worker is making levels, and the readings of the parts that are done.
 
-Expand: two new tables, which the previous release leaves alone. It would not delete a reading with its subject's events
-either: let no old worker run beside the new ones.
+Expand: two new tables, which the previous release does not use. An old worker would not delete a reading together with
+its subject's events, so no old worker may run beside new ones.
 
 Revision: 0010_level_makings
 Revises: 0009_track_record

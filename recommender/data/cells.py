@@ -1,4 +1,4 @@
-"""One line of a file as the cells of a row."""
+"""Splits one line of a file into the cells of a row."""
 
 import csv
 import json
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-# Text as it stands in the file, or a number that JSON writes with a point or an exponent. Nothing is stripped here:
-# what counts as space around a value is for the rule of that value to say.
+# Text as in the file, or a JSON number with a point or an exponent. Nothing is stripped here: the rule of each value
+# decides which space around it is ignored.
 Cell = str | Decimal
 Row = dict[str, Cell]
 
 
 class BadRow(ValueError):
-    """A row that cannot be used; the message says why without quoting the row."""
+    """A row that cannot be used; the message gives the reason without quoting the row."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class TableFormat:
     """How the lines of a file become rows.
 
     Args:
-        delimiter: between cells; None means one JSON object per line.
-        quoted: cells may be quoted as in CSV, within their line.
-        columns: names of the columns, or None if the first line names them.
-        typed_header: the header's cells look like `name:type`, as in RecBole's atomic files.
-        encoding: of the file; undecodable bytes spoil only their line.
+        delimiter: character between cells; None means one JSON object per line.
+        quoted: whether cells may be quoted as in CSV, within one line.
+        columns: names of the columns; None if the first line names them.
+        typed_header: whether the header's cells have the form `name:type`, as in RecBole's atomic files.
+        encoding: encoding of the file; undecodable bytes make only their line unusable.
     """
 
     delimiter: str | None
@@ -41,7 +41,7 @@ JSONL = TableFormat(None)
 
 
 def header(line: str, table_format: TableFormat) -> tuple[str, ...]:
-    """Names of the columns, without the space around them and in lower case.
+    """Names of the columns in lower case, without surrounding space.
 
     Raises:
         BadRow: the line cannot be split.
@@ -53,7 +53,7 @@ def header(line: str, table_format: TableFormat) -> tuple[str, ...]:
 
 
 def row(line: str, table_format: TableFormat, columns: Sequence[str]) -> tuple[Row, str | None]:
-    """The cells of a line and what is wrong with it, if anything; then the cells are those that could be told."""
+    """The cells of a line, and what is wrong with it or None; if something is, the cells that could be recognised."""
     if table_format.delimiter is None:
         return _json_row(line)
     cells, problem = _cells(line, table_format)
@@ -63,7 +63,7 @@ def row(line: str, table_format: TableFormat, columns: Sequence[str]) -> tuple[R
 
 
 def _name(text: str) -> str:
-    # A file put together from several can hold more than the one byte order mark that decoding takes away.
+    # Decoding removes one byte order mark; a file concatenated from several can hold more.
     return text.strip().strip("\ufeff").strip().casefold()
 
 
@@ -78,12 +78,12 @@ def _cells(line: str, table_format: TableFormat) -> tuple[list[str], str | None]
     except csv.Error as error:
         unclosed = str(error) == "unexpected end of data"
         problem = "a quoted cell does not end in its line" if unclosed else f"not a row of cells: {error}"
-        # Mostly a stray quote: without it, the cells are those between the delimiters.
+        # Usually a stray quote: without quotes, the cells are the text between the delimiters.
         return [cell.replace('"', "") for cell in line.split(table_format.delimiter)], problem
 
 
 class _Pairs(list[tuple[str, object]]):
-    """A JSON object as it is written; a dict would lose names that occur twice."""
+    """A JSON object as a list of pairs; a dict would lose names that occur twice."""
 
 
 def _json_row(line: str) -> tuple[Row, str | None]:
@@ -100,7 +100,7 @@ def _json_row(line: str) -> tuple[Row, str | None]:
 
 
 def _json_cell(value: object) -> Cell:
-    """Only text and numbers can be an id, a title or a time; any other value is as good as missing."""
+    """The cell of a JSON value. Only text and numbers can be an id, a title or a time; others count as missing."""
     if isinstance(value, str | Decimal):
         return value
     return str(value) if type(value) is int else ""

@@ -1,4 +1,4 @@
-"""Files that are not UTF-8 text: what they look like, and how to convert them."""
+"""Recognition of files that are not UTF-8 text, with advice how to convert them."""
 
 import re
 from pathlib import Path
@@ -7,13 +7,13 @@ from recommender.errors import DataError
 
 SAMPLE_BYTES = 8
 _BYTE_ORDER_MARKS = (
-    # UTF-32 first: its mark begins like that of UTF-16.
+    # UTF-32 first: its mark starts with that of UTF-16.
     (b"\xff\xfe\x00\x00", "UTF-32"),
     (b"\x00\x00\xfe\xff", "UTF-32"),
     (b"\xff\xfe", "UTF-16"),
     (b"\xfe\xff", "UTF-16"),
 )
-# A file begins with the name of a column or with a brace. Where the NUL bytes of such a beginning lie, by encoding.
+# Positions of NUL bytes at the start of a file, by encoding. A file starts with the name of a column or with a brace.
 _NUL_BYTES: dict[tuple[bool, ...], str] = {
     (False, True, False, True): "UTF-16LE",
     (True, False, True, False): "UTF-16BE",
@@ -28,12 +28,12 @@ _ARCHIVES = (
     (b"\x28\xb5\x2f\xfd", "zstd"),
     (b"PAR1", "Parquet"),
 )
-# What reading with `surrogateescape` makes of bytes that are no UTF-8.
+# Characters that reading with `surrogateescape` produces for bytes that are not UTF-8.
 _UNDECODABLE = re.compile("[\udc80-\udcff]")
 
 
 def refuse_what_is_no_text(path: Path, start: bytes, *, utf8: bool) -> None:
-    """Judge a file by its first `SAMPLE_BYTES` bytes; `utf8` says that it should be UTF-8.
+    """Check the first `SAMPLE_BYTES` bytes of a file; with `utf8`, the file should be UTF-8.
 
     Raises:
         DataError: it is an archive, or text in UTF-16 or UTF-32 where UTF-8 is expected.
@@ -52,12 +52,12 @@ def refuse_what_is_no_text(path: Path, start: bytes, *, utf8: bool) -> None:
 
 
 def undecodable(line: str) -> bool:
-    """Whether a line that was read with `surrogateescape` holds bytes that are not of its encoding."""
+    """Whether a line, read with `surrogateescape`, holds bytes that are not valid in its encoding."""
     return _UNDECODABLE.search(line) is not None
 
 
 def unknown_encoding(path: Path) -> DataError:
-    """The error for a file whose bytes are no UTF-8, neither UTF-16 nor UTF-32."""
+    """The error for a file that is not UTF-8, UTF-16 or UTF-32."""
     return _not_utf8(path, "perhaps Latin-1 or Windows-1252", "WINDOWS-1252")
 
 

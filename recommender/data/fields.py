@@ -1,4 +1,4 @@
-"""Cells of a row as ids, titles and times, by the rules of `inputs`; what is odd about them is counted."""
+"""Parses the cells of a row as ids, titles and times, by the rules of `inputs`, and counts odd spellings."""
 
 import re
 import unicodedata
@@ -25,7 +25,7 @@ _SCIENTIFIC = re.compile(r"-?\d(\.\d+)?[eE]\+\d+", re.ASCII)
 class InteractionRows:
     """Reads the rows of one file.
 
-    Columns `user_id`, `item_id`, `timestamp`; others are ignored: an interaction is implicit feedback.
+    The columns are `user_id`, `item_id` and `timestamp`. Others are ignored: an interaction is implicit feedback.
     """
 
     def __init__(self, file: str) -> None:
@@ -38,7 +38,7 @@ class InteractionRows:
         """The interaction of a row.
 
         Raises:
-            BadRow: an id or the time is none by the rules of `inputs`.
+            BadRow: an id or the time is not valid by the rules of `inputs`.
         """
         user, odd_user = self._users.read(row)
         item, odd_item = self._items.read(row)
@@ -52,7 +52,7 @@ class InteractionRows:
         return Interaction(user, item, when.nanoseconds, self._file, line)
 
     def warnings(self) -> list[str]:
-        """What was odd so far, a line per kind; no id is quoted."""
+        """The oddities so far, one line per kind, without quoting ids."""
         found = [*self._users.warnings(self._file), *self._items.warnings(self._file)]
         if len(self._units) > 1:
             units = sorted(self._units.items(), key=lambda unit: unit[1].count)
@@ -64,17 +64,17 @@ class InteractionRows:
 
 
 class ItemRows:
-    """Reads the rows of a file with titles: columns `item_id` and the one that `title_column` chooses."""
+    """Reads the rows of a file with titles: the column `item_id` and the one that `title_column` chooses."""
 
     def __init__(self, file: str) -> None:
         self._file = file
         self._items = _IdColumn("item_id")
 
     def __call__(self, row: Row, line: int) -> TitledItem:
-        """The item of a row; without a title it is called by its id.
+        """The item of a row; without a title, its id is the title.
 
         Raises:
-            BadRow: the id or the title is none by the rules of `inputs`.
+            BadRow: the id or the title is not valid by the rules of `inputs`.
         """
         item, odd = self._items.read(row)
         column = title_column(tuple(row))
@@ -86,12 +86,12 @@ class ItemRows:
         return TitledItem(item, called or item, line)
 
     def warnings(self) -> list[str]:
-        """What was odd so far, a line per kind."""
+        """The oddities so far, one line per kind."""
         return self._items.warnings(self._file)
 
 
 def user_of(row: Row) -> str | None:
-    """The user of a row that may be bad in any other respect."""
+    """The user id of a row, which may be unusable otherwise; None if it has no valid id."""
     try:
         return identifier(_id_text(row.get("user_id", "")))
     except InvalidInput:
@@ -100,11 +100,11 @@ def user_of(row: Row) -> str | None:
 
 @lru_cache(maxsize=64)
 def title_column(columns: tuple[str, ...]) -> str | None:
-    """Which column holds the titles.
+    """The column that holds the titles; None if there is none.
 
-    `title`, else `name`. Only where neither is there, a column whose name ends so, as RecBole names it after the
-    domain (`movie_title`, `book_title`): the first that ends in `_title` or `_name`, else the first that ends in
-    `title` or `name`. So `subtitle`, `original_title` and `username` never win over `title`.
+    It is `title`, else `name`. If neither exists, it is a column with such an ending, since RecBole names it by domain
+    (`movie_title`, `book_title`): the first that ends in `_title` or `_name`, else the first that ends in `title` or
+    `name`. So `subtitle`, `original_title` and `username` are never preferred to `title`.
     """
     for exact in ("title", "name"):
         if exact in columns:
@@ -117,12 +117,12 @@ def title_column(columns: tuple[str, ...]) -> str | None:
 
 
 def lacking_for_items(columns: Collection[str]) -> str | None:
-    """`item_id` or `title`, where the columns hold no such thing."""
+    """`item_id` or `title` if the columns lack it, else None."""
     return lacking_for_recbole_items(columns) or (None if title_column(tuple(columns)) else "title")
 
 
 class _IdColumn:
-    """A column of ids. Every id comes many times, so what was read once is kept."""
+    """A column of ids. Every id occurs many times, so parsed ids are cached."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -130,7 +130,7 @@ class _IdColumn:
         self._odd = Tallies()
 
     def read(self, row: Mapping[str, Cell]) -> tuple[str, str | None]:
-        """The id of a row and what is odd about its spelling, if anything."""
+        """The id of a row, and what is odd about its spelling or None."""
         cell = row.get(self._name, "")
         known = self._read.get(cell)
         if known is None:
@@ -143,7 +143,7 @@ class _IdColumn:
         return known
 
     def count(self, odd: str | None, line: int) -> None:
-        """Note an odd spelling in a row that is used."""
+        """Count an odd spelling in a row that is used."""
         if odd is not None:
             self._odd.add(odd, line)
 

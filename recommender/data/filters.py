@@ -1,4 +1,4 @@
-"""Which users and items take part."""
+"""Selection of users and items."""
 
 from collections import Counter
 from dataclasses import replace
@@ -11,10 +11,10 @@ from recommender.errors import ConfigError, DataError
 
 
 def k_core(data: InteractionData, k: int = 5) -> InteractionData:
-    """The largest part in which every user has at least `k` events and every item at least `k` users.
+    """The largest subset in which every user has at least `k` events and every item at least `k` users.
 
-    Dropping a user can leave an item with too few users and the reverse, so both are dropped in turn until
-    nothing changes. The catalogue is numbered anew, in the same order.
+    Dropping a user can leave an item with too few users, and the reverse, so both are dropped in turn until nothing
+    changes. The catalogue is renumbered in the same order.
 
     Raises:
         ConfigError: `k` is below 1.
@@ -39,7 +39,7 @@ def k_core(data: InteractionData, k: int = 5) -> InteractionData:
 
 
 def split_panel(data: InteractionData, share: float = 0.1, seed: int = 0) -> tuple[list[str], list[str]]:
-    """Users drawn at random into a panel of `share` (rounded, at least one) and the service's users.
+    """A random panel of `share` of the users (rounded, at least one), and the remaining users of the service.
 
     The base is trained on the panel only, so it cannot know a user of the service. Both lists are sorted.
 

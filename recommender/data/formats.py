@@ -1,4 +1,4 @@
-"""The file layouts we read; `load_interactions` tells them apart."""
+"""Reads interactions and titles from the supported file layouts."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +21,7 @@ _RECBOLE = TableFormat("\t", typed_header=True)
 _ML100K_RATINGS = TableFormat("\t", columns=("user_id", "item_id", "rating", "timestamp"), encoding="latin-1")
 _ML100K_ITEMS = TableFormat(
     "|",
-    # Five fields that name the film, then 19 genre flags.
+    # Five fields that describe the film, then 19 genre flags.
     columns=(
         "item_id",
         "title",
@@ -41,16 +41,15 @@ def load_interactions(path: Path) -> InteractionData:
     - a folder with `u.data` and `u.item`: MovieLens-100K as GroupLens publishes it;
     - a `.inter` file, or a folder with one, and the `.item` file of the same name: RecBole atomic files. A folder may
       hold the data set in parts (`NAME.train.inter`, `NAME.valid.inter`, `NAME.test.inter`, or `NAME.part1.inter` and
-      so on, with `NAME.item`): they are read as one;
+      so on, with `NAME.item`), which are read as one;
     - a `.csv`, `.tsv` or `.jsonl` file, or a folder with `interactions.*`: columns `user_id`, `item_id`,
-      `timestamp`; beside a file called `interactions.*`, `items.*` gives `item_id` and `title`.
+      `timestamp`; `items.*` beside `interactions.*` holds `item_id` and `title`.
 
-    Ids, titles and times follow the rules of `inputs`; see `title_column` for where titles are looked for. The
-    titles' file is optional except for MovieLens. Of repeated interactions of a user with an item the earliest
-    counts.
+    Ids, titles and times follow the rules of `inputs`; `title_column` says which column holds titles. The file of
+    titles is optional except for MovieLens. If a user meets an item repeatedly, the earliest interaction counts.
 
     Raises:
-        DataError: no known layout, or a file cannot be used (see `read_table`).
+        DataError: the layout is unknown, or a file cannot be used (see `read_table`).
     """
     sources = find_sources(path)
     read = _Read([], {}, [], list(sources.warnings), [])

@@ -1,4 +1,4 @@
-"""Interactions in memory: who met which item when."""
+"""Interactions in memory: which user met which item, and when."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ class Event(NamedTuple):
 
 
 class Interaction(NamedTuple):
-    """One interaction as a line of a file states it; ids by the rule of `inputs`."""
+    """One interaction of a file's line, with ids in the canonical spelling of `inputs`."""
 
     user_id: str
     item_id: str
@@ -31,7 +31,7 @@ class Interaction(NamedTuple):
 
 
 class TitledItem(NamedTuple):
-    """An item as a line of a file states it."""
+    """One item of a file's line."""
 
     item_id: str
     title: str
@@ -42,13 +42,13 @@ class TitledItem(NamedTuple):
 class InteractionData:
     """A catalogue and, per user id, the events in time order.
 
-    Events at the same moment are ordered by catalogue index, so that splits do not depend on the order of the file;
-    files may tell moments within one second apart. A user meets an item once: of repeated interactions the earliest
-    counts, because next-item prediction masks what was seen.
+    Files may distinguish moments within one second. Events at the same moment are ordered by catalogue index, so that
+    splits do not depend on the order of the file. A user meets an item once: of repeated interactions the earliest
+    counts, because next-item prediction masks seen items.
 
     Args:
         rejected: the rows that were skipped.
-        warnings: what is odd but was used, a line per kind and file; ids are never quoted.
+        warnings: oddities in rows that were used, one line per kind and file, without quoting ids.
         skipped_users: ids of the users of skipped rows, as far as the rows could be read. A model that was trained
             on the same files elsewhere may know these interactions.
     """
@@ -61,7 +61,7 @@ class InteractionData:
 
     @property
     def events(self) -> int:
-        """Number of interactions of all users."""
+        """Total number of interactions."""
         return sum(len(history) for history in self.histories.values())
 
     def items(self, user_id: str) -> tuple[int, ...]:
@@ -82,8 +82,8 @@ def assemble(
 ) -> InteractionData:
     """Number the items and build the histories.
 
-    The catalogue lists the titled items in the order of `titles`, then items without a title as they occur,
-    their id standing in for the title.
+    The catalogue lists the titled items in the order of `titles`, then items without a title in the order of their
+    first interaction, with the id as title.
 
     Raises:
         DataError: there is no interaction.

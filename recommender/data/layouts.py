@@ -1,4 +1,4 @@
-"""Which files make up a data set."""
+"""Finds the files of a data set."""
 
 import re
 import stat
@@ -21,7 +21,7 @@ _PART_ORDER = ("part", "train", "valid", "validation", "val", "dev", "test")
 
 
 class Sources(NamedTuple):
-    """The files of one data set, those with interactions in reading order."""
+    """The files of one data set, with the interactions' files in reading order."""
 
     interactions: tuple[Path, ...]
     items: Path | None
@@ -48,9 +48,10 @@ def find_sources(path: Path) -> Sources:
 
 
 def _mode(path: Path) -> int | None:
-    """Kind and permissions of what is there, None if nothing is.
+    """Kind and permissions of the path; None if nothing is there.
 
-    `Path.is_file` will not do: whether it tells "may not look" from "is not there" depends on the version of Python.
+    `Path.is_file` is no alternative: whether it distinguishes a denied access from a missing file depends on the
+    version of Python.
     """
     try:
         return path.stat().st_mode
@@ -76,8 +77,8 @@ def _named(path: Path) -> Sources:
 
 
 def _in_folder(folder: Path) -> Sources:
-    # `iterdir`, not `glob`: glob takes a folder that may not be read for an empty one.
-    # Hidden files are no data: unpacking on a Mac leaves a `._NAME.inter` beside each file.
+    # `iterdir` and not `glob`, which treats an unreadable folder as empty.
+    # Hidden files are not data: unpacking on a Mac leaves a `._NAME.inter` beside each file.
     files = sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and _is_file(entry))
     recbole = [file for file in files if file.suffix == RECBOLE]
     single = [file for file in files if file.name in (MOVIELENS, *("interactions" + s for s in TABLES))]
@@ -120,7 +121,7 @@ def _table(interactions: Path) -> Sources:
 
 
 def _packed_titles(interactions: Path, names: Sequence[str]) -> list[str]:
-    """Warnings of titles that are there but cannot be read."""
+    """Warnings about files of titles that exist but cannot be read."""
     packed = (interactions.with_name(name + suffix) for name in names for suffix in _PACKED)
     return [
         f"{file.name} is not read: unpack or convert it to have titles" for file in packed if _is_file(file)
@@ -128,7 +129,7 @@ def _packed_titles(interactions: Path, names: Sequence[str]) -> list[str]:
 
 
 def _packed_parts(files: Sequence[Path]) -> list[str]:
-    """Warnings of interactions that may belong to the data set but cannot be read."""
+    """Warnings about files of interactions that may belong to the data set but cannot be read."""
     return [
         f"{file.name} is not read: unpack it if its interactions belong to the data"
         for file in files
@@ -137,7 +138,7 @@ def _packed_parts(files: Sequence[Path]) -> list[str]:
 
 
 def _others(part: Path) -> list[Path]:
-    """The other parts of the same data set, where one part was named."""
+    """The other parts of the data set, if the path names one of its parts."""
     if not _is_part(part):
         return []
     return [

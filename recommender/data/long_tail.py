@@ -1,4 +1,4 @@
-"""A seeded generator of services with histories of very different lengths and many rare items."""
+"""A seeded generator of data with histories of very different lengths and many rare items."""
 
 from dataclasses import dataclass
 
@@ -21,16 +21,16 @@ class LongTailConfig:
 
     Args:
         users, items: how many of each.
-        median_length: median number of events of a user, the last two included.
-        length_spread: standard deviation of the logarithm of what a history holds beyond its shortest.
+        median_length: median number of events of a user, including the last two.
+        length_spread: standard deviation of the logarithm of a history's length beyond `min_length`.
         min_length: least number of events of a user.
-        tastes: groups the catalogue is divided into.
-        focus: how few tastes a user has; a user's shares of the tastes are drawn from a Dirichlet distribution whose
-            concentrations sum to its inverse.
-        stay: probability that an event is of the same taste as the one before.
-        wander: probability that an event comes from anywhere in the catalogue, whatever the user likes.
+        tastes: number of groups into which the catalogue is divided.
+        focus: concentration of a user on few tastes. A user's shares of the tastes are drawn from a Dirichlet
+            distribution whose concentrations sum to the inverse of `focus`.
+        stay: probability that an event is of the same taste as the event before.
+        wander: probability that an event comes from anywhere in the catalogue, independent of the user's tastes.
         popularity_exponent: the item of rank `n` is drawn with weight `n ** -exponent`.
-        seed: of everything.
+        seed: seed of all random draws.
 
     Raises:
         ConfigError: a value out of range.
@@ -62,15 +62,15 @@ class LongTailConfig:
 
 
 def generate_long_tail(config: LongTailConfig) -> InteractionData:
-    """Users with a few tastes each, who wander off now and then.
+    """Generate users with a few tastes each, who sometimes choose an item of another taste.
 
-    Popularity has a long tail, and so has the number of events of a user. Nobody meets an item twice. Tastes are what
-    users teach a model about each other; which of a taste's many rare items a user meets, and where the user wanders,
-    nothing but having seen the user predicts.
+    Popularity has a long tail, and so has the number of events of a user. Nobody meets an item twice. A model can learn
+    the tastes from other users. Which of a taste's many rare items a user meets, and which items outside the tastes, a
+    model can only know from the user's own events.
     """
     draw = np.random.default_rng(config.seed)
     taste_of = np.arange(config.items) % config.tastes
-    # Ranks are dealt to tastes at random, so that tastes differ in how popular their items are.
+    # Ranks are assigned to tastes at random, so that the popularity of items differs between tastes.
     weight = (draw.permutation(config.items) + 1.0) ** -config.popularity_exponent
     members = [np.flatnonzero(taste_of == taste) for taste in range(config.tastes)]
     share = np.array([weight[items].sum() for items in members])
@@ -92,7 +92,7 @@ def _liked(draw: np.random.Generator, concentration: np.ndarray) -> np.ndarray:
     """One user's shares of the tastes."""
     drawn: np.ndarray = draw.standard_gamma(concentration)
     total = float(drawn.sum())
-    # Tiny concentrations can all round to nothing.
+    # With tiny concentrations, all draws can round to 0.
     shares: np.ndarray = drawn / total if total > 0 else concentration / concentration.sum()
     return shares
 
@@ -130,7 +130,7 @@ def _history(
 
 
 def _in_random_order(draw: np.random.Generator, items: np.ndarray, weight: np.ndarray) -> list[int]:
-    """The order in which drawing by weight without repetition takes them, the first to be drawn last."""
+    """The items in reverse order of a weighted draw without replacement, so that `pop` gives the first."""
     keys = draw.standard_exponential(len(items)) / weight[items]
     order: list[int] = items[np.argsort(-keys)].tolist()
     return order

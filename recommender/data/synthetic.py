@@ -19,13 +19,13 @@ class SyntheticConfig:
 
     Args:
         users, items: how many of each.
-        tastes: groups the catalogue is divided into.
-        tastes_per_user: groups a user draws from.
-        mean_length: average number of events of a user beyond the `personal` ones and the last two (Poisson).
+        tastes: number of groups into which the catalogue is divided.
+        tastes_per_user: number of groups from which a user's events are drawn.
+        mean_length: mean number of events of a user besides the `personal` ones and the last two (Poisson).
         min_length: least number of such events.
-        personal: events per user that no taste explains.
+        personal: number of events per user that no taste explains.
         popularity_exponent: within a taste, the item of rank `n` is drawn with weight `n ** -exponent`.
-        seed: of everything.
+        seed: seed of all random draws.
 
     Raises:
         ConfigError: a value out of range, or more events asked for than a user's tastes have items.
@@ -56,17 +56,17 @@ class SyntheticConfig:
 
     @property
     def longest(self) -> int:
-        """Most events that tastes can explain: the items of a user's smallest possible tastes."""
+        """Most events that tastes can explain: the number of items in a user's smallest possible tastes."""
         return self.tastes_per_user * (self.items // self.tastes)
 
 
 def generate_synthetic(config: SyntheticConfig) -> InteractionData:
-    """Users with latent tastes and a few items that are theirs alone.
+    """Generate users with latent tastes and a few personal items.
 
-    A history is drawn from the user's tastes without repetition, most of all from popular items, so that users
-    teach a model about each other. Just before its last two events it holds `personal` items from anywhere else
-    in the catalogue: nothing but having seen this user predicts them. Leave-two-out then measures what was
-    learnt about tastes, and the end of the training part what was memorised about the user.
+    A history is drawn from the user's tastes without repetition, with a preference for popular items, so that a model
+    can learn about a user from others. Just before the last two events come `personal` items from the rest of the
+    catalogue, which a model can only know from this user's events. Leave-two-out then measures what was learnt about
+    tastes, and the end of the training part what was memorised about the user.
     """
     draw = np.random.default_rng(config.seed)
     taste_of = np.arange(config.items) % config.tastes

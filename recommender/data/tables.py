@@ -1,6 +1,6 @@
-"""Reading tables line by line, so that a bad line spoils nothing but itself.
+"""Reads tables line by line, so that a bad line makes no other line unusable.
 
-One physical line is one row: a stray quote cannot swallow the rest of a file.
+One physical line is one row: a stray quote does not extend over the rest of a file.
 """
 
 import io
@@ -20,12 +20,12 @@ _SHOWN_CHARACTERS = 40
 _DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 
 T = TypeVar("T")
-# Takes the names of the columns, says which one is missing.
+# Takes the names of the columns and returns a missing one, or None.
 Lacking = Callable[[Collection[str]], str | None]
 
 
 class RejectedRow(NamedTuple):
-    """A line that was skipped, and why. The reason never quotes the row: rows hold user ids."""
+    """A line that was skipped, and why. The reason never quotes the row, because rows hold user ids."""
 
     file: str
     line: int
@@ -36,9 +36,9 @@ class Table(NamedTuple, Generic[T]):
     """A file that was read.
 
     Args:
-        rows: what `parse` made of the good rows, in file order.
+        rows: results of `parse` for the good rows, in file order.
         rejected: the lines that were skipped.
-        skipped: the cells of those lines, as far as they could be told apart.
+        skipped: the cells of these lines, as far as they could be recognised.
     """
 
     rows: list[T]
@@ -47,26 +47,26 @@ class Table(NamedTuple, Generic[T]):
 
 
 def lacking(*required: str) -> Lacking:
-    """The first of the required columns that is missing."""
+    """A function that returns the first of the required columns that is missing, or None."""
     return lambda columns: next((name for name in required if name not in columns), None)
 
 
 def read_table(
     path: Path, table_format: TableFormat, lacks: Lacking, parse: Callable[[Row, int], T]
 ) -> Table[T]:
-    """Rows that `parse` accepts, given the cells and the number of the line, and the lines that were skipped.
+    """Read a file. `parse` receives the cells and the line number of each row; rows it refuses are skipped.
 
-    The names of columns are given in lower case; JSON objects may lack any of them. Blank lines do not count as rows.
+    Names of columns are in lower case. JSON objects may lack columns. Blank lines do not count as rows.
 
     Raises:
-        DataError: the file cannot be opened, is no text of its encoding, lacks a required column, names a column
-            twice, has over 1 % bad rows or no good one.
+        DataError: the file cannot be opened, is not text in its encoding, lacks a required column, names a column
+            twice, has more than 1 % bad rows, or has no good row.
     """
     try:
         with path.open("rb") as file:
             utf8 = table_format.encoding.startswith("utf-8")
             refuse_what_is_no_text(path, file.peek(SAMPLE_BYTES)[:SAMPLE_BYTES], utf8=utf8)
-            # Undecodable bytes become surrogates, which no id or title may hold.
+            # Undecodable bytes become surrogates, which ids and titles must not hold.
             lines = io.TextIOWrapper(file, encoding=table_format.encoding, errors="surrogateescape")
             return _read(path, lines, table_format, lacks, parse)
     except OSError as error:
@@ -118,7 +118,7 @@ def _columns(path: Path, line: str, table_format: TableFormat, lacks: Lacking) -
     missing = lacks(columns)
     if missing is not None and undecodable(line):
         raise unknown_encoding(path)
-    # The first row of data must not be quoted as if it named columns: it holds a user id.
+    # If the header is missing, the first line is a row of data with a user id, so it must not be quoted.
     if missing is not None and any(name[:1].isdecimal() for name in columns):
         raise DataError(
             f"the first line of {path} must name the columns, {missing} among them; it holds numbers"

@@ -1,4 +1,4 @@
-"""Invented titles for synthetic catalogues: each taste has nouns of its own, so that a list of them reads."""
+"""Invented titles for synthetic catalogues. Each taste has its own nouns, so that people can recognise it in a list."""
 
 _ADJECTIVES = (
     "Amber", "Broken", "Calm", "Crooked", "Distant", "Early", "Faded", "Gentle", "Golden", "Hidden", "Hollow",
@@ -33,9 +33,9 @@ _NOUNS_BY_TASTE = (
 def title(taste: int, rank: int) -> str:
     """Title of the `rank`-th item of a taste; distinct for distinct pairs."""
     nouns = _NOUNS_BY_TASTE[taste % len(_NOUNS_BY_TASTE)]
-    # Step through the adjectives by a stride prime to their number: neighbours differ in both words.
+    # The stride is coprime to the number of adjectives, so neighbouring items differ in both words.
     adjective = _ADJECTIVES[(7 * rank + 3 * taste) % len(_ADJECTIVES)]
     name = f"{adjective} {nouns[rank % len(nouns)]}"
-    # One volume holds every adjective with every noun once, because their numbers share no divisor.
+    # One volume holds every pair of adjective and noun once, because their numbers are coprime.
     volume = 1 + rank // (len(_ADJECTIVES) * len(nouns)) + taste // len(_NOUNS_BY_TASTE) * 1000
     return name if volume == 1 else f"{name}, Volume {volume}"

@@ -1,1 +1,1 @@
-"""Activation statistics of an adapter's layers: collected by one forward pass, what U-CAN contrasts."""
+"""Activation statistics of an adapter's layers, collected by one forward pass. U-CAN contrasts them."""

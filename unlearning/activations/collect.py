@@ -1,6 +1,6 @@
-"""Collect activation sums of an adapter: one forward pass, hooks, nothing kept.
+"""Collect activation sums of an adapter in one forward pass. Hooks add them up; no activation is kept.
 
-Attribution: this implements step 1 of the U-CAN reconstruction (arXiv 2602.23400 publishes no equations in what we
+Attribution: this implements part 1 of the U-CAN reconstruction (arXiv 2602.23400 publishes no equations in what we
 could read); the sites and token scopes are the reconstruction's choices.
 """
 
@@ -44,21 +44,23 @@ def collect_statistics(
     on_step: OnStep | None = None,
     should_stop: ShouldStop | None = None,
 ) -> ActivationStatistics:
-    """Activation sums of `adapter` over the training windows of `sequences`.
+    """Sum the activations of `adapter` over the training windows of `sequences`.
 
-    Neither `base` nor any model attached earlier is touched. Padding never counts. Memory beyond one forward is the
-    accumulators: two float64 vectors per module and site, and one float64 matrix where moments are kept.
+    The function changes neither `base` nor any model attached earlier. Padding never counts. Beyond one forward pass
+    it holds the accumulators alone: two float64 vectors per module and site, and one float64 matrix where moments are
+    collected.
 
     Args:
         counted: which items of each sequence count; None for all. The token that predicts an item is the one counted.
         sites: what to sum; see `unlearning.activations.statistics`.
-        moments: of which of these sites the second moments too; a bottleneck's are small, an input's as large as the
-            square of the model's width.
-        token_scope: `all` real tokens, or `last`, the last of each window that counts.
+        moments: the sites among `sites` whose second moments are collected too. A bottleneck's are small, an input's
+            are as large as the square of the model's width.
+        token_scope: `all` real tokens, or `last`: the last counted token of each window.
         token_budget: most tokens, padding included, in one forward.
 
     Raises:
-        InvalidTask: no sequence, an empty one, or `counted` does not mark each item of each, at least one true.
+        InvalidTask: there is no sequence, a sequence is empty, or `counted` does not mark each item of each sequence
+            with at least one true.
         Interrupted: `should_stop` answered yes between two batches.
     """
     if not sequences or not all(len(sequence) for sequence in sequences):
@@ -77,8 +79,8 @@ def collect_statistics(
     ]
     batches = by_token_budget([len(tokens) for tokens, _ in windows], token_budget)
     device = base.model.device
-    # Logits are not needed, so the catalogue-wide head runs on one position. An adapted head must be shown all of
-    # them; the collector then lets it compute one.
+    # Logits are not needed, so the output layer computes one position only. If the adapter covers the output layer,
+    # the layer must receive all positions; the collector reads them and passes one on.
     positions = 1 if collector.head is None else 0
     with torch.inference_mode(), collector.hooked():
         for step, batch in enumerate(batches, start=1):
@@ -96,7 +98,7 @@ def collect_statistics(
 def _windows(
     base: Base, sequence: Sequence[int], marks: Sequence[bool]
 ) -> Iterator[tuple[list[int], list[int]]]:
-    """Tokens of each window, and 1 where a token counts; windows in which none does are left out."""
+    """Tokens of each window, and 1 where a token counts; windows without a counted token are left out."""
     start = 0
     for tokens, items in base.style.windows(sequence):
         chosen = [int(mark) for mark in marks[start : start + len(items)]]
@@ -106,7 +108,7 @@ def _windows(
 
 
 class _Collector:
-    """Accumulates |v| and v^2, and where asked v vᵀ, per module and site while its hooks are installed."""
+    """Adds up |v| and v^2 per module and site while its hooks are installed, and v vᵀ for the sites in `moments`."""
 
     def __init__(
         self,
@@ -128,17 +130,17 @@ class _Collector:
         self._moments: dict[tuple[str, Site], Tensor] = {}
 
     def start_batch(self, mask: Tensor) -> None:
-        """`mask` [batch, length], 1 on tokens that count; keeps the ones the token scope does."""
+        """Take `mask` [batch, length], 1 on counted tokens; of these, keep those in the token scope."""
         if self._token_scope == "last":
             last = (mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)).argmax(-1, keepdim=True)
-            mask = torch.zeros_like(mask).scatter_(-1, last, 1)  # the last that counts
+            mask = torch.zeros_like(mask).scatter_(-1, last, 1)  # the last counted token of each row
         self._tokens += int(mask.sum())
         self._shape = (mask.shape[0], mask.shape[1])
         self._weights = None if bool(mask.all()) else mask.flatten().bool()
 
     @contextmanager
     def hooked(self) -> Iterator[None]:
-        """Install one hook per module and site; remove all of them whatever happens."""
+        """Install one hook per module and site, and remove all of them at the end, also after an error."""
         handles: list[RemovableHandle] = []
         try:
             for name, layer in self._layers.items():
@@ -157,7 +159,7 @@ class _Collector:
             absolute, squares = pair.cpu().unbind()
             moments = self._moments.get((name, site))
             if moments is not None:
-                # A product of matrices need not be symmetric to the last bit.
+                # Rounding can leave a product of matrices asymmetric in the last bit.
                 moments = ((moments + moments.T) / 2).cpu()
             sums.setdefault(name, {})[site] = UnitSums(absolute, squares, moments)
         return ActivationStatistics(digest, self._token_scope, sequences, self._tokens, sums)
@@ -189,7 +191,7 @@ class _Collector:
 
         def on_head(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             hidden = inputs[0]
-            # As PEFT does on the way in: A computes in its own precision, which a base of half precision lacks.
+            # PEFT casts the input likewise: A computes in float32, also on a base in half precision.
             entering = hidden.to(next(down.parameters()).dtype)
             for site in self._sites:
                 self._add(name, site, entering if site == "input" else down(entering))
@@ -212,14 +214,14 @@ class _Collector:
         key = (name, site)
         self._sums[key] = self._sums[key] + pair if key in self._sums else pair
         if site in self._with_moments:
-            # In double precision: directions along which next to nothing happens are told apart by their moments.
+            # Double precision, because the moments have to distinguish directions with hardly any activation.
             wide = flat.double()
             moments = wide.T @ wide
             self._moments[key] = self._moments[key] + moments if key in self._moments else moments
 
 
 def _adapted_head(model: PeftModel, layers: Mapping[str, LoraLayer]) -> str | None:
-    """The output layer's path, if the adapter sits on it."""
+    """The output layer's path if the adapter covers it, else None."""
     base_model: nn.Module = model.get_base_model()
     if not isinstance(base_model, PreTrainedModel):
         return None

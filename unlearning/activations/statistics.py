@@ -1,17 +1,17 @@
 """Activation sums of an adapter, additive over sequences.
 
-For each LoRA module m and each site the sums over tokens of |v| and v^2 are kept, where v is
+For each LoRA module m and each site, the statistics hold the sums over tokens of |v| and v^2, where v is
 
 * `bottleneck`: z_m = A_m x, one value per rank channel [r];
 * `output`: s * B_m z_m, the adapter's own contribution to each output row [d_out];
 * `input`: x, one value per input column [d_in].
 
-Of some sites the sum of v vᵀ is kept too: the second moments, from which the mean square along any direction
-follows, not only along the adapter's own channels.
+For some sites they also hold the sum of v vᵀ, the second moments. These give the mean square along any direction,
+not only along the adapter's own channels.
 
-Being sums, they add and subtract: the retained users' sums are all users' minus the subjects'
-(methods of U-CAN 1.5, "cached retain sums"; our reconstruction). They are derived personal data: keep
-them no longer than the adapter version they belong to.
+Sums add and subtract: the retained users' sums are all users' sums minus the subjects' (methods of U-CAN 1.5,
+"cached retain sums"; our reconstruction). The sums are derived personal data: keep them no longer than the adapter
+version they belong to.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ Site = Literal["bottleneck", "output", "input"]
 TokenScope = Literal["all", "last"]
 
 _SCHEMA = "activation-statistics/2"
-# The first schema knew no second moments; what it holds is read as it is.
+# The first schema had no second moments; such files are still read.
 _READABLE = ("activation-statistics/1", _SCHEMA)
-# float32 partial sums per batch round at about 1e-7; anything beyond this is another population.
+# float32 partial sums per batch round at about 1e-7; a larger difference means other users.
 _NEGATIVE_TOLERANCE = 1e-5
 
 
@@ -52,7 +52,7 @@ class UnitSums:
     moments: Tensor | None = None
 
     def __add__(self, other: UnitSums) -> UnitSums:
-        """Sums over the tokens of both."""
+        """Sums over the tokens of both operands."""
         return UnitSums(
             self.absolute + other.absolute,
             self.squares + other.squares,
@@ -64,7 +64,7 @@ class UnitSums:
         return UnitSums(
             _difference(self.absolute, other.absolute),
             _difference(self.squares, other.squares),
-            # Its diagonal is `squares`, which was looked at; what rounding leaves beside it may have either sign.
+            # The diagonal equals `squares`, which is checked above. Off the diagonal, either sign is possible.
             None if self.moments is None or other.moments is None else self.moments - other.moments,
         )
 
@@ -73,7 +73,7 @@ class UnitSums:
 class ActivationStatistics:
     """Sums of |v| and v^2 over `tokens` tokens of `sequences` sequences, for each module and site.
 
-    `adapter_digest` names the adapter the activations came from; sums of different adapters never mix.
+    `adapter_digest` names the adapter that the activations belong to; sums of different adapters are never combined.
     """
 
     adapter_digest: str
@@ -84,7 +84,7 @@ class ActivationStatistics:
 
     @property
     def sites(self) -> tuple[Site, ...]:
-        """The sites collected, the same in every module."""
+        """The collected sites, the same in every module."""
         return tuple(sorted(next(iter(self.sums.values()))))
 
     @property
@@ -121,10 +121,10 @@ class ActivationStatistics:
         return sums.moments / self.tokens
 
     def restricted_to(self, sites: Sequence[Site], moments: Sequence[Site] = ()) -> ActivationStatistics:
-        """The same statistics with only these sites, and second moments only of `moments`.
+        """The same statistics with these sites only, and with second moments of `moments` only.
 
         Raises:
-            StatisticsMismatch: one of them was not collected.
+            StatisticsMismatch: one of these sites or moments was not collected.
         """
         first = next(iter(self.sums))
         for site in sites:
@@ -148,7 +148,7 @@ class ActivationStatistics:
         """Sums over the sequences of `self` that are not in `other`.
 
         Raises StatisticsMismatch where `other` cannot be a part of `self`: no token would be left, or a sum
-        of non-negative values would turn negative by more than rounding.
+        of non-negative values would become negative by more than rounding.
         """
         self._check_same_source(other)
         if self.tokens <= other.tokens or self.sequences <= other.sequences:

@@ -1,1 +1,3 @@
-"""What an attacker measures; the gate uses what needs no reference or shadow models and is quick."""
+"""Attacks on a model: membership inference, relearning, rounding. The gate uses those that are quick and need no
+reference or shadow models.
+"""

@@ -1,4 +1,4 @@
-"""What a computation holds in memory at once, counted by the allocator."""
+"""Peak memory of a computation, counted by torch's allocator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Keep Python's collector from cleaning up one measurement's cycles in the middle of another."""
+    """Pause Python's garbage collector, so that it frees no earlier measurement's memory during this one."""
     gc.disable()
     try:
         yield
@@ -20,7 +20,7 @@ def collector_paused() -> Iterator[None]:
 
 
 def peak_tensor_bytes(work: Callable[[], object]) -> int:
-    """Most bytes of tensor memory on the CPU alive at once during `work`, beyond those alive before it."""
+    """Peak bytes of CPU tensor memory during `work`, beyond those in use before it."""
     with collector_paused(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         work()
     assert recorded.profiler is not None

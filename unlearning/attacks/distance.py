@@ -1,6 +1,7 @@
-"""How far a candidate stands from an ensemble of re-fits that never saw the subjects.
+"""The distance of a candidate from an ensemble of re-fits that never saw the subjects.
 
-One re-fit against the others is the unit of every figure here: two exact re-fits with different seeds differ too.
+Read every figure beside the same figure of one re-fit against the others: two exact re-fits with different seeds
+differ too.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from unlearning.progress import ShouldStop, check_stop
 
 @dataclass(frozen=True)
 class NllGap:
-    """Per user, float64 [users], in nats: NLL of the candidate against the mean NLL of the re-fits.
+    """Per user, float64 [users], in nats: the candidate's NLL against the mean NLL of the re-fits.
 
-    `absolute` is the mean over a user's items of the distance, `signed` that of the difference: above 0 where the
-    candidate is more surprised than the re-fits (over-forgotten), below 0 where it still remembers.
+    `absolute` is the mean absolute difference over a user's items, `signed` the mean difference. `signed` is above 0
+    where the candidate predicts the user worse than the re-fits (over-forgotten), and below 0 where it still remembers.
     """
 
     absolute: Tensor
@@ -36,7 +37,7 @@ class NllGap:
 class MixtureDivergence:
     """Jensen-Shannon divergence from the ensemble's mean distribution, in nats, 0 to ln 2.
 
-    `mean` is taken over `positions`, `users` (float64 [users]) over each user's own.
+    `mean` is the mean over all `positions`, `users` (float64 [users]) the mean over each user's positions.
     """
 
     mean: float
@@ -45,7 +46,7 @@ class MixtureDivergence:
 
 
 def nll_gap(candidate: Sequence[Tensor], refits: Sequence[Sequence[Tensor]]) -> NllGap:
-    """The gap of `candidate` to `refits`, each a group of log-probabilities of the same users and items.
+    """The gap between `candidate` and `refits`, each a group of log-probabilities of the same users and items.
 
     Raises:
         InvalidEvaluation: no re-fit, or see `check_likelihoods`.
@@ -76,11 +77,11 @@ def mixture_divergence(
 ) -> MixtureDivergence:
     """Mean over the marked positions of JSD(candidate, mean of the re-fits' next-item distributions).
 
-    JSD(p, q) = KL(p || m) / 2 + KL(q || m) / 2 with m = (p + q) / 2. All models run side by side, batch by batch, so
-    that no catalogue-wide distribution outlives its batch.
+    JSD(p, q) = KL(p || m) / 2 + KL(q || m) / 2 with m = (p + q) / 2. All models read the same batch before the next
+    one, so that no catalogue-wide distribution is kept longer than its batch.
 
     Args:
-        targets: which items of each sequence are asked about; None for all.
+        targets: which items of each sequence are compared; None for all.
         batch_size: most windows in a batch.
 
     Raises:
@@ -103,10 +104,10 @@ def mixture_divergence(
 
 
 def jensen_shannon(first: Tensor, second: Tensor) -> Tensor:
-    """JSD in nats between distributions [..., items], over the last dimension; probability 0 is allowed."""
+    """JSD in nats between distributions [..., items] along the last dimension; a probability of 0 is allowed."""
     middle = (first + second) / 2
     halves: list[Tensor] = [torch.xlogy(one, one) - torch.xlogy(one, middle) for one in (first, second)]
-    # Rounding can leave the divergence of a distribution from itself a hair below 0.
+    # Rounding can leave the divergence of a distribution from itself slightly below 0.
     return ((halves[0] + halves[1]).sum(-1) / 2).clamp(min=0.0)
 
 

@@ -1,8 +1,8 @@
-"""LiRA, user by user: is this model one of those that saw the user, or one of those that did not?
+"""LiRA, user by user: did this model see the user or not?
 
 Likelihood ratio attack of arXiv 2112.03570, Algorithm 1. For unlearning (U-LiRA, arXiv 2403.01218) the IN shadows are
-adapters that were fitted with the user and then unlearned by the audited method, the OUT shadows adapters that never
-saw the user: who calls decides what was trained, nothing here does.
+adapters that were fitted with the user and then unlearned by the method under attack. The OUT shadows are adapters
+that never saw the user. The caller trains all of them.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from torch import Tensor
 from unlearning.attacks.predictions import check_likelihoods
 from unlearning.errors import InvalidEvaluation
 
-# Up to about this many shadows the paper found one common variance to serve better than one per example.
+# With fewer shadows than about this, the paper found one common variance better than one per example.
 OWN_VARIANCE_FROM = 64
-# Closest to probability 1 that float32 log-probabilities can be told from it; the logit ends at about 16.
+# The largest float32 log-probability that differs from that of probability 1; logits end at about 16.
 _NEAREST_TO_ONE = -torch.finfo(torch.float32).eps
 
 
 def confidences(model: Sequence[Tensor]) -> Tensor:
     """The logits ln(p / (1 - p)) of each user's n items, summed and divided by sqrt(n), float64 [users].
 
-    Logits are nearly Gaussian, which p and ln p are not (phi in arXiv 2112.03570). Taking a user's items together is
-    ours: the paper attacks single examples. A mean would vary less the more items a user has, and a variance pooled
-    over users of all lengths would fit none of them; times sqrt(n) it varies alike, as far as items are independent.
-    `model` holds log-probabilities per user.
+    `model` holds log-probabilities per user. Logits are nearly Gaussian, which p and ln p are not (phi in arXiv
+    2112.03570). The paper attacks single examples; combining a user's items is ours. The mean over a user's items
+    varies less the more items there are, so one variance pooled over all users would fit none of them. The sum divided
+    by sqrt(n) varies equally for every n, as far as items are independent.
 
     Raises:
         InvalidEvaluation: see `check_likelihoods`.
@@ -55,13 +55,13 @@ class Gaussians:
     ) -> Gaussians:
         """Fit to the `chosen` (bool) entries of `confidences`, both [shadows, users].
 
-        A user with fewer than `own_variance_from` chosen shadows gets the variance pooled over all users, within users
-        and with their degrees of freedom: a variance estimated from a handful of values is wrong by a factor of
-        several, and whichever user's came out too small would look certain.
+        A user with fewer than `own_variance_from` chosen shadows gets the within-user variance pooled over all users,
+        weighted by degrees of freedom. A variance estimated from a handful of values is wrong by a factor of several,
+        and users whose estimate is too small would look certain.
 
         Raises:
             InvalidEvaluation: shapes that do not fit, numbers that are not finite, a user without a chosen shadow,
-                no user with two (nothing tells the variance), or no variation at all.
+                no user with two (so that no variance can be estimated), or no variation at all.
         """
         if confidences.ndim != 2 or confidences.shape != chosen.shape or not confidences.numel():
             raise InvalidEvaluation("confidences and membership must both be [shadows, users], not empty")
@@ -93,9 +93,9 @@ class Gaussians:
 
 @dataclass(frozen=True)
 class LiraReference:
-    """What shadow models make of the users they saw (`members`) and of those they did not (`outsiders`).
+    """Distributions of the confidences of users a shadow saw (`members`) and of users it did not see (`outsiders`).
 
-    The offline attack needs the outsiders alone: fit `Gaussians` to the OUT entries where no IN shadows exist.
+    The offline attack needs `outsiders` alone: where no IN shadows exist, fit `Gaussians` to the OUT entries.
     """
 
     members: Gaussians
@@ -107,8 +107,9 @@ class LiraReference:
     ) -> LiraReference:
         """Fit to `confidences` [shadows, users]; `membership` (bool, likewise) says which shadow saw which user.
 
-        IN and OUT get one variance, the mean of theirs. With two, the wider wins in both tails: a user whom the model
-        knows less than any outsider would look like a sure member.
+        IN and OUT share one variance, the mean of the two. With two different variances the wider distribution has the
+        higher density in both tails: a user whom the model predicts worse than any outsider would look like a sure
+        member.
 
         Raises:
             InvalidEvaluation: a user has no IN or no OUT shadow, or see `Gaussians.fit`.
@@ -129,7 +130,7 @@ class LiraReference:
     def offline_z(self, candidate: Tensor) -> Tensor:
         """The offline attack's statistic, float64 [users]: deviations above the OUT mean; high looks like a member.
 
-        One-sided, as in the paper: a user far below the mean counts as a sure non-member. Whoever looks for
-        over-forgetting reads its absolute value.
+        One-sided, as in the paper: a user far below the mean counts as a sure non-member. Use the absolute value to
+        look for over-forgetting.
         """
         return self.outsiders.z(candidate)

@@ -1,7 +1,7 @@
 """Population attacks: one score per user or item, one threshold for everybody.
 
-A high score looks like a member. They need no shadow models and so understate what a better informed attacker knows
-(arXiv 2403.01218); a pass here is necessary, not sufficient.
+A high score suggests a member. These attacks need no shadow models, so they understate what a better informed attacker
+learns (arXiv 2403.01218): passing them is necessary, not sufficient.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FALSE_POSITIVES_PER_HUNDRED = 1
 
 @dataclass(frozen=True)
 class Group:
-    """Users as the audited model and the bare base see them: log-probabilities [items], one tensor per user.
+    """Users as the attacked model and the bare base predict them: log-probabilities [items], one tensor per user.
 
     Raises:
         InvalidEvaluation: see `check_likelihoods`.
@@ -37,19 +37,19 @@ class Group:
 
 @dataclass(frozen=True)
 class AttackResult:
-    """How well a score tells members from non-members.
+    """How well a score separates members from non-members.
 
     Attributes:
         auc: probability that a member scores higher than a non-member, ties counting half; 0.5 is chance.
         auc_two_sided: max(auc, 1 - auc). Over-forgotten members score suspiciously low, and an attacker who knows
-            that turns the sign round.
+            that inverts the score.
         tpr_at_1_fpr: share of members above the lowest threshold that at most 1 % of the non-members exceed. With
-            fewer than 100 non-members that means none of them; a member that ties with the threshold does not count.
-        tpr_floor: what a score without any information reaches there on average: (allowed + 1) / (non-members + 1)
-            with `allowed` false positives. Above 1 % because the threshold is itself estimated from these
-            non-members: with 20 of them it is 4.8 %, and `tpr_at_1_fpr` must not be read against 1 %.
-        members: scores of members.
-        non_members: scores of non-members.
+            fewer than 100 non-members, none may exceed it. A member that ties with the threshold does not count.
+        tpr_floor: mean `tpr_at_1_fpr` of a score without information: (allowed + 1) / (non-members + 1), where
+            `allowed` is the number of false positives. It is above 1 % because the threshold is estimated from these
+            non-members: with 20 of them it is 4.8 %. Compare `tpr_at_1_fpr` with this and not with 1 %.
+        members: number of members' scores.
+        non_members: number of non-members' scores.
     """
 
     auc: float
@@ -61,7 +61,7 @@ class AttackResult:
 
 
 def membership_attack(members: Tensor, non_members: Tensor) -> AttackResult:
-    """Judge scores [members] against scores [non-members]; whether of users or of items is the caller's choice.
+    """Compare scores [members] with scores [non-members]; the scores are of users or of items, as the caller chooses.
 
     Raises:
         InvalidEvaluation: either side is empty or holds a score that is not finite.
@@ -86,7 +86,7 @@ def membership_attack(members: Tensor, non_members: Tensor) -> AttackResult:
 def population_attacks(
     members: Group, non_members: Group, *, min_k: float = 0.2
 ) -> Mapping[str, AttackResult]:
-    """Every attack at every level it has, as `<attack>.<level>`; Min-K says nothing about a single item.
+    """Every attack by user and by item, as `<attack>.user` and `<attack>.item`. Min-K exists by user only.
 
     Raises:
         InvalidEvaluation: `min_k` lies outside (0, 1].
@@ -103,7 +103,7 @@ def loss_scores(model: Sequence[Tensor]) -> Tensor:
 def calibrated_scores(model: Sequence[Tensor], base: Sequence[Tensor]) -> Tensor:
     """NLL_base - NLL, mean per user, float64 [users]: the reference attack with the bare base as the reference.
 
-    Calibration takes out how hard an item is for a model that never saw the user (arXiv 2111.08440).
+    Calibration removes how hard an item is for a model that never saw the user (arXiv 2111.08440).
     """
     return loss_scores(model) - loss_scores(base)
 
@@ -111,7 +111,7 @@ def calibrated_scores(model: Sequence[Tensor], base: Sequence[Tensor]) -> Tensor
 def min_k_scores(model: Sequence[Tensor], k: float = 0.2) -> Tensor:
     """Min-K% Prob: mean of the lowest share `k` of each user's log-probabilities, float64 [users].
 
-    arXiv 2310.16789. The share is rounded down, but at least one item is taken.
+    arXiv 2310.16789. The number of items is rounded down, to at least one.
 
     Raises:
         InvalidEvaluation: `k` lies outside (0, 1].
@@ -120,7 +120,7 @@ def min_k_scores(model: Sequence[Tensor], k: float = 0.2) -> Tensor:
         raise InvalidEvaluation(f"k of Min-K is a share in (0, 1], not {k}")
     means = []
     for user in model:
-        # The slack takes back what binary fractions lose: 0.29 of 100 items is 29, not 28.
+        # 1e-9 compensates for the rounding of binary fractions: 0.29 of 100 items is 29, not 28.
         count = max(1, math.floor(k * len(user) + 1e-9))
         means.append(user.double().sort().values[:count].mean())
     return torch.stack(means)

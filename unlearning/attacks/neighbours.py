@@ -1,4 +1,4 @@
-"""The retained users who have most in common with the subjects: where damage, and leaks, show first."""
+"""The retained users who share most items with the subjects. Damage and leaks show first among them."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def nearest_users(subjects: Sequence[Sequence[int]], others: Sequence[Sequence[i
         shared = torch.zeros(catalogue, dtype=torch.float64)
         shared[own] = 1.0
         overlap = torch.zeros(len(sets), dtype=torch.float64).index_add_(0, owners, shared[met])
-        # The subject's own length scales all similarities alike. Users without items are like nobody.
+        # The subject's own length scales all similarities equally, so it is left out. Users without weight get 0.
         similarity = torch.where(lengths > 0, overlap / lengths, 0.0)
         rows.append(similarity.argsort(descending=True, stable=True)[:k])
     return torch.stack(rows)
 
 
 def union(nearest: Tensor) -> tuple[int, ...]:
-    """Everybody who is near at least one subject, each once, in ascending order."""
+    """The users who are near at least one subject, each once, in ascending order."""
     return tuple(sorted(set(nearest.flatten().tolist())))
 
 

@@ -1,7 +1,8 @@
-"""What a model makes of each marked item: the numbers that every attack and every distance starts from.
+"""Log-probabilities of marked items: the input of every attack and every distance.
 
-Throughout the audit a group of users is a sequence of tensors, one per user, each holding the natural-log
-probabilities of that user's items; nothing here takes negative log-likelihoods, and positive numbers are refused.
+In all of `unlearning.attacks` a group of users is a sequence of tensors, one per user. Each tensor holds the natural
+logarithms of the probabilities of that user's items. Negative log-likelihoods are not accepted: positive numbers are
+refused.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ def item_log_likelihoods(
     """Log-probability of every marked item given those before it, float32 [marked items] per sequence, in nats.
 
     Args:
-        adapter: what is audited; None for the bare base.
-        targets: which items of each sequence are asked about; None for all. The others are context.
+        adapter: the adapter under attack; None for the bare base.
+        targets: which items of each sequence are measured; None for all. The others are context.
         token_budget: most tokens, padding included, in one forward.
 
     Raises:
@@ -55,7 +56,7 @@ def item_log_likelihoods(
 
 
 def marks_of(sequences: Sequence[Sequence[int]], targets: Sequence[Sequence[bool]] | None) -> Marks:
-    """`targets`, or everything marked where it is None.
+    """`targets` as tuples; where it is None, every item is marked.
 
     Raises:
         InvalidEvaluation: no sequence, marks that do not fit the sequences, or a sequence without a marked item.
@@ -76,7 +77,7 @@ def check_likelihoods(*groups: Sequence[Tensor]) -> None:
     """Refuse groups that are not of the same users with the same numbers of items.
 
     Raises:
-        InvalidEvaluation: a group or a user is empty, the groups differ in shape, or a number is no log-probability.
+        InvalidEvaluation: a group or a user is empty, the groups differ in shape, or a number is not a log-probability.
     """
     shapes = [[tuple(user.shape) for user in group] for group in groups]
     if not shapes or not all(shapes) or any(shape != shapes[0] for shape in shapes):

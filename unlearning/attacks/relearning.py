@@ -1,7 +1,7 @@
-"""How quickly a candidate remembers: a short training on a few of the forgotten items, measured on the others.
+"""Relearning attack: train a candidate briefly on a few of the forgotten items and measure it on the others.
 
-What was only hidden comes back from hints (arXiv 2406.13356). The figure says something beside the same curve of an
-adapter that never saw the subjects: given the same subjects and configuration, both are shown the same items.
+What was only hidden comes back from such hints (arXiv 2406.13356). Read the curve beside that of an adapter that never
+saw the subjects: with the same subjects and configuration, both are trained on the same items.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ class RelearningConfig:
     """How the attacker trains; AdamW without weight decay at a constant rate.
 
     Attributes:
-        trained: `adapter` trains every LoRA tensor; `gates` only one factor per rank channel, which starts at 1: the
-            cheapest way to undo a method that scales channels, and powerless where they are exactly 0.
-        share: of the subjects' marked items that the attacker holds, drawn over all subjects at once.
-        checkpoints: steps after which the others are measured, ascending; 0 is the candidate itself.
+        trained: `adapter` trains every LoRA tensor. `gates` trains one factor per rank channel, which starts at 1
+            (results are published under this name). That is the cheapest way to undo a method that scales channels,
+            and it cannot restore a channel that is exactly 0.
+        share: share of the subjects' marked items that the attacker holds, drawn over all subjects at once.
+        checkpoints: steps after which the other items are measured, ascending; 0 is the candidate itself.
         lr: learning rate for the adapter.
-        gate_lr: learning rate for the gates, whose scale is 1 whatever the adapter's.
+        factor_lr: learning rate for the factors, whose scale is 1 whatever the adapter's.
         batch_size: most windows in a batch.
-        seed: of the draw and of the batches.
+        seed: seed of the draw of items and of the batches.
 
     Raises:
         InvalidEvaluation: a value out of range.
@@ -47,7 +48,7 @@ class RelearningConfig:
     share: float = 0.1
     checkpoints: tuple[int, ...] = (0, 1, 2, 4, 8, 16)
     lr: float = 1e-3
-    gate_lr: float = 0.1
+    factor_lr: float = 0.1
     batch_size: int = 16
     seed: int = 0
 
@@ -59,15 +60,15 @@ class RelearningConfig:
         steps = self.checkpoints
         if not steps or steps[0] < 0 or list(steps) != sorted(set(steps)):
             raise InvalidEvaluation(f"checkpoints must be ascending numbers of steps, not {steps}")
-        if not (self.lr > 0 and self.gate_lr > 0) or self.batch_size < 1:
-            raise InvalidEvaluation(f"lr and gate_lr must be positive, batch_size at least 1: {self}")
+        if not (self.lr > 0 and self.factor_lr > 0) or self.batch_size < 1:
+            raise InvalidEvaluation(f"lr and factor_lr must be positive, batch_size at least 1: {self}")
 
 
 @dataclass(frozen=True)
 class RelearningCurve:
     """Mean NLL in nats of the `measured` items, which the attacker did not train on, after each number of steps.
 
-    `attacked` items were trained on; `trained_numbers` of the adapter (or gates) moved.
+    The attacker trained on `attacked` items and moved `trained_numbers` parameters.
     """
 
     steps: tuple[int, ...]
@@ -86,11 +87,11 @@ def relearning_curve(
     *,
     should_stop: ShouldStop | None = None,
 ) -> RelearningCurve:
-    """Attack a copy of `candidate`; every item of a subject is context, whatever its mark.
+    """Attack a copy of `candidate`. Every item of a subject is context, marked or not.
 
     Args:
         subjects: the subjects' training sequences.
-        targets: which of their items were to be forgotten; None for all. Only those are trained on or measured.
+        targets: which of their items were to be forgotten; None for all. Only these are trained on or measured.
 
     Raises:
         InvalidEvaluation: fewer than two marked items, or see `marks_of`.
@@ -132,7 +133,7 @@ def relearning_split(
     share: float,
     seed: int,
 ) -> tuple[Marks, Marks]:
-    """Part the marked items into those the attacker holds, at least one, and the others, at least one.
+    """Divide the marked items into those the attacker holds and the others, at least one item each.
 
     Raises:
         InvalidEvaluation: fewer than two marked items, or see `marks_of`.
@@ -154,18 +155,18 @@ def relearning_split(
 
 
 def _trained(student: ItemModel, config: RelearningConfig) -> tuple[list[nn.Parameter], float]:
-    """What the attacker moves, and its learning rate."""
+    """The parameters that the attacker trains, and their learning rate."""
     if config.trained == "adapter":
         return list(student.parameters.values()), config.lr
     for parameter in student.parameters.values():
         parameter.requires_grad_(False)
-    return _gates(student), config.gate_lr
+    return _channel_factors(student), config.factor_lr
 
 
-def _gates(student: ItemModel) -> list[nn.Parameter]:
+def _channel_factors(student: ItemModel) -> list[nn.Parameter]:
     """One factor per rank channel of every pair, inserted between A and B: the same as scaling the columns of B.
 
-    The model is the student's own and is dropped with it, so the hooks are never taken out.
+    The hooks are never removed: the model belongs to the student and is dropped with it.
     """
     factors = []
     for layer in lora_layers(student.model).values():
@@ -178,7 +179,7 @@ def _gates(student: ItemModel) -> list[nn.Parameter]:
 
 @dataclass(frozen=True)
 class _Scale:
-    """A forward hook that multiplies what a module gives."""
+    """A forward hook that multiplies a module's output."""
 
     factor: nn.Parameter
 

@@ -1,4 +1,4 @@
-"""An adapter as it is after storage in few bits: does rounding bring back what an edit took out?
+"""An adapter rounded to few bits: does rounding undo an edit?
 
 Small edits can vanish in the rounding (arXiv 2410.16454). Only the values are rounded; the tensors keep their type,
 so the result attaches like any other adapter.
@@ -30,9 +30,9 @@ NF4_LEVELS = (
 def rounded(adapter: Adapter, bits: Literal[4, 8] = 8, *, levels: Levels = "uniform") -> Adapter:
     """The adapter with every LoRA tensor rounded to `bits` and scaled back.
 
-    Symmetric, by the largest magnitude: 8 bits give 255 equal steps with one scale per row (output) of a tensor, 4 bits
-    15 equal steps with one scale per group of 64 values along a row, or the 16 levels of NF4 per such group. Halfway
-    values go to the even step. Scales stay in full precision.
+    The grid is symmetric and scaled by the largest magnitude. 8 bits give 255 equally spaced values, with one scale per
+    row (output) of a tensor. 4 bits give 15 equally spaced values, or the 16 of NF4, with one scale per group of 64
+    values along a row. Halfway values go to the even one. Scales stay in full precision.
 
     Raises:
         InvalidEvaluation: other bits or levels, or NF4 with other than 4 bits.
@@ -49,7 +49,7 @@ def _rounded(tensor: Tensor, bits: int, levels: Levels) -> Tensor:
     if bits == 8:
         return _on_steps(values, 127).to(tensor.dtype)
     width = values.shape[-1]
-    # Zeros at the end of a row's last group change neither its scale nor the values before them.
+    # Zeros that fill up a row's last group change neither its scale nor its other values.
     groups = functional.pad(values, (0, -width % GROUP)).reshape(*values.shape[:-1], -1, GROUP)
     near = _on_nf4(groups) if levels == "nf4" else _on_steps(groups, 7)
     return near.flatten(-2)[..., :width].contiguous().to(tensor.dtype)
@@ -68,6 +68,6 @@ def _on_nf4(values: Tensor) -> Tensor:
 
 
 def _largest(values: Tensor) -> Tensor:
-    """Largest magnitude along the last dimension; 1 where all is 0, which then stays 0."""
+    """Largest magnitude along the last dimension; 1 where all values are 0, so that they stay 0."""
     largest = values.abs().amax(-1, keepdim=True)
     return torch.where(largest > 0, largest, 1.0)

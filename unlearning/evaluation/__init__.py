@@ -1,1 +1,1 @@
-"""What a candidate forgot, what it kept, and how sure that is."""
+"""Evaluation: what a candidate forgot and what it kept, with the evidence the gate needs."""

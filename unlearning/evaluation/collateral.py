@@ -1,6 +1,6 @@
-"""Collateral damage where it shows first: among the retained users who have most in common with the subjects.
+"""Collateral damage, measured on the retained users who share most items with the subjects.
 
-What a method takes from a subject it also takes from whoever resembles them. A mean over all retained users hides that.
+What a method removes of a subject it also removes of similar users. A mean over all retained users hides that.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from unlearning.evaluation.metrics import HELD_OUT
 from unlearning.evaluation.reading import Reading
 from unlearning.evaluation.report import NeighbourEvidence
 
-# Many subjects are near everybody; a mean over more users than this is hardly more precise.
+# With many subjects everybody is near one; a mean over more users than this is hardly more precise.
 _MOST, _LEAST = 200, 10
 
 
 def nearest_retained(
     subjects: Sequence[Sequence[int]], retained: Sequence[Sequence[int]], k: int
 ) -> tuple[tuple[int, ...], ...]:
-    """Places of the retained users nearest to each subject, ascending: `k` each, fewer where there are many subjects.
+    """Indices of the retained users nearest to each subject, ascending: `k` per subject, fewer for many subjects.
 
-    `retained` are their training sequences. Near is who shares items, see `unlearning.attacks.neighbours`. Together no
-    more than 200 are looked at, but at least ten of each subject: whoever is taken out of the run takes their own.
+    `retained` are their training sequences. Users are near if they share items, see `unlearning.attacks.neighbours`.
+    All subjects together get at most 200, but each at least ten of its own: a subject who is split out of the run takes
+    its neighbours along.
     """
     each = min(k, max(_LEAST, _MOST // len(subjects)), len(retained))
     if each == 0:
@@ -37,7 +38,7 @@ def nearest_retained(
 def neighbour_evidence(
     parent: Sequence[Reading], candidate: Sequence[Reading], config: EvaluationConfig, items: int
 ) -> NeighbourEvidence | None:
-    """What the candidate took from the neighbours, whose whole histories both models read; None without neighbours.
+    """The neighbours' losses from the candidate, by both models' readings of whole histories; None without neighbours.
 
     `items` is the size of the catalogue.
     """

@@ -1,4 +1,4 @@
-"""What is measured and how; part of the policy, so that a report cannot be measured one way and judged another."""
+"""How a candidate is measured. Part of the policy, so that a report is measured as the policy that judges it says."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ class EvaluationConfig:
     """How a candidate is measured.
 
     Attributes:
-        smoothing: share epsilon of the uniform distribution mixed into both models before a gain is taken:
-            -ln((1 - epsilon) p + epsilon / items). A base fitted to a small panel is wildly sure of itself where it
-            has seen nothing; without a bound on that, a gain is mostly the base's noise.
-        bins: most groups of position, and of popularity, that the membership reference is matched in.
-        tail_items: last training items per user that the own-tail ranking metrics ask for.
+        smoothing: share epsilon of the uniform distribution that is mixed into both models before a gain is computed:
+            -ln((1 - epsilon) p + epsilon / items). A base fitted to a small panel is far too certain about items it has
+            not seen; without this bound, a gain would be mostly the base's noise.
+        bins: most bins of position, and of popularity, in which the membership reference is matched.
+        tail_items: number of each user's last training items that the own-tail ranking metrics rank.
         max_retained: most retained users to measure; None for all. A larger population is sampled with the seed.
-        neighbours: how many retained users nearest to each subject are looked at for damage; 0 for none.
-        relearning_steps: how long an attacker trains on a few of the subjects' items; 0 for no attack.
+        neighbours: number of retained users nearest to each subject that are checked for damage; 0 for none.
+        relearning_steps: number of steps that the relearning attack trains on a few of the subjects' items; 0 for no
+            attack.
 
     Raises:
         InvalidEvaluation: a value out of range.

@@ -1,6 +1,6 @@
-"""Does the edit last? The candidate rounded as an artefact may be, and the candidate under a short relearning attack.
+"""Durability of the edit: the candidate after rounding, and under a short relearning attack.
 
-Both are short enough for the gate of every run: one forward over the subjects, and a few steps on some of them.
+Both are cheap enough for every run: one forward over the subjects, and a few training steps on some of them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from unlearning.evaluation.reading import read
 from unlearning.evaluation.report import DurabilityEvidence, RelearningEvidence
 from unlearning.progress import ShouldStop
 
-# The attacker holds this share of a subject's items. One item tells nothing about the others: a subject takes part
-# only where the share comes to at least two.
+# The attacker holds this share of a subject's items. One item reveals nothing about the others, so only subjects for
+# whom the share amounts to at least two items take part.
 _SHARE, _LEAST_HELD = 0.1, 2
 _MOST_SUBJECTS = 8
 
@@ -26,7 +26,7 @@ _MOST_SUBJECTS = 8
 def measure_durability(
     inputs: EvaluationInputs, adapter: Adapter, *, should_stop: ShouldStop | None = None
 ) -> DurabilityEvidence:
-    """What is left of the edit after rounding to int8, and what a relearning attack brings back.
+    """The subjects' mean gain after rounding to int8, and the result of a relearning attack.
 
     Raises:
         AdapterMismatch: the adapter does not fit the base.
@@ -59,15 +59,18 @@ def mean_gain(inputs: EvaluationInputs, adapter: Adapter, *, should_stop: Should
 
 
 def attackable(items: Sequence[int], seed: int) -> tuple[int, ...]:
-    """Places of the subjects to attack, by their numbers of items: at most 8 that have enough, drawn with `seed`."""
-    enough = [place for place, count in enumerate(items) if round(_SHARE * count) >= _LEAST_HELD]
+    """Indices of the subjects to attack: at most 8 of those with enough items, drawn with `seed`.
+
+    `items` are the subjects' numbers of items.
+    """
+    enough = [index for index, count in enumerate(items) if round(_SHARE * count) >= _LEAST_HELD]
     if len(enough) <= _MOST_SUBJECTS:
         return tuple(enough)
     return tuple(sorted(random.Random(seed).sample(enough, _MOST_SUBJECTS)))
 
 
 def checkpoints(steps: int) -> tuple[int, ...]:
-    """The steps after which the attack is measured: none, then ever twice as many, and the last."""
+    """The steps after which the attack is measured: 0, the powers of 2 below `steps`, and `steps`."""
     powers = [1 << exponent for exponent in range(steps.bit_length()) if 1 << exponent < steps]
     return (0, *powers, steps)
 
@@ -82,8 +85,8 @@ def _relearning(
     curve = relearning_curve(
         inputs.base,
         adapter,
-        [inputs.subjects[place] for place in chosen],
-        None if inputs.counted is None else [inputs.counted[place] for place in chosen],
+        [inputs.subjects[index] for index in chosen],
+        None if inputs.counted is None else [inputs.counted[index] for index in chosen],
         RelearningConfig(
             share=_SHARE, checkpoints=checkpoints(inputs.config.relearning_steps), seed=inputs.seed
         ),

@@ -1,4 +1,4 @@
-"""Measure a candidate: three forwards over the subjects, one over the retained users, a few steps of an attack.
+"""Evaluate a candidate: three forwards over the subjects, one over the retained users, a few steps of an attack.
 
 The rest is arithmetic.
 """
@@ -47,7 +47,7 @@ def evaluate(
     on_step: OnStep | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Report:
-    """The report on `candidate`, made by `method`, against the inputs' base and parent.
+    """The report on `candidate`, made by `method`, in comparison with the inputs' base and parent.
 
     Raises:
         AdapterMismatch: the candidate does not fit the base.
@@ -65,7 +65,7 @@ def report_on(
     candidate: Candidate,
     method: Method,
 ) -> Report:
-    """The report on what `measure` and `measure_durability` read from `candidate`."""
+    """The report on `candidate` from the results of `measure` and `measure_durability`."""
     evidence = inputs.base_readings.evidence(measured, inputs.config)
     membership = _membership(inputs, evidence)
     cost = candidate.cost
@@ -118,7 +118,7 @@ def measure(
     on_step: OnStep | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Measured:
-    """Everything a report is computed from: what an adapter makes of the subjects and the retained users.
+    """An adapter's readings of the subjects and the retained users, from which a report is computed.
 
     Raises:
         AdapterMismatch: the adapter does not fit the base.
@@ -148,7 +148,7 @@ def measure(
     return Measured(
         subjects=subjects,
         retained=others[: len(inputs.retained)],
-        neighbours=tuple(others[place] for place in inputs.neighbours),
+        neighbours=tuple(others[index] for index in inputs.neighbours),
         divergence=divergence,
     )
 
@@ -175,12 +175,12 @@ def _evidence(
     chosen: Sequence[int],
     index: int,
 ) -> SubjectEvidence:
-    places = [evidence.places[subject] for subject in chosen]
-    quality = [evidence.reference.matching.quality(place) for place in places]
-    memory = [inputs.parent_evidence.reference.memory_of(len(place)) for place in places]
+    covariates = [evidence.covariates[subject] for subject in chosen]
+    quality = [evidence.reference.matching.quality(own) for own in covariates]
+    memory = [inputs.parent_evidence.reference.memory_of(len(own)) for own in covariates]
     return SubjectEvidence(
         index=index,
-        items=sum(map(len, places)),
+        items=sum(map(len, covariates)),
         candidate=evidence.mean_gain(chosen),
         parent=inputs.parent_evidence.mean_gain(chosen),
         memory=fmean(memory),
@@ -193,7 +193,7 @@ def _evidence(
 
 
 def never_seen_gain(inputs: EvaluationInputs, chosen: Sequence[int]) -> NeverSeenGain | None:
-    """What a model that never saw these subjects gains on average over them; None where no level is known."""
+    """Mean gain on these subjects expected of a model that never saw them; None if their levels are not known."""
     if inputs.never_seen is None:
         return None
     own = [inputs.never_seen[subject] for subject in chosen]

@@ -1,4 +1,4 @@
-"""From readings to membership evidence: every model's gains are taken against the same base readings."""
+"""Membership evidence from readings. Every model's gains are relative to the same base readings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from recommender import Split
 from unlearning.evaluation.config import EvaluationConfig
 from unlearning.evaluation.gains import area_under_curve, smoothed
-from unlearning.evaluation.matching import Places
+from unlearning.evaluation.matching import Covariates
 from unlearning.evaluation.metrics import HELD_OUT, Measured
 from unlearning.evaluation.reading import Reading
 from unlearning.evaluation.reference import NonMemberReference, RetainedGains
@@ -20,37 +20,39 @@ from unlearning.evaluation.report import MeanGain
 
 @dataclass(frozen=True)
 class ModelEvidence:
-    """One model's membership figures, gains in nats: one float64 [items] per subject, where its items stand, and
-    what a never-member would gain.
+    """One model's membership evidence.
+
+    `gains` holds one float64 [items] per subject, in nats, `covariates` the positions and popularity of these items,
+    and `reference` the gains that a never-member would show.
     """
 
     gains: tuple[Tensor, ...]
-    places: tuple[Places, ...]
+    covariates: tuple[Covariates, ...]
     reference: NonMemberReference
 
     def mean_gain(self, chosen: Sequence[int]) -> MeanGain:
-        """The mean over these subjects of their mean gains, beside a never-member's."""
+        """The mean over these subjects of their mean gains, with a never-member's expectation and deviation."""
         gains = [self.gains[subject].mean() for subject in chosen]
-        expected = [self.reference.expected(self.places[subject]).mean() for subject in chosen]
+        expected = [self.reference.expected(self.covariates[subject]).mean() for subject in chosen]
         return MeanGain(
             gain=float(torch.stack(gains).mean()),
             expected=float(torch.stack(expected).mean()),
-            deviation=self.reference.deviation([len(self.places[subject]) for subject in chosen]),
+            deviation=self.reference.deviation([len(self.covariates[subject]) for subject in chosen]),
         )
 
     def auc(self) -> float:
-        """Item by item: how often a subject's item gains more, for its place, than a retained user's held-out one."""
+        """Probability that a subject's item has a higher relative gain than a retained user's held-out item."""
         relative = self.relative_gains(range(len(self.gains)))
         return area_under_curve(torch.cat(relative), self.reference.residuals)
 
     def relative_gains(self, chosen: Sequence[int]) -> list[Tensor]:
-        """These subjects' gains less what a never-member would gain at each item's place, float64 [items] each."""
-        return [self.gains[subject] - self.reference.expected(self.places[subject]) for subject in chosen]
+        """These subjects' gains minus a never-member's expected gain for each item, float64 [items] each."""
+        return [self.gains[subject] - self.reference.expected(self.covariates[subject]) for subject in chosen]
 
 
 @dataclass(frozen=True)
 class BaseReadings:
-    """The users to measure and what the bare base makes of them.
+    """The users to measure, and the bare base's readings of them.
 
     `popularity` int64 [catalogue] counts the measured retained users who met an item in training.
     """
@@ -63,36 +65,37 @@ class BaseReadings:
     popularity: Tensor
 
     def evidence(self, measured: Measured, config: EvaluationConfig) -> ModelEvidence:
-        """Membership figures of one model from what it makes of the same users."""
+        """Membership evidence of one model from its readings of the same users."""
         subject_gains = self.subject_gains(measured.subjects, config)
         retained_gains = self._gains(self.retained_readings, measured.retained, config)
         held_out = [
-            self._places((split.validation, split.test), start=len(split.train)) for split in self.retained
+            self._covariates((split.validation, split.test), start=len(split.train))
+            for split in self.retained
         ]
         reference = NonMemberReference.fit(
             RetainedGains(
                 held_out=torch.stack([own[-HELD_OUT:] for own in retained_gains]),
-                held_out_places=Places(
-                    torch.cat([places.positions for places in held_out]),
-                    torch.cat([places.popularity for places in held_out]),
+                held_out_covariates=Covariates(
+                    torch.cat([covariates.positions for covariates in held_out]),
+                    torch.cat([covariates.popularity for covariates in held_out]),
                 ),
                 members=[own[:-HELD_OUT] for own in retained_gains],
-                member_places=[self._places(split.train) for split in self.retained],
+                member_covariates=[self._covariates(split.train) for split in self.retained],
             ),
             config.bins,
         )
-        places = tuple(self._places(subject) for subject in self.subjects)
+        covariates = tuple(self._covariates(subject) for subject in self.subjects)
         if self.counted is not None:
-            places = tuple(place.chosen(marks) for place, marks in zip(places, self.counted, strict=True))
-        return ModelEvidence(subject_gains, places, reference)
+            covariates = tuple(own.chosen(marks) for own, marks in zip(covariates, self.counted, strict=True))
+        return ModelEvidence(subject_gains, covariates, reference)
 
     def subject_gains(self, readings: Sequence[Reading], config: EvaluationConfig) -> tuple[Tensor, ...]:
-        """The subjects' gains in nats, float64 [items] each, from what a model makes of them."""
+        """The subjects' gains in nats, float64 [items] each, from a model's readings of them."""
         return self._gains(self.subject_readings, readings, config)
 
-    def _places(self, items: Sequence[int], start: int = 0) -> Places:
+    def _covariates(self, items: Sequence[int], start: int = 0) -> Covariates:
         chosen = torch.tensor(items, dtype=torch.int64)
-        return Places(torch.arange(start, start + len(items)), self.popularity[chosen])
+        return Covariates(torch.arange(start, start + len(items)), self.popularity[chosen])
 
     def _gains(
         self, before: Sequence[Reading], after: Sequence[Reading], config: EvaluationConfig

@@ -1,6 +1,6 @@
-"""Gains, the currency of membership: how much better an adapter predicts an item than the bare base does.
+"""Gains, the basis of membership evidence: how much better an adapter predicts an item than the bare base.
 
-The gain is the "reference" attack of the membership-inference literature with the base as reference model.
+A gain is the score of the "reference" attack of the membership-inference literature, with the base as reference model.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def smoothed(nll: Tensor, smoothing: float, items: int) -> Tensor:
     if smoothing == 0.0:
         return nll.double()
     uniform = math.log(smoothing / items)
-    # A number on the CPU would not mix with losses on a GPU here.
+    # The tensor must be on the losses' device; a CPU scalar is not accepted here.
     return -torch.logaddexp(
         math.log1p(-smoothing) - nll.double(), nll.new_tensor(uniform, dtype=torch.float64)
     )

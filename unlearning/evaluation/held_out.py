@@ -1,7 +1,7 @@
-"""What a candidate costs the retained users on items that no adapter was trained on, in likelihood.
+"""The retained users' loss of likelihood on held-out items, which no adapter was trained on.
 
-NDCG@10 is what the service is for, but most users have no hit at 10, and a mean over few hits tells little: on a few
-hundred users even an exact re-fit cannot show that it loses less than a tenth. Likelihoods move for everybody.
+NDCG@10 is what the service is for. But most users have no hit at 10, and a mean over few hits says little: with a few
+hundred users even an exact re-fit cannot show that it loses less than a tenth. Likelihoods change for every user.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a run is judged on, read once under the base and the parent and reused for every candidate."""
+"""The inputs of an evaluation, read once under the base and the parent and reused for every candidate."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from unlearning.progress import OnStep, ShouldStop
 
 @dataclass(frozen=True)
 class EvaluationInputs:
-    """Inputs of `evaluate`; make them with `prepare`, which reads the base and the parent.
+    """Inputs of `evaluate`; make them with `prepare`, which reads the users under the base and the parent.
 
-    `histories` are what every candidate reads of retained users: those of `retained`, then those of neighbours that are
-    not among them. `nearest` holds, per subject, places in `histories`.
+    `histories` are the retained users' histories that every candidate reads: those of `retained`, then those of
+    neighbours who are not among them. `nearest` holds, per subject, indices in `histories`.
     """
 
     base: Base
@@ -61,19 +61,18 @@ class EvaluationInputs:
         on_step: OnStep | None = None,
         should_stop: ShouldStop | None = None,
     ) -> EvaluationInputs:
-        """Read everything that no candidate changes: two forwards over subjects and retained users.
+        """Read what is the same for every candidate: two forwards over subjects and retained users.
 
         Args:
             subjects: the subjects' training sequences, in the order of the task's `forget`.
             counted: the task's `forget_targets`; None where all of the subjects' items are forgotten.
-            never_seen: each subject's level under a model that never saw them, as
-                `unlearning.levels.cross_fitting` finds it; None where nobody fitted any. Levels are of all of a
-                subject's items: they do not apply where only some are counted.
-            parent_is_exact: the parent is an exact fit, which read the subjects, and no edit of one. Then what it shows
-                of them is what tells a member, and not what the fit showed that the levels were made for: both read
-                the same events, but one fit remembers a user better than the next.
+            never_seen: each subject's level from `unlearning.levels.cross_fitting`; None if no levels were made. A
+                level is for all of a subject's items, so it does not apply where only some are counted.
+            parent_is_exact: whether the parent is an exact fit that read the subjects, and not an edit of one. If so,
+                the subjects' losses under the parent replace the losses of a member that came with the levels: both
+                fits read the same events, but they remember each user differently well.
             retained: the other users' splits; `config.max_retained` of them are drawn with `seed`. The subjects'
-                neighbours are looked for among all of them.
+                neighbours are searched among all of them.
 
         Raises:
             InvalidEvaluation: no subject, a subject without items, fewer than two retained users, or levels that do
@@ -87,20 +86,20 @@ class EvaluationInputs:
             raise InvalidEvaluation(
                 "never_seen needs one level per subject, and all of the subjects' items counted"
             )
-        sampled = sampled_places(len(retained), config.max_retained, seed)
+        sampled = sampled_indices(len(retained), config.max_retained, seed)
         if len(sampled) < 2:
             raise InvalidEvaluation("at least two retained users are needed to compare the subjects with")
-        sample = tuple(retained[place] for place in sampled)
+        sample = tuple(retained[user] for user in sampled)
         frozen = tuple(tuple(subject) for subject in subjects)
         marks = None if counted is None else tuple(tuple(own) for own in counted)
-        # Whose single items are forgotten is also retained, and is their own nearest neighbour.
+        # A subject who forgets single items is also retained, and would be their own nearest neighbour.
         near = nearest_retained(
             frozen, [split.train for split in retained], config.neighbours if counted is None else 0
         )
-        measured_places = (*sampled, *sorted({place for own in near for place in own} - set(sampled)))
-        histories = tuple(whole_history(retained[place]) for place in measured_places)
-        place_of = {place: index for index, place in enumerate(measured_places)}
-        nearest = tuple(tuple(place_of[place] for place in own) for own in near)
+        chosen_users = (*sampled, *sorted({user for own in near for user in own} - set(sampled)))
+        histories = tuple(whole_history(retained[user]) for user in chosen_users)
+        position_of = {user: position for position, user in enumerate(chosen_users)}
+        nearest = tuple(tuple(position_of[user] for user in own) for own in near)
         readings = [
             read(
                 model,
@@ -128,7 +127,7 @@ class EvaluationInputs:
         measured = Measured(
             subjects=parent_subjects,
             retained=parent_others[: len(sample)],
-            neighbours=tuple(parent_others[place] for place in _together(nearest)),
+            neighbours=tuple(parent_others[index] for index in _together(nearest)),
             divergence=Divergence(0.0, 0.0, items),
         )
         return cls(
@@ -151,31 +150,31 @@ class EvaluationInputs:
 
     @property
     def neighbours(self) -> tuple[int, ...]:
-        """Everybody who is near one of the subjects, each once: places in `histories`, ascending."""
+        """The users near at least one subject, each once: indices in `histories`, ascending."""
         return _together(self.nearest)
 
     def only(self, chosen: Sequence[int]) -> EvaluationInputs:
-        """The inputs for these of the subjects, by their places, without reading anything again.
+        """The inputs for the subjects with these indices, without reading anything again.
 
         Raises:
-            InvalidEvaluation: nobody is chosen.
+            InvalidEvaluation: no subject is chosen.
         """
         if not chosen:
             raise InvalidEvaluation("there must be at least one subject")
         readings = replace(
             self.base_readings,
-            subjects=tuple(self.subjects[place] for place in chosen),
-            counted=None if self.counted is None else tuple(self.counted[place] for place in chosen),
-            subject_readings=tuple(self.base_readings.subject_readings[place] for place in chosen),
+            subjects=tuple(self.subjects[index] for index in chosen),
+            counted=None if self.counted is None else tuple(self.counted[index] for index in chosen),
+            subject_readings=tuple(self.base_readings.subject_readings[index] for index in chosen),
         )
-        own = tuple(self.parent_measured.subjects[place] for place in chosen)
+        own = tuple(self.parent_measured.subjects[index] for index in chosen)
         read_before = dict(enumerate(self.parent_measured.retained))
         read_before |= dict(zip(self.neighbours, self.parent_measured.neighbours, strict=True))
-        nearest = tuple(self.nearest[place] for place in chosen)
+        nearest = tuple(self.nearest[index] for index in chosen)
         measured = Measured(
             subjects=own,
             retained=self.parent_measured.retained,
-            neighbours=tuple(read_before[place] for place in _together(nearest)),
+            neighbours=tuple(read_before[index] for index in _together(nearest)),
             divergence=Divergence(0.0, 0.0, sum(len(one.nll) for one in own)),
         )
         return replace(
@@ -186,7 +185,7 @@ class EvaluationInputs:
             base_readings=readings,
             parent_measured=measured,
             parent_evidence=readings.evidence(measured, self.config),
-            never_seen=None if self.never_seen is None else tuple(self.never_seen[place] for place in chosen),
+            never_seen=None if self.never_seen is None else tuple(self.never_seen[index] for index in chosen),
         )
 
 
@@ -200,12 +199,12 @@ def _smoothed_nll(nll: Tensor, config: EvaluationConfig, items: int) -> float:
 
 
 def _together(nearest: Sequence[Sequence[int]]) -> tuple[int, ...]:
-    return tuple(sorted({place for own in nearest for place in own}))
+    return tuple(sorted({index for own in nearest for index in own}))
 
 
-def sampled_places(users: int, most: int | None, seed: int) -> tuple[int, ...]:
-    """Places of at most `most` of the users, None for all; the same ones for the same seed, ascending."""
+def sampled_indices(users: int, most: int | None, seed: int) -> tuple[int, ...]:
+    """Indices of at most `most` of the users, ascending; None for all. The same seed draws the same users."""
     if most is None or users <= most:
         return tuple(range(users))
-    # Keeping the original order makes the sample, and so the report, independent of how sampling shuffles.
+    # Ascending order keeps the report independent of the order in which users are drawn.
     return tuple(sorted(random.Random(seed).sample(range(users), most)))

@@ -1,7 +1,7 @@
-"""Matching a subject's training items with held-out items of others: by position and by popularity.
+"""Matching of a subject's training items with held-out items of others, by position and by popularity.
 
-Held-out items are the latest of each user, and rarer than the rest; early or popular items gain differently. Matching
-happens in bins of both, so that like is compared with like.
+Held-out items are the latest of each user and rarer than the rest, and early or popular items gain differently.
+Matching in bins of both covariates compares items with similar ones.
 """
 
 from __future__ import annotations
@@ -12,40 +12,43 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Fewer held-out items than this in a bin would make its mean as uncertain as a single user's.
+# With fewer held-out items in a bin, its mean would be as uncertain as a single user's.
 _ITEMS_PER_BIN = 20
 
 
 @dataclass(frozen=True)
 class MatchQuality:
-    """How well positions were matched: the share inside their bin's range, the mean distance (events) to it."""
+    """How well positions are matched: the share within the range of their bin, and the mean distance (events) to it."""
 
     share_matched: float
     mean_distance: float
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where items stand, int64 [n] each: `positions`, events before it; `popularity`, users who met it."""
+class Covariates:
+    """Covariates of n items, int64 [n] each.
+
+    `positions` counts the events before an item, `popularity` the users who met it.
+    """
 
     positions: Tensor
     popularity: Tensor
 
     def __len__(self) -> int:
-        """How many items."""
+        """Number of items."""
         return len(self.positions)
 
-    def chosen(self, marks: Sequence[bool]) -> Places:
-        """Where the marked items stand."""
+    def chosen(self, marks: Sequence[bool]) -> Covariates:
+        """The covariates of the marked items."""
         wanted = torch.tensor(marks)
-        return Places(self.positions[wanted], self.popularity[wanted])
+        return Covariates(self.positions[wanted], self.popularity[wanted])
 
 
 @dataclass(frozen=True)
 class Matching:
-    """Bins of the reference items: `position_edges` and `popularity_edges` split them.
+    """Bins of the reference items, divided at `position_edges` and `popularity_edges`.
 
-    `lowest` and `highest` hold the range of reference positions in each position bin.
+    `lowest` and `highest` are the range of reference positions in each position bin.
     """
 
     position_edges: Tensor
@@ -54,8 +57,8 @@ class Matching:
     highest: Tensor
 
     @classmethod
-    def of(cls, reference: Places, bins: int) -> Matching:
-        """At most `bins` bins in each direction, at quantiles of the reference items."""
+    def of(cls, reference: Covariates, bins: int) -> Matching:
+        """At most `bins` bins of position and as many of popularity, at quantiles of the reference items."""
         positions = reference.positions.double()
         most = min(bins, max(1, len(reference) // _ITEMS_PER_BIN))
         edges = quantile_edges(positions, most)
@@ -68,20 +71,20 @@ class Matching:
             highest=torch.stack([group.max() for group in groups]),
         )
 
-    def design(self, places: Places) -> Tensor:
-        """Indicators float64 [n, columns]: a constant, then all position and popularity bins but the first of each."""
-        columns = [torch.ones(len(places), 1, dtype=torch.float64)]
+    def design(self, covariates: Covariates) -> Tensor:
+        """Design matrix float64 [n, columns]: a constant, then indicators of each covariate's bins but the first."""
+        columns = [torch.ones(len(covariates), 1, dtype=torch.float64)]
         for values, edges in (
-            (places.positions, self.position_edges),
-            (places.popularity, self.popularity_edges),
+            (covariates.positions, self.position_edges),
+            (covariates.popularity, self.popularity_edges),
         ):
             bin_of = torch.bucketize(values.double(), edges, right=True)
             columns.append(torch.nn.functional.one_hot(bin_of, len(edges) + 1)[:, 1:].double())
         return torch.cat(columns, dim=1)
 
-    def quality(self, places: Places) -> MatchQuality:
-        """How far positions lie from the reference positions of the bins they fall into."""
-        positions = places.positions.double()
+    def quality(self, covariates: Covariates) -> MatchQuality:
+        """How far positions lie from the reference positions of their bins."""
+        positions = covariates.positions.double()
         bin_of = torch.bucketize(positions, self.position_edges, right=True)
         below = (self.lowest[bin_of] - positions).clamp_min(0)
         above = (positions - self.highest[bin_of]).clamp_min(0)

@@ -1,4 +1,4 @@
-"""The figures of a report from what was read. Pure arithmetic on readings."""
+"""The metrics of a report. Pure arithmetic on readings."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ HELD_OUT = 2
 
 @dataclass(frozen=True)
 class Measured:
-    """Readings of one model: the subjects' training sequences, and the retained users' whole histories.
+    """One model's readings of the subjects' training sequences and of the retained users' whole histories.
 
     A retained reading covers train, validation and test items in that order; its ranks are those of the last
-    training items followed by the validation and the test item. `neighbours` are whole histories as well, of the
-    retained users nearest to the subjects. `divergence` is from the parent, on the subjects;
-    where there are none, over no position.
+    training items, then of the validation and the test item. `neighbours` are readings of whole histories too, of the
+    retained users nearest to the subjects. `divergence` is measured from the parent on the subjects; without subjects
+    it covers no position.
     """
 
     subjects: tuple[Reading, ...]
@@ -53,7 +53,7 @@ class Measured:
 
 
 def metrics(measured: Measured, parent: Measured, auc: float) -> tuple[Metric, ...]:
-    """Every metric of `measured`, in report order; `parent` is the original the drops are taken from."""
+    """Every metric of `measured`, in report order; drops are relative to `parent`."""
     nll = torch.cat([reading.nll for reading in measured.subjects]).double()
     forget_nll = float(nll.mean())
     divergence = measured.divergence
@@ -83,7 +83,7 @@ def retained_metrics(measured: Measured) -> tuple[Metric, ...]:
 
 
 def paired_outcomes(parent: Measured, candidate: Measured) -> tuple[PairedOutcome, ...]:
-    """How many retained users have each pair of held-out NDCG@10 values, sorted by value."""
+    """The number of retained users with each pair of held-out NDCG@10 values, sorted by value."""
     pairs = torch.stack([_held_out_ndcg(parent), _held_out_ndcg(candidate)], dim=1)
     values, counts = torch.unique(pairs, dim=0, return_counts=True)
     return tuple(
@@ -93,12 +93,12 @@ def paired_outcomes(parent: Measured, candidate: Measured) -> tuple[PairedOutcom
 
 
 def percent_drop(before: float, after: float) -> float | None:
-    """How much smaller `after` is than `before`, in percent of `before`; None where `before` is 0."""
+    """The drop from `before` to `after` in percent of `before`; None if `before` is 0."""
     return 100.0 * (before - after) / before if before > 0 else None
 
 
 def _perplexity(nll: float) -> float | None:
-    """exp(nll); None for a wrecked model whose figure no double holds."""
+    """exp(nll); None for a ruined model whose perplexity exceeds the range of a double."""
     try:
         return math.exp(nll)
     except OverflowError:
@@ -112,9 +112,9 @@ def _held_out_ndcg(measured: Measured) -> Tensor:
 
 
 def _trade_off(measured: Measured, parent: Measured) -> float | None:
-    """Trade-off@10 of U-CAN: % drop of Recall@10 on the forgotten minus % drop on the kept.
+    """Trade-off@10 of U-CAN: % drop of Recall@10 on the forgotten users minus % drop on the retained users.
 
-    The kept are measured on held-out test items: better recall of their own training items would be memorisation.
+    Retained users are measured on held-out test items, because recall of their training items includes memorisation.
     """
     forgotten = percent_drop(_recall(parent.forget_ranks), _recall(measured.forget_ranks))
     kept = percent_drop(_recall(parent.test_ranks), _recall(measured.test_ranks))

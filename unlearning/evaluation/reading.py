@@ -1,7 +1,7 @@
-"""One forward pass over sequences, read for everything the evaluation needs.
+"""One forward pass over sequences that reads everything the evaluation needs.
 
-A sequence is read in the windows it was trained in; the last window ends at its last item, so that the latest items,
-which ranking metrics ask about, have the longest context.
+A sequence is read in the same windows as in training. The last window ends at the last item, so that the latest items,
+which ranking metrics use, have the longest context.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from unlearning.progress import OnStep, Progress, ShouldStop, check_stop
 
 @dataclass(frozen=True)
 class Reading:
-    """What one model makes of one sequence of n items.
+    """One model's reading of one sequence of n items.
 
     `nll` float32 [n]: negative log-likelihood of each item given those before it, softmax over item tokens.
     `ranks` int64 [min(ranked, n)]: rank of each of the last items among the items not seen before it, 1 is best. A
-    repeated item counts as missed: the served list never repeats what the history holds. Where only some items of a
-    sequence count, both hold those alone, and `ranks` all of those.
+    repeated item counts as missed, because the served list holds no item of the history. If only some items of a
+    sequence count, both tensors hold these alone, and `ranks` holds all of them.
     """
 
     nll: Tensor
@@ -34,9 +34,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class Divergence:
-    """How far a model moved from another over `positions` next-item distributions.
+    """The divergence of a model from a reference over `positions` next-item distributions.
 
-    `kl` is the mean KL(reference || model) in nats, `shifted` the share of positions whose first item changed.
+    `kl` is the mean KL(reference || model) in nats, `shifted` the share of positions whose top item changed.
     """
 
     kl: float
@@ -65,7 +65,7 @@ def read(
 ) -> tuple[Reading, ...]:
     """Read every sequence with one model; ranks are kept for the last `ranked` items of each.
 
-    `counted` marks the items of each sequence that are read, None for all; `ranked` does not apply then.
+    `counted` marks the items of each sequence to keep, None for all. With `counted`, all marked items are ranked.
 
     Raises:
         Interrupted: `should_stop` answered yes.
@@ -87,9 +87,10 @@ def compare(
     token_budget: int = 8192,
     should_stop: ShouldStop | None = None,
 ) -> tuple[tuple[Reading, ...], Divergence]:
-    """Read every sequence with `model` and measure its divergence from `reference` at every position that counts.
+    """Read every sequence with `model` and measure its divergence from `reference` at every counted position.
 
-    Both models run side by side, batch by batch, so that no catalogue-wide distribution outlives its batch.
+    Both models read the same batch before the next one, so that no catalogue-wide distribution is kept longer than its
+    batch.
 
     Raises:
         InvalidEvaluation: there is no position to compare.
@@ -108,12 +109,12 @@ def compare(
         positions += len(before)
     if not positions:
         raise InvalidEvaluation("no item to compare the models on")
-    # Rounding can leave the KL of a model with itself a hair below 0.
+    # Rounding can leave the KL of a model from itself slightly below 0.
     return collector.result(), Divergence(max(kl / positions, 0.0), shifted / positions, positions)
 
 
 class _Readings:
-    """Gathers log-probabilities window by window into readings."""
+    """Collects readings from the log-probabilities of single windows."""
 
     def __init__(
         self, sequences: Sequence[Sequence[int]], ranked: int, counted: Sequence[Sequence[bool]] | None
@@ -130,7 +131,7 @@ class _Readings:
         ]
 
     def add(self, window: _Window, log_probs: Tensor) -> None:
-        """`log_probs` [items in window, catalogue] of one window."""
+        """Add one window's `log_probs` [items in window, catalogue]."""
         targets = torch.as_tensor(window.items)
         end = window.start + len(window.items)
         chosen = log_probs.gather(-1, targets.unsqueeze(-1)).squeeze(-1)

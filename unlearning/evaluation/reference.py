@@ -1,13 +1,13 @@
-"""What somebody the adapter never saw would gain, and what being remembered adds. Our construction.
+"""The reference: the gains that a never-member would show, and what being remembered adds. Our construction.
 
 A never-member's mean gain over n items has
 
 * an expectation: that of held-out items of retained users, which no training saw, matched by position and popularity;
-* a variance between + within / n, estimated from the retained users' mean gains over their own training items, around
-  the mean of users with about as many. Taste lifts or lowers all gains of a user together; what memory adds to all of
-  them alike drops out. The covariance of a user's two held-out gains would be the obvious estimate of `between`, but
-  the two are neighbours and share a session: on MovieLens-100K it makes the band almost twice too wide (see
-  docs/benchmarks).
+* a variance between + within / n, estimated from the retained users' mean gains over their own training items. Each
+  mean is compared with the mean of users who have about as many items, so that what memory adds to all of them cancels;
+  the users' tastes, which raise or lower all gains of a user together, remain. The covariance of a user's two held-out
+  gains would be the obvious estimate of `between`. But these two items are consecutive and share a session: on
+  MovieLens-100K that estimate makes the band almost twice too wide (see docs/benchmarks).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from unlearning.errors import InvalidEvaluation
-from unlearning.evaluation.matching import Matching, Places, quantile_edges
+from unlearning.evaluation.matching import Covariates, Matching, quantile_edges
 
 _LENGTH_CLASSES, _USERS_PER_CLASS = 5, 20
 
@@ -29,33 +29,39 @@ _LENGTH_CLASSES, _USERS_PER_CLASS = 5, 20
 class RetainedGains:
     """Gains of retained users under one model, float64.
 
-    `held_out` [users, 2] are those of each user's two held-out items; `held_out_places` are theirs, user by user
-    [2 * users]. `members` holds per user the gains of its training items in time order, `member_places` where they
-    stand.
+    `held_out` [users, 2] are the gains of each user's two held-out items, `held_out_covariates` [2 * users] their
+    covariates, user by user. `members` holds each user's gains of training items in time order, `member_covariates`
+    the covariates of these items.
     """
 
     held_out: Tensor
-    held_out_places: Places
+    held_out_covariates: Covariates
     members: Sequence[Tensor]
-    member_places: Sequence[Places]
+    member_covariates: Sequence[Covariates]
 
     def __post_init__(self) -> None:
         users = len(self.held_out)
-        if users < 2 or self.held_out.shape != (users, 2) or len(self.held_out_places) != 2 * users:
+        if users < 2 or self.held_out.shape != (users, 2) or len(self.held_out_covariates) != 2 * users:
             raise InvalidEvaluation("the membership reference needs two held-out items of at least two users")
-        if not users == len(self.members) == len(self.member_places):
+        if not users == len(self.members) == len(self.member_covariates):
             raise InvalidEvaluation("every retained user needs gains on training and on held-out items")
 
 
 @dataclass(frozen=True)
 class NonMemberReference:
-    """What a never-member would show under one model.
+    """The gains that a never-member would show under one model.
 
-    `coefficients` give the expected gain through `matching`; `residuals` [2 * users] are held-out gains minus it;
-    `mean_variance` is the variance of the residuals' mean, shared by every comparison with the reference.
-    `memory` [classes] is how far the mean gain of members of each length class, split at `length_edges`, exceeds
-    the expectation. `member_gains` are the retained users' gains on their training items minus the expectation at
-    each item's place, one float64 [items] per user.
+    Attributes:
+        matching: bins of the covariates.
+        coefficients: of the expected gain, on `matching.design`.
+        residuals: [2 * users], held-out gains minus the expected gain.
+        mean_variance: variance of the residuals' mean, an error that all comparisons with the reference share.
+        between, within: components of the variance of a user's mean gain, see `variance_components`.
+        length_edges: edges of the classes of history length.
+        memory: [classes], by how much the mean gain of members of each class exceeds the expectation.
+        member_gains: gains on training items minus the expected gain at each item, one float64 [items] per retained
+            user.
+        users: number of retained users.
     """
 
     matching: Matching
@@ -71,17 +77,17 @@ class NonMemberReference:
 
     @classmethod
     def fit(cls, gains: RetainedGains, bins: int) -> NonMemberReference:
-        """Summarise retained users; at most `bins` bins of position and as many of popularity."""
+        """Fit the reference to retained users, with at most `bins` bins of position and as many of popularity."""
         users = len(gains.held_out)
-        matching = Matching.of(gains.held_out_places, bins)
-        design = matching.design(gains.held_out_places)
+        matching = Matching.of(gains.held_out_covariates, bins)
+        design = matching.design(gains.held_out_covariates)
         flat = gains.held_out.flatten()
-        # Least squares of minimal norm: bins that always come together leave the design without full rank.
+        # Minimum-norm least squares, because bins that always occur together make the design rank-deficient.
         coefficients = torch.linalg.lstsq(design, flat.unsqueeze(1), driver="gelsd").solution.squeeze(1)
         residuals = flat - design @ coefficients
         excess = [
-            own - matching.design(places) @ coefficients
-            for own, places in zip(gains.members, gains.member_places, strict=True)
+            own - matching.design(covariates) @ coefficients
+            for own, covariates in zip(gains.members, gains.member_covariates, strict=True)
         ]
         counts = torch.tensor([len(own) for own in excess], dtype=torch.float64)
         edges = quantile_edges(counts, min(_LENGTH_CLASSES, max(1, users // _USERS_PER_CLASS)))
@@ -102,36 +108,36 @@ class NonMemberReference:
             users=users,
         )
 
-    def expected(self, places: Places) -> Tensor:
-        """Mean gain of a never-member at each place, float64 [n]; the nearest bins outside the reference's range."""
-        return self.matching.design(places) @ self.coefficients
+    def expected(self, covariates: Covariates) -> Tensor:
+        """A never-member's expected gain for each item, float64 [n]; beyond the reference's range, the nearest bin."""
+        return self.matching.design(covariates) @ self.coefficients
 
     def memory_of(self, items: int) -> float:
-        """What being remembered adds to the mean gain of a member with this many training items, in nats."""
+        """How much being remembered adds to the mean gain of a member with this many training items, in nats."""
         index = torch.bucketize(
             torch.tensor(float(items), dtype=torch.float64), self.length_edges, right=True
         )
         return float(self.memory[index])
 
     def deviation(self, items: Sequence[int]) -> float:
-        """Standard deviation of the mean over never-members of their mean gains, around its expectation.
+        """Standard deviation, around its expectation, of the mean over never-members of their mean gains.
 
-        One entry of `items` per never-member: how many items its mean is taken over.
+        `items` holds the number of items of each never-member.
         """
         spread = sum(self.between + self.within / count for count in items) / len(items) ** 2
         return math.sqrt(spread + self.mean_variance)
 
 
 def variance_components(gains: Sequence[Tensor], levels: Tensor) -> tuple[float, float]:
-    """(between, within) such that a user's mean over n items varies by between + within / n around its level.
+    """(between, within) such that a user's mean over n items has the variance between + within / n around its level.
 
-    Method of moments: `within` is the mean variance of a user's items, `between` what the users' means vary around
-    `levels` [users] beyond its share of that.
+    Method of moments: `within` is the mean variance of a user's items; `between` is the variance of the users' means
+    around `levels` [users], minus within / n.
     """
     spread = [own.var() for own in gains if len(own) > 1]
     within = float(torch.stack(spread).mean()) if spread else 0.0
     means = torch.stack([own.mean() for own in gains])
     counts = torch.tensor([len(own) for own in gains], dtype=torch.float64)
     excess = (means - levels).square() - within / counts
-    # A negative estimate means that users differ by less than chance alone would show.
+    # A negative estimate means that users differ by less than chance alone explains.
     return max(float(excess.mean()), 0.0), within

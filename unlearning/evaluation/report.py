@@ -1,7 +1,6 @@
-"""The evidence a run leaves behind: one frozen record, the same whichever method made the candidate.
+"""The report: the evidence on one candidate as a frozen record, of the same form for every method.
 
-A report holds no user id. Subjects are known by their place in the task; retained users only as counts of equal
-outcomes.
+A report holds no user id. Subjects appear by their index in the task, retained users only as counts of equal outcomes.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ SCHEMA = "lethe.report/2"
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure. `value` is None where it cannot be computed; `count` says over how many items, users or positions.
+    """One figure. `value` is None if it cannot be computed; `count` is its number of items, users or positions.
 
-    `direction`: `higher` or `lower` is better; `reference`: best at the level of a model that never saw the subjects,
-    worse on either side of it; `descriptive`: published by others as a score, kept for comparison, not a goal.
+    `direction`: `higher` or `lower` is better; `reference` is best at the value of a model that never saw the subjects
+    and worse on either side of it; `descriptive` is a score published by others, kept for comparison and not a goal.
     """
 
     name: str
@@ -35,7 +34,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Counts:
-    """How much was measured. `retained_available` is the population the measured `retained` users were drawn from."""
+    """How much was measured. The measured `retained` users were drawn from `retained_available` users."""
 
     subjects: int
     subject_items: int
@@ -58,10 +57,10 @@ class MeanGain:
 
 @dataclass(frozen=True)
 class NeverSeenGain:
-    """Mean gain (nats) that a model shows that never saw the subject, and by how much one such model varies.
+    """Expected mean gain (nats) of a model that never saw the subject, and the deviation of one such model.
 
-    `seen` is the mean gain of a model that did see the subject: the parent where that is an exact fit, else the fit
-    that the levels were made for.
+    `seen` is the mean gain of a model that did see the subject: the parent if that is an exact fit, else the fit that
+    the levels were made for.
     """
 
     expected: float
@@ -71,11 +70,11 @@ class NeverSeenGain:
 
 @dataclass(frozen=True)
 class TailGain:
-    """How far the best-remembered fifth of the items stands out of a subject's others, in nats, under the candidate.
+    """How far the best-remembered fifth of a subject's items stands out under the candidate, in nats.
 
-    `gain` is the mean over that fifth, less the mean over all the items, each item's gain taken relative to the
-    expectation at its place; `expected` and `deviation` are what a never-member with as many items would show. Of
-    several subjects, the means over those with at least five items; `items` counts theirs.
+    `gain` is the mean over that fifth minus the mean over all items, of gains relative to the expected gain of each
+    item. `expected` and `deviation` are those of a never-member with as many items. For several subjects, they are
+    means over the subjects with at least five items, and `items` counts these subjects' items.
     """
 
     items: int
@@ -86,14 +85,14 @@ class TailGain:
 
 @dataclass(frozen=True)
 class SubjectEvidence:
-    """One subject's membership evidence; `index` is the place in the task's `forget`, -1 for all of them together.
+    """One subject's membership evidence; `index` is the index in the task's `forget`, -1 for all subjects together.
 
-    `candidate` and `parent` hold the subject's mean gain under each model. `memory` is what being remembered adds to
-    the mean gain of retained members with about as many items under the parent, and `memory_scale` the unit of how
-    much that varies: the same for one subject, the root of the summed squares over their number for several.
-    `share_matched` and `position_distance` tell how well the reference's positions fit the subject's. `never_seen` is
-    the gain of a model that never saw the subject, from cross-fitted adapters; None where there are none. `tail` is
-    None where no subject has five items.
+    `candidate` and `parent` hold the subject's mean gain under each model. `memory` is how much being remembered adds,
+    under the parent, to the mean gain of retained members with about as many items. `memory_scale` is the unit of its
+    variation: |memory| for one subject; for several, the root of the summed squares divided by their number.
+    `share_matched` and `position_distance` say how well the reference's positions match the subject's. `never_seen` is
+    the gain of a model that never saw the subject, from cross-fitted adapters; None if there are none. `tail` is None
+    if no subject has five items.
     """
 
     index: int
@@ -113,7 +112,7 @@ class MembershipEvidence:
     """Membership of the run's subjects, together (`run`) and one by one.
 
     `auc` is the probability that a subject's item gains more than a held-out item of a retained user, both relative
-    to the reference at their position; `auc_two_sided` is max(auc, 1 - auc): an attacker may flip the sign.
+    to their expected gain; `auc_two_sided` is max(auc, 1 - auc), since an attacker may invert the score.
     """
 
     reference_users: int
@@ -136,11 +135,11 @@ class PairedOutcome:
 
 @dataclass(frozen=True)
 class NeighbourEvidence:
-    """What the candidate took from the `users` retained users who have most in common with the subjects.
+    """The loss of the `users` retained users who share most items with the subjects.
 
-    Means over these users of (candidate - parent) of the mean smoothed NLL, in nats: above 0 where the candidate
-    predicts them worse. `training` is over their own training items, `held_out` over their held-out ones;
-    `standard_error` is that of `training`, 0 where it was not measured.
+    Means over these users of the mean smoothed NLL under the candidate minus that under the parent, in nats: above 0 if
+    the candidate predicts them worse. `training` is over their training items, `held_out` over their held-out items.
+    `standard_error` is that of `training`, 0 if it was not measured.
     """
 
     users: int
@@ -151,9 +150,10 @@ class NeighbourEvidence:
 
 @dataclass(frozen=True)
 class RelearningEvidence:
-    """A short training of the candidate on `attacked` items of `subjects` of the subjects.
+    """A relearning attack: a short training of the candidate on `attacked` items of `subjects` subjects.
 
-    `nll` is the mean NLL in nats of their `measured` other items after each number of `steps`, 0 first.
+    `nll` is the mean NLL in nats of these subjects' `measured` other items after each of the numbers of `steps`, the
+    first of which is 0.
     """
 
     subjects: int
@@ -164,16 +164,16 @@ class RelearningEvidence:
 
     @property
     def gain(self) -> float:
-        """By how much the items that the attacker does not hold became likelier, at best, in nats."""
+        """The largest fall of the NLL of the items that the attacker does not hold, in nats."""
         return self.nll[0] - min(self.nll)
 
 
 @dataclass(frozen=True)
 class DurabilityEvidence:
-    """Whether the edit survives what happens to an adapter afterwards.
+    """Evidence whether the edit lasts.
 
     `rounded_gain` is the mean over the subjects of their mean gain (nats) under the candidate rounded to int8.
-    `relearning` is None where the policy asks for no attack, or no subject has items enough for one.
+    `relearning` is None if the policy asks for no attack or no subject has enough items for one.
     """
 
     rounded_gain: float
@@ -184,8 +184,8 @@ class DurabilityEvidence:
 class HeldOutLoss:
     """By how much held-out items became less likely for `users` retained users, in nats.
 
-    `mean` and `standard_error` are those of each user's mean smoothed NLL under the candidate minus that under the
-    parent, over validation and test item.
+    `mean` and `standard_error` are over users, of the mean smoothed NLL of validation and test item under the candidate
+    minus that under the parent.
     """
 
     mean: float
@@ -205,7 +205,7 @@ class CostRecord:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Which bytes and which code were measured."""
+    """The digests of what was measured, and the versions of the libraries."""
 
     base_digest: str
     parent_digest: str
@@ -218,8 +218,8 @@ class Report:
     """Everything measured about one candidate. `parent_metrics` are the parent's figures on the same inputs.
 
     `utility` is the joint distribution of retained users' held-out NDCG@10 (mean of validation and test item) under
-    parent and candidate: all a paired bootstrap needs, and nobody's row. `held_out` says the same of likelihoods, which
-    need fewer users. It, `neighbours` and `durability` are None where they were not measured.
+    parent and candidate. A paired bootstrap needs no more, so no single user's row is kept. `held_out` compares
+    likelihoods, which need fewer users. `held_out`, `neighbours` and `durability` are None if they were not measured.
     """
 
     method: str
@@ -244,7 +244,7 @@ class Report:
         return _find(self.metrics, name)
 
     def to_json(self) -> str:
-        """Canonical JSON; `from_json` reads it back to an equal report."""
+        """Canonical JSON; `from_json` turns it back into an equal report."""
         return canonical_json(self).decode()
 
     @classmethod

@@ -1,6 +1,6 @@
-"""Measure a candidate on the retained users alone: a consolidation forgets nobody, so there is no subject to ask about.
+"""Evaluate a candidate on the retained users alone: a consolidation forgets nobody, so it has no subjects.
 
-Two forwards over the retained users: one under the live parent, one under the candidate.
+It takes two forwards over the retained users: one under the live parent, one under the candidate.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from unlearning.activations.collect import adapter_digest
 from unlearning.evaluation.config import EvaluationConfig
 from unlearning.evaluation.evaluate import library_versions
 from unlearning.evaluation.held_out import held_out_loss
-from unlearning.evaluation.inputs import sampled_places, whole_history
+from unlearning.evaluation.inputs import sampled_indices, whole_history
 from unlearning.evaluation.metrics import HELD_OUT, Measured, paired_outcomes, retained_metrics
 from unlearning.evaluation.reading import Divergence, read
 from unlearning.evaluation.report import CostRecord, HeldOutLoss, Metric, PairedOutcome, Provenance
@@ -27,7 +27,7 @@ SCHEMA = "lethe.retained-report/1"
 
 @dataclass(frozen=True)
 class RetainedReport:
-    """What the retained users gain or lose by a candidate. Holds no user id.
+    """The evidence of what the retained users gain or lose by a candidate. It holds no user id.
 
     `retained` users were measured, drawn from `retained_available`; the other fields are those of
     `unlearning.evaluation.report.Report`.
@@ -66,9 +66,9 @@ def evaluate_retained(
     on_step: OnStep | None = None,
     should_stop: ShouldStop | None = None,
 ) -> RetainedReport:
-    """The report on `candidate`, made by `method`, against `parent`.
+    """The report on `candidate`, made by `method`, in comparison with `parent`.
 
-    The held-out items are the last two of each user, which neither adapter may have been trained on.
+    The held-out items are the last two of each user; neither adapter may have been trained on them.
 
     Args:
         retained: the users' splits; `config.max_retained` of them are drawn with `seed`.
@@ -78,7 +78,7 @@ def evaluate_retained(
         Interrupted: `should_stop` answered yes.
     """
     config = config or EvaluationConfig()
-    sample = [retained[place] for place in sampled_places(len(retained), config.max_retained, seed)]
+    sample = [retained[index] for index in sampled_indices(len(retained), config.max_retained, seed)]
     before, after = (
         Measured(
             subjects=(),

@@ -1,12 +1,12 @@
-"""Hiding is not forgetting: a mean gain at the right level may still hold a few items that are remembered well.
+"""The tail check: with the right mean gain, a few items may still be remembered well. Hiding is not forgetting.
 
 The best-remembered fifth of a subject's items is compared with the best fifth of as many held-out items of retained
-users. Both are centred first, so that only the shape is judged; the level is the membership band's business.
+users. Both are centred first, so that only the shape is judged; the membership band judges the mean.
 
-Held-out items are the latest of each user. Training items also stand at places that no held-out item reaches, where the
-expectation is off, and so their tails are higher though nothing is hidden: by as much in a model that never saw a user
-as in one that did. What retained users' own training items show under the same model therefore sets the middle and the
-unit. They are remembered, but all of their items are, not a few. Our construction.
+Held-out items are the latest of each user. Training items also have positions that no held-out item has, for which the
+expected gain is less accurate. Their tails are therefore higher although nothing is hidden, and equally so in a model
+that never saw the user. So the tails of the retained users' training items, under the same model, calibrate the mean
+and the deviation. These users are remembered, but by all of their items and not by a few. Our construction.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from unlearning.evaluation.report import TailGain
 
 _PARTS = 5
 _RESAMPLES = 500
-# More retained users than this hardly change a mean and a deviation.
+# More retained users than this hardly change the mean and the deviation.
 _MOST_MEMBERS = 100
 
 
 def top_fifth(gains: Tensor) -> Tensor:
-    """Mean of the highest fifth (rounded down, at least one) less the mean of all, float64 [..., n] to [...]."""
+    """Mean of the highest fifth (rounded down, at least one) minus the mean of all, float64 [..., n] to [...]."""
     count = max(1, gains.shape[-1] // _PARTS)
     return gains.topk(count, dim=-1).values.mean(-1) - gains.mean(-1)
 
 
 class TailReference:
-    """What never-members show: draws with replacement from held-out `residuals` [m] of retained users, by a seed.
+    """The tails of never-members: seeded draws with replacement from held-out `residuals` [m] of retained users.
 
-    `members` are retained users' relative gains on their training items, one tensor [items] each; at most 100 of them,
-    evenly spread, set the middle and the unit.
+    `members` are retained users' relative gains on their training items, one tensor [items] each. At most 100 of them,
+    evenly spread, calibrate the mean (`shift`) and the deviation (`unit`).
     """
 
     def __init__(self, residuals: Tensor, members: Sequence[Tensor], seed: int) -> None:
@@ -46,7 +46,7 @@ class TailReference:
         self.shift, self.unit = self._calibration(members)
 
     def moments(self, items: int) -> tuple[float, float]:
-        """Mean and variance of `top_fifth` over as many residuals, before the members are looked at."""
+        """Mean and variance of `top_fifth` over this many residuals, before the calibration by members."""
         if items not in self._known:
             generator = torch.Generator().manual_seed(self._seed)
             chosen = torch.randint(len(self._residuals), (_RESAMPLES, items), generator=generator)
@@ -55,7 +55,7 @@ class TailReference:
         return self._known[items]
 
     def tail(self, relative: Sequence[Tensor]) -> TailGain | None:
-        """The evidence on subjects by their relative gains, one tensor [items] each; None if none has five items."""
+        """The evidence from subjects' relative gains, one tensor [items] each; None if no subject has five items."""
         enough = [own for own in relative if len(own) >= _PARTS]
         if not enough:
             return None
@@ -74,11 +74,11 @@ class TailReference:
         )
 
     def _calibration(self, members: Sequence[Tensor]) -> tuple[float, float]:
-        """Mean and deviation (at least 1) of the members' places among the draws, in the draws' deviations."""
+        """Mean and deviation (at least 1) of the members' z scores in the distribution of the draws."""
         enough = [own for own in members if len(own) >= _PARTS]
-        places = []
+        scores = []
         for own in enough[:: math.ceil(len(enough) / _MOST_MEMBERS) or 1]:
             mean, variance = self.moments(len(own))
             if variance > 0:
-                places.append((float(top_fifth(own)) - mean) / math.sqrt(variance))
-        return (fmean(places), max(stdev(places), 1.0)) if len(places) > 1 else (0.0, 1.0)
+                scores.append((float(top_fifth(own)) - mean) / math.sqrt(variance))
+        return (fmean(scores), max(stdev(scores), 1.0)) if len(scores) > 1 else (0.0, 1.0)

@@ -1,1 +1,1 @@
-"""The gate: the pure decision whether a candidate is accepted, the band it uses, and the search for a strength."""
+"""The gate: the decision whether a candidate is accepted, the band it compares with, and the search for a strength."""

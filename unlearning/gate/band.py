@@ -1,17 +1,21 @@
-"""The band of gains that somebody the adapter never saw would show. Pure arithmetic on a report's evidence.
+"""The band: the gains of a never-member, a user whom the adapter never saw. Pure arithmetic on a report's evidence.
 
-Two things are known of a subject before the edit. From others: a never-member with as many items at such places has a
-level L ~ N(expected, deviation^2), and being remembered adds a memory M ~ N(memory, (variation * memory)^2). From the
-subject itself: under the parent the gain is L + M. Given that sum, L is normal with
+Where adapters were fitted without the subject (`unlearning.levels.cross_fitting`), the band is measured. Elsewhere it
+is predicted from two facts that are known before the edit:
+
+* From other users: a never-member with as many items, of the same positions and popularity, has a level
+  L ~ N(expected, deviation^2). Being remembered adds a memory M ~ N(memory, (variation * memory)^2).
+* From the subject: under the parent the gain is L + M.
+
+Given that sum, L is normal with
 
     w = Var L / (Var L + Var M)
     E[L | parent] = expected + w (parent gain - parent expected - memory)
     Var[L | parent] = Var L Var M / (Var L + Var M)
 
-which is much narrower than L alone: the noise of the items themselves is the same before and after. An adapter that
-forgot shows a gain near that. Our construction; the normal model is checked against true re-fits in docs/benchmarks.
-
-Where adapters were fitted without the subject (`unlearning.levels.cross_fitting`), they say what this can only predict.
+This is much narrower than L alone, because the noise of the items is the same before and after the edit. An adapter
+that forgot the subject shows a gain near E[L | parent]. Our construction; docs/benchmarks checks the normal model
+against true re-fits.
 """
 
 from __future__ import annotations
@@ -25,14 +29,14 @@ from unlearning.policy.policy import Policy
 
 @dataclass(frozen=True)
 class Band:
-    """Mean and standard deviation (nats) of a never-member's mean gain, the policy's reference error included."""
+    """Mean and standard deviation (nats) of a never-member's mean gain. The policy's reference error is included."""
 
     expected: float
     deviation: float
 
     @classmethod
     def around(cls, known: NeverSeenGain, policy: Policy) -> Band:
-        """The band around a level that cross-fitted adapters show."""
+        """The band around a level that cross-fitted adapters measured."""
         return cls(known.expected, math.hypot(known.deviation, policy.reference_error))
 
     def z(self, gain: float) -> float:
@@ -45,8 +49,8 @@ class Band:
 def never_member_band(evidence: SubjectEvidence, model: MeanGain, policy: Policy) -> Band:
     """The band for `evidence.candidate` or `evidence.parent`.
 
-    Where cross-fitted adapters say what a model makes of the subject that never saw them, that is the band. Elsewhere
-    it is predicted from other users and from the subject's gain under the parent, and wider.
+    It is measured where the subject has a cross-fitted level. Elsewhere it is predicted from other users and from the
+    subject's gain under the parent, and is wider.
     """
     if evidence.never_seen is not None:
         return Band.around(evidence.never_seen, policy)
@@ -61,21 +65,22 @@ def never_member_band(evidence: SubjectEvidence, model: MeanGain, policy: Policy
 
 
 def z_score(evidence: SubjectEvidence, policy: Policy) -> float:
-    """Where the candidate's gain lies in the never-member band, in deviations."""
+    """The z of the candidate's gain in the never-member band."""
     return never_member_band(evidence, evidence.candidate, policy).z(evidence.candidate.gain)
 
 
 def member_z_score(evidence: SubjectEvidence, policy: Policy) -> float:
-    """Where the gain lay while the adapter still knew the subject.
+    """The z of the subject's gain while the adapter still knew the subject.
 
-    Where a level is known, that is under the model that the level was made for. The parent may have been edited for
-    others since, and have lost of this subject what there was to tell. Elsewhere it is under the parent.
+    With a level, that is the gain under the model that the level was made for: the parent may have been edited for
+    others since, which can already have removed this subject's traces. Without a level, it is the gain under the
+    parent.
     """
     band = never_member_band(evidence, evidence.parent, policy)
     return band.z(evidence.parent.gain if evidence.never_seen is None else evidence.never_seen.seen)
 
 
 def power(evidence: SubjectEvidence, policy: Policy) -> float:
-    """The z that a typical member, with a typical memory, shows under the parent with this many items."""
+    """The z under the parent of a typical member, one with a typical memory, with this many items."""
     band = never_member_band(evidence, evidence.parent, policy)
     return Band(0.0, band.deviation).z(evidence.memory)

@@ -1,7 +1,7 @@
-"""Evidence on several subjects together, none of whom can be told from a never-member alone.
+"""Evidence on several subjects together, where no single one can be distinguished from a never-member.
 
-A short history says little, ten short histories say more: the level of each varies for itself, so that of their mean
-varies by a tenth of the variance. Pure arithmetic on a report's evidence.
+One short history says little, ten of them say more: their levels vary independently, so the variance of the mean is a
+tenth. Pure arithmetic on a report's evidence.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from unlearning.evaluation.report import MeanGain, NeverSeenGain, SubjectEvidenc
 
 
 def together(subjects: Sequence[SubjectEvidence]) -> SubjectEvidence | None:
-    """The evidence of these subjects as one; None for fewer than two, or where the level of one is not known.
+    """The evidence of these subjects as one; None for fewer than two, or where one has no cross-fitted level.
 
-    Levels that are predicted from other users share their error, so a mean of them is hardly better known than one.
-    Those of cross-fitted adapters (`unlearning.levels.cross_fitting`) share only what the correction for what halves
-    know less leaves; the policy's `reference_error`, which does not shrink with the number of subjects, stands for
-    that. Of samples of the users it leaves about twice as much (`lethe bench levels`), all of it towards more
-    forgetting.
+    Levels predicted from other users share their error, so their mean is hardly more certain than one of them.
+    Cross-fitted levels (`unlearning.levels.cross_fitting`) share only the error that is left after the correction for
+    adapters fitted on fewer users. The policy's `reference_error`, which does not shrink with the number of subjects,
+    covers that error. It is about twice as large for adapters fitted on samples of the users as for those fitted on
+    halves (`lethe bench levels`), and always in the direction of more forgetting.
     """
     known = [subject.never_seen for subject in subjects if subject.never_seen is not None]
     if len(subjects) < 2 or len(known) < len(subjects):
@@ -43,7 +43,7 @@ def together(subjects: Sequence[SubjectEvidence]) -> SubjectEvidence | None:
 
 
 def _mean(gains: Sequence[MeanGain]) -> MeanGain:
-    """Deviations are bounded from above: their mean is what they come to if all of them err alike."""
+    """Mean of the gains. The mean of the deviations is an upper bound: it is exact if all errors are equal."""
     return MeanGain(
         gain=fmean(one.gain for one in gains),
         expected=fmean(one.expected for one in gains),

@@ -1,8 +1,8 @@
-"""The gate's checks: measures that can object to a candidate but are not needed for a pass.
+"""The gate's checks: measures that can reject a candidate but are not needed for a pass.
 
-A check that could not be made has `passed` None and does not bind: what cannot be measured for want of users or items
-is no sign of harm, and a small installation must be able to publish. Membership and utility are different: they are
-what a candidate has to show (`unlearning.gate.decision`).
+A check that could not be made has `passed` None and does not bind. Too few users or items to measure are no sign of
+harm, and a small installation must be able to publish. Membership and utility are different: a candidate has to
+demonstrate them (`unlearning.gate.decision`).
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ HELD_OUT = "held_out_loss"
 def held_out_loss(evidence: HeldOutLoss | None, policy: Policy) -> Reason:
     """One-sided: by how much held-out items of all retained users became less likely, in nats.
 
-    Every user's two held-out items were read under both models, so what users differ in drops out, and a few tell what
-    their bounds say. Where those are too far apart for the margin, a loss that is within it as observed, and that
-    nothing speaks for (the lower bound does not exceed zero), is held against the wide margin instead: refusing
-    everything would leave a small service with re-fits alone, whose loss it can tell no better.
+    Both models read every user's two held-out items. Differences between users therefore cancel, and the bounds hold
+    for few users too. Where the bounds are too wide for the margin, the wide margin applies instead, provided that the
+    observed loss is within the margin and the lower bound is at most zero (no evidence of a loss). Otherwise a small
+    service could never publish anything but re-fits, whose loss it cannot measure any better.
     """
     limit, wide = policy.held_out_margin, policy.wide_held_out_margin
     if evidence is None:
@@ -54,9 +54,9 @@ def held_out_loss(evidence: HeldOutLoss | None, policy: Policy) -> Reason:
 
 
 def neighbour_loss(evidence: NeighbourEvidence | None, policy: Policy) -> Reason:
-    """One-sided: by how much the subjects' neighbours' own training items became less likely, in nats.
+    """One-sided: by how much the training items of the subjects' neighbours became less likely, in nats.
 
-    A mean beyond the margin counts where the neighbours show that there was harm at all.
+    A mean beyond the margin fails only if it is also significantly above zero.
     """
     limit = policy.neighbour_margin
     if evidence is None:
@@ -78,7 +78,7 @@ def neighbour_loss(evidence: NeighbourEvidence | None, policy: Policy) -> Reason
 
 
 def rounding(membership: MembershipEvidence, durability: DurabilityEvidence | None, policy: Policy) -> Reason:
-    """Two-sided: where the run lies in the band of the candidate as measured, once rounded to int8."""
+    """Two-sided: the run's z after the candidate is rounded to int8, in the band of the unrounded candidate."""
     limit, run = policy.membership_z, membership.run
     missing = too_little(run, membership.reference_users, policy)
     if durability is None:
@@ -98,7 +98,7 @@ def rounding(membership: MembershipEvidence, durability: DurabilityEvidence | No
 
 
 def relearned(durability: DurabilityEvidence | None, policy: Policy) -> Reason:
-    """One-sided: what a few steps on a tenth of the items bring back of the others, in nats."""
+    """One-sided: how much likelier, in nats, a few training steps on a tenth of the items make the other items."""
     limit = policy.relearning_margin
     attack = None if durability is None else durability.relearning
     if attack is None:
@@ -115,7 +115,7 @@ def relearned(durability: DurabilityEvidence | None, policy: Policy) -> Reason:
 
 
 def tail(evidence: SubjectEvidence, users: int, policy: Policy) -> Reason:
-    """One-sided: how far the best-remembered fifth of the items stands out, in a never-member's deviations."""
+    """One-sided: how far the best-remembered fifth of the items stands out, in deviations of a never-member."""
     limit, found = policy.tail_z, evidence.tail
     if found is None:
         return _not_made(TAIL, None, limit, f"{evidence.items} training items have no fifth")
@@ -134,15 +134,15 @@ def tail(evidence: SubjectEvidence, users: int, policy: Policy) -> Reason:
 
 
 def too_little(evidence: SubjectEvidence, users: int, policy: Policy) -> str | None:
-    """Why membership cannot be told from this evidence, None where it can."""
+    """Why this evidence cannot decide membership; None if it can."""
     stratum = stratum_of(evidence.items, policy.strata)
     if not stratum.decides:
         return (
             f"{evidence.items} training items: about histories of {stratum.items} and more, up to its next stratum, "
             "the policy decides nothing"
         )
-    # Where the level is known, its deviation says what so many items tell, and the subject's own place while a member
-    # whether there is anything to tell.
+    # With a level, its deviation already says how much this many items tell, and the z of the subject while a member
+    # says whether there was anything to forget.
     if evidence.never_seen is not None:
         return None
     if users < policy.min_reference_users:
@@ -154,7 +154,7 @@ def too_little(evidence: SubjectEvidence, users: int, policy: Policy) -> str | N
 
 
 def too_few_users(users: int, policy: Policy) -> str:
-    """In words: the reference holds too few users."""
+    """The detail of a reason that finds too few users in the reference."""
     return f"{users} retained users to compare with; the policy needs {policy.min_reference_users}"
 
 

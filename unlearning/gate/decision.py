@@ -1,33 +1,39 @@
 """The gate: a pure function of a report and a policy. Too little forgetting fails, and so does too much.
 
-A subject, and the run's subjects together, are judged by the place z of their gain in the band of users the adapter
-never saw (`unlearning.gate.band`):
+**Membership.** Each subject, and all of the run's subjects together, are judged by the z of their gain in the band of
+users the adapter never saw (`unlearning.gate.band`):
 
-* above the band: fail, the subject is still known; below it: fail as well, the adapter predicts the subject worse than
-  anybody it never saw, which betrays the deletion just as well;
-* inside the band: pass, provided that passing means something.
+* Above the band: fail. The adapter still knows the subject.
+* Below the band: fail. The adapter predicts the subject worse than anybody it never saw, which reveals the deletion.
+* Inside the band: pass, if the evidence is conclusive.
 
-How many items or users there are decides nothing by itself: what they tell is in the width of the band. A pass means
-nothing, and is `inconclusive`, where this subject already lay inside the band under the model that read them (nothing
-measurable to forget); hence doing nothing never passes on that model. Once edits for others have carried a subject into
-the band it may: what is asked is whether the subject can be told, not who saw to it that they cannot. Where no level is
-known, the parent stands for that model; and where the band is predicted from other users, passing means nothing either
-where a typical member would lie inside it (power), or where there are too few others to predict it from. Nothing is
-decided about lengths of history that the policy leaves out (`unlearning.policy.strata`), unless somebody is still known
-beyond the alarm of an exact method: that holds for a history of any length.
-Subjects of whom it means nothing alone, though none of them lies outside its band, are judged together once more
-(`unlearning.gate.batch`): where that says that they were forgotten, they may go along with those who pass, and stay
-`inconclusive` on record. Whoever goes along must also lie inside the band together: a mean over the whole run can be
-right because those who are refused balance those who are not.
+The numbers of items and users do not decide by themselves; they determine the width of the band. A result inside the
+band is `inconclusive` in these cases:
 
-Held-out utility of all retained users has to be shown as well, by NDCG@10 or, where too few users have a hit at 10 to
-tell, by likelihood; a clear loss of either fails, and a change that cannot be told from none is no loss
-(`unlearning.gate.utility`, `checks.held_out_loss`). Four checks can object (`unlearning.gate.checks`): what the
-candidate took from the subjects' neighbours, whether rounding leads out of the band, what a short relearning attack
-brings back, and, for each subject and the run, whether a few items are still remembered well behind a mean that is
-not. **A check that could not be made does not bind**: it stays among the reasons with `passed` None and `binding`
-False, and the verdict is the worst of the reasons that bind. Membership always binds, and of the two measures of
-utility at least one.
+* The subject already lay inside the band under the model that read them: there is nothing measurable to forget. So
+  doing nothing never passes on that model. A subject whom edits for others have moved into the band may pass: the
+  question is whether the subject can be recognised, not which edit prevents it. Without a level, the parent stands for
+  that model.
+* The band is predicted from other users, and a typical member would lie inside it (power), or there are too few other
+  users for a prediction.
+* The policy does not decide about histories of this length (`unlearning.policy.strata`). A z above the alarm of an
+  exact method still fails, at any length.
+
+Subjects who are inconclusive alone, and not outside their band, are judged together once more
+(`unlearning.gate.batch`). If that passes, a version may be made for them and for those who pass; they stay
+`inconclusive` on record. All subjects of that version must also lie inside the band together: the mean over the whole
+run could be right only because refused subjects balance the others.
+
+**Utility.** The candidate must keep the retained users' held-out utility, by NDCG@10 or, where too few users have a hit
+at 10, by likelihood. A clear loss by either fails; a change that cannot be distinguished from none does not
+(`unlearning.gate.utility`, `checks.held_out_loss`).
+
+**Checks.** Four checks can reject a candidate (`unlearning.gate.checks`): the loss of the subjects' neighbours, leaving
+the band by rounding, a gain by a short relearning attack, and, for each subject and for the run, a few items that are
+still remembered although the mean is not.
+
+**A check that could not be made does not bind**: it stays among the reasons with `passed` None and `binding` False. The
+verdict is the worst of the reasons that bind. Membership always binds, and so does at least one measure of utility.
 """
 
 from __future__ import annotations
@@ -47,16 +53,16 @@ from unlearning.gate.verdict import Reason, SubjectVerdict, Verdict, worst, wors
 from unlearning.policy.policy import Policy
 from unlearning.policy.strata import stratum_of
 
-BATCH, COMPANY = "membership_z_of_undecided_subjects", "membership_z_of_those_let_through"
+BATCH, LET_THROUGH = "membership_z_of_undecided_subjects", "membership_z_of_those_let_through"
 MEMBERSHIP = "membership_z"
-# Places in a never-member's distribution: chance alone puts some far out, and an exact method has only chance.
+# A z in a never-member's distribution: some are large by chance, and with an exact method chance is the only cause.
 _BY_CHANCE = (MEMBERSHIP, checks.ROUNDING, checks.TAIL)
-# What anybody's leaving costs those who resemble them, and what any model learns from hints.
+# Similar users lose something when anybody leaves, and any model learns from hints: no fault of an exact method.
 _NOT_OF_EXACT_METHODS = (checks.NEIGHBOURS, checks.RELEARNED)
 
 
 def decide(report: Report, policy: Policy) -> Verdict:
-    """Judge a report. Pure: the same report and policy give the same verdict, anywhere.
+    """Judge a report. Pure: the same report and policy always give the same verdict.
 
     Raises:
         InvalidReport: the report was measured otherwise than the policy prescribes.
@@ -77,7 +83,7 @@ def decide(report: Report, policy: Policy) -> Verdict:
         checks.tail(membership.run, users, policy),
         *(
             reason
-            for reason in (batch_reason, _company(membership, let_through, policy))
+            for reason in (batch_reason, _let_through_together(membership, let_through, policy))
             if reason is not None
         ),
     )
@@ -113,22 +119,22 @@ def decide_retained(report: RetainedReport, policy: Policy) -> Verdict:
 def publishable(verdict: Verdict, *, method_is_exact: bool, policy: Policy) -> bool:
     """Whether a candidate with this verdict may become a version.
 
-    A pass may, and so may subjects of whom nothing is told alone where the batch of them passes and so does all the
-    rest. Anything else may not, unless the method is exact and `policy.exact_may_publish_unproven` is set: an exact
-    re-fit never read the subjects, so its evidence is the list of what it was trained on, and the gate's figures are a
-    check of that list. Then
+    A pass is publishable. So is a verdict in which some subjects are inconclusive alone, if their batch passes and
+    everything else does too. Anything else is not, unless the method is exact and `policy.exact_may_publish_unproven`
+    is set. An exact re-fit never read the subjects: its evidence is the list of what it was trained on, and the gate's
+    figures check that list. For an exact method
 
-    * `inconclusive` is publishable: too little data to test is no reason to keep a model that did read them;
-    * a `fail` of membership, also after rounding, or of the tail is publishable within `policy.exact_alarm_z`: a
-      share of people who were never in the data falls outside the band by chance, and refusing would leave them in
-      the model they asked to leave;
-    * beyond it, it is not: chance does not explain it, but the subject's events still being in the training data
-      under another name would;
+    * `inconclusive` is publishable: too little data to test is no reason to keep a model that did read the subjects;
+    * a `fail` of membership, before or after rounding, or of the tail is publishable up to `policy.exact_alarm_z`: some
+      users who were never in the data fall outside the band by chance, and a refusal would keep them in the model they
+      asked to leave;
+    * beyond that z it is not publishable: chance does not explain it, but the subject's events may still be in the
+      training data under another name;
     * a `fail` of the neighbours or of relearning is publishable: what neighbours lose without the subject's data was
       the subject's, and a model that never held the items cannot hide them;
-    * a utility `fail` is not: a re-fit that clearly serves the others worse went wrong.
+    * a utility `fail` is not publishable: a re-fit that clearly serves the others worse went wrong.
 
-    The verdict itself keeps saying what was measured. A verdict reached under another policy is not publishable.
+    The verdict itself always states what was measured. A verdict under another policy is not publishable.
     """
     return publishable_run(verdict, method_is_exact=method_is_exact, policy=policy) and len(
         publishable_subjects(verdict, method_is_exact=method_is_exact, policy=policy)
@@ -136,9 +142,9 @@ def publishable(verdict: Verdict, *, method_is_exact: bool, policy: Policy) -> b
 
 
 def publishable_run(verdict: Verdict, *, method_is_exact: bool, policy: Policy) -> bool:
-    """Whether nothing about the run as a whole (utility, membership of all its subjects together) is in the way.
+    """Whether the run as a whole (utility, membership of all its subjects together) may be published.
 
-    Then a version may be made for those subjects alone that `publishable_subjects` names.
+    If so, a version may be made for the subjects that `publishable_subjects` names.
     """
     return verdict.policy_hash == policy.hash and all(
         _tolerable(reason, method_is_exact, policy) for reason in verdict.reasons
@@ -146,10 +152,10 @@ def publishable_run(verdict: Verdict, *, method_is_exact: bool, policy: Policy) 
 
 
 def refused_by_draw(verdict: Verdict, policy: Policy) -> bool:
-    """Whether an exact candidate may not become a version for nothing but what it does for the others.
+    """Whether an exact candidate is refused for its utility alone.
 
-    That is a matter of its draw: another seed gives another fit of the same users. Anything else that is in the way of
-    the run (subjects far outside the band) is none of chance's.
+    Then another draw may help: another seed gives another fit of the same users. Other reasons to refuse the run, such
+    as subjects far outside the band, do not depend on the draw.
     """
     if verdict.policy_hash != policy.hash:
         return False
@@ -160,10 +166,10 @@ def refused_by_draw(verdict: Verdict, policy: Policy) -> bool:
 
 
 def publishable_subjects(verdict: Verdict, *, method_is_exact: bool, policy: Policy) -> tuple[int, ...]:
-    """The places in the task's `forget` of the subjects whose own figures are not in the way.
+    """The indices in the task's `forget` of the subjects whose own figures allow a version.
 
-    Membership that cannot be told of a subject alone is not, where the batch of all such subjects passes. Nobody is
-    named where all who would be lie outside the band together.
+    A subject whose membership is inconclusive alone is among them if the batch of all such subjects passes. The result
+    is empty if all who would be named lie outside the band together.
     """
     if verdict.policy_hash != policy.hash:
         return ()
@@ -173,13 +179,13 @@ def publishable_subjects(verdict: Verdict, *, method_is_exact: bool, policy: Pol
             for subject in verdict.subjects
             if all(_tolerable(reason, method_is_exact, policy) for reason in subject.reasons)
         )
-    if _word_on(COMPANY, verdict) is False:
+    if _passed(LET_THROUGH, verdict) is False:
         return ()
-    return _let_through(verdict.subjects, verdict.batch if _word_on(BATCH, verdict) else ())
+    return _let_through(verdict.subjects, verdict.batch if _passed(BATCH, verdict) else ())
 
 
 def _let_through(subjects: Sequence[SubjectVerdict], batch: Collection[int]) -> tuple[int, ...]:
-    """Who passes alone, and who does but for what the batch answers."""
+    """The subjects who pass alone, and those who pass once the batch has decided their membership."""
 
     def answered(subject: SubjectVerdict, reason: Reason) -> bool:
         by_batch = reason.measure == MEMBERSHIP and reason.passed is None and subject.index in batch
@@ -190,7 +196,7 @@ def _let_through(subjects: Sequence[SubjectVerdict], batch: Collection[int]) -> 
     )
 
 
-def _word_on(measure: str, verdict: Verdict) -> bool | None:
+def _passed(measure: str, verdict: Verdict) -> bool | None:
     return next((reason.passed for reason in verdict.reasons if reason.measure == measure), None)
 
 
@@ -207,9 +213,10 @@ def _subject_verdict(evidence: SubjectEvidence, users: int, policy: Policy) -> S
 
 
 def _undecided(subjects: Sequence[SubjectEvidence], users: int, policy: Policy) -> tuple[int, ...]:
-    """The places of those of whom membership cannot be told alone. Whoever lies outside the band is not among them:
-    a mean with others would hide it. Nor is whoever has a history of a length that the gate is not to decide about:
-    many of them are no more than one.
+    """The indices of the subjects whose membership is inconclusive alone, for a judgement together.
+
+    Subjects outside the band are left out, because a mean with others would hide them. So are subjects whose length of
+    history the policy does not decide about: many such histories tell no more than one.
     """
     return tuple(
         evidence.index
@@ -221,8 +228,8 @@ def _undecided(subjects: Sequence[SubjectEvidence], users: int, policy: Policy) 
 
 
 def _batch(membership: MembershipEvidence, members: tuple[int, ...], policy: Policy) -> Reason | None:
-    """Membership of these subjects together; it decides about them and binds nobody else."""
-    evidence = together([membership.subjects[place] for place in members])
+    """Membership of these subjects together. It decides about them alone, so it does not bind for the run."""
+    evidence = together([membership.subjects[index] for index in members])
     if evidence is None:
         return None
     found = _membership(evidence, membership.reference_users, policy)
@@ -230,21 +237,23 @@ def _batch(membership: MembershipEvidence, members: tuple[int, ...], policy: Pol
     return replace(found, measure=BATCH, detail=detail, binding=False)
 
 
-def _company(membership: MembershipEvidence, places: tuple[int, ...], policy: Policy) -> Reason | None:
-    """Whether those who are let through lie inside the band together, where they are not the whole run."""
-    if len(places) == len(membership.subjects):
+def _let_through_together(
+    membership: MembershipEvidence, indices: tuple[int, ...], policy: Policy
+) -> Reason | None:
+    """Whether the subjects who are let through lie inside the band together; None if they are the whole run."""
+    if len(indices) == len(membership.subjects):
         return None
-    evidence = together([membership.subjects[place] for place in places])
+    evidence = together([membership.subjects[index] for index in indices])
     if evidence is None:
         return None
     z, limit = z_score(evidence, policy), policy.membership_z
     inside = abs(z) <= limit
-    detail = f"{len(places)} of {len(membership.subjects)} subjects, " + (
+    detail = f"{len(indices)} of {len(membership.subjects)} subjects, " + (
         "inside the band together"
         if inside
         else "outside the band together: those who are refused balanced them"
     )
-    return Reason(COMPANY, z if math.isfinite(z) else None, -limit, limit, inside, detail, binding=False)
+    return Reason(LET_THROUGH, z if math.isfinite(z) else None, -limit, limit, inside, detail, binding=False)
 
 
 def _membership(evidence: SubjectEvidence, users: int, policy: Policy) -> Reason:
@@ -260,7 +269,7 @@ def _judge_membership(
     missing = checks.too_little(evidence, users, policy)
     if missing is not None:
         if evidence.never_seen is not None and z > policy.exact_alarm_z:
-            # No word on who passes, but this is beyond what chance makes of a history of any length.
+            # The policy does not decide about this length, but chance explains no z above the alarm, at any length.
             return False, "predicted far better than a user the adapter never saw, beyond the alarm"
         return None, missing
     if z > policy.membership_z:
@@ -273,7 +282,7 @@ def _judge_membership(
 
 
 def _tolerable(reason: Reason, method_is_exact: bool, policy: Policy) -> bool:
-    """A pass, or what does not bind; of an exact method, where the policy says so, anything but what none excuses."""
+    """Whether a reason allows a version: it passes or does not bind, or it is excused because the method is exact."""
     if reason.passed or not reason.binding:
         return True
     if not (method_is_exact and policy.exact_may_publish_unproven):
@@ -282,7 +291,7 @@ def _tolerable(reason: Reason, method_is_exact: bool, policy: Policy) -> bool:
 
 
 def _excused(reason: Reason, policy: Policy) -> bool:
-    """Whether an exact method may fail this."""
+    """Whether an exact method may fail this measure and still be published."""
     if reason.measure in _NOT_OF_EXACT_METHODS:
         return True
     if reason.measure not in _BY_CHANCE or reason.value is None:

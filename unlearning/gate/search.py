@@ -1,9 +1,10 @@
-"""How strong must a method be? Searched inside a run, by the place of its subjects in the never-member band.
+"""Search for a method's strength inside a run, by the membership z of its subjects.
 
-A strength that suits a batch of users is far too much for one, and the other way round, so no policy can name it. The
-measure that the gate looks at can: membership z of all subjects together is above 0 while they are still known and
-below 0 when the adapter predicts them worse than anybody it never saw. Bisection looks for 0. Where cross-fitted levels
-say where 0 is, that takes a forward over the subjects; elsewhere it moves with the candidate, and takes an evaluation.
+A strength that suits a batch of users is far too much for one user, and the reverse, so a policy cannot fix it. The
+search bisects on the gate's own measure: the membership z of all subjects together is above 0 while they are still
+known, and below 0 when the adapter predicts them worse than anybody it never saw. The target is 0. With cross-fitted
+levels one value costs a forward pass over the subjects. Without them the band depends on the candidate, and one value
+costs an evaluation.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ CLOSE_ENOUGH = 0.25
 
 @dataclass(frozen=True)
 class Trial:
-    """One value that was tried, and the run's membership z there; None where no figure came of it."""
+    """One value that was tried, and the run's membership z there; None if the value gave no figure."""
 
     value: float
     z: float | None
@@ -58,11 +59,11 @@ def search_strength(
 ) -> Found:
     """Try at most `search.steps` strengths of the rung's method; stop early once |z| is at most 0.25.
 
-    Each costs one run of the method and one reading of where it leads, the nearest an evaluation more; whatever the
-    task has cached serves all of them. A value at which the method fails, or wrecks the adapter, counts as too strong.
+    Each value costs one run of the method and one measurement of its z; the best one costs an evaluation too. All of
+    them share what the task has cached. A value at which the method fails, or ruins the adapter, counts as too strong.
 
     Raises:
-        UnlearningError, RecommenderError: so it was at every value.
+        UnlearningError, RecommenderError: the method failed at every value.
         Interrupted: `should_stop` answered yes.
     """
     low, high = search.low, search.high
@@ -75,7 +76,7 @@ def search_strength(
         method = build_method(rung.method, config)
         try:
             candidate = method.run(task, on_step=on_step, should_stop=should_stop)
-            z, report = _place(inputs, candidate, method, policy, should_stop)
+            z, report = _membership_z(inputs, candidate, method, policy, should_stop)
         except Interrupted:
             raise
         except (UnlearningError, RecommenderError) as problem:
@@ -98,14 +99,14 @@ def search_strength(
     return Found(method, config, candidate, report, tuple(trail))
 
 
-def _place(
+def _membership_z(
     inputs: EvaluationInputs,
     candidate: Candidate,
     method: Method,
     policy: Policy,
     should_stop: ShouldStop | None,
 ) -> tuple[float, Report | None]:
-    """The subjects' membership z together, and the report where it took one."""
+    """The subjects' membership z together, and the report if an evaluation was needed for it."""
     known = never_seen_gain(inputs, range(len(inputs.subjects)))
     if known is None:
         report = evaluate(inputs, candidate, method, should_stop=should_stop)

@@ -1,4 +1,4 @@
-"""What a candidate took from everybody else, by ranking and by likelihood: the gate's part that needs no subject."""
+"""Loss of utility for the retained users, by ranking and by likelihood: the part of the gate that needs no subject."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ UTILITY_MEASURES = (UTILITY, checks.HELD_OUT)
 
 
 def utility_reasons(report: Report | RetainedReport, policy: Policy) -> tuple[Reason, Reason]:
-    """What the service is for, and the likelihoods behind it.
+    """Two reasons: NDCG@10, which the service is for, and the likelihoods behind it.
 
-    Either may show it, whichever tells more at this service's size; a clear loss by either fails. Where too few users
-    have a hit at 10 to tell, a candidate whose held-out likelihoods are shown to be as good has shown what it can: then
-    the first is on record and does not bind, unless it fails. Likelihoods do not outweigh rankings that speak for a
-    loss: it would spend the budget of the edits that follow, if it did no worse.
+    One of them is enough to pass, depending on what a service of this size can measure; a clear loss by either fails.
+    Where too few users have a hit at 10, the ranking cannot pass. If the likelihoods do, the ranking is kept on record
+    and does not bind. It still binds if it fails or if it suggests a loss: such a loss would use up the budget for
+    later edits, if not more.
     """
     ranking, speaks_for_a_loss = _ranking_utility(report, policy)
     likelihood = checks.held_out_loss(report.held_out, policy)
@@ -33,7 +33,7 @@ def utility_reasons(report: Report | RetainedReport, policy: Policy) -> tuple[Re
 
 
 def _ranking_utility(report: Report | RetainedReport, policy: Policy) -> tuple[Reason, bool]:
-    """The reason, and whether it speaks for a loss: one is shown, however small, or observed beyond the margin."""
+    """The reason, and whether it suggests a loss: significant at any size, or observed above the margin."""
     floor = -policy.utility_margin
     if not any(outcome.parent > 0 for outcome in report.utility):
         return Reason(UTILITY, None, floor, None, None, "the parent has no hit at 10 to lose"), False
@@ -54,15 +54,16 @@ def bootstrap_bounds(report: Report | RetainedReport, policy: Policy) -> tuple[f
     """Relative change of mean held-out NDCG@10 against the parent: (lower bound, observed, upper bound).
 
     Paired bootstrap over retained users (Efron and Tibshirani 1993, ch. 16), one-sided bounds at
-    `policy.utility_confidence`. Users with equal outcomes are exchangeable, so resampling their counts is resampling
-    users. One user more is resampled from than there are: for the lower bound somebody who lost a hit of mean size, for
-    the upper one somebody who won it. A few hits that all stayed would otherwise exclude any loss; so they exclude one
-    beyond three in their number, which is what none in so many is worth. The parent's mean must be above 0.
+    `policy.utility_confidence`. Users with equal outcomes are exchangeable, so their counts are resampled.
+
+    One extra user is added to the resampled population: for the lower bound one who lost a hit of mean size, for the
+    upper bound one who won it. Without it, a few hits that all stayed would exclude any loss. With it, n such hits
+    exclude only a loss of more than 3 / n (the rule of three). The parent's mean must be above 0.
     """
     counts = np.array([outcome.count for outcome in report.utility])
     before = np.array([outcome.parent for outcome in report.utility])
     change = np.array([outcome.candidate for outcome in report.utility]) - before
-    # The parent's mean is the unit of the margin and stays fixed: a resample may hold no hit at all.
+    # The parent's mean is the unit of the margin and is not resampled: a resample may hold no hit at all.
     unit = float(counts @ before)
     hit = unit / float(counts[before > 0].sum())
     urn = np.append(counts, 1)
@@ -79,8 +80,10 @@ def bootstrap_bounds(report: Report | RetainedReport, policy: Policy) -> tuple[f
 
 
 def utility_change(report: Report | RetainedReport) -> float | None:
-    """Relative change of mean held-out NDCG@10 against the parent; of the held-out likelihoods' geometric mean where
-    the parent has no hit at 10, so that many small losses add up there as well. None where neither was measured.
+    """Relative change of mean held-out NDCG@10 against the parent; None where nothing was measured.
+
+    If the parent has no hit at 10, it is the relative change of the geometric mean of the held-out likelihoods, so that
+    many small losses add up in that case too.
     """
     before = sum(outcome.count * outcome.parent for outcome in report.utility)
     after = sum(outcome.count * outcome.candidate for outcome in report.utility)

@@ -1,4 +1,4 @@
-"""What the gate says about a candidate."""
+"""The gate's verdict on a candidate, with its reasons."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Decision = Literal["pass", "fail", "inconclusive"]
 class Reason:
     """One measure against its bounds; `low` or `high` is None where that side is open.
 
-    `passed` is None where the data cannot tell. `value` is None where there is no figure at all. A reason that is not
-    `binding` is on record and nothing else: a check that could not be made and that a pass does not need.
+    `passed` is None where the data cannot decide. `value` is None where there is no figure. A reason that is not
+    `binding` is only kept on record: a check that could not be made, and that a pass does not need.
     """
 
     measure: str
@@ -37,7 +37,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class SubjectVerdict:
-    """The gate's word on one subject, the worst of `reasons`; `index` is the place in the task's `forget`."""
+    """The gate's verdict on one subject, the worst of `reasons`; `index` is the index in the task's `forget`."""
 
     index: int
     decision: Decision
@@ -46,12 +46,12 @@ class SubjectVerdict:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The gate's word on a candidate.
+    """The gate's verdict on a candidate.
 
-    `decision` is the worst of everything, `run_decision` the worst of `reasons` (utility, all subjects together, and
-    what the candidate did to others). A run whose `run_decision` is pass may go on with the subjects that pass alone.
-    `batch` holds the places of the subjects of whom nothing is told alone and who were judged together instead: that
-    judgement is among the reasons.
+    `decision` is the worst of all decisions, `run_decision` the worst of `reasons` (utility, all subjects together, and
+    the effects on others). A run whose `run_decision` is pass may be published for the subjects that pass. `batch`
+    holds the indices of the subjects who are inconclusive alone and were judged together; that judgement is among the
+    reasons.
     """
 
     decision: Decision
@@ -72,7 +72,7 @@ def worst_of(reasons: Sequence[Reason]) -> Decision:
 
 
 def worst(decisions: Sequence[Decision]) -> Decision:
-    """The worst of them: a fail, else an inconclusive, else pass; with nothing to judge, inconclusive."""
+    """Fail if any of them is, else inconclusive if any of them is, else pass; inconclusive if there are none."""
     for decision in ("fail", "inconclusive"):
         if decision in decisions:
             return decision

@@ -1,1 +1,1 @@
-"""Levels: what models that never saw a user make of that user's events, measured by fits on halves of the users."""
+"""Levels: the loss on a user's events under models that never saw the user, measured by fits on parts of the users."""

@@ -1,9 +1,9 @@
-"""Fit adapters without some of the users, read everybody under them, keep the numbers, drop the adapters.
+"""Cross-fitting: fit adapters on parts of the users, read every user under them, keep the numbers, drop the adapters.
 
-Paid once per exact fit of the service's adapter; every forget request until the next one then knows the level it has to
-reach. In a small service the price is that of two re-fits, in a large one of one or less (`scheme_for`). The
-alternative, a predictor from what the parent and the base make of a user, costs nothing and errs more: `lethe bench
-gate` prints both, `lethe bench levels` what each scheme costs and how far it errs.
+This runs once per exact fit of the service's adapter. Every forget request until the next fit then knows the level it
+has to reach. A small service pays the price of two re-fits, a large one that of one or less (`scheme_for`). The
+alternative is to predict levels from the user's loss under the parent and the base, which costs nothing and errs more:
+`lethe bench gate` prints both, and `lethe bench levels` prints what each scheme costs and how far it errs.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _LEAST_USERS = 4
 
 @dataclass(frozen=True)
 class Scheme:
-    """`rounds` times all users are dealt to `parts` parts, and an adapter is fitted on each, on at most `most` of its
-    users: `rounds * parts` fits, at the price of at most `rounds` re-fits.
+    """How the users are divided: `rounds` times, all users are dealt to `parts` parts.
 
-    Every user is read under at least `readings` adapters that never saw them.
+    One adapter is fitted per part, on at most `most` of its users: `rounds * parts` fits, at the price of at most
+    `rounds` re-fits. Every user is read under at least `readings` adapters that never saw them.
 
     Raises:
-        InvalidEvaluation: fewer than two such readings: one says nothing about how much readings vary.
+        InvalidEvaluation: fewer than two such readings, since one says nothing about how much readings vary.
     """
 
     rounds: int
@@ -59,30 +59,29 @@ class Scheme:
 
     @property
     def name(self) -> str:
-        """Parts of one name are drawn alike; they differ at most in how many of their users are fitted on."""
+        """`<rounds>x<parts>`. Schemes of one name deal users the same way; they differ at most in `most`."""
         return f"{self.rounds}x{self.parts}"
 
     @property
     def readings(self) -> int:
-        """Readings of each user by adapters that never saw them, at least."""
+        """The least number of readings of each user under adapters that never saw them."""
         return self.rounds * (self.parts - 1)
 
 
 HALVES = Scheme(rounds=2, parts=2)
-# From so many users on a sample of them is large enough.
+# From this number of users on, adapters are fitted on samples instead of halves.
 LARGE = 2000
 _SAMPLES, _LEAST_SAMPLE, _LEAST_SHARE = 4, 500, 8
 
 
 def scheme_for(users: int) -> Scheme:
-    """Two pairs of halves, or in a service of at least `LARGE` users four samples of 500 users each, or of one user in
-    eight where that is more.
+    """Two pairs of halves; from `LARGE` users on, four samples of 500 users or of one user in eight, whichever is more.
 
-    So the price of the fits falls from that of two re-fits to that of one at 2,000 users and of half a one from 4,000
-    on; beside them everybody is read twice under each. What smaller samples are taught less is read off and taken off,
-    not wholly: levels of one user in eight lie higher than those of halves, by less than their deviation, and the band
-    around them holds as many never-seen readings. With one in sixteen it does not (`lethe bench levels`, on sparse
-    data).
+    The fits cost as much as two re-fits with halves, one re-fit at 2,000 users, and half a re-fit from 4,000 users on.
+    In addition everybody is read twice under each adapter. Adapters of smaller samples know less; the correction for
+    that (`unlearning.levels.never_seen.levels`) is incomplete. Levels from one user in eight lie higher than levels
+    from halves, by less than their deviation, and the band around them holds as many never-seen readings. With one
+    user in sixteen it does not (`lethe bench levels`, on sparse data).
     """
     if users < LARGE:
         return HALVES
@@ -91,7 +90,7 @@ def scheme_for(users: int) -> Scheme:
 
 @dataclass(frozen=True)
 class Part:
-    """An adapter to fit on these users (places in the population) with this seed."""
+    """An adapter to fit on `members` (indices in the population) with `seed`."""
 
     members: tuple[int, ...]
     seed: int
@@ -99,10 +98,10 @@ class Part:
 
 @dataclass(frozen=True)
 class PartReadings:
-    """What the fit of one part makes of everybody: all that is kept of it, so that it need not be fitted again.
+    """Every user's losses under the adapter of one part: all that is kept of it, so that it is not fitted again.
 
-    `members` are the places of those it was fitted on. `own` is each user's mean smoothed loss over their training
-    items, `held_out` [users, HELD_OUT] that of each held-out item, nats, float64.
+    `members` are the indices of the users it was fitted on. `own` is each user's mean smoothed loss over their training
+    items, `held_out` [users, HELD_OUT] the smoothed loss of each held-out item, in nats, float64.
     """
 
     members: frozenset[int]
@@ -116,10 +115,11 @@ def parts(
     """Random parts of the users, round by round; no user is in two parts of one round.
 
     Args:
-        known: the members of parts that were fitted before, by number; the other parts of their round share the others.
+        known: the members of parts that were fitted before, by part number. The remaining parts of a round share the
+            remaining users.
 
     Raises:
-        InvalidEvaluation: fewer than four users, or than one a part.
+        InvalidEvaluation: fewer than four users, or fewer users than parts.
     """
     if users < max(_LEAST_USERS, scheme.parts):
         raise InvalidEvaluation(f"cross-fitting needs four users, and one a part, not {users}")
@@ -128,11 +128,11 @@ def parts(
         first = number * scheme.parts
         ours = {side: known[first + side] for side in range(scheme.parts) if first + side in known}
         taken = frozenset().union(*ours.values())
-        left = [place for place in range(users) if place not in taken]
+        left = [index for index in range(users) if index not in taken]
         order = random.Random(f"{seed}/{number}").sample(left, len(left))
         missing = [side for side in range(scheme.parts) if side not in ours]
-        for place, side in enumerate(missing):
-            start, end = (len(order) * one // len(missing) for one in (place, place + 1))
+        for index, side in enumerate(missing):
+            start, end = (len(order) * one // len(missing) for one in (index, index + 1))
             ours[side] = frozenset(order[start:end][: scheme.most])
         found += [
             Part(tuple(sorted(ours[side])), _SEED_OFFSET + 1000 * seed + first + side)
@@ -160,14 +160,14 @@ def cross_fit(
     """The level of each of `users`, who are all the users that `parent` was fitted on.
 
     Args:
-        adapter_config, training: how the parent was fitted; the parts are fitted likewise, each with its own seed.
-        smoothing: of the policy's evaluation, see `EvaluationConfig.smoothing`.
-        scheme: on whom adapters are fitted; None for the one that a service of this size has.
-        fit: makes the adapters; a caller may bring a cache.
-        done: parts that were read before, by number, of these very users; they are not fitted again.
-        on_part: told the number and the readings of each part as soon as it has been read.
+        adapter_config, training: how the parent was fitted; the parts are fitted in the same way, each with its seed.
+        smoothing: `EvaluationConfig.smoothing` of the policy.
+        scheme: how users are divided; None for `scheme_for` this number of users.
+        fit: fits the adapters; a caller may pass one with a cache.
+        done: readings of parts of these very users from an earlier call, by part number; they are not fitted again.
+        on_part: called with the number and the readings of each part as soon as it has been read.
 
-    Progress counts hundredths of each part: parts have more or fewer steps, and may stop early.
+    Progress counts each part as a hundred steps, because parts take different numbers of steps and may stop early.
 
     Raises:
         InvalidEvaluation: too few users, or an adapter that diverged.
@@ -178,8 +178,9 @@ def cross_fit(
     collector, items = _Collector(len(users), scheme), len(base.catalogue)
 
     def readings(adapter: Adapter) -> tuple[list[float], Tensor]:
-        """Means over training items, cut into windows as training did and as a subject is read; and of held-out items
-        [users, HELD_OUT].
+        """Each user's mean loss over training items, and the loss of each held-out item [users, HELD_OUT].
+
+        The training items are read alone, so that they are cut into windows as in training and in an evaluation.
         """
         model = attach(base, adapter)
         own, whole = (
@@ -194,7 +195,7 @@ def cross_fit(
     planned = parts(len(users), scheme, seed, {number: part.members for number, part in done.items()})
     for number, part in enumerate(planned):
         if number not in done:
-            chosen = [users[place] for place in part.members]
+            chosen = [users[index] for index in part.members]
             adapter = fit(
                 base,
                 tuple(split.train for split in chosen),
@@ -220,7 +221,7 @@ def cross_fit(
             held_out_parent=held_out[sampled],
             popularity=torch.stack([met[list(split.train)].mean() for split in users]),
             held_out_popularity=torch.stack(
-                [met[[users[place].validation, users[place].test]] for place in sampled]
+                [met[[users[index].validation, users[index].test]] for index in sampled]
             ),
         ),
         [len(split.train) for split in users],
@@ -228,7 +229,7 @@ def cross_fit(
 
 
 def _within_all(on_step: OnStep, number: int, count: int) -> OnStep:
-    """Tells how far all `count` fits are, from the steps of the one with this number."""
+    """Report the progress of all `count` fits from the steps of fit `number`."""
 
     def tell(step: Progress) -> None:
         done = number * _HUNDREDTHS + _HUNDREDTHS * step.step // step.steps
@@ -245,21 +246,21 @@ class _Collector:
         self._member_of = torch.zeros(users, dtype=torch.float64)
 
     def add(self, part: PartReadings) -> None:
-        for place, (training, later) in enumerate(zip(part.own, part.held_out, strict=True)):
-            if place in part.members:
-                self._held_out[place] += later
-                self._member_of[place] += 1
+        for index, (training, later) in enumerate(zip(part.own, part.held_out, strict=True)):
+            if index in part.members:
+                self._held_out[index] += later
+                self._member_of[index] += 1
             else:
-                self._unseen[place].append(training)
+                self._unseen[index].append(training)
 
     def unseen(self) -> Tensor:
-        """[readings, users]; of whom there are more, the first."""
+        """Losses under adapters that never saw the user, [readings, users]; further readings are left out."""
         return torch.tensor([own[: self._readings] for own in self._unseen], dtype=torch.float64).T
 
     def sampled(self) -> list[int]:
-        """The places of those who are in a part."""
-        return [place for place, times in enumerate(self._member_of.tolist()) if times]
+        """The indices of the users who are members of a part."""
+        return [index for index, times in enumerate(self._member_of.tolist()) if times]
 
     def held_out(self) -> Tensor:
-        """Means over the adapters that saw the user, [users, HELD_OUT]; of those alone who are in a part."""
+        """Mean losses under the adapters that saw the user, [users, HELD_OUT]; 0 for users in no part."""
         return self._held_out / self._member_of.clamp(min=1.0).unsqueeze(1)

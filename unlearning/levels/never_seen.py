@@ -1,7 +1,7 @@
-"""What a model that never saw a user is expected to make of the user: the level that forgetting has to reach.
+"""A user's level: the expected loss under a model that never saw the user, which forgetting has to reach.
 
-Estimated from cross-fitted readings (`unlearning.levels.cross_fitting`): each user was read under some adapters that
-were fitted without them. Pure arithmetic on those readings; our construction, checked against re-fits in
+Levels are estimated from cross-fitted readings (`unlearning.levels.cross_fitting`): each user's losses under adapters
+that were fitted without them. Pure arithmetic on those readings; our construction, checked against re-fits in
 docs/benchmarks.
 """
 
@@ -22,13 +22,13 @@ from unlearning.levels.student_t import widening
 class NeverSeen:
     """One user's level, nats per training item.
 
-    `smoothed_nll` is the mean smoothed negative log-likelihood (`EvaluationConfig.smoothing`) that a model of the
-    parent's size would show on average, had it never seen the user. `deviation` is the standard deviation of one such
-    model's around the estimate: models vary with their seeds, and the estimate is itself a mean of few.
-    `seen_smoothed_nll` is what the parent showed that the levels were made for, which did see the user: how far below
-    the level it lies says whether anybody could tell, whatever edits for others have done to the adapter since. (Levels
-    that are made late, for an adapter that was edited already, show less of a member than there was: the gate then says
-    `inconclusive` more often.)
+    `smoothed_nll` is the mean smoothed negative log-likelihood (`EvaluationConfig.smoothing`) expected under a model
+    that was fitted on as many users as the parent but never saw this one. `deviation` is the standard deviation of one
+    such model's loss around that estimate: models vary with their seeds, and the estimate is a mean of few readings.
+    `seen_smoothed_nll` is the loss under the parent that the levels were made for, which did see the user. Its distance
+    below the level says whether the user could be recognised, whatever edits for others have done to the adapter since.
+    If the levels were made for an adapter that had already been edited, that distance is too small, and the gate says
+    `inconclusive` more often.
 
     Raises:
         InvalidEvaluation: a number that is not finite or negative, or a deviation of 0.
@@ -49,14 +49,17 @@ class NeverSeen:
 
 @dataclass(frozen=True)
 class CrossReadings:
-    """Smoothed losses, nats per item, float64, and how popular the items are.
+    """Smoothed losses, nats per item, float64, and the popularity of the items.
 
-    `unseen` [readings, users] are means over each user's training items under adapters that never saw the user, `seen`
-    [users] under the parent, which saw everybody;
-    `held_out` [sampled users, items] are of held-out items under cross-fitted adapters that did see the user (means
-    over them), `held_out_parent` likewise under the parent; of those users whom any cross-fitted adapter saw.
-    `popularity` [users] is the mean log(1 + users who met the item in training) of each user's training items,
-    `held_out_popularity` [sampled users, items] that of each held-out item.
+    `unseen` [readings, users] are each user's mean losses over training items under adapters that never saw the user;
+    `seen` [users] are the same under the parent, which saw everybody.
+
+    `held_out` [sampled users, items] are the losses of held-out items, averaged over the cross-fitted adapters that did
+    see the user; `held_out_parent` are the same under the parent. Sampled users are those whom at least one
+    cross-fitted adapter saw.
+
+    `popularity` [users] is the mean of log(1 + users who met the item in training) over each user's training items;
+    `held_out_popularity` [sampled users, items] is that logarithm for each held-out item.
     """
 
     unseen: Tensor
@@ -70,13 +73,13 @@ class CrossReadings:
 def levels(readings: CrossReadings, items: Sequence[int]) -> tuple[NeverSeen, ...]:
     """Every user's level; `items` counts each user's training items.
 
-    * Cross-fitted adapters saw fewer users than the parent, so they know less about everything, and least about what
-      many users share: popular items gain most from more users. By how much is read off held-out items of users whom
-      both saw, a + b log(1 + popularity) by least squares, and taken off the users' own readings at the popularity of
-      their own items.
-    * How much one model's reading varies is read off the difference between a user's readings: variance a + b / n for
-      n items, by least squares over all users. The estimate of k readings adds a k-th of it; and since few users tell
-      it only roughly, what is left is Student's t, which is wider (`unlearning.levels.student_t.widening`).
+    * The estimate is the mean of the user's readings, corrected for size. Cross-fitted adapters saw fewer users than
+      the parent, so they predict everything less well, and popular items most of all: these gain most from more users.
+      The correction is the change of the loss of held-out items between a cross-fitted adapter and the parent, fitted
+      as a + b log(1 + popularity) by least squares, at the popularity of the user's own items.
+    * The variance of one reading is estimated from the differences between each user's readings, as a + b / n for n
+      items, by least squares over all users. The mean of k readings adds a k-th of it. Few users estimate it only
+      roughly, so the deviation is that of Student's t, which is wider (`unlearning.levels.student_t.widening`).
 
     Raises:
         InvalidEvaluation: fewer than two readings of each user, fewer than two users, shapes that do not fit, or
@@ -86,7 +89,7 @@ def levels(readings: CrossReadings, items: Sequence[int]) -> tuple[NeverSeen, ..
     _check(readings, len(count))
     means = (readings.unseen.mean(0) + _shift(readings)).clamp(min=0.0)
     made = len(readings.unseen)
-    # Two numbers are fitted to what the readings of every user leave over.
+    # Two degrees of freedom go to the fitted a and b.
     wider = widening(len(count) * (made - 1) - 2)
     deviations = (reading_variance(readings.unseen, count) * (1.0 + 1.0 / made)).sqrt() * wider
     return tuple(
@@ -96,22 +99,25 @@ def levels(readings: CrossReadings, items: Sequence[int]) -> tuple[NeverSeen, ..
 
 
 def _shift(readings: CrossReadings) -> Tensor:
-    """What the parent's users more do to each user's own items, nats, float64 [users]."""
+    """The expected change of each user's loss when an adapter is fitted on all of the parent's users instead of a part.
+
+    In nats, float64 [users]; see `levels`.
+    """
     gained = (readings.held_out_parent - readings.held_out).flatten()
     popularity = readings.held_out_popularity.flatten()
     middle = popularity.mean()
     spread = popularity - middle
     square = float(spread.square().sum())
-    # Items that are all as popular tell nothing about popularity.
+    # If all items are equally popular, no slope can be estimated.
     slope = float((spread * gained).sum()) / square if square > 0.0 else 0.0
     return gained.mean() + slope * (readings.popularity - middle)
 
 
 def reading_variance(unseen: Tensor, count: Tensor) -> Tensor:
-    """Variance of one reading per user, float64 [users]: the fitted a + b / n, neither part negative."""
+    """Variance of one reading per user, float64 [users]: the fitted a + b / n with a and b at least 0."""
     own = unseen.var(dim=0)
     design = torch.stack([torch.ones_like(count), 1.0 / count], dim=1)
-    # A user with few items varies more, and the variance of a variance is proportional to its square.
+    # Users with few items vary more, and the variance of a variance is proportional to its square.
     weight = count.sqrt().unsqueeze(1)
     solution = torch.linalg.lstsq(design * weight, own.unsqueeze(1) * weight, driver="gelsd").solution
     constant, slope = (float(value) for value in solution.squeeze(1))

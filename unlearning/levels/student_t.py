@@ -1,4 +1,4 @@
-"""Student's t: what an estimated deviation is worth that comes from few. The standard library holds only the normal."""
+"""Student's t, for deviations estimated from few values. The standard library has the normal distribution only."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from statistics import NormalDist
 def quantile(probability: float, freedom: int) -> float:
     """The quantile of Student's t with `freedom` degrees of freedom, at least one.
 
-    Closed forms for one and two; else the Cornish-Fisher expansion (Abramowitz and Stegun 1964, 26.7.5), which errs by
-    less than two hundredths between 0.01 and 0.99.
+    One and two degrees have closed forms. For more, this is the Cornish-Fisher expansion (Abramowitz and Stegun 1964,
+    26.7.5), which errs by less than two hundredths between 0.01 and 0.99.
     """
     if freedom < 1:
         raise ValueError(f"Student's t needs a degree of freedom, not {freedom}")
@@ -30,9 +30,9 @@ def quantile(probability: float, freedom: int) -> float:
 
 
 def widening(freedom: int) -> float:
-    """How much wider than with a known deviation one more value varies: the standard deviation of Student's t.
+    """The standard deviation of Student's t: the factor by which an estimated deviation must be widened.
 
-    It has none below three degrees of freedom; that of three stands for those.
+    Student's t has no standard deviation below three degrees of freedom; the value at three is used there.
     """
     known = max(freedom, 3)
     return math.sqrt(known / (known - 2))

@@ -1,5 +1,6 @@
-"""Every method by what it is for.
+"""All methods, by purpose.
 
-`ladder/` is what the default policy runs, `compared/` stands beside it in benchmarks, `controls/` need no skill,
-`shared/` is what several methods use. `registry.py` lists every method by name.
+`ladder/` holds the methods of the default policy, `compared/` those that benchmarks compare with them, `controls/` the
+trivial edits that every method must beat. `shared/` holds code that several methods use. `registry.py` lists every
+method by name.
 """

@@ -1,4 +1,4 @@
-"""What a method says of itself: its source, its price, and which part of it is ours."""
+"""A method's card: its source, its cost, and which part of it is ours."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class MethodCard:
 
     Attributes:
         title: the method's name as its authors write it.
-        paper: where it was published, with an arXiv number or DOI; None for a control.
-        cost_class: `none` reads no sequence; `forward` needs forward passes only; `gradient` trains for some steps;
-            `second_order` multiplies with the Hessian; `refit` fits an adapter, or a shard of one, anew.
+        paper: where it was published, with an arXiv number or DOI; None for a control and for a method of our own.
+        cost_class: `none` reads no sequence; `forward` needs forward passes only; `gradient` computes gradients;
+            `second_order` multiplies with the Hessian; `refit` fits an adapter, or the adapter of a shard, anew.
         published_defaults: the settings its authors published; empty where none are known.
         reconstruction: what is ours and not the paper's; empty where nothing is.
-        control: whether it needs no skill and only stands in the table to be beaten.
+        control: whether it is a trivial edit, kept in every table to be beaten.
     """
 
     title: str

@@ -1,7 +1,7 @@
-"""What a method needs before it can run at all, asked of the method itself.
+"""What a method requires before it can run.
 
-A method that needs something says so in `needs_levels` and `cannot_edit`; one that says nothing needs nothing. Asked
-before a rung is tried, and of a policy when a process starts: not found out in the middle of a run.
+A method declares its requirements in `needs_levels` and `cannot_edit`; a method without them requires nothing. They are
+checked when a process reads its policy and before a rung is tried, so that no run fails over them half-way.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ class Selective(Protocol):
     """A method that cannot edit every adapter."""
 
     def cannot_edit(self, base: Base, adapter: Adapter) -> str | None:
-        """Why it cannot edit this one on this base, in plain words that need no subject (`the adapter has …`).
+        """Why it cannot edit `adapter` on `base`, as a sentence (`the adapter has …`); None if it can.
 
-        None if it can. Cheap: nothing is attached and nothing is read.
+        Cheap: it attaches no adapter and reads no sequence.
         """
 
 
 def why_not(method: Method, base: Base, adapter: Adapter) -> str | None:
-    """Why this method cannot edit this adapter; None if nothing is known against it."""
+    """Why this method cannot edit this adapter; None if no reason is known."""
     return method.cannot_edit(base, adapter) if isinstance(method, Selective) else None
 
 
 def needs_levels(method: Method) -> bool:
-    """Whether it can do nothing without `ForgetTask.never_seen_nll`."""
+    """Whether the method cannot run without `ForgetTask.never_seen_nll`."""
     return bool(getattr(method, "needs_levels", False))

@@ -1,4 +1,4 @@
-"""What every method takes and gives back."""
+"""The interface of every method: its task, its candidate and its cost."""
 
 from __future__ import annotations
 
@@ -19,21 +19,26 @@ from unlearning.progress import OnStep, ShouldStop
 
 @dataclass(frozen=True)
 class ForgetTask:
-    """One run's work: forget these subjects, keep these users.
+    """The work of one run: forget these subjects, keep these users.
 
-    `base` and `adapter` (the parent version) are read, never changed. Sequences are training sequences, catalogue
-    indices in time order: `forget` the subjects', `retain` everybody else's. `retain_validation` holds (history,
-    held-out item) pairs of retained users for the early stop of re-fits. `statistics` are the cached activation
-    sums over all training users (subjects included) of this very adapter, or None to collect the retained users'
-    sums on the spot. `forget_targets` marks the items of each forget sequence that are to be forgotten, None for
-    all: where single interactions are forgotten, the others stay as their context. `never_seen_nll` is what each
-    subject's mean negative log-likelihood over the items to forget would be under a model that never saw them, in
-    nats, as far as it is known (`unlearning.levels.never_seen`), or None; likelihoods are smoothed by `smoothing`
-    (`EvaluationConfig.smoothing`), 0 for plain ones. `training` and `adapter_config` say how the parent
-    was fitted; `seed` drives every random choice.
+    Attributes:
+        base: the base model; never changed.
+        adapter: the parent version; never changed.
+        forget: the subjects' training sequences, catalogue indices in time order.
+        retain: the training sequences of all other users.
+        retain_validation: (history, held-out item) pairs of retained users, for the early stopping of re-fits.
+        statistics: cached activation statistics of this adapter over all training users, subjects included; None to
+            collect the retained users' during the run.
+        training: how the parent was trained.
+        adapter_config: the parent's configuration.
+        seed: seed of every random choice.
+        forget_targets: which items of each forget sequence to forget; None for all. The other items are context.
+        never_seen_nll: each subject's level, in nats: the expected mean negative log-likelihood of the items to forget
+            under a model that never saw the subject (`unlearning.levels.never_seen`); None if it is not known.
+        smoothing: smoothing of these likelihoods (`EvaluationConfig.smoothing`); 0 for none.
 
     Raises:
-        InvalidTask: no subject, nobody retained, an empty sequence, or marks or levels that do not fit the sequences.
+        InvalidTask: no subject, no retained user, an empty sequence, or marks or levels that do not fit the sequences.
     """
 
     base: Base
@@ -73,9 +78,9 @@ class ForgetTask:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a method spent: wall-clock `seconds`, passes over one sequence (`forwards`, `backwards`), `samples` read.
+    """What a method spent: wall-clock `seconds`, passes over one window (`forwards`, `backwards`), `samples` read.
 
-    One training step on a batch of n sequences counts n forwards and n backwards.
+    One training step on a batch of n windows counts n forwards and n backwards.
     """
 
     seconds: float
@@ -86,7 +91,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Candidate:
-    """An edited adapter, what is worth keeping beside it (U-CAN's gates, by name), and what it cost."""
+    """An edited adapter, its cost, and named tensors to store with it (for example U-CAN's factors)."""
 
     adapter: Adapter
     cost: Cost
@@ -94,9 +99,9 @@ class Candidate:
 
 
 class Method(Protocol):
-    """One way to forget. Instances are immutable and may serve any number of tasks.
+    """One way to forget. Instances are immutable and can run any number of tasks.
 
-    What it needs beyond a task it says in further attributes, see `unlearning.methods.demands`.
+    A method with further requirements declares them in attributes, see `unlearning.methods.demands`.
     """
 
     @property
@@ -105,7 +110,7 @@ class Method(Protocol):
 
     @property
     def exact(self) -> bool:
-        """Whether the result is distributed as a training that never saw the subjects."""
+        """Whether the result has the distribution of training without the subjects."""
 
     @property
     def config(self) -> Any:
@@ -113,7 +118,7 @@ class Method(Protocol):
 
     @property
     def card(self) -> MethodCard:
-        """Where it comes from and what it needs."""
+        """The method's source and cost."""
 
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
@@ -126,12 +131,12 @@ class Method(Protocol):
 
 
 class Stopwatch:
-    """Measures wall-clock time from the moment it is made."""
+    """Measures wall-clock time from its creation."""
 
     def __init__(self) -> None:
         self._started = time.perf_counter()
 
     @property
     def seconds(self) -> float:
-        """Seconds since it was made."""
+        """Seconds since its creation."""
         return time.perf_counter() - self._started

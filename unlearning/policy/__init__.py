@@ -1,1 +1,1 @@
-"""What an operator sets: rungs, thresholds, lengths of history that are decided, when to skip and to consolidate."""
+"""The policy: rungs, thresholds, which lengths of history are decided, when to skip a rung and when to consolidate."""

@@ -1,7 +1,7 @@
-"""When attenuation has been going on for long enough: the budget of a policy, and the rule that says it is spent.
+"""When a consolidation is due: a policy's budget for attenuation, and the rule that says it is spent.
 
-An attenuated adapter was edited, not re-fitted: the edit is mitigation, and edits add up. A consolidation replaces the
-adapter by an exact re-fit. The budget says how much attenuation may add up before one is due.
+An attenuated adapter was edited, not re-fitted. The edit is mitigation, and edits accumulate. A consolidation replaces
+the adapter by an exact re-fit. The budget limits how much attenuation may accumulate before one is due.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ BudgetItem = Literal["subjects", "attenuations", "age", "utility"]
 
 @dataclass(frozen=True)
 class ConsolidationBudget:
-    """Limits on what adds up between two exact fits; None where there is no limit.
+    """Limits between two exact fits; None for no limit.
 
     Attributes:
-        max_attenuated_subjects: subjects whose memory was edited down and not yet left out of a fit.
-        max_attenuations: versions made by an edit of their parent.
-        max_age_days: days since the last exact fit. Counts only if something was attenuated since: otherwise nothing
-            waits for a re-fit.
+        max_attenuated_subjects: subjects who were attenuated and are not yet left out of a fit.
+        max_attenuations: versions made by editing their parent.
+        max_age_days: days since the last exact fit. It counts only if something was attenuated since; otherwise there
+            is nothing to re-fit for.
         max_utility_loss: relative loss of held-out NDCG@10 against the last exact version.
 
     Raises:
@@ -44,7 +44,7 @@ class ConsolidationBudget:
 
 @dataclass(frozen=True)
 class Spent:
-    """What has added up since the last exact fit. `utility_loss` is below 0 where the edits gained utility."""
+    """What has accumulated since the last exact fit. `utility_loss` is below 0 if the edits gained utility."""
 
     subjects: int
     attenuations: int
@@ -53,9 +53,9 @@ class Spent:
 
 
 def consolidation_due(budget: ConsolidationBudget, spent: Spent) -> BudgetItem | None:
-    """The first limit that is reached, None while there is budget left. Pure.
+    """The first limit that is reached; None while there is budget left. Pure.
 
-    After an exact fit nothing is due, however old it grows: there is no edit to replace.
+    While the last exact fit has not been edited nothing is due, however old it is.
     """
     if spent.attenuations == 0:
         return None

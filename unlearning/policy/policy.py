@@ -1,4 +1,4 @@
-"""The policy: which methods to try in which order, and what a candidate must show. Hashed before a run begins."""
+"""The policy: which methods to try in which order, and what a candidate must reach. Hashed before a run begins."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Scale = Literal["linear", "log"]
 
 @dataclass(frozen=True)
 class Search:
-    """How strong the method must be is searched inside the run, by bisection; see `unlearning.gate.search`.
+    """Search for the method's strength inside the run, by bisection; see `unlearning.gate.search`.
 
     Attributes:
-        field: the one field of the method's configuration that is searched. More of it must forget more.
+        field: the field of the method's configuration that is searched. A larger value must forget more.
         low, high: the interval.
-        steps: most values tried; each costs one run of the method and one look at where it leads.
-        scale: `log` halves the ratio of the bounds, `linear` their difference.
+        steps: most values to try; each costs one run of the method and one measurement.
+        scale: `log` bisects the ratio of the bounds, `linear` their difference.
 
     Raises:
         InvalidPolicy: an empty interval, a bound that the scale does not allow, no step, an unknown scale.
@@ -54,7 +54,7 @@ class Search:
             raise InvalidPolicy(f"steps must be at least 1, not {self.steps}")
 
     def middle(self, low: float, high: float) -> float:
-        """The value half-way between two others on this scale."""
+        """The value half-way between two values on this scale."""
         return math.sqrt(low * high) if self.scale == "log" else (low + high) / 2
 
 
@@ -62,7 +62,7 @@ class Search:
 class Rung:
     """One step of the ladder: a method's name, its configuration, and which field of it is searched, if any.
 
-    `always`: it is tried in every run, whatever the record of earlier runs says of it.
+    With `always`, every run tries it, whatever the track record says (`unlearning.policy.skipping`).
     """
 
     method: str
@@ -76,37 +76,38 @@ class Policy:
     """Thresholds of the gate and the ladder of methods.
 
     Attributes:
-        name: for people; the hash is what counts.
-        ladder: what to try, in order.
-        evaluation: how candidates are measured; reports measured otherwise are refused.
+        name: for people; the hash identifies the policy.
+        ladder: the rungs, in the order in which they are tried.
+        evaluation: how candidates are measured; a report measured otherwise is refused.
         membership_z: the never-member band is |z| <= this, for each subject and for the run.
-        reference_error: nats; how far the mean gain of true never-members may lie from the matched held-out items
-            although nothing was remembered (held-out items are the latest ones of each user, training items are not).
-        memory_variation: how much what memory adds to a gain varies between users with as many items, as a share of
-            its mean (coefficient of variation).
-        min_power: where no cross-fitted level is known, a pass needs a typical member to show at least this z under
-            the parent; at least `membership_z`, else a member would lie inside the band and passing would say nothing.
-        min_reference_users: retained users below which nothing is predicted from them: neither the band of a subject
-            whose level is not known, nor the tail of any. A count, because how well the prediction holds was checked
-            on hundreds of users and cannot be read off a few.
-        strata: which lengths of history the gate decides about, by its measured error rates; the others are
+        reference_error: nats; how far the mean gain of true never-members may lie from that of the matched held-out
+            items although nothing was remembered. (Held-out items are each user's latest, training items are not.)
+        memory_variation: coefficient of variation of the memory (what being remembered adds to a gain) between users
+            with as many items.
+        min_power: without a cross-fitted level, a pass requires that a typical member would show at least this z under
+            the parent. At least `membership_z`: else a member would lie inside the band and a pass would mean nothing.
+        min_reference_users: fewest retained users that anything is predicted from: the band of a subject without a
+            level, and the tail of any subject. It is a count, because the quality of the prediction was checked on
+            hundreds of users and cannot be estimated from a few.
+        strata: which lengths of history the gate decides about, chosen by its measured error rates; the others are
             inconclusive.
         utility_margin: largest tolerated relative loss of held-out NDCG@10 against the parent.
         held_out_margin: nats; largest tolerated rise of the mean loss on held-out items.
         wide_held_out_margin: nats; the same where users are too few to exclude a rise beyond `held_out_margin` and
-            nothing speaks for one.
-        utility_confidence: of the one-sided bounds.
-        utility_resamples, utility_seed: of the bootstrap.
-        neighbour_margin: nats; largest tolerated rise of the mean loss of the subjects' neighbours, on their own
+            there is no evidence of one.
+        utility_confidence: confidence of the one-sided bounds.
+        utility_resamples, utility_seed: number of resamples and seed of the bootstrap.
+        neighbour_margin: nats; largest tolerated rise of the mean loss of the subjects' neighbours on their own
             training items.
-        relearning_margin: nats; most that a short relearning attack may win on items the attacker does not hold.
-        tail_z: how far the best-remembered fifth of the items may stand out, in a never-member's deviations.
+        relearning_margin: nats; largest tolerated gain of a short relearning attack on items the attacker does not
+            hold.
+        tail_z: how far the best-remembered fifth of the items may stand out, in deviations of a never-member.
         exact_may_publish_unproven: see `unlearning.gate.decision.publishable`.
-        exact_alarm_z: an exact method whose |z| exceeds this is stopped: that is no chance any more.
-        exact_draws: how often an exact fit that serves the others worse than its parent is drawn, each time with
-            another seed, before a person is asked; the first draw counts.
-        skipping: which rungs a run does without because of what became of them in earlier runs; None to try them all.
-        consolidation: how much attenuation may add up before an exact re-fit is due.
+        exact_alarm_z: an exact method whose |z| exceeds this is stopped, because chance no longer explains it.
+        exact_draws: how often an exact fit that serves the retained users worse than its parent is fitted, each time
+            with another seed, before a person is asked; the first fit counts.
+        skipping: when a run leaves out a rung because of its record in earlier runs; None to try every rung.
+        consolidation: how much attenuation may accumulate before an exact re-fit is due.
 
     Raises:
         InvalidPolicy: a threshold out of range, an empty ladder, or a rung whose method or configuration is invalid.
@@ -187,7 +188,7 @@ class Policy:
 
     @property
     def hash(self) -> str:
-        """SHA-256 hex of the canonical JSON: the same whenever and wherever the same policy is read."""
+        """SHA-256 hex of the canonical JSON; equal policies have equal hashes."""
         return sha256_hex(canonical_json(self))
 
     def to_json(self) -> str:
@@ -196,8 +197,8 @@ class Policy:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Policy:
-        """Read a policy. Every field must be present: a threshold is never defaulted behind the operator's back.
-        Only a rung may leave out its configuration, its search and whether it is always tried.
+        """Read a policy. Every field must be present, so that no threshold has a value the operator did not see.
+        Only a rung may leave out fields: `config`, `search` and `always`.
 
         Raises:
             InvalidPolicy: not JSON, another schema, an unknown or missing field, or a value out of range.
@@ -251,7 +252,7 @@ def _check_rung(rung: Rung) -> None:
 
 
 def default_policy() -> Policy:
-    """The policy committed beside this file, `default.json`; how it was chosen is in docs/benchmarks."""
+    """The default policy, `default.json` in this folder; docs/benchmarks says how it was chosen."""
     return Policy.from_json(
         importlib.resources.files("unlearning.policy").joinpath(_DEFAULT_FILE).read_text()
     )

@@ -1,9 +1,9 @@
-"""When a rung of the ladder is not worth its time any more, by the service's own record. Pure arithmetic.
+"""When a run skips a rung, by the service's own track record. Pure arithmetic.
 
-A rung that is refused in every run costs each of them its time and serves nobody. Whether that is so differs from one
-service to the next, so no default ladder can know it: the record of the runs does. Skipping it is never final. It is
-tried again as soon as the live version is a fit on newer events, and otherwise now and then; and once it has passed, it
-is tried in the next run too.
+A rung that is refused in every run costs time and serves nobody. Which rungs those are differs between services, so a
+default ladder cannot know them; the record of earlier runs does. Skipping is never final. The rung is tried again as
+soon as the live version is a fit on newer events, and otherwise from time to time. Once it has passed, the next run
+tries it too.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from statistics import NormalDist
 
 from unlearning.errors import InvalidPolicy
 
-# As many of the latest runs tell about a rung.
+# The track record of a rung covers at most this many of the latest runs.
 MOST_RUNS = 50
 
 
 @dataclass(frozen=True)
 class Skipping:
-    """How sure the record must be.
+    """How certain the record must be before a rung is skipped.
 
     Attributes:
-        min_runs: runs that have tried the rung, below which it is not judged; at most as many as its record holds.
-        max_pass_share: a rung is skipped only if it surely passes in less than this share of the runs.
-        confidence: of the one-sided bound on that share (Wilson 1927).
-        try_again_every: of so many runs that would skip it, one tries it.
+        min_runs: fewest runs that must have tried the rung; at most as many as its record holds.
+        max_pass_share: a rung is skipped only if the bound on its share of passes lies below this.
+        confidence: confidence of the one-sided bound on that share (Wilson 1927).
+        try_again_every: one in this many runs that would skip the rung tries it.
 
     Raises:
         InvalidPolicy: a number out of range.
@@ -55,16 +55,17 @@ class Skipping:
 
 @dataclass(frozen=True)
 class TrackRecord:
-    """What became of one rung in the latest runs that tried it, all with the same configuration, base and gate.
+    """The results of one rung in the latest runs that tried it, all with the same configuration, base and gate.
 
     Attributes:
-        runs: how many tried it.
-        passed: in how many it served somebody.
-        passed_last: whether it did in the latest of them.
+        runs: how many runs tried it.
+        passed: in how many of them it served at least one subject.
+        passed_last: whether that was so in the latest of them.
         seconds: mean time that a run spent on it.
-        seconds_after: mean time that the rungs behind it took where it served nobody: what it saves where it passes.
-        same_fit: whether the latest of them edited a fit on the same events as the live version is of.
-        skipped_since: runs that have skipped it since.
+        seconds_after: mean time of the later rungs in runs where it served nobody: the time that it saves when it
+            passes.
+        same_fit: whether the latest of these runs edited a fit on the same events as the live version's.
+        skipped_since: number of runs that have skipped it since.
     """
 
     runs: int
@@ -88,15 +89,15 @@ def wilson(share: float, count: float, z: float) -> tuple[float, float]:
 
 
 def highest_share(passed: int, runs: int, confidence: float) -> float:
-    """The upper end of Wilson's one-sided interval for a share of which `passed` of `runs` were seen."""
+    """Wilson's one-sided upper bound on the share of passes, after `passed` passes in `runs` runs."""
     return wilson(passed / runs, runs, NormalDist().inv_cdf(confidence))[1]
 
 
 def why_skip(record: TrackRecord, rules: Skipping) -> str | None:
-    """Why the next run should do without the rung, in plain words; None where it should try it.
+    """Why the next run should skip the rung, in plain words; None if the run should try it.
 
-    It should where it may still pass often enough, where it costs less than it may save (cheap rungs before a dear one
-    pay even if they seldom pass), where it passed last time, and where its turn to be tried again has come.
+    A run tries the rung if it may still pass often enough, if it costs less than it may save (a cheap rung before an
+    expensive one pays even if it seldom passes), if it passed last time, or if it is due to be tried again.
     """
     if record.runs < rules.min_runs or record.passed_last or not record.same_fit:
         return None

@@ -1,4 +1,4 @@
-"""Which histories the gate decides about, by their length: what the policy says of each."""
+"""Strata: ranges of history lengths, and whether the gate decides about histories in each."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from unlearning.errors import InvalidPolicy
 
 @dataclass(frozen=True)
 class Stratum:
-    """Histories of at least so many training items, up to where the next stratum begins.
+    """Histories of at least `items` training items, up to where the next stratum begins.
 
-    `decides` is False where `lethe bench gate` measured nothing, or shows that the gate errs too often there. Then
-    membership is `inconclusive`, whatever the figures are up to the alarm of an exact method. The default policy
-    decides about nothing that its committed report does not hold, or shows to be judged wrongly.
+    `decides` is False where `lethe bench gate` measured nothing or shows that the gate errs too often. Membership is
+    then `inconclusive`, up to the alarm of an exact method. The default policy decides only about lengths that its
+    committed report holds and judges correctly.
     """
 
     items: int
@@ -23,10 +23,10 @@ class Stratum:
 
 
 def check_strata(strata: Sequence[Stratum]) -> None:
-    """Every history has to be in one.
+    """Check that every history belongs to a stratum.
 
     Raises:
-        InvalidPolicy: a length that nobody measured, or strata out of order.
+        InvalidPolicy: a length without a stratum, or strata out of order.
     """
     firsts = [stratum.items for stratum in strata]
     if not firsts or firsts[0] != 1:
@@ -40,5 +40,5 @@ def check_strata(strata: Sequence[Stratum]) -> None:
 
 
 def stratum_of(items: int, strata: Sequence[Stratum]) -> Stratum:
-    """The one that a history of so many training items belongs to."""
+    """The stratum of a history with this many training items."""
     return next(stratum for stratum in reversed(strata) if stratum.items <= items)

@@ -1,4 +1,4 @@
-"""When a re-fit counts as near, by hand."""
+"""When a re-fit counts as near, with figures computed by hand."""
 
 import json
 import math

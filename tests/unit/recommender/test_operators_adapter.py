@@ -30,7 +30,7 @@ LINEAR = ["q_proj", "lm_head"]
 
 
 def peft_saves(model: PreTrainedModel, folder: Path, modules: list[str] | str, **options: Any) -> PeftModel:
-    """`save_pretrained` without a word, as everybody calls it."""
+    """`save_pretrained` without its warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         lora = LoraConfig(r=2, lora_alpha=4, target_modules=modules, task_type="CAUSAL_LM", **options)

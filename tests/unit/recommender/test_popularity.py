@@ -13,6 +13,6 @@ def test_no_users_is_no_popularity():
     assert popularity({}, 2).tolist() == [0, 0]
 
 
-def test_an_unknown_item_is_refused():
+def test_an_item_outside_the_catalogue_is_refused():
     with pytest.raises(DataError, match="outside the catalogue of 3"):
         popularity(HISTORIES, 3)

@@ -69,7 +69,7 @@ def test_agreement_with_a_ranking_metrics_library():
         for row in range(40)
         for item in range(30)
     ]
-    ours = RankingMetrics.of(scores, targets)
+    ours = RankingMetrics(ranks(scores, targets))
     for name, theirs in {
         "recall@5": R @ 5, "recall@10": R @ 10,
         "mrr@5": RR @ 5, "mrr@10": RR @ 10,
@@ -109,6 +109,5 @@ def test_an_unknown_metric_is_refused(name: str):
 
 
 def test_no_users_is_no_mean():
-    assert math.isnan(
-        RankingMetrics.of(torch.empty(0, 4), torch.empty(0, dtype=torch.int64)).means()["mrr@5"]
-    )
+    none = ranks(torch.empty(0, 4), torch.empty(0, dtype=torch.int64))
+    assert math.isnan(RankingMetrics(none).means()["mrr@5"])

@@ -1,4 +1,4 @@
-"""Reports made up to the last digit, for the gate to judge."""
+"""Reports with chosen figures, as inputs of the gate."""
 
 from __future__ import annotations
 

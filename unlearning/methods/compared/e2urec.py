@@ -1,4 +1,4 @@
-"""E2URec: a forgetting teacher made from what an adapter learns of the subjects when it is shown them again."""
+"""E2URec: learn from a forgetting teacher, made of what an adapter learns when it is trained on the subjects again."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from unlearning.progress import OnStep, Progress, ShouldStop
 
 @dataclass(frozen=True)
 class E2urecConfig(DescentConfig):
-    """Two walks: the augmented adapter's and, with the teacher it gives, the student's.
+    """Two trainings: first the augmented adapter's and then, with the teacher made from it, the student's.
 
     Attributes:
-        steps: optimiser steps of the student, the forget-only ones among them.
+        steps: optimiser steps of the student, including the forget-only ones.
         lr: the student's learning rate, as published.
-        augment_steps: steps on the subjects alone that make the augmented adapter from the parent.
-        augment_lr: their learning rate; batch size and clipping are the student's.
-        alpha: how far the teacher goes below the original where the augmented adapter goes above it; at least 0.
+        augment_steps: steps on the subjects alone that turn the parent into the augmented adapter.
+        augment_lr: learning rate of these; batch size and clipping are the student's.
+        alpha: how far the teacher lowers a logit per unit by which the augmented adapter raises it; at least 0.
         w: weight of the retain terms in the joint phase, in [0, 1]; the forget term weighs 1 - w.
         forget_only_steps: steps on the forget term alone before the joint phase, at most `steps`.
 
@@ -54,7 +54,7 @@ class E2urecConfig(DescentConfig):
 
     @property
     def augmentation(self) -> DescentConfig:
-        """The augmented adapter's walk."""
+        """The training of the augmented adapter."""
         return DescentConfig(
             steps=self.augment_steps,
             lr=self.augment_lr,
@@ -65,15 +65,15 @@ class E2urecConfig(DescentConfig):
 
 @dataclass(frozen=True)
 class E2urec:
-    """First L_FGT alone, then w (L_pred + L_REM) + (1 - w) L_FGT.
+    """Minimise L_FGT alone first, then w (L_pred + L_REM) + (1 - w) L_FGT.
 
-    L_FGT draws the student to the forgetting teacher on the subjects; L_pred is the training loss on the retained
-    users and L_REM the cross-entropy from the original there. Original, augmented and student share one base. The
-    augmented adapter knows the subjects better than the parent does; it lives as long as the run and is in no
+    L_FGT is the cross-entropy from the forgetting teacher on the subjects, L_pred the training loss on the retained
+    users, and L_REM the cross-entropy from the original model there. Original, augmented and student share one base.
+    The augmented adapter knows the subjects better than the parent does. It exists during the run only and is in no
     artefact.
 
-    Measured (docs/benchmarks): the nearest to re-fits for single users; loses to the uniform shrink and to training on
-    the retained users alone in `interactions-25`.
+    Measured (docs/benchmarks): the nearest to re-fits for single users. It loses to the uniform shrink and to training
+    on the retained users alone in `interactions-25`.
     """
 
     config: E2urecConfig = field(default_factory=E2urecConfig)
@@ -99,7 +99,7 @@ class E2urec:
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
     ) -> Candidate:
-        """Augment for `augment_steps` steps, then walk for `steps` steps.
+        """Train the augmented adapter for `augment_steps` steps, then the student for `steps` steps.
 
         Raises:
             Interrupted: `should_stop` answered yes.
@@ -149,9 +149,9 @@ def augment(
 
 
 def forgetting_teacher(original: Tensor, augmented: Tensor, alpha: float) -> Tensor:
-    """Logits t = o - alpha ReLU(a - o), all of one shape: what seeing the subjects again raises is lowered instead.
+    """Logits t = o - alpha ReLU(a - o), all of one shape: logits that the augmented adapter raises are lowered.
 
-    The difference is of raw logits, as in the released code; a shift common to all items would count.
+    As in the released code, raw logits are compared, so a shift common to all items counts.
     """
     return original - alpha * functional.relu(augmented - original)
 
@@ -162,7 +162,7 @@ def joint_loss(forget: Tensor, remember: Tensor, predict: Tensor, w: float) -> T
 
 
 class _TwoPhases:
-    """One walk's gradient; counts its steps to know the phase."""
+    """The student's gradient; it counts the steps to know the phase."""
 
     def __init__(self, config: E2urecConfig, original: ItemModel, augmented: ItemModel) -> None:
         self._config = config
@@ -191,7 +191,7 @@ class _TwoPhases:
 
 
 def _within(on_step: OnStep | None, done: int, total: int) -> OnStep | None:
-    """Report a walk's steps as part of `total`, of which `done` came before it."""
+    """Report a training's steps as part of `total` steps, of which `done` came before it."""
     if on_step is None:
         return None
     return lambda progress: on_step(Progress(progress.stage, done + progress.step, total, progress.loss))

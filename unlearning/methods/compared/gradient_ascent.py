@@ -1,4 +1,4 @@
-"""Gradient ascent: climb the training loss on the subjects and hope for the rest."""
+"""Gradient ascent: raise the training loss on the subjects, with nothing to protect the retained users."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from unlearning.progress import OnStep, ShouldStop
 
 @dataclass(frozen=True)
 class GradientAscentConfig(DescentConfig):
-    """The walk and nothing else."""
+    """The optimiser's fields alone."""
 
     steps: int = 10
 
 
 @dataclass(frozen=True)
 class GradientAscent:
-    """Minimise -NLL on the subjects; nothing holds the retained users.
+    """Minimise -NLL on the subjects, without a retain term.
 
-    Unbounded: with enough steps every figure collapses, so the length of the walk is the method.
+    The loss is unbounded: with enough steps every figure collapses, so everything depends on the number of steps.
 
-    Measured (docs/benchmarks): accepted for most single users; loses to the uniform shrink and to training on the
+    Measured (docs/benchmarks): accepted for most single users. It loses to the uniform shrink and to training on the
     retained users alone in `interactions-25`, and to every control after twenty requests in `sequence`.
     """
 
@@ -43,7 +43,7 @@ class GradientAscent:
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
     ) -> Candidate:
-        """Climb for `steps` steps.
+        """Take `steps` optimiser steps.
 
         Raises:
             Interrupted: `should_stop` answered yes.

@@ -1,4 +1,4 @@
-"""Gradient difference: climb on the subjects while descending on the retained users."""
+"""Gradient difference: raise the loss on the subjects and lower it on the retained users."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from unlearning.progress import OnStep, ShouldStop
 
 @dataclass(frozen=True)
 class GradientDifferenceConfig(RetainedDescentConfig):
-    """The common fields and nothing else."""
+    """The common fields alone."""
 
 
 @dataclass(frozen=True)
 class GradientDifference:
     """Minimise -NLL on the subjects plus a retain term.
 
-    Measured (docs/benchmarks): loses to doing nothing in `users-5` and `users-1`, tuned on other users of the first.
+    Measured (docs/benchmarks): it loses to doing nothing in `users-5` and `users-1`, tuned on other users of `users-5`.
     """
 
     config: GradientDifferenceConfig = field(default_factory=GradientDifferenceConfig)
@@ -42,7 +42,7 @@ class GradientDifference:
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
     ) -> Candidate:
-        """Walk for `steps` steps.
+        """Take `steps` optimiser steps.
 
         Raises:
             Interrupted: `should_stop` answered yes.

@@ -1,4 +1,4 @@
-"""LLMEraser (not LLM-Eraser): take back the subjects' influence on the adapter by one Newton step."""
+"""LLMEraser (not LLM-Eraser): remove the subjects' influence on the adapter by one Newton step."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ Solver = Literal["conjugate_gradient", "quadratic"]
 
 
 @dataclass(frozen=True)
-class LlmeraserConfig:
-    """How the influence is solved for.
+class InfluenceStepConfig:
+    """How the influence is computed.
 
     Attributes:
-        product: what H is and how it is multiplied with; see `unlearning.methods.shared.curvature.Curvature`. The
-            paper's is the Hessian; on adapters it is far from positive definite, so the default is its Gauss-Newton
-            part.
+        product: which H is used and how products with it are computed; see
+            `unlearning.methods.shared.curvature.Curvature`. The paper uses the Hessian. On adapters it is far from
+            positive definite, so the default is its Gauss-Newton part.
         solver: `conjugate_gradient` on one fixed sample, or the paper's `quadratic`: Adam on x H x / 2 - b x with
-            another mini-batch each iteration.
+            another mini-batch in each iteration.
         damping: lambda, added to H's diagonal; at least 0.
         iterations: most products with H; the check of the residual needs one more.
         tolerance: relative residual at which conjugate gradients stop.
-        solver_lr: Adam's learning rate on x, for `quadratic` alone.
-        retain_windows: random windows of retained users that H is estimated on (rounded up to whole batches).
+        solver_lr: Adam's learning rate on x, for `quadratic` only.
+        retain_windows: number of random windows of retained users that H is estimated on, rounded up to whole batches.
         batch_size: most windows in a batch.
-        difference_step: norm of the step in the adapter's weights, for `finite_difference` alone.
-        step_scale: what the change is multiplied by before it is added; 1 is the Newton step.
+        difference_step: norm of the step in the adapter's weights, for `finite_difference` only.
+        step_scale: factor on the change before it is added; 1 is the Newton step.
 
     Raises:
         InvalidMethodConfig: a value out of its choices or range.
@@ -76,21 +76,21 @@ class LlmeraserConfig:
 
 
 @dataclass(frozen=True)
-class Llmeraser:
+class InfluenceStep:
     """Add (1/n) (H + lambda)^-1 sum of the subjects' gradients to the adapter's weights.
 
-    At a parent where the gradient over all users is 0, the retained users' gradient is minus the subjects', so with
-    n the number of retained items and H the Hessian of their mean loss this is the Newton step towards their optimum
-    (the paper divides by all n: the same to first order). It climbs the subjects' loss; the released demo repairs
-    corrupted rows instead and adds the opposite sign.
+    If the gradient over all users is 0 at the parent, the retained users' gradient is minus the subjects'. With n the
+    number of retained items and H the Hessian of their mean loss, this is then the Newton step towards the retained
+    users' optimum. (The paper divides by the number of all items: the same to first order.) The step raises the
+    subjects' loss. The released demo repairs corrupted rows instead and uses the opposite sign.
 
-    The loss is not convex. Where conjugate gradients meet negative curvature in the Hessian + lambda they stop and the
-    last iterate is used: no change at all if it happens at once, a huge one if the curvature before was barely
-    positive. The artefacts tell: `residual` ||(H + lambda) x - b|| / ||b||, `iterations` and `negative_curvature`
-    (scalars). A residual near or above 1 means that the equation was not solved and the step is no influence.
+    The loss is not convex. Where conjugate gradients meet negative curvature of H + lambda they stop, and the last
+    iterate is used: there is no change if that happens at once, and a huge one if the curvature before was barely
+    positive. The artefacts show this: `residual` ||(H + lambda) x - b|| / ||b||, `iterations` and `negative_curvature`
+    (scalars). A residual near or above 1 means that the equation was not solved and the step is not the influence.
     """
 
-    config: LlmeraserConfig = field(default_factory=LlmeraserConfig)
+    config: InfluenceStepConfig = field(default_factory=InfluenceStepConfig)
     name: ClassVar[str] = "llmeraser"
     exact: ClassVar[bool] = False
     card: ClassVar[MethodCard] = MethodCard(
@@ -106,7 +106,7 @@ class Llmeraser:
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
     ) -> Candidate:
-        """Solve and step.
+        """Solve the equation and add the change.
 
         Raises:
             Interrupted: `should_stop` answered yes.
@@ -138,7 +138,7 @@ class _System:
     """(H + lambda) x = b for one task."""
 
     def __init__(
-        self, task: ForgetTask, config: LlmeraserConfig, curvature: Curvature, on_step: OnStep | None
+        self, task: ForgetTask, config: InfluenceStepConfig, curvature: Curvature, on_step: OnStep | None
     ) -> None:
         self._config = config
         self._curvature = curvature

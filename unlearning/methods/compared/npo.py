@@ -1,4 +1,4 @@
-"""Negative preference optimisation: gradient ascent that lets go of what has been left behind."""
+"""Negative preference optimisation: gradient ascent that fades for items that are already unlikely enough."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from unlearning.progress import OnStep, ShouldStop
 
 @dataclass(frozen=True)
 class NpoConfig(RetainedDescentConfig):
-    """The walk, what holds it, and how soon the push fades.
+    """The common fields, and how soon the gradient fades.
 
     Attributes:
         beta: inverse temperature, above 0; towards 0 the method becomes gradient difference.
-        unit: what one comparison with the parent is about: an `item`, or the forget items of a whole window
-            (`sequence`). A window holds about a hundred items, each of them a label of its own, and their sum would
-            be far from the parent's after the first steps; the log-ratio of one item is small, so it wants a beta of
-            0.5 to 5 where the papers' 0.1 is meant for sums.
+        unit: what one comparison with the parent covers: an `item`, or the forget items of a whole window (`sequence`).
+            A window holds about a hundred items, each of them a separate label, so its sum would be far from the
+            parent's after the first steps. The log-ratio of one item is small, so it needs a beta of 0.5 to 5; the
+            papers' 0.1 is meant for sums.
 
     Raises:
         InvalidMethodConfig: beta not positive, an unknown unit, or a common field out of range.
@@ -48,9 +48,9 @@ class NpoConfig(RetainedDescentConfig):
 
 @dataclass(frozen=True)
 class Npo:
-    """Push the subjects' likelihood below the parent's, less the further it already is; plus a retain term.
+    """Lower the subjects' likelihood below the parent's, the more weakly the lower it already is; plus a retain term.
 
-    The parent is the reference, frozen. The first step is gradient ascent's.
+    The frozen parent is the reference. The first step is that of gradient ascent.
     """
 
     config: NpoConfig = field(default_factory=NpoConfig)
@@ -68,7 +68,7 @@ class Npo:
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
     ) -> Candidate:
-        """Walk for `steps` steps.
+        """Take `steps` optimiser steps.
 
         Raises:
             Interrupted: `should_stop` answered yes.

@@ -1,4 +1,4 @@
-"""Gradient surgery: climb on the subjects and descend on the retained users along gradients that do not conflict."""
+"""Gradient surgery: gradient difference along gradients whose conflicting components are removed."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ ProjectionScope = Literal["whole", "tensor"]
 
 @dataclass(frozen=True)
 class PcGradConfig(RetainedDescentConfig):
-    """The common fields, of which both weights must be positive, and what is projected at once.
+    """The common fields, with both weights positive, and which vectors are projected.
 
     Attributes:
-        scope: `whole` compares the gradients of the whole adapter as two vectors; `tensor` compares those of each
-            A and each B apart, and so also removes conflicts that cancel out over the adapter.
+        scope: `whole` compares the gradients of the whole adapter as two vectors. `tensor` compares those of each A and
+            each B separately, and so also removes conflicts that cancel out over the adapter.
 
     Raises:
         InvalidMethodConfig: a weight of 0, an unknown scope, or a common field out of range.
@@ -47,15 +47,15 @@ class PcGradConfig(RetainedDescentConfig):
 
 @dataclass(frozen=True)
 class PcGrad:
-    """Gradient difference, each of the two gradients freed of the component that opposes the other.
+    """Gradient difference, with the component that opposes the other gradient removed from each of the two.
 
-    Symmetric: both are projected against the other's original, so with two objectives the order that the paper
-    draws at random does not matter.
+    Both are projected against the other's original, so with two objectives the order that the paper draws at random
+    does not matter.
 
-    What is freed of conflict is the gradient, not the step: Adam rescales every coordinate afterwards, and a step can
-    climb the retain loss although the gradient it came from would have lowered it.
+    The projection holds for the gradient and not for the step: Adam rescales every coordinate afterwards, so a step can
+    raise the retain loss although its gradient would have lowered it.
 
-    Measured (docs/benchmarks): loses to doing nothing in `users-1`, with the strength that was tuned for `users-5`.
+    Measured (docs/benchmarks): it loses to doing nothing in `users-1`, with the strength that was tuned for `users-5`.
     """
 
     config: PcGradConfig = field(default_factory=PcGradConfig)
@@ -73,7 +73,7 @@ class PcGrad:
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
     ) -> Candidate:
-        """Walk for `steps` steps, two backward passes each.
+        """Take `steps` optimiser steps, with two backward passes each.
 
         Raises:
             Interrupted: `should_stop` answered yes.
@@ -116,9 +116,9 @@ def reconciled(first: Sequence[Tensor], second: Sequence[Tensor], scope: Project
 
 def _sum_without_conflict(first: Tensor, second: Tensor) -> Tensor:
     product, norms = first.dot(second), (float(first.norm()), float(second.norm()))
-    # Without a conflict nothing is projected; that covers a gradient of 0, which nothing could be divided by. Nor is
-    # anything projected on a gradient so small that it vanishes in the sum: it is rounding and points anywhere. The
-    # divergence from the parent has no other gradient at the parent.
+    # Without a conflict nothing is projected; that includes a gradient of 0, which would divide by 0. A gradient so
+    # small that it vanishes in the sum is rounding error of arbitrary direction, so nothing is projected on it either.
+    # The gradient of the divergence from the parent is of that kind at the parent itself.
     if product >= 0 or min(norms) <= torch.finfo(first.dtype).eps * max(norms):
         return first + second
     return first - product / second.dot(second) * second + second - product / first.dot(first) * first

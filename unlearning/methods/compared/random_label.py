@@ -1,4 +1,4 @@
-"""Random labels: teach the model that the subjects chose something else."""
+"""Random labels: train the model to predict random other items for the subjects."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from unlearning.methods.shared.retain_term import RetainedDescentConfig, descend
 from unlearning.methods.shared.windows import Batch
 from unlearning.progress import OnStep, ShouldStop
 
-# The windows of both kinds are drawn with the task's seed and the next one.
+# The forget and retain windows use the task's seed and the next one.
 _LABEL_SEED_OFFSET = 2
 
 
 @dataclass(frozen=True)
 class RandomLabelConfig(RetainedDescentConfig):
-    """The common fields; the subjects weigh as little as published."""
+    """The common fields, with the published weight of the subjects."""
 
     forget_weight: float = 0.2
 
 
 @dataclass(frozen=True)
 class RandomLabel:
-    """Minimise the NLL of random other items in the subjects' places, plus a retain term.
+    """Minimise the NLL of random other items at the subjects' positions, plus a retain term.
 
-    Every place gets a new item at every step, uniform over the catalogue without the true one: over the steps the
-    model is pulled towards not knowing, not towards one wrong answer. Bounded below, unlike gradient ascent.
+    Every position gets a new item at every step, uniform over the catalogue without the true item. Over the steps the
+    model learns not to know the answer, instead of one wrong answer. The loss is bounded below, unlike gradient
+    ascent's.
     """
 
     config: RandomLabelConfig = field(default_factory=RandomLabelConfig)
@@ -53,10 +54,10 @@ class RandomLabel:
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
     ) -> Candidate:
-        """Walk for `steps` steps.
+        """Take `steps` optimiser steps.
 
         Raises:
-            InvalidTask: a catalogue of one item, where there is no other.
+            InvalidTask: the catalogue has one item only.
             Interrupted: `should_stop` answered yes.
         """
         items = task.base.style.catalogue_size
@@ -73,8 +74,8 @@ class RandomLabel:
 def other_items(targets: Tensor, items: int, generator: torch.Generator) -> Tensor:
     """`targets` with every item replaced by another of the `items`, uniformly; `IGNORED` stays.
 
-    `generator` lives on the CPU, so that a seed draws the same on every device.
+    `generator` is on the CPU, so that a seed draws the same items on every device.
     """
     drawn = torch.randint(items - 1, targets.shape, generator=generator).to(targets.device)
-    # All but the true item, renumbered: those from it on move up by one.
+    # The draw is from all items but the true one: from the true item on, numbers shift by one.
     return torch.where(targets == IGNORED, targets, drawn + (drawn >= targets))

@@ -1,7 +1,7 @@
-"""Sharded training: one adapter per shard of the users; whoever leaves costs a re-fit of one shard.
+"""Sharded training: one adapter per shard of the users, so that forgetting a user re-fits one shard.
 
-SISA (arXiv 1912.03817) with adapters as models, joined as in APA (arXiv 2404.10327) by their parameters instead of
-their predictions.
+SISA (arXiv 1912.03817) with adapters as models. They are joined by their parameters, as in APA (arXiv 2404.10327), and
+not by their predictions.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ HeldOut = Sequence[tuple[tuple[int, ...], int]]
 
 @dataclass(frozen=True)
 class ShardedConfig:
-    """How users are spread and adapters joined.
+    """How users are assigned to shards and adapters joined.
 
     Attributes:
         shards: K, at least 2.
-        weights: of the shards' adapters in the mean: `uniform`, or `by_size`, the share of retained users.
-        seed: of the assignment and of the shards' fits. It belongs to the sharded training and not to a request: with
-            another one no shard that exists can be kept.
+        weights: weights of the shards' adapters in the mean: `uniform`, or `by_size`, the share of retained users.
+        seed: seed of the assignment and of the shards' fits. It belongs to the sharded training and not to a request:
+            with another seed, no existing shard could be reused.
 
     Raises:
         InvalidMethodConfig: a value out of its choices or range.
@@ -52,17 +52,17 @@ class ShardedConfig:
 
 @dataclass(frozen=True)
 class Sharded:
-    """Fit the shards that held a subject again without them; the candidate is the weighted mean of all shards.
+    """Re-fit the shards that held a subject, without the subjects; the candidate is the weighted mean of all shards.
 
-    The mean of the shards' weight changes is one LoRA of rank K r, exactly; see `adapter_mean`. A user's shard follows
-    from their sequence alone, and a shard's fit from its users alone, so the result is, bit for bit on a CPU, that of
-    a sharded training that never saw the subjects. That is all `exact` says here: the parent was not trained in
-    shards, so the candidate is no edit of it and not comparable with it or with its re-fit. Each adapter sees 1/K of
-    the users and the mean shrinks what only one shard learned: the loss of utility grows with K.
+    The mean of the shards' weight changes is exactly one LoRA of rank K r; see `adapter_mean`. A user's shard depends
+    on their sequence alone, and a shard's fit on its users alone. So the result is, bit for bit on a CPU, that of a
+    sharded training that never saw the subjects. `exact` means no more than that: the parent was not trained in shards,
+    so the candidate is not an edit of it and cannot be compared with it or with its re-fit. Each adapter sees 1/K of
+    the users, and the mean shrinks what only one shard learnt, so the loss of utility grows with K.
 
-    Only shards that held a subject count in the cost, because the others existed before. With the default `fit` they
-    have to be fitted all the same; a caller that keeps fitted shards passes a `fit` that looks them up. A subject of
-    whom some items stay comes back as another sequence: the shard that takes it in counts too.
+    The cost counts only the shards that held a subject, because the others existed before. The default `fit` fits those
+    too; a caller that keeps fitted shards passes a `fit` that looks them up. A subject who keeps some items returns as
+    another sequence, and the shard of that sequence counts too.
 
     Measured (docs/benchmarks): with four shards it loses to doing nothing in every scenario, because each adapter
     sees a quarter of the users; what it forgets, it forgets exactly.
@@ -83,7 +83,7 @@ class Sharded:
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
     ) -> Candidate:
-        """Fit, or look up, every shard that has users left, and join them.
+        """Fit, or look up, every shard that still has users, and join them.
 
         Raises:
             AdapterMismatch: a shard's adapter is not plain LoRA of the same form as the others.
@@ -115,7 +115,7 @@ class Sharded:
         return Candidate(adapter=adapter, cost=Cost(seconds, passes, passes, passes))
 
     def shard_of(self, sequence: Sequence[int]) -> int:
-        """The shard of a training sequence: a seeded hash of its items, whoever else is there."""
+        """The shard of a training sequence: a seeded hash of its items, independent of other users."""
         content = f"{self.config.seed}:{','.join(map(str, sequence))}"
         return int.from_bytes(hashlib.sha256(content.encode()).digest()) % self.config.shards
 

@@ -1,4 +1,4 @@
-"""SimNPO: negative preference optimisation that compares with a fixed likelihood instead of the parent's."""
+"""SimNPO: negative preference optimisation with a fixed likelihood as reference instead of the parent's."""
 
 from __future__ import annotations
 
@@ -22,18 +22,17 @@ from unlearning.progress import OnStep, ShouldStop
 
 @dataclass(frozen=True)
 class SimNpoConfig(RetainedDescentConfig):
-    """The walk, what holds it, and where the push fades.
+    """The common fields, and where the gradient fades.
 
     Attributes:
-        forget_weight: as in `RetainedDescentConfig`; the published one is small because beta is large.
+        forget_weight: as in `RetainedDescentConfig`; the published weight is small because beta is large.
         beta: inverse temperature, above 0, per nat of NLL per item.
-        delta: NLL per item, in nats, around which the push fades: its factor is 2 sigmoid(-beta (NLL / |y| - delta)).
-            The paper's margin is beta times this.
-            The published 0 presumes memorised text, whose NLL is near 0. Items out of a catalogue are never that
-            certain: at beta 4.5 and an NLL of 5 the factor is 3e-10 and the subjects are not pushed at all, so set
-            it to about the parent's NLL on the subjects.
-        unit: what one term of the mean is about, and thus |y|: an `item`, of length 1, or the forget items of a
-            window (`sequence`), whose mean NLL is taken first.
+        delta: NLL per item, in nats, around which the gradient fades, by the factor
+            2 sigmoid(-beta (NLL / |y| - delta)). The paper's margin is beta times this. The published 0 presumes
+            memorised text, whose NLL is near 0. Items of a catalogue are never that certain: at beta 4.5 and an NLL of
+            5 the factor is 3e-10 and nothing is forgotten. Set delta to about the parent's NLL on the subjects.
+        unit: what one term of the mean covers, and thus |y|: an `item`, of length 1, or the forget items of a window
+            (`sequence`), whose mean NLL is taken first.
 
     Raises:
         InvalidMethodConfig: beta not positive, delta not finite, an unknown unit, or a common field out of range.
@@ -58,7 +57,7 @@ class SimNpoConfig(RetainedDescentConfig):
 
 @dataclass(frozen=True)
 class SimNpo:
-    """Push the subjects' NLL per item beyond `delta`, less the further it already is; plus a retain term."""
+    """Raise the subjects' NLL per item beyond `delta`, the more weakly the higher it already is; plus a retain term."""
 
     config: SimNpoConfig = field(default_factory=SimNpoConfig)
     name: ClassVar[str] = "simnpo"
@@ -76,7 +75,7 @@ class SimNpo:
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
     ) -> Candidate:
-        """Walk for `steps` steps.
+        """Take `steps` optimiser steps.
 
         Raises:
             Interrupted: `should_stop` answered yes.

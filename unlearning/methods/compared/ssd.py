@@ -1,4 +1,4 @@
-"""Selective synaptic dampening: shrink the weights that matter far more to the subjects than to everybody."""
+"""Selective synaptic dampening: shrink the weights that are far more important for the subjects than for others."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class SsdConfig:
 
     Attributes:
         alpha: a weight is selected if its importance on the subjects exceeds alpha times that on the others. The
-            published 10 was found on image classifiers; on an adapter tune it.
+            published 10 was found on image classifiers; tune it for an adapter.
         dampening: lambda; a selected weight is multiplied by min(lambda I / I_forget, 1).
-        against: the importance compared with is that on `all` training users (as published) or on the retained alone
-            (`retain`). `all` includes the subjects: where they hold a share s of the items, no ratio exceeds 1 / s,
-            and a larger alpha selects nothing.
-        retain_windows: random windows of retained users that their importance is estimated on; None for all.
+        against: whose importance the subjects' is compared with: `all` training users (as published) or the retained
+            users alone (`retain`). `all` includes the subjects: if they hold a share s of the items, no ratio exceeds
+            1 / s, and a larger alpha selects nothing.
+        retain_windows: number of random windows of retained users that their importance is estimated on; None for all.
 
     Raises:
         InvalidMethodConfig: a value out of its choices or range.
@@ -55,13 +55,13 @@ class SsdConfig:
 class Ssd:
     """Dampen the adapter's weights, both A and B, by their diagonal Fisher importances; nothing is trained.
 
-    One backward per window: a gradient is squared before anything is added to it, because the square of a batch's
-    gradient measures agreement within the batch and not importance. A loop is exact and needs the memory of one
-    window; vectorised per-sample gradients would need that of a batch of adapters.
+    Each window takes a backward pass of its own, because its gradient must be squared before it is added up: the square
+    of a batch's gradient measures agreement within the batch and not importance. The loop is exact and needs the memory
+    of one window; vectorised per-sample gradients would need that of a batch of adapters.
 
     The artefact `dampened_share` (scalar) is the share of weights that were scaled.
 
-    Measured (docs/benchmarks): loses to the uniform shrink and to training on the retained users alone in
+    Measured (docs/benchmarks): it loses to the uniform shrink and to training on the retained users alone in
     `interactions-25`, and to doing nothing after five requests in `sequence`.
     """
 
@@ -79,7 +79,7 @@ class Ssd:
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
     ) -> Candidate:
-        """Dampen once.
+        """Compute the importances and dampen once.
 
         Raises:
             Interrupted: `should_stop` answered yes.
@@ -91,7 +91,7 @@ class Ssd:
         on_forget = _importance(model, forget, 0, steps, on_step, should_stop)
         on_others = _importance(model, retain, len(forget), steps, on_step, should_stop)
         if self.config.against == "all":
-            # The sample stands for all retained users, the subjects for themselves.
+            # The sample's importance counts for the items of all retained users, the subjects' for their own.
             mine, theirs = predicted_items(forget), sum(map(len, task.retain))
             on_others = {
                 name: (mine * on_forget[name] + theirs * value) / (mine + theirs)
@@ -117,9 +117,9 @@ class Ssd:
 
 
 def dampening_factors(on_forget: Tensor, on_others: Tensor, alpha: float, dampening: float) -> Tensor:
-    """What each weight is multiplied by: min(lambda I / I_forget, 1) where I_forget > alpha I, else 1."""
+    """The factor of each weight: min(lambda I / I_forget, 1) where I_forget > alpha I, else 1."""
     selected = on_forget > alpha * on_others
-    # Nothing without importance is selected, so the floor is never what an outcome rests on.
+    # Weights without importance are never selected, so the lower bound only prevents a division by 0.
     tiny = torch.finfo(on_forget.dtype).tiny
     return torch.where(selected, (dampening * on_others / on_forget.clamp_min(tiny)).clamp_max(1.0), 1.0)
 
@@ -134,8 +134,8 @@ def _importance(
 ) -> dict[str, Tensor]:
     """Diagonal of the Fisher information per predicted item, by parameter name.
 
-    A window's gradient is that of its summed negative log-likelihood, and the squares are divided by the number of
-    items and not of windows: long histories and single forgotten interactions then lie on one scale.
+    The gradient is that of a window's summed negative log-likelihood, and the squares are divided by the number of
+    items instead of windows, so that long histories and single forgotten interactions are on one scale.
     """
     total = {name: torch.zeros_like(parameter) for name, parameter in model.parameters.items()}
     for step, window in enumerate(windows, start=done + 1):

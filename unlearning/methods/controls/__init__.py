@@ -1,1 +1,1 @@
-"""Controls: what an edit without skill reaches. They stand in every table; no policy should name one."""
+"""Controls: trivial edits that every table compares the methods with. No policy should name one."""

@@ -1,4 +1,4 @@
-"""The other control: keep the adapter as it is. What it scores is what "not forgotten" looks like."""
+"""A control: keep the adapter as it is. Its figures are those of "not forgotten"."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unlearning.progress import OnStep, ShouldStop
 
 @dataclass(frozen=True)
 class DoNothingConfig:
-    """Nothing to choose."""
+    """There is nothing to configure."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The third control: drop what the adapter learnt, of everybody."""
+"""A control: drop everything the adapter learnt, of everybody."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from unlearning.progress import OnStep, ShouldStop
 
 @dataclass(frozen=True)
 class DropAdapterConfig:
-    """Nothing to choose."""
+    """There is nothing to configure."""
 
 
 @dataclass(frozen=True)
 class DropAdapter:
-    """Set every B to 0: what is left is the bare base.
+    """Set every B to 0, which leaves the bare base.
 
-    It forgets everything and everybody, which is the price of not being selective. `exact` is false all the same: a
-    training without the subjects would have learnt the others.
+    It forgets the subjects completely, and everybody else too. `exact` is False, because training without the subjects
+    would have learnt the other users.
     """
 
     config: DropAdapterConfig = field(default_factory=DropAdapterConfig)

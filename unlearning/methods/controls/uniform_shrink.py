@@ -1,4 +1,4 @@
-"""The control: shrink the whole adapter by one factor, for everybody alike."""
+"""A control: multiply the whole adapter by one factor, for everybody alike."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unlearning.progress import OnStep, ShouldStop
 
 @dataclass(frozen=True)
 class UniformShrinkConfig:
-    """`factor` in [0, 1] scales every B; 1 leaves the adapter, 0 leaves the bare base.
+    """`factor` in [0, 1] scales every B; 1 leaves the adapter as it is, 0 leaves the bare base.
 
     Raises:
         InvalidMethodConfig: a factor outside [0, 1].
@@ -29,7 +29,7 @@ class UniformShrinkConfig:
 
 @dataclass(frozen=True)
 class UniformShrink:
-    """Multiply every B by `factor`. Knows nothing of the subjects: what it achieves is what forgetting must beat."""
+    """Multiply every B by `factor`. It knows nothing of the subjects: a method must forget better than this."""
 
     config: UniformShrinkConfig = field(default_factory=UniformShrinkConfig)
     name: ClassVar[str] = "uniform_shrink"

@@ -1,4 +1,4 @@
-"""Exact re-fit without the subjects: the reference for every other method and the last rung of a ladder."""
+"""Exact re-fit without the subjects: the reference for every other method, and the last rung of a ladder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unlearning.progress import OnStep, ShouldStop
 
 @dataclass(frozen=True)
 class RefitConfig:
-    """`seed_offset` is added to the task's seed: a second rung can draw another initialisation and order.
+    """`seed_offset` is added to the task's seed, so that a second rung can use other initial weights and another order.
 
     Raises:
         InvalidMethodConfig: a negative offset.
@@ -30,10 +30,9 @@ class RefitConfig:
 
 @dataclass(frozen=True)
 class Refit:
-    """Fit a fresh adapter on the retained users alone, the way the parent was fitted.
+    """Fit a new adapter on the retained users alone, with the parent's configuration.
 
-    The subjects' sequences are never read, so nothing of them can be in the result; the parent adapter is not read
-    either.
+    It reads neither the subjects' sequences nor the parent adapter, so nothing of the subjects can be in the result.
     """
 
     config: RefitConfig = field(default_factory=RefitConfig)
@@ -74,13 +73,13 @@ class Refit:
         on_step: OnStep | None = None,
         should_stop: ShouldStop | None = None,
     ) -> Candidate:
-        """Fit on these users; what a consolidation does too, which has no subject to name.
+        """Fit on these users. A consolidation calls this directly, because it has no subjects.
 
         Args:
-            seed: of the fit, instead of the one in `training`.
+            seed: seed of the fit, in place of the one in `training`.
 
         Raises:
-            InvalidTask: nobody is left to fit on.
+            InvalidTask: there is no user to fit on.
             Interrupted: `should_stop` answered yes.
         """
         if not retain:
@@ -94,6 +93,6 @@ class Refit:
             on_step=on_step,
             should_stop=should_stop,
         )
-        # A batch holds windows; heavy users have several, so this counts windows rather than users.
+        # Counted in windows, not users: a long history has several windows.
         passes = fitted.passes
         return Candidate(adapter=fitted.adapter, cost=Cost(fitted.seconds, passes, passes, passes))

@@ -1,1 +1,1 @@
-"""What several methods use: losses, windows, descent, gradients, solvers, fitting."""
+"""Code that several methods use: losses, windows, descent, gradients, solvers, fitting."""

@@ -17,11 +17,11 @@ _PER_MODULE = ("alpha_pattern", "rank_pattern")
 
 
 def adapter_mean(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
-    """The adapter whose weight change is sum of w_k s B_k A_k over all modules; `weights` are scaled to sum 1.
+    """The adapter whose weight change in every module is the sum of w_k s B_k A_k; `weights` are scaled to sum 1.
 
-    The mean of A and the mean of B would be another map. K products of rank r side by side are one of rank K r:
-    [w_1 B_1 ... w_K B_K] times the A_k on top of each other. With the common `lora_alpha` kept, PEFT's scale
-    alpha / (K r) already holds the 1 / K of equal weights, whose tensors are therefore left as they are.
+    The mean of the A times the mean of the B would be another map. The sum of K products of rank r is one product of
+    rank K r: [w_1 B_1 ... w_K B_K] times the A_k stacked on top of each other. `lora_alpha` is kept, so PEFT's scale
+    alpha / (K r) already contains the 1 / K of equal weights; tensors with equal weights are therefore left unscaled.
 
     Raises:
         AdapterMismatch: no adapter, configurations that differ, ranks or alphas by module, or rank-stabilised scale.

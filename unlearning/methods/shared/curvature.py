@@ -1,4 +1,4 @@
-"""Products of the training loss's curvature with a vector, without ever building the matrix."""
+"""Products of the training loss's curvature with a vector, without building the matrix."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Curvature:
 
     Args:
         kind: `double_backward` and `finite_difference` multiply with the Hessian, the first by differentiating the
-            gradient's product with the vector, the second by (g(w + e v) - g(w - e v)) / 2e, where e makes the
-            step's norm `difference_step`; `gauss_newton` multiplies with J' F J, J the logits' Jacobian and F the
-            softmax's Fisher matrix: positive semi-definite everywhere.
+            gradient's product with the vector, the second by (g(w + e v) - g(w - e v)) / 2e, where e is chosen so that
+            e v has the norm `difference_step`. `gauss_newton` multiplies with J' F J, where J is the Jacobian of the
+            logits and F the Fisher matrix of the softmax; it is positive semi-definite everywhere.
 
-    Every product counts one forward and, per derivative, one backward per window: 1 and 2 by double backward, 2 and 2
-    by differences, 1 and 3 by Gauss-Newton.
+    The cost of one product per window, in forwards and backwards: 1 and 2 by double backward, 2 and 2 by differences,
+    1 and 3 by Gauss-Newton.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Curvature:
         self._parameters: list[nn.Parameter] = list(model.parameters.values())
 
     def times(self, vector: Tensor, batches: Sequence[Batch]) -> Tensor:
-        """The product with `vector`, both float64 [parameters], of the mean loss over `batches`.
+        """The product of the curvature of the mean loss over `batches` with `vector`; both float64 [parameters].
 
         Raises:
             Interrupted: `should_stop` answered yes.
@@ -56,7 +56,7 @@ class Curvature:
         else:
             total = torch.zeros_like(vector)
             shaped = self._shaped(vector)
-            # Fused attention has no second derivative.
+            # Fused attention kernels have no second derivative.
             with sdpa_kernel(SDPBackend.MATH):
                 for batch in batches:
                     check_stop(self._should_stop)
@@ -77,7 +77,7 @@ class Curvature:
 
     def _gauss_newton(self, vector: list[Tensor], batch: Batch) -> Sequence[Tensor]:
         logits = self._model.logits(batch)
-        # Differentiating J'u, which is linear in u, gives J v without a forward-mode pass.
+        # J'u is linear in u, so differentiating its product with v gives J v without forward-mode differentiation.
         probe = torch.zeros_like(logits, requires_grad=True)
         pulled = torch.autograd.grad(logits, self._parameters, probe, create_graph=True)
         (pushed,) = torch.autograd.grad(pulled, probe, vector, retain_graph=True)
@@ -96,14 +96,14 @@ class Curvature:
         gradients = []
         try:
             for length in (epsilon, -epsilon):
-                self._place(start, length, vector)
+                self._move_to(start, length, vector)
                 gradients.append(self.gradient(batches))
         finally:
-            self._place(start, 0.0, vector)
+            self._move_to(start, 0.0, vector)
         return (gradients[0] - gradients[1]) / (2.0 * epsilon)
 
     @torch.no_grad()
-    def _place(self, start: Sequence[Tensor], length: float, vector: Tensor) -> None:
+    def _move_to(self, start: Sequence[Tensor], length: float, vector: Tensor) -> None:
         for parameter, origin, step in zip(self._parameters, start, self._shaped(vector), strict=True):
             parameter.copy_(origin + length * step)
 
@@ -112,11 +112,11 @@ class Curvature:
 
 
 def flat(tensors: Sequence[Tensor]) -> Tensor:
-    """One float64 vector of them all."""
+    """All tensors as one float64 vector."""
     return torch.cat([tensor.detach().flatten().double() for tensor in tensors])
 
 
 def shaped_like(vector: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The reverse of `flat`: pieces with the shapes and types of `tensors`."""
+    """The inverse of `flat`: pieces with the shapes and types of `tensors`."""
     pieces = torch.split(vector, [tensor.numel() for tensor in tensors])
     return [piece.view_as(tensor).to(tensor.dtype) for piece, tensor in zip(pieces, tensors, strict=True)]

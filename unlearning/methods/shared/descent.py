@@ -1,8 +1,8 @@
-"""The one loop of all gradient methods: batches of both kinds, a gradient, an AdamW step on the adapter.
+"""The training loop of all gradient methods: draw a forget and a retain batch, compute a gradient, take an AdamW step.
 
-The student starts as the parent version and stays in eval mode: dropout would make two runs of one request differ by
-more than the edit. The reference, where a method wants one, is the parent attached a second time: another tree of
-modules around the same base tensors, so the base is never copied and never changed.
+The student starts as the parent version and stays in eval mode: with dropout, two runs of one request would differ by
+more than the edit. A method's reference is the parent attached a second time, as another tree of modules around the
+same base tensors, so the base is never copied and never changed.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
 from unlearning.methods.shared.windows import Batch, Windows
 from unlearning.progress import OnStep, Progress, ShouldStop, check_stop
 
-# Both kinds of windows are drawn at random, and not alike.
+# Forget and retain windows are drawn with different seeds.
 RETAIN_SEED_OFFSET = 1
 
 
 @dataclass(frozen=True)
 class DescentConfig:
-    """How far a gradient method may walk; every method adds its own fields.
+    """The optimiser of a gradient method; every method adds its own fields.
 
     Attributes:
         steps: optimiser steps.
-        lr: AdamW's learning rate, constant; no weight decay, which would shrink the adapter for everybody.
-        batch_size: most windows in a batch, of the forget set and of the retain set alike.
+        lr: AdamW's learning rate, constant. There is no weight decay, which would shrink the adapter for everybody.
+        batch_size: most windows in a batch, both of the forget and of the retain set.
         max_grad_norm: Euclidean norm that each step's gradient is clipped to.
 
     Raises:
@@ -53,10 +53,10 @@ class DescentConfig:
 
 
 class ItemModel:
-    """A base with an adapter that gives logits over the catalogue and counts the sequences it was given.
+    """A base with an adapter that computes logits over the catalogue and counts the windows it reads.
 
-    `parameters` are the adapter's tensors by the names they have in `Adapter.tensors`; they require gradients only
-    if the model is `trainable`.
+    `parameters` are the adapter's tensors, named as in `Adapter.tensors`. They require gradients only if the model is
+    `trainable`.
     """
 
     def __init__(self, base: Base, adapter: Adapter, *, trainable: bool = False) -> None:
@@ -70,7 +70,7 @@ class ItemModel:
         self._trainable = trainable
 
     def logits(self, batch: Batch) -> Tensor:
-        """Logits [rows, positions, items]; part of the autograd graph if trainable, plain numbers otherwise."""
+        """Logits [rows, positions, items]; part of the autograd graph only if the model is trainable."""
         self.forwards += batch.rows
         if self._trainable and torch.is_grad_enabled():
             self.backwards += batch.rows
@@ -79,7 +79,7 @@ class ItemModel:
             return self._logits(batch)
 
     def adapter(self) -> Adapter:
-        """A copy of the adapter as it is now."""
+        """A copy of the adapter in its present state."""
         return self._adapter.replace(
             {name: parameter.detach().cpu().clone() for name, parameter in self.parameters.items()}
         )
@@ -99,7 +99,7 @@ class Gradient(Protocol):
     """One step's gradient."""
 
     def __call__(self, student: ItemModel, forget: Batch, retain: Batch) -> float:
-        """Leave the gradient in `.grad` of the student's parameters; returns the loss to show."""
+        """Store the gradient in `.grad` of the student's parameters, and return the loss to report."""
 
 
 Loss = Callable[[ItemModel, Batch, Batch], Tensor]
@@ -117,14 +117,14 @@ def of_loss(loss: Loss) -> Gradient:
 
 
 def forget_windows(task: ForgetTask, config: DescentConfig) -> Windows:
-    """The subjects' windows; only what is to be forgotten is a target."""
+    """The subjects' windows; only items to forget are targets."""
     return Windows(
         task.base.style, task.forget, task.forget_targets, batch_size=config.batch_size, seed=task.seed
     )
 
 
 def retain_windows(task: ForgetTask, config: DescentConfig) -> Windows:
-    """Everybody else's windows."""
+    """The retained users' windows."""
     return Windows(
         task.base.style, task.retain, batch_size=config.batch_size, seed=task.seed + RETAIN_SEED_OFFSET
     )
@@ -140,9 +140,9 @@ def descend(
     on_step: OnStep | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Candidate:
-    """Walk `config.steps` steps from the parent (or from `student`); returns where that ends, and what it cost.
+    """Take `config.steps` optimiser steps from the parent, or from `student`, and return the resulting candidate.
 
-    The forwards of `references` are added to the cost. Given the task, the same on a CPU bit for bit.
+    The forwards of `references` are added to the cost. On a CPU, the same task gives the same result bit for bit.
 
     Raises:
         Interrupted: `should_stop` answered yes between two steps.

@@ -1,4 +1,4 @@
-"""Fitting an adapter inside a method: what it cost, and where a caller may look up what was fitted before."""
+"""Fitting an adapter inside a method: its cost, and an interface for callers that keep fitted adapters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HeldOut = Sequence[tuple[tuple[int, ...], int]]
 
 @dataclass(frozen=True)
 class Fitted:
-    """An adapter, the seconds its fit took and the passes over one window (a forward and a backward each)."""
+    """An adapter, the seconds of its fit, and its passes over one window (a forward and a backward each)."""
 
     adapter: Adapter
     seconds: float
@@ -24,7 +24,7 @@ class Fitted:
 
 
 class Fit(Protocol):
-    """Fits an adapter, or finds it among those fitted before: equal arguments have to give equal adapters."""
+    """Fits an adapter, or looks up one that was fitted before. Equal arguments must give equal adapters."""
 
     def __call__(
         self,
@@ -37,7 +37,7 @@ class Fit(Protocol):
         on_step: OnStep | None,
         should_stop: ShouldStop | None,
     ) -> Fitted:
-        """The adapter of these users; `validation` is theirs.
+        """The adapter of these users; `validation` holds their held-out items.
 
         Raises:
             Interrupted: `should_stop` answered yes.
@@ -54,7 +54,7 @@ def fit_anew(
     on_step: OnStep | None,
     should_stop: ShouldStop | None,
 ) -> Fitted:
-    """Fit anew.
+    """The `Fit` that always fits.
 
     Raises:
         Interrupted: `should_stop` answered yes.

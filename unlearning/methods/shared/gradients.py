@@ -1,4 +1,4 @@
-"""Gradients of the training loss on the adapter over whole sets of windows: what the analytic methods start from."""
+"""Gradients of the training loss with respect to the adapter over whole sets of windows, for the analytic methods."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from unlearning.progress import ShouldStop, check_stop
 
 
 def predicted_items(batches: Iterable[Batch]) -> int:
-    """How many items the batches ask for."""
+    """Number of items that the batches predict."""
     return sum(int((batch.targets != IGNORED).sum()) for batch in batches)
 
 
 def summed_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Negative log-likelihood of all predicted items together; shapes as in `unlearning.methods.shared.losses`."""
+    """Sum of the predicted items' negative log-likelihoods; shapes as in `unlearning.methods.shared.losses`."""
     return -losses.log_likelihoods(logits, targets.to(logits.device), "item").sum()
 
 

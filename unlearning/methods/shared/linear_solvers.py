@@ -1,4 +1,4 @@
-"""Two ways to solve M x = b where M is only known by its products with vectors. Vectors are float64 [n]."""
+"""Two solvers of M x = b that need M only as a product with vectors. Vectors are float64 [n]."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Product = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Solution:
-    """The last iterate, how many steps led to it, and whether negative curvature ended the search."""
+    """The last iterate, the number of iterations, and whether negative curvature ended them."""
 
     x: Tensor
     iterations: int
@@ -24,10 +24,10 @@ class Solution:
 
 
 def conjugate_gradient(product: Product, b: Tensor, *, iterations: int, tolerance: float) -> Solution:
-    """Hestenes and Stiefel's method from x = 0, until the residual's norm is `tolerance` times that of b.
+    """Hestenes and Stiefel's method from x = 0, until the residual's norm is `tolerance` times the norm of b.
 
-    M has to be positive definite. Where a direction d shows otherwise (d M d <= 0), the search ends with the iterate
-    before it, which still minimises the quadratic over all directions searched so far; at the first step that is 0.
+    M must be positive definite. If a direction d disproves that (d M d <= 0), the iteration ends with the iterate
+    before it, which minimises the quadratic over all earlier directions; at the first iteration that is 0.
     """
     x, residual = torch.zeros_like(b), b.clone()
     direction, square = b.clone(), float(b @ b)
@@ -52,7 +52,7 @@ def conjugate_gradient(product: Product, b: Tensor, *, iterations: int, toleranc
 def minimise_quadratic(product: Product, b: Tensor, *, iterations: int, lr: float) -> Solution:
     """Adam on x M x / 2 - b x from x = 0; `product` may be noisy (another batch each time).
 
-    No coordinate moves much more than `iterations * lr`: look at the residual before believing the result.
+    No coordinate moves by much more than `iterations * lr`, so check the residual before using the result.
     """
     x = torch.nn.Parameter(torch.zeros_like(b))
     optimiser = torch.optim.Adam([x], lr=lr)

@@ -1,8 +1,8 @@
 """The objectives of gradient methods, as arithmetic on logits.
 
-Throughout, `logits` is float [rows, positions, items] (softmax over item tokens only) and `targets` int64
-[rows, positions], `IGNORED` where nothing is predicted. Every function returns a scalar that is to be minimised, the
-mean over what it counts, and raises nothing; a batch without any target gives 0 over 0, which is NaN.
+In all functions `logits` is float [rows, positions, items] (softmax over item tokens only) and `targets` is int64
+[rows, positions], `IGNORED` where nothing is predicted. Every loss is a scalar to be minimised, the mean over what it
+counts. No function raises; a batch without any target gives NaN (0 / 0).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def gradient_ascent(logits: Tensor, targets: Tensor) -> Tensor:
-    """The negative of `cross_entropy`: minimising it climbs the training loss. Unbounded below."""
+    """The negative of `cross_entropy`: minimising it raises the training loss. Unbounded below."""
     return -cross_entropy(logits, targets)
 
 
 def log_likelihoods(logits: Tensor, targets: Tensor, unit: LikelihoodUnit) -> Tensor:
-    """Log-probability of each predicted item [items], or its sum over each row that predicts any [rows]."""
+    """Log-probability of each predicted item [items], or the sum for each row that predicts any [rows]."""
     counted = targets != IGNORED
     chosen = torch.log_softmax(logits, dim=-1).gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1)
     if unit == "item":
@@ -40,8 +40,8 @@ def log_likelihoods(logits: Tensor, targets: Tensor, unit: LikelihoodUnit) -> Te
 def negative_preference(policy: Tensor, reference: Tensor, beta: float) -> Tensor:
     """NPO: -(2 / beta) E log sigmoid(-beta log(pi / pi_ref)) of log-likelihoods [n] (arXiv 2404.05868, equation 3).
 
-    Its gradient is that of gradient ascent times 2 pi^beta / (pi^beta + pi_ref^beta): 1 at the start, 0 once the
-    model has left the reference far behind.
+    Its gradient is that of gradient ascent times 2 pi^beta / (pi^beta + pi_ref^beta): this is 1 at the start and tends
+    to 0 as the likelihood falls far below the reference.
     """
     return -(2.0 / beta) * functional.logsigmoid(-beta * (policy - reference)).mean()
 
@@ -63,6 +63,6 @@ def divergence_from(reference: Tensor, logits: Tensor, targets: Tensor) -> Tenso
 
 
 def soft_cross_entropy(teacher: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean of -sum softmax(teacher) log softmax(model): the gradient of the KL, the teacher's entropy on top."""
+    """Mean of -sum softmax(teacher) log softmax(model): KL(teacher || model) plus the teacher's constant entropy."""
     counted = targets != IGNORED
     return functional.cross_entropy(logits[counted], torch.softmax(teacher[counted], dim=-1))

@@ -1,4 +1,4 @@
-"""What holds the retained users while a method pushes on the subjects."""
+"""The retain term: the part of a loss that protects the retained users."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RetainLoss = Literal["cross_entropy", "divergence"]
 
 @dataclass(frozen=True)
 class RetainedDescentConfig(DescentConfig):
-    """A walk that something holds: L = forget_weight * L_forget + retain_weight * L_retain.
+    """Descent on L = forget_weight * L_forget + retain_weight * L_retain.
 
     Attributes:
         forget_weight: gamma of OpenUnlearning, at least 0.
@@ -39,7 +39,7 @@ class RetainedDescentConfig(DescentConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         weights = (self.forget_weight, self.retain_weight)
-        # Asked this way round, a NaN is refused too.
+        # Written so that a NaN is refused too.
         if not (all(weight >= 0 for weight in weights) and any(weights)):
             raise InvalidMethodConfig(
                 f"forget_weight and retain_weight must be at least 0 and not both 0: {self}"
@@ -51,7 +51,7 @@ class RetainedDescentConfig(DescentConfig):
 
 
 class RetainTerm:
-    """`retain_weight * L_retain` as the configuration says; attaches the parent only if it is needed."""
+    """`retain_weight * L_retain`, with the parent attached only if the configuration needs it."""
 
     def __init__(self, task: ForgetTask, config: RetainedDescentConfig) -> None:
         self._config = config
@@ -59,7 +59,7 @@ class RetainTerm:
         self.references: tuple[ItemModel, ...] = (ItemModel(task.base, task.adapter),) if needs_parent else ()
 
     def __call__(self, student: ItemModel, retain: Batch) -> Tensor:
-        """The weighted term, 0 if its weight is; then no model is asked."""
+        """The weighted term; 0 without a forward pass if its weight is 0."""
         if self._config.retain_weight == 0:
             return torch.zeros(())
         logits = student.logits(retain)
@@ -81,7 +81,7 @@ def descend_held(
 ) -> Candidate:
     """`descend` on forget_weight * `forget_loss` + the retain term.
 
-    The forwards of `references`, those `forget_loss` asks, are added to the cost.
+    `references` are the models that `forget_loss` uses; their forwards are added to the cost.
 
     Raises:
         Interrupted: `should_stop` answered yes between two steps.

@@ -1,8 +1,8 @@
 """Gradients of single windows, many at a time: one forward and one backward for a whole batch.
 
-What a loss of several windows does to a LoRA pair y = B (A x) is a sum over positions of outer products: with the
-gradients dz and dy of the loss with respect to z = A x and to y, dA = sum dz x' and dB = sum dy z'. Windows of a batch
-do not meet, so the same sums over one window's positions are that window's own gradient.
+The gradient of a loss with respect to a LoRA pair y = B (A x) is a sum of outer products over positions: with the
+gradients dz and dy with respect to z = A x and y, dA = sum dz x' and dB = sum dy z'. The windows of a batch do not
+interact, so the same sums over one window's positions are the gradient of that window's loss.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from unlearning.methods.shared.descent import ItemModel
 
 @dataclass(frozen=True)
 class _Linear:
-    """One factor of a pair: what went into it [rows, positions, in] and came out of it [rows, positions, out]."""
+    """The inputs [rows, positions, in] and outputs [rows, positions, out] of the A or the B of a pair."""
 
     inputs: Tensor
     outputs: Tensor
 
 
 class WindowGradients:
-    """Takes the gradients of single windows with respect to the adapter of `model`.
+    """Computes the gradients of single windows with respect to the adapter of `model`.
 
-    `possible` is False where the adapter holds anything but pairs of linear factors; then it cannot.
+    That works only if `possible`: every tensor of the adapter must belong to a linear layer.
     """
 
     def __init__(self, model: ItemModel) -> None:
@@ -46,12 +46,12 @@ class WindowGradients:
 
     @property
     def possible(self) -> bool:
-        """Whether every tensor of the adapter is the weight of a linear factor."""
+        """Whether every tensor of the adapter is the weight of a linear layer."""
         return all(factor is not None for factor in self._factors)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Whatever the model computes inside may be asked for gradients of."""
+        """Record the forward pass inside, so that `of` can compute its gradients."""
         self._seen.clear()
         with ExitStack() as stack:
             for factor in self._factors:
@@ -61,7 +61,7 @@ class WindowGradients:
             yield
 
     def of(self, loss: Tensor) -> Tensor:
-        """Of the one forward since `watching`, where `loss` adds up the losses of its rows: [rows, parameters]."""
+        """Each row's gradient, [rows, parameters], in the one forward since `watching`; `loss` is a sum over rows."""
         linears = [self._seen[id(factor)] for factor in self._factors]
         wanted = torch.autograd.grad(loss, [linear.outputs for linear in linears])
         return torch.cat(

@@ -28,14 +28,14 @@ class Batch:
 
 
 class Windows:
-    """The training windows of some sequences; an endless supply of random batches, or all of them in order.
+    """The training windows of some sequences, as an endless supply of random batches or all of them in order.
 
     Args:
         style: cuts sequences into windows, as training did.
         sequences: catalogue indices in time order.
         targets: which items of each sequence are predicted; None for all. Windows that predict nothing are left out.
         batch_size: most windows in a batch.
-        seed: of the order in which `draw` takes them: random permutations, one after the other.
+        seed: seed of the order of `draw`: random permutations, one after the other.
 
     Raises:
         InvalidTask: `targets` do not mark each item of each sequence.
@@ -62,19 +62,20 @@ class Windows:
         return len(self._windows)
 
     def draw(self) -> Batch:
-        """The next random batch; no window comes twice before every window came once."""
+        """The next random batch; no window occurs twice before every window has occurred once."""
         if not self._order:
             self._order = torch.randperm(len(self._windows), generator=self._generator).tolist()
         chosen, self._order = self._order[: self._batch_size], self._order[self._batch_size :]
         return self._batch(chosen)
 
     def sample(self, rows: int, items: int = 0) -> list[Batch]:
-        """Random whole batches that hold at least `rows` different windows and `items` predicted items, or all there
-        are.
+        """Random whole batches with at least `rows` windows and `items` predicted items, or all windows.
+
+        Every window occurs once.
         """
         batches: list[Batch] = []
         drawn, predicted = 0, 0
-        # `draw` gives every window once before any comes twice, so this ends at the latest with the last window.
+        # `draw` gives every window once before any occurs twice, so the loop ends with the last window at the latest.
         while drawn < len(self) and (drawn < rows or predicted < items):
             batches.append(self.draw())
             drawn += batches[-1].rows

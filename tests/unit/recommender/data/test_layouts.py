@@ -139,7 +139,7 @@ def test_a_path_that_the_system_refuses_is_one_line(tmp_path: Path):
 
 @contextmanager
 def _without_privileges() -> Iterator[None]:
-    """Root may read everything: be nobody for a while."""
+    """Run as an unprivileged user, because root may read everything."""
     mine = os.geteuid()
     if mine == 0:
         os.seteuid(65534)

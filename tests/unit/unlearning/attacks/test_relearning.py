@@ -115,7 +115,7 @@ def test_one_item_cannot_be_parted_and_a_stop_is_honoured(task: ForgetTask) -> N
         {"checkpoints": (2, 1)},
         {"checkpoints": (1, 1)},
         {"lr": 0.0},
-        {"gate_lr": -1.0},
+        {"factor_lr": -1.0},
         {"batch_size": 0},
     ],
 )

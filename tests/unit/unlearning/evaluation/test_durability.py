@@ -13,7 +13,7 @@ from unlearning.evaluation.gains import smoothed
 
 @pytest.fixture(scope="module")
 def inputs(task: ForgetTask, splits: tuple[Split, ...]) -> EvaluationInputs:
-    """The three longest histories leave, sixteen training items each, and one that is too short to attack."""
+    """Subjects: the three longest histories, of sixteen training items each, and one that is too short to attack."""
     longest = sorted(splits, key=lambda split: -len(split.train))[:3]
     shortest = min(splits, key=lambda split: len(split.train))
     left = (*longest, shortest)

@@ -17,7 +17,7 @@ from unlearning import (
 )
 from unlearning.errors import InvalidEvaluation, InvalidReport
 from unlearning.evaluation.gains import smoothed
-from unlearning.evaluation.matching import Places
+from unlearning.evaluation.matching import Covariates
 from unlearning.evaluation.report import NeverSeenGain
 
 CONFIG = EvaluationConfig(tail_items=2)
@@ -87,7 +87,7 @@ def test_the_reference_is_the_held_out_items(inputs: EvaluationInputs) -> None:
         before = smoothed(readings.retained_readings[place].nll, 0.2, 40)[-2:]
         after = smoothed(inputs.parent_measured.retained[place].nll, 0.2, 40)[-2:]
         popularity = readings.popularity[torch.tensor([split.validation, split.test])]
-        at = Places(torch.tensor([len(split.train), len(split.train) + 1]), popularity)
+        at = Covariates(torch.tensor([len(split.train), len(split.train) + 1]), popularity)
         residuals = reference.residuals[2 * place : 2 * place + 2]
         torch.testing.assert_close(before - after - reference.expected(at), residuals)
 
@@ -212,7 +212,7 @@ def test_a_foreign_report_is_refused(report: Report) -> None:
 
 
 def test_no_user_can_be_read_off_a_report(task: ForgetTask, retained: tuple[Split, ...]) -> None:
-    """Whoever permutes the retained users gets the same report, cost aside."""
+    """A permutation of the retained users gives the same report, except for the cost."""
     method = build_method("uniform_shrink")
     candidate = method.run(task)
 
@@ -297,8 +297,8 @@ def test_inputs_for_some_of_the_subjects_are_those_prepared_for_them(
         (same.candidate.gain, same.parent.gain), rel=1e-4
     )
     assert found.value("forget_nll") == pytest.approx(expected.value("forget_nll"), rel=1e-4)
-    parents = [{metric.name: metric.value for metric in one.parent_metrics} for one in (found, expected)]
-    assert parents[0]["forget_nll"] == pytest.approx(parents[1]["forget_nll"], rel=1e-4)
+    before, alone = ({one.name: one.value for one in each.parent_metrics} for each in (found, expected))
+    assert before["forget_nll"] == pytest.approx(alone["forget_nll"], rel=1e-4)
     assert evaluate(inputs.only([0, 1, 2]), candidate, method) == evaluate(inputs, candidate, method)
     with pytest.raises(InvalidEvaluation):
         inputs.only([])

@@ -3,36 +3,36 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unlearning.evaluation.matching import Matching, Places, quantile_edges
+from unlearning.evaluation.matching import Covariates, Matching, quantile_edges
 
 
-def places(positions: list[int], popularity: list[int] | None = None) -> Places:
-    return Places(torch.tensor(positions), torch.tensor(popularity or [3] * len(positions)))
+def covariates(positions: list[int], popularity: list[int] | None = None) -> Covariates:
+    return Covariates(torch.tensor(positions), torch.tensor(popularity or [3] * len(positions)))
 
 
 # Forty reference items at positions 10 and 11, forty at 50 and 51: two bins of either.
-TWO = Matching.of(places([10, 11] * 20 + [50, 51] * 20, ([1] * 20 + [9] * 20) * 2), bins=2)
+TWO = Matching.of(covariates([10, 11] * 20 + [50, 51] * 20, ([1] * 20 + [9] * 20) * 2), bins=2)
 
 
 def test_items_fall_into_bins_of_position_and_popularity() -> None:
     assert TWO.position_edges.tolist() == [50.0]
     assert TWO.popularity_edges.tolist() == [9.0]
-    design = TWO.design(places([0, 49, 50, 300], [0, 9, 8, 30]))
+    design = TWO.design(covariates([0, 49, 50, 300], [0, 9, 8, 30]))
     assert design.tolist() == [[1, 0, 0], [1, 0, 1], [1, 1, 0], [1, 1, 1]]
 
 
 def test_the_quality_of_a_match_is_the_distance_to_the_reference() -> None:
-    quality = TWO.quality(places([10, 51, 8, 54, 20]))
+    quality = TWO.quality(covariates([10, 51, 8, 54, 20]))
     # Distances 0, 0, 2, 3 and 9 (20 falls into the first bin, which ends at 11).
     assert quality.share_matched == pytest.approx(0.4)
     assert quality.mean_distance == pytest.approx(14 / 5)
 
 
 def test_few_items_get_few_bins() -> None:
-    assert Matching.of(places(list(range(24))), bins=5).position_edges.tolist() == []
-    assert len(Matching.of(places(list(range(100))), bins=5).position_edges) == 4
-    # What is all alike leaves nothing to split.
-    assert Matching.of(places([7] * 100), bins=5).position_edges.tolist() == []
+    assert Matching.of(covariates(list(range(24))), bins=5).position_edges.tolist() == []
+    assert len(Matching.of(covariates(list(range(100))), bins=5).position_edges) == 4
+    # Equal values cannot be divided.
+    assert Matching.of(covariates([7] * 100), bins=5).position_edges.tolist() == []
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=80), st.integers(1, 8))

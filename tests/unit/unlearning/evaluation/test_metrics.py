@@ -53,7 +53,7 @@ def test_each_figure_says_which_way_is_better() -> None:
     assert (
         direction["forget_recall@10"] == direction["forget_nll"] == direction["membership_auc"] == "reference"
     )
-    # A re-fit scores lower on these than many an edit that damages the model: not goals.
+    # A re-fit scores lower on these than many edits that damage the model, so they are not goals.
     for name in ("kl", "prediction_shift", "ppl", "tradeoff@10"):
         assert direction[name] == "descriptive"
 
@@ -71,7 +71,7 @@ def test_paired_outcomes_are_counts_of_users() -> None:
     assert sum(outcome.parent * outcome.count for outcome in outcomes) / 4 == pytest.approx(
         (1 / 2 + (1 / 2 + 1 / math.log2(11)) / 2 + (1 + 1 / 3) / 2 + 1 / math.log2(3) / 2) / 4
     )
-    # Two users with both items missed would share one row; the order of users cannot be read off.
+    # Users with equal outcomes share a row, so the order of users cannot be recovered.
     assert list(outcomes) == sorted(outcomes, key=lambda outcome: (outcome.parent, outcome.candidate))
     same = paired_outcomes(measured([[1]], [[1, 50, 50]] * 3), measured([[1]], [[1, 50, 50]] * 3))
     assert [(outcome.parent, outcome.count) for outcome in same] == [(0.0, 3)]

@@ -10,7 +10,7 @@ from unlearning.evaluation.reading import compare, read
 
 
 def by_scorer(task: ForgetTask, sequence: Sequence[int], position: int) -> int:
-    """Rank of one item as the service would compute it: a prefix, the last position, what was seen masked."""
+    """Rank of one item as the service computes it: from a prefix, at its last position, with seen items masked."""
     scorer = Scorer(attach(task.base, task.adapter), task.base.style)
     return int(ranks(scorer.scores([sequence[:position]]), torch.tensor([sequence[position]])))
 
@@ -25,7 +25,7 @@ def test_likelihoods_are_those_of_the_scorer(task: ForgetTask) -> None:
 
 
 def test_ranks_are_those_of_served_lists(task: ForgetTask) -> None:
-    # Histories within the window: there a prefix and the whole sequence give a position the same context.
+    # Within the window, a position has the same context in a prefix as in the whole sequence.
     sequences = [sequence for sequence in task.retain if len(sequence) <= task.base.style.window][:6]
     found = read(attach(task.base, task.adapter), task.base.style, sequences, ranked=3)
     for sequence, reading in zip(sequences, found, strict=True):
@@ -37,7 +37,7 @@ def test_a_long_history_is_ranked_in_its_last_window(task: ForgetTask) -> None:
     sequence = list(range(15))
     (reading,) = read(attach(task.base, task.adapter), task.base.style, [sequence], ranked=14)
     assert len(reading.ranks) == 14
-    # The last item sees the twelve before it (the window); items 0 and 1 are masked all the same.
+    # The context of the last item is the twelve items before it (the window), but items 0 and 1 are masked too.
     scores = Scorer(attach(task.base, task.adapter), task.base.style).scores([sequence[2:14]])
     scores[0, :14] = -torch.inf
     assert int(reading.ranks[-1]) == int(ranks(scores, torch.tensor([14])))

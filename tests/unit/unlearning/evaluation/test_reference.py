@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from unlearning.errors import InvalidEvaluation
-from unlearning.evaluation.matching import Places
+from unlearning.evaluation.matching import Covariates
 from unlearning.evaluation.reference import NonMemberReference, RetainedGains, variance_components
 
 
-def places(positions: list[int], popularity: int = 3) -> Places:
-    return Places(torch.tensor(positions), torch.tensor([popularity] * len(positions)))
+def covariates(positions: list[int], popularity: int = 3) -> Covariates:
+    return Covariates(torch.tensor(positions), torch.tensor([popularity] * len(positions)))
 
 
 def reference(held_out: list[list[float]], members: list[list[float]], bins: int = 1) -> NonMemberReference:
@@ -18,9 +18,9 @@ def reference(held_out: list[list[float]], members: list[list[float]], bins: int
     return NonMemberReference.fit(
         RetainedGains(
             torch.tensor(held_out, dtype=torch.float64),
-            places(at),
+            covariates(at),
             [torch.tensor(own, dtype=torch.float64) for own in members],
-            [places(list(range(len(own)))) for own in members],
+            [covariates(list(range(len(own)))) for own in members],
         ),
         bins,
     )
@@ -38,7 +38,7 @@ def test_variance_components_by_hand() -> None:
     assert components([[0.0, 2.0], [0.0, 2.0]], [1.0, 1.0]) == (0.0, 2.0)
     # Means 1 and 5 around 3 (spread 4), own variances 2 over two items each: 4 - 2 / 2.
     assert components([[0.0, 2.0], [4.0, 6.0]], [3.0, 3.0]) == pytest.approx((3.0, 2.0))
-    # What the level of their class explains is no difference between users.
+    # What the level of the class explains does not count as a difference between users.
     assert components([[1.0, 1.0], [3.0, 3.0]], [1.0, 3.0]) == (0.0, 0.0)
 
 
@@ -53,7 +53,7 @@ SCATTER = reference([[2.0, 2.0], [2.0, 2.0]], [[2.0, 4.0], [2.0, 4.0]])
 
 
 def test_the_expectation_is_that_of_held_out_items() -> None:
-    assert SPREAD.expected(places([0, 99])).tolist() == pytest.approx([2.0, 2.0])
+    assert SPREAD.expected(covariates([0, 99])).tolist() == pytest.approx([2.0, 2.0])
     assert SPREAD.residuals.tolist() == pytest.approx([1.0, 1.0, -1.0, -1.0])
     assert SPREAD.mean_variance == pytest.approx(0.5)
     assert SCATTER.mean_variance == pytest.approx(0.0)
@@ -88,7 +88,7 @@ def test_like_is_compared_with_like() -> None:
     # Users with short histories gain 1 on held-out items, those with long ones 5.
     short, long = [[9.0] * 10] * 20, [[9.0] * 50] * 20
     found = reference([[1.0, 1.0]] * 20 + [[5.0, 5.0]] * 20, [*short, *long], bins=2)
-    assert found.expected(places([0, 11, 49, 50, 300])).tolist() == pytest.approx([1, 1, 1, 5, 5])
+    assert found.expected(covariates([0, 11, 49, 50, 300])).tolist() == pytest.approx([1, 1, 1, 5, 5])
     assert float(found.residuals.abs().max()) < 1e-9
 
 
@@ -96,4 +96,4 @@ def test_a_reference_needs_two_users_with_items() -> None:
     with pytest.raises(InvalidEvaluation, match="two held-out items of at least two users"):
         reference([[1.0, 2.0]], [[3.0]])
     with pytest.raises(InvalidEvaluation, match="every retained user"):
-        RetainedGains(torch.zeros(2, 2), places([1, 2, 1, 2]), [torch.zeros(1)], [places([0])])
+        RetainedGains(torch.zeros(2, 2), covariates([1, 2, 1, 2]), [torch.zeros(1)], [covariates([0])])

@@ -71,7 +71,7 @@ def test_retained_users_set_the_middle_and_the_unit() -> None:
     assert found is not None
     assert found.expected == pytest.approx(mean + 3 * math.sqrt(variance))
     assert found.deviation**2 == pytest.approx(8 * variance + variance * 10 / 40)
-    # Members who hardly differ do not make the band narrower than chance.
+    # Members with hardly any variation do not make the band narrower than chance does.
     assert TailReference(residuals, [standing_out(2.0)] * 3, seed=3).unit == 1.0
     assert (plain.shift, plain.unit) == (0.0, 1.0)
 
@@ -90,7 +90,7 @@ def test_a_level_of_their_own_is_no_tail_but_a_hidden_fifth_is() -> None:
     assert z(items + 5) == pytest.approx(z(items))
     hidden = items.clone()
     hidden[::5] += 4
-    # The mean may be brought to any level: the fifth still shows.
+    # Whatever the mean is, the fifth still stands out.
     assert z(hidden - hidden.mean()) > 3
 
 

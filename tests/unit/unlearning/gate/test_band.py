@@ -61,14 +61,14 @@ def test_no_width_at_all_is_all_or_nothing() -> None:
 
 
 def test_what_adapters_without_the_subject_show_is_the_band() -> None:
-    # Nothing of it is predicted: neither the others' memory nor the parent's gain plays a part. hypot(0.3, 0.4) = 0.5.
+    # Nothing is predicted, so neither memory nor the parent's gain matters. hypot(0.3, 0.4) = 0.5.
     known = replace(EVIDENCE, never_seen=NeverSeenGain(2.2, 0.3, 5.2))
     policy = replace(EXAMPLE, reference_error=0.4)
     for model in (known.candidate, known.parent):
         band = never_member_band(known, model, policy)
         assert (band.expected, band.deviation) == (pytest.approx(2.2), pytest.approx(0.5))
     assert z_score(known, policy) == pytest.approx((2.5 - 2.2) / 0.5)
-    # Whatever others' requests made of the parent since: the model that the level was made for knew the subject.
+    # The model that the level was made for knew the subject, whatever later edits did to the parent.
     assert member_z_score(known, policy) == pytest.approx((5.2 - 2.2) / 0.5)
     assert power(known, policy) == pytest.approx(1 / 0.5)
 

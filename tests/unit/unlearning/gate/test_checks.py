@@ -153,10 +153,10 @@ def test_a_tail_of_no_width_is_no_figure() -> None:
 @pytest.mark.parametrize(
     ("found", "exact"),
     [
-        # What leaving costs, and what any model learns from a hint.
+        # Neighbours lose when anybody leaves, and any model learns from a hint.
         (report(neighbours=NeighbourEvidence(50, 2.0, 0.5)), True),
         (report(durability=durable(relearning=attacked(4.0, 1.0))), True),
-        # Chance, within exact_alarm_z = 4; beyond it, no chance.
+        # Up to exact_alarm_z = 4 this may be chance; beyond it, it is not.
         (report(durability=durable(3.9)), True),
         (report(durability=durable(4.1)), False),
         (report(with_tail(3.9)), True),

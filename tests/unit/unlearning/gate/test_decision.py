@@ -112,7 +112,7 @@ def test_a_figure_json_cannot_hold_is_left_out() -> None:
         (UNCHANGED, "pass", "not worse than the margin"),
         (LOSS, "fail", "worse than the margin"),
         (UNSURE, "inconclusive", "too few users to exclude"),
-        # Nobody of so many lost the hit: a loss of three in their number is not excluded.
+        # None of n hits was lost: a loss of 3 / n is not excluded.
         ((PairedOutcome(1.0, 1.0, 29),), "inconclusive", "too few users to exclude"),
         ((PairedOutcome(1.0, 1.0, 40),), "pass", "not worse than the margin"),
         ((PairedOutcome(0.0, 0.5, 400),), "inconclusive", "no hit at 10"),
@@ -131,7 +131,7 @@ def test_the_bootstrap_is_the_one_over_users() -> None:
     users = [o.candidate - o.parent for o in UNSURE for _ in range(o.count)]
     generator = np.random.default_rng(1)
     bounds = []
-    # And over one more: somebody who lost a hit for the lower bound, somebody who won one for the upper.
+    # With one extra user: one who lost a hit for the lower bound, one who won a hit for the upper bound.
     for one_more, share in ((-1.0, 0.05), (1.0, 0.95)):
         changes = np.array([*users, one_more])
         resampled = changes[generator.integers(0, len(changes), size=(4000, len(changes)))]
@@ -155,10 +155,10 @@ def test_the_change_of_utility_is_relative_to_the_parent(
 def test_where_nobody_has_a_hit_to_lose_the_likelihoods_count(
     held_out: HeldOutLoss | None, change: float | None
 ) -> None:
-    """exp(-0.05) - 1 of the geometric mean: otherwise a row of edits would spend nothing of the budget."""
+    """exp(-0.05) - 1 of the geometric mean: otherwise a series of edits would spend nothing of the budget."""
     without_hits = replace(report(utility=(PairedOutcome(0.0, 0.5, 400),)), held_out=held_out)
     assert utility_change(without_hits) == (None if change is None else pytest.approx(change, abs=1e-4))
-    # A hit is enough, and then it is the ranking's.
+    # With a single hit, the change is that of the ranking.
     with_hits = replace(report(utility=LOSS), held_out=held_out)
     assert utility_change(with_hits) == pytest.approx(-0.6)
 
@@ -304,11 +304,11 @@ def test_held_out_likelihood_is_judged_by_its_bounds(
 @pytest.mark.parametrize(
     ("held_out", "passed", "limit"),
     [
-        # From -0.12 to 0.22 and to 0.29: nothing speaks for a loss, and one beyond 0.3 is excluded.
+        # Bounds from -0.12 to 0.22 and to 0.29: no evidence of a loss, and a loss beyond 0.3 is excluded.
         (HeldOutLoss(0.05, 0.1, 30), True, 0.3),
         (HeldOutLoss(0.05, 0.14, 30), True, 0.3),
         (HeldOutLoss(0.05, 0.15, 30), None, 0.1),
-        # Some loss is shown, though not how large it is.
+        # There is evidence of some loss, of unknown size.
         (HeldOutLoss(0.11, 0.06, 30), None, 0.1),
         (HeldOutLoss(0.3, 0.1, 30), False, 0.1),
     ],
@@ -321,7 +321,7 @@ def test_few_users_are_held_against_a_wider_margin_where_nothing_speaks_for_a_lo
     assert (verdict.reasons[2].passed, verdict.reasons[2].high) == (passed, limit)
     assert ("wide margin" in verdict.reasons[2].detail) is (limit == 0.3)
     assert verdict.run_decision == {True: "pass", None: "inconclusive", False: "fail"}[passed]
-    # Of the five hits nobody lost one, which is too few to tell anything from.
+    # None of the five hits was lost, but five are too few to decide.
     assert verdict.reasons[1].passed is None
 
 
@@ -346,9 +346,9 @@ def test_likelihoods_show_what_too_few_hits_cannot() -> None:
 @pytest.mark.parametrize(
     "hits",
     [
-        # Six of eight lost and none won: some loss is shown, beyond or within the margin.
+        # Six of eight lost and none won: there is evidence of a loss, beyond or within the margin.
         (PairedOutcome(1.0, 0.0, 6), PairedOutcome(1.0, 1.0, 60), PairedOutcome(0.0, 0.0, 349)),
-        # Twelve lost and eight won of forty: nothing is shown, but what is observed is -10 %.
+        # Twelve lost and eight won of forty: no evidence of a loss, but -10 % is observed.
         (
             PairedOutcome(1.0, 0.0, 13),
             PairedOutcome(1.0, 1.0, 27),

@@ -1,4 +1,4 @@
-"""What of a refusal is a matter of an exact fit's draw, and what is not."""
+"""Which refusals of an exact fit depend on its draw."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unlearning import decide, refused_by_draw
 from unlearning.evaluation.report import PairedOutcome
 
 LOSS = (PairedOutcome(1.0, 0.0, 200), PairedOutcome(1.0, 1.0, 200))
-# Beyond what an exact method may show by chance.
+# Beyond what chance explains for an exact method.
 FAR_OUT = 2 * POLICY.exact_alarm_z
 
 

@@ -1,4 +1,4 @@
-"""Several subjects together: those of whom nothing is told alone, and those who are let through."""
+"""Several subjects together: those who are inconclusive alone, and those who are let through."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from tests.unit.unlearning.examples import POLICY, report, subject
 from unlearning import Reason, Verdict, decide, publishable, publishable_run, publishable_subjects
 from unlearning.evaluation.report import MeanGain, NeverSeenGain, Report, SubjectEvidence, TailGain
-from unlearning.gate.decision import BATCH, COMPANY
+from unlearning.gate.decision import BATCH, LET_THROUGH
 from unlearning.policy.strata import Stratum
 
-BALANCED = subject(0.0)  # the run's own figure, wherever it does not matter
+BALANCED = subject(0.0)  # the run's evidence, in tests where it does not matter
 
 
 def placed(z: float, index: int, *, member_z: float = 1.5, items: int = 50) -> SubjectEvidence:
-    """At `z` in the band of a known level; with 1.5 as a member there was nothing to tell."""
+    """A subject at `z` in the band of a known level; with a z of 1.5 as a member there was nothing to forget."""
     known = NeverSeenGain(expected=1.0, deviation=0.4, seen=1.0 + 0.4 * member_z)
     return replace(
         subject(0.0, index=index, items=items),
@@ -40,7 +40,7 @@ def reason_of(verdict: Verdict, measure: str) -> Reason:
 
 
 def test_what_edits_for_others_took_from_a_member_is_no_lack_of_evidence() -> None:
-    # The parent tells nothing of the subject any more: it was edited for others. The fit that read the subject did.
+    # The parent, edited for others, shows nothing of the subject any more. The fit that read the subject did.
     assert judged(placed(0.1, 0, member_z=2.5)).subjects[0].decision == "pass"
     assert judged(placed(0.1, 0, member_z=1.9)).subjects[0].decision == "inconclusive"
 
@@ -56,7 +56,7 @@ def let_through(verdict: Verdict) -> tuple[int, ...]:
         (batch_of(0.9, -1.2, 0.4, 0.0), True, "inside the band"),
         (batch_of(1.4, 1.4, 1.4, 1.4), False, "still predicted better"),
         (batch_of(-1.4, -1.4, -1.4, -1.4), False, "over-forgotten"),
-        # Two who lay 1.3 deviations off lie 1.8 off together; nine who lay a tenth off, 0.3.
+        # Two subjects at 1.3 deviations are at 1.8 together; nine subjects at 0.1 are at 0.3.
         (batch_of(0.3, 0.3, member_z=1.3), None, "nothing measurable to forget"),
         (batch_of(*[0.0] * 9, member_z=0.1), None, "nothing measurable to forget"),
     ],
@@ -94,7 +94,7 @@ def test_nothing_is_decided_about_histories_that_nobody_measured() -> None:
     words = [one.decision for one in verdict.subjects]
     assert words == ["inconclusive", "pass", "pass", "inconclusive", "inconclusive"]
     assert "2 training items: about histories of 1 and more" in verdict.subjects[0].reasons[0].detail
-    # Not even a fail: true re-fits may be failed there as well, but for what lies beyond the alarm (see below).
+    # Not a fail either: true re-fits may fail there as well, except beyond the alarm (see below).
     known = placed(3.9, 0, items=2, member_z=9.0)
     assert decide(report(known, run=known), policy).decision == "inconclusive"
 
@@ -138,7 +138,7 @@ def test_what_objects_to_a_subject_the_batch_does_not_excuse() -> None:
 
 
 def test_a_known_level_needs_no_typical_member() -> None:
-    """What others leave behind says nothing about a subject who is known to have left something."""
+    """A result together says nothing about a subject who fails alone."""
     weak = replace(placed(0.0, 0, member_z=4.0), memory=0.01)
     assert judged(weak, run=weak).decision == "pass"
     predicted = replace(subject(0.0), memory=0.01)
@@ -146,7 +146,7 @@ def test_a_known_level_needs_no_typical_member() -> None:
 
 
 def unbalanced() -> Report:
-    """Five who are all a little too well known, and two who were forgotten too well: the mean is right."""
+    """Five subjects are a little too well known and two are over-forgotten: the mean is right."""
     known = [placed(1.5, index, member_z=5.0) for index in range(5)]
     return report(*known, *(placed(-3.75, index, member_z=5.0) for index in (5, 6)), run=BALANCED)
 
@@ -155,7 +155,7 @@ def test_those_who_are_refused_do_not_answer_for_those_who_are_not() -> None:
     verdict = decide(unbalanced(), POLICY)
     assert [one.decision for one in verdict.subjects] == ["pass"] * 5 + ["fail"] * 2
     assert publishable_run(verdict, method_is_exact=False, policy=POLICY)
-    reason = reason_of(verdict, COMPANY)
+    reason = reason_of(verdict, LET_THROUGH)
     assert (reason.passed, reason.value) == (False, pytest.approx(1.5 * 5**0.5))
     assert "balanced" in reason.detail
     assert let_through(verdict) == ()
@@ -172,12 +172,12 @@ def test_an_exact_method_never_read_any_of_them() -> None:
 
 def test_company_that_lies_inside_the_band_is_let_through() -> None:
     verdict = judged(*(placed(0.5, index, member_z=5.0) for index in range(5)), placed(3.0, 5, member_z=5.0))
-    assert reason_of(verdict, COMPANY).passed
+    assert reason_of(verdict, LET_THROUGH).passed
     assert let_through(verdict) == (0, 1, 2, 3, 4)
 
 
 def test_who_must_not_be_decided_about_alone_is_not_decided_about_in_a_batch() -> None:
-    """Four histories of three events are no history of twelve."""
+    """Four histories of three events do not count as one of twelve."""
     closed = replace(POLICY, strata=(Stratum(1, False), Stratum(6, True)))
     verdict = decide(report(*batch_of(0.3, 0.3, 0.3, 0.3, items=3), run=BALANCED), closed)
     assert verdict.batch == ()
@@ -188,12 +188,12 @@ def test_who_must_not_be_decided_about_alone_is_not_decided_about_in_a_batch() -
 def test_whoever_is_known_beyond_the_alarm_is_not_published_however_short_the_history(
     z: float, publishable_all_the_same: bool
 ) -> None:
-    """A fit that read them under another name would show that; the policy decides about no history as short."""
+    """A fit that read the subject under another name would show this z, at a length that the policy leaves out."""
     closed = replace(POLICY, strata=(Stratum(1, False), Stratum(6, True)), exact_alarm_z=4.0)
     verdict = decide(report(placed(z, 0, items=3, member_z=40.0), run=placed(z, -1, items=3)), closed)
     assert publishable(verdict, method_is_exact=True, policy=closed) is publishable_all_the_same
     assert not publishable(verdict, method_is_exact=False, policy=closed)
-    # What was guessed from other users is no evidence of that.
+    # A band predicted from other users is no evidence of that.
     guessed = replace(subject(9.0, items=3), never_seen=None)
     verdict = decide(report(guessed), closed)
     assert publishable(verdict, method_is_exact=True, policy=closed)

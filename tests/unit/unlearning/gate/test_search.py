@@ -59,7 +59,7 @@ def test_the_search_finds_what_no_bound_of_the_interval_gives(
     found = searched(ASCENT, search)
     z = z_score(found.report.membership.run, POLICY)
     assert abs(z) <= CLOSE_ENOUGH < min(abs(z_at(search.low)), abs(z_at(search.high)))
-    # What is returned belongs together, and making it again gives the same.
+    # Method, configuration and candidate belong together, and a second run gives the same candidate.
     assert found.config == {"steps": 5, "lr": found.trail[-1].value}
     assert found.method == build_method("gradient_ascent", found.config)
     assert found.report.method_config["lr"] == found.config["lr"]
@@ -115,7 +115,7 @@ def test_known_levels_tell_the_same_without_an_evaluation(
 def test_a_method_too_weak_everywhere_ends_at_its_strongest(
     task: ForgetTask, inputs: EvaluationInputs
 ) -> None:
-    """Statistics that the task has cached serve every try."""
+    """Every value uses the task's cached statistics."""
     cached = collect_statistics(task.base, task.adapter, [*task.forget, *task.retain])
     rung, search = Rung("ucan", {"threshold": 0.5}), Search("gamma", 0.5, 20.0, steps=3)
     found = search_strength(rung, search, replace(task, statistics=cached), inputs, POLICY)

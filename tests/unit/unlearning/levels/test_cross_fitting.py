@@ -21,7 +21,7 @@ QUICK = replace(TRAINING, epochs=2)
 
 
 class Recording:
-    """Fits as ever, and remembers on whom and how."""
+    """Fits as usual, and records on which users and how."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[tuple[tuple[int, ...], ...], int, Adapter]] = []
@@ -137,7 +137,7 @@ def test_who_was_seen_is_predicted_better_than_the_level(
 ) -> None:
     found = cross(base, adapter, splits, training=TRAINING)
     below = [level.smoothed_nll - level.seen_smoothed_nll for level in found]
-    # The levels are noisy and this model is tiny: nearly everybody, and on average clearly.
+    # The levels are noisy and the model is tiny: so nearly every user, and a clear mean.
     assert sum(gap > 0 for gap in below) > 0.8 * len(below)
     assert sum(below) / len(below) > 0.1
 
@@ -176,7 +176,7 @@ def test_halves_that_were_read_before_are_not_fitted_again_and_nothing_else_chan
 
 
 def test_the_other_half_of_a_pair_has_the_others_whoever_is_gone_since() -> None:
-    """Half 1 was fitted on 0 to 4 of ten, two of whom are gone: those that are left are renumbered."""
+    """Half 1 was fitted on users 0 to 4 of ten. Two of them have left, and the others are renumbered."""
     found = parts(8, HALVES, seed=5, known={1: frozenset({0, 1, 2})})
     assert found[1].members == (0, 1, 2)
     assert found[0].members == (3, 4, 5, 6, 7)
@@ -201,7 +201,7 @@ def test_samples_tell_the_level_of_everybody_also_of_those_in_none(
     found = cross(base, adapter, users, fit=recording, scheme=scheme)
     assert [len(sequences) for sequences, _, _ in recording.calls] == [2, 2, 2, 2]
     assert len(found) == USERS
-    # Fits on two users know next to nothing of anybody, and the parent gained what the members' held-out items tell.
+    # Fits on two users know almost nothing, and the parent's gain is that on the members' held-out items.
     assert all(level.smoothed_nll > 0 and level.deviation > 0 for level in found)
     read_before = dict[int, PartReadings]()
     assert cross(base, adapter, users, scheme=scheme, on_part=read_before.__setitem__) == found

@@ -8,12 +8,12 @@ from unlearning import NeverSeen
 from unlearning.errors import InvalidEvaluation
 from unlearning.levels.never_seen import CrossReadings, levels
 
-# A handful of users leave less than three degrees of freedom, which count as three: Student's t varies by 3 / 1 more.
+# Few users leave fewer than three degrees of freedom, which count as three: the variance of Student's t is 3 / 1.
 WIDEST = math.sqrt(3.0)
 
 
 def readings(unseen: list[list[float]], held_out: list[float], parent: list[float]) -> CrossReadings:
-    """One held-out item per user, all items as popular."""
+    """One held-out item per user; all items are equally popular."""
     seen, popularity = [own - 1.0 for own in unseen[0]], [2.0 for _ in held_out]
     return CrossReadings(
         *(torch.tensor(values, dtype=torch.float64) for values in (unseen, seen)),
@@ -34,7 +34,7 @@ def test_the_level_is_the_mean_reading_less_what_fewer_users_cost() -> None:
 
 
 def test_more_users_tell_more_about_popular_items() -> None:
-    # The parent gains 0.1 x popularity on held-out items, whatever else; so it does on everybody's own items.
+    # The parent gains 0.1 x popularity on held-out items, and so it does on every user's own items.
     popularity = torch.tensor([[1.0], [2.0], [6.0]], dtype=torch.float64)
     own = torch.tensor([2.0, 4.0, 5.0], dtype=torch.float64)
     soft = replace(
@@ -54,7 +54,7 @@ def test_the_deviation_is_that_of_one_model_around_a_mean_of_two() -> None:
 
 
 def test_a_variance_that_many_users_tell_needs_no_widening() -> None:
-    # 102 differences less the two numbers fitted leave 100: Student's t varies by 100 / 98 more than the normal.
+    # 102 differences minus the two fitted numbers leave 100: Student's t has 100 / 98 times the normal's variance.
     many = readings([[5.0] * 102, [5.2] * 102], [4.0] * 102, [4.0] * 102)
     found = levels(many, [10] * 102)
     assert [level.deviation for level in found] == pytest.approx([math.sqrt(0.02 * 1.5 * 100 / 98)] * 102)

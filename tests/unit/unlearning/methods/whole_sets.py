@@ -28,7 +28,7 @@ def retain_batch(task: ForgetTask) -> Batch:
 
 
 def logits(task: ForgetTask, adapter: Adapter, batch: Batch) -> Tensor:
-    """What the base with `adapter` says of it."""
+    """Logits of the base with `adapter` on this batch."""
     return ItemModel(task.base, adapter).logits(batch)
 
 
@@ -38,7 +38,7 @@ def nll(task: ForgetTask, adapter: Adapter, batch: Batch) -> float:
 
 
 def first_loss(method: Method, task: ForgetTask) -> float:
-    """The loss a method shows at its first step, where it still stands at the parent."""
+    """The loss that a method reports at its first step, which is at the parent."""
     seen: list[Progress] = []
     method.run(task, on_step=seen.append)
     assert seen[0].loss is not None

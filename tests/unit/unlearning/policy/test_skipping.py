@@ -1,4 +1,4 @@
-"""When the record of a rung says that it is not worth its time."""
+"""When a run skips a rung because of the rung's record."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_what_just_reaches_a_bound_is_tried() -> None:
 
 
 def test_a_rung_that_was_never_worth_its_time_before_a_refit_is_skipped_in_the_end() -> None:
-    """3 s against 90 s: worth it as long as one run in thirty may be served by it."""
+    """3 s against 90 s: the rung pays as long as it may pass in one run of thirty."""
     never = replace(HOPELESS, passed=0, seconds_after=90.0)
     assert why_skip(replace(never, runs=75), RULES) is None
     assert why_skip(replace(never, runs=80), RULES) is not None

@@ -1,8 +1,9 @@
-"""CURE's discovery: which LoRA layers cause the predictions on the subjects and on the retained, our reconstruction.
+"""CURE's discovery: which LoRA layers cause the predictions for the subjects and for the retained users. Our
+reconstruction.
 
-A node is one LoRA layer on a linear map; its activation is what it adds to that map's output, scale * B A x. Patching
-a node replaces its activation on a window x by the one on a counterfactual x~. The effect on the loss is taken to
-first order (attribution patching), at x or averaged on the way from x~ to x.
+A node is one LoRA layer on a linear map. Its activation is its contribution to that map's output, scale * B A x.
+Patching a node replaces its activation on a window x by its activation on a counterfactual x~. The effect on the loss
+is computed to first order (attribution patching), at x or averaged along the line from x~ to x.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _ADAPTER = "default"
 
 @dataclass(frozen=True)
 class Circuits:
-    """The nodes to be updated, by module path: for the subjects only, for the retained only, for both."""
+    """The nodes to update, by module path: for the subjects only, for the retained users only, for both."""
 
     forget: tuple[str, ...]
     retain: tuple[str, ...]
@@ -36,10 +37,9 @@ class Circuits:
 
 
 def circuits(forget: Mapping[str, float], retain: Mapping[str, float], share: float) -> Circuits:
-    """Compare the `share` of nodes with the largest |effect| on either side; among equals the first is taken.
+    """Take the `share` of nodes with the largest |effect| on each side, at least one, and compare the two sets.
 
-    At least one node is taken on each side, so something always moves for the subjects: where no node is theirs
-    alone, the shared ones do.
+    Ties go to the first node. Some node always moves for the subjects: one of theirs alone or a shared one.
     """
     of_forget, of_retain = _strongest(forget, share), _strongest(retain, share)
     return Circuits(
@@ -59,16 +59,16 @@ def node_effects(
 ) -> dict[str, float]:
     """|mean (a(x~) - a(x)) . dL/da| of every node, per predicted item; L is the negative log-likelihood.
 
-    With one point the gradient is that at x (attribution patching, Nanda 2023). With m points it is the mean of those
-    at input embeddings e(x~) + k / m (e(x) - e(x~)), k = 1 to m (arXiv 2403.17806, EAP-IG), so the last is at x.
-    Costs 1 + m forwards and m backwards of every window; `before_batch` may raise to end it.
+    With one point the gradient is taken at x (attribution patching, Nanda 2023). With m points it is the mean gradient
+    at the input embeddings e(x~) + k / m (e(x) - e(x~)), k = 1 to m (arXiv 2403.17806, EAP-IG), so the last is at x.
+    It costs 1 + m forwards and m backwards per window.
 
     Args:
-        model: must be trainable, or nothing is differentiated; its parameters' gradients are not touched.
+        model: must be trainable; its parameters' gradients are not changed.
         batches: on the CPU.
         counterfactual: makes x~ from the tokens of x.
         points: m, at least 1.
-        before_batch: called before each batch.
+        before_batch: called before each batch; it may raise to end the computation.
     """
     recorder = _Recorder(model)
     totals = dict.fromkeys(recorder.nodes, 0.0)
@@ -100,7 +100,7 @@ def _summed_effects(
 def _activations_and_slopes(
     model: ItemModel, recorder: _Recorder, batch: Batch, start: Batch, share: float
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Activation a and dL/da of every node where the embeddings lie at `share` of the way from `start` to `batch`."""
+    """Activation a and dL/da of every node, with the embeddings at `share` of the way from `start` to `batch`."""
     with recorder.recording() as activations, _towards(model, start.tokens, share):
         logits = model.logits(batch)
     loss = -losses.log_likelihoods(logits, batch.targets.to(logits.device), "item").sum()
@@ -112,10 +112,10 @@ def _activations_and_slopes(
 
 
 class _Recorder:
-    """Keeps what B gives in each node; the scale that follows cancels against the gradient's."""
+    """Records the output of B in each node. The scale that follows cancels in the product with the gradient."""
 
     def __init__(self, model: ItemModel) -> None:
-        # An adapted embedding has no B of this kind and is no node.
+        # An adapted embedding has no such B and is not a node.
         self._layers: dict[str, LoraLayer] = {
             node: layer for node, layer in lora_layers(model.model).items() if _ADAPTER in layer.lora_B
         }
@@ -127,7 +127,7 @@ class _Recorder:
 
     @contextmanager
     def recording(self) -> Iterator[dict[str, Tensor]]:
-        """Activations [rows, positions, units] of the forward pass within, in the order of computation."""
+        """Activations [rows, positions, units] of the forward pass inside, in order of computation."""
         kept: dict[str, Tensor] = {}
 
         def keeper(node: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
@@ -148,12 +148,12 @@ class _Recorder:
 
 @contextmanager
 def _towards(model: ItemModel, start: Tensor, share: float) -> Iterator[None]:
-    """Let a forward pass begin at `share` of the way from the embeddings of `start` to those of its own tokens."""
+    """Let the forward pass inside start at `share` of the way from the embeddings of `start` to its own."""
     if share == 1:
         yield
         return
     base_model: nn.Module = model.model.get_base_model()
-    assert isinstance(base_model, PreTrainedModel)  # a base is one, see `recommender.Base`
+    assert isinstance(base_model, PreTrainedModel)  # see `recommender.Base`
     embedding: nn.Module = base_model.get_input_embeddings()
     with torch.no_grad():
         origin: Tensor = embedding(start.to(model.model.device))

@@ -1,8 +1,8 @@
-"""CURE's counterfactual inputs: the same window with other items in it, our reconstruction.
+"""CURE's counterfactual inputs: the same window with other items. Our reconstruction.
 
-Patching compares activations token by token, so a counterfactual has the window's length: every item gives way to
-another one, `bos` and padding stay. The restart lies on the window's items rather than on a user, so the subjects,
-who are not in the graph of the retained users, are treated as everybody else is.
+Patching compares activations token by token, so a counterfactual has the window's length: every item is replaced by
+another one, while `bos` and padding stay. The random walk restarts at the window's items and not at a user. So
+subjects, who are not in the graph of the retained users, are treated like everybody else.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _RANKS_AWAY = 10
 
 
 class Counterfactual(Protocol):
-    """Makes the inputs that activations are patched from."""
+    """Makes the counterfactual inputs."""
 
     def __call__(self, tokens: Tensor) -> Tensor:
-        """Tokens [rows, positions] with other items; consecutive calls draw consecutive random numbers."""
+        """`tokens` [rows, positions] with other items; consecutive calls draw consecutive random numbers."""
 
 
 class ItemGraph:
-    """Users and the items of their sequences, undirected; an item somebody has several times is as many edges.
+    """The undirected graph of users and their items; an item that a user has several times counts as several edges.
 
     Args:
         sequences: catalogue indices, one sequence per user.
@@ -51,13 +51,13 @@ class ItemGraph:
         ).coalesce()
 
     def personalised_pagerank(self, seeds: Tensor, restart: float) -> Tensor:
-        """Stationary share of each item, float64 [items, columns], of a walk that restarts at `seeds`.
+        """Stationary probability of each item, float64 [items, columns], in a random walk that restarts at `seeds`.
 
-        Power iteration of p <- restart * seeds + (1 - restart) * W p until no column moves by more than 1e-6 in sum.
-        What arrives at a node without an edge restarts. The users hold the rest of each column's probability.
+        Power iteration of p <- restart * seeds + (1 - restart) * W p until no column changes by more than 1e-6 in sum.
+        A walk that reaches a node without an edge restarts. The users hold the rest of each column's probability.
 
         Args:
-            seeds: where the walk restarts, float [items, columns], each column a distribution.
+            seeds: restart distributions, float [items, columns], one per column.
             restart: probability of restarting at each step, in (0, 1).
         """
         source = torch.zeros(self._nodes, seeds.shape[1], dtype=torch.float64)
@@ -74,11 +74,11 @@ class ItemGraph:
 
 
 class PagerankTail:
-    """Each item becomes one of the items a walk from the window's items comes by most rarely.
+    """Replaces each item by one that a random walk from the window's items visits most rarely.
 
-    Drawn evenly from the `tail` share of the catalogue with the smallest personalised PageRank, where the window's own
-    items come last: a tail that is longer than the rest of the catalogue holds some of them. Among equals the later in
-    the catalogue goes first.
+    The new item is drawn uniformly from the `tail` share of the catalogue with the smallest personalised PageRank. The
+    window's own items rank last, so they are drawn only if the tail is longer than the rest of the catalogue. Of items
+    with equal PageRank, the later in the catalogue counts as rarer.
     """
 
     def __init__(
@@ -104,9 +104,9 @@ class PagerankTail:
         return torch.where(_is_item(tokens, self._first, self._size), replaced, tokens)
 
     def tails(self, tokens: Tensor) -> Tensor:
-        """The items each row may be given, int64 [rows, length of the tail], rarest first.
+        """The items that each row may receive, int64 [rows, length of the tail], rarest first.
 
-        A row without an item (a first item's `bos` alone) restarts anywhere.
+        For a row without an item (a `bos` alone), the walk restarts at any item.
         """
         is_item = _is_item(tokens, self._first, self._size)
         count = torch.zeros(len(tokens), self._size, dtype=torch.float64)
@@ -118,7 +118,7 @@ class PagerankTail:
 
 
 class PopularityMatched:
-    """Each item becomes one of those at most ten ranks of popularity away, evenly; the window may hold it already."""
+    """Replaces each item by one at most ten popularity ranks away, uniformly; the window may already hold it."""
 
     def __init__(self, style: PromptStyle, sequences: Sequence[Sequence[int]], *, seed: int) -> None:
         self._first, self._size = style.item_token_slice.start, style.catalogue_size
@@ -135,7 +135,7 @@ class PopularityMatched:
         away = torch.randint(1, self._reach + 1, tokens.shape, generator=self._generator)
         sign = 2 * torch.randint(2, tokens.shape, generator=self._generator) - 1
         inside = (rank + sign * away >= 0) & (rank + sign * away < self._size)
-        # Beyond either end of the ranking lies nothing, so the same distance is gone the other way.
+        # Beyond either end of the ranking, take the item at the same distance in the other direction.
         there = rank + torch.where(inside, sign, -sign) * away
         return torch.where(is_item, self._first + self._by_rank[there.clamp(0, self._size - 1)], tokens)
 

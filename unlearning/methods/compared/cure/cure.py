@@ -1,4 +1,4 @@
-"""CURE: find the LoRA layers behind the subjects' predictions and update each group with its own gradient.
+"""CURE: find the LoRA layers that cause the subjects' predictions, and update each group with its own gradient.
 
 The paper's equations are not in what we could read; every free choice is a field of `CureConfig`.
 """
@@ -39,22 +39,22 @@ _CHOICES = {"forget": ForgetObjective, "counterfactual": CounterfactualKind, "pr
 
 @dataclass(frozen=True)
 class CureConfig(DescentConfig):
-    """The walk, the discovery before it, and what each group of nodes descends on.
+    """The discovery of circuits, the descent after it, and the losses of each group of nodes.
 
     Attributes:
-        circuit_share: share of all nodes, in (0, 1], that is taken on either side, at least one. At 1 every node is
-            shared and the method is gradient difference with a projection.
-        counterfactual: items from the tail of the window's personalised PageRank on the graph of the retained users,
-            or items of like popularity.
-        restart: the walk's restart probability, in (0, 1).
+        circuit_share: share of all nodes, in (0, 1], that is taken on each side, at least one node. At 1 every node is
+            shared, and the method is gradient difference with a projection.
+        counterfactual: `pagerank_tail` takes items from the tail of the window's personalised PageRank on the graph of
+            the retained users, `popularity_matched` items of similar popularity.
+        restart: restart probability of the random walk, in (0, 1).
         tail: share of the catalogue, in (0, 1], that `pagerank_tail` draws from.
-        integration_points: 1 takes the gradient at the window itself, more average it on the way there.
-        discovery_windows: about how many windows of each side the discovery reads at most, in whole batches.
-        forget: NPO per item with the parent as reference, or `gradient_ascent`, which nothing bounds.
+        integration_points: 1 takes the gradient at the window itself; more average it along the line there.
+        discovery_windows: number of windows that the discovery reads on each side, rounded up to whole batches.
+        forget: `npo` per item with the parent as reference, or `gradient_ascent`, which is unbounded.
         beta: inverse temperature of NPO, above 0.
         divergence_weight: weight, at least 0, of the KL from the parent beside the NLL on the retained users.
-        projection: what is compared at once in the shared nodes: each A and each B, the two of a module together, or
-            the whole group.
+        projection: the vectors that are projected in shared nodes: each A and each B (`tensor`), both of a module
+            (`module`), or the whole group (`group`).
 
     Raises:
         InvalidMethodConfig: a value outside its choices or range.
@@ -91,16 +91,16 @@ class CureConfig(DescentConfig):
 
 @dataclass(frozen=True)
 class Cure:
-    """Nodes that matter to the subjects only descend on the forget loss, those that matter to the retained only on
-    the retain loss, shared ones on both with the forget gradient freed of what opposes the retain gradient; all
-    other nodes stay as they are.
+    """Each group of nodes descends on its own loss; all other nodes stay as they are.
 
-    It is the forget gradient that no longer opposes the retain gradient, on one batch and to first order, not the
-    step: Adam rescales every coordinate afterwards, and a step can climb the retain loss all the same.
+    Nodes that matter to the subjects only descend on the forget loss. Nodes that matter to the retained users only
+    descend on the retain loss. Shared nodes descend on both, with the component of the forget gradient that opposes the
+    retain gradient removed. The projection holds for the gradient of one batch, to first order, and not for the step:
+    Adam rescales every coordinate afterwards, so a step can still raise the retain loss.
 
     The artefacts hold each node's effect on either side, `forget_effect.<module path>` and `retain_effect.…`.
 
-    Measured (docs/benchmarks): loses to doing nothing in `users-1`, with the strength that was tuned for `users-5`,
+    Measured (docs/benchmarks): it loses to doing nothing in `users-1`, with the strength that was tuned for `users-5`,
     and to the uniform shrink in `interactions-25`.
     """
 
@@ -118,13 +118,13 @@ class Cure:
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
     ) -> Candidate:
-        """Discover the circuits of the parent, then walk for `steps` steps; both are in the cost.
+        """Discover the circuits of the parent, then take `steps` optimiser steps; the cost includes both.
 
         Raises:
             Interrupted: `should_stop` answered yes.
         """
         watch = Stopwatch()
-        # One model for both: its counters then hold the discovery too.
+        # The same model does the discovery, so that its counters include it.
         student = ItemModel(task.base, task.adapter, trainable=True)
         forget, retain = self._effects(task, student, on_step, should_stop)
         parent = ItemModel(task.base, task.adapter)
@@ -172,7 +172,7 @@ class Cure:
 
 
 class _GroupedGradient:
-    """Leaves each group its gradient and everything else none, which AdamW passes over."""
+    """Gives each group its own gradient. All other tensors have no gradient, so AdamW skips them."""
 
     def __init__(self, config: CureConfig, groups: Circuits, parent: ItemModel) -> None:
         self._config, self._parent = config, parent
@@ -213,10 +213,9 @@ class _GroupedGradient:
 
 
 def without_conflict(forget: list[Tensor], retain: list[Tensor]) -> list[Tensor]:
-    """`forget` less its component against `retain`, both read as one long vector; as it is where they agree.
+    """`forget` without its component that opposes `retain`, each list read as one vector; unchanged without a conflict.
 
-    The projection of arXiv 2001.06782, on one side only: the retain gradient stays whole. What Adam makes of the sum is
-    another matter.
+    The projection of arXiv 2001.06782, on one side only: the retain gradient stays whole.
     """
     product = sum((one * other).sum() for one, other in zip(forget, retain, strict=True))
     if product >= 0:

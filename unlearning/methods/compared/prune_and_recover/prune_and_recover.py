@@ -1,4 +1,4 @@
-"""LLM-Eraser (not LLMEraser): prune what matters little to the retained and much to the subjects, then recover."""
+"""LLM-Eraser (not LLMEraser): prune units that matter to the subjects and little to retained users, then recover."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ _PEFT_PREFIX = "base_model.model."
 
 
 @dataclass(frozen=True)
-class LlmEraserConfig(DescentConfig):
-    """What is pruned and how the rest recovers; the walk's fields are those of the recovery.
+class PruneAndRecoverConfig(DescentConfig):
+    """What is pruned and how the rest recovers; the optimiser's fields are those of the recovery.
 
     Attributes:
         unit: what is pruned: a rank channel (column of B and row of A) or a single weight.
         contrast: c of the score I_keep - c I_unwanted.
-        calibration_windows: random windows of each side that the importance is estimated on, at least.
-        pool_ratio: share of the units, lowest score first, that soft masks are trained on.
-        prune_ratio: share of all units that is removed: of the pool, those with the smallest masks. With
-            `mask_steps` 0 those with the lowest scores, as the released code does.
+        calibration_windows: least number of random windows on each side that the importance is estimated on.
+        pool_ratio: share of the units, lowest score first, that form the pool for which soft masks are trained.
+        prune_ratio: share of all units that is removed: the units of the pool with the smallest masks or, with
+            `mask_steps` 0, those with the lowest scores, as the released code does.
         mask_steps: steps on the masks' logits, at least 0.
-        mask_lr: Adam's learning rate there.
+        mask_lr: Adam's learning rate for these.
         mask_l1: weight of the sum of the masks.
-        mask_start: the logit all masks start from.
+        mask_start: the initial logit of all masks.
         recovery_forget_weight: weight of gradient ascent on the subjects during the recovery, at least 0.
 
     Raises:
@@ -73,7 +73,7 @@ class LlmEraserConfig(DescentConfig):
             raise InvalidMethodConfig(
                 f"calibration_windows must be at least 1, mask_steps at least 0, mask_lr positive: {self}"
             )
-        # One by one, so that a NaN is refused: what `min` makes of it depends on where it stands.
+        # One by one, so that a NaN is refused: the result of `min` with a NaN depends on the order.
         if not all(weight >= 0 for weight in (self.contrast, self.mask_l1, self.recovery_forget_weight)):
             raise InvalidMethodConfig(
                 f"contrast, mask_l1 and recovery_forget_weight must be at least 0: {self}"
@@ -83,18 +83,18 @@ class LlmEraserConfig(DescentConfig):
 
 
 @dataclass(frozen=True)
-class LlmEraser:
-    """Score by first-order Taylor importance, choose with soft masks, prune, then train with the pruned held at 0.
+class PruneAndRecover:
+    """Score units by first-order Taylor importance, choose with soft masks, prune, then train with pruned units at 0.
 
     The paper prunes heads and channels of the backbone, which would change the base for everybody; here the units are
-    the adapter's. Importances of different modules are compared as they are: all estimate a change of the same loss.
+    the adapter's. Importances of different modules are compared directly, since all estimate a change of one loss.
 
-    The artefacts hold what was kept (bool), as `kept.<module path>` [r] or, of single weights, `kept.<tensor name>`.
+    The artefacts hold the kept units (bool), as `kept.<module path>` [r] or, for single weights, `kept.<tensor name>`.
 
-    Measured (docs/benchmarks): loses to the uniform shrink in `interactions-25`.
+    Measured (docs/benchmarks): it loses to the uniform shrink in `interactions-25`.
     """
 
-    config: LlmEraserConfig = field(default_factory=LlmEraserConfig)
+    config: PruneAndRecoverConfig = field(default_factory=PruneAndRecoverConfig)
     name: ClassVar[str] = "llm_eraser"
     exact: ClassVar[bool] = False
     card: ClassVar[MethodCard] = MethodCard(
@@ -112,7 +112,7 @@ class LlmEraser:
         """Prune and recover.
 
         Raises:
-            InvalidTask: the adapter has no rank channels (it adapts more than linear layers).
+            InvalidTask: rank channels are to be pruned, but the adapter adapts more than linear layers.
             Interrupted: `should_stop` answered yes.
         """
         watch = Stopwatch()
@@ -143,12 +143,12 @@ class LlmEraser:
 
 
 class _Locator:
-    """Finds the units to prune on a parent of its own."""
+    """Finds the units to prune, on its own copy of the parent."""
 
     def __init__(
         self,
         task: ForgetTask,
-        config: LlmEraserConfig,
+        config: PruneAndRecoverConfig,
         on_step: OnStep | None,
         should_stop: ShouldStop | None,
     ) -> None:
@@ -163,7 +163,7 @@ class _Locator:
     def kept(self) -> Tensor:
         """[units], 0 where a unit is pruned and 1 elsewhere."""
         score = self._importance(self._retain) - self._config.contrast * self._importance(self._forget)
-        # Stable sorts: equal masks leave the order of the scores, equal scores that of the adapter.
+        # Stable sorts: equal masks keep the order of the scores, equal scores the order of the adapter.
         pool = score.argsort(stable=True)[: _share(self._config.pool_ratio, len(score))]
         smallest = self._masks(pool).argsort(stable=True)[: _share(self._config.prune_ratio, len(score))]
         kept = torch.ones_like(score)
@@ -171,7 +171,7 @@ class _Locator:
         return kept
 
     def _importance(self, windows: Windows) -> Tensor:
-        """|w dL/dw| added up over each unit, L the mean negative log-likelihood per item."""
+        """Sum of |w dL/dw| over each unit, [units]; L is the mean negative log-likelihood per item."""
         batches = windows.sample(self._config.calibration_windows)
         gradients = summed_gradient(self.model, batches, should_stop=self._should_stop)
         items = predicted_items(batches)
@@ -183,8 +183,8 @@ class _Locator:
     def _masks(self, pool: Tensor) -> Tensor:
         """The trained mask of each unit in the pool: sigmoid of logits that minimise L_keep - L_unwanted + L1.
 
-        Only masks in the pool are below 1. By the chain rule their gradient is the masked weights' gradient times the
-        weights, added up over each unit.
+        Only masks in the pool are below 1. By the chain rule, a mask's gradient is the sum over its unit of the masked
+        weights' gradients times the weights.
         """
         config, parameters = self._config, self.model.parameters
         logits = torch.nn.Parameter(torch.full(pool.shape, config.mask_start, device=pool.device))
@@ -219,7 +219,7 @@ class _Locator:
 
 
 class _Recovery:
-    """The gradient of L_keep - weight * L_unwanted, 0 where a weight was pruned: it stays at 0."""
+    """The gradient of L_keep - weight * L_unwanted, with 0 for pruned weights, so that they stay at 0."""
 
     def __init__(self, weight: float, factors: dict[str, Tensor]) -> None:
         self._gradient = of_loss(lambda student, forget, retain: _contrast(student, forget, retain, weight))
@@ -234,7 +234,7 @@ class _Recovery:
 
 
 def _contrast(model: ItemModel, forget: Batch, retain: Batch, weight: float) -> Tensor:
-    """Mean loss on retained users plus `weight` times gradient ascent on subjects, which is left out at 0."""
+    """Mean loss on retained users plus `weight` times gradient ascent on subjects, which a `weight` of 0 skips."""
     kept = model.logits(retain)
     loss = losses.cross_entropy(kept, retain.targets.to(kept.device))
     if weight == 0:

@@ -1,4 +1,4 @@
-"""What LLM-Eraser prunes, as one flat vector of units: rank channels of the adapter, or its single weights."""
+"""The units that LLM-Eraser prunes, as one flat vector: rank channels of the adapter, or its single weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Units:
     """The units of an adapter, in one fixed order: by module or tensor, in the adapter's order.
 
     Raises:
-        InvalidTask: rank channels are asked for, and not every tensor is the A or the B of a linear layer.
+        InvalidTask: the units are rank channels, and not every tensor is the A or the B of a linear layer.
     """
 
     def __init__(self, unit: PruningUnit, adapter: Adapter) -> None:
@@ -37,7 +37,7 @@ class Units:
         return sum(shape.numel() for shape in self._shapes.values())
 
     def totals(self, values: Mapping[str, Tensor]) -> Tensor:
-        """[units]: what the tensors of `values` hold, by tensor name, added up per unit; missing ones hold 0."""
+        """Sums over each unit, [units], of the tensors `values` by name; a missing tensor counts as 0."""
         if not self._channels:
             return torch.cat([values[name].flatten() for name in self._shapes])
         totals = []
@@ -48,21 +48,21 @@ class Units:
             totals.append(total)
         return torch.cat(totals)
 
-    def by_name(self, gates: Tensor) -> dict[str, Tensor]:
-        """The [units] vector cut into the modules' channels, or the tensors' weights in their shapes."""
-        pieces = torch.split(gates, [shape.numel() for shape in self._shapes.values()])
+    def by_name(self, values: Tensor) -> dict[str, Tensor]:
+        """`values` [units] divided by module (for channels) or by tensor, in its shape (for single weights)."""
+        pieces = torch.split(values, [shape.numel() for shape in self._shapes.values()])
         return {
             name: piece.view(shape) for (name, shape), piece in zip(self._shapes.items(), pieces, strict=True)
         }
 
-    def scaling(self, gates: Tensor) -> dict[str, Tensor]:
-        """Factors by tensor name that scale each unit by its gate once: of a channel, its column of B."""
+    def scaling(self, values: Tensor) -> dict[str, Tensor]:
+        """Factors by tensor name that scale each unit once by its value: for a channel, its column of B."""
         if not self._channels:
-            return self.by_name(gates)
-        return {module + UP_WEIGHT: gate.unsqueeze(0) for module, gate in self.by_name(gates).items()}
+            return self.by_name(values)
+        return {module + UP_WEIGHT: factor.unsqueeze(0) for module, factor in self.by_name(values).items()}
 
     def pruning(self, kept: Tensor) -> dict[str, Tensor]:
-        """Factors 0 or 1 by tensor name that remove all of a unit: of a channel, its row of A as well."""
+        """Factors 0 or 1 by tensor name that remove a unit completely: for a channel, its row of A as well."""
         if not self._channels:
             return self.by_name(kept)
         rows = {module + DOWN_WEIGHT: keep.unsqueeze(1) for module, keep in self.by_name(kept).items()}

@@ -10,36 +10,37 @@ from unlearning.errors import InvalidMethodConfig
 
 @dataclass(frozen=True)
 class LeastChangeConfig:
-    """How the edit is solved for, and how what it broke is repaired.
+    """How the equations of the edit are solved, and how its side effects are repaired.
 
     Attributes:
-        rounds: most times that losses and gradients are taken anew and the equations solved again, before the repair
-            and after it, once every subject is within a stride of its level.
-        stride: nats; the most that a round asks of a subject. Losses are far from linear over the several nats that a
-            short history of rare items is remembered by, and a step that is right by the equations breaks everybody
-            else; so a long way is walked in rounds more, at most sixteen.
-        close_enough: nats; root mean square of the subjects' gaps at which no further round is taken.
-        retain_windows: random windows of retained users that the curvature is estimated on, and that tell whether the
-            edit harmed them; more where they are so short that they ask for fewer than `retain_items` items.
-        retain_items: see there. What a change costs the others is told by their items: from a few hundred of thousands
-            a step looks cheap that takes from everybody.
-        memory_weight: how much more the first round moves what is remembered better: an item's weight is its memory,
-            its gain over the base in nats, to this power. 0 moves what moves most easily, which costs the others least
-            and may leave the best-remembered items behind.
-        damping: share of the mean curvature that is added to each parameter's, so that none moves without bound.
-        ridge: share of their mean that is added to the diagonal of the subjects' own equations; more of it keeps two
-            subjects whose gradients nearly agree from pulling the adapter apart.
+        rounds: most rounds, before the repair and again after it, once every subject is within a stride of its level.
+            Each round computes losses and gradients again and solves the equations.
+        stride: nats; the largest change of a subject's loss in one round. A short history of rare items can be several
+            nats from its level, and losses are far from linear over such a distance: one step that solves the equations
+            would ruin the model for everybody else. A longer distance takes additional rounds, at most sixteen.
+        close_enough: nats; no further round is taken once the root mean square of the subjects' gaps is this small.
+        retain_windows: number of random windows of retained users. The curvature is estimated on them, and they show
+            whether the edit harmed them. More are taken until they hold `retain_items` items.
+        retain_items: see `retain_windows`. The cost of a change for retained users is measured on their items. A few
+            hundred out of thousands are too few: steps that harm everybody would look cheap.
+        memory_weight: how strongly the first round prefers the items that are remembered best. An item's weight is its
+            memory (its gain over the base in nats) to this power. 0 moves the items that move most easily, which costs
+            retained users least and may leave the best-remembered items as they are.
+        damping: share of the mean curvature that is added to each parameter's, so that no parameter moves without
+            bound.
+        ridge: share of their mean that is added to the diagonal of the subjects' equations. It limits the step when two
+            subjects' gradients are nearly parallel.
         halvings: most halvings of a step that does not bring the subjects nearer to their levels.
         together: most subjects whose equations are solved at once. Their gradients are held in memory; more subjects
-            are taken group by group within each round.
+            are processed group by group within each round.
         batch_size: most windows in a batch.
-        repair_steps: most steps that may be taken to undo what the edit did to retained users; 0 for none.
-        repair_steps_each: most such steps per subject. A small edit harms little, and steps beyond what it needs teach
-            the adapter its sample and bring back, with what everybody shares, those who were forgotten before.
-        repair_length: root mean square of a repair step (of Adam's first one), as a share of the edit's; times as many
-            as the strides that the edit was walked in, each of which left its own to repair. By the root of that number
-            the steps are fewer.
-        repair_every: steps between two looks at whether the retained users have back what they lost.
+        repair_steps: most optimiser steps that undo the harm to retained users; 0 for no repair.
+        repair_steps_each: most such steps per subject. A small edit does little harm. Needless steps would overfit the
+            adapter to the sample, and would restore, through what all users share, subjects who were forgotten before.
+        repair_length: root mean square of Adam's first repair step, as a share of the edit's. It is multiplied by the
+            number of strides of the edit, each of which did harm of its own; the number of steps is divided by the
+            square root of that number.
+        repair_every: steps between two checks whether the retained users' loss is back at its value before the edit.
 
     Raises:
         InvalidMethodConfig: a value out of range.

@@ -29,21 +29,22 @@ class LeastChange:
         d = M^-1 G' a,   (G M^-1 G' + ridge) a = t - l
 
     one small system with one row per subject. Losses are not linear, so a step is halved until it brings the subjects
-    nearer to their levels, and the whole is repeated up to `rounds` times from where it led. A way of many nats is
-    walked in strides: no round asks more than `stride` of a subject. A subject that stands
-    above its level before the edit is held where it is: bringing it down would be learning from it.
+    nearer to their levels, and the procedure is repeated up to `rounds` times from there. No round changes a subject's
+    loss by more than `stride`; a longer distance takes more rounds. A subject whose loss is above its level before the
+    edit is held at that loss, because lowering it would mean learning from the subject.
 
-    Where the sampled retained windows lost by the edit, up to `repair_steps` steps of training on retained users
-    follow, their gradients without what they share with the g_u, until those windows have back what they lost; then the
-    equations are solved again. Repair learns from nobody but the retained and stops where the edit began, so
-    requests do not add up to a model that serves everybody worse.
+    If the edit raised the loss of the sampled retained windows, up to `repair_steps` training steps on retained users
+    follow, until that loss is back at its value before the edit. Their gradients are projected orthogonally to the g_u.
+    Then the equations are solved again. Repair trains on retained users only and stops at the loss before the edit, so
+    that a sequence of requests does not make the model worse for everybody.
 
-    With a `memory_weight` the first round moves items by what the adapter remembered of them, g_u and t_u being of the
-    loss weighted by it (docs/least-change.md): a mean can also be reached while the best-remembered items stay.
+    With a `memory_weight`, the first round weights each item by the adapter's memory of it: g_u and t_u are then those
+    of the weighted loss (docs/least-change.md). Otherwise the mean can reach its level while the best-remembered items
+    stay as they are.
 
-    The level is the method. Losses are smoothed as the gate smooths them (`ForgetTask.smoothing`): beyond a point, an
-    item that is already surprising counts no more, and what is still remembered is what must move. The artefact `gap`
-    is the root mean square of what is left of the way, in nats; `repair_steps` counts the steps taken.
+    Losses are smoothed as in the gate (`ForgetTask.smoothing`): items that are already surprising hardly count any
+    more, so the edit has to move the items that are still remembered. The artefact `gap` is the root mean square of the
+    remaining gaps in nats; `repair_steps` is the number of repair steps taken.
     """
 
     config: LeastChangeConfig = field(default_factory=LeastChangeConfig)
@@ -61,7 +62,7 @@ class LeastChange:
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
     ) -> Candidate:
-        """Solve, step, repeat.
+        """Solve and step until the gap is closed; then repair, and solve again.
 
         Raises:
             InvalidTask: the task does not say which level each subject must reach.
@@ -77,10 +78,10 @@ class LeastChange:
         solver = Solver(model, task, config, should_stop)
         repair = Repair(model, task, config, should_stop) if config.repair_steps else None
         gap = solver.start()
-        walked = 1 + strides(gap, config.stride)
+        edit_strides = 1 + strides(gap, config.stride)
         gap = self._close(solver, gap, on_step, by_memory=config.memory_weight > 0)
         if repair is not None and repair.is_needed():
-            repair.run(solver.directions(), strides=walked, on_step=on_step)
+            repair.run(solver.directions(), strides=edit_strides, on_step=on_step)
             gap = self._close(solver, solver.gap(), on_step)
         return Candidate(
             adapter=model.adapter(),
@@ -94,9 +95,9 @@ class LeastChange:
     def _close(
         self, solver: Solver, gap: Tensor, on_step: OnStep | None, *, by_memory: bool = False
     ) -> Tensor:
-        """Take rounds until the gap is closed or all are spent; those up to the last stride may be `by_memory`.
+        """Take rounds until the gap is closed or no rounds are left, and return the remaining gap.
 
-        Returns what is left.
+        With `by_memory`, the rounds of the strides and the first one after them weight items by memory.
         """
         first = strides(gap, self.config.stride)
         most = first + self.config.rounds

@@ -1,4 +1,4 @@
-"""Repair: give retained users back what an edit took from them, without touching whom it was for."""
+"""Repair: restore the retained users' loss after an edit, without moving the subjects' losses."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from unlearning.methods.shared.gradients import predicted_items, summed_loss
 from unlearning.methods.shared.windows import Windows
 from unlearning.progress import OnStep, Progress, ShouldStop, check_stop
 
-# Repair trains on retained windows in another order than the sample that says whether it is done was drawn in. On a
-# service with few users it will meet that sample too: it then stops a little early.
+# Repair draws its training windows in another order than the sample that decides when it stops. In a service with few
+# users it also trains on that sample, and then stops a little early.
 _TRAINING_SEED_OFFSET = 2
 
 
 class Repair:
-    """Steps of training on retained users from where an edit led; made before the edit, to know where it started.
+    """Training steps on retained users after an edit. Create it before the edit, so that it knows the loss before.
 
-    Adam on random windows; each step's gradient loses its components along the subjects' own gradients, and the walk
-    ends as soon as the sampled windows are predicted as well as before the edit. The best place passed is kept, the
-    start included: where steps only make noise, nothing is changed. `steps` counts those taken.
+    It takes Adam steps on random windows. The components along the subjects' gradients are removed from each step's
+    gradient. Training stops as soon as the sampled windows are predicted as well as before the edit. The best weights
+    are kept, those at the start included, so useless steps change nothing. `steps` is the number of steps taken.
     """
 
     def __init__(
@@ -43,24 +43,24 @@ class Repair:
         self.steps = 0
 
     def is_needed(self) -> bool:
-        """Whether the edit made the sampled windows less likely."""
+        """Whether the edit raised the loss of the sampled windows."""
         return self._loss() > self._before
 
     def run(self, directions: Tensor, *, strides: int = 1, on_step: OnStep | None = None) -> None:
-        """Walk; no gradient keeps a part along `directions` [subjects, parameters].
+        """Train, with every gradient projected orthogonally to `directions` [directions, parameters].
 
         Args:
-            strides: how many the edit was walked in, see `LeastChangeConfig.repair_length`.
+            strides: number of strides of the edit, see `LeastChangeConfig.repair_length`.
 
-        Adam scales what is left coordinate by coordinate, so steps are not quite at right angles to them: the method
-        solves its equations again afterwards, and the gate judges where that led.
+        Adam rescales each coordinate after the projection, so the steps are not quite orthogonal to `directions`. The
+        method therefore solves its equations again afterwards, and the gate judges the result.
         """
         basis = torch.linalg.qr(directions.T)[0]
         edit = flat(self._snapshot()) - flat(self._origin)
         length = self._config.repair_length * strides * root_mean_square(edit)
         optimiser = torch.optim.Adam(self._parameters, lr=length)
         windows = self._windows(_TRAINING_SEED_OFFSET)
-        best, place = self._loss(), self._snapshot()
+        best, best_weights = self._loss(), self._snapshot()
         most = min(
             math.ceil(self._config.repair_steps / math.sqrt(strides)),
             self._config.repair_steps_each * len(self._task.forget),
@@ -81,12 +81,12 @@ class Repair:
                 on_step(Progress("repair", step, most, float(loss.detach())))
             if step % self._config.repair_every == 0 or step == most:
                 reached = self._loss()
-                # NaN compares false: a walk into nowhere leads back to the best place.
+                # A NaN compares false, so after a divergence the best weights are restored.
                 if reached < best:
-                    best, place = reached, self._snapshot()
+                    best, best_weights = reached, self._snapshot()
                 if best <= self._before:
                     break
-        self._restore(place)
+        self._restore(best_weights)
 
     def _windows(self, offset: int) -> Windows:
         task = self._task
@@ -95,7 +95,7 @@ class Repair:
         )
 
     def _loss(self) -> float:
-        """Mean over the sampled windows' items."""
+        """Mean loss over the sampled windows' items."""
         with torch.no_grad():
             total = 0.0
             for batch in self._sample:
@@ -107,7 +107,7 @@ class Repair:
         return [parameter.detach().clone() for parameter in self._parameters]
 
     @torch.no_grad()
-    def _restore(self, place: list[Tensor]) -> None:
-        for parameter, kept in zip(self._parameters, place, strict=True):
+    def _restore(self, weights: list[Tensor]) -> None:
+        for parameter, weight in zip(self._parameters, weights, strict=True):
             parameter.grad = None
-            parameter.copy_(kept)
+            parameter.copy_(weight)

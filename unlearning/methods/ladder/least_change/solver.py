@@ -1,4 +1,4 @@
-"""The equations of least change: one per subject, in the metric of what a change costs the retained users."""
+"""The equations of least change: one per subject, in a metric that measures the cost for the retained users."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST_STRIDES = 16
 
 
 def strides(gap: Tensor, stride: float) -> int:
-    """How many rounds bring the farthest subject to within a stride of its level, sixteen at most."""
+    """The number of rounds, at most sixteen, that bring the farthest subject to within one stride of its level."""
     farthest = float(gap.max())
     if not math.isfinite(farthest):
         return 0
@@ -32,7 +32,7 @@ def strides(gap: Tensor, stride: float) -> int:
 
 
 class Solver:
-    """Moves the adapter of `model` so that every subject's loss comes to its level."""
+    """Moves the adapter of `model` so that every subject's loss reaches its level."""
 
     def __init__(
         self, model: ItemModel, task: ForgetTask, config: LeastChangeConfig, should_stop: ShouldStop | None
@@ -48,7 +48,7 @@ class Solver:
         self._inverse = 1.0 / self._curvature(task)
 
     def start(self) -> Tensor:
-        """The gap before the edit. From here on the level of a subject above its own is where it stands."""
+        """The gap before the edit. A subject whose loss is above its level gets that loss as its level from here on."""
         self._levels = torch.maximum(self._levels, self._losses())
         return self.gap()
 
@@ -57,19 +57,21 @@ class Solver:
         return self._levels - self._losses()
 
     def round(self, gap: Tensor, *, by_memory: bool = False) -> Tensor:
-        """Solve and step once for every subject, `together` at a time; returns everybody's gap after it.
+        """Solve and step once for every subject, `together` at a time, and return every subject's gap afterwards.
 
         Args:
-            by_memory: move each subject's items by what the adapter remembered of them before the edit, and so the
-                best-remembered farthest; otherwise the mean is what counts, whatever items it is reached by.
+            by_memory: weight each subject's items by the adapter's memory of them before the edit, so that the
+                best-remembered items move most; otherwise only the mean counts, whichever items move.
         """
         for group in self._parts(math.ceil(len(self._subjects) / self._config.together)):
             gap = self._step(group, gap, by_memory)
         return gap
 
     def directions(self) -> Tensor:
-        """The gradients of the subjects' losses, where items move by memory those of the weighted losses as well, or
-        means over neighbouring ones if there are more subjects than may be held `together`: [directions, parameters].
+        """The gradients of the subjects' losses, [directions, parameters].
+
+        With a `memory_weight` the gradients of the weighted losses are among them too. If there are more subjects than
+        `together`, each direction is the mean over a group of consecutive subjects.
         """
         parts = self._parts(min(len(self._subjects), self._config.together))
         kinds = [False, True] if self._memories else [False]
@@ -78,7 +80,7 @@ class Solver:
         )
 
     def _parts(self, count: int) -> list[range]:
-        """The subjects' places, cut into so many parts whose sizes differ by at most one."""
+        """The subjects' indices, divided into `count` parts whose sizes differ by at most one."""
         cuts = [len(self._subjects) * number // count for number in range(count + 1)]
         return [range(start, end) for start, end in itertools.pairwise(cuts)]
 
@@ -86,23 +88,24 @@ class Solver:
         return self._subjects.losses()
 
     def _remembered(self) -> list[Tensor]:
-        """By how much the adapter predicts each item better than the base does, nats, at least 0: one tensor [items]
-        per subject.
+        """The memory of each item: how much better the adapter predicts it than the base, in nats, at least 0.
+
+        One tensor [items] per subject.
         """
         base, now = self._subjects.item_losses(of_base=True), self._subjects.item_losses()
         return [(bare - own).clamp(min=0.0) for bare, own in zip(base, now, strict=True)]
 
     def _step(self, group: range, gap: Tensor, by_memory: bool) -> Tensor:
-        """Move the adapter for these subjects, as far as it helps."""
+        """Take one step for these subjects, halved until it helps, and return every subject's gap."""
         rise = self._weighted_rise if by_memory else _as_it_is
         step = gap.clamp(max=self._config.stride)
-        wanted = torch.tensor([rise(place, float(step[place])) for place in group], dtype=torch.float64)
+        wanted = torch.tensor([rise(subject, float(step[subject])) for subject in group], dtype=torch.float64)
         gradients = self._gradients(group, by_memory=by_memory)
         directions = gradients * self._inverse
         system = (directions @ gradients.T).double().cpu()
         scale = float(system.diagonal().mean())
         if not 0.0 < scale < math.inf:
-            # No change of the adapter moves these subjects' losses, or they are not finite.
+            # No change of the adapter moves these subjects' losses, or the losses are not finite.
             return gap
         system.diagonal().add_(self._config.ridge * scale)
         multipliers = torch.linalg.solve(system, wanted)
@@ -110,13 +113,13 @@ class Solver:
         start = [parameter.detach().clone() for parameter in self._parameters]
         length = 1.0
         for _ in range(self._config.halvings + 1):
-            self._place(start, length * change)
+            self._move_to(start, length * change)
             after = self.gap()
-            # NaN compares false: a step into nowhere is halved like any other.
+            # A NaN compares false, so a step that diverges is halved too.
             if root_mean_square(after) < root_mean_square(gap):
                 return after
             length /= 2
-        self._place(start, torch.zeros_like(change))
+        self._move_to(start, torch.zeros_like(change))
         return gap
 
     def _curvature(self, task: ForgetTask) -> Tensor:
@@ -153,45 +156,47 @@ class Solver:
     def _device(self) -> torch.device:
         return self._parameters[0].device
 
-    def _gradients(self, places: range, *, by_memory: bool) -> Tensor:
-        """Of these subjects' mean losses per item or of the weighted ones, w_i = m_i^memory_weight; [places, all]."""
-        weights = [self._weights(place) for place in places] if by_memory else None
-        return self._subjects.gradients(places, weights)
+    def _gradients(self, subjects: range, *, by_memory: bool) -> Tensor:
+        """Gradients of these subjects' mean losses, or of those weighted by memory, [subjects, parameters]."""
+        weights = [self._weights(subject) for subject in subjects] if by_memory else None
+        return self._subjects.gradients(subjects, weights)
 
-    def _weighted_rise(self, place: int, gap: float) -> float:
-        """How far the weighted mean rises when the plain one rises by `gap` because all items give back one and the
-        same share of their memories m_i: by that share of sum(w m) / sum(w). No item gives back more than it has.
+    def _weighted_rise(self, subject: int, gap: float) -> float:
+        """The rise of the weighted mean loss that corresponds to a rise of the plain mean by `gap`.
+
+        It assumes that all items lose the same share of their memories m_i, at most 1. The weighted mean then rises by
+        that share of sum(w m) / sum(w).
         """
-        memory, weight = self._memories[place], self._weights(place)
+        memory, weight = self._memories[subject], self._weights(subject)
         mean = float(memory.mean())
         if mean == 0.0:
             return gap
         return min(gap / mean, 1.0) * float((weight * memory).sum() / weight.sum())
 
-    def _weights(self, place: int) -> Tensor:
-        """Of the subject's items [items], as far as powers of memories go down to 0."""
-        memory = self._memories[place]
+    def _weights(self, subject: int) -> Tensor:
+        """The weights w_i = m_i^memory_weight of a subject's items, float64 [items], relative to the largest memory."""
+        memory = self._memories[subject]
         largest = float(memory.max())
         if largest == 0.0:
-            # Nothing is better known than to the base: no item before another.
+            # The adapter remembers no item, so all items weigh the same.
             return torch.ones_like(memory)
-        # Relative to the largest, so that a high power leaves at least that one.
+        # Relative to the largest memory, whose weight is then 1: otherwise a high power could round all weights to 0.
         return torch.as_tensor((memory / largest) ** self._config.memory_weight)
 
     @torch.no_grad()
-    def _place(self, start: Sequence[Tensor], change: Tensor) -> None:
+    def _move_to(self, start: Sequence[Tensor], change: Tensor) -> None:
         for parameter, origin, step in zip(
             self._parameters, start, shaped_like(change, self._parameters), strict=True
         ):
             parameter.copy_(origin + step)
 
 
-def _as_it_is(place: int, gap: float) -> float:
+def _as_it_is(subject: int, gap: float) -> float:
     return gap
 
 
 def root_mean_square(values: Tensor) -> float:
-    """Of finite values; NaN if one is not."""
+    """The root mean square of `values`; NaN if one of them is not finite."""
     return (
         math.sqrt(float(values.double().square().mean())) if bool(torch.isfinite(values).all()) else math.nan
     )

@@ -1,4 +1,4 @@
-"""The subjects of least change: their losses and the gradients of them, many subjects in one pass."""
+"""The subjects of least change: their losses and gradients, computed for many subjects in one pass."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from unlearning.methods.shared.window_gradients import WindowGradients
 from unlearning.methods.shared.windows import Batch, Windows
 from unlearning.progress import ShouldStop, check_stop
 
-# So many numbers of single windows' gradients are held at once: large adapters are taken window by window.
+# Most numbers of single windows' gradients that are held at once: large adapters are processed window by window.
 _MOST_NUMBERS = 2**26
 
 
@@ -30,9 +30,9 @@ def rows_at_once(model: ItemModel, batch_size: int) -> int:
 
 @dataclass(frozen=True)
 class _Row:
-    """A window of the subject at `place`: it asks for the subject's items [first, first + items)."""
+    """A window of the subject with index `subject`; it predicts the subject's counted items [first, first + items)."""
 
-    place: int
+    subject: int
     tokens: list[int]
     targets: list[int]
     first: int
@@ -48,7 +48,7 @@ class _Packed:
 
 
 class Subjects:
-    """The subjects' windows; losses are smoothed as their levels are."""
+    """The subjects' windows. Losses are smoothed with the task's smoothing, like the levels."""
 
     def __init__(
         self, model: ItemModel, task: ForgetTask, *, batch_size: int, should_stop: ShouldStop | None
@@ -59,13 +59,13 @@ class Subjects:
         self._parameters = list(model.parameters.values())
         self._gradients = WindowGradients(model)
         self._batch_size = batch_size
-        self._rows = [list(_rows(task, place)) for place in range(len(task.forget))]
-        # How many items each subject is asked for.
+        self._rows = [list(_rows(task, subject)) for subject in range(len(task.forget))]
+        # The number of predicted items of each subject.
         self.items = [sum(row.items for row in rows) for rows in self._rows]
         self._everybody = self._pack(range(len(self._rows)), batch_size)
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Number of subjects."""
         return len(self._rows)
 
     def losses(self) -> Tensor:
@@ -74,7 +74,7 @@ class Subjects:
         return torch.tensor(means, dtype=torch.float64)
 
     def item_losses(self, *, of_base: bool = False) -> list[Tensor]:
-        """Of each subject's items in their order, under the model or under the bare base: one float64 [items] each."""
+        """Losses of each subject's items in order, under the model or the base: one float64 [items] per subject."""
         everybody: list[Tensor] = []
         with torch.no_grad():
             for packed in self._everybody:
@@ -84,33 +84,33 @@ class Subjects:
                 for row, own in zip(
                     packed.rows, torch.split(found, [row.items for row in packed.rows]), strict=True
                 ):
-                    # Batches go by the windows' lengths, and a long history's oldest window is its shortest.
-                    everybody[row.place][row.first : row.first + row.items] = own
+                    # Batches are ordered by length of window, so a subject's windows come in any order.
+                    everybody[row.subject][row.first : row.first + row.items] = own
         return everybody
 
-    def gradients(self, places: Sequence[int], weights: Sequence[Tensor] | None = None) -> Tensor:
-        """Of these subjects' losses, means over items or by `weights` [items] of each; [places, parameters]."""
+    def gradients(self, subjects: Sequence[int], weights: Sequence[Tensor] | None = None) -> Tensor:
+        """Gradients of these subjects' mean losses, [subjects, parameters]; `weights` [items] per subject, or equal."""
         shares = [
-            torch.full((self.items[place],), 1.0 / self.items[place], dtype=torch.float64)
+            torch.full((self.items[subject],), 1.0 / self.items[subject], dtype=torch.float64)
             if weights is None
             else weights[index] / weights[index].sum()
-            for index, place in enumerate(places)
+            for index, subject in enumerate(subjects)
         ]
-        index_of = {place: index for index, place in enumerate(places)}
+        index_of = {subject: index for index, subject in enumerate(subjects)}
         first = self._parameters[0]
-        total = torch.zeros(len(places), sum(one.numel() for one in self._parameters), device=first.device)
+        total = torch.zeros(len(subjects), sum(one.numel() for one in self._parameters), device=first.device)
         at_once = rows_at_once(self._model, self._batch_size) if self._gradients.possible else 1
-        for packed in self._pack(places, at_once):
+        for packed in self._pack(subjects, at_once):
             check_stop(self._should_stop)
             counted = torch.cat(
-                [shares[index_of[row.place]][row.first : row.first + row.items] for row in packed.rows]
+                [shares[index_of[row.subject]][row.first : row.first + row.items] for row in packed.rows]
             )
-            owners = torch.tensor([index_of[row.place] for row in packed.rows], device=first.device)
+            owners = torch.tensor([index_of[row.subject] for row in packed.rows], device=first.device)
             total.index_add_(0, owners, self._of(packed.batch, counted).to(total))
         return total
 
     def _of(self, batch: Batch, counted: Tensor) -> Tensor:
-        """Of each row's part of the loss that counts items so much: [rows, parameters]."""
+        """Gradient of each row's loss, [rows, parameters]; `counted` are the weights of the batch's items."""
         if not self._gradients.possible:
             loss = (self._item_losses(batch) * counted).sum()
             return torch.cat(
@@ -121,7 +121,7 @@ class Subjects:
         return self._gradients.of((found * counted.to(found)).sum())
 
     def _item_losses(self, batch: Batch, *, of_base: bool = False) -> Tensor:
-        """Of the batch's predicted items, float64 [items]."""
+        """Losses of the batch's predicted items, float64 [items]."""
         if of_base:
             self._model.forwards += batch.rows
             logits = item_logits(self._task.base.model, self._task.base.style, batch)
@@ -130,10 +130,10 @@ class Subjects:
         found = -losses.log_likelihoods(logits, batch.targets.to(logits.device), "item")
         return smoothed(found, self._task.smoothing, logits.shape[-1])
 
-    def _pack(self, places: Sequence[int], rows: int) -> list[_Packed]:
-        """Their windows in batches of at most so many, longest first: windows of like length share a batch."""
+    def _pack(self, subjects: Sequence[int], rows: int) -> list[_Packed]:
+        """These subjects' windows in batches of at most `rows`, longest first, so that a batch has similar lengths."""
         wanted = sorted(
-            (row for place in places for row in self._rows[place]), key=lambda row: -len(row.tokens)
+            (row for subject in subjects for row in self._rows[subject]), key=lambda row: -len(row.tokens)
         )
         pad = self._task.base.style.pad_token
         return [
@@ -148,12 +148,12 @@ class Subjects:
         ]
 
 
-def _rows(task: ForgetTask, place: int) -> Iterator[_Row]:
-    marks = None if task.forget_targets is None else [task.forget_targets[place]]
-    windows = Windows(task.base.style, [task.forget[place]], marks, batch_size=1, seed=task.seed)
+def _rows(task: ForgetTask, subject: int) -> Iterator[_Row]:
+    marks = None if task.forget_targets is None else [task.forget_targets[subject]]
+    windows = Windows(task.base.style, [task.forget[subject]], marks, batch_size=1, seed=task.seed)
     first = 0
     for batch in windows.once():
         tokens, targets = batch.tokens[0].tolist(), batch.targets[0].tolist()
         items = sum(target != IGNORED for target in targets)
-        yield _Row(place, tokens, targets, first, items)
+        yield _Row(subject, tokens, targets, first, items)
         first += items

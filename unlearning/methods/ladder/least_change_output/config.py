@@ -10,27 +10,28 @@ from unlearning.errors import InvalidMethodConfig
 
 @dataclass(frozen=True)
 class LeastChangeOutputConfig:
-    """How the edit is solved for.
+    """How the equations of the edit are solved.
 
     Attributes:
-        rounds: most times that losses and gradients are taken anew and the equations solved again, once every subject
-            is within a stride of its level.
-        stride: nats; the most that a round asks of a subject. A long way is walked in rounds more, at most sixteen: the
-            equations hold near where they were taken, and beyond that a step takes everything from everybody.
-        close_enough: nats; root mean square of the subjects' gaps at which no further round is taken.
-        retain_prompts: prompts of random retained users that tell what a change costs the others; more where they are
-            so short that they hold fewer than `retain_positions` positions.
-        retain_positions: most positions of these prompts that are looked at besides the last, which always is.
-        damping: share of the mean item's cost that is added to every row's, so that none moves without bound.
-        ridge: share of their mean that is added to the diagonal of the subjects' own equations; more of it keeps two
-            subjects whose gradients nearly agree from pulling the layer apart.
-        refinements: most steps of conjugate gradients by which a round's step is made cheaper for the others. 0
-            leaves the closed form alone.
-        tolerance: share of its start at which the residual of these steps is small enough.
-        halvings: most halvings of what makes a step cheaper, if it does not halve the gap with it, and then of the
-            step.
+        rounds: most rounds once every subject is within a stride of its level. Each round computes losses and gradients
+            again and solves the equations.
+        stride: nats; the largest change of a subject's loss in one round. A longer distance takes additional rounds, at
+            most sixteen: the equations hold only near the point where they were set up, and a step far beyond it would
+            ruin the model for everybody.
+        close_enough: nats; no further round is taken once the root mean square of the subjects' gaps is this small.
+        retain_prompts: number of prompts of random retained users on which the cost for retained users is measured.
+            More are taken until they hold `retain_positions` positions.
+        retain_positions: most positions of these prompts that are used besides each prompt's last, which always is.
+        damping: share of the mean item's cost that is added to every row's, so that no row moves without bound.
+        ridge: share of their mean that is added to the diagonal of the subjects' equations. It limits the step when two
+            subjects' gradients are nearly parallel.
+        refinements: most conjugate-gradient iterations that make a round's step cheaper for the retained users; 0 uses
+            the closed form alone.
+        tolerance: relative residual at which these iterations stop.
+        halvings: most halvings of the refinement, if the step does not close half of the gap with it, and then of the
+            step itself.
         together: most subjects whose equations are solved at once. Their gradients are held in memory; more subjects
-            are taken group by group within each round.
+            are processed group by group within each round.
         batch_size: most windows in a batch.
 
     Raises:

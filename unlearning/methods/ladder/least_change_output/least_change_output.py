@@ -1,4 +1,4 @@
-"""Least change in the output layer: least change at the price of a few forward passes, without a backward pass."""
+"""Least change in the output layer: least change for the cost of a few forward passes, without a backward pass."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from unlearning.progress import OnStep, Progress, ShouldStop
 
 @dataclass(frozen=True)
 class LeastChangeOutput:
-    """Least change where only the adapter's part of the output layer moves.
+    """Least change that edits only the adapter's part of the output layer.
 
-    The gradient of a subject's loss there needs no backward pass: with z what enters the layer's B, p the predictions
-    and y the targets it is a mean of w (p - y) z', w the weight that smoothing gives each position. What enters the
-    layer does not depend on it, so one forward over the subjects' windows serves all rounds, and one over a sample of
-    retained windows tells what a change costs the others. The artefact `gap` is the root mean square of what is left
-    of the way, in nats.
+    The gradient of a subject's loss there needs no backward pass. With z the input of the layer's B, p the predicted
+    probabilities and y the targets, it is the mean over positions of w (p - y) z', where w is the weight that smoothing
+    gives a position. The layer's input does not depend on the edit. So one forward pass over the subjects' windows
+    serves all rounds, and one over a sample of retained users' prompts measures the cost for retained users. The
+    artefact `gap` is the root mean square of the remaining gaps in nats.
     """
 
     config: LeastChangeOutputConfig = field(default_factory=LeastChangeOutputConfig)
@@ -42,13 +42,13 @@ class LeastChangeOutput:
     )
 
     def cannot_edit(self, base: Base, adapter: Adapter) -> str | None:
-        """An adapter that covers the output layer."""
+        """See `output_layer_requirement`: the adapter must cover the output layer."""
         return output_layer_requirement(base, adapter)
 
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
     ) -> Candidate:
-        """Read, then solve and step until every subject stands at its level.
+        """Read the layer's inputs, then solve and step until every subject's loss is at its level.
 
         Raises:
             InvalidTask: the task does not say which level each subject must reach, or the adapter does not cover the

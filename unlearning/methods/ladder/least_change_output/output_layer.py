@@ -1,7 +1,7 @@
-"""The adapted output layer, taken out of a model: what enters it, and what it makes of that.
+"""The adapted output layer, extracted from a model: its inputs and its logits.
 
-Nothing in front of the output layer changes when only the layer does, so its input is read once, by a forward pass
-that leaves the layer itself out, and everything else is arithmetic on a few small matrices.
+When only the output layer changes, its inputs do not. They are therefore read once, by a forward pass without the
+layer; everything else is arithmetic on a few small matrices.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from unlearning.methods.shared.windows import Batch
 from unlearning.progress import ShouldStop, check_stop
 
 _ADAPTER, _PREFIX = "default", "base_model.model."
-# Singular values of A below this share of the largest are taken for 0: what enters there never leaves.
+# Singular values of A below this share of the largest count as 0.
 _RANK_TOLERANCE = 1e-6
-# A layer whose logits differ by more than this share of their range is followed by something that we do not know.
+# If the recomputed logits differ by more than this share of their range, the model transforms them after the layer.
 _LOGIT_TOLERANCE = 0.02
 
 
 def output_layer_requirement(base: Base, adapter: Adapter) -> str | None:
-    """Why the output layer of `base` cannot be edited through `adapter`, one sentence; None if it can."""
+    """Why the output layer of `base` cannot be edited through `adapter`, in one sentence; None if it can."""
     name = _head_name(base.model)
     if name is None:
         return "it edits the adapted output layer, and this base has no output layer of its own"
@@ -54,10 +54,10 @@ def _head_name(model: PreTrainedModel) -> str | None:
 class OutputLayer:
     """The output layer of `base` with `adapter`, restricted to the catalogue: logits = W h + b + s B A h.
 
-    It is kept as `weight` [items, width], `bias` [items] or None, and in a canonical gauge of its adapter: with
-    A = U S V' the columns of V span what A lets through, z = V' h enters, and a change X [items, rank] of what is made
-    of z changes the logits by X z. Two pairs (A, B) and (Q A, B Q^-1) are one and the same adapter and give one and
-    the same z up to a rotation.
+    It is kept as `weight` [items, width] and `bias` [items] or None, with the adapter in a canonical basis. With
+    A = U S V', the columns of V span the inputs that A passes on. The layer's adapter sees z = V' h, and a change
+    X [items, rank] changes the logits by X z. The pairs (A, B) and (Q A, B Q^-1) are the same adapter and give the same
+    z up to a rotation.
     """
 
     def __init__(self, base: Base, adapter: Adapter) -> None:
@@ -84,15 +84,15 @@ class OutputLayer:
         scale = float(layer.scaling[_ADAPTER])
         left, values, right = torch.linalg.svd(down, full_matrices=False)
         kept = int((values > _RANK_TOLERANCE * values[0]).sum())
-        self.entry: Tensor = right[:kept]
-        # B changes by X times this, [rank of A, r]: the way back from the canonical gauge.
+        self.input_basis: Tensor = right[:kept]
+        # B changes by X times this matrix [rank of A, r], which leads back from the canonical basis.
         self._back = (left[:, :kept] / values[:kept]).T / scale
         self.weight = plain.weight[rows].float() + scale * up @ down
         self.bias = None if plain.bias is None else plain.bias[rows].float()
 
     @torch.no_grad()
     def read(self, tokens: Tensor, should_stop: ShouldStop | None = None) -> Tensor:
-        """What enters the output layer, float32 [rows, positions, width], for tokens [rows, positions].
+        """Inputs of the output layer, float32 [rows, positions, width], for tokens [rows, positions].
 
         Raises:
             Interrupted: `should_stop` answered yes.
@@ -102,30 +102,30 @@ class OutputLayer:
             # Right padding needs no attention mask: under causal attention no real token sees what follows it.
             self._model(input_ids=tokens.to(self._model.device), use_cache=False)
         self.forwards += len(tokens)
-        entering: Tensor = caught[0].float()
-        return entering
+        inputs: Tensor = caught[0].float()
+        return inputs
 
     def read_targets(
         self, batches: Sequence[Batch], should_stop: ShouldStop | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Of the positions that predict an item what enters [positions, width] and the item [positions].
+        """Of the positions that predict an item: the layer's inputs [positions, width] and the items [positions].
 
         Raises:
             Interrupted: `should_stop` answered yes.
         """
         hidden, targets = [], []
         for batch in batches:
-            entering = self.read(batch.tokens, should_stop)
-            wanted = (batch.targets != IGNORED).to(entering.device)
-            hidden.append(entering[wanted])
-            targets.append(batch.targets.to(entering.device)[wanted])
+            inputs = self.read(batch.tokens, should_stop)
+            wanted = (batch.targets != IGNORED).to(inputs.device)
+            hidden.append(inputs[wanted])
+            targets.append(batch.targets.to(inputs.device)[wanted])
         return torch.cat(hidden), torch.cat(targets)
 
     def check(self, batch: Batch) -> None:
-        """
+        """Compare this layer's logits with the model's, on one row of `batch`.
+
         Raises:
-            InvalidTask: the model does something to its logits behind the output layer, so they cannot be told from
-                what enters it.
+            InvalidTask: they differ: the model transforms its logits after the output layer.
         """
         first = Batch(batch.tokens[:1], batch.targets[:1])
         with torch.no_grad():
@@ -138,14 +138,14 @@ class OutputLayer:
             )
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Over the catalogue, float32 [positions, items]."""
+        """Logits over the catalogue, float32 [positions, items]."""
         found = hidden @ self.weight.T
         return found if self.bias is None else found + self.bias
 
-    def entering(self, hidden: Tensor) -> Tensor:
+    def adapter_inputs(self, hidden: Tensor) -> Tensor:
         """z, float32 [positions, rank]."""
-        entered: Tensor = hidden @ self.entry.T
-        return entered
+        inputs: Tensor = hidden @ self.input_basis.T
+        return inputs
 
     def changed(self, rows: Tensor, change: Tensor) -> Adapter:
         """The adapter with the logits of the items `rows` [n] changed by `change` [n, rank] times z."""
@@ -153,13 +153,13 @@ class OutputLayer:
         edited = up.clone()
         first = self._base.style.item_token_slice.start
         moved = (change @ self._back).to(up.device, torch.float32)
-        places = rows.to(up.device) + first
-        edited[places] = (up[places].float() + moved).to(up.dtype)
+        tokens = rows.to(up.device) + first
+        edited[tokens] = (up[tokens].float() + moved).to(up.dtype)
         return self._adapter.replace({**self._adapter.tensors, self._up_name: edited})
 
     @contextmanager
     def _caught(self) -> Iterator[list[Tensor]]:
-        """What enters the output layer, which is then shown one position only."""
+        """Record the inputs of the output layer, which then computes the last position only."""
         caught: list[Tensor] = []
 
         def on_head(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""What a change of the output layer costs the retained users: how far it moves their predictions."""
+"""The cost of a change of the output layer for the retained users: how far it moves their predictions."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ from unlearning.methods.method import ForgetTask
 from unlearning.methods.shared.descent import RETAIN_SEED_OFFSET
 from unlearning.progress import ShouldStop
 
-# Half of the weight lies on what users will be asked next: a position that no fit has trained on.
+# Half of the weight lies on each prompt's last position, which serving uses and no fit has trained on.
 _SERVING_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class Retained:
-    """A sample of retained users' positions, as serving writes their prompts.
+    """Positions of a sample of retained users, from the prompts that serving would write for them.
 
-    The cost of a change is the weighted mean divergence of predictions from those `before` the edit, and a damping.
-    Predictions need no target: so the last position of a prompt counts, which is what the user is served.
+    The cost of a change is the weighted mean divergence of the predictions from those `before` the edit, plus damping.
+    Predictions need no target, so the last position of a prompt counts too: it is the one that serves the user.
 
-    A cheap stand-in for its curvature is (F_i + D) (C + c), row by row in C's own `axes`: F_i = E p_i (1 - p_i),
-    C = E z z', D is `damping` times the F of a mean item of the catalogue and c the mean of C's eigenvalues, so that no
-    row and no direction is free because the sample never met it. D (C + c) is the damping.
+    The curvature of the cost is approximated per row i by F_i C + D (C + c), in C's eigenvectors `axes`. Here
+    F_i = E p_i (1 - p_i), C = E z z', D is the configured damping times the F of a mean item of the catalogue, and c is
+    the mean of C's eigenvalues. D (C + c) is the damping. It keeps rows and directions that are missing from the sample
+    from being free.
     """
 
     view: RowView
-    weighted: Tensor
+    weighted_inputs: Tensor
     before: Tensor
     axes: Tensor
     damping: Tensor
@@ -58,11 +59,11 @@ class Retained:
         hidden, weights = [], []
         for start in range(0, len(prompts), config.batch_size):
             tokens, real = pad_right(prompts[start : start + config.batch_size], task.base.style.pad_token)
-            entering = layer.read(tokens, should_stop)
+            inputs = layer.read(tokens, should_stop)
             last = torch.zeros_like(real).scatter_(-1, real.sum(-1, keepdim=True) - 1, 1)
-            places = real.bool()
-            hidden.append(entering[places.to(entering.device)])
-            weights.append(last[places])
+            is_real = real.bool()
+            hidden.append(inputs[is_real.to(inputs.device)])
+            weights.append(last[is_real])
         return cls.of(
             layer, torch.cat(hidden), torch.cat(weights).bool(), rows, config, generator, should_stop
         )
@@ -78,27 +79,27 @@ class Retained:
         generator: random.Random,
         should_stop: ShouldStop | None,
     ) -> Retained:
-        """Of positions [positions, width], of which `serving` [positions] says which are served."""
+        """From the layer's inputs `hidden` [positions, width]; `serving` bool [positions] marks the last ones."""
         others = (~serving).nonzero().squeeze(-1).tolist()
         kept = sorted(generator.sample(others, min(len(others), config.retain_positions)))
-        places = torch.cat([serving.nonzero().squeeze(-1), torch.tensor(kept, dtype=torch.int64)])
-        asked = len(places) - len(kept)
+        chosen = torch.cat([serving.nonzero().squeeze(-1), torch.tensor(kept, dtype=torch.int64)])
+        served = len(chosen) - len(kept)
         share = _SERVING_SHARE if kept else 1.0
-        weights = torch.full((len(places),), share / asked)
+        weights = torch.full((len(chosen),), share / served)
         if kept:
-            weights[asked:] = (1.0 - share) / len(kept)
+            weights[served:] = (1.0 - share) / len(kept)
         weights = weights.to(hidden.device)
-        view = RowView.of(layer, hidden[places.to(hidden.device)], rows, should_stop)
-        entering = view.entering.double()
-        values, axes = torch.linalg.eigh((entering * weights.double().unsqueeze(-1)).T @ entering)
+        view = RowView.of(layer, hidden[chosen.to(hidden.device)], rows, should_stop)
+        inputs = view.inputs.double()
+        values, axes = torch.linalg.eigh((inputs * weights.double().unsqueeze(-1)).T @ inputs)
         values = values.clamp(min=0.0).float()
-        before, _ = view.predicted(torch.zeros(len(rows), len(layer.entry), device=hidden.device))
+        before, _ = view.predicted(torch.zeros(len(rows), len(layer.input_basis), device=hidden.device))
         uncertainty = weights @ (before * (1.0 - before))
         mean = (1.0 - view.certainty) / len(layer.weight)
         damping = config.damping * mean * (values + values.mean())
         return cls(
             view=view,
-            weighted=view.entering * weights.unsqueeze(-1),
+            weighted_inputs=view.inputs * weights.unsqueeze(-1),
             before=before,
             axes=axes.float(),
             damping=damping,
@@ -107,34 +108,34 @@ class Retained:
 
     @property
     def rank(self) -> int:
-        """Of z."""
+        """Dimension of z."""
         return len(self.axes)
 
-    def likely(self, change: Tensor) -> Tensor:
+    def probabilities(self, change: Tensor) -> Tensor:
         """Probabilities of the rows' items after a change, [positions, rows]."""
         return self.view.predicted(change)[0]
 
-    def slope(self, likely: Tensor, change: Tensor) -> Tensor:
-        """Gradient of the cost at a change that makes the rows so `likely`."""
-        return (likely - self.before).T @ self.weighted + self._damped(change)
+    def gradient(self, probabilities: Tensor, change: Tensor) -> Tensor:
+        """Gradient of the cost at `change`, with the rows' `probabilities` there."""
+        return (probabilities - self.before).T @ self.weighted_inputs + self._damped(change)
 
-    def curvature(self, likely: Tensor, change: Tensor) -> Tensor:
-        """Curvature of the cost there, times a change: Gauss-Newton, which is the Fisher matrix of a softmax."""
-        moved = self.view.entering @ change.T
-        moved -= (likely * moved).sum(-1, keepdim=True)
-        return (likely * moved).T @ self.weighted + self._damped(change)
+    def curvature(self, probabilities: Tensor, change: Tensor) -> Tensor:
+        """Product of the cost's curvature with `change`: Gauss-Newton, which is the Fisher matrix of a softmax."""
+        moved = self.view.inputs @ change.T
+        moved -= (probabilities * moved).sum(-1, keepdim=True)
+        return (probabilities * moved).T @ self.weighted_inputs + self._damped(change)
 
-    def cheapest(self, pull: Tensor) -> Tensor:
-        """The metric's inverse times a gradient."""
-        return ((pull @ self.axes) / self.metric) @ self.axes.T
+    def preconditioned(self, gradient: Tensor) -> Tensor:
+        """The inverse of the metric times `gradient`."""
+        return ((gradient @ self.axes) / self.metric) @ self.axes.T
 
     def _damped(self, change: Tensor) -> Tensor:
         return ((change @ self.axes) * self.damping) @ self.axes.T
 
 
 def _prompts(task: ForgetTask, config: LeastChangeOutputConfig, generator: random.Random) -> list[list[int]]:
-    """Of random users, at least `retain_prompts` and until they hold `retain_positions` positions besides the last,
-    or of everybody.
+    """Prompts of random retained users: at least `retain_prompts`, and enough for `retain_positions` positions besides
+    the last ones; of everybody if there are fewer.
     """
     prompts, positions = list[list[int]](), 0
     for user in generator.sample(range(len(task.retain)), len(task.retain)):

@@ -1,7 +1,8 @@
-"""What a change of some items' rows of the output layer does to predictions, without touching the other rows.
+"""Predictions after a change of some items' rows of the output layer.
 
-A change X [rows, rank] moves the logits of its items by X z. Of all the others only the sum of their exponentials
-matters, and it stays: so after one look at the whole catalogue a round costs as many logits as items move.
+A change X [rows, rank] moves the logits of its items by X z. The other items enter the softmax only through the sum of
+their exponentials, which stays the same. So the whole catalogue is computed once, and a round computes the logits of
+the moved items only.
 """
 
 from __future__ import annotations
@@ -15,22 +16,22 @@ from unlearning.evaluation.gains import smoothed
 from unlearning.methods.ladder.least_change_output.output_layer import OutputLayer
 from unlearning.progress import ShouldStop, check_stop
 
-# Most logits that are held at a time: a large catalogue must not turn some positions into gigabytes.
+# Most logits in memory at once: with a large catalogue, a few positions could otherwise take gigabytes.
 _MOST_LOGITS = 2**23
 
 
 @dataclass(frozen=True)
 class RowView:
-    """Some positions, seen by the rows that may move.
+    """Some positions and their logits, reduced to the rows that may move.
 
     Attributes:
-        entering: z, [positions, rank].
+        inputs: z, [positions, rank].
         own: logits of the rows before any change, [positions, rows].
-        rest: log of the sum of all other items' exponentiated logits, [positions].
-        certainty: mean over positions of the sum over items of p squared, before any change.
+        rest: logsumexp of all other items' logits, [positions].
+        certainty: mean over positions of the sum over all items of p squared, before any change.
     """
 
-    entering: Tensor
+    inputs: Tensor
     own: Tensor
     rest: Tensor
     certainty: float
@@ -39,7 +40,7 @@ class RowView:
     def of(
         cls, layer: OutputLayer, hidden: Tensor, rows: Tensor, should_stop: ShouldStop | None = None
     ) -> RowView:
-        """Look at the whole catalogue once; `hidden` [positions, width] enters the output layer.
+        """Compute the whole catalogue's logits once, from the output layer's inputs `hidden` [positions, width].
 
         Raises:
             Interrupted: `should_stop` answered yes.
@@ -53,43 +54,47 @@ class RowView:
             own.append(logits[:, rows])
             logits[:, rows] = -torch.inf
             rest.append(logits.logsumexp(-1))
-        return cls(layer.entering(hidden), torch.cat(own), torch.cat(rest), certain / len(hidden))
+        return cls(layer.adapter_inputs(hidden), torch.cat(own), torch.cat(rest), certain / len(hidden))
 
     def predicted(self, change: Tensor) -> tuple[Tensor, Tensor]:
-        """After a change the rows' probabilities [positions, rows], and log of the sum of all items [positions]."""
-        logits = self.own + self.entering @ change.T
+        """After `change`: the rows' probabilities [positions, rows] and the logsumexp of all items [positions]."""
+        logits = self.own + self.inputs @ change.T
         total = torch.logaddexp(logits.logsumexp(-1), self.rest)
         return (logits - total.unsqueeze(-1)).exp(), total
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A subject's positions; `places` [positions] says where among the rows each one's target is."""
+    """A subject's positions; `target_rows` int64 [positions] is the index of each position's target among the rows."""
 
     view: RowView
-    places: Tensor
+    target_rows: Tensor
 
     def losses(self, change: Tensor, smoothing: float, items: int) -> Tensor:
-        """Of the targets after a change, smoothed, float64 [positions]."""
-        likely, _ = self.view.predicted(change)
-        return smoothed(-self._of_targets(likely).log(), smoothing, items)
+        """Smoothed losses of the targets after `change`, float64 [positions]."""
+        probabilities, _ = self.view.predicted(change)
+        return smoothed(-self._of_targets(probabilities).log(), smoothing, items)
 
-    def pull(self, change: Tensor, smoothing: float, items: int) -> Tensor:
+    def gradient(self, change: Tensor, smoothing: float, items: int) -> Tensor:
         """Gradient of the targets' mean smoothed loss with respect to the change, [rows, rank].
 
-        A smoothed loss -ln((1 - e) p + e / n) moves with the plain one by the share of (1 - e) p in its argument: a
-        target that is a surprise already hardly counts.
+        The gradient of a smoothed loss -ln((1 - e) p + e / n) is that of the plain one times the share of (1 - e) p in
+        the logarithm's argument: a target that is already surprising hardly counts.
         """
-        likely, _ = self.view.predicted(change)
-        reached = (1.0 - smoothing) * self._of_targets(likely)
-        # A target that is as good as impossible moves nothing; without smoothing every target counts alike.
+        probabilities, _ = self.view.predicted(change)
+        reached = (1.0 - smoothing) * self._of_targets(probabilities)
+        # The weight of a target with almost no probability is 0; without smoothing all weights are 1.
         weights = reached / (reached + smoothing / items) if smoothing > 0.0 else torch.ones_like(reached)
         weights = weights / len(weights)
-        likely = likely * weights.unsqueeze(-1)
-        likely[torch.arange(len(likely), device=likely.device), self.places] -= weights
-        return likely.T @ self.view.entering
+        probabilities = probabilities * weights.unsqueeze(-1)
+        probabilities[torch.arange(len(probabilities), device=probabilities.device), self.target_rows] -= (
+            weights
+        )
+        return probabilities.T @ self.view.inputs
 
-    def _of_targets(self, likely: Tensor) -> Tensor:
+    def _of_targets(self, probabilities: Tensor) -> Tensor:
         return (
-            likely.gather(-1, self.places.unsqueeze(-1)).squeeze(-1).clamp(min=torch.finfo(likely.dtype).tiny)
+            probabilities.gather(-1, self.target_rows.unsqueeze(-1))
+            .squeeze(-1)
+            .clamp(min=torch.finfo(probabilities.dtype).tiny)
         )

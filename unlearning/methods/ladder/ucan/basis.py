@@ -1,13 +1,13 @@
-"""Channels of an adapter that depend on what it does, not on how it is written.
+"""Channels of an adapter that depend on the function it computes, not on how that is factorised.
 
-A LoRA module adds s B A x. With any invertible Q the pair (Q A, B Q⁻¹) is the same model, and its rank channels are
-others: an edit channel by channel is another edit for every Q. Here a module is cut into channels of its own: with v
-the activation at a site (z = A x, or x),
+A LoRA module adds s B A x. For every invertible Q, the pair (Q A, B Q⁻¹) is the same function with other rank channels,
+so an edit channel by channel differs for every Q. Here a module is divided into channels of its own. With v the
+activation at a site (z = A x, or x),
 
     c_k = reads_k · v,      v = Σ_k spans_k c_k  for every v that was seen,
 
-and gates g take v to v - Σ_k (1 - g_k) spans_k c_k. All gates at 1 leave the module as it is to the last bit, and so do
-directions along which nothing was ever seen.
+and factors g map v to v - Σ_k (1 - g_k) spans_k c_k. Factors of 1 leave the module unchanged to the last bit.
+Directions without any activation are never changed.
 
 `svd`: the singular directions of B A; of z, reads_k = σ_k^-½ u_kᵀ B and spans_k = A v_k σ_k^-½.
 
@@ -16,12 +16,11 @@ solutions of
 
     F w = μ (F + R) w,      0 ≤ μ ≤ 1,
 
-which are those of F w = ρ R w with ρ = μ / (1 - μ). Written so it asks nothing of R: where the retained users have no
-activation at all ρ is infinite and μ is 1, with no constant to choose. Where the contrast does not tell two directions
-apart (a subject with fewer tokens than channels has a whole space at μ = 0) the energy they put out does, so that the
-channels are defined there too.
+which are those of F w = ρ R w with ρ = μ / (1 - μ). This form needs no invertible R and no constant: where the retained
+users have no activation, ρ is infinite and μ is 1. Directions of equal μ (a subject with fewer tokens than channels has
+a whole space at μ = 0) are distinguished by the energy of their output, so that the channels are defined there too.
 
-Source of the contrast: generalised eigenproblems are what CSE (CVPR 2026) contrasts with, in vision; here ours.
+Source of the contrast: CSE (CVPR 2026) contrasts by generalised eigenproblems, in vision; its use here is ours.
 """
 
 from __future__ import annotations
@@ -37,13 +36,13 @@ from unlearning.errors import InvalidTask
 from unlearning.methods.ladder.ucan.config import Basis, UcanConfig
 from unlearning.methods.ladder.ucan.scores import LoraWeights
 
-# Below this share of the largest a singular value of float32 weights is rounding.
+# A singular value of float32 weights below this share of the largest is rounding error.
 _WEIGHT_RESOLUTION = 1e-6
-# The same of the energy along a direction of float32 activations, summed in float64.
+# The same for the energy along a direction of float32 activations, summed in float64.
 _ENERGY_RESOLUTION = 1e-10
-# How much the energy put out counts beside the contrast, which lies in [0, 1].
+# Weight of the output energy relative to the contrast, which lies in [0, 1].
 _TIE_BREAK = 1e-4
-# Second moments of wide inputs do not fit: 8 bytes times the square of the width, for each module and set of users.
+# Second moments of wide inputs need too much memory: 8 bytes times the width squared, per module and set of users.
 MOST_MOMENT_BYTES = 256 * 2**20
 
 
@@ -57,9 +56,9 @@ class Channels:
 
 @dataclass(frozen=True)
 class View:
-    """What U-CAN's scores look at in another basis: in it the `channels` are the adapter's rank channels.
+    """The adapter and the statistics expressed in another basis, in which `channels` take the place of rank channels.
 
-    `weights` holds for each module what its channels read and what they put out.
+    `weights` holds, for each module, the maps from its input to its channels and from its channels to its output.
     """
 
     channels: Mapping[str, Channels]
@@ -74,12 +73,12 @@ def in_basis(
     forget: ActivationStatistics,
     retain: ActivationStatistics,
 ) -> View:
-    """Pairs and statistics as the channels of the configuration's basis, which is not `rank`, show them.
+    """Express pairs and statistics in the configuration's basis, which must not be `rank`.
 
-    Modules that put out nothing are left out.
+    Modules whose output is zero are left out.
 
     Raises:
-        InvalidTask: all of them put out nothing.
+        InvalidTask: the output of all modules is zero.
         StatisticsMismatch: second moments that the basis needs were not collected.
     """
     (site,) = config.moments
@@ -110,7 +109,7 @@ def in_basis(
 def singular(down: Tensor, up: Tensor) -> Channels:
     """Channels along the singular directions of `up @ down`, on z."""
     down, up = down.double(), up.double()
-    # The product is as large as the weight it adapts, so it is never made: its factors' triangles are enough.
+    # The product is as large as the adapted weight, so it is never computed: the triangular factors are enough.
     left, upper = torch.linalg.qr(up)
     right, lower = torch.linalg.qr(down.T)
     u, values, vt = torch.linalg.svd(upper @ lower.T, full_matrices=False)
@@ -122,9 +121,9 @@ def singular(down: Tensor, up: Tensor) -> Channels:
 
 
 def contrast(forget: Tensor, retain: Tensor, output: Tensor) -> Channels:
-    """Channels along which two second moments [n, n] differ most; of equal ones, by what `output` [m, n] makes."""
+    """Channels along which two second moments [n, n] differ most, and at ties by their energy after `output` [m, n]."""
     total = forget + retain
-    # Scaled first, so that units of different size are resolved alike.
+    # Scaled first, so that units of different size are resolved equally well.
     scale = total.diagonal().clamp_min(0).sqrt()
     scale = torch.where(scale > 0, scale, torch.inf)
     values, vectors = torch.linalg.eigh(total / torch.outer(scale, scale))
@@ -136,21 +135,21 @@ def contrast(forget: Tensor, retain: Tensor, output: Tensor) -> Channels:
     energy = energy.T @ energy
     largest = energy.diagonal().sum().clamp_min(torch.finfo(energy.dtype).tiny)
     told = whiten @ forget @ whiten.T + _TIE_BREAK * energy / largest
-    turn = torch.linalg.eigh((told + told.T) / 2).eigenvectors
-    # A channel that puts out nothing has no part in the model, and none in ranks and quantiles.
-    put_out = (energy @ turn * turn).sum(0)
-    turn = turn[:, put_out > _ENERGY_RESOLUTION * largest]
-    return Channels(turn.T @ whiten, unwhiten @ turn)
+    rotation = torch.linalg.eigh((told + told.T) / 2).eigenvectors
+    # A channel without output has no effect on the model, so it must not take part in ranks and quantiles.
+    put_out = (energy @ rotation * rotation).sum(0)
+    rotation = rotation[:, put_out > _ENERGY_RESOLUTION * largest]
+    return Channels(rotation.T @ whiten, unwhiten @ rotation)
 
 
-def gated(weight: Tensor, channels: Channels, gate: Tensor) -> Tensor:
-    """What multiplies the activations (B on z, A on x) with each channel scaled by its gate."""
-    closed = (1.0 - gate.double()).unsqueeze(1) * channels.reads
-    return (weight.double() - weight.double() @ channels.spans @ closed).to(weight.dtype)
+def scaled(weight: Tensor, channels: Channels, factors: Tensor) -> Tensor:
+    """`weight`, which multiplies the activations (B on z, A on x), with each channel scaled by its factor."""
+    removed = (1.0 - factors.double()).unsqueeze(1) * channels.reads
+    return (weight.double() - weight.double() @ channels.spans @ removed).to(weight.dtype)
 
 
 def check_moments_fit(config: UcanConfig, weights: Mapping[str, LoraWeights]) -> None:
-    """Refuse what would not fit into memory before anything is read.
+    """Refuse second moments that would not fit into memory, before anything is read.
 
     Raises:
         InvalidTask: the second moments that the basis needs are too large.
@@ -168,9 +167,9 @@ def check_moments_fit(config: UcanConfig, weights: Mapping[str, LoraWeights]) ->
 def _of_channels(
     channels: Mapping[str, Channels], site: Site, statistics: ActivationStatistics
 ) -> ActivationStatistics:
-    """Statistics of the channels' own activations, where those of rank channels stand.
+    """Statistics of the channels' activations, in place of those of the rank channels.
 
-    Their root mean square stands for their mean |c| as well.
+    Second moments do not give the mean |c|, so the root mean square takes its place.
     """
     sums: dict[str, dict[Site, UnitSums]] = {}
     for name, own in channels.items():
@@ -181,6 +180,6 @@ def _of_channels(
 
 
 def _output_map(basis: Basis, weights: LoraWeights) -> Tensor:
-    """What a module does to the activations at the basis's site, without its scale."""
+    """The module's map from the activations at the basis's site to its output, without its scale."""
     up = weights.up.double()
     return up @ weights.down.double() if basis == "contrast_x" else up

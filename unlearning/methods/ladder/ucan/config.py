@@ -1,8 +1,8 @@
-"""The free choices of U-CAN, named.
+"""The configuration of U-CAN: every free choice of the reconstruction.
 
-U-CAN (arXiv 2602.23400) scales down, per unit, the LoRA parameters that respond to the forgotten and matter little
-to the kept. What we could read of it holds no equation and no hyper-parameter, so each choice below is one of our
-reconstruction: the default first, its alternatives beside it.
+U-CAN (arXiv 2602.23400) scales down, per unit, the LoRA parameters that respond to the forgotten users and matter
+little to the retained ones. What we could read of the paper holds no equation and no hyper-parameter, so every choice
+below is ours.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CHOICES = {
     "decay": Decay,
     "basis": Basis,
 }
-# Where a basis takes its second moments from; `rank` takes none.
+# The site whose second moments a basis needs; `rank` needs none.
 _SITE_OF_BASIS: dict[Basis, Site] = {"svd": "bottleneck", "contrast_z": "bottleneck", "contrast_x": "input"}
 _UNIT_INTERVAL = ("utility_mu", "fusion_lambda", "threshold", "g_min")
 _SITE_OF_UNIT: dict[Unit, Site] = {
@@ -51,41 +51,45 @@ _SITE_OF_WANDA: dict[Unit, Site] = {
 
 @dataclass(frozen=True)
 class UcanConfig:
-    """Configuration of `Ucan`. Notation: R risk, G gap, U utility (hats: normalised), g gate, t threshold.
+    """Configuration of `Ucan`. Notation: R risk, G gap, U utility (G and U normalised), g factor, t threshold.
 
     Attributes:
-        unit: what one gate scales: a rank channel (column of B), an output row (of B) or an input column (of A).
+        unit: what one factor scales: a rank channel (column of B), an output row (of B) or an input column (of A).
         token_scope: tokens the activations are averaged over: all, or the last of each window.
         gap: contrast of mean |activation| on forget and retain: max(0, f - r) / (f + r + epsilon), f - r,
             or (f - r) / standard deviation on retain.
-        utility: what a unit does for the retained: `energy` (output energy), `wanda` (mean |W| times activation
-            norm) or `convex` (utility_mu * norm of weights + (1 - utility_mu) * norm of activations, both normalised).
+        utility: what a unit contributes for retained users: `energy` (output energy), `wanda` (mean |W| times
+            activation norm) or `convex` (utility_mu * norm of weights + (1 - utility_mu) * norm of activations, both
+            normalised).
         utility_mu: the weight inside `convex`; not the fusion weight.
-        normalisation: percentile within the module (mid-ranks for ties), min-max within it, or rank over all modules.
+        normalisation: percentile within the module (mid-ranks for ties), min-max within the module, or rank over all
+            modules.
         fusion: `additive` R = lambda G + (1 - lambda)(1 - U); `protective` R = clip(G - lambda U, 0, 1);
             `product` R = G (1 - U).
         fusion_lambda: lambda above.
         threshold_kind: whether `threshold` is a quantile of R over all units or a value of R.
-        threshold: in [0, 1]; units with R <= t are left alone (except by the sigmoid, which touches all).
+        threshold: in [0, 1]; units with R <= t stay unchanged (except with the sigmoid, which changes all).
         decay: `exponential` g_min + (1 - g_min) exp(-gamma (R - t) / (1 - t)) above t; `sigmoid`
             g_min + (1 - g_min) s(-kappa (R - t)) / s(kappa t), smooth everywhere and 1 at R = 0.
         gamma: steepness of the exponential, > 0.
         kappa: steepness of the sigmoid, > 0.
-        g_min: smallest gate of the soft decays, in [0, 1].
-        prescreen: leave a unit alone unless its normalised gap exceeds this; None for no pre-screen.
+        g_min: smallest factor of the soft decays, in [0, 1].
+        prescreen: leave a unit unchanged unless its normalised gap exceeds this; None for no pre-screen.
         hard_prune: ablation "without soft": g = 0 above t instead of a decay.
         use_contrast: False is the ablation "without contrast": R = 1 - U.
         use_utility: False is the ablation "without utility": R = G.
-        retain_sequences: retained users that are read where the task carries no statistics, drawn with its seed; None
-            for all. What a service's users show on average, a few hundred of them tell.
-        epsilon: keeps the relative gap and the z-score defined on silent units, > 0.
-        basis: which channels a module is cut into. `contrast_z`: the directions of z = A x along which subjects and
-            retained users differ most. `rank`: the adapter's own channels, one per row of A, as in the paper. They are
-            an accident of training: (Q A, B Q⁻¹) is the same model with other channels, and so another edit. All
-            others depend on what the adapter does and not on how it is written (see `ucan_basis`): `svd`, the singular
-            directions of B A; `contrast_x`, those of x itself, which needs a matrix as large as the square of the
-            model's width for each module. In all but `rank` a channel's activation is its root mean square, which
-            second moments tell, and not its mean |z|, which they do not.
+        retain_sequences: number of retained users to read if the task has no cached statistics, drawn with its seed;
+            None for all. A few hundred users estimate the average of all well enough.
+        epsilon: keeps the relative gap and the z-score defined for units without activation, > 0.
+        basis: which channels a module is divided into; see `unlearning.methods.ladder.ucan.basis`.
+            `contrast_z`: the directions of z = A x along which subjects and retained users differ most.
+            `contrast_x`: the same for x; it needs, for each module, a matrix as large as the square of the model's
+            width.
+            `svd`: the singular directions of B A.
+            `rank`: the adapter's own channels, one per row of A, as in the paper. They are arbitrary: (Q A, B Q⁻¹) is
+            the same model with other channels, and so another edit. The other bases depend only on the function that
+            the adapter computes. In these a channel's activation is its root mean square instead of its mean |z|, which
+            second moments do not give.
 
     Raises:
         InvalidMethodConfig: a value outside its choices or range, or choices that exclude each other.
@@ -135,7 +139,7 @@ class UcanConfig:
         if self.prescreen is not None and not self.use_contrast:
             raise InvalidMethodConfig("prescreen compares the gap, so it needs use_contrast")
         if self.hard_prune and self.g_min > 0.0:
-            raise InvalidMethodConfig("hard_prune sets gates to 0, so g_min must be 0")
+            raise InvalidMethodConfig("hard_prune sets factors to 0, so g_min must be 0")
         if self.basis != "rank":
             self._check_basis()
 
@@ -159,7 +163,7 @@ class UcanConfig:
 
     @property
     def sites(self) -> tuple[Site, ...]:
-        """Activation sites this configuration reads: what cached statistics must hold."""
+        """Activation sites this configuration reads; cached statistics must hold them."""
         if self.basis != "rank":
             return self.moments
         sites = {_SITE_OF_UNIT[self.unit]}

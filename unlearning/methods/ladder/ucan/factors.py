@@ -1,4 +1,4 @@
-"""Steps 6 and 7 of the U-CAN reconstruction: from risk to gates, and gates onto the adapter."""
+"""Parts 6 and 7 of the U-CAN reconstruction: factors from risks, and their application to the adapter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from recommender import Adapter
 from unlearning.errors import InvalidTask
-from unlearning.methods.ladder.ucan.basis import Channels, gated
+from unlearning.methods.ladder.ucan.basis import Channels, scaled
 from unlearning.methods.ladder.ucan.config import Basis, UcanConfig, Unit
 from unlearning.methods.ladder.ucan.scores import LoraWeights, Scores
 
@@ -21,10 +21,10 @@ DOWN_WEIGHT, UP_WEIGHT = ".lora_A.weight", ".lora_B.weight"
 
 
 def risk_threshold(config: UcanConfig, risk: Mapping[str, Tensor]) -> float:
-    """The absolute threshold t on the risk: the configured value, or that quantile over all units."""
+    """The threshold t on the risk: the configured value, or the configured quantile of the risk over all units."""
     if config.threshold_kind == "absolute":
         return config.threshold
-    # numpy-style `torch.quantile` refuses more than 2^24 values; a sort has no such limit.
+    # `torch.quantile` refuses more than 2^24 values; sorting has no such limit.
     ordered = torch.cat(list(risk.values())).sort().values
     position = config.threshold * (len(ordered) - 1)
     low = math.floor(position)
@@ -33,14 +33,14 @@ def risk_threshold(config: UcanConfig, risk: Mapping[str, Tensor]) -> float:
     return float(ordered[low] * (1.0 - share) + ordered[high] * share)
 
 
-def gates(config: UcanConfig, risk: Mapping[str, Tensor]) -> Scores:
-    """Gate g in [g_min, 1] of every unit, never increasing in the risk."""
+def attenuation_factors(config: UcanConfig, risk: Mapping[str, Tensor]) -> Scores:
+    """The factor g in [g_min, 1] of every unit; it never increases with the risk."""
     threshold = risk_threshold(config, risk)
     return {name: decay(config, values, threshold) for name, values in risk.items()}
 
 
 def decay(config: UcanConfig, risk: Tensor, threshold: float) -> Tensor:
-    """Gate of each risk value at an absolute `threshold`; see `UcanConfig.decay` for the two forms."""
+    """The factor of each risk value at an absolute `threshold`; see `UcanConfig.decay` for the two forms."""
     if config.hard_prune:
         return (risk <= threshold).to(risk.dtype)
     span = 1.0 - config.g_min
@@ -48,37 +48,37 @@ def decay(config: UcanConfig, risk: Tensor, threshold: float) -> Tensor:
         normaliser = 1.0 / (1.0 + math.exp(-config.kappa * threshold))
         soft = torch.sigmoid(-config.kappa * (risk - threshold)) / normaliser
         return (config.g_min + span * soft).clamp(config.g_min, 1.0)
-    # With threshold 1 nothing lies above it; the guard only keeps the division defined.
+    # No risk exceeds a threshold of 1; the maximum only keeps the division defined.
     excess = (risk - threshold).clamp_min(0) / max(1.0 - threshold, 1e-12)
     return config.g_min + span * torch.exp(-config.gamma * excess)
 
 
 def apply_in_channels(
-    adapter: Adapter, basis: Basis, channels: Mapping[str, Channels], gate: Mapping[str, Tensor]
+    adapter: Adapter, basis: Basis, channels: Mapping[str, Channels], factors: Mapping[str, Tensor]
 ) -> Adapter:
-    """A new adapter whose channels in `basis` are scaled once: in A where they are of x, else in B."""
+    """A new adapter whose channels in `basis` are scaled once: in A for channels of x, else in B."""
     tensors = dict(adapter.tensors)
-    for module, values in gate.items():
+    for module, values in factors.items():
         name = _PREFIX + module + (DOWN_WEIGHT if basis == "contrast_x" else UP_WEIGHT)
-        tensors[name] = gated(tensors[name].cpu(), channels[module], values).to(tensors[name].device)
+        tensors[name] = scaled(tensors[name].cpu(), channels[module], values).to(tensors[name].device)
     return adapter.replace(tensors)
 
 
-def apply_gates(adapter: Adapter, unit: Unit, gate: Mapping[str, Tensor]) -> Adapter:
+def apply_factors(adapter: Adapter, unit: Unit, factors: Mapping[str, Tensor]) -> Adapter:
     """A new adapter whose units are scaled once: columns of B, rows of B, or columns of A."""
     tensors = dict(adapter.tensors)
-    for module, values in gate.items():
+    for module, values in factors.items():
         name = _PREFIX + module + (DOWN_WEIGHT if unit == "input_column" else UP_WEIGHT)
         weight = tensors[name]
-        factors = values.to(weight.device, torch.float64)
+        scale = values.to(weight.device, torch.float64)
         if unit == "output_row":
-            factors = factors.unsqueeze(1)
-        tensors[name] = (weight.double() * factors).to(weight.dtype)
+            scale = scale.unsqueeze(1)
+        tensors[name] = (weight.double() * scale).to(weight.dtype)
     return adapter.replace(tensors)
 
 
 def lora_weights(adapter: Adapter) -> dict[str, LoraWeights]:
-    """The pairs of an adapter by module path, as PEFT names them without its prefix, on the processor."""
+    """The LoRA pairs of an adapter, on the CPU, by PEFT's module path without its prefix."""
     weights = {}
     for name, tensor in adapter.tensors.items():
         if name.startswith(_PREFIX) and name.endswith(DOWN_WEIGHT):
@@ -86,7 +86,7 @@ def lora_weights(adapter: Adapter) -> dict[str, LoraWeights]:
             up = adapter.tensors[_PREFIX + module + UP_WEIGHT]
             weights[module] = LoraWeights(tensor.cpu(), up.cpu(), _scale(adapter, module, len(tensor)))
     if not weights:
-        raise InvalidTask("the adapter holds no LoRA pair that U-CAN could gate")
+        raise InvalidTask("the adapter holds no LoRA pair that U-CAN could scale")
     return weights
 
 
@@ -94,6 +94,6 @@ def _scale(adapter: Adapter, module: str, rank: int) -> float:
     """The factor on B A of a module: alpha / r, or alpha / sqrt(r) with rank-stabilised LoRA."""
     config = adapter.config
     pattern = dict(sorted((config.get("alpha_pattern") or {}).items()))
-    # PEFT takes the first that matches.
+    # PEFT takes the first pattern that matches.
     alpha: Any = pattern.get(get_pattern_key(list(pattern), module), config.get("lora_alpha", rank))
     return float(alpha) / (math.sqrt(rank) if config.get("use_rslora") else rank)

@@ -1,4 +1,4 @@
-"""Steps 2 to 5 of the U-CAN reconstruction: gap, utility, normalisation, fusion. Pure tensor arithmetic.
+"""Parts 2 to 5 of the U-CAN reconstruction: gap, utility, normalisation, fusion. Pure tensor arithmetic.
 
 Every function takes and returns one float64 vector per module, one entry per unit.
 """
@@ -21,8 +21,7 @@ Scores = dict[str, Tensor]
 class LoraWeights:
     """One module's pair: `down` = A [r, d_in], `up` = B [d_out, r], and the `scale` s of s B A.
 
-    Patterns give modules different ranks and alphas, so where modules are compared the scale counts: s and B, which
-    always occur together, are weighed together.
+    Modules can have different ranks and alphas (PEFT's patterns), so s B is used wherever modules are compared.
     """
 
     down: Tensor
@@ -36,7 +35,7 @@ def risk_scores(
     forget: ActivationStatistics,
     retain: ActivationStatistics,
 ) -> Scores:
-    """Risk R in [0, 1] of every unit of every module: high where the forgotten are seen and the kept are not."""
+    """Risk R in [0, 1] of every unit of every module: high if it responds to the forgotten and not to the retained."""
     gap: Scores | None = None
     utility: Scores | None = None
     if config.use_contrast:
@@ -64,7 +63,7 @@ def activation_gap(
         return difference
     if config.gap == "z_score":
         return difference / (retain.deviation_absolute(module, site) + config.epsilon)
-    # Relative by default: raw |z| changes under A_k -> c A_k, B_k -> B_k / c, which leaves the model the same.
+    # Relative by default: |z| itself changes under A_k -> c A_k, B_k -> B_k / c, which does not change the model.
     return difference.clamp_min(0) / (on_forget + on_retain + config.epsilon)
 
 
@@ -89,7 +88,7 @@ def utility_score(
 
 
 def normalise(config: UcanConfig, scores: Mapping[str, Tensor]) -> Scores:
-    """Bring scores to [0, 1]; equal scores stay equal, and a constant vector becomes 0.5 everywhere."""
+    """Map scores to [0, 1]; equal scores stay equal, and a constant vector becomes 0.5 everywhere."""
     if config.normalisation == "module_min_max":
         return {name: min_max(values) for name, values in scores.items()}
     if config.normalisation == "module_percentile":
@@ -100,11 +99,11 @@ def normalise(config: UcanConfig, scores: Mapping[str, Tensor]) -> Scores:
 
 
 def fuse(config: UcanConfig, gap: Tensor | None, utility: Tensor | None) -> Tensor:
-    """Risk from the normalised gap and utility; the one that an ablation left out is None.
+    """The risk from the normalised gap and utility; in an ablation, the one left out is None.
 
-    No form reproduces the published ablations. There KL is highest with both screens; here dropping either raises it,
-    with every fusion, gap, normalisation and threshold that was tried (docs/benchmarks, "What of the U-CAN paper
-    reproduces"). `additive` is the default because it is the simplest.
+    No form reproduces the published ablations. In the paper KL is highest with both screens; here dropping either
+    raises it, with every fusion, gap, normalisation and threshold that was tried (docs/benchmarks, "What of the U-CAN
+    paper reproduces"). `additive` is the default because it is the simplest.
     """
     if gap is None:
         assert utility is not None  # UcanConfig refuses to switch both off

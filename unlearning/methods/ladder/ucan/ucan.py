@@ -1,7 +1,7 @@
 """U-CAN: utility-aware contrastive attenuation (arXiv 2602.23400), our reconstruction.
 
 The paper's equations are not in what we could read; every free choice is a field of `UcanConfig`. The edit is
-mitigation, not erasure: with every gate above 0 it can be undone by whoever holds the gates.
+mitigation, not erasure: if every factor is above 0, whoever holds the factors can undo it.
 """
 
 from __future__ import annotations
@@ -18,31 +18,37 @@ from unlearning.errors import StatisticsMismatch
 from unlearning.methods.card import MethodCard
 from unlearning.methods.ladder.ucan.basis import check_moments_fit, in_basis
 from unlearning.methods.ladder.ucan.config import UcanConfig
-from unlearning.methods.ladder.ucan.factors import apply_gates, apply_in_channels, gates, lora_weights
+from unlearning.methods.ladder.ucan.factors import (
+    apply_factors,
+    apply_in_channels,
+    attenuation_factors,
+    lora_weights,
+)
 from unlearning.methods.ladder.ucan.scores import LoraWeights, Scores, risk_scores
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
 from unlearning.methods.shared.windows import Windows
 from unlearning.progress import OnStep, ShouldStop
 
-GATE_PREFIX = "gate."
+# Stored versions name a module's factors `gate.<module path>`.
+FACTOR_PREFIX = "gate."
 
 
 @dataclass(frozen=True)
 class Ucan:
-    """Scale down the units of the adapter that answer to the subjects and matter little to the retained users.
+    """Scale down the units of the adapter that respond to the subjects and matter little to the retained users.
 
-    One forward pass over the subjects' sequences if the task carries cached statistics, else one over a sample of the
-    retained users' as well; no backward pass. The artefacts hold one gate vector per module, named
-    `gate.<module path>`; the directions they belong to in a basis other than the adapter's own are not kept, because
-    they tell about the subjects.
+    It takes one forward pass over the subjects' sequences if the task has cached statistics, else one over a sample of
+    the retained users' as well, and no backward pass. The artefacts hold one vector of factors per module, named
+    `gate.<module path>`. In a basis other than `rank`, the directions that these factors belong to are not kept,
+    because they reveal something about the subjects.
 
-    What it contrasts is hardly there: activations of users drawn at random carry no membership, the gaps of subjects
-    are as small as those of users whom no fit ever saw (`lethe bench basis` prints both). And the paper's
-    ablation order does not reproduce: there KL is highest with both screens, here with either of them dropped.
+    The contrast is weak: activations of users drawn at random carry no sign of membership. Subjects' gaps are as small
+    as those of users whom no fit ever saw (`lethe bench basis` prints both). The paper's ablation order does not
+    reproduce: there KL is highest with both screens, here with either of them dropped.
 
-    Measured (docs/benchmarks): a hair nearer to re-fits than a tuned uniform shrink for whole users; loses to it in
-    `interactions-25`, to training on the retained users alone in `users-20`, and to doing nothing after ten requests in
-    `sequence`, because gates multiply.
+    Measured (docs/benchmarks): very slightly nearer to re-fits than a tuned uniform shrink for whole users. It loses to
+    that shrink in `interactions-25`, to training on the retained users alone in `users-20`, and to doing nothing after
+    ten requests in `sequence`, because the factors of successive requests multiply.
     """
 
     config: UcanConfig = field(default_factory=UcanConfig)
@@ -70,11 +76,11 @@ class Ucan:
         weights = lora_weights(task.adapter)
         check_moments_fit(self.config, weights)
         forget, retain, read_retained = self._statistics(task, on_step, should_stop)
-        edited, gate = self._edit(task.adapter, weights, forget, retain)
+        edited, factors = self._edit(task.adapter, weights, forget, retain)
         seconds, passes = watch.seconds, self._windows(task, read_retained)
         return Candidate(
             adapter=edited,
-            artefacts={GATE_PREFIX + module: values.float() for module, values in gate.items()},
+            artefacts={FACTOR_PREFIX + module: values.float() for module, values in factors.items()},
             cost=Cost(seconds=seconds, forwards=passes, backwards=0, samples=passes),
         )
 
@@ -87,24 +93,24 @@ class Ucan:
     ) -> tuple[Adapter, Scores]:
         config = self.config
         if config.basis == "rank":
-            gate = gates(config, risk_scores(config, weights, forget, retain))
-            return apply_gates(adapter, config.unit, gate), gate
+            factors = attenuation_factors(config, risk_scores(config, weights, forget, retain))
+            return apply_factors(adapter, config.unit, factors), factors
         view = in_basis(config, weights, forget, retain)
-        gate = gates(config, risk_scores(config, view.weights, view.forget, view.retain))
-        return apply_in_channels(adapter, config.basis, view.channels, gate), gate
+        factors = attenuation_factors(config, risk_scores(config, view.weights, view.forget, view.retain))
+        return apply_in_channels(adapter, config.basis, view.channels, factors), factors
 
     def _statistics(
         self, task: ForgetTask, on_step: OnStep | None, should_stop: ShouldStop | None
     ) -> tuple[ActivationStatistics, ActivationStatistics, bool]:
-        """The subjects' sums, the retained users', and whether the latter had to be read."""
+        """The subjects' statistics, the retained users', and whether the latter had to be read."""
         cached = task.statistics
         if cached is not None:
             self._check_cache(cached, adapter_digest(task.adapter))
         if task.forget_targets is not None and self.config.token_scope == "last":
-            # The last marked item of a window need not be the last one, which is what the cache counted.
+            # The cache counted the last item of each window, which need not be the last marked one.
             cached = None
         if cached is not None and not {*self.config.moments} <= {*cached.moments}:
-            # Cached before second moments were, or for another basis.
+            # The cache lacks second moments: it was made by an earlier release or for another basis.
             cached = None
 
         def collect(
@@ -124,7 +130,7 @@ class Ucan:
 
         forget = collect(task.forget, task.forget_targets)
         if cached is not None and task.forget_targets is not None and cached.sequences == forget.sequences:
-            # Something of everybody is to be forgotten: no whole sequence is left to take out of the cache.
+            # Every user has items to forget, so no retained sequence would be left in the difference.
             cached = None
         if cached is None:
             return forget, collect(self._read_retained(task)), True
@@ -134,11 +140,11 @@ class Ucan:
         most, retain = self.config.retain_sequences, task.retain
         if most is None or len(retain) <= most:
             return retain
-        places = random.Random(task.seed).sample(range(len(retain)), most)
-        return tuple(retain[place] for place in sorted(places))
+        chosen = random.Random(task.seed).sample(range(len(retain)), most)
+        return tuple(retain[index] for index in sorted(chosen))
 
     def _windows(self, task: ForgetTask, read_retained: bool) -> int:
-        """How many windows were read: what every other method counts; a heavy user has several."""
+        """Number of windows read, which is what other methods count too; a long history has several windows."""
         read = [Windows(task.base.style, task.forget, task.forget_targets, batch_size=1, seed=0)]
         if read_retained:
             read.append(Windows(task.base.style, self._read_retained(task), batch_size=1, seed=0))

@@ -1,4 +1,4 @@
-"""What all methods that walk down a loss have in common."""
+"""Properties of all gradient methods."""
 
 from __future__ import annotations
 

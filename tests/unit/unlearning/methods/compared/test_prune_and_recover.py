@@ -10,8 +10,8 @@ from tests.unit.unlearning.methods.free_logits import asking_for, free_logits
 from unlearning import ForgetTask, Progress
 from unlearning.errors import InvalidMethodConfig, InvalidTask
 from unlearning.methods.compared.prune_and_recover.prune_and_recover import (
-    LlmEraser,
-    LlmEraserConfig,
+    PruneAndRecover,
+    PruneAndRecoverConfig,
     _contrast,
     _Locator,
 )
@@ -20,7 +20,7 @@ from unlearning.methods.shared.descent import ItemModel, forget_windows
 from unlearning.methods.shared.gradients import predicted_items, summed_gradient, summed_loss
 from unlearning.methods.shared.windows import Windows
 
-SHORT = LlmEraserConfig(steps=2, mask_steps=2, calibration_windows=16)
+SHORT = PruneAndRecoverConfig(steps=2, mask_steps=2, calibration_windows=16)
 A, B = "base_model.model.m.lora_A.weight", "base_model.model.m.lora_B.weight"
 PAIR = {
     A: torch.tensor([[1.0, 2.0], [3.0, 4.0]]),
@@ -40,8 +40,8 @@ def test_a_channel_is_a_column_of_b_and_a_row_of_a() -> None:
     # Columns of B hold 90 and 120, rows of A 3 and 7.
     assert units.totals(PAIR).tolist() == [93.0, 127.0]
     assert units.totals({B: PAIR[B]}).tolist() == [90.0, 120.0]
-    gates = torch.tensor([0.5, 0.0])
-    assert {name: factor.tolist() for name, factor in units.scaling(gates).items()} == {B: [[0.5, 0.0]]}
+    masks = torch.tensor([0.5, 0.0])
+    assert {name: factor.tolist() for name, factor in units.scaling(masks).items()} == {B: [[0.5, 0.0]]}
     pruning = units.pruning(torch.tensor([1.0, 0.0]))
     assert {name: factor.tolist() for name, factor in pruning.items()} == {
         B: [[1.0, 0.0]],
@@ -70,7 +70,7 @@ def test_the_objective_weighs_the_subjects_against_the_retained() -> None:
 
 
 def test_importance_is_the_weight_times_the_slope_of_the_mean_loss(task: ForgetTask) -> None:
-    locator = _Locator(task, LlmEraserConfig(calibration_windows=10_000), None, None)
+    locator = _Locator(task, PruneAndRecoverConfig(calibration_windows=10_000), None, None)
     windows = forget_windows(task, SHORT)
     found = locator._importance(windows)
     model, batches = ItemModel(task.base, task.adapter, trainable=True), list(windows.once())
@@ -84,7 +84,7 @@ def test_importance_is_the_weight_times_the_slope_of_the_mean_loss(task: ForgetT
 
 
 def test_the_first_mask_step_goes_down_the_slope_of_each_mask(task: ForgetTask) -> None:
-    config = LlmEraserConfig(mask_steps=1, mask_lr=0.1, pool_ratio=1.0)
+    config = PruneAndRecoverConfig(mask_steps=1, mask_lr=0.1, pool_ratio=1.0)
     masks = _Locator(task, config, None, None)._masks(torch.arange(60))
     # Adam's first step has the length of the learning rate: 2.1 or 1.9 wherever there is a slope.
     up, down = 1 / (1 + math.exp(-2.1)), 1 / (1 + math.exp(-1.9))
@@ -104,7 +104,7 @@ def test_the_first_mask_step_goes_down_the_slope_of_each_mask(task: ForgetTask) 
 
 
 def test_what_is_pruned_stays_pruned_and_the_rest_recovers(task: ForgetTask) -> None:
-    candidate = LlmEraser(SHORT).run(task)
+    candidate = PruneAndRecover(SHORT).run(task)
     kept = candidate.artefacts
     assert len(kept) == 15  # seven linear maps in each of two layers, and the head
     assert sum(int((~keep).sum()) for keep in kept.values()) == 6  # a tenth of 15 x 4
@@ -122,7 +122,7 @@ def test_what_is_pruned_stays_pruned_and_the_rest_recovers(task: ForgetTask) -> 
 
 
 def test_single_weights_stay_pruned_too(task: ForgetTask) -> None:
-    candidate = LlmEraser(replace(SHORT, unit="weight", prune_ratio=0.05)).run(task)
+    candidate = PruneAndRecover(replace(SHORT, unit="weight", prune_ratio=0.05)).run(task)
     units = sum(keep.numel() for keep in candidate.artefacts.values())
     assert sum(int((~keep).sum()) for keep in candidate.artefacts.values()) == round(0.05 * units)
     for name, keep in candidate.artefacts.items():
@@ -140,13 +140,13 @@ def test_without_mask_steps_the_lowest_scores_go(task: ForgetTask) -> None:
 
 
 def test_it_raises_the_subjects_loss(task: ForgetTask) -> None:
-    candidate = LlmEraser(LlmEraserConfig(steps=5)).run(task)
+    candidate = PruneAndRecover(PruneAndRecoverConfig(steps=5)).run(task)
     assert mean_loss(task, candidate.adapter) > mean_loss(task, task.adapter)
 
 
 def test_a_repeat_is_the_same_bit_for_bit_and_the_parent_stays(task: ForgetTask) -> None:
     before = task.adapter.to_bytes()
-    one, two = LlmEraser(SHORT).run(task), LlmEraser(SHORT).run(task)
+    one, two = PruneAndRecover(SHORT).run(task), PruneAndRecover(SHORT).run(task)
     assert one.adapter.to_bytes() == two.adapter.to_bytes() != before
     assert task.adapter.to_bytes() == before
     assert one.cost.forwards == one.cost.backwards == two.cost.backwards > 2 * 16
@@ -154,7 +154,7 @@ def test_a_repeat_is_the_same_bit_for_bit_and_the_parent_stays(task: ForgetTask)
 
 def test_it_reports_progress_and_can_be_stopped(task: ForgetTask) -> None:
     seen: list[Progress] = []
-    LlmEraser(SHORT).run(task, on_step=seen.append)
+    PruneAndRecover(SHORT).run(task, on_step=seen.append)
     assert [(step.stage, step.step, step.steps) for step in seen] == [
         *(("importance", step, 4) for step in range(1, 5)),
         *(("descent", step, 2) for step in range(1, 3)),
@@ -162,7 +162,7 @@ def test_it_reports_progress_and_can_be_stopped(task: ForgetTask) -> None:
     for stage in (0, 3, 5):
         seen.clear()
         with pytest.raises(Interrupted):
-            LlmEraser(SHORT).run(task, on_step=seen.append, should_stop=lambda: len(seen) >= stage)  # noqa: B023
+            PruneAndRecover(SHORT).run(task, on_step=seen.append, should_stop=lambda: len(seen) >= stage)  # noqa: B023
 
 
 @pytest.mark.parametrize(
@@ -186,4 +186,4 @@ def test_it_reports_progress_and_can_be_stopped(task: ForgetTask) -> None:
 )
 def test_a_bad_configuration_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(InvalidMethodConfig, match=next(iter(change))):
-        LlmEraserConfig(**change)
+        PruneAndRecoverConfig(**change)

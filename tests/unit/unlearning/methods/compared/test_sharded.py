@@ -36,7 +36,7 @@ def quick(task: ForgetTask) -> ForgetTask:
 
 
 class Shelf:
-    """Keeps every shard it fitted, by the users in it; a shard from the shelf costs nothing."""
+    """Caches every fitted shard by its users; a cached shard costs nothing."""
 
     def __init__(self) -> None:
         self.adapters: dict[tuple[tuple[int, ...], ...], Adapter] = {}
@@ -73,7 +73,7 @@ class Shelf:
 
 
 def before(task: ForgetTask) -> ForgetTask:
-    """The same service when nobody had left: the subjects are still there, and somebody unknown is to go."""
+    """The same service before the request: the subjects are retained, and an unknown user is to be forgotten."""
     held_out = tuple((sequence, 0) for sequence in task.forget)
     return replace(
         task,
@@ -114,7 +114,7 @@ def test_it_is_the_sharded_training_that_never_saw_the_subjects(quick: ForgetTas
     served = Sharded(fit=shelf).run(quick)
     anew = Sharded().run(replace(quick, forget=((39, 38, 37),), adapter=quick.adapter.replace({})))
     assert served.adapter.to_bytes() == anew.adapter.to_bytes()
-    # Shards 0 and 2 at 7 passes and 100 s each; the other two came from the shelf.
+    # Shards 0 and 2 at 7 passes and 100 s each; the other two came from the cache.
     assert (served.cost.forwards, served.cost.backwards, served.cost.samples) == (14, 14, 14)
     assert 200 < served.cost.seconds < 210
     assert len(shelf.adapters) == 6
@@ -206,7 +206,7 @@ def test_a_repeat_is_the_same_bit_for_bit_and_the_parent_stays(quick: ForgetTask
     parent = quick.adapter.to_bytes()
     state = torch.random.get_rng_state()
     one, two = Sharded().run(quick), Sharded().run(replace(quick, seed=quick.seed + 1))
-    # The seed of the request has no part in it: it must not move users between shards.
+    # The seed of the request must not move users between shards.
     assert one.adapter.to_bytes() == two.adapter.to_bytes()
     assert quick.adapter.to_bytes() == parent
     assert torch.equal(torch.random.get_rng_state(), state)

@@ -23,7 +23,7 @@ HEAD = "base_model.model.lm_head"
 
 
 def losses(task: ForgetTask, adapter: Adapter, sequences: Sequences) -> Tensor:
-    """Each one's mean loss, smoothed as the task says."""
+    """Each subject's mean loss, with the task's smoothing."""
     found = item_log_likelihoods(task.base, adapter, sequences)
     return torch.stack([smoothed(-own, task.smoothing, len(task.base.catalogue)).mean() for own in found])
 
@@ -39,7 +39,7 @@ def solver(task: ForgetTask, config: LeastChangeOutputConfig) -> tuple[OutputLay
 
 
 def retained_divergence(task: ForgetTask, adapter: Adapter) -> float:
-    """Mean divergence of what all retained users are served next from what they were served before, nats."""
+    """Mean divergence of all retained users' next-item distributions from those before the edit, in nats."""
 
     def served(one: Adapter) -> Tensor:
         model, rows = attach(task.base, one), []
@@ -90,22 +90,24 @@ def test_the_closed_form_gradient_is_autograds(task: ForgetTask, smoothing: floa
         loss = smoothed(nll, smoothing, len(task.base.catalogue)).sum() / predicted_items([batch])
         (wanted,) = torch.autograd.grad(loss, [up])
         # What B's rows get, seen from z: X z = s dB A h with z = V' h, so dB = X V' pinv(A) / s.
-        wanted = wanted[solved.rows + 2] @ (layer.entry @ torch.linalg.pinv(down)).T / scale
-        torch.testing.assert_close(solved.pull(place), wanted, rtol=1e-4, atol=1e-6)
+        wanted = wanted[solved.rows + 2] @ (layer.input_basis @ torch.linalg.pinv(down)).T / scale
+        torch.testing.assert_close(solved.gradient(place), wanted, rtol=1e-4, atol=1e-6)
 
 
 def test_the_equations_close_the_gap_and_what_is_free_moves_no_subject(task: ForgetTask) -> None:
     _, solved = solver(asked(task, 0.2), LeastChangeOutputConfig())
-    pulls = torch.stack([solved.pull(place).flatten() for place in range(3)])
-    equations = Equations.of(pulls, solved._retained, 1e-9)
+    gradients = torch.stack([solved.gradient(place).flatten() for place in range(3)])
+    equations = Equations.of(gradients, solved._retained, 1e-9)
     assert equations is not None
     gap = torch.tensor([0.3, 0.1, -0.2], dtype=torch.float64)
-    torch.testing.assert_close((pulls @ equations.closing(gap)).double(), gap, rtol=1e-3, atol=1e-5)
-    residual = torch.randn(solved.change.shape, generator=torch.Generator().manual_seed(1)) + pulls.sum(
+    torch.testing.assert_close((gradients @ equations.step(gap)).double(), gap, rtol=1e-3, atol=1e-5)
+    residual = torch.randn(solved.change.shape, generator=torch.Generator().manual_seed(1)) + gradients.sum(
         0
     ).view_as(solved.change)
-    way = solved._retained.cheapest(equations.free(residual)).flatten()
-    assert float((pulls @ way).abs().max()) < 1e-4 * float((pulls.abs() @ way.abs()).max())
+    direction = solved._retained.preconditioned(equations.projected(residual)).flatten()
+    assert float((gradients @ direction).abs().max()) < 1e-4 * float(
+        (gradients.abs() @ direction.abs()).max()
+    )
 
 
 def test_two_subjects_that_are_one_and_the_same_do_not_break_the_equations(task: ForgetTask) -> None:
@@ -187,7 +189,7 @@ def test_two_runs_agree_bit_for_bit_and_take_no_backward_pass(task: ForgetTask) 
     first, second = (LeastChangeOutput().run(wanted, on_step=seen.append) for _ in range(2))
     assert all(torch.equal(first.adapter.tensors[name], own) for name, own in second.adapter.tensors.items())
     assert {report.stage for report in seen} == {"descent"}
-    # Subjects and retained users are read once, one subject a second time, whatever the rounds.
+    # Subjects and retained users are read once, and one subject a second time, for any number of rounds.
     assert first.cost.backwards == 0
     assert first.cost.forwards == 2 + len(task.retain) + sum(
         len(Windows(task.base.style, [own], batch_size=1, seed=0)) for own in task.forget

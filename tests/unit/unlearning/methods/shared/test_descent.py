@@ -124,7 +124,7 @@ def test_an_adapter_taken_out_stays_as_it_was(task: ForgetTask) -> None:
     assert taken.config == task.adapter.config
 
 
-# --------------------------------------------------------------------------------------------- the walk
+# ------------------------------------------------------------------------------------------- the descent
 
 
 @pytest.mark.parametrize("value", [0.5, -0.5])

@@ -43,7 +43,7 @@ def test_log_likelihoods_by_item_and_by_row() -> None:
     targets = torch.tensor([[0, 0, 1], [IGNORED] * 3, [IGNORED, 2, 2]])
     by_item = losses.log_likelihoods(logits, targets, "item")
     assert by_item.tolist() == pytest.approx([-LN2, -3 * LN2, -LN2, LN3 - 2 * LN2, -2 * LN2])
-    # The row without a target is no unit at all, and what a row does not predict adds nothing.
+    # A row without a target is not a unit, and positions that predict nothing add nothing.
     by_row = losses.log_likelihoods(logits, targets, "sequence")
     assert by_row.tolist() == pytest.approx([-5 * LN2, LN3 - 4 * LN2])
 

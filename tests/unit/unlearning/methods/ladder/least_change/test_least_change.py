@@ -25,13 +25,13 @@ Sequences = tuple[tuple[int, ...], ...]
 
 
 def item_losses(task: ForgetTask, adapter: Adapter | None, sequences: Sequences) -> list[Tensor]:
-    """Of every item, smoothed as the task says; None for the bare base."""
+    """Losses of every item, with the task's smoothing; an adapter of None is the bare base."""
     found = item_log_likelihoods(task.base, adapter, sequences)
     return [smoothed(-own, task.smoothing, len(task.base.catalogue)) for own in found]
 
 
 def losses(task: ForgetTask, adapter: Adapter, sequences: Sequences) -> Tensor:
-    """Each one's mean loss."""
+    """Each subject's mean loss."""
     return torch.stack([own.mean() for own in item_losses(task, adapter, sequences)])
 
 
@@ -100,7 +100,7 @@ def test_losses_stand_in_the_order_of_the_items_however_long_a_history_is(task: 
 
 
 def test_no_item_is_asked_for_more_than_it_has_to_give_back(task: ForgetTask) -> None:
-    # Far beyond what is remembered: the weighted round stops at the memories, the others go on from there.
+    # The level is far beyond the memories: the weighted round stops at the memories, the others continue from there.
     wanted = asked(replace(task, forget=task.forget[:1]), 30.0)
     model = ItemModel(task.base, task.adapter, trainable=True)
     solver = Solver(model, wanted, LeastChangeConfig(memory_weight=1.0), None)
@@ -137,7 +137,7 @@ def test_parameters_that_the_retained_users_need_move_less(task: ForgetTask) -> 
         change = [edited.tensors[name].double() - task.adapter.tensors[name] for name in model.parameters]
         return float(fisher @ flat(change).square())
 
-    # The same demand on the subjects; the blind one takes the shortest way, whoever lives there.
+    # Both reach the same levels; the one without curvature takes the shortest step, whatever it costs others.
     assert cost(0.1) < 0.7 * cost(1e6)
 
 

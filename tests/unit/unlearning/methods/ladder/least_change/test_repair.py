@@ -35,13 +35,13 @@ def test_the_subjects_are_where_they_should_be_and_the_others_lost_less(task: Fo
     assert retained_loss(task, plain.adapter) > before
     lost = [retained_loss(task, candidate.adapter) - before for candidate in (plain, repaired)]
     assert lost[1] < 0.8 * lost[0]
-    # Of a whole nat, by one more solution after the repair.
+    # Relative to a whole nat, with one more solution after the repair.
     assert float(repaired.artefacts["gap"]) < 0.15
     assert int(plain.artefacts["repair_steps"]) == 0 < int(repaired.artefacts["repair_steps"])
 
 
 def test_nothing_is_repaired_where_nobody_was_harmed(task: ForgetTask) -> None:
-    # Forgetting what was never learnt: the level is where the subjects are.
+    # Nothing to forget: the subjects are at their levels.
     candidate = LeastChange(WITH).run(asked(task, 0.0))
     assert int(candidate.artefacts["repair_steps"]) == 0
     assert all(
@@ -105,7 +105,7 @@ def test_many_subjects_are_held_by_the_means_of_their_gradients(task: ForgetTask
 
 
 def test_the_subjects_are_spared(task: ForgetTask) -> None:
-    """Without the projection the same walk carries them back towards where they were known."""
+    """Without the projection, the same steps lower the subjects' losses again."""
     edited = LeastChange(WITHOUT).run(asked(task, 1.0)).adapter
     moved = []
     for projected in (True, False):
@@ -115,7 +115,7 @@ def test_the_subjects_are_spared(task: ForgetTask) -> None:
             for name, parameter in model.parameters.items():
                 parameter.copy_(edited.tensors[name])
         directions = Solver(model, asked(task, 1.0), WITH, None).directions()
-        # An orthonormal basis of nothing but zeros is some unit vectors: of so many parameters, next to nothing.
+        # QR of zeros gives some unit vectors; projecting on these few changes almost nothing of so many parameters.
         repair.run(directions if projected else torch.zeros_like(directions))
         after = losses(task, model.adapter(), task.forget)
         moved.append(float((after - losses(task, edited, task.forget)).abs().mean()))

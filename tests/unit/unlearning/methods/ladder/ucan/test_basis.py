@@ -1,4 +1,4 @@
-"""A canonical basis: the edit depends on what the adapter does, not on how it is written."""
+"""A canonical basis: the edit depends on the adapter's function, not on its factorisation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unlearning import ForgetTask, collect_statistics
 from unlearning.activations.statistics import Site
 from unlearning.errors import InvalidMethodConfig, InvalidTask
 from unlearning.methods.ladder.ucan import basis as ucan_basis
-from unlearning.methods.ladder.ucan.basis import Channels, contrast, gated, singular
+from unlearning.methods.ladder.ucan.basis import Channels, contrast, scaled, singular
 from unlearning.methods.ladder.ucan.config import Basis, UcanConfig
 from unlearning.methods.ladder.ucan.ucan import Ucan
 
@@ -52,7 +52,7 @@ def logits(task: ForgetTask, adapter: Adapter) -> Tensor:
 
 
 def share_of_the_edit(task: ForgetTask, own: Ucan) -> float:
-    """How far the edits of one model in two factorisations lie apart, over how far they move it."""
+    """The distance between the edits of one model in two factorisations, relative to the size of the edits."""
     other = replace(task, adapter=turned(task.adapter, 0))
     before = logits(task, task.adapter)
     torch.testing.assert_close(logits(other, other.adapter), before, rtol=1e-3, atol=1e-4)
@@ -111,7 +111,7 @@ def test_statistics_from_before_moments_are_collected_afresh(task: ForgetTask, b
 
 
 @pytest.mark.parametrize("basis", CANONICAL)
-def test_only_one_factor_is_edited_and_gates_at_one_change_nothing(task: ForgetTask, basis: Basis) -> None:
+def test_only_one_factor_is_edited_and_factors_of_one_change_nothing(task: ForgetTask, basis: Basis) -> None:
     edited = method(basis).run(task)
     moved = {
         name
@@ -124,14 +124,14 @@ def test_only_one_factor_is_edited_and_gates_at_one_change_nothing(task: ForgetT
     assert all(still.tensors[name].equal(tensor) for name, tensor in task.adapter.tensors.items())
 
 
-def test_closed_gates_leave_nothing_of_the_module() -> None:
+def test_factors_of_zero_leave_nothing_of_the_module() -> None:
     draw = torch.Generator().manual_seed(3)
     down, up = torch.randn(3, 5, generator=draw), torch.randn(6, 3, generator=draw)
     own = singular(down, up)
-    assert float((gated(up, own, torch.zeros(3)) @ down).abs().max()) < 1e-5
+    assert float((scaled(up, own, torch.zeros(3)) @ down).abs().max()) < 1e-5
     seen = torch.randn(20, 3, generator=draw, dtype=torch.float64)
     own = contrast(seen[:8].T @ seen[:8], seen[8:].T @ seen[8:], up)
-    assert float((gated(up, own, torch.zeros(3)) @ seen.T.float()).abs().max()) < 1e-5
+    assert float((scaled(up, own, torch.zeros(3)) @ seen.T.float()).abs().max()) < 1e-5
 
 
 def test_singular_channels_by_hand() -> None:
@@ -139,7 +139,7 @@ def test_singular_channels_by_hand() -> None:
     down, up = torch.tensor([[2.0, 0.0], [0.0, 0.25]]), torch.tensor([[3.0, 0.0], [0.0, 2.0]])
     own = singular(down, up)
     torch.testing.assert_close(own.reads @ own.spans, torch.eye(2, dtype=torch.float64))
-    half = gated(up, own, torch.tensor([0.5, 1.0]))
+    half = scaled(up, own, torch.tensor([0.5, 1.0]))
     torch.testing.assert_close(half @ down, torch.tensor([[3.0, 0.0], [0.0, 0.5]]))
 
 
@@ -168,7 +168,7 @@ def test_what_retained_users_never_show_is_all_the_subjects() -> None:
     forget = torch.diag(torch.tensor([1.0, 1.0, 0.0])).double()
     retain = torch.diag(torch.tensor([1.0, 0.0, 0.0])).double()
     own = contrast(forget, retain, torch.eye(3))
-    # The third direction nobody shows: it is no channel. The second is the subjects' alone, and nothing is infinite.
+    # Nobody activates the third direction, so it is not a channel. Only subjects activate the second; all stays finite.
     shares = ((own.reads @ forget) * own.reads).sum(1).tolist()
     assert sorted(shares) == pytest.approx([0.5, 1.0])
     assert bool(own.reads.isfinite().all())

@@ -10,7 +10,13 @@ from recommender import Adapter, Base, attach
 from unlearning.activations.collect import lora_layers
 from unlearning.errors import InvalidTask
 from unlearning.methods.ladder.ucan.config import UcanConfig, Unit
-from unlearning.methods.ladder.ucan.factors import apply_gates, decay, gates, lora_weights, risk_threshold
+from unlearning.methods.ladder.ucan.factors import (
+    apply_factors,
+    attenuation_factors,
+    decay,
+    lora_weights,
+    risk_threshold,
+)
 
 RISKS = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 CONFIGS = st.builds(
@@ -39,26 +45,28 @@ def test_decays_by_hand() -> None:
 
 
 @given(CONFIGS, RISKS, st.floats(0, 1))
-def test_gates_lie_between_their_floor_and_one(
+def test_factors_lie_between_their_floor_and_one(
     config: UcanConfig, risks: list[float], threshold: float
 ) -> None:
-    gate = decay(config, vector(risks), threshold)
-    assert bool(((gate >= config.g_min) & (gate <= 1)).all())
+    factors = decay(config, vector(risks), threshold)
+    assert bool(((factors >= config.g_min) & (factors <= 1)).all())
 
 
 @given(CONFIGS, RISKS, st.floats(0, 1), st.booleans())
-def test_more_risk_never_opens_a_gate(
+def test_more_risk_never_raises_a_factor(
     config: UcanConfig, risks: list[float], threshold: float, hard: bool
 ) -> None:
     config = replace(config, g_min=0.0, hard_prune=True) if hard else config
-    gate = decay(config, vector(sorted(risks)), threshold)
-    assert bool((gate.diff() <= 1e-15).all())
+    factors = decay(config, vector(sorted(risks)), threshold)
+    assert bool((factors.diff() <= 1e-15).all())
 
 
 @given(RISKS, st.sampled_from(["quantile", "absolute"]), st.floats(0, 1), st.booleans())
 def test_threshold_one_changes_nothing(risks: list[float], kind: str, g_min: float, hard: bool) -> None:
     config = UcanConfig(threshold=1.0, threshold_kind=kind, g_min=0.0 if hard else g_min, hard_prune=hard)
-    assert gates(config, {"m": vector(risks)})["m"].tolist() == pytest.approx([1.0] * len(risks), abs=1e-15)
+    assert attenuation_factors(config, {"m": vector(risks)})["m"].tolist() == pytest.approx(
+        [1.0] * len(risks), abs=1e-15
+    )
 
 
 @given(RISKS, st.floats(0, 1))
@@ -71,37 +79,37 @@ def test_the_quantile_threshold_is_the_usual_one(risks: list[float], quantile: f
 
 
 @pytest.mark.parametrize("unit", ["rank_channel", "output_row", "input_column"])
-def test_editing_the_weights_is_inserting_a_gate(base: Base, adapter: Adapter, unit: Unit) -> None:
+def test_editing_the_weights_is_inserting_its_factors(base: Base, adapter: Adapter, unit: Unit) -> None:
     """Editing columns of B equals scaling z in the forward; rows of B, its output; columns of A, its input."""
     model = attach(base, adapter)
-    gate = {}
+    factors = {}
     generator = torch.Generator().manual_seed(0)
     for name, layer in lora_layers(model).items():
         down, up = layer.lora_A["default"], layer.lora_B["default"]
         size = {"rank_channel": 4, "output_row": up.out_features, "input_column": down.in_features}[unit]
-        gate[name] = torch.rand(size, generator=generator, dtype=torch.float64)
-        _insert(down, up, unit, gate[name].float())
+        factors[name] = torch.rand(size, generator=generator, dtype=torch.float64)
+        _insert(down, up, unit, factors[name].float())
     tokens = torch.tensor([base.style.encode([3, 1, 4, 15, 9])])
-    edited = attach(base, apply_gates(adapter, unit, gate))
+    edited = attach(base, apply_factors(adapter, unit, factors))
     with torch.inference_mode():
         torch.testing.assert_close(edited(tokens).logits, model(tokens).logits, rtol=1e-4, atol=1e-5)
         untouched = attach(base, adapter)(tokens).logits
     assert not torch.allclose(untouched, edited(tokens).logits, atol=1e-3)
 
 
-def _insert(down: nn.Module, up: nn.Module, unit: Unit, gate: Tensor) -> None:
+def _insert(down: nn.Module, up: nn.Module, unit: Unit, factors: Tensor) -> None:
     if unit == "input_column":
-        down.register_forward_pre_hook(lambda module, inputs: (inputs[0] * gate,))
+        down.register_forward_pre_hook(lambda module, inputs: (inputs[0] * factors,))
     elif unit == "output_row":
-        up.register_forward_hook(lambda module, inputs, output: output * gate)
+        up.register_forward_hook(lambda module, inputs, output: output * factors)
     else:
-        down.register_forward_hook(lambda module, inputs, output: output * gate)
+        down.register_forward_hook(lambda module, inputs, output: output * factors)
 
 
 def test_the_original_tensors_stay(adapter: Adapter) -> None:
     before = {name: tensor.clone() for name, tensor in adapter.tensors.items()}
     module = next(iter(lora_weights(adapter)))
-    apply_gates(adapter, "rank_channel", {module: torch.zeros(4, dtype=torch.float64)})
+    apply_factors(adapter, "rank_channel", {module: torch.zeros(4, dtype=torch.float64)})
     assert all(torch.equal(adapter.tensors[name], before[name]) for name in before)
 
 

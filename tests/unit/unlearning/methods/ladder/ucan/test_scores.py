@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unlearning.activations.statistics import ActivationStatistics, Site, UnitSums
 from unlearning.methods.ladder.ucan.config import UcanConfig, Unit
-from unlearning.methods.ladder.ucan.factors import gates
+from unlearning.methods.ladder.ucan.factors import attenuation_factors
 from unlearning.methods.ladder.ucan.scores import (
     LoraWeights,
     activation_gap,
@@ -190,7 +190,7 @@ def _statistics(absolute: list[float]) -> ActivationStatistics:
 
 @settings(max_examples=60, deadline=None)
 @given(configs, positive, positive, st.permutations(range(UNITS)), st.integers(0, 1000))
-def test_renaming_the_channels_renames_the_gates(
+def test_renaming_the_channels_renames_the_factors(
     config: UcanConfig, forget: list[float], retain: list[float], order: list[int], seed: int
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -198,22 +198,22 @@ def test_renaming_the_channels_renames_the_gates(
     down = torch.randint(-3, 4, (UNITS, 3), generator=generator).float()
     up = torch.randint(-3, 4, (4, UNITS), generator=generator).float()
 
-    def gate(places: list[int]) -> Tensor:
+    def factors(places: list[int]) -> Tensor:
         weights = {"m": LoraWeights(down[places], up[:, places])}
         before = _statistics([forget[place] for place in places])
         after = _statistics([retain[place] for place in places])
-        return gates(config, risk_scores(config, weights, before, after))["m"]
+        return attenuation_factors(config, risk_scores(config, weights, before, after))["m"]
 
-    torch.testing.assert_close(gate(order), gate(list(range(UNITS)))[order], rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(factors(order), factors(list(range(UNITS)))[order], rtol=1e-9, atol=1e-9)
 
 
 @settings(max_examples=60, deadline=None)
 @given(configs, positive, positive)
-def test_risk_and_gates_stay_in_their_intervals(
+def test_risk_and_factors_stay_in_their_intervals(
     config: UcanConfig, forget: list[float], retain: list[float]
 ) -> None:
     weights = {"m": LoraWeights(torch.ones(UNITS, 2), torch.ones(3, UNITS))}
     risk = risk_scores(config, weights, _statistics(forget), _statistics(retain))
     assert bool(((risk["m"] >= 0) & (risk["m"] <= 1)).all())
-    gate = gates(config, risk)["m"]
-    assert bool(((gate >= config.g_min) & (gate <= 1)).all())
+    factors = attenuation_factors(config, risk)["m"]
+    assert bool(((factors >= config.g_min) & (factors <= 1)).all())

@@ -35,7 +35,7 @@ def cached(task: ForgetTask, scope: TokenScope = "all") -> ForgetTask:
         {"hard_prune": True},
     ],
 )
-def test_cached_sums_give_the_same_gates_as_a_pass_over_the_retained(
+def test_cached_sums_give_the_same_factors_as_a_pass_over_the_retained(
     task: ForgetTask, change: dict[str, Any]
 ) -> None:
     # Min-max keeps scores continuous: under ranks, rounding could swap two equal ones.
@@ -43,8 +43,8 @@ def test_cached_sums_give_the_same_gates_as_a_pass_over_the_retained(
     direct = method.run(task)
     quick = method.run(cached(task, method.config.token_scope))
     assert direct.artefacts.keys() == quick.artefacts.keys()
-    for name, gate in direct.artefacts.items():
-        torch.testing.assert_close(quick.artefacts[name], gate, rtol=1e-3, atol=1e-3)
+    for name, factors in direct.artefacts.items():
+        torch.testing.assert_close(quick.artefacts[name], factors, rtol=1e-3, atol=1e-3)
     # Windows, not users: a history of more than 13 items is read in two passes.
     forget, retain = (sum(1 + (len(one) > 13) for one in users) for users in (task.forget, task.retain))
     assert forget + retain > 40
@@ -53,15 +53,15 @@ def test_cached_sums_give_the_same_gates_as_a_pass_over_the_retained(
     assert direct.cost.backwards == quick.cost.backwards == 0
 
 
-def test_of_the_adapters_own_channels_only_b_is_scaled_by_the_gates_it_reports(task: ForgetTask) -> None:
+def test_of_the_adapters_own_channels_only_b_is_scaled_by_the_factors_it_reports(task: ForgetTask) -> None:
     candidate = Ucan(UcanConfig(basis="rank")).run(task)
     assert len(candidate.artefacts) == 15  # seven linear maps in each of two layers, and the head
-    for name, gate in candidate.artefacts.items():
+    for name, factors in candidate.artefacts.items():
         stem = "base_model.model." + name.removeprefix("gate.")
         up, down = f"{stem}.lora_B.weight", f"{stem}.lora_A.weight"
-        torch.testing.assert_close(candidate.adapter.tensors[up], task.adapter.tensors[up] * gate)
+        torch.testing.assert_close(candidate.adapter.tensors[up], task.adapter.tensors[up] * factors)
         assert torch.equal(candidate.adapter.tensors[down], task.adapter.tensors[down])
-        assert gate.shape == (4,)
+        assert factors.shape == (4,)
     touched = torch.cat(list(candidate.artefacts.values())) < 1
     assert touched.double().mean() == pytest.approx(0.2, abs=0.06)
 
@@ -113,8 +113,8 @@ def test_marks_that_the_cache_never_counted_are_collected_anew(task: ForgetTask)
     method = Ucan(UcanConfig(token_scope="last", normalisation="module_min_max"))
     with_cache = method.run(replace(cached(task, "last"), forget_targets=marks))
     without = method.run(replace(task, statistics=None, forget_targets=marks))
-    for name, gate in without.artefacts.items():
-        torch.testing.assert_close(with_cache.artefacts[name], gate)
+    for name, factors in without.artefacts.items():
+        torch.testing.assert_close(with_cache.artefacts[name], factors)
 
 
 def test_something_of_everybody_is_collected_afresh(task: ForgetTask) -> None:
@@ -125,8 +125,8 @@ def test_something_of_everybody_is_collected_afresh(task: ForgetTask) -> None:
     with_cache = Ucan().run(all_of_them)
     without = Ucan().run(replace(all_of_them, statistics=None))
     assert with_cache.cost.forwards == without.cost.forwards
-    for name, gate in without.artefacts.items():
-        assert torch.equal(with_cache.artefacts[name], gate)
+    for name, factors in without.artefacts.items():
+        assert torch.equal(with_cache.artefacts[name], factors)
 
 
 def test_what_the_documentation_promises_of_it() -> None:
@@ -153,11 +153,11 @@ def test_the_global_rank_weighs_the_scale_of_each_module(task: ForgetTask, basis
         method.run(replace(task, adapter=_with_patterns(task.adapter, module, 16.0, in_config=choice)))
         for choice in (True, False)
     )
-    # The same model: the same gates, and others than with the module at its old size.
-    for name, gate in built_in.artefacts.items():
-        torch.testing.assert_close(written.artefacts[name], gate)
+    # The same model gives the same factors, which differ from those with the module at its old scale.
+    for name, factors in built_in.artefacts.items():
+        torch.testing.assert_close(written.artefacts[name], factors)
     before = method.run(task).artefacts
-    assert any(not torch.equal(before[name], gate) for name, gate in written.artefacts.items())
+    assert any(not torch.equal(before[name], factors) for name, factors in written.artefacts.items())
 
 
 @pytest.mark.parametrize(
