@@ -84,6 +84,11 @@ test-gpu: $(INSTALLED) ## Run the tests that need CUDA
 guards: $(INSTALLED) ## Take each guard away in a copy and see that a test notices; G=fence takes one guard
 	$(BIN)/python -m tests.guards $(if $(G),--guard '$(G)')
 
+.PHONY: docs
+docs: $(INSTALLED) ## Write the reference anew from the code, and build the documentation in build/site
+	$(BIN)/python -m docs.generate
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 .PHONY: migrate
 migrate: $(INSTALLED) ## Bring the database at LETHE_DATABASE_URL to the current schema
 	$(BIN)/lethe migrate

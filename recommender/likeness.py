@@ -19,7 +19,7 @@ from recommender.splits import Split
 
 # Shares of what the adapter adds over the bare base. Fits that differ in nothing but their seed lie within 0.02 (300
 # users and more) to 0.07 (63 users) on training events and 0.11 on held-out ones; half the epochs, half the learning
-# rate or a quarter of the rank 0.12 to 0.47 away on training events (docs/own-adapter.md).
+# rate or a quarter of the rank 0.12 to 0.47 away on training events (docs/how-to/own-adapter.md).
 TRAINING_MARGIN = 0.1
 HELD_OUT_MARGIN = 0.2
 # Where an adapter adds nothing to what its users do next, its memory of them is the yardstick.
