@@ -6,6 +6,7 @@ from docs.generate.pages import PAGES
 
 
 def main() -> None:
+    """Write every generated page."""
     for path, write in PAGES.items():
         path.write_text(write(), encoding="utf-8")
 

@@ -35,7 +35,12 @@ def api_page() -> str:
     lines = [_HEAD, "## Routes", ""]
     lines += table(["route", "scope of the key"], _overview(document, scopes))
     for path, method, operation in _operations(document):
-        lines += ["", f"### {method.upper()} {path}", "", *_operation(operation, scopes[method.upper(), path])]
+        lines += [
+            "",
+            f"### {method.upper()} {path}",
+            "",
+            *_operation(operation, scopes[method.upper(), path]),
+        ]
     lines += ["", "## Bodies", ""]
     for name, schema in sorted(document["components"]["schemas"].items()):
         lines += [f"### {name}", "", *_schema(schema), ""]
@@ -78,19 +83,25 @@ def _operation(operation: dict[str, Any], scope: Scope | None) -> list[str]:
     parameters = operation.get("parameters", [])
     if parameters:
         rows = [
-            [f"`{one['name']}`", one["in"], _type(one["schema"]), one.get("description", "")] for one in parameters
+            [f"`{one['name']}`", one["in"], _type(one["schema"]), one.get("description", "")]
+            for one in parameters
         ]
         lines += [*table(["parameter", "in", "type", "meaning"], rows), ""]
     body = operation.get("requestBody")
     if body:
         lines += [f"Body: {_type(body['content']['application/json']['schema'])}.", ""]
     answers = [
-        [f"{status} {HTTPStatus(int(status)).phrase}", _content(answer)]
+        [f"{status} {HTTPStatus(int(status)).phrase}", _content(answer), _when(status, answer)]
         for status, answer in sorted(operation["responses"].items())
-        if status not in _USUAL_ERRORS or "model" in _content(answer) or not _is_problem(answer)
+        if status not in _USUAL_ERRORS or not _is_problem(answer)
     ]
-    lines += table(["answer", "body"], answers)
+    lines += table(["answer", "body", ""], answers)
     return lines
+
+
+def _when(status: str, answer: dict[str, Any]) -> str:
+    told = str(answer.get("description", ""))
+    return "" if told in ("Successful Response", HTTPStatus(int(status)).phrase) else told
 
 
 def _is_problem(answer: dict[str, Any]) -> bool:
@@ -102,7 +113,7 @@ def _content(answer: dict[str, Any]) -> str:
         return "[Problem](#problem)"
     content = answer.get("content", {})
     described = [_type(one["schema"]) if one.get("schema") else kind for kind, one in content.items()]
-    return ", ".join(described) or answer.get("description", "")
+    return ", ".join(described)
 
 
 def _schema(schema: dict[str, Any]) -> Iterator[str]:

@@ -52,10 +52,9 @@ def _one(command: Any, name: str) -> Iterator[str]:
 
 def _option(option: Any) -> list[str]:
     names = ", ".join(f"`{name}`" for name in [*option.opts, *option.secondary_opts])
-    default = option.default if not callable(option.default) else None
-    shown = "" if default in (None, False, (), []) else f"`{default}`"
-    needed = "needed" if option.required else shown
-    return [names, _sentence(option), needed]
+    default = None if callable(option.default) or isinstance(option.default, bool) else option.default
+    shown = "" if default in (None, "", (), []) else f"`{default}`"
+    return [names, _sentence(option), "needed" if option.required else shown]
 
 
 def _sentence(option: Any) -> str:

@@ -47,6 +47,9 @@ def policy_page() -> str:
         values = values if isinstance(values, dict) else None
         named = f"`{section}`: each entry" if section in ("ladder", "strata") else f"`{section}`"
         lines += ["", f"## {named if section else 'Fields'}", "", summary, ""]
+        if not told:
+            lines.append("Fields: " + ", ".join(f"`{one.name}`" for one in fields(kind)) + ".")
+            continue
         rows = [
             [f"`{one.name}`", *([_value(one.name, values)] if values else []), told.get(one.name, "")]
             for one in fields(kind)

@@ -37,7 +37,7 @@ def _default(field: FieldInfo) -> str:
     value = field.default
     if isinstance(value, SecretStr):
         return "none in production"
-    return "" if value in (None, "") else f"`{value:,}`" if isinstance(value, int) else f"`{value}`"
+    return "" if value in (None, "") else f"`{value}`"
 
 
 def _values(schema: dict[str, Any]) -> str:

@@ -39,7 +39,8 @@ class LeastChange:
     requests do not add up to a model that serves everybody worse.
 
     With a `memory_weight` the first round moves items by what the adapter remembered of them, g_u and t_u being of the
-    loss weighted by it (docs/explanation/least-change.md): a mean can also be reached while the best-remembered items stay.
+    loss weighted by it (docs/explanation/least-change.md): a mean can also be reached while the best-remembered
+    items stay.
 
     The level is the method. Losses are smoothed as the gate smooths them (`ForgetTask.smoothing`): beyond a point, an
     item that is already surprising counts no more, and what is still remembered is what must move. The artefact `gap`
