@@ -33,11 +33,24 @@ def blocks(name: str) -> list[Block]:
 
 
 def commands(name: str) -> list[str]:
-    """Every command of the document's shell blocks; a line that ends in a backslash goes on, comments are left out."""
-    lines: list[str] = []
+    """Every command of the document's shell blocks, in order."""
+    return [line for block in blocks(name) if block.kind == "shell" for line in _lines(block)]
+
+
+def answers(name: str) -> dict[int, Block]:
+    """The answers that the document shows, by the place among its `curl` commands of the one above."""
+    asked, found = 0, {}
     for block in blocks(name):
-        if block.kind == "shell":
-            lines += block.text.replace("\\\n", " ").splitlines()
+        if block.answer:
+            found[asked - 1] = block
+        elif block.kind == "shell":
+            asked += sum(line.startswith("curl ") for line in _lines(block))
+    return found
+
+
+def _lines(block: Block) -> list[str]:
+    """A line that ends in a backslash goes on in the next; comments are left out."""
+    lines = block.text.replace("\\\n", " ").splitlines()
     return [line.partition("   #")[0].strip() for line in lines if line.strip()]
 
 

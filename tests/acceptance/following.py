@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.acceptance.conftest import USER_PREFIX
-from tests.documents import blocks, commands
+from tests.documents import answers, commands
 
 _ADDRESS = "127.0.0.1:8000"
 # What an answer shows of the moment and of the machine; the rest of it is the same wherever it is asked for.
@@ -42,10 +42,10 @@ def follow(name: str, folder: Path, port: int) -> None:
         timeout=120,
     )
     assert ran.returncode == 0, ran.stderr
-    answers = [json.loads(line) for line in ran.stdout.splitlines() if line]
-    assert len(answers) == sum(line.startswith("curl ") for line in there)
-    assert [answer for answer in answers if "request_id" in answer] == []
-    shown: list[dict[str, Any]] = [json.loads(block.text) for block in blocks(name) if block.answer]
-    for example, answer in zip(shown, answers, strict=False):
-        assert example.keys() == answer.keys()
-        assert {key: answer.get(key) for key in _TOLD_ALIKE} == {key: example.get(key) for key in _TOLD_ALIKE}
+    given: list[dict[str, Any]] = [json.loads(line) for line in ran.stdout.splitlines() if line]
+    assert len(given) == sum(line.startswith("curl ") for line in there)
+    assert [answer for answer in given if "request_id" in answer] == []
+    for place, block in answers(name).items():
+        shown, answer = json.loads(block.text), given[place]
+        assert shown.keys() == answer.keys()
+        assert {key: answer.get(key) for key in _TOLD_ALIKE} == {key: shown.get(key) for key in _TOLD_ALIKE}
