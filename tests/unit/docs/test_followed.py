@@ -16,7 +16,10 @@ _ELSEWHERE = {
     "make setup": {".ci/run": "make test", "Makefile": r"test: \$\(INSTALLED\)"},
     "make up": {"Makefile": r"\$\(BIN\)/lethe up", "tests/acceptance/test_up.py": r'\["up", "--state"'},
     "make test": {".ci/run": "make test"},
-    "make docs": {"Makefile": r"\$\(BIN\)/mkdocs build", "tests/unit/docs/test_site.py": r'"mkdocs",\s+"build"'},
+    "make docs": {
+        "Makefile": r"\$\(BIN\)/mkdocs build",
+        "tests/unit/docs/test_site.py": r'"mkdocs",\s+"build"',
+    },
     "make help": {"tests/unit/test_project_files.py": r'\["make", "help"\]'},
     "lethe up": {"tests/acceptance/test_up.py": r'\["up", "--state".*"--data"'},
     "lethe migrate": {"tests/acceptance/installation.py": '"migrate"'},

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tests.documents import REPOSITORY
 
-# What a page would load by itself. Links that a reader follows are no such thing.
+# What a page would load by itself, the theme's drawing of Mermaid included. Links that a reader follows are no such
+# thing.
 _LOADED = re.compile(
-    r"""<(?:script|img|iframe)[^>]*\ssrc=["']?(https?:)?//|<link[^>]*rel=["']?(?:stylesheet|preconnect|icon)[^>]*href=["']?(https?:)?//"""
+    r"""<(?:script|img|iframe)[^>]*\ssrc=["']?(https?:)?//|<link[^>]*rel=["']?(?:stylesheet|preconnect|icon)[^>]*href=["']?(https?:)?//|class="mermaid"""
 )
 
 
