@@ -84,6 +84,11 @@ test-gpu: $(INSTALLED) ## Run the tests that need CUDA
 guards: $(INSTALLED) ## Take each guard away in a copy and see that a test notices; G=fence takes one guard
 	$(BIN)/python -m tests.guards $(if $(G),--guard '$(G)')
 
+.PHONY: docs
+docs: $(INSTALLED) ## Write the reference anew from the code, and build the documentation in build/site
+	$(BIN)/python -m docs.generate
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 # The mutants of the pure core that are tried, of each file: all of them take a third of an hour on 2 free cores.
 SHARE := 1.0
 

@@ -1,4 +1,4 @@
-"""Stable codes that one process writes and another, or a caller, reads. `docs/problems.md` says what each one means.
+"""Stable codes that one process writes and another, or a caller, reads. `docs/reference/problems.md` says what each one means.
 
 Pure module: a worker and a replica both import it, so that neither spells a code of the other.
 """

@@ -24,7 +24,7 @@ _DATABASE_LINES = LineBudget()
 
 
 class Problem(Exception):
-    """Something the caller must be told. ``slug`` names the kind of problem and is documented in docs/problems.md."""
+    """Something the caller must be told. ``slug`` names the kind of problem: docs/reference/problems.md lists them."""
 
     def __init__(
         self,

@@ -57,12 +57,16 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LETHE_", env_file=".env", extra="ignore", frozen=True)
 
-    environment: Literal["development", "production"] = "production"
+    environment: Literal["development", "production"] = Field(
+        "production", description="development takes placeholder secrets and shows /docs without a key"
+    )
     log_format: LogFormat = Field(
         "auto", description="lines of the log: json, console for people, or auto: console on a terminal"
     )
 
-    database_url: Text = "sqlite:///.lethe/lethe.sqlite3"
+    database_url: Text = Field(
+        "sqlite:///.lethe/lethe.sqlite3", description="sqlite:///FILE or postgresql+psycopg://…"
+    )
     database_connect_seconds: int = Field(
         2, ge=2, le=60, description="what a gateway gives PostgreSQL for a new connection or a sign of life"
     )
@@ -85,17 +89,22 @@ class Settings(BaseSettings):
         "filesystem://.lethe/broker",
         description="filesystem://DIRECTORY (needs no server), redis://…, or amqp://…",
     )
-    store_url: Text = ".lethe/store"
+    store_url: Text = Field(".lethe/store", description="a folder, or file:///FOLDER")
     base: Text = Field(
         ".lethe/base", description="folder or hub id of the base model; must carry catalogue.json"
     )
     policy_file: Path | None = Field(None, description="gate policy as JSON; the packaged default otherwise")
 
-    subject_key: SecretStr = SecretStr(f"{PLACEHOLDER}-subject-key")
-    audit_key: SecretStr = SecretStr(f"{PLACEHOLDER}-audit-key")
+    subject_key: SecretStr = Field(
+        SecretStr(f"{PLACEHOLDER}-subject-key"),
+        description="keys the HMAC that stands for a user; losing it orphans everything",
+    )
+    audit_key: SecretStr = Field(
+        SecretStr(f"{PLACEHOLDER}-audit-key"), description="keys the chain of the audit log"
+    )
 
-    host: Text = "127.0.0.1"
-    port: int = Field(8000, ge=1, le=65535)
+    host: Text = Field("127.0.0.1", description="where a gateway listens")
+    port: int = Field(8000, ge=1, le=65535, description="the port of it")
     root_path: Annotated[str, AfterValidator(_prefix)] = Field(
         "",
         description="prefix under which a proxy shows the service, like /lethe; the proxy may strip it or not",
@@ -108,7 +117,7 @@ class Settings(BaseSettings):
         le=1024,
         description="of each process; small models gain little from more and lose much on busy cores",
     )
-    max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, le=2**30)
+    max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, le=2**30, description="of one request")
     max_connections: int = Field(
         1000,
         ge=8,
@@ -117,9 +126,11 @@ class Settings(BaseSettings):
     )
     request_head_seconds: Seconds = Field(10.0, description="for the head of a request to arrive")
     request_body_seconds: Seconds = Field(60.0, description="for its body to arrive")
-    max_recommendations: int = Field(100, ge=1, le=100_000)
+    max_recommendations: int = Field(100, ge=1, le=100_000, description="in one answer")
 
-    feed_poll_seconds: Seconds = 0.2
+    feed_poll_seconds: Seconds = Field(
+        0.2, description="how often a replica looks at the serving pointer and the suppression feed"
+    )
     feed_lease_seconds: Seconds = Field(
         1.0,
         description="a replica that has not read the suppression feed for this long stops personalising",
@@ -128,14 +139,18 @@ class Settings(BaseSettings):
         10.0,
         description="a replica silent for this long is out of rotation; must exceed the feed lease",
     )
-    prepare_timeout_seconds: Seconds = 30.0
-    acknowledge_timeout_seconds: Seconds = 120.0
+    prepare_timeout_seconds: Seconds = Field(
+        30.0, description="how long a run waits for replicas to load its candidate; slow ones catch up later"
+    )
+    acknowledge_timeout_seconds: Seconds = Field(
+        120.0, description="how long a published run waits for replicas to serve it, before it pauses"
+    )
 
     lease_seconds: Seconds = Field(
         60.0, description="a run whose worker has not renewed for this long is reclaimed"
     )
-    heartbeat_seconds: Seconds = 10.0
-    sweep_seconds: Seconds = 5.0
+    heartbeat_seconds: Seconds = Field(10.0, description="how often a worker renews its lease")
+    sweep_seconds: Seconds = Field(5.0, description="how often a worker looks for runs that nobody works on")
     redispatch_seconds: Seconds = Field(30.0, description="a queued run is rung again after this long")
     max_claims: int = Field(
         3, ge=1, le=1_000_000, description="claims of one run (a kill counts) before it needs attention"
@@ -152,7 +167,7 @@ class Settings(BaseSettings):
         description="PostgreSQL: a table that rows of a subject were deleted from is rewritten, so that no byte of "
         "them is left; one that is larger with its indexes is vacuumed, because nobody can use it meanwhile",
     )
-    max_subjects_per_run: int = Field(64, ge=1, le=10_000)
+    max_subjects_per_run: int = Field(64, ge=1, le=10_000, description="requests that one run may serve")
     consolidation_patience_seconds: float = Field(
         3600.0,
         ge=0,
@@ -160,8 +175,12 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="a waiting consolidation lets forget runs go first for this long",
     )
-    run_soft_limit_seconds: int = Field(3300, ge=1, le=366 * 86_400)
-    run_hard_limit_seconds: int = Field(3600, ge=1, le=366 * 86_400)
+    run_soft_limit_seconds: int = Field(
+        3300, ge=1, le=366 * 86_400, description="after so long a run is told to stop, and starts over"
+    )
+    run_hard_limit_seconds: int = Field(
+        3600, ge=1, le=366 * 86_400, description="after so long its process is killed"
+    )
 
     @field_validator("broker_url")
     @classmethod

@@ -20,7 +20,7 @@ from recommender.splits import Split
 # Shares of the adapter's gain over the bare base. Fits that differ only in their seed are within 0.02 (300 users and
 # more) to 0.07 (63 users) of each other on training events, and within 0.11 on held-out events. Fits with half the
 # epochs, half the learning rate or a quarter of the rank differ by 0.12 to 0.47 on training events
-# (docs/own-adapter.md).
+# (docs/how-to/own-adapter.md).
 TRAINING_MARGIN = 0.1
 HELD_OUT_MARGIN = 0.2
 # If an adapter gains little on held-out events, this share of its gain on training events is the unit instead.

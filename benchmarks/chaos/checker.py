@@ -1,6 +1,6 @@
 """Whether an installation kept its promises: by its database, its store, and what its client was told. Nothing else.
 
-It uses no code of the product. Each violation names the invariant (docs/reliability.md), and nobody.
+It uses no code of the product. Each violation names the invariant (docs/explanation/reliability.md), and nobody.
 """
 
 from __future__ import annotations

@@ -214,7 +214,7 @@ def _fail_over(attack: Attack) -> None:
 
 
 def _wait_for_journal(attack: Attack) -> None:
-    """What neither database nor journal knows is lost with the database; docs/reliability.md says so."""
+    """What neither database nor journal knows is lost with the database; docs/explanation/reliability.md says so."""
     journal = attack.installed.store.folder / "journal"
     written = {int(path.stem) for path in journal.glob("*.json")}
 

@@ -317,7 +317,7 @@ def test_a_worker_killed_in_the_middle_of_a_consolidation_completes_it_once(
 def test_a_backup_is_restored_under_running_processes(
     client: httpx.Client, installation: Installation, users: list[str], worker: Process
 ) -> None:
-    """The runbook of docs/recovery.md, step by step."""
+    """The runbook of docs/how-to/recover.md, step by step."""
     url = installation.size.database_url.replace("postgresql://", "postgresql+psycopg://")
     engine = create_engine(url, poolclass=NullPool)
     restore = back_up(engine)

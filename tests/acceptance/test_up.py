@@ -12,7 +12,9 @@ from pathlib import Path
 
 import httpx
 
+from tests.acceptance.following import follow
 from tests.acceptance.installation import children_of, lives, wait_until
+from tests.documents import FOLLOWED
 from tests.modes import open_to_others
 from tests.ports import free_port
 
@@ -112,6 +114,10 @@ def test_up_works_as_printed_stops_on_ctrl_c_and_goes_on_where_it_was(
         try:
             wait_until(lambda: not any(map(lives, left)), 15, what="the end of its children")
             until_up(third, tmp_path / "third.log")
+            # Whoever follows the documents gets what they say.
+            (tmp_path / ".lethe").symlink_to(state)
+            for document in FOLLOWED:
+                follow(document, tmp_path, port)
         finally:
             third.send_signal(signal.SIGTERM)
             assert third.wait(90) == 0

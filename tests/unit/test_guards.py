@@ -19,7 +19,7 @@ from tests.guards.workplace import workplace
 
 REPOSITORY = Path(__file__).parents[2]
 REMOVALS = read_list()
-PAGE = REPOSITORY / "docs" / "guards.md"
+PAGE = REPOSITORY / "docs" / "reference" / "guards.md"
 
 
 def text_of(removal: Removal) -> str:

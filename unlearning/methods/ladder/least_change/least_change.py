@@ -39,8 +39,8 @@ class LeastChange:
     that a sequence of requests does not make the model worse for everybody.
 
     With a `memory_weight`, the first round weights each item by the adapter's memory of it: g_u and t_u are then those
-    of the weighted loss (docs/least-change.md). Otherwise the mean can reach its level while the best-remembered items
-    stay as they are.
+    of the weighted loss (docs/explanation/least-change.md). Otherwise the mean can reach its level while the
+    best-remembered items stay as they are.
 
     Losses are smoothed as in the gate (`ForgetTask.smoothing`): items that are already surprising hardly count any
     more, so the edit has to move the items that are still remembered. The artefact `gap` is the root mean square of the

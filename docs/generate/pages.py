@@ -1,0 +1,19 @@
+"""Which page is written by what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from docs.generate.api import api_page
+from docs.generate.commands import commands_page
+from docs.generate.policy import policy_page
+from docs.generate.settings import settings_page
+
+REFERENCE = Path(__file__).parents[1] / "reference"
+PAGES: Mapping[Path, Callable[[], str]] = {
+    REFERENCE / "api.md": api_page,
+    REFERENCE / "commands.md": commands_page,
+    REFERENCE / "policy.md": policy_page,
+    REFERENCE / "settings.md": settings_page,
+}
