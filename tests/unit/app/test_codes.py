@@ -20,7 +20,7 @@ from worker.publication import _UNFIT
 from worker.surroundings import SURROUNDINGS, code_of
 
 REPOSITORY = Path(__file__).parents[3]
-PAGE = (REPOSITORY / "docs" / "problems.md").read_text(encoding="utf-8")
+PAGE = (REPOSITORY / "docs" / "reference" / "problems.md").read_text(encoding="utf-8")
 # Why an answer is not personal is told in words of its own, one of which is the same.
 _FALLBACK_REASON = {"below_erasure_floor"}
 
