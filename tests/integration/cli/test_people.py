@@ -16,6 +16,7 @@ import pytest
 from app.api_keys.service import Scope
 from app.db.models import Run
 from app.db.session import Database
+from app.runs import service as runs
 from app.settings import Settings
 from tests.integration.cli.running import assert_one_line, environment_of, lethe
 from tests.integration.http.conftest import issue_key
@@ -42,6 +43,13 @@ def gateway(
 
 def reaching(gateway: GatewayProcess) -> dict[str, str]:
     return {"LETHE_URL": gateway.url, "LETHE_API_KEY": gateway.key}
+
+
+def waiting_run(database: Database) -> str:
+    with database.read() as session:
+        run_id = runs.queued_run(session)
+    assert run_id is not None
+    return run_id
 
 
 @pytest.mark.usefixtures("installed")
@@ -98,7 +106,11 @@ def test_status_of_what_is_not_installed_says_what_to_do(environment: dict[str, 
 
 
 def test_a_user_is_recommended_to_forgotten_and_told_of(
-    gateway: GatewayProcess, settings: Settings, of_installation: dict[str, str], installed: str
+    gateway: GatewayProcess,
+    settings: Settings,
+    database: Database,
+    of_installation: dict[str, str],
+    installed: str,
 ) -> None:
     personal = json.loads(lethe("recommend", "user-1", "-k", "3", "--json", **reaching(gateway)).stdout)
     assert (personal["personalised"], personal["version"], len(personal["items"])) == (True, installed, 3)
@@ -115,7 +127,7 @@ def test_a_user_is_recommended_to_forgotten_and_told_of(
     assert before["requests"]["queued"] == 1
     assert len(before["replicas"]) == 1
 
-    run_id = request["run"].rpartition("/")[2]
+    run_id = waiting_run(database)
     waiting = _start("forget", "user-1", "--wait", **reaching(gateway))
     _work(settings, run_id)
     told_at_the_end, _ = waiting.communicate(timeout=300)
@@ -129,10 +141,10 @@ def test_a_user_is_recommended_to_forgotten_and_told_of(
 
 
 def test_waiting_for_one_that_needs_attention_is_exit_code_1(
-    gateway: GatewayProcess, settings: Settings
+    gateway: GatewayProcess, settings: Settings, database: Database
 ) -> None:
-    request = json.loads(lethe("forget", "user-2", "--json", **reaching(gateway)).stdout)
-    run_id = request["run"].rpartition("/")[2]
+    assert lethe("forget", "user-2", **reaching(gateway)).returncode == 0
+    run_id = waiting_run(database)
     process = open_process(settings)
     with process.database.unit_of_work() as session:
         session.get_one(Run, run_id).claims = settings.max_claims

@@ -16,6 +16,7 @@ import pytest
 
 from model_store import (
     ADAPTER_WEIGHTS,
+    Destruction,
     MemoryStore,
     PublicationSwept,
     Store,
@@ -88,6 +89,10 @@ def sweep(store: Store) -> Any:
     return [store.delete_orphans() for _ in range(6)]
 
 
+def _destroy(version: str, store: Store) -> Destruction:
+    return store.destroy(version)
+
+
 @pytest.mark.parametrize("sweepers", [1, 2])
 def test_what_was_published_can_be_read_whoever_sweeps_meanwhile(sweepers: int) -> None:
     outcomes = set()
@@ -110,16 +115,9 @@ def test_what_was_destroyed_is_gone_whoever_publishes_it_meanwhile() -> None:
     for seed in range(ORDERS):
         store = MemoryStore()
         version = publish(store)
-        result, destruction, other, _ = at_once(
-            store,
-            seed,
-            [
-                publish,
-                lambda store, version=version: store.destroy(version),
-                lambda store: publish(store, forget_epoch=9),
-                lambda store, version=version: store.destroy(version),
-            ],
-        )
+        destroy = partial(_destroy, version)
+        acts: list[Callable[[Store], Any]] = [publish, destroy, partial(publish, forget_epoch=9), destroy]
+        result, destruction, other, _ = at_once(store, seed, acts)
         assert destruction.version == version
         assert result == version or isinstance(result, VersionDestroyed)
         assert read_version(store, other)

@@ -340,7 +340,8 @@ def test_what_a_dead_writer_left_is_swept_and_what_a_live_one_writes_is_not(
 def test_a_sweep_between_making_and_locking_a_file_costs_nothing(
     local: LocalStore, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, swept = fcntl.flock, []
+    real = fcntl.flock
+    swept: list[bool] = []
 
     def flock(handle: int, operation: int) -> None:
         if operation == fcntl.LOCK_EX and not swept:

@@ -40,8 +40,8 @@ def test_each_living_version_gets_its_own_and_the_shared_ones_go(
             read_version(opened, gone)
         held = {path.relative_to(root / "blobs").parts[0] for path in (root / "blobs").glob("*/*")}
         assert held == {one, other}
-    opened.destroy(one)
-    assert read_version(opened, other)
+    local.destroy(one)
+    assert read_version(local, other)
 
 
 def test_what_a_killed_opening_left_is_finished_by_the_next(
