@@ -84,7 +84,7 @@ test-gpu: $(INSTALLED) ## Run the tests that need CUDA
 guards: $(INSTALLED) ## Take each guard away in a copy and see that a test notices; G=fence takes one guard
 	$(BIN)/python -m tests.guards $(if $(G),--guard '$(G)')
 
-# The mutants of the pure core that are tried, of each file: all of them take a third of an hour on 2 free cores.
+# The share of the mutants of each file of the pure core that is tried.
 SHARE := 1.0
 
 .PHONY: mutation
