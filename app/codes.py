@@ -1,4 +1,6 @@
-"""Stable codes that one process writes and another, or a caller, reads. `docs/reference/problems.md` says what each one means.
+"""Stable codes that one process writes and another, or a caller, reads.
+
+What each one means is in `docs/reference/problems.md`.
 
 Pure module: a worker and a replica both import it, so that neither spells a code of the other.
 """
@@ -50,6 +52,7 @@ class DetailCode(StrEnum):
     INVALID_JOURNAL_ENTRY = "invalid_journal_entry"
     INVALID_TIMELINE = "invalid_timeline"
     JOURNAL_CONFLICT = "journal_conflict"
+    PUBLICATION_SWEPT = "publication_swept"
     VERSION_BELOW_FLOOR = "version_below_floor"
     VERSION_DESTROYED = "version_destroyed"
 

@@ -19,7 +19,7 @@ class RequestEvent(StrEnum):
     RETURNED = "returned"  # its run goes on without it, and another one takes it
     PUBLISHED = "published"  # with the version of its run, or with the withdrawal
     COMPLETED = "completed"
-    KNOWN_TO_BASE = "known_to_base"  # its run is done, and the base has still read the subject
+    KNOWN_TO_BASE = "read_by_base"  # its run is done, and the base has still read the subject
     EXHAUSTED = "exhausted"  # no rung of the ladder is left for it
     GIVEN_UP = "given_up"  # with its run
     QUEUED_AGAIN = "queued_again"  # by a person, or by a version that has not read the subject

@@ -5,6 +5,8 @@ Everybody who has imported a function of the module holds that very function: it
 
 from __future__ import annotations
 
+from importlib.util import module_from_spec, spec_from_file_location
+from tempfile import NamedTemporaryFile
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -14,9 +16,14 @@ _PLAIN = (bool, int, float, str, tuple)
 def graft(module: ModuleType, source: str) -> None:
     """Let this module do what `source` says. There is no way back: call it in a process of its own."""
     assert module.__file__ is not None
-    fresh = ModuleType(module.__name__)
-    fresh.__dict__.update(__file__=module.__file__, __package__=module.__package__)
-    exec(compile(source, module.__file__, "exec"), fresh.__dict__)
+    with NamedTemporaryFile("w", suffix=".py", encoding="utf-8") as file:
+        file.write(source)
+        file.flush()
+        spec = spec_from_file_location(module.__name__, file.name)
+        assert spec is not None
+        assert spec.loader is not None
+        fresh = module_from_spec(spec)
+        spec.loader.exec_module(fresh)
     _exchange(module, vars(fresh), module.__name__)
 
 

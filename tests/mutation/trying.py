@@ -45,6 +45,8 @@ class Trying:
             known: by content, which mutants were noticed in an earlier run; added to.
         """
         self._files, self._share, self._seed, self._known = files, share, seed, known
+        # As they are when the tests are collected: whoever writes meanwhile must not change what the cache says.
+        self._texts = {path: _text(path) for file in files for path in (file, *TARGETS[file])}
         self.tried: list[Tried] = []
         # The files whose tests do not pass as they are: nothing can be told by them.
         self.failing: list[str] = []
@@ -62,7 +64,7 @@ class Trying:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         for file in self._files:
             items = [item for item in session.items if _file_of(item) in TARGETS[file]]
-            source = (ROOT / file).read_text(encoding="utf-8")
+            source = self._texts[file]
             if not items or _outcome(session, items, file, source)[0] != _SURVIVED:
                 self.failing.append(file)
                 continue
@@ -75,7 +77,7 @@ class Trying:
         found = mutants(source)
         count = min(len(found), max(_AT_LEAST, round(len(found) * self._share)))
         drawn = sorted(random.Random(self._seed).sample(range(len(found)), count))
-        tests = "".join((ROOT / path).read_text(encoding="utf-8") for path in TARGETS[file])
+        tests = "".join(self._texts[path] for path in TARGETS[file])
         survivors = []
         for mutant in (found[index] for index in drawn):
             key = hashlib.sha256(json.dumps([file, mutant.source, tests]).encode()).hexdigest()
@@ -89,6 +91,10 @@ class Trying:
                 survivors.append(mutant)
                 print(f"  survived {file}:{mutant.line}  {mutant.what}", flush=True)
         return Tried(file, len(found), len(drawn), tuple(survivors))
+
+
+def _text(path: str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
 
 
 def _file_of(item: pytest.Item) -> str:

@@ -283,7 +283,7 @@ def test_a_worker_that_dies_during_a_withdrawal_is_replaced(
 ) -> None:
     run_id = request_forgetting(process, *USERS)
 
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise Killed
 
     with monkeypatch.context() as patched:

@@ -6,8 +6,8 @@ from enum import StrEnum
 from typing import Any, get_args
 
 import pytest
-from app.runs.skipped import SkipReason
 
+from app.attempts.reasons import SkipReason
 from app.db.models import ConsolidationReason, RequestStatus, RunKind, RunStage, RunStatus
 from app.forget_requests.schemas import _WAITS_OUT, Reason
 from app.main import create_app

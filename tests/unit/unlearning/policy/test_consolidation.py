@@ -1,3 +1,5 @@
+"""When attenuation has used up its budget."""
+
 from dataclasses import replace
 
 import pytest
