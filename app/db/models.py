@@ -325,6 +325,26 @@ class SkippedRung(Base):
     skipped_at: Mapped[datetime]
 
 
+class AttemptRequest(Base):
+    """A request that an attempt was made for; `Attempt.requests` has them in the order of the report."""
+
+    __tablename__ = "attempt_requests"
+    attempt_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("attempts.id"), primary_key=True, autoincrement=False
+    )
+    request_id: Mapped[str] = mapped_column(ForeignKey("forget_requests.id"), primary_key=True, index=True)
+
+
+class SkippedRungRequest(Base):
+    """A request that a run did without a rung for."""
+
+    __tablename__ = "skipped_rung_requests"
+    skipped_rung_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("skipped_rungs.id"), primary_key=True, autoincrement=False
+    )
+    request_id: Mapped[str] = mapped_column(ForeignKey("forget_requests.id"), primary_key=True, index=True)
+
+
 class Version(Base):
     """An adapter that has been published at least once, named by the digest of its manifest.
 
