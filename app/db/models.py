@@ -114,7 +114,7 @@ class Interaction(Base):
 
 
 class Run(Base):
-    """One execution on the worker. A queued row is also its own outbox entry: `dispatched_at` says when it was rung."""
+    """One execution on the worker. `dispatched_at` says when a worker was last told of it."""
 
     __tablename__ = "runs"
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -379,6 +379,18 @@ class ServingPointer(Base):
     moved_at: Mapped[datetime]
 
     __table_args__ = (CheckConstraint("id = 1", name="single_row"),)
+
+
+class OutboxEntry(Base):
+    """Something that is to be told outside, until it is told: `app.outbox.service`."""
+
+    __tablename__ = "outbox"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    topic: Mapped[str] = mapped_column(String(20))
+    reference: Mapped[str] = mapped_column(String(64))
+    due_at: Mapped[datetime]
+
+    __table_args__ = (UniqueConstraint("topic", "reference"),)
 
 
 class Replica(Base):
