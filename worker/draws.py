@@ -72,7 +72,7 @@ def in_vain(session: Session, method: str, *, run_id: str, requests: Collection[
     """
     if not requests:
         return _count(attempts.of_run(session, run_id), method)
-    return min(_count(attempts.naming(session, request), method) for request in requests)
+    return min(_count(attempts.of_request(session, request), method) for request in requests)
 
 
 def _count(tried: Iterable[Attempt], method: str) -> int:

@@ -17,6 +17,8 @@ from app.broker import RUN_TASK
 from app.db.clock import database_now
 from app.db.errors import DatabaseRewound, DatabaseUnavailable
 from app.db.session import Database, open_database
+from app.outbox import service as outbox
+from app.outbox.service import Topic
 from app.replicas import service as control
 from app.restoration.service import join_timeline
 from app.runs import service as runs
@@ -71,6 +73,8 @@ class Sweeper:
                     return_claims(current_process())
                 for run_id in sweep(database, self._settings):
                     self._celery.send_task(RUN_TASK, args=[run_id], retry=False)
+                    with database.unit_of_work() as session:
+                        outbox.told(session, Topic.RUN_WAITING, run_id)
                     log.info("run.dispatched", run=run_id)
             except DatabaseRewound:
                 self._join(database, audit)
@@ -98,8 +102,8 @@ def sweep(database: Database, settings: Settings) -> list[str]:
         if healed is not None:
             log.warning("run.missing", run=healed)
         control.forget_old_replicas(session, now)
-        return list(
-            runs.due_for_dispatch(
-                session, now=now, redispatch_after=timedelta(seconds=settings.redispatch_seconds)
-            )
-        )
+        pause = timedelta(seconds=settings.redispatch_seconds)
+        due = runs.due_for_dispatch(session, now=now, redispatch_after=pause)
+        # Of what a gateway could not tell, because its broker was away or it died.
+        waiting = outbox.take(session, Topic.RUN_WAITING, now=now, again_after=pause)
+        return list(dict.fromkeys((*due, *waiting)))

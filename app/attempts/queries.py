@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import String, func, select, tuple_
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.attempts.reasons import SkipReason
-from app.db.models import Attempt, ForgetRequest, SkippedRung
+from app.db.models import Attempt, AttemptRequest, SkippedRung, SkippedRungRequest
 
 _RECENT = 20
 # So many runs tell what a rung is worth; what it was worth before them is history.
 _RUNS_TOLD = 50
-_CLOCKS_APART = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -32,21 +31,14 @@ class RunOfRung:
     seconds_after: float
 
 
-def of_request(session: Session, request: ForgetRequest) -> Sequence[Attempt]:
-    """Every attempt that named this request, in whichever run, the oldest first."""
-    # A JSON list has no portable index; an attempt for a request cannot be older than the request, but for the clocks
-    # of two machines.
-    named = Attempt.requests.cast(String).contains(f'"{request.id}"', autoescape=True)
-    earliest = request.received_at - _CLOCKS_APART
+def of_request(session: Session, request_id: str) -> Sequence[Attempt]:
+    """Every attempt that was made for this request, in whichever run, the oldest first."""
     return session.scalars(
-        select(Attempt).where(Attempt.started_at >= earliest, named).order_by(Attempt.id)
+        select(Attempt)
+        .join(AttemptRequest, AttemptRequest.attempt_id == Attempt.id)
+        .where(AttemptRequest.request_id == request_id)
+        .order_by(Attempt.id)
     ).all()
-
-
-def naming(session: Session, request_id: str) -> Sequence[Attempt]:
-    """Every attempt that named the request with this id."""
-    request = session.get(ForgetRequest, request_id)
-    return [] if request is None else of_request(session, request)
 
 
 def of_run(session: Session, run_id: str) -> Sequence[Attempt]:
@@ -110,13 +102,13 @@ def skipped_of_run(session: Session, run_id: str) -> Sequence[SkippedRung]:
     ).all()
 
 
-def skipped_for_request(session: Session, request: ForgetRequest) -> Sequence[SkippedRung]:
+def skipped_for_request(session: Session, request_id: str) -> Sequence[SkippedRung]:
     """What was left out for this request, in whichever run, in order."""
-    # As `of_request` does.
-    named = SkippedRung.requests.cast(String).contains(f'"{request.id}"', autoescape=True)
-    earliest = request.received_at - _CLOCKS_APART
     return session.scalars(
-        select(SkippedRung).where(SkippedRung.skipped_at >= earliest, named).order_by(SkippedRung.id)
+        select(SkippedRung)
+        .join(SkippedRungRequest, SkippedRungRequest.skipped_rung_id == SkippedRung.id)
+        .where(SkippedRungRequest.request_id == request_id)
+        .order_by(SkippedRung.id)
     ).all()
 
 

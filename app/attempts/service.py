@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from app.audit.events import RunAttempted, RungsSkipped
 from app.audit.transaction import Transaction
-from app.db.models import Attempt, SkippedRung
+from app.db.models import Attempt, AttemptRequest, SkippedRung, SkippedRungRequest
 from app.runs.service import Claim, owned
 
 
@@ -24,6 +24,11 @@ def record(transaction: Transaction, claim: Claim, attempt: Attempt) -> None:
         select(func.count()).where(Attempt.run_id == claim.run_id, Attempt.fence == claim.fence)
     )
     session.add(attempt)
+    session.flush()
+    session.add_all(
+        AttemptRequest(attempt_id=attempt.id, request_id=request)
+        for request in dict.fromkeys(attempt.requests or ())
+    )
     transaction.record(
         RunAttempted(
             run=claim.run_id,
@@ -49,6 +54,12 @@ def record_skipped(
     session = transaction.session
     owned(session, claim.run_id, claim.fence)
     session.add_all(skipped)
+    session.flush()
+    session.add_all(
+        SkippedRungRequest(skipped_rung_id=one.id, request_id=request)
+        for one in skipped
+        for request in dict.fromkeys(one.requests)
+    )
     transaction.record(
         RungsSkipped(
             run=claim.run_id,

@@ -16,6 +16,8 @@ from app.audit.transaction import Transaction
 from app.db.errors import NothingToConsolidate
 from app.db.ledger import lock_ledger
 from app.db.models import ConsolidationReason, Run, RunKind, RunStatus, ServingPointer
+from app.outbox import service as outbox
+from app.outbox.service import Topic
 from app.runs.states import CREATED
 
 
@@ -63,6 +65,7 @@ def request(
     )
     session.add(run)
     session.flush()
+    outbox.put(session, Topic.RUN_WAITING, run.id, now=now)
     transaction.record(ConsolidationRequested(run=run.id, reason=reason), actor=requested_by)
     return Requested(run, created=True)
 

@@ -114,7 +114,7 @@ class Interaction(Base):
 
 
 class Run(Base):
-    """One execution on the worker. A queued row is also its own outbox entry: `dispatched_at` says when it was rung."""
+    """One execution on the worker. `dispatched_at` says when a worker was last told of it."""
 
     __tablename__ = "runs"
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -325,6 +325,26 @@ class SkippedRung(Base):
     skipped_at: Mapped[datetime]
 
 
+class AttemptRequest(Base):
+    """A request that an attempt was made for; `Attempt.requests` has them in the order of the report."""
+
+    __tablename__ = "attempt_requests"
+    attempt_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("attempts.id"), primary_key=True, autoincrement=False
+    )
+    request_id: Mapped[str] = mapped_column(ForeignKey("forget_requests.id"), primary_key=True, index=True)
+
+
+class SkippedRungRequest(Base):
+    """A request that a run did without a rung for."""
+
+    __tablename__ = "skipped_rung_requests"
+    skipped_rung_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("skipped_rungs.id"), primary_key=True, autoincrement=False
+    )
+    request_id: Mapped[str] = mapped_column(ForeignKey("forget_requests.id"), primary_key=True, index=True)
+
+
 class Version(Base):
     """An adapter that has been published at least once, named by the digest of its manifest.
 
@@ -359,6 +379,18 @@ class ServingPointer(Base):
     moved_at: Mapped[datetime]
 
     __table_args__ = (CheckConstraint("id = 1", name="single_row"),)
+
+
+class OutboxEntry(Base):
+    """Something that is to be told outside, until it is told: `app.outbox.service`."""
+
+    __tablename__ = "outbox"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    topic: Mapped[str] = mapped_column(String(20))
+    reference: Mapped[str] = mapped_column(String(64))
+    due_at: Mapped[datetime]
+
+    __table_args__ = (UniqueConstraint("topic", "reference"),)
 
 
 class Replica(Base):

@@ -95,8 +95,8 @@ def read(
         request = request_queries.find(session, request_id)
         if request is None:
             raise not_found("forget request")
-        tried, now = attempts.of_request(session, request), database_now(session)
-        left_out = attempts.skipped_for_request(session, request)
+        tried, now = attempts.of_request(session, request.id), database_now(session)
+        left_out = attempts.skipped_for_request(session, request.id)
     _describe(request, response)
     return ForgetRequestDetail.with_attempts(request, tried, left_out, gateway.links, now)
 

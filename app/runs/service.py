@@ -31,6 +31,8 @@ from app.db.models import (
     ServingPointer,
 )
 from app.forget_requests.states import REQUESTS, RequestEvent
+from app.outbox import service as outbox
+from app.outbox.service import Topic
 from app.runs.queries import next_queued_run, queued_run
 from app.runs.states import CREATED, RUNS, RunEvent, is_past_return
 
@@ -73,6 +75,7 @@ def ensure_queued_run(session: Session, now: datetime) -> str:
     run = Run(id=f"ur_{uuid.uuid4().hex}", status=CREATED, created_at=now)
     session.add(run)
     session.flush()
+    outbox.put(session, Topic.RUN_WAITING, run.id, now=now)
     return run.id
 
 
@@ -139,6 +142,7 @@ def claim(
         .returning(Run)
         .execution_options(populate_existing=True)
     ).one()
+    outbox.told(session, Topic.RUN_WAITING, run_id)
     if not resumed:
         # What is published already was made without them.
         _take_queued_requests(session, claimed, max_subjects, now)
@@ -289,9 +293,9 @@ def hand_back(
 
 
 def due_for_dispatch(session: Session, *, now: datetime, redispatch_after: timedelta) -> Sequence[str]:
-    """Runs a worker should look at now: never rung, rung too long ago, or left behind by a dead worker.
+    """Runs a worker should look at now: it was never told of them, or too long ago, or has left them behind and died.
 
-    Marks them as rung, so that several sweepers do not all ring.
+    Marks them as dispatched, so that several sweepers do not all ring.
     """
     working = select(Run.id).where(Run.status == RunStatus.RUNNING).exists()
     silent = or_(Run.dispatched_at.is_(None), Run.dispatched_at < now - redispatch_after)
@@ -305,6 +309,8 @@ def due_for_dispatch(session: Session, *, now: datetime, redispatch_after: timed
 
 
 def mark_dispatched(session: Session, run_id: str, now: datetime) -> None:
+    """A message about this run is on its way to the workers."""
+    outbox.told(session, Topic.RUN_WAITING, run_id)
     session.execute(update(Run).where(Run.id == run_id).values(dispatched_at=now))
 
 

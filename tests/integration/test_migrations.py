@@ -12,11 +12,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, insert, inspect, text
 from sqlalchemy.orm import Session
 
+from app.attempts import queries as attempts
 from app.db.base import Base, utc_now
-from app.db.models import NeverSeenLevel
+from app.db.models import Attempt, NeverSeenLevel, SkippedRung
 from app.db.schema import migrate, require_current_schema
 from app.db.session import open_database
 from app.levels import queries as levels
@@ -118,6 +119,71 @@ def test_levels_of_the_previous_release_count_as_not_made_and_go_with_it(databas
     with engine.begin() as connection:
         left = connection.exec_driver_sql("SELECT subject_hmac FROM never_seen_levels ORDER BY subject_hmac")
         assert left.scalars().all() == ["before", "while"]
+    migrate(engine)
+    engine.dispose()
+
+
+def test_attempts_and_skipped_rungs_of_the_previous_release_are_found_by_their_requests(
+    database_url: str,
+) -> None:
+    """Also what an earlier one wrote, which named nobody, and who is not there any more is not tied to anything."""
+    engine = open_database(database_url, pooled=False)
+    back_to(engine, "0010_level_makings")
+    now = utc_now()
+    written = [["fr_1", "fr_2"], ["fr_2", "fr_2", "fr_gone"], [], None]
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO runs (id, status, stage, created_at, claims, fence) "
+            "VALUES ('ur_1', 'queued', 'waiting', CURRENT_TIMESTAMP, 1, 1)"
+        )
+        for epoch in (1, 2):
+            connection.exec_driver_sql(
+                "INSERT INTO forget_requests (id, subject_hmac, epoch, status, requested_by, received_at, due_at) "
+                f"VALUES ('fr_{epoch}', '{epoch}', {epoch}, 'queued', 'tests', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)"
+            )
+        for number, requests in enumerate(written):
+            connection.execute(
+                insert(Attempt).values(
+                    run_id="ur_1",
+                    fence=1,
+                    number=number,
+                    step=0,
+                    requests=requests,
+                    method="ucan",
+                    config={},
+                    policy_hash="f",
+                    started_at=now,
+                    finished_at=now,
+                    decision="fail",
+                    accepted=False,
+                    report={},
+                    verdict={},
+                )
+            )
+        connection.execute(
+            insert(SkippedRung).values(
+                run_id="ur_1",
+                fence=1,
+                step=0,
+                requests=["fr_1"],
+                method="ucan",
+                config={},
+                rung_digest="e",
+                code="no_time",
+                detail="tests",
+                skipped_at=now,
+            )
+        )
+    migrate(engine)
+    with Session(engine) as session:
+        found = {
+            request: [one.number for one in attempts.of_request(session, request)]
+            for request in ("fr_1", "fr_2", "fr_gone")
+        }
+        assert found == {"fr_1": [0], "fr_2": [0, 1], "fr_gone": []}
+        assert [one.step for one in attempts.skipped_for_request(session, "fr_1")] == [0]
+        assert not attempts.skipped_for_request(session, "fr_2")
+    back_to(engine, "0010_level_makings")
     migrate(engine)
     engine.dispose()
 

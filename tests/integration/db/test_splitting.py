@@ -150,7 +150,7 @@ def test_attempts_are_counted_within_a_fence_and_found_by_request(service: Servi
     with service.database.read() as session:
         numbers = [(one.fence, one.number) for one in attempts.of_run(session, claim.run_id)]
         found = {
-            subject: [one.id for one in attempts.of_request(session, request_of(service, subject))]
+            subject: [one.id for one in attempts.of_request(session, request_of(service, subject).id)]
             for subject in "ab"
         }
     assert numbers == [(claim.fence, 0), (claim.fence, 1), (again.fence, 0)]

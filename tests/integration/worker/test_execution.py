@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +12,6 @@ from sqlalchemy import func, select
 
 from app.attempts import queries as attempts
 from app.audit.transaction import Transaction
-from app.db import reclaiming
 from app.db.base import utc_now
 from app.db.errors import BelowErasureFloor
 from app.db.models import AuditEntry, Interaction, Run, Version
@@ -24,7 +21,6 @@ from app.runs import queries as run_queries
 from app.versions import queries as version_queries
 from app.versions import service as pointer
 from model_store import LocalStore, Manifest
-from tests.integration.database_files import occurrences
 from tests.integration.tiny_model import subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from unlearning import Rung
@@ -348,32 +344,6 @@ def test_a_defect_postpones_the_run_and_then_asks_for_a_person(
     assert_forgotten_once(process, retried, "user-1")
 
 
-def test_what_a_killed_writer_left_of_a_blob_goes_with_the_next_completion(process: WorkerProcess) -> None:
-    root = process.settings.store_url
-    code = (
-        "import os, sys\n"
-        "from model_store import LocalStore\n"
-        "from tests.unit.model_store.examples import publish, safetensors\n"
-        "def stall(_):\n"
-        "    print('written', flush=True)\n"
-        "    sys.stdin.read()\n"
-        "store = LocalStore(sys.argv[1])\n"
-        "os.fsync = stall\n"
-        "publish(store, safetensors(175_000))\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code, root], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as writer:
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == b"written\n"
-        execute(process, request_forgetting(process, "user-1"))
-        # It may be somebody's who is still at work.
-        assert [path.stat().st_size > 700_000 for path in Path(root).rglob(".writing-*")] == [True]
-        writer.kill()
-    execute(process, request_forgetting(process, "user-2"))
-    assert list(Path(root).rglob(".writing-*")) == []
-
-
 def test_a_publication_whose_blobs_a_completion_swept_puts_them_again(
     process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -390,19 +360,3 @@ def test_a_publication_whose_blobs_a_completion_swept_puts_them_again(
     execute(process, run_id)
     assert swept
     assert_forgotten_once(process, run_id, "user-1")
-
-
-def test_no_byte_of_the_subjects_events_is_left_in_the_databases_files(
-    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Other tests may have transactions open on the same server.
-    monkeypatch.setattr(reclaiming, "SNAPSHOT_SECONDS", 60.0)
-    # In SQLite's one file the pseudonym also stands where it stays: there only with what follows it in a row.
-    item = b"i" if process.database.engine.dialect.name == "sqlite" else b""
-    rows = [subject_of(user).encode() + item for user in ("user-1", "user-2")]
-    assert all(occurrences(process.database, row) for row in rows)
-    execute(process, request_forgetting(process, "user-1", "user-2"))
-    assert not any(occurrences(process.database, row) for row in rows)
-    with process.database.read() as session:
-        entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "rows.reclaimed")).one()
-    assert entry.data["result"] == "rewritten"

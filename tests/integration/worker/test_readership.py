@@ -308,7 +308,7 @@ def test_a_zombie_withdraws_nothing(process: WorkerProcess, monkeypatch: pytest.
     def stalled(*arguments: object, **named: object) -> int:
         if not overtaken:
             overtaken.append(True)
-            arguments[0].rollback()  # type: ignore[attr-defined]  # let the other one write
+            arguments[0].session.rollback()  # type: ignore[attr-defined]  # let the other one write
             let_the_lease_lapse(process.database, run_id)
             execute(process, run_id)
         return real(*arguments, **named)  # type: ignore[arg-type]

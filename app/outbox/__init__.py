@@ -1,0 +1,1 @@
+"""The outbox: what is to be told outside, kept in the transaction that gives cause for it."""
