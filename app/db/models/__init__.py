@@ -1,0 +1,36 @@
+"""Every table of the service. No table holds a raw user id: users are known by their keyed HMAC (``subject_hmac``)."""
+
+from app.db.models.people import BaseReader, Interaction, LevelMaking, NeverSeenLevel, PartReading, PastReader
+from app.db.models.requests import ForgetRequest, Suppression
+from app.db.models.runs import Attempt, AttemptRequest, OutboxEntry, Run, SkippedRung, SkippedRungRequest
+from app.db.models.service import ApiKey, AuditEntry, Ledger
+from app.db.models.statuses import ConsolidationReason, RequestStatus, RunKind, RunStage, RunStatus
+from app.db.models.versions import Replica, ServingPointer, Version
+
+__all__ = [
+    "ApiKey",
+    "Attempt",
+    "AttemptRequest",
+    "AuditEntry",
+    "BaseReader",
+    "ConsolidationReason",
+    "ForgetRequest",
+    "Interaction",
+    "Ledger",
+    "LevelMaking",
+    "NeverSeenLevel",
+    "OutboxEntry",
+    "PartReading",
+    "PastReader",
+    "Replica",
+    "RequestStatus",
+    "Run",
+    "RunKind",
+    "RunStage",
+    "RunStatus",
+    "ServingPointer",
+    "SkippedRung",
+    "SkippedRungRequest",
+    "Suppression",
+    "Version",
+]

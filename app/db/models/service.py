@@ -1,0 +1,60 @@
+"""The ledger, the keys and the audit log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base import Base
+from app.db.models.columns import Digest
+
+
+class Ledger(Base):
+    """One row, locked first by every transaction that accepts, claims, publishes or finishes: it puts them in order.
+
+    ``epoch`` ticks with each suppression and with each claim, ``fence`` with each claim, ``audit_*`` is the head of
+    the audit chain, ``subject_key_check`` tells whether a process holds the key the subjects were named with.
+    ``consolidation_budget`` is what the policy of the worker that started last allows to add up. ``timeline`` is the
+    token of the store's timeline that this database state belongs to.
+    """
+
+    __tablename__ = "ledger"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    epoch: Mapped[int] = mapped_column(BigInteger, default=0)
+    fence: Mapped[int] = mapped_column(BigInteger, default=0)
+    audit_sequence: Mapped[int] = mapped_column(BigInteger, default=0)
+    audit_head: Mapped[str] = mapped_column(Digest, default="0" * 64)
+    audit_seal: Mapped[str] = mapped_column(Digest, default="")
+    subject_key_check: Mapped[str | None] = mapped_column(Digest)
+    consolidation_budget: Mapped[dict[str, Any] | None]
+    timeline: Mapped[str | None] = mapped_column(String(32))
+
+    __table_args__ = (CheckConstraint("id = 1", name="single_row"),)
+
+
+class ApiKey(Base):
+    """A caller. Only the SHA-256 of the key is stored; a key is 256 random bits, so a plain digest is enough."""
+
+    __tablename__ = "api_keys"
+    key_digest: Mapped[str] = mapped_column(Digest, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[list[str]]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class AuditEntry(Base):
+    """One link of the audit chain. Triggers of the migration refuse UPDATE and DELETE."""
+
+    __tablename__ = "audit_entries"
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    recorded_at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(64))
+    action: Mapped[str] = mapped_column(String(40))
+    data: Mapped[dict[str, Any]]
+    previous_mac: Mapped[str] = mapped_column(Digest)
+    mac: Mapped[str] = mapped_column(Digest)
