@@ -18,6 +18,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
     ("result", "tables"),
     [
         (COMMITTED, "gate.md"),
+        (DOCS / "gate-dense.json", "gate-dense.md"),
         (DOCS / "forget.json", "forget.md"),
         (DOCS / "accept.json", "accept.md"),
         (DOCS / "overload.json", "overload.md"),
@@ -31,6 +32,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
     ],
     ids=[
         "gate",
+        "gate-dense",
         "forget",
         "accept",
         "overload",
