@@ -37,7 +37,7 @@ class Transitions(Generic[State, Event]):
         """
         try:
             return self.table[self._states(status), event]
-        except KeyError:
+        except (KeyError, ValueError):
             raise IllegalTransition(status, event) from None
 
     def before(self, event: Event) -> tuple[State, ...]:

@@ -40,7 +40,8 @@ def doctor(state: StateOption = None, as_json: JsonOption = False) -> None:
     """Look at everything that an installation needs, and say what to do. Exit code 1 if something has failed.
 
     Looks at the database, its clock, the broker, the store, the disk, permissions, packages, devices and secrets that
-    the settings in force name. Changes nothing and prints no secret.
+    the settings in force name. Prints no secret and changes nothing; only a store of an earlier layout is converted,
+    as whenever one is opened.
     """
     from cli.doctor.examination import examine
     from cli.doctor.findings import healthy

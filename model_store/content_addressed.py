@@ -66,7 +66,13 @@ class ContentAddressedStore:
         self._put_manifest(digest, data)
         # Whoever destroys or sweeps says so first and deletes second. This looks again after the manifest is there: so
         # either they have seen the manifest, or what they have said is seen here.
-        self._require_publishable(digest, manifest)
+        try:
+            self._require_publishable(digest, manifest)
+        except PublicationSwept:
+            # Its manifest stays for ever and its blobs are gone: nobody may take it for a version that there is.
+            self._entomb(digest)
+            self._delete_blobs(digest)
+            raise
         return digest
 
     def read_blob(self, version: str, digest: str) -> bytes:

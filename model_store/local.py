@@ -12,6 +12,7 @@ from pathlib import Path
 
 from model_store.content_addressed import ContentAddressedStore
 from model_store.directory import DirectoryObjects
+from model_store.interface import Destruction
 from model_store.shared_blobs import give_each_version_its_blobs
 
 
@@ -25,4 +26,19 @@ class LocalStore(ContentAddressedStore):
     def __init__(self, root: str | Path) -> None:
         objects = DirectoryObjects(Path(root))
         super().__init__(objects)
-        give_each_version_its_blobs(self, objects)
+        give_each_version_its_blobs(self, objects, leave_damaged=True)
+
+    def destroy(self, digest: str) -> Destruction:
+        """See :meth:`model_store.Store.destroy`."""
+        destruction = super().destroy(digest)
+        self._clear_shared_blobs()
+        return destruction
+
+    def delete_orphans(self) -> tuple[str, ...]:
+        """See :meth:`model_store.Store.delete_orphans`."""
+        self._clear_shared_blobs()
+        return super().delete_orphans()
+
+    def _clear_shared_blobs(self) -> None:
+        """Those that are left, or were put back from a copy of a store of an earlier release."""
+        give_each_version_its_blobs(self, self._objects, leave_damaged=False)

@@ -71,11 +71,14 @@ class Sweeper:
                     log.info("consolidation.due", run=due)
                 if current_process.cache_info().currsize:
                     return_claims(current_process())
-                for run_id in sweep(database, self._settings):
+                dispatched = sweep(database, self._settings)
+                for run_id in dispatched:
                     self._celery.send_task(RUN_TASK, args=[run_id], retry=False)
-                    with database.unit_of_work() as session:
-                        outbox.told(session, Topic.RUN_WAITING, run_id)
                     log.info("run.dispatched", run=run_id)
+                if dispatched:
+                    with database.unit_of_work() as session:
+                        for run_id in dispatched:
+                            outbox.told(session, Topic.RUN_WAITING, run_id)
             except DatabaseRewound:
                 self._join(database, audit)
             except Exception as error:  # noqa: BLE001  (a sweeper that dies is missed by nobody)

@@ -310,8 +310,9 @@ def due_for_dispatch(session: Session, *, now: datetime, redispatch_after: timed
 
 def mark_dispatched(session: Session, run_id: str, now: datetime) -> None:
     """A message about this run is on its way to the workers."""
-    outbox.told(session, Topic.RUN_WAITING, run_id)
+    # The run's row before the outbox's, as a claim takes them: nothing else keeps these two in order.
     session.execute(update(Run).where(Run.id == run_id).values(dispatched_at=now))
+    outbox.told(session, Topic.RUN_WAITING, run_id)
 
 
 def heal_queue(session: Session, now: datetime) -> str | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
+from threading import Thread
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from app.audit.transaction import Transaction
-from app.db.models import OutboxEntry
+from app.db.errors import DatabaseError
+from app.db.models import OutboxEntry, Run
 from app.forget_requests import service as forget_requests
 from app.outbox import service as outbox
 from app.outbox.service import Topic
@@ -74,3 +77,40 @@ def test_what_is_put_twice_is_told_once_and_the_oldest_first(service: Service) -
         for reference in ("ur_2", "ur_1", "ur_2"):
             outbox.put(session, Topic.RUN_WAITING, reference, now=NOON)
     assert taken(service, NOON) == ["ur_2", "ur_1"]
+
+
+def test_telling_and_claiming_take_their_rows_in_the_same_order(service: Service) -> None:
+    """Neither holds what the other waits for: the bell takes no ledger's lock."""
+    run_id = service.accept("a").run_id
+    assert run_id is not None
+    failed: list[Exception] = []
+
+    def ring() -> None:
+        try:
+            with service.database.unit_of_work() as session:
+                runs.mark_dispatched(session, run_id, NOON)
+        except DatabaseError as error:
+            failed.append(error)
+
+    with service.database.unit_of_work() as session:
+        session.get_one(Run, run_id, with_for_update=True)
+        bell = Thread(target=ring)
+        bell.start()
+        if session.get_bind().dialect.name == "postgresql":
+            _until_somebody_waits(service)
+        outbox.told(session, Topic.RUN_WAITING, run_id)
+    bell.join()
+    assert failed == []
+
+
+def _until_somebody_waits(service: Service) -> None:
+    query = text(
+        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    )
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with service.database.read() as session:
+            if session.scalar(query):
+                return
+        time.sleep(0.01)
+    raise AssertionError("nobody waits")

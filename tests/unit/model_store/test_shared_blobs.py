@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from model_store import BlobMissing, LocalStore, VersionDestroyed, read_version
+from model_store import BlobMissing, DigestMismatch, LocalStore, VersionDestroyed, read_version
+from model_store.content_addressed import ContentAddressedStore
+from model_store.digests import sha256_hex
+from model_store.directory import DirectoryObjects
 from tests.unit.model_store.examples import publish, safetensors, weights_of
 
 
@@ -23,7 +27,7 @@ def shared(local: LocalStore, root: Path) -> tuple[str, str, str]:
         (root / "blobs" / version / digest).replace(root / "blobs" / digest[:2] / digest)
         (root / "blobs" / version).rmdir()
     shutil.copy(root / "blobs" / blobs[gone][:2] / blobs[gone], root / "copy")
-    local.destroy(gone)
+    ContentAddressedStore(DirectoryObjects(root)).destroy(gone)
     return one, other, gone
 
 
@@ -65,6 +69,50 @@ def test_a_damaged_manifest_keeps_what_it_may_name(
     assert read_version(LocalStore(root), other)
     path.write_bytes(before)
     assert read_version(LocalStore(root), one)
+
+
+def test_shared_bytes_do_not_outlive_a_destruction(
+    local: LocalStore, root: Path, shared: tuple[str, str, str]
+) -> None:
+    one, other, _ = shared
+    path, before = root / "manifests" / f"{one}.json", (root / "manifests" / f"{one}.json").read_bytes()
+    path.chmod(0o600)
+    path.write_bytes(before[:-1])
+    opened = LocalStore(root)
+    with pytest.raises(DigestMismatch):
+        opened.destroy(other)
+    path.write_bytes(before)
+    opened.destroy(one)
+    opened.destroy(other)
+    assert [path for path in (root / "blobs").rglob("*") if path.is_file()] == []
+
+
+def test_bytes_that_come_back_in_the_old_layout_go_with_the_next_sweep(
+    local: LocalStore, root: Path, shared: tuple[str, str, str]
+) -> None:
+    opened = LocalStore(root)
+    digest = sha256_hex((root / "copy").read_bytes())
+    (root / "blobs" / digest[:2]).mkdir(exist_ok=True)
+    shutil.copy(root / "copy", root / "blobs" / digest[:2] / digest)
+    opened.delete_orphans()
+    assert not (root / "blobs" / digest[:2] / digest).exists()
+
+
+def test_who_destroys_while_another_converts_has_the_last_word(
+    local: LocalStore, root: Path, shared: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _, _ = shared
+    create = DirectoryObjects.create
+
+    def create_after_destruction(objects: DirectoryObjects, key: str, pieces: Iterable[bytes]) -> bool:
+        if key.startswith(f"blobs/{one}/"):
+            monkeypatch.setattr(DirectoryObjects, "create", create)
+            ContentAddressedStore(objects).destroy(one)
+        return create(objects, key, pieces)
+
+    monkeypatch.setattr(DirectoryObjects, "create", create_after_destruction)
+    LocalStore(root)
+    assert [path for path in (root / "blobs" / one).rglob("*") if path.is_file()] == []
 
 
 def _killed(*_: object) -> None:
