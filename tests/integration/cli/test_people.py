@@ -9,14 +9,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from app.api_keys.service import Scope
-from app.db.models import Run
+from app.db.clock import database_now
+from app.db.models import ForgetRequest, RequestStatus, Run, RunStatus
 from app.db.session import Database
-from app.runs import service as runs
+from app.runs import queries as runs
 from app.settings import Settings
 from tests.integration.cli.running import assert_one_line, environment_of, lethe
 from tests.integration.http.conftest import issue_key
@@ -147,7 +150,14 @@ def test_waiting_for_one_that_needs_attention_is_exit_code_1(
     run_id = waiting_run(database)
     process = open_process(settings)
     with process.database.unit_of_work() as session:
-        session.get_one(Run, run_id).claims = settings.max_claims
+        # As a worker leaves it that was killed in its last claim.
+        run, request = session.get_one(Run, run_id), session.scalars(select(ForgetRequest)).one()
+        run.status, run.claims, run.lease_until = (
+            RunStatus.RUNNING,
+            settings.max_claims,
+            database_now(session) - timedelta(minutes=1),
+        )
+        request.run_id, request.status = run_id, RequestStatus.UNLEARNING
     execute(process, run_id)
     process.database.dispose()
     done = lethe("forget", "user-2", "--wait", **reaching(gateway))

@@ -21,7 +21,7 @@ from app.attempts import queries as runs
 from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.models import Attempt, AuditEntry, NeverSeenLevel, Run, Version
-from app.interactions import service as interactions
+from app.interactions import queries as interactions
 from app.interactions.service import NewInteraction
 from app.levels import service as levels
 from app.versions import queries as version_queries

@@ -155,7 +155,7 @@ def test_a_destruction_that_the_store_refuses_is_done_once_it_takes_writes_again
     "step",
     [
         "worker.execution._record_in_journal",
-        "app.attempts.service.record",
+        "worker.attempts.record_attempt",
         "worker.publication.Version",
         "worker.completion.anchor",
     ],

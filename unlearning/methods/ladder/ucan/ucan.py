@@ -42,7 +42,7 @@ class Ucan:
     `gate.<module path>`. In a basis other than `rank`, the directions that these factors belong to are not kept,
     because they reveal something about the subjects.
 
-    The contrast is weak: activations of users drawn at random carry no sign of membership. Subjects' gaps are as small
+    The contrast is weak: activations of users drawn at random carry no membership. Subjects' gaps are as small
     as those of users whom no fit ever saw (`lethe bench basis` prints both). The paper's ablation order does not
     reproduce: there KL is highest with both screens, here with either of them dropped.
 
