@@ -26,6 +26,10 @@ _ELSEWHERE = {
     "lethe init": {"tests/acceptance/installation.py": '"init"'},
     "lethe gateway": {"tests/acceptance/installation.py": '"gateway"'},
     "lethe worker": {"tests/acceptance": '"worker"'},
+    "lethe forget": {"tests/integration/cli/test_people.py": r'"forget", "user-2", "--wait"'},
+    "lethe recommend": {"tests/integration/cli/test_people.py": r'"recommend"'},
+    "lethe status": {"tests/integration/cli/test_people.py": r'"status"'},
+    "lethe doctor": {"tests/integration/cli/test_people.py": r'"doctor"'},
     "lethe bench report": {"tests/unit/benchmarks": r'\["report", str'},
 }
 _MODELS = {"ForgetRequestView": ForgetRequestView, "RecommendationView": RecommendationView}
