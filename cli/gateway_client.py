@@ -14,6 +14,7 @@ import httpx
 from cli.addresses import is_loopback
 from cli.failures import CommandError
 from cli.state_folder import kept_address, kept_key
+from inputs import InvalidInput, identifier
 
 _SECONDS = 30.0
 
@@ -76,6 +77,19 @@ class GatewayClient:
             )
         away = response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
         raise (GatewayAway if away else CommandError)(_told(answer))
+
+
+def checked_user(user_id: str) -> str:
+    """The id as it was given; the gateway spells it canonically itself.
+
+    Raises:
+        CommandError: it is no id.
+    """
+    try:
+        identifier(user_id)
+    except InvalidInput as error:
+        raise CommandError(f"the user's id {error}") from error
+    return user_id
 
 
 def open_gateway(
@@ -143,8 +157,8 @@ def _checked(url: str) -> str:
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
         usable = usable and url.isprintable() and not (parts.query or parts.fragment or parts.username)
         httpx.URL(url)
-    except (ValueError, httpx.InvalidURL):
-        usable = False
+    except (ValueError, httpx.InvalidURL) as error:
+        raise CommandError(_NO_ADDRESS) from error
     if not usable:
         raise CommandError(_NO_ADDRESS)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):

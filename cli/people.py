@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +14,7 @@ import typer
 from cli.failures import CommandError
 
 if TYPE_CHECKING:
+    from cli.doctor.findings import Finding
     from cli.gateway_client import GatewayClient
 
 people = typer.Typer()
@@ -53,13 +56,10 @@ def doctor(context: typer.Context, state: StateOption = None, as_json: JsonOptio
     the settings in force name. Prints no secret and changes nothing; only a store of an earlier layout is converted,
     as whenever one is opened.
     """
-    from cli.doctor.examination import examine
     from cli.doctor.findings import healthy
-    from cli.state_folder import use_settings_of
 
-    use_settings_of(state, explicit=_on_command_line(context, "state"))
     findings = []
-    for finding in examine((state or STATE).resolve()):
+    for finding in _examined(state, explicit=_on_command_line(context, "state")):
         findings.append(finding)
         if not as_json:
             line, width = finding.line(), len(finding.state)
@@ -68,6 +68,26 @@ def doctor(context: typer.Context, state: StateOption = None, as_json: JsonOptio
         _echo_json([finding.to_plain() for finding in findings])
     if not healthy(findings):
         raise typer.Exit(1)
+
+
+def _examined(state: Path | None, *, explicit: bool) -> Iterator[Finding]:
+    from cli.doctor.findings import State, failure
+    from cli.doctor.packages import INSTALL, check_versions
+
+    # First, and before anything that needs one of them is imported.
+    packages = check_versions()
+    yield packages
+    if packages.state is State.FAILURE:
+        return
+    try:
+        from cli.doctor.examination import examine
+        from cli.state_folder import use_settings_of
+
+        use_settings_of(state, explicit=explicit)
+    except ModuleNotFoundError as error:
+        yield failure("packages", f"not installed: {error.name}; nothing else can be looked at", INSTALL)
+        return
+    yield from examine((state or STATE).resolve())
 
 
 @people.command()
@@ -102,6 +122,7 @@ def forget(
     as_json: JsonOption = False,
 ) -> None:
     """Ask a running gateway to forget a user. A repeat shows how the request stands; its deadline never moves."""
+    _require_httpx()
     from cli.forgetting import ask, describe, follow
 
     with _gateway(context, url, key_file, state) as gateway:
@@ -131,6 +152,7 @@ def recommend(
     as_json: JsonOption = False,
 ) -> None:
     """Print what a running gateway recommends to a user, and which version has computed it."""
+    _require_httpx()
     from cli.recommending import describe
     from cli.recommending import recommend as ask
 
@@ -141,6 +163,13 @@ def recommend(
         return
     for line in describe(answer):
         typer.echo(line)
+
+
+def _require_httpx() -> None:
+    if find_spec("httpx") is None:
+        raise CommandError(
+            "httpx is not installed, which asks a gateway: pip install -c constraints.txt -e '.[gateway]'"
+        )
 
 
 def _gateway(

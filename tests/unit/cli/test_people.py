@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,14 @@ def test_a_folder_on_the_command_line_is_never_lost_to_the_environment(
     assert "two gateways" in refused("forget", "--state", str(tmp_path), "--url", of_the_folder, "user-1")
     monkeypatch.setenv("LETHE_STATE", str(tmp_path))
     assert of_the_folder not in refused("forget", "user-1")
+
+
+def test_an_id_that_is_none_and_a_missing_package_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_address(tmp_path, f"http://127.0.0.1:{free_port()}")
+    keep_key(tmp_path, "lethe_of_the_folder")
+    assert "undecodable" in refused("forget", "--state", str(tmp_path), "\udcff")
+    assert "undecodable" in refused("recommend", "--state", str(tmp_path), "\udcff")
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    assert "httpx is not installed" in refused("forget", "user-1")
