@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from ipaddress import ip_address
 
 from cli.failures import CommandError
 
@@ -14,6 +15,14 @@ def gateway_url(host: str, port: int) -> str:
     """The address to call a gateway of this machine by; an IPv6 address stands in brackets."""
     host = _ANYWHERE.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what is sent there never leaves this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def require_free_port(host: str, port: int) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from cli.gateway_client import GatewayAway, GatewayClient
+from cli.failures import CommandError
+from cli.gateway_client import GatewayAway, GatewayClient, checked_user
 from cli.progress import watch
 
 _LOOK_EVERY_SECONDS = 0.5
@@ -26,7 +27,7 @@ def ask(
     gateway: GatewayClient, user_id: str, *, reason: str | None, client_reference: str | None
 ) -> dict[str, Any]:
     """The forget request of this user, the new one or the one there is."""
-    body = {"user_id": user_id, "reason": reason, "client_reference": client_reference}
+    body = {"user_id": checked_user(user_id), "reason": reason, "client_reference": client_reference}
     return gateway.post(
         "/forget-requests", {name: value for name, value in body.items() if value is not None}
     )
@@ -59,7 +60,14 @@ def _show(gateway: GatewayClient, request: dict[str, Any], show: Callable[[str],
     if request["run"] is None:
         show(f"waits for {request['waits_for']}")
         return
-    run = gateway.get(f"/jobs/{request['run'].rpartition('/')[2]}")
+    try:
+        run = gateway.get(f"/jobs/{request['run'].rpartition('/')[2]}")
+    except GatewayAway:
+        raise
+    except CommandError:
+        # A key may ask for forgetting and see no runs; the waiting needs none.
+        show(f"waits for {request['waits_for']}")
+        return
     stage = _STAGES.get(run["stage"], run["stage"])
     if run["stage"] == "ladder" and run["progress"]:
         stage = run["progress"]

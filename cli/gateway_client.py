@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from cli.addresses import is_loopback
 from cli.failures import CommandError
 from cli.state_folder import kept_address, kept_key
+from inputs import InvalidInput, identifier
 
 _SECONDS = 30.0
-_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 
 
 class GatewayAway(CommandError):
@@ -34,7 +35,7 @@ class GatewayClient:
             headers={"Authorization": f"Bearer {key}"},
             timeout=_SECONDS,
             # A proxy of the environment is for other machines.
-            trust_env=urlsplit(url).hostname not in _THIS_MACHINE,
+            trust_env=not is_loopback(urlsplit(url).hostname or ""),
         )
 
     def __enter__(self) -> Self:
@@ -60,6 +61,10 @@ class GatewayClient:
                 f"the gateway at {self.url} does not answer ({type(error).__name__}): is it running, and is LETHE_URL "
                 "right?"
             ) from error
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise CommandError(
+                f"{type(error).__name__}: what is asked of {self.url} makes no address"
+            ) from error
         try:
             answer = response.json()
         except ValueError:
@@ -74,30 +79,45 @@ class GatewayClient:
         raise (GatewayAway if away else CommandError)(_told(answer))
 
 
-def open_gateway(url: str | None, key_file: Path | None, key: str | None, state: Path) -> GatewayClient:
+def checked_user(user_id: str) -> str:
+    """The id as it was given; the gateway spells it canonically itself.
+
+    Raises:
+        CommandError: it is no id.
+    """
+    try:
+        identifier(user_id)
+    except InvalidInput as error:
+        raise CommandError(f"the user's id {error}") from error
+    return user_id
+
+
+def open_gateway(
+    url: str | None, key_file: Path | None, key: str | None, state: Path, *, explicit: bool = False
+) -> GatewayClient:
     """The gateway that is named, with its key; else the one that `lethe up` runs on this machine.
 
+    A folder's key goes to that folder's address only, and to that address no other key but one of `key_file`.
+
     Args:
+        url: of --url or LETHE_URL.
         key: of LETHE_API_KEY; `key_file` goes first.
+        explicit: the folder was named on the command line: `url` and `key`, which the environment gave, are not used.
 
     Raises:
         CommandError: there is no address or no key, or the address is none.
     """
+    if url is None or explicit:
+        url = _kept_address(state)
+        key = kept_key(state)
+    else:
+        url = _checked(url)
     if key_file is not None:
         try:
             key = key_file.read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no text"
             raise CommandError(f"cannot read the key in {key_file}: {reason}") from error
-    if url is None:
-        url = kept_address(state)
-        key = key or kept_key(state)
-        if url is None:
-            raise CommandError(
-                f"no gateway is named, and lethe up has started none in {state}: set LETHE_URL and LETHE_API_KEY, or "
-                "name the folder with --state"
-            )
-    # The key of a folder is never sent to an address that is not this folder's.
     if not key:
         raise CommandError(
             "no key: set LETHE_API_KEY, or name a file with --key-file (lethe keys issue makes one)"
@@ -106,18 +126,46 @@ def open_gateway(url: str | None, key_file: Path | None, key: str | None, state:
         raise CommandError(
             "the key is none of Lethe's: set LETHE_API_KEY to one line as lethe keys issue printed it"
         )
-    return GatewayClient(_checked(url), key)
+    try:
+        return GatewayClient(url, key)
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise CommandError(_NO_ADDRESS) from error
+
+
+_NO_ADDRESS = "LETHE_URL is not the address of a gateway; it looks like http://127.0.0.1:8000"
+
+
+def _kept_address(state: Path) -> str:
+    url = kept_address(state)
+    if url is None:
+        raise CommandError(
+            f"no gateway is named, and lethe up runs none in {state}: set LETHE_URL and LETHE_API_KEY, or name the "
+            "folder with --state"
+        )
+    url = _checked(url)
+    if not is_loopback(urlsplit(url).hostname or ""):
+        # Whoever can write a folder must not choose where a user's id and a key go.
+        raise CommandError(
+            f"the gateway in {state} is not on this machine: name it with --url and --key-file"
+        )
+    return url
 
 
 def _checked(url: str) -> str:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        usable = usable and not (parts.query or parts.fragment or parts.username)
-    except ValueError:
-        usable = False
+        usable = usable and url.isprintable() and not (parts.query or parts.fragment or parts.username)
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL) as error:
+        raise CommandError(_NO_ADDRESS) from error
     if not usable:
-        raise CommandError("LETHE_URL is not the address of a gateway; it looks like http://127.0.0.1:8000")
+        raise CommandError(_NO_ADDRESS)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise CommandError(
+            f"http://{parts.hostname} is another machine, and everybody between could read the key and the user's id: "
+            "use https://"
+        )
     return url
 
 

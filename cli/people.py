@@ -4,29 +4,42 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.failures import CommandError
+
 if TYPE_CHECKING:
+    from cli.doctor.findings import Finding
     from cli.gateway_client import GatewayClient
 
 people = typer.Typer()
 
 STATE = Path(".lethe")
 StateOption = Annotated[
-    Path | None, typer.Option("--state", envvar="LETHE_STATE", help="folder of what `lethe up` has made here")
+    Path | None,
+    typer.Option("--state", envvar="LETHE_STATE", help="folder of what `lethe up` has made here"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="for programs")]
 UrlOption = Annotated[
     str | None,
-    typer.Option("--url", envvar="LETHE_URL", help="address of a gateway; the one of `lethe up` otherwise"),
+    typer.Option(
+        "--url",
+        envvar="LETHE_URL",
+        help="address of a gateway, https unless on this machine; the one of `lethe up` otherwise. "
+        "Not used where --state is given",
+    ),
 ]
 KeyFileOption = Annotated[
     Path | None,
     typer.Option(
-        "--key-file", help="file with an API key; LETHE_API_KEY, or the key of `lethe up`, otherwise"
+        "--key-file",
+        help="file with an API key; otherwise LETHE_API_KEY for the gateway of --url, its own key for the one of "
+        "`lethe up`",
     ),
 ]
 UserArgument = Annotated[
@@ -36,20 +49,17 @@ _COLOURS = {"ok": typer.colors.GREEN, "warning": typer.colors.YELLOW, "failure":
 
 
 @people.command()
-def doctor(state: StateOption = None, as_json: JsonOption = False) -> None:
+def doctor(context: typer.Context, state: StateOption = None, as_json: JsonOption = False) -> None:
     """Look at everything that an installation needs, and say what to do. Exit code 1 if something has failed.
 
     Looks at the database, its clock, the broker, the store, the disk, permissions, packages, devices and secrets that
     the settings in force name. Prints no secret and changes nothing; only a store of an earlier layout is converted,
     as whenever one is opened.
     """
-    from cli.doctor.examination import examine
     from cli.doctor.findings import healthy
-    from cli.state_folder import use_settings_of
 
-    use_settings_of(state)
     findings = []
-    for finding in examine((state or STATE).resolve()):
+    for finding in _examined(state, explicit=_on_command_line(context, "state")):
         findings.append(finding)
         if not as_json:
             line, width = finding.line(), len(finding.state)
@@ -60,13 +70,33 @@ def doctor(state: StateOption = None, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
+def _examined(state: Path | None, *, explicit: bool) -> Iterator[Finding]:
+    from cli.doctor.findings import State, failure
+    from cli.doctor.packages import INSTALL, check_versions
+
+    # First, and before anything that needs one of them is imported.
+    packages = check_versions()
+    yield packages
+    if packages.state is State.FAILURE:
+        return
+    try:
+        from cli.doctor.examination import examine
+        from cli.state_folder import use_settings_of
+
+        use_settings_of(state, explicit=explicit)
+    except ModuleNotFoundError as error:
+        yield failure("packages", f"not installed: {error.name}; nothing else can be looked at", INSTALL)
+        return
+    yield from examine((state or STATE).resolve())
+
+
 @people.command()
-def status(state: StateOption = None, as_json: JsonOption = False) -> None:
+def status(context: typer.Context, state: StateOption = None, as_json: JsonOption = False) -> None:
     """What serves, what waits, what runs, and what attenuation may still add up to. Asks the database alone."""
     from cli.service_status import describe, read
     from cli.state_folder import use_settings_of
 
-    use_settings_of(state)
+    use_settings_of(state, explicit=_on_command_line(context, "state"))
     found = read()
     if as_json:
         _echo_json(found)
@@ -77,6 +107,7 @@ def status(state: StateOption = None, as_json: JsonOption = False) -> None:
 
 @people.command()
 def forget(
+    context: typer.Context,
     user: UserArgument,
     wait: Annotated[
         bool, typer.Option("--wait", help="until it is completed; exit code 1 if it needs attention")
@@ -91,15 +122,15 @@ def forget(
     as_json: JsonOption = False,
 ) -> None:
     """Ask a running gateway to forget a user. A repeat shows how the request stands; its deadline never moves."""
+    _require_httpx()
     from cli.forgetting import ask, describe, follow
 
-    with _gateway(url, key_file, state) as gateway:
+    with _gateway(context, url, key_file, state) as gateway:
         request = ask(gateway, user, reason=reason, client_reference=client_reference)
+        waits = "; Ctrl-C stops the waiting and nothing else" if wait and not request["done"] else ""
+        # Said of every request: whoever meant another installation sees it here, whatever comes of the waiting.
+        typer.echo(f"{gateway.url}: accepted as {request['id']}{waits}", err=True)
         if wait:
-            if not as_json and not request["done"]:
-                typer.echo(
-                    f"accepted as {request['id']}; Ctrl-C stops the waiting and nothing else", err=True
-                )
             request = follow(gateway, request)
     if as_json:
         _echo_json(request)
@@ -112,6 +143,7 @@ def forget(
 
 @people.command()
 def recommend(
+    context: typer.Context,
     user: UserArgument,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="how many items")] = 10,
     url: UrlOption = None,
@@ -120,10 +152,11 @@ def recommend(
     as_json: JsonOption = False,
 ) -> None:
     """Print what a running gateway recommends to a user, and which version has computed it."""
+    _require_httpx()
     from cli.recommending import describe
     from cli.recommending import recommend as ask
 
-    with _gateway(url, key_file, state) as gateway:
+    with _gateway(context, url, key_file, state) as gateway:
         answer = ask(gateway, user, k)
     if as_json:
         _echo_json(answer)
@@ -132,11 +165,30 @@ def recommend(
         typer.echo(line)
 
 
-def _gateway(url: str | None, key_file: Path | None, state: Path | None) -> GatewayClient:
+def _require_httpx() -> None:
+    if find_spec("httpx") is None:
+        raise CommandError(
+            "httpx is not installed, which asks a gateway: pip install -c constraints.txt -e '.[gateway]'"
+        )
+
+
+def _gateway(
+    context: typer.Context, url: str | None, key_file: Path | None, state: Path | None
+) -> GatewayClient:
     from cli.gateway_client import open_gateway
 
+    explicit = _on_command_line(context, "state")
+    if explicit and _on_command_line(context, "url"):
+        raise CommandError("--url and --state name two gateways: leave one of them out")
     # No option takes the key itself: everybody on the machine can read a command line.
-    return open_gateway(url, key_file, os.environ.get("LETHE_API_KEY"), (state or STATE).resolve())
+    key = os.environ.get("LETHE_API_KEY")
+    return open_gateway(url, key_file, key, (state or STATE).resolve(), explicit=explicit)
+
+
+def _on_command_line(context: typer.Context, option: str) -> bool:
+    """Whether the person has typed it: then it wins over whatever the environment says."""
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _echo_json(found: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cli.gateway_client import GatewayClient
+from cli.gateway_client import GatewayClient, checked_user
 
 FALLBACKS = {
     "suppressed": "this user has asked to be forgotten",
@@ -18,7 +18,7 @@ FALLBACKS = {
 
 
 def recommend(gateway: GatewayClient, user_id: str, k: int) -> dict[str, Any]:
-    return gateway.get("/recommend", user_id=user_id, k=k)
+    return gateway.get("/recommend", user_id=checked_user(user_id), k=k)
 
 
 def describe(answer: dict[str, Any]) -> list[str]:

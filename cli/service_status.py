@@ -18,6 +18,8 @@ from app.forget_requests import queries as forget_requests
 from app.replicas.queries import live_replicas
 from app.settings import get_settings
 from app.versions import queries as versions
+from cli.doctor.services import database_file
+from cli.failures import CommandError
 
 _ITEMS = {
     "attenuated_subjects": "people attenuated",
@@ -31,9 +33,13 @@ def read() -> dict[str, Any]:
     """One look at the database; plain values, no user and no secret among them.
 
     Raises:
-        DatabaseError: it cannot be used.
+        DatabaseError, CommandError: it cannot be used, or is not there.
     """
     settings = get_settings()
+    file = database_file(settings)
+    if file is not None and not file.is_file():
+        # Looking must not make one.
+        raise CommandError(f"there is no database in {file}: run lethe migrate")
     database = Database(open_database(settings.database_url, pooled=False))
     require_current_schema(database.engine)
     with database.read(snapshot=True) as session:
@@ -56,7 +62,7 @@ def read() -> dict[str, Any]:
                 **{status.value: counts.by_status.get(status, 0) for status in RequestStatus},
                 "overdue": counts.overdue,
             },
-            "run": _running(session),
+            "runs": _running(session),
             "runs_waiting": len(session.scalars(select(Run.id).where(Run.status == RunStatus.QUEUED)).all()),
             "consolidation": BudgetView.read(session, now).model_dump(mode="json"),
         }
@@ -77,10 +83,12 @@ def _serving(session: Session) -> dict[str, Any]:
     }
 
 
-def _running(session: Session) -> dict[str, Any] | None:
-    run = session.scalars(select(Run).where(Run.status == RunStatus.RUNNING)).first()
-    if run is None:
-        return None
+def _running(session: Session) -> list[dict[str, Any]]:
+    running = select(Run).where(Run.status == RunStatus.RUNNING).order_by(Run.started_at, Run.id)
+    return [_of_run(session, run) for run in session.scalars(running)]
+
+
+def _of_run(session: Session, run: Run) -> dict[str, Any]:
     tried = attempts.of_run(session, run.id)
     return {
         "id": run.id,
@@ -101,7 +109,7 @@ def describe(found: dict[str, Any]) -> list[str]:
         _told_serving(found["serving"]),
         *_told_replicas(found["replicas"], found["serving"]),
         _told_requests(found["requests"]),
-        _told_run(found["run"], found["runs_waiting"]),
+        *_told_runs(found["runs"], found["runs_waiting"]),
         *_told_budget(found["consolidation"]),
     ]
 
@@ -136,9 +144,16 @@ def _told_requests(requests: dict[str, int]) -> str:
     return told + (f"; {requests['overdue']} OVERDUE" if requests["overdue"] else "")
 
 
-def _told_run(run: dict[str, Any] | None, waiting: int) -> str:
-    if run is None:
-        return f"run         none works, {waiting} waiting"
+def _told_runs(runs: list[dict[str, Any]], waiting: int) -> list[str]:
+    if not runs:
+        return [f"run         none works, {waiting} waiting"]
+    lines = [_told_run(run) for run in runs]
+    if waiting:
+        lines[-1] += f"; {waiting} waiting"
+    return lines
+
+
+def _told_run(run: dict[str, Any]) -> str:
     last = "" if run["last_rung"] is None else f", the last at rung {run['last_rung']}"
     parts = [
         f"{run['kind']} (requests: {run['requests']})" if run["kind"] == "forget" else run["kind"],
@@ -147,8 +162,7 @@ def _told_run(run: dict[str, Any] | None, waiting: int) -> str:
         f"attempts so far: {run['attempts']}{last}",
         *([run["detail"]] if run["detail"] else []),
     ]
-    behind = f"; {waiting} waiting" if waiting else ""
-    return f"run         {run['id']}: {', '.join(parts)}{behind}"
+    return f"run         {run['id']}: {', '.join(parts)}"
 
 
 def _told_budget(budget: dict[str, Any]) -> list[str]:

@@ -35,23 +35,28 @@ def environment_of(state: Path) -> dict[str, str]:
     }
 
 
-def use_settings_of(state: Path | None) -> None:
+def use_settings_of(state: Path | None, *, explicit: bool = False) -> None:
     """Let this command work with the installation in this folder.
 
     Args:
         state: `.lethe` without one, if `lethe up` has been here and the environment has no complete settings.
+        explicit: the folder was named on the command line: what it says wins over the environment.
 
     Raises:
-        CommandError: there is none in that folder.
+        CommandError: there is none in that folder, or this user may not look into it.
     """
     folder = (state or Path(".lethe")).resolve()
-    if not (folder / _SECRETS).is_file():
+    try:
+        installed = (folder / _SECRETS).is_file()
+    except OSError as error:
+        raise CommandError(f"cannot look into {folder}: {error.strerror}") from error
+    if not installed:
         if state is not None:
             raise CommandError(f"lethe up has made no installation in {state}")
         return
     if state is None and (os.environ.keys() & _OF_AN_INSTALLATION or _settings_are_complete()):
         return
-    os.environ.update({**environment_of(folder), **os.environ})
+    os.environ.update(environment_of(folder) if explicit else {**environment_of(folder), **os.environ})
 
 
 def _settings_are_complete() -> bool:
@@ -82,6 +87,14 @@ def kept_address(state: Path) -> str | None:
 
 def keep_address(state: Path, url: str) -> None:
     _write_privately(state / _ADDRESS, url)
+
+
+def drop_address(state: Path) -> None:
+    """The gateway is gone: whoever listens there next is somebody else."""
+    try:
+        (state / _ADDRESS).unlink(missing_ok=True)
+    except OSError as error:
+        raise CommandError(f"cannot use {state / _ADDRESS}: {error.strerror}") from error
 
 
 def _secrets(state: Path) -> dict[str, str]:

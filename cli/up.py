@@ -17,7 +17,7 @@ from cli.addresses import gateway_url, require_free_port
 from cli.children import Children
 from cli.failures import CommandError
 from cli.holding import hold
-from cli.state_folder import environment_of, keep_address, keep_key, kept_key
+from cli.state_folder import drop_address, environment_of, keep_address, keep_key, kept_key
 from cli.stopping import TOLD_TO_STOP, leave_when_told
 
 READY_SECONDS = 120.0
@@ -41,6 +41,8 @@ def run_all(state: Path, *, host: str | None, port: int | None, data: Path | Non
     source = ["--seed", str(seed), *(["--data", str(data)] if data else [])]
     children = Children(environment, lock)
     try:
+        # One that was killed has left its own.
+        drop_address(state)
         children.run("migrate")
         # Levels come after the first recommendation: whoever waits for it need not wait for them.
         children.run("init", "--no-levels", *source)
@@ -64,7 +66,10 @@ def run_all(state: Path, *, host: str | None, port: int | None, data: Path | Non
             print("\nstopping", flush=True)
         raise
     finally:
-        children.stop()
+        try:
+            drop_address(state)
+        finally:
+            children.stop()
 
 
 def _listening(environment: dict[str, str]) -> tuple[str, int]:

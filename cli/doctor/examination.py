@@ -23,9 +23,7 @@ def examine(state: Path) -> Iterator[Finding]:
     """
     settings, wrong = _settings()
     yield from wrong
-    checks: list[tuple[str, Callable[[], Finding | Iterable[Finding]]]] = [
-        ("packages", machine.check_versions)
-    ]
+    checks: list[tuple[str, Callable[[], Finding | Iterable[Finding]]]] = []
     if settings is not None:
         if not wrong:
             checks.append(("secrets", partial(machine.check_keys, settings)))
@@ -41,16 +39,31 @@ def examine(state: Path) -> Iterator[Finding]:
     for what, check in checks:
         with watch("looking at") as show:
             show(what)
-            found = check()
-            told = [found] if isinstance(found, Finding) else [*found]
+            told = _look(what.partition(":")[0], check)
         yield from told
+
+
+def _look(what: str, check: Callable[[], Finding | Iterable[Finding]]) -> list[Finding]:
+    """What the check finds; if it breaks, that is a finding too."""
+    try:
+        found = check()
+        return [found] if isinstance(found, Finding) else [*found]
+    except PermissionError:
+        return [
+            failure(what, "this user may not look there (PermissionError)", "run as the user who owns it")
+        ]
+    except Exception as error:  # noqa: BLE001  (whatever it is, the other checks are still worth making)
+        # Not its text: that may hold a secret.
+        return [
+            failure(what, f"the check broke ({type(error).__name__})", "see the settings that it looks at")
+        ]
 
 
 def _settings() -> tuple[Settings | None, list[Finding]]:
     """The settings, and what is wrong with them; where that is the secrets alone, those that there are."""
     try:
         return get_settings(), []
-    except (ValidationError, SettingError) as error:
+    except (ValidationError, SettingError, OSError, UnicodeDecodeError) as error:
         told = describe(error) or type(error).__name__
     advice = "correct it in the environment or in .env"
     try:

@@ -1,15 +1,12 @@
-"""What of this machine an installation needs: devices, private files, packages, room on the disk, and its secrets."""
+"""What of this machine an installation needs: devices, private files, room on the disk, and its secrets."""
 
 from __future__ import annotations
 
 import os
-import platform
-import re
 import shutil
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from app.settings import PLACEHOLDER, Settings
@@ -22,8 +19,6 @@ _TIMES_THE_BASE = 2
 # A candidate, the live version, one that is about to be destroyed, and the journal.
 _VERSIONS_NEEDED, _VERSIONS_WISHED = 2, 10
 _SMALL_VERSION = 64 * 1024 * 1024
-_PIN = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^;\s]+)(?:\s*;\s*extra\s*==\s*['\"](\w+)['\"])?$")
-_EXTRAS = {"gateway": "a gateway", "worker": "a worker"}
 
 
 def check_keys(settings: Settings) -> Finding:
@@ -108,59 +103,6 @@ def check_permissions(settings: Settings, state: Path) -> Finding:
 
 def _named(places: Iterable[Path]) -> str:
     return " ".join(str(place) for place in places)
-
-
-def check_versions() -> Finding:
-    """The installed packages against the pins of this release."""
-    try:
-        pins = [pin for line in requires("lethe") or () if (pin := _PIN.match(line))]
-    except PackageNotFoundError:
-        return warning(
-            "versions", "lethe is not installed, only run from its folder", "pip install -e . tells pip"
-        )
-    return judge_versions([(pin[1], pin[2], pin[3]) for pin in pins], _installed(pin[1] for pin in pins))
-
-
-def judge_versions(
-    pins: Iterable[tuple[str, str, str | None]], installed: Mapping[str, str | None]
-) -> Finding:
-    """
-    Args:
-        pins: package, version, and the extra that it belongs to.
-        installed: the version of each that is here.
-    """
-    missing: dict[str | None, list[str]] = {}
-    other = []
-    counted = 0
-    for name, pinned, extra in pins:
-        here = installed.get(name)
-        if here is None:
-            missing.setdefault(extra, []).append(name)
-            continue
-        counted += 1
-        # What follows a plus sign is how it was built.
-        if here.partition("+")[0] != pinned:
-            other.append(f"{name} {here} instead of {pinned}")
-    if None in missing:
-        return failure("versions", f"not installed: {', '.join(missing[None])}", _INSTALL)
-    if other:
-        return warning("versions", ", ".join(sorted(set(other))), _INSTALL)
-    told = f"Python {platform.python_version()}, {counted} packages as pinned"
-    lacking = [what for extra, what in _EXTRAS.items() if extra in missing]
-    return ok("versions", f"{told}; {' and '.join(lacking)} cannot run here" if lacking else told)
-
-
-_INSTALL = "pip install -c constraints.txt -e '.[gateway,worker]' installs what this release was tested with"
-
-
-def _installed(names: Iterable[str]) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
 
 
 def check_disk(settings: Settings) -> Finding:

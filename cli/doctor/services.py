@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +26,7 @@ from model_store import Store, StoreError, open_store
 
 _CLOCKS_APART_SECONDS = 2.0
 _BROKER_SECONDS = 3
+_HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[^:/?#\[\]]+")
 
 
 def database_file(settings: Settings) -> Path | None:
@@ -96,12 +100,17 @@ def check_clock(settings: Settings) -> Finding:
 
 
 def public_broker(url: str) -> str:
-    """Scheme, host, port and path; no user, password or option."""
-    parts = urlsplit(url)
-    if parts.scheme == "filesystem":
+    """Scheme and host of each broker that is named: whatever else stands there may be a secret, or part of one."""
+    if url.startswith("filesystem://"):
         return url
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{parts.hostname or 'localhost'}{port}{parts.path}"
+    return ";".join(_public_part(part) for part in url.split(";"))
+
+
+def _public_part(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    place = (rest if separator else scheme).rpartition("@")[2]
+    host = _HOST.match(place)
+    return f"{scheme}://{host[0] if host else 'localhost'}" if separator else (host[0] if host else "")
 
 
 def check_broker(settings: Settings) -> Finding:
@@ -111,23 +120,51 @@ def check_broker(settings: Settings) -> Finding:
         if not folder.is_dir():
             return warning("broker", f"there is no folder {folder} yet", "the first process makes it")
         return ok("broker", f"{url}: a folder of this machine, for one machine only")
-    from kombu.connection import Connection
-    from kombu.exceptions import OperationalError
-
     public = public_broker(url)
-    options = celery_options(settings)["broker_transport_options"]
-    try:
-        with Connection(url, connect_timeout=_BROKER_SECONDS, transport_options=options) as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0, timeout=_BROKER_SECONDS)
-    except (OperationalError, OSError) as error:
-        password = urlsplit(url).password
-        reason = _one_line(error).replace(unquote(password), "***") if password else _one_line(error)
+    wrong = _asked_within(_BROKER_SECONDS, lambda: _connect(settings))
+    if wrong is not None:
         return failure(
             "broker",
-            f"{public} does not answer: {reason}",
+            f"{public} does not answer: {wrong}",
             "start it, or correct LETHE_BROKER_URL; requests are kept",
         )
     return ok("broker", f"{public} answers")
+
+
+def _connect(settings: Settings) -> str | None:
+    """What keeps the broker from being reached, without any password."""
+    from kombu.connection import Connection
+    from kombu.exceptions import OperationalError
+
+    url = settings.broker_url
+    options = celery_options(settings)["broker_transport_options"]
+    with Connection(url, connect_timeout=_BROKER_SECONDS, transport_options=options) as connection:
+        try:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=_BROKER_SECONDS)
+        except (OperationalError, *connection.connection_errors, *connection.channel_errors) as error:
+            reason = _one_line(error)
+            for part in url.split(";"):
+                password = urlsplit(part).password
+                for spelling in {password, unquote(password)} if password else ():
+                    reason = reason.replace(spelling, "***")
+            return reason
+    return None
+
+
+def _asked_within(seconds: float, ask: Callable[[], str | None]) -> str | None:
+    """The answer, or that there was none in time: a server that accepts and says nothing would hold this for ever."""
+    answers: list[str | None] = []
+
+    def work() -> None:
+        try:
+            answers.append(ask())
+        except Exception as error:  # noqa: BLE001  (told below, by its kind alone)
+            answers.append(type(error).__name__)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return answers[0] if answers else f"nothing was said within {seconds:.0f} s"
 
 
 def check_store(settings: Settings) -> Finding:

@@ -177,7 +177,7 @@ def test_ctrl_c_ends_the_waiting_and_not_the_request(gateway: GatewayProcess) ->
 
 
 def test_what_the_gateway_refuses_is_one_line(gateway: GatewayProcess, tmp_path: Path) -> None:
-    assert_one_line(lethe("recommend", "x" * 1000, **reaching(gateway)), "Validation failed", "user_id")
+    assert_one_line(lethe("recommend", "x" * 1000, **reaching(gateway)), "user's id", "more than")
     assert_one_line(lethe("forget", "user-1", "--reason", "because", **reaching(gateway)), "reason")
     wrong = reaching(gateway) | {"LETHE_API_KEY": "lethe_wrong"}
     assert_one_line(lethe("forget", "user-1", **wrong), "Unauthenticated", "valid API key")

@@ -92,8 +92,59 @@ def test_a_key_is_read_from_a_file(url: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["localhost:8000", "ftp://host", "http://", "http://u:p@host", "http://host/?q", "http://host:x"]
+    "url",
+    [
+        "localhost:8000",
+        "ftp://host",
+        "http://",
+        "http://u:p@host",
+        "http://host/?q",
+        "http://host:x",
+        "http://127.0.0.1:1\n",
+        "http://127.0.0.1/\x07",
+        "https://\udcff.example",
+        "https://xn--\u00df.example",
+    ],
 )
 def test_what_is_no_address_is_said_to_be_none(url: str, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="LETHE_URL is not the address of a gateway"):
         open_gateway(url, None, "k", tmp_path)
+
+
+def test_a_key_of_the_environment_never_goes_to_an_address_of_a_folder(url: str, tmp_path: Path) -> None:
+    keep_address(tmp_path, url)
+    with pytest.raises(CommandError, match="no key"):
+        open_gateway(None, None, "of_the_environment", tmp_path)
+    keep_key(tmp_path, "of_the_folder")
+    with open_gateway(None, None, "of_the_environment", tmp_path) as gateway:
+        assert gateway.get("/fine") == {"key": "Bearer of_the_folder"}
+
+
+def test_a_folder_that_was_named_wins_over_the_environment(url: str, tmp_path: Path) -> None:
+    keep_address(tmp_path, url)
+    keep_key(tmp_path, "of_the_folder")
+    elsewhere = "https://elsewhere.example"
+    with open_gateway(elsewhere, None, "of_the_environment", tmp_path, explicit=True) as gateway:
+        assert gateway.url == url
+        assert gateway.get("/fine") == {"key": "Bearer of_the_folder"}
+    with pytest.raises(CommandError, match="lethe up runs none"):
+        open_gateway(elsewhere, None, "of_the_environment", tmp_path / "none", explicit=True)
+
+
+def test_an_address_of_a_folder_is_of_this_machine(tmp_path: Path) -> None:
+    keep_address(tmp_path, "https://elsewhere.example")
+    keep_key(tmp_path, "of_the_folder")
+    with pytest.raises(CommandError, match="not on this machine"):
+        open_gateway(None, None, None, tmp_path)
+
+
+def test_another_machine_is_asked_by_https_only(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="use https"):
+        open_gateway("http://elsewhere.example", None, "k", tmp_path)
+    with open_gateway("https://elsewhere.example", None, "k", tmp_path) as gateway:
+        assert gateway.url == "https://elsewhere.example"
+
+
+def test_what_makes_no_address_is_one_line(url: str) -> None:
+    with GatewayClient(url, "k") as gateway, pytest.raises(CommandError, match="makes no address"):
+        gateway.get("/recommend", user_id="\udcff")

@@ -13,7 +13,7 @@ NOTHING: dict[str, Any] = {
     },
     "replicas": [],
     "requests": {"queued": 0, "unlearning": 0, "deploying": 0, "completed": 0, "needs_attention": 0, "overdue": 0},
-    "run": None,
+    "runs": [],
     "runs_waiting": 0,
     "consolidation": {"last_exact_fit": None, "items": []},
 }  # fmt: skip
@@ -27,10 +27,16 @@ BUSY: dict[str, Any] = {
         {"id": "two", "generation": 3, "version": "cd" * 32, "epoch": 8, "error": "the digest does not match"},
     ],
     "requests": {"queued": 2, "unlearning": 1, "deploying": 1, "completed": 5, "needs_attention": 3, "overdue": 1},
-    "run": {
-        "id": "ur_1", "kind": "forget", "stage": "ladder", "progress": "refit: fit 3/10", "attempts": 2,
-        "last_rung": 1, "requests": 2, "started_at": None, "claims": 1, "detail": None,
-    },
+    "runs": [
+        {
+            "id": "ur_0", "kind": "consolidate", "stage": "erasing", "progress": None, "attempts": 0,
+            "last_rung": None, "requests": 0, "started_at": None, "claims": 1, "detail": None,
+        },
+        {
+            "id": "ur_1", "kind": "forget", "stage": "ladder", "progress": "refit: fit 3/10", "attempts": 2,
+            "last_rung": 1, "requests": 2, "started_at": None, "claims": 1, "detail": None,
+        },
+    ],
     "runs_waiting": 1,
     "consolidation": {
         "last_exact_fit": "2026-03-01T10:00:00Z",
@@ -58,6 +64,7 @@ def test_where_much_goes_on() -> None:
         "replica     one: serves the live version, knows epoch 9",
         "replica     two: serves cdcdcdcdcdcdcdcd, knows epoch 8; the digest does not match",
         "requests    2 waiting, 2 at work, 3 need attention, 5 completed; 1 OVERDUE",
+        "run         ur_0: consolidate, erasing, attempts so far: 0",
         (
             "run         ur_1: forget (requests: 2), ladder, refit: fit 3/10, attempts so far: 2, the last at rung 1; "
             "1 waiting"

@@ -11,6 +11,7 @@ import pytest
 from app.settings import get_settings
 from cli.failures import CommandError
 from cli.state_folder import (
+    drop_address,
     environment_of,
     keep_address,
     keep_key,
@@ -74,3 +75,29 @@ def test_a_folder_that_is_named_must_be_one(tmp_path: Path) -> None:
     use_settings_of(None)
     with pytest.raises(CommandError, match="has made no installation"):
         use_settings_of(tmp_path / "nowhere")
+
+
+def test_a_folder_that_is_named_on_the_command_line_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = environment_of(tmp_path / "demo")
+    monkeypatch.setenv("LETHE_DATABASE_URL", "postgresql://elsewhere/lethe")
+    use_settings_of(tmp_path / "demo")
+    assert os.environ["LETHE_DATABASE_URL"] == "postgresql://elsewhere/lethe"
+    use_settings_of(tmp_path / "demo", explicit=True)
+    assert os.environ["LETHE_DATABASE_URL"] == environment["LETHE_DATABASE_URL"]
+
+
+def test_an_address_goes_with_its_gateway(tmp_path: Path) -> None:
+    keep_address(tmp_path, "http://127.0.0.1:8000")
+    drop_address(tmp_path)
+    drop_address(tmp_path)
+    assert kept_address(tmp_path) is None
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may look everywhere")
+def test_a_folder_of_another_user_is_one_line(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(0o000)
+    with pytest.raises(CommandError, match="cannot look into"):
+        use_settings_of(closed)

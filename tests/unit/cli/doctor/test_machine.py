@@ -8,7 +8,8 @@ import pytest
 
 from app.settings import Settings
 from cli.doctor.findings import Finding, State, healthy, size
-from cli.doctor.machine import check_keys, check_permissions, judge_disk, judge_versions
+from cli.doctor.machine import check_keys, check_permissions, judge_disk
+from cli.doctor.packages import judge_versions
 
 SECRET = "0123456789abcdef0123456789abcdef"
 PINS = [("torch", "2.13.0", None), ("fastapi", "0.165.0", "gateway"), ("celery", "5.7.0", "worker")]

@@ -37,8 +37,11 @@ def test_looking_at_an_empty_folder_leaves_it_empty(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "public"),
     [
-        ("redis://:hush@host:6380/2", "redis://host:6380/2"),
-        ("amqp://user:hush@[::1]", "amqp://::1"),
+        ("redis://:hush@host:6380/2", "redis://host"),
+        ("amqp://user:hush@[::1]", "amqp://[::1]"),
+        ("amqp://u:p1@h1;amqp://u:p2@h2:5672/v", "amqp://h1;amqp://h2"),
+        ("amqp://u:hu;sh@host", "amqp://u;host"),
+        ("redis://:12/hush@host", "redis://host"),
         ("filesystem:///var/broker", "filesystem:///var/broker"),
     ],
 )
