@@ -21,7 +21,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "unlearning/policy/skipping.py": (f"{_POLICY}/test_skipping.py",),
     "unlearning/policy/consolidation.py": (f"{_POLICY}/test_consolidation.py",),
     "app/transitions.py": ("tests/unit/app/test_transitions.py",),
-    "app/runs/states.py": ("tests/unit/app/test_transitions.py",),
+    "app/runs/states.py": ("tests/unit/app/runs/test_run_states.py",),
     "app/forget_requests/deadlines.py": ("tests/unit/app/test_deadlines.py",),
     "app/db/timeline.py": ("tests/unit/app/test_timeline.py",),
     "unlearning/methods/ladder/ucan/scores.py": (f"{_UCAN}/test_scores.py",),

@@ -14,7 +14,7 @@ LEGAL = {
     "returned": {"unlearning": "queued"},
     "published": {"unlearning": "deploying"},
     "completed": {"unlearning": "completed", "deploying": "completed"},
-    "known_to_base": {"unlearning": "needs_attention", "deploying": "needs_attention"},
+    "read_by_base": {"unlearning": "needs_attention", "deploying": "needs_attention"},
     "exhausted": {"unlearning": "needs_attention"},
     "given_up": {"unlearning": "needs_attention", "deploying": "needs_attention"},
     "queued_again": {"needs_attention": "queued"},
