@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.attempts import queries as runs
+from app.attempts import queries as attempt_queries
 from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.models import Version
@@ -49,7 +49,7 @@ def test_it_replaces_attenuation_and_nothing_older_is_left(process: WorkerProces
                 process.store.read_blob(manifest.digest, blob.digest)
     assert process.store.read_manifest(live(process)).parent == attenuated
     with process.database.read() as session:
-        (attempt,) = runs.of_run(session, run_id)
+        (attempt,) = attempt_queries.of_run(session, run_id)
         assert [row.status for row in forget_requests.of_run(session, run_id)] == []
     assert (attempt.method, attempt.accepted, attempt.policy_hash) == ("refit", True, process.policy.hash)
     assert attempt.report["schema"] == "lethe.retained-report/1"
@@ -96,7 +96,7 @@ def test_requests_that_waited_meanwhile_complete_without_an_edit(process: Worker
     assert live(process) == consolidated
     assert rows_of(process, "user-1") == 0
     with process.database.read() as session:
-        assert runs.of_run(session, forget) == []
+        assert attempt_queries.of_run(session, forget) == []
         requests = {row.subject_hmac: row for row in forget_requests.of_run(session, forget)}
     assert {row.status for row in requests.values()} == {"completed"}
     assert requests[subject_of("user-1")].outcome == "erased"
@@ -154,7 +154,7 @@ def test_who_asks_while_it_fits_is_unlearned_afterwards_and_who_waited_is_not(
     consolidated = live(process)
     execute(process, forget)
     with process.database.read() as session:
-        attempts = runs.of_run(session, forget)
+        attempts = attempt_queries.of_run(session, forget)
         outcomes = {row.subject_hmac: row.outcome for row in forget_requests.of_run(session, forget)}
         version = session.get(Version, live(process))
     assert attempts[-1].report["counts"]["subjects"] == 1
@@ -172,11 +172,11 @@ def test_an_exact_fit_of_a_forget_run_leaves_out_who_waits_as_well(process: Work
     assert second is not None
     fitted = live(process)
     with process.database.read() as session:
-        assert runs.of_run(session, first)[-1].method == "refit"
+        assert attempt_queries.of_run(session, first)[-1].method == "refit"
     assert execute(process, second) is None
     assert live(process) == fitted
     with process.database.read() as session:
-        assert runs.of_run(session, second) == []
+        assert attempt_queries.of_run(session, second) == []
         (request,) = forget_requests.of_run(session, second)
     assert (request.status, request.outcome) == ("completed", "erased")
     assert rows_of(process, "user-2") == 0
@@ -241,7 +241,7 @@ def test_a_refit_that_serves_the_others_worse_needs_attention_and_the_live_versi
     assert "3 exact fits were drawn with different seeds" in (run.detail or "")
     assert "worse than the margin" in (run.detail or "")
     with process.database.read() as session:
-        attempts = runs.of_run(session, run_id)
+        attempts = attempt_queries.of_run(session, run_id)
     assert [(attempt.decision, attempt.accepted) for attempt in attempts] == [("fail", False)] * 3
     assert live(process) == digest
     assert set(process.store.versions()) == before

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.attempts import queries as runs
+from app.attempts import queries as attempt_queries
 from app.db.base import utc_now
 from app.db.models import Attempt, AuditEntry, Run
 from app.db.session import Database
@@ -74,7 +74,7 @@ def unlucky(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 def tried(process: WorkerProcess, run_id: str) -> Sequence[Attempt]:
     with process.database.read() as session:
-        return runs.of_run(session, run_id)
+        return attempt_queries.of_run(session, run_id)
 
 
 def seeds(process: WorkerProcess, run_id: str) -> list[tuple[int, bool]]:

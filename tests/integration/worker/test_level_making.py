@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import worker.levels
-from app.attempts import queries as runs
+from app.attempts import queries as attempt_queries
 from app.db.base import utc_now
 from app.db.models import LevelMaking
 from app.levels import makings
@@ -120,7 +120,7 @@ def test_a_run_that_needs_them_waits_for_whoever_makes_them(
     assert len(makings_on_record(process)) == 1
     assert rows(process).keys() == EVERYBODY - {subject_of("user-1")}
     with process.database.read() as session:
-        (attempt,) = runs.of_run(session, run_id)
+        (attempt,) = attempt_queries.of_run(session, run_id)
     assert all(one["never_seen"] for one in attempt.report["membership"]["subjects"])
     assert part_readings(process) == set()
 

@@ -16,13 +16,12 @@ import torch
 from sqlalchemy import select
 
 import worker.levels
-from app.attempts import queries as attempts
-from app.attempts import queries as runs
+from app.attempts import queries as attempt_queries
 from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.models import Attempt, AuditEntry, NeverSeenLevel, Run, Version
 from app.interactions import queries as interactions
-from app.interactions.service import NewInteraction
+from app.interactions.service import NewInteraction, ingest
 from app.levels import service as levels
 from app.versions import queries as version_queries
 from app.versions import service as pointer
@@ -129,7 +128,7 @@ def test_the_gate_and_a_method_that_needs_levels_get_them(process: WorkerProcess
     assert status(process, run_id) == "completed"
     assert len(makings_on_record(process)) == 1
     with process.database.read() as session:
-        attempts = runs.of_run(session, run_id)
+        attempts = attempt_queries.of_run(session, run_id)
     assert [attempt.method for attempt in attempts] == ["least_change", "refit"]
     for attempt in attempts:
         (evidence,) = attempt.report["membership"]["subjects"]
@@ -255,8 +254,8 @@ def test_without_a_level_for_everybody_the_run_does_without(process: WorkerProce
     execute(process, run_id)
     assert status(process, run_id) == "completed"
     with process.database.read() as session:
-        (refit,) = runs.of_run(session, run_id)
-        (left_out,) = attempts.skipped_of_run(session, run_id)
+        (refit,) = attempt_queries.of_run(session, run_id)
+        (left_out,) = attempt_queries.skipped_of_run(session, run_id)
     assert (left_out.method, left_out.code) == ("least_change", "no_levels")
     assert refit.accepted
     assert all(subject["never_seen"] is None for subject in refit.report["membership"]["subjects"])
@@ -331,7 +330,7 @@ def test_a_consolidation_on_newer_events_drops_them(process: WorkerProcess) -> N
     # Nobody has acted since: they still hold.
     assert rows(process).keys() == EVERYBODY
     with process.database.unit_of_work() as session:
-        interactions.ingest(session, [NewInteraction(subject_of("user-2"), "i23", 99)])
+        ingest(session, [NewInteraction(subject_of("user-2"), "i23", 99)])
     execute(process, request_consolidation(process))
     assert rows(process) == {}
 

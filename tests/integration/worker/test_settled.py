@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from app.attempts import queries as runs
+from app.attempts import queries as attempt_queries
 from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.errors import BelowErasureFloor, PointerMoved
@@ -218,7 +218,7 @@ def test_somebody_of_whom_rows_were_skipped_is_left_out_of_a_fit(
     drain(process, run_id)
     assert outcome(process, "user-1") == ("completed", "erased")
     with process.database.read() as session:
-        assert [attempt.method for attempt in runs.of_run(session, run_id)] == ["refit"]
+        assert [attempt.method for attempt in attempt_queries.of_run(session, run_id)] == ["refit"]
     readership = read_readership(process.store, live(process))
     assert readership is not None
     assert not readership.partly

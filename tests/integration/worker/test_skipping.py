@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from sqlalchemy import select
 
-from app.attempts import queries as attempts
-from app.attempts import queries as runs
+from app.attempts import queries as attempt_queries
 from app.db.base import utc_now
 from app.db.models import Attempt, AuditEntry, Run
 from app.db.session import Database
@@ -48,12 +47,12 @@ def process(settings: Settings, database: Database) -> Iterator[WorkerProcess]:
 
 def steps(process: WorkerProcess, run_id: str) -> list[int]:
     with process.database.read() as session:
-        return [one.step for one in runs.of_run(session, run_id)]
+        return [one.step for one in attempt_queries.of_run(session, run_id)]
 
 
 def left_out(process: WorkerProcess, run_id: str) -> list[tuple[int, str]]:
     with process.database.read() as session:
-        return [(one.step, one.code) for one in attempts.skipped_of_run(session, run_id)]
+        return [(one.step, one.code) for one in attempt_queries.skipped_of_run(session, run_id)]
 
 
 def forget(process: WorkerProcess, user: str) -> str:
