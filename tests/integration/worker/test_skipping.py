@@ -93,7 +93,7 @@ def test_a_rung_that_never_passes_here_is_skipped_on_record(process: WorkerProce
     second = forget(process, "user-2")
     assert (steps(process, second), left_out(process, second)) == ([1], [(0, "by_record")])
     with process.database.read() as session:
-        (row,) = attempts.skipped_for_request(session, request_of(process, "user-2").id)
+        (row,) = attempt_queries.skipped_for_request(session, request_of(process, "user-2").id)
         assert process.audit.first_broken(session) is None
         (entry,) = session.scalars(
             select(AuditEntry.data).where(AuditEntry.action == "run.rungs_skipped")
