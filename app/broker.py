@@ -1,4 +1,4 @@
-"""How Celery reaches the broker, for the gateway that rings and for the worker that answers.
+"""How Celery reaches the broker, for the gateway that dispatches and for the worker that answers.
 
 Pure module: it returns options and imports no Celery.
 """

@@ -157,7 +157,7 @@ class Gateway:
             yield transaction
 
     def after_acceptance(self, accepted: Acceptance) -> None:
-        """What follows a 202 and may fail without harm: journal, popularity list, bell. The worker makes up for it.
+        """What follows a 202 and may fail without harm: journal, popularity list, dispatch. The worker makes up for it.
 
         Returns at once: a store or a broker that hangs is met in threads of their own.
         """
@@ -165,7 +165,7 @@ class Gateway:
         entry = forget_requests.journal_entry(accepted.request)
         self._journal.add(str(entry.epoch), entry)
         if accepted.run_id is not None:
-            self.queue.ring(accepted.run_id)
+            self.queue.dispatch(accepted.run_id)
 
     def _append_journal(self, _epoch: str, entry: JournalEntry) -> None:
         """Try until the store takes it: whom no journal holds, a restored database does not learn of again."""
@@ -216,7 +216,7 @@ class Gateway:
         with self.database.read() as session:
             run_id = runs.queued_run(session)
         if run_id is not None:
-            self.queue.ring(run_id)
+            self.queue.dispatch(run_id)
 
 
 def _writes(database: Database) -> bool:

@@ -1,4 +1,4 @@
-"""Consolidating from the command line, through the database: the sweeper of a running worker rings for it."""
+"""Consolidating from the command line, through the database: the sweeper of a running worker dispatches it."""
 
 from __future__ import annotations
 

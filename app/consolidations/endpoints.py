@@ -55,5 +55,5 @@ def _request(gateway: Gateway, caller: Caller) -> Requested:
             now=transaction.now(),
         )
     if requested.created:
-        gateway.queue.ring(requested.run.id)
+        gateway.queue.dispatch(requested.run.id)
     return requested

@@ -1,6 +1,6 @@
 """Runs that their surroundings hold up: that costs no claim and nobody's attention, and ends by itself (I14).
 
-The pause is the run's lease: any worker sees it, and the sweeper rings once it is over. Due dates stay (I11).
+The pause is the run's lease: any worker sees it, and the sweeper dispatches it once it is over. Due dates stay (I11).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ringing the bell: telling a worker which run to look at. Losing a ring loses nothing, a sweeper rings again."""
+"""Dispatching: one message tells a worker which run to look at. A lost one loses nothing, a sweeper sends it again."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ class RunQueue:
         self._celery = Celery("lethe", set_as_current=False)
         self._celery.conf.update(_impatient(celery_options(settings)))
         self._database = database
-        self._bell: Errands[None] = Errands("bell", self._send)
+        self._messages: Errands[None] = Errands("dispatch", self._send)
         self._pause = settings.redispatch_seconds
-        self._rung: dict[str, float] = {}
+        self._sent: dict[str, float] = {}
 
     def start(self) -> None:
-        self._bell.start()
+        self._messages.start()
 
-    def ring(self, run_id: str) -> None:
+    def dispatch(self, run_id: str) -> None:
         """Have one message sent, and noted as sent; returns at once. Called after the commit, never inside it.
 
-        A run that is being rung for, or was a while ago, is not rung for again: all its requests are in the one row it
-        points to, and a worker that hears of it hundreds of times hears of the next run that much later.
+        A run whose message is on its way, or was sent a moment ago, gets no second one: all its requests are in the one
+        row it points to, and a worker that reads hundreds of messages about it comes to the next run that much later.
         """
-        if time.monotonic() - self._rung.get(run_id, -self._pause) >= self._pause:
-            self._bell.add(run_id, None)
+        if time.monotonic() - self._sent.get(run_id, -self._pause) >= self._pause:
+            self._messages.add(run_id, None)
 
     def stop(self) -> None:
-        """Give what waits a moment; what is not rung by then the sweeper rings."""
-        if self._bell.stop(_STOP_SECONDS):
+        """Give what waits a moment; what is not sent by then the sweeper sends."""
+        if self._messages.stop(_STOP_SECONDS):
             self._celery.close()
 
     def _send(self, run_id: str, _value: None) -> None:
@@ -62,7 +62,7 @@ class RunQueue:
         except (OperationalError, OSError) as error:
             log.warning("broker.unavailable", run=run_id, error=type(error).__name__)
             return
-        self._rung = {run_id: time.monotonic(), **dict(list(self._rung.items())[:_RUNS_REMEMBERED])}
+        self._sent = {run_id: time.monotonic(), **dict(list(self._sent.items())[:_RUNS_REMEMBERED])}
         try:
             with self._database.unit_of_work() as session:
                 runs.mark_dispatched(session, run_id, database_now(session))
@@ -71,7 +71,7 @@ class RunQueue:
 
 
 def _impatient(options: dict[str, Any]) -> dict[str, Any]:
-    """The same broker, given up after seconds and one try: a worker waits for its broker, a ring is sent again."""
+    """The same broker, given up after seconds and one try: a worker waits for its broker, a dispatch is sent again."""
     transport = {**options["broker_transport_options"], "max_retries": 0}
     scheme = options["broker_url"].partition("://")[0]
     if scheme in ("redis", "rediss"):

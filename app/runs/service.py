@@ -295,7 +295,7 @@ def hand_back(
 def due_for_dispatch(session: Session, *, now: datetime, redispatch_after: timedelta) -> Sequence[str]:
     """Runs a worker should look at now: it was never told of them, or too long ago, or has left them behind and died.
 
-    Marks them as dispatched, so that several sweepers do not all ring.
+    Marks them as dispatched, so that only one of several sweepers sends the message.
     """
     working = select(Run.id).where(Run.status == RunStatus.RUNNING).exists()
     silent = or_(Run.dispatched_at.is_(None), Run.dispatched_at < now - redispatch_after)

@@ -20,7 +20,7 @@ _START_SECONDS = 20.0
 
 
 class Broker(Protocol):
-    """What rings the bell of one installation."""
+    """What carries the dispatches of one installation."""
 
     url: str
 

@@ -248,7 +248,7 @@ def test_damaged_messages_stop_no_worker(
 ) -> None:
     for message in DAMAGED:
         installation.size.put_message(message)
-    # Its ring comes after them.
+    # Its message comes after them.
     request = completed(client, client.post(f"/users/{users[12]}/forget").headers["Location"])
     assert_completed_once(client, str(request["run"]).rpartition("/")[2])
     assert "message.unreadable" in worker.log.read_text()

@@ -80,12 +80,12 @@ def test_what_is_put_twice_is_told_once_and_the_oldest_first(service: Service) -
 
 
 def test_telling_and_claiming_take_their_rows_in_the_same_order(service: Service) -> None:
-    """Neither holds what the other waits for: the bell takes no ledger's lock."""
+    """Neither holds what the other waits for: the dispatch takes no ledger's lock."""
     run_id = service.accept("a").run_id
     assert run_id is not None
     failed: list[Exception] = []
 
-    def ring() -> None:
+    def dispatch() -> None:
         try:
             with service.database.unit_of_work() as session:
                 runs.mark_dispatched(session, run_id, NOON)
@@ -94,12 +94,12 @@ def test_telling_and_claiming_take_their_rows_in_the_same_order(service: Service
 
     with service.database.unit_of_work() as session:
         session.get_one(Run, run_id, with_for_update=True)
-        bell = Thread(target=ring)
-        bell.start()
+        dispatching = Thread(target=dispatch)
+        dispatching.start()
         if session.get_bind().dialect.name == "postgresql":
             _until_somebody_waits(service)
         outbox.told(session, Topic.RUN_WAITING, run_id)
-    bell.join()
+    dispatching.join()
     assert failed == []
 
 

@@ -87,15 +87,15 @@ def test_a_broker_that_hangs_holds_up_nobody(
                 forgets = [pool.submit(many.post, f"/users/nobody-{n}/forget") for n in range(FORGETS)]
                 assert [forget.result().status_code for forget in forgets] == [202] * FORGETS
                 assert broker.wait_for_connection(LONG)
-                # The ring hangs: what is asked from here on is answered before it ends, because it does not end.
+                # The dispatch hangs: what is asked from here on is answered before it ends, because it does not end.
                 before = len(answers)
                 wait_until(lambda: len(answers) >= before + 50)
                 assert client.get("/readyz").status_code == 200
                 assert rings_given_up() == 0
             assert {answer.status_code for answer in answers} == {200}
-            # All of them are in one run, and one ring is for all of them.
+            # All of them are in one run, and one dispatch is for all of them.
             assert broker.connections == 1
-        # It was asked to end politely, and not killed, though the ring hangs to this moment.
+        # It was asked to end politely, and not killed, though the dispatch hangs to this moment.
         assert gateway.popen.returncode == 0
 
 
@@ -113,10 +113,10 @@ def test_a_silent_broker_is_given_up_and_the_run_left_to_the_sweeper(
         queue = RunQueue(below, database)
         queue.start()
         for _ in range(FORGETS):
-            queue.ring(accepted.run_id)
+            queue.dispatch(accepted.run_id)
         assert broker.wait_for_connection(LONG)
         # Given up, because otherwise it would not be rung for again.
-        wait_until(lambda: queue.ring("ur_another") or broker.connections == 2)
+        wait_until(lambda: queue.dispatch("ur_another") or broker.connections == 2)
         with database.read() as session:
             assert session.scalars(select(Run.dispatched_at)).all() == [None]
         queue.stop()
@@ -135,7 +135,7 @@ def test_a_ring_arrives_and_is_noted(
         broker.delete(QUEUE)
     queue = RunQueue(settings.model_copy(update={"broker_url": empty_redis}), database)
     queue.start()
-    queue.ring(accepted.run_id)
+    queue.dispatch(accepted.run_id)
     queue.stop()
     with redis.Redis.from_url(empty_redis) as broker:
         assert broker.llen(QUEUE) == 1
@@ -160,10 +160,10 @@ def test_a_run_is_rung_for_once_however_many_requests_it_gathers(
                 now=utc_now(),
             )
         assert accepted.run_id is not None
-        queue.ring(accepted.run_id)
+        queue.dispatch(accepted.run_id)
         if number == 0:
             wait_until(lambda: len(list(messages.iterdir())) == 1)
-    queue.ring("ur_another")
+    queue.dispatch("ur_another")
     queue.stop()
     assert len(list(messages.iterdir())) == 2
 
