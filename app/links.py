@@ -14,8 +14,8 @@ class Links:
     def request(self, request_id: str) -> str:
         return f"{self.root}/forget-requests/{request_id}"
 
-    def job(self, run_id: str) -> str:
-        return f"{self.root}/jobs/{run_id}"
+    def run(self, run_id: str) -> str:
+        return f"{self.root}/runs/{run_id}"
 
     def static(self, name: str) -> str:
         return f"{self.root}/static/{name}"

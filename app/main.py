@@ -27,7 +27,7 @@ from app.logging import configure_logging
 from app.metrics import ConsolidationMetrics, HttpMetrics, QueueMetrics
 from app.middleware import BodyLimit, RequestContext
 from app.recommendations import endpoints as recommendations
-from app.runs import endpoints as jobs
+from app.runs import endpoints as runs
 from app.settings import Settings, get_settings
 from app.static_files import PublicFiles
 from app.versions import endpoints as adapters
@@ -80,7 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         consolidations,
         recommendations,
         interactions,
-        jobs,
+        runs,
         adapters,
         health,
         dashboard,

@@ -32,7 +32,7 @@ LogFormat = Literal["auto", "json", "console"]
 # What a path of our own begins with: after such a prefix nobody could tell whether a proxy has stripped it.
 ROUTES = frozenset(
     {
-        "adapters", "consolidations", "docs", "forget-requests", "healthz", "interactions", "jobs", "metrics",
+        "adapters", "consolidations", "docs", "forget-requests", "healthz", "interactions", "runs", "metrics",
         "openapi.json", "readyz", "recommend", "static", "users",
     }
 )  # fmt: skip

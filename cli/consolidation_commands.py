@@ -25,7 +25,7 @@ def _database() -> Database:
 
 
 def request() -> str:
-    """The id of the job.
+    """The id of the run.
 
     Raises:
         DatabaseError: nothing is live, or the database cannot be used.
@@ -45,7 +45,7 @@ def wait_until_ended(run_id: str) -> str | None:
     """None once it is completed, or why it needs attention.
 
     Raises:
-        DatabaseError: the database cannot be used any more; the job goes on without this command.
+        DatabaseError: the database cannot be used any more; the run goes on without this command.
     """
     database = _database()
     with watch("consolidation") as show:

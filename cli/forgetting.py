@@ -61,7 +61,7 @@ def _show(gateway: GatewayClient, request: dict[str, Any], show: Callable[[str],
         show(f"waits for {request['waits_for']}")
         return
     try:
-        run = gateway.get(f"/jobs/{request['run'].rpartition('/')[2]}")
+        run = gateway.get(f"/runs/{request['run'].rpartition('/')[2]}")
     except GatewayAway:
         raise
     except CommandError:

@@ -171,7 +171,7 @@ def consolidate(
         bool, typer.Option("--wait", help="until it has ended; exit code 1 if it needs attention")
     ] = False,
 ) -> None:
-    """Request an exact re-fit of the live version and print the job's id; the same id while one waits or works.
+    """Request an exact re-fit of the live version and print the run's id; the same id while one waits or works.
 
     A running worker takes it up within seconds, unless forget requests wait: those go first.
     """

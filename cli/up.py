@@ -157,7 +157,7 @@ Next, in another terminal:
 The same without this command line, once LETHE_API_KEY is set to the key:
   curl {bearer} '{url}/recommend?user_id={in_address}&k=5'
   curl {bearer} -X POST '{url}/users/{in_address}/forget'
-  curl {bearer} '{url}/jobs'
+  curl {bearer} '{url}/runs'
 
 Ctrl-C stops everything; the next start goes on where this one was.
 """,

@@ -25,7 +25,7 @@ class Scope(StrEnum):
     CONSOLIDATE = "consolidation:create"
     RECOMMEND = "recommend:read"
     INTERACTIONS_WRITE = "interactions:write"
-    JOBS_READ = "jobs:read"
+    RUNS_READ = "runs:read"
     ADAPTERS_READ = "adapters:read"
     METRICS_READ = "metrics:read"
     DOCS_READ = "docs:read"

@@ -105,7 +105,7 @@ class SkippedView(BaseModel):
             reason=skipped.code,
             why=why_skipped(skipped.code, skipped.detail),
             skipped_at=skipped.skipped_at,
-            run=links.job(skipped.run_id),
+            run=links.run(skipped.run_id),
         )
 
 
@@ -165,7 +165,7 @@ class RequestAttemptView(_Tried):
             **_tried(attempt),
             accepted=serves,
             why=why_judged_for(attempt, request.id, serves=serves),
-            run=links.job(attempt.run_id),
+            run=links.run(attempt.run_id),
             run_decision=verdict.run_decision,
             error=verdict.error,
             reasons=verdict.reasons,

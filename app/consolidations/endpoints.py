@@ -19,7 +19,7 @@ from app.dependencies import GatewayDependency
 from app.errors import Problem
 from app.gateway import Gateway
 from app.problem_schema import problems
-from app.runs.schemas import JobView
+from app.runs.schemas import RunView
 
 router = APIRouter(tags=["consolidations"])
 
@@ -29,7 +29,7 @@ async def consolidate(
     response: Response,
     gateway: GatewayDependency,
     caller: Annotated[Caller, Depends(require(Scope.CONSOLIDATE))],
-) -> JobView:
+) -> RunView:
     """Queue an exact re-fit of the live version without everyone forgotten so far.
 
     While one waits or works, a repeat returns that one. Forget requests that wait go first, but not for longer than
@@ -41,8 +41,8 @@ async def consolidate(
         raise Problem(HTTPStatus.CONFLICT, "nothing-to-consolidate", str(error)) from error
     if not requested.created:
         response.headers["Consolidation-Existing"] = "true"
-    response.headers["Location"] = gateway.links.job(requested.run.id)
-    return JobView.of(requested.run)
+    response.headers["Location"] = gateway.links.run(requested.run.id)
+    return RunView.of(requested.run)
 
 
 def _request(gateway: Gateway, caller: Caller) -> Requested:

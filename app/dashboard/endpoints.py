@@ -19,7 +19,7 @@ from app.forget_requests import queries as forget_requests
 from app.forget_requests.schemas import ForgetRequestView
 from app.replicas.queries import live_replicas
 from app.runs import queries as run_queries
-from app.runs.schemas import JobDetail
+from app.runs.schemas import RunDetail
 from app.versions import queries as pointer
 
 router = APIRouter(include_in_schema=False)
@@ -35,7 +35,7 @@ _RUNS_SHOWN = 25
 def worklist(
     request: Request,
     gateway: GatewayDependency,
-    _caller: Annotated[Caller, Depends(require(Scope.JOBS_READ))],
+    _caller: Annotated[Caller, Depends(require(Scope.RUNS_READ))],
 ) -> HTMLResponse:
     with gateway.database.read() as session:
         now = database_now(session)
@@ -48,8 +48,8 @@ def worklist(
                 ForgetRequestView.of(row, gateway.links, now)
                 for row in forget_requests.by_time_left(session, limit=_REQUESTS_SHOWN)
             ],
-            "jobs": [
-                JobDetail.with_attempts(
+            "runs": [
+                RunDetail.with_attempts(
                     run,
                     forget_requests.of_run(session, run.id),
                     attempts.of_run(session, run.id),

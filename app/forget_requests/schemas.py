@@ -96,7 +96,7 @@ class ForgetRequestView(BaseModel):
             overdue=left.total_seconds() < 0,
             seconds_left=int(left.total_seconds()),
             completed_at=request.completed_at,
-            run=links.job(request.run_id) if request.run_id else None,
+            run=links.run(request.run_id) if request.run_id else None,
         )
 
 

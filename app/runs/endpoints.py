@@ -1,4 +1,4 @@
-"""GET /jobs: what the worker did and does."""
+"""GET /runs: what the worker did and does."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from app.errors import not_found
 from app.forget_requests import queries as forget_requests
 from app.problem_schema import problems
 from app.runs import queries as run_queries
-from app.runs.schemas import JobDetail, JobView
+from app.runs.schemas import RunDetail, RunView
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["runs"])
 
-MayRead = Annotated[Caller, Depends(require(Scope.JOBS_READ))]
+MayRead = Annotated[Caller, Depends(require(Scope.RUNS_READ))]
 
 
-@router.get("/jobs", responses=problems())
-def list_jobs(
+@router.get("/runs", responses=problems())
+def list_runs(
     gateway: GatewayDependency, _caller: MayRead, limit: Annotated[int, Query(ge=1, le=500)] = 50
-) -> dict[str, list[JobView]]:
+) -> dict[str, list[RunView]]:
     """Runs, the newest first."""
     with gateway.database.read() as session:
-        return {"jobs": [JobView.of(run) for run in run_queries.newest(session, limit=limit)]}
+        return {"runs": [RunView.of(run) for run in run_queries.newest(session, limit=limit)]}
 
 
-@router.get("/jobs/{run_id:path}", responses=problems(404))
-def read_job(
+@router.get("/runs/{run_id:path}", responses=problems(404))
+def read_run(
     run_id: Annotated[str, Path(pattern=r"^ur_[0-9a-f]{32}$")], gateway: GatewayDependency, _caller: MayRead
-) -> JobDetail:
+) -> RunDetail:
     """One run with every attempt, its measures and its verdicts, and the rungs it did without."""
     with gateway.database.read() as session:
         run = run_queries.find(session, run_id)
         if run is None:
-            raise not_found("job")
-        return JobDetail.with_attempts(
+            raise not_found("run")
+        return RunDetail.with_attempts(
             run,
             forget_requests.of_run(session, run_id),
             attempts.of_run(session, run_id),

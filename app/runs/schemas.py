@@ -12,7 +12,7 @@ from app.db.models import Attempt, ConsolidationReason, ForgetRequest, Run, RunK
 from app.links import Links
 
 
-class JobView(BaseModel):
+class RunView(BaseModel):
     """One run on the worker; ``reason`` says why a consolidation was requested."""
 
     id: str
@@ -33,7 +33,7 @@ class JobView(BaseModel):
     detail: str | None
 
     @classmethod
-    def of(cls, run: Run) -> JobView:
+    def of(cls, run: Run) -> RunView:
         return cls(
             id=run.id,
             kind=RunKind(run.kind),
@@ -54,7 +54,7 @@ class JobView(BaseModel):
         )
 
 
-class JobDetail(JobView):
+class RunDetail(RunView):
     """A run with the requests it serves, every attempt it made and the rungs it did without."""
 
     requests: list[str]
@@ -69,9 +69,9 @@ class JobDetail(JobView):
         attempts: Sequence[Attempt],
         skipped: Sequence[SkippedRung],
         links: Links,
-    ) -> JobDetail:
+    ) -> RunDetail:
         return cls(
-            **JobView.of(run).model_dump(),
+            **RunView.of(run).model_dump(),
             requests=[links.request(request.id) for request in requests],
             attempts=[AttemptView.of(attempt, links) for attempt in attempts],
             skipped=[SkippedView.of(one, links) for one in skipped],

@@ -19,7 +19,7 @@ class VersionView(BaseModel):
     exact: bool
     subjects: int
     utility_change: float | None
-    job: str | None
+    run: str | None
     published_at: datetime
     destroyed_at: datetime | None
     live: bool
@@ -35,7 +35,7 @@ class VersionView(BaseModel):
             exact=version.exact,
             subjects=version.subjects,
             utility_change=version.utility_change,
-            job=links.job(version.run_id) if version.run_id else None,
+            run=links.run(version.run_id) if version.run_id else None,
             published_at=version.published_at,
             destroyed_at=version.destroyed_at,
             live=version.digest == pointer.digest,

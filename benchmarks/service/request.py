@@ -69,8 +69,8 @@ def _is_over(request: dict[str, Any]) -> bool:
 def _attempts(service: Service, client: httpx.Client, run: str | None) -> list[dict[str, Any]]:
     if run is None:
         return []
-    job = watch(service, lambda: client.get(run), lambda _: True, seconds=_ANSWER_SECONDS, what="GET /jobs")
+    found = watch(service, lambda: client.get(run), lambda _: True, seconds=_ANSWER_SECONDS, what="GET /runs")
     return [
         {"method": attempt["method"], "seconds": attempt["seconds"], "accepted": attempt["accepted"]}
-        for attempt in job["attempts"]
+        for attempt in found["attempts"]
     ]

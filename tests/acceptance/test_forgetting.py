@@ -64,9 +64,9 @@ def worker(installation: Installation, users: list[str]) -> Process:
     return installation.start("worker")
 
 
-def job_of(client: httpx.Client, request: dict[str, object]) -> dict[str, object]:
-    job: dict[str, object] = client.get(str(request["run"])).json()
-    return job
+def run_of(client: httpx.Client, request: dict[str, object]) -> dict[str, object]:
+    run: dict[str, object] = client.get(str(request["run"])).json()
+    return run
 
 
 def test_a_user_is_forgotten_end_to_end(
@@ -96,16 +96,16 @@ def test_a_user_is_forgotten_end_to_end(
 
     request = completed(client, location)
     assert request["outcome"] == "erased"
-    job = job_of(client, request)
-    assert job["status"] == "completed"
-    attempts: list[dict[str, Any]] = job["attempts"]
+    run = run_of(client, request)
+    assert run["status"] == "completed"
+    attempts: list[dict[str, Any]] = run["attempts"]
     assert attempts[0]["method"] == "ucan"
     assert [attempt["accepted"] for attempt in attempts].count(True) == 1
     assert all(attempt["verdict"]["reasons"] for attempt in attempts)
 
     adapters = client.get("/adapters").json()
-    assert adapters["live"] == job["version"] != before.json()["version"]
-    assert adapters["erasure_floor"] == job["covers_epoch"]
+    assert adapters["live"] == run["version"] != before.json()["version"]
+    assert adapters["erasure_floor"] == run["covers_epoch"]
     old = next(version for version in adapters["versions"] if version["digest"] == before.json()["version"])
     assert old["destroyed_at"]
     assert not old["eligible"]
@@ -180,9 +180,9 @@ def test_a_worker_killed_in_the_middle_of_a_run_completes_it_once(
     assert not client.get(location).json()["done"]
     installation.restart(worker)
     request = completed(client, location)
-    job = job_of(client, request)
-    assert job["claims"] == 2
-    assert_completed_once(client, str(job["id"]))
+    run = run_of(client, request)
+    assert run["claims"] == 2
+    assert_completed_once(client, str(run["id"]))
 
 
 def test_a_worker_told_to_stop_in_the_middle_of_a_run_hands_it_back(
@@ -201,10 +201,10 @@ def test_a_worker_told_to_stop_in_the_middle_of_a_run_hands_it_back(
     assert not client.get(location).json()["done"]
     assert "Traceback" not in worker.log.read_text()
     installation.restart(worker)
-    job = job_of(client, completed(client, location))
+    run = run_of(client, completed(client, location))
     # Being told to stop is no failure of the run's.
-    assert job["claims"] == 1
-    assert_completed_once(client, str(job["id"]))
+    assert run["claims"] == 1
+    assert_completed_once(client, str(run["id"]))
 
 
 def test_a_gateway_killed_right_after_a_202_loses_nothing(
@@ -296,16 +296,16 @@ def test_a_worker_killed_in_the_middle_of_a_consolidation_completes_it_once(
     wait_until(lambda: client.get(location).json()["status"] == "running", 60, what="the claim")
     worker.kill()
     assert client.get(location).json()["status"] == "running"
-    # Asked again meanwhile it is the same job, not a second one; and nobody is served less.
+    # Asked again meanwhile it is the same run, not a second one; and nobody is served less.
     assert client.post("/consolidations").headers["Location"] == location
     assert client.get("/recommend", params={"user_id": users[10]}).json()["version"] == before["live"]
     installation.restart(worker)
     wait_until(lambda: client.get(location).json()["status"] == "completed", 240, what="the consolidation")
-    job = client.get(location).json()
-    assert job["claims"] == 2
-    assert_completed_once(client, job["id"])
+    run = client.get(location).json()
+    assert run["claims"] == 2
+    assert_completed_once(client, run["id"])
     after = client.get("/adapters").json()
-    assert after["live"] == job["version"] != before["live"]
+    assert after["live"] == run["version"] != before["live"]
     # Nothing older is left to serve, and nothing is left to consolidate.
     assert {v["digest"] for v in after["versions"] if not v["destroyed_at"]} == {after["live"]}
     spent = {item["name"]: item["spent"] for item in after["consolidation"]["items"]}
@@ -354,11 +354,11 @@ def test_the_page_shows_the_jobs(client: httpx.Client, installation: Installatio
 
 def assert_completed_once(client: httpx.Client, run_id: str) -> None:
     """One completion, one published version: a second execution would have left traces."""
-    job = client.get(f"/jobs/{run_id}").json()
-    assert job["status"] == "completed"
-    published = [v for v in client.get("/adapters").json()["versions"] if v["job"] == f"/jobs/{run_id}"]
+    run = client.get(f"/runs/{run_id}").json()
+    assert run["status"] == "completed"
+    published = [v for v in client.get("/adapters").json()["versions"] if v["run"] == f"/runs/{run_id}"]
     assert len(published) == 1
-    accepted = [attempt for attempt in job["attempts"] if attempt["accepted"]]
+    accepted = [attempt for attempt in run["attempts"] if attempt["accepted"]]
     assert accepted
 
 
@@ -376,9 +376,9 @@ def test_outages_of_seconds_cost_a_run_nothing_but_time(
         held_up += 1
     assert held_up > 3
     request = completed(client, location)
-    job = job_of(client, request)
-    assert (request["outcome"], request["detail_code"], job["status"]) == ("erased", None, "completed")
-    assert job["claims"] == 1
+    run = run_of(client, request)
+    assert (request["outcome"], request["detail_code"], run["status"]) == ("erased", None, "completed")
+    assert run["claims"] == 1
 
 
 def outage(installation: Installation) -> AbstractContextManager[None]:

@@ -39,14 +39,14 @@ def test_a_movielens_user_is_forgotten_end_to_end(movielens: Installation) -> No
         location = client.post(f"/users/{user}/forget").headers["Location"]
         request = completed(client, location, seconds=400)
         assert request["outcome"] == "erased"
-        job = client.get(request["run"]).json()
-        assert job["attempts"][0]["method"] == "ucan"
-        assert job["attempts"][-1]["accepted"]
+        run = client.get(request["run"]).json()
+        assert run["attempts"][0]["method"] == "ucan"
+        assert run["attempts"][-1]["accepted"]
         forgotten = client.get("/recommend", params={"user_id": user}).json()
         assert (forgotten["personalised"], forgotten["fallback_reason"]) == (False, "suppressed")
         kept = client.get("/recommend", params={"user_id": other}).json()
         assert kept["personalised"]
-        assert kept["version"] == job["version"] != before
+        assert kept["version"] == run["version"] != before
         titles = [item["title"] for item in kept["items"]]
         assert len(set(titles)) == 10
     assert movielens.lethe("audit", "verify").returncode == 0

@@ -80,7 +80,7 @@ def test_up_works_as_printed_stops_on_ctrl_c_and_goes_on_where_it_was(
         assert "computed by version" in output_of(told_recommend)
         request = run(forget)
         assert request["status"] == "queued"
-        assert run(jobs)["jobs"]
+        assert run(jobs)["runs"]
         assert "not personal" in output_of(told_recommend)
         assert "serves the live version" in output_of(told_status)
         assert "failure" not in output_of(told_doctor)

@@ -12,12 +12,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, insert, inspect, text
+from sqlalchemy import Engine, insert, inspect, select, text
 from sqlalchemy.orm import Session
 
 from app.attempts import queries as attempts
 from app.db.base import Base, utc_now
-from app.db.models import Attempt, NeverSeenLevel, SkippedRung
+from app.db.models import ApiKey, Attempt, NeverSeenLevel, SkippedRung
 from app.db.schema import migrate, require_current_schema
 from app.db.session import open_database
 from app.levels import queries as levels
@@ -186,6 +186,30 @@ def test_attempts_and_skipped_rungs_of_the_previous_release_are_found_by_their_r
     back_to(engine, "0010_level_makings")
     migrate(engine)
     engine.dispose()
+
+
+def test_a_key_for_jobs_opens_the_runs_and_still_works_for_the_previous_release(database_url: str) -> None:
+    engine = open_database(database_url, pooled=False)
+    back_to(engine, "0012_outbox")
+    issued = {"old": ["forget:read", "jobs:read"], "other": ["forget:read"]}
+    with Session(engine) as session:
+        for name, scopes in issued.items():
+            session.add(ApiKey(key_digest=name * 8, name=name, scopes=scopes, created_at=utc_now()))
+        session.commit()
+    migrate(engine)
+    assert scopes_of(engine) == {"old": ["forget:read", "jobs:read", "runs:read"], "other": ["forget:read"]}
+    with Session(engine) as session:
+        session.add(ApiKey(key_digest="new", name="new", scopes=["runs:read"], created_at=utc_now()))
+        session.commit()
+    back_to(engine, "0012_outbox")
+    assert scopes_of(engine) == {**issued, "new": ["jobs:read"]}
+    migrate(engine)
+    engine.dispose()
+
+
+def scopes_of(engine: Engine) -> dict[str, list[str]]:
+    with Session(engine) as session:
+        return {key.name: key.scopes for key in session.scalars(select(ApiKey))}
 
 
 def back_to(engine: Engine, revision: str) -> None:

@@ -81,9 +81,9 @@ def test_ingested_events_count_at_once_and_only_once(client: TestClient) -> None
 
 def test_jobs_and_adapters_are_listed(client: TestClient, installed: str) -> None:
     request = client.post("/users/user-1/forget").json()
-    jobs = client.get("/jobs").json()["jobs"]
-    assert [job["status"] for job in jobs] == ["queued"]
-    detail = client.get(f"/jobs/{jobs[0]['id']}").json()
+    runs = client.get("/runs").json()["runs"]
+    assert [run["status"] for run in runs] == ["queued"]
+    detail = client.get(f"/runs/{runs[0]['id']}").json()
     assert detail["attempts"] == []
     assert request["run"] is None
     adapters = client.get("/adapters").json()
@@ -132,7 +132,7 @@ def test_k_out_of_range_is_a_422(client: TestClient, k: str) -> None:
 def test_a_bad_body_accepts_nothing(client: TestClient, body: bytes, status: int, code: str) -> None:
     response = client.post("/users/user-1/forget", content=body, headers={"Content-Type": "application/json"})
     assert (response.status_code, response.json()["code"]) == (status, code)
-    assert client.get("/jobs").json() == {"jobs": []}
+    assert client.get("/runs").json() == {"runs": []}
     assert client.get("/recommend", params={"user_id": "user-1"}).json()["personalised"]
 
 
@@ -170,7 +170,7 @@ def test_a_form_on_another_site_cannot_forget_anybody(client: TestClient) -> Non
 
 def test_without_a_key_nothing_is_answered(client: TestClient) -> None:
     for authorization in ("", "Bearer wrong", "Basic !!!", "Digest x"):
-        response = client.get("/jobs", headers={"Authorization": authorization})
+        response = client.get("/runs", headers={"Authorization": authorization})
         assert (response.status_code, response.json()["code"]) == (401, "unauthenticated")
         assert "Bearer" in response.headers["WWW-Authenticate"]
 
@@ -185,11 +185,11 @@ def test_without_a_key_nothing_is_answered(client: TestClient) -> None:
         ("POST", "/consolidations", Scope.CONSOLIDATE),
         ("GET", "/recommend?user_id=user-1", Scope.RECOMMEND),
         ("POST", "/interactions", Scope.INTERACTIONS_WRITE),
-        ("GET", "/jobs", Scope.JOBS_READ),
-        ("GET", f"/jobs/ur_{'0' * 32}", Scope.JOBS_READ),
+        ("GET", "/runs", Scope.RUNS_READ),
+        ("GET", f"/runs/ur_{'0' * 32}", Scope.RUNS_READ),
         ("GET", "/adapters", Scope.ADAPTERS_READ),
         ("GET", "/metrics", Scope.METRICS_READ),
-        ("GET", "/", Scope.JOBS_READ),
+        ("GET", "/", Scope.RUNS_READ),
     ],
 )
 def test_every_other_scope_is_not_enough(
@@ -208,7 +208,7 @@ def test_every_other_scope_is_not_enough(
     assert response.json()["scope"] == scope
 
 
-@pytest.mark.parametrize("path", [f"/forget-requests/fr_{'0' * 32}", f"/jobs/ur_{'0' * 32}", "/nothing/here"])
+@pytest.mark.parametrize("path", [f"/forget-requests/fr_{'0' * 32}", f"/runs/ur_{'0' * 32}", "/nothing/here"])
 def test_what_does_not_exist_is_a_404_problem(client: TestClient, path: str) -> None:
     response = client.get(path)
     assert (response.status_code, response.json()["code"]) == (404, "not-found")

@@ -43,8 +43,8 @@ def test_a_job_shows_every_attempt_with_every_measure_against_its_bounds(
     client: TestClient, forgotten: list[dict[str, Any]]
 ) -> None:
     assert {request["outcome"] for request in forgotten} == {"erased"}
-    job = client.get(forgotten[0]["run"]).json()
-    tried = job["attempts"]
+    run = client.get(forgotten[0]["run"]).json()
+    tried = run["attempts"]
     assert [(one["number"], one["step"], one["method"]) for one in tried] == [
         (0, 0, "ucan"),
         (1, 1, "least_change_output"),
@@ -79,7 +79,7 @@ def test_a_job_shows_every_attempt_with_every_measure_against_its_bounds(
         assert all(measure.keys() == MEASURE for measure in measures)
         assert one["report"]["schema"] == "lethe.report/2"
         assert one["why"].startswith("chosen: " if one["accepted"] else "refused: the check of ")
-    assert job["skipped"] == []
+    assert run["skipped"] == []
     assert all(one["search"] is None for one in tried)
 
 
@@ -132,8 +132,8 @@ def test_what_a_run_did_without_is_shown_with_the_reason(
     execute(process, run_id)
     process.database.dispose()
     request = client.get(location).json()
-    job = client.get(request["run"]).json()
-    assert request["skipped"] == job["skipped"]
+    run = client.get(request["run"]).json()
+    assert request["skipped"] == run["skipped"]
     skipped = request["skipped"]
     assert [(one["step"], one["method"], one["reason"]) for one in skipped] == [
         (1, "least_change_output", "no_levels"),

@@ -47,11 +47,11 @@ def budget_of(client: TestClient) -> dict[str, dict[str, float | None]]:
 def test_a_consolidation_is_accepted_once_and_found_as_a_job(client: TestClient) -> None:
     accepted = client.post("/consolidations")
     assert accepted.status_code == 202
-    job = accepted.json()
-    assert accepted.headers["Location"] == f"/jobs/{job['id']}"
-    assert (job["kind"], job["reason"], job["status"]) == ("consolidation", "on_demand", "queued")
+    run = accepted.json()
+    assert accepted.headers["Location"] == f"/runs/{run['id']}"
+    assert (run["kind"], run["reason"], run["status"]) == ("consolidation", "on_demand", "queued")
     again = client.post("/consolidations")
-    assert (again.status_code, again.json()["id"]) == (202, job["id"])
+    assert (again.status_code, again.json()["id"]) == (202, run["id"])
     assert again.headers["Consolidation-Existing"] == "true"
     assert "Consolidation-Existing" not in accepted.headers
     detail = client.get(accepted.headers["Location"]).json()
@@ -62,8 +62,8 @@ def test_a_consolidation_is_accepted_once_and_found_as_a_job(client: TestClient)
 def test_a_forget_run_waits_beside_it(client: TestClient) -> None:
     client.post("/consolidations")
     client.post("/users/user-1/forget")
-    jobs = client.get("/jobs").json()["jobs"]
-    assert {(job["kind"], job["reason"]) for job in jobs} == {
+    runs = client.get("/runs").json()["runs"]
+    assert {(run["kind"], run["reason"]) for run in runs} == {
         ("consolidation", "on_demand"),
         ("forget", None),
     }
@@ -75,7 +75,7 @@ def test_without_a_live_version_there_is_a_problem_to_read(client: TestClient, d
     response = client.post("/consolidations")
     assert (response.status_code, response.json()["code"]) == (409, "nothing-to-consolidate")
     assert "lethe init" in response.json()["detail"]
-    assert client.get("/jobs").json() == {"jobs": []}
+    assert client.get("/runs").json() == {"runs": []}
 
 
 def test_what_is_spent_and_what_is_left(client: TestClient, database: Database, installed: str) -> None:

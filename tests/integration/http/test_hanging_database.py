@@ -70,7 +70,7 @@ def test_a_gateway_before_a_database_that_hangs(
             assert max(waits) < 2
             for refused in (
                 lambda: client.post("/users/user-2/forget"),
-                lambda: client.get("/jobs"),
+                lambda: client.get("/runs"),
                 lambda: client.get(
                     "/recommend?user_id=u", headers={"Authorization": f"Bearer lethe_{'0' * 64}"}
                 ),

@@ -22,7 +22,7 @@ ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 @ON_SQLITE
 def test_no_answer_is_shown_elsewhere_or_kept_unless_it_is_a_public_file(client: TestClient) -> None:
-    for path in ("/", "/docs", "/healthz", "/jobs", "/recommend", "/nothing", "/static/nothing", "/metrics"):
+    for path in ("/", "/docs", "/healthz", "/runs", "/recommend", "/nothing", "/static/nothing", "/metrics"):
         answer = client.get(path)
         assert answer.headers["X-Content-Type-Options"] == "nosniff", path
         assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"], path
@@ -66,7 +66,7 @@ def test_the_description_says_what_is_answered(client: TestClient) -> None:
         assert content == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     assert openapi["components"]["schemas"]["Problem"]["required"]
     assert set(openapi["paths"]["/metrics"]["get"]["responses"]["200"]["content"]) == {"text/plain"}
-    assert "404" in openapi["paths"]["/jobs/{run_id}"]["get"]["responses"]
+    assert "404" in openapi["paths"]["/runs/{run_id}"]["get"]["responses"]
     assert "503" in openapi["paths"]["/readyz"]["get"]["responses"]
 
 

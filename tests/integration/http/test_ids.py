@@ -75,7 +75,7 @@ def test_a_request_by_body_is_a_request(client: TestClient, database: Database) 
     assert client.get(accepted.headers["Location"]).json()["status"] == "queued"
     assert "Forget-Request-Existing" not in accepted.headers
     assert subjects_of_requests(database) == [subject_of("user-1")]
-    assert client.get("/jobs").json()["jobs"][0]["status"] == "queued"
+    assert client.get("/runs").json()["runs"][0]["status"] == "queued"
 
 
 def test_spellings_of_one_id_are_one_user(client: TestClient, database: Database) -> None:
@@ -119,14 +119,14 @@ def test_an_id_that_clients_remove_from_paths_is_sent_in_the_body(
 def test_what_is_left_of_a_path_without_dots_reaches_nobody(client: TestClient) -> None:
     for path in ("/forget", "/users/forget", "/users"):
         assert client.post(path).status_code in (404, 405)
-    assert client.get("/jobs").json() == {"jobs": []}
+    assert client.get("/runs").json() == {"runs": []}
 
 
 def test_a_bad_id_of_ours_is_a_422_too(client: TestClient) -> None:
     for method, path in (
         ("GET", "/forget-requests/{}"),
         ("POST", "/forget-requests/{}/retry"),
-        ("GET", "/jobs/{}"),
+        ("GET", "/runs/{}"),
     ):
         for bad in (
             "x", "fr_0", "a%2Fb", "a%252Fb", "%00", "%0A", f"ur_{'0' * 32}%0A", f"fr_{'0' * 32}%2F", "%FF", "ü", "",
@@ -215,7 +215,7 @@ def test_values_that_are_no_id_and_no_time_are_a_422(client: TestClient) -> None
             content = body.replace("VALUE", value)
             response = client.post(path, content=content, headers={"Content-Type": "application/json"})
             assert (response.status_code, response.json()["code"]) == (422, "validation-failed"), content
-    assert client.get("/jobs").json() == {"jobs": []}
+    assert client.get("/runs").json() == {"runs": []}
 
 
 def test_item_ids_are_read_by_the_same_rule(client: TestClient) -> None:

@@ -39,7 +39,7 @@ def test_nobody_without_a_key_can_stop_it(
             assert 'connections_closed_total{reason="room"}' in client.get("/metrics").text
             for _ in range(300):
                 _begin(gateway, b"no request\r\n\r\n").close()
-                assert stranger.get("/jobs").status_code == 401
+                assert stranger.get("/runs").status_code == 401
             _refuses_bodies(gateway)
             assert client.get("/recommend", params={"user_id": "user-1"}).status_code == 200
         for connection in half_open:

@@ -37,8 +37,8 @@ def test_every_link_leads_back_below_the_prefix(prefixed: TestClient, stripped: 
     assert accepted.status_code == 202
     location = accepted.headers["Location"]
     assert prefixed.get(follow(location)).json()["id"] == accepted.json()["id"]
-    job = prefixed.post(f"{base}/consolidations")
-    assert prefixed.get(follow(job.headers["Location"])).json()["id"] == job.json()["id"]
+    run = prefixed.post(f"{base}/consolidations")
+    assert prefixed.get(follow(run.headers["Location"])).json()["id"] == run.json()["id"]
     assert prefixed.get(f"{base}/recommend", params={"user_id": "user-1"}).json()["personalised"]
     page = prefixed.get(f"{base}/")
     assert f'href="{PREFIX}/static/worklist.css"' in page.text
@@ -48,12 +48,12 @@ def test_every_link_leads_back_below_the_prefix(prefixed: TestClient, stripped: 
     assert openapi["servers"] == [{"url": PREFIX}]
     assert "/users/{user_id}/forget" in openapi["paths"]
     assert 'route="/users/{user_id}/forget"' in prefixed.get(f"{base}/metrics").text
-    assert prefixed.get(f"{base}/jobs/x").status_code == 422
+    assert prefixed.get(f"{base}/runs/x").status_code == 422
     assert prefixed.get(f"{base}/nothing").status_code == 404
 
 
 def test_a_path_that_only_begins_like_the_prefix_is_not_below_it(prefixed: TestClient) -> None:
-    assert prefixed.get(f"{PREFIX}x/jobs").status_code == 404
+    assert prefixed.get(f"{PREFIX}x/runs").status_code == 404
 
 
 def test_a_prefix_that_reads_like_a_route_is_refused(settings: Settings, client: TestClient) -> None:
@@ -65,7 +65,7 @@ def test_a_prefix_that_reads_like_a_route_is_refused(settings: Settings, client:
 
 
 def test_head_is_get_without_the_body(client: TestClient) -> None:
-    for path in ("/healthz", "/readyz", "/jobs", "/static/worklist.css", "/docs"):
+    for path in ("/healthz", "/readyz", "/runs", "/static/worklist.css", "/docs"):
         got, asked = client.get(path), client.head(path)
         assert (asked.status_code, asked.content) == (got.status_code, b"") == (200, b"")
         for name in ("content-type", "content-length"):
@@ -73,6 +73,6 @@ def test_head_is_get_without_the_body(client: TestClient) -> None:
 
 
 def test_head_needs_what_get_needs(client: TestClient) -> None:
-    assert client.head("/jobs", headers={"Authorization": "Bearer wrong"}).status_code == 401
+    assert client.head("/runs", headers={"Authorization": "Bearer wrong"}).status_code == 401
     assert client.head("/users/user-1/forget").status_code == 405
-    assert 'method="HEAD",route="/jobs",status="401"' in client.get("/metrics").text
+    assert 'method="HEAD",route="/runs",status="401"' in client.get("/metrics").text

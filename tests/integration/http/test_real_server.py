@@ -66,7 +66,7 @@ def _ask_with_ids_everywhere(gateway: GatewayProcess) -> None:
                 client.post("/forget-requests", json={"user_id": user_id}),
                 client.get("/recommend", params={"user_id": user_id}),
                 client.post("/interactions", json={"interactions": [event]}),
-                client.get(f"/jobs/{quote(user_id, safe='')}"),
+                client.get(f"/runs/{quote(user_id, safe='')}"),
                 client.get(f"/forget-requests/{quote(user_id, safe='')}"),
                 client.post(f"/users/{quote(user_id, safe='')}/forgotten"),
             ):
@@ -83,8 +83,8 @@ def _ask_for_dots(gateway: GatewayProcess) -> None:
     for target in (
         "/users/%FF/forget",
         "/users/%0A/forget",
-        "/jobs/%FF",
-        "/jobs/%0A",
+        "/runs/%FF",
+        "/runs/%0A",
         "/recommend?user_id=%FF",
     ):
         assert gateway.ask("POST" if "forget" in target else "GET", target)[0] == 422, target

@@ -114,7 +114,7 @@ def test_writes_by_the_tables_are_let_through() -> None:
             "update(Run).where(Run.status == 'queued').values(changes)\n"
             "Run(status=CREATED)\n"
             "self.status = status\n"
-            "JobView(status=run.status)\n"
+            "RunView(status=run.status)\n"
         )
     )
 

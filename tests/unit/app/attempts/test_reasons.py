@@ -169,7 +169,7 @@ def test_what_was_skipped_says_why(code: str) -> None:
         rung_digest="0" * 64, code=code, detail="passed in 0 of 12", skipped_at=NOON,
     )  # fmt: skip
     view = SkippedView.of(row, Links())
-    assert (view.step, view.method, view.reason, view.run) == (2, "ucan", code, "/jobs/run_1")
+    assert (view.step, view.method, view.reason, view.run) == (2, "ucan", code, "/runs/run_1")
     assert view.why == why_skipped(code, "passed in 0 of 12")
     assert view.why.startswith("skipped: ")
     assert view.why.endswith("passed in 0 of 12")
