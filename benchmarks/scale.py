@@ -94,7 +94,7 @@ def _row(base: Base, splits: Sequence[Split], repeats: int) -> dict[str, Any]:
         base, [split.train for split in splits], _REGIME.adapter_config, _REGIME.adapter_training
     )
     epoch = time.perf_counter() - watch
-    model, items = attach(base, adapter), len(base.catalogue)
+    model, items = attach(base, adapter), base.style.event_options
     seconds: dict[str, list[float]] = {}
     # Subjects of like length, the same in every service: a longer history costs more whatever the service.
     for place in range(repeats):

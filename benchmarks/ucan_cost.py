@@ -30,6 +30,7 @@ from benchmarks.fits import Fits, Regime
 from benchmarks.population import Population, load_population, synthetic_population
 from recommender import Adapter, Base, SyntheticConfig, TrainingConfig, attach, fit_adapter
 from recommender.batching import by_token_budget, pad_right
+from recommender.styles.style import METHODS_DRAW
 from unlearning import ForgetTask, collect_statistics
 from unlearning.attacks.cost import collector_paused, peak_tensor_bytes
 from unlearning.methods.ladder.ucan.ucan import Ucan
@@ -120,7 +121,9 @@ def _forward(
 ) -> Work:
     """One plain pass over the training windows of `sequences`, batched as U-CAN batches; 0 keeps all logits."""
     model = attach(base, adapter)
-    windows = [tokens for sequence in sequences for tokens, _ in base.style.windows(sequence)]
+    windows = [
+        window.tokens for sequence in sequences for window in base.style.windows(sequence, draw=METHODS_DRAW)
+    ]
 
     def forward() -> None:
         with torch.inference_mode():

@@ -32,10 +32,10 @@ from recommender.fingerprint import canary_fingerprint, fingerprints_match
 from recommender.fitting import BASE_TRAINING, build_base, fit_adapter
 from recommender.popularity import popularity
 from recommender.processor import use_processor
-from recommender.prompts import ItemTokenStyle, PromptStyle
 from recommender.ranking import RankingMetrics, mrr_at, ndcg_at, ranks, recall_at, top_k
 from recommender.scoring import Scorer
 from recommender.splits import Split, leave_two_out
+from recommender.styles import ItemTokenStyle, PromptStyle
 from recommender.training import StepReport, TrainingConfig
 
 __all__ = [

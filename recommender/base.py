@@ -16,7 +16,7 @@ from transformers.utils.hub import cached_file
 
 from recommender.catalogue import CATALOGUE_FILE, Catalogue
 from recommender.errors import ConfigError, DataError, ModelLoadError
-from recommender.prompts import ItemTokenStyle
+from recommender.styles import ItemTokenStyle, PromptStyle
 
 STYLE_FILE = "style.json"
 _OUTPUT_DEVIATION = 0.02
@@ -59,7 +59,7 @@ class Base:
 
     model: PreTrainedModel
     catalogue: Catalogue
-    style: ItemTokenStyle
+    style: PromptStyle
     digest: str
 
 
@@ -105,7 +105,7 @@ def draw_base(catalogue: Catalogue, config: BaseConfig, *, seed: int) -> LlamaFo
     return model
 
 
-def save_base(model: PreTrainedModel, catalogue: Catalogue, style: ItemTokenStyle, directory: Path) -> None:
+def save_base(model: PreTrainedModel, catalogue: Catalogue, style: PromptStyle, directory: Path) -> None:
     """Write a folder for `load_base`: Hugging Face files, `catalogue.json`, `style.json`."""
     directory.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(directory)

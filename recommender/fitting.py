@@ -12,9 +12,9 @@ from recommender.adapter_config import AdapterConfig
 from recommender.adapters import Adapter, trainable
 from recommender.base import Base, BaseConfig, new_model
 from recommender.catalogue import Catalogue
-from recommender.prompts import PromptStyle
 from recommender.ranking import ranks
 from recommender.scoring import Scorer
+from recommender.styles.style import PromptStyle
 from recommender.training import OnStep, ShouldStop, TrainingConfig, train
 
 # A panel is small and public: the base may overfit it, and there are no users to validate on.

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from recommender.errors import DataError
-from recommender.prompts import PromptStyle
 from recommender.ranking import ndcg_at, ranks, recall_at
 from recommender.scoring import Scorer
 from recommender.splits import Split
+from recommender.styles.style import PromptStyle
 
 # Shares of the adapter's gain over the bare base. Fits that differ only in their seed are within 0.02 (300 users and
 # more) to 0.07 (63 users) of each other on training events, and within 0.11 on held-out events. Fits with half the

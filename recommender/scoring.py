@@ -1,15 +1,16 @@
-"""Catalogue scores and per-item likelihoods of a model, batched by tokens."""
+"""Catalogue scores and per-event losses of a model, batched by tokens."""
 
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from recommender.batching import by_token_budget, pad_left, pad_right
+from recommender.batching import by_token_budget
+from recommender.choices import Window, batch_of, choice_logits
 from recommender.errors import ConfigError, DataError
-from recommender.prompts import PromptStyle
+from recommender.styles.style import PromptStyle
 
-# Likelihoods need logits at every position. This bound keeps them small for a large catalogue.
+# Likelihoods need logits at every asked position. This bound keeps them small for a large catalogue.
 _MAX_LOGITS = 2**25
 
 
@@ -28,81 +29,82 @@ class Scorer:
         self.style = style
         self._model = model
         self._token_budget = token_budget
-        self._device = next(model.parameters()).device
 
-    def scores(self, histories: Sequence[Sequence[int]], *, mask_seen: bool = True) -> Tensor:
-        """Logits `[len(histories), items]`, float32 on the CPU; with `mask_seen`, items of the history are -inf.
+    def scores(
+        self,
+        histories: Sequence[Sequence[int]],
+        *,
+        mask_seen: bool = True,
+        candidates: Sequence[Sequence[int]] | None = None,
+    ) -> Tensor:
+        """Scores `[len(histories), items]`, float32 on the CPU; with `mask_seen`, items of the history are -inf.
 
-        An empty history is allowed: the model then reads the beginning-of-sequence token only. The mask covers the
-        whole history, also the part older than the window.
+        An empty history is allowed. The mask covers the whole history, also the part that the model does not read.
+        Items that are no candidate are -inf; a style that ranks the whole catalogue needs no candidates.
 
         Raises:
-            DataError: an item outside the catalogue.
+            DataError: an item outside the catalogue, or a style that needs candidates got none.
         """
-        scores = torch.empty(len(histories), self.style.catalogue_size)
-        prompts = [self.style.encode(history) for history in histories]
-        for batch in by_token_budget([len(prompt) for prompt in prompts], self._token_budget):
-            scores[batch] = self._last_logits([prompts[row] for row in batch])
+        scores = self.style.scores(
+            self._model, histories, candidates=candidates, token_budget=self._token_budget
+        )
         if mask_seen:
             for row, history in enumerate(histories):
                 scores[row, self._seen(history, scores.shape[1])] = -torch.inf
         return scores
 
     def item_log_probs(self, histories: Sequence[Sequence[int]]) -> Tensor:
-        """Log-probabilities `[len(histories), items]` of the next item, softmax over item tokens, nothing masked."""
+        """Log-probabilities `[len(histories), items]` of the next item, softmax over the scores, nothing masked."""
         return torch.log_softmax(self.scores(histories, mask_seen=False), dim=-1)
 
     def item_nll(self, sequences: Sequence[Sequence[int]]) -> list[Tensor]:
-        """Per sequence, float32 `[len(sequence)]`: negative log-likelihood of each item given those before it.
+        """Per sequence, float32 `[predicted events]`: loss of each event given those before it, see `event_losses`.
 
-        The softmax is over item tokens only. Sequences longer than the window are divided as in training
+        Events before the style's `first_target` have none. Sequences longer than the window are divided as in training
         (`PromptStyle.windows`), so each value is exactly the quantity that training minimised.
         """
-        nll = [torch.empty(len(sequence)) for sequence in sequences]
+        first = self.style.first_target
+        nll = [torch.zeros(max(len(sequence) - first, 0)) for sequence in sequences]
         windows = [
-            (row, start, tokens, targets)
+            (row, window)
             for row, sequence in enumerate(sequences)
-            for start, tokens, targets in self._windows(sequence)
+            for window in reading_windows(self.style, sequence)
         ]
-        token_budget = min(self._token_budget, max(1, _MAX_LOGITS // self.style.catalogue_size))
-        for batch in by_token_budget([len(tokens) for _, _, tokens, _ in windows], token_budget):
-            log_probs = self._log_probs([windows[index][2] for index in batch])
+        budget = min(self._token_budget, max(1, _MAX_LOGITS // self.style.event_options))
+        for batch in by_token_budget([len(window.tokens) for _, window in windows], budget):
+            log_probs = log_probabilities(
+                self._model, [windows[index][1] for index in batch], self.style.pad_token
+            )
             for position, index in enumerate(batch):
-                row, start, _, targets = windows[index]
-                target = torch.as_tensor(targets).unsqueeze(-1)
-                chosen = log_probs[position, : len(targets)].gather(-1, target).squeeze(-1)
-                nll[row][start : start + len(targets)] = -chosen
+                row, window = windows[index]
+                add_losses(nll[row], window, log_probs[position], self.style)
         return nll
-
-    def _windows(self, sequence: Sequence[int]) -> Iterator[tuple[int, list[int], Sequence[int]]]:
-        start = 0
-        for tokens, targets in self.style.windows(sequence):
-            yield start, tokens, targets
-            start += len(targets)
-
-    @torch.inference_mode()
-    def _last_logits(self, prompts: Sequence[Sequence[int]]) -> Tensor:
-        # With padding on the left, the last column holds every prompt's last token; only that column needs logits.
-        tokens, mask = pad_left(prompts, self.style.pad_token)
-        tokens, mask = tokens.to(self._device), mask.to(self._device)
-        logits: Tensor = self._model(
-            input_ids=tokens,
-            attention_mask=mask,
-            position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
-            logits_to_keep=1,
-            use_cache=False,
-        ).logits
-        return logits[:, -1, self.style.item_token_slice].float().cpu()
-
-    @torch.inference_mode()
-    def _log_probs(self, prompts: Sequence[Sequence[int]]) -> Tensor:
-        # Right padding needs no attention mask: under causal attention no real token sees what follows it.
-        tokens, _ = pad_right(prompts, self.style.pad_token)
-        logits: Tensor = self._model(input_ids=tokens.to(self._device), use_cache=False).logits
-        return torch.log_softmax(logits[..., self.style.item_token_slice].float(), dim=-1).cpu()
 
     @staticmethod
     def _seen(history: Sequence[int], items: int) -> list[int]:
         if history and not 0 <= min(history) <= max(history) < items:
             raise DataError(f"a history holds an item outside the catalogue of {items}")
         return list(history)
+
+
+def reading_windows(style: PromptStyle, sequence: Sequence[int]) -> Iterator[Window]:
+    """The windows over which the losses of a sequence's events are measured: those of the style's fixed draws."""
+    for draw in range(style.draws):
+        yield from style.windows(sequence, draw=-1 - draw)
+
+
+@torch.inference_mode()
+def log_probabilities(model: nn.Module, windows: Sequence[Window], pad: int) -> Tensor:
+    """Log-probabilities of the options of every choice, float32 [windows, choices, widest set], on the CPU."""
+    return torch.log_softmax(choice_logits(model, batch_of(windows, pad)), dim=-1).cpu()
+
+
+def add_losses(nll: Tensor, window: Window, log_probs: Tensor, style: PromptStyle) -> None:
+    """Add what a window says to the losses `nll` [predicted events] of its sequence, in place.
+
+    The loss of an event is -log p(item | events before it) among the style's options: the sum over its choices, the
+    mean over draws.
+    """
+    targets = torch.as_tensor(window.targets)
+    chosen = log_probs[: len(targets)].gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+    nll.index_add_(0, torch.as_tensor(window.events) - style.first_target, -chosen / style.draws)

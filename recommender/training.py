@@ -1,4 +1,4 @@
-"""The training loop of bases and adapters: next-item cross-entropy over item tokens."""
+"""The training loop of bases and adapters: cross-entropy of the choices, or of the language that the owner trained."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -14,11 +14,10 @@ from transformers.optimization import (
     get_linear_schedule_with_warmup,
 )
 
-from recommender.batching import pad_right
+from recommender.choices import IGNORED, Batch, Window, batch_of, choice_logits
 from recommender.errors import ConfigError, DataError, Interrupted
-from recommender.prompts import PromptStyle
+from recommender.styles.style import PromptStyle
 
-_IGNORED_TARGET = -100
 # Batches are drawn from pools of this many batches, sorted by length: little padding, and new batches in each epoch.
 _BATCHES_PER_POOL = 8
 _BETAS = (0.9, 0.999)
@@ -131,11 +130,10 @@ def train(
         DataError: no sequence holds an item.
         Interrupted: `should_stop` answered yes.
     """
-    windows = [window for sequence in sequences for window in style.windows(sequence)]
+    windows = _windows(style, sequences, epoch=1)
     if not windows:
         raise DataError("nothing to train on: no sequence holds an item")
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    device = parameters[0].device
     optimiser = torch.optim.AdamW(
         parameters, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay
     )
@@ -147,12 +145,12 @@ def train(
 
     for epoch in range(1, config.epochs + 1):
         model.train()
-        for batch in _batches([len(tokens) for tokens, _ in windows], config.batch_size, shuffle):
+        if epoch > 1 and style.draws > 1:
+            windows = _windows(style, sequences, epoch)
+        for batch in _batches([len(window.tokens) for window in windows], config.batch_size, shuffle):
             if should_stop is not None and should_stop():
                 raise Interrupted(f"training stopped at step {step} of {steps}")
-            tokens, _ = pad_right([windows[index][0] for index in batch], style.pad_token)
-            targets, _ = pad_right([windows[index][1] for index in batch], _IGNORED_TARGET)
-            loss = next_item_loss(model, style, tokens.to(device), targets.to(device))
+            loss = training_loss(model, [windows[index] for index in batch], style.pad_token)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
             nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
             optimiser.step()
@@ -171,13 +169,33 @@ def train(
     model.eval()
 
 
-def next_item_loss(model: nn.Module, style: PromptStyle, tokens: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy over the item tokens; `targets` are catalogue indices `[batch, length]`, -100 ignored.
+def training_loss(model: nn.Module, windows: Sequence[Window], pad: int) -> Tensor:
+    """The mean loss that the owner of a style minimises on these windows.
 
-    `tokens` are padded on the right and need no mask: under causal attention no real token sees the padding.
+    That is the cross-entropy of the choices; or, where windows name `language` positions, that of the next token there,
+    over the whole vocabulary.
     """
-    logits = model(input_ids=tokens, use_cache=False).logits[..., style.item_token_slice]
-    return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=_IGNORED_TARGET)
+    batch = batch_of(windows, pad)
+    if windows[0].language:
+        return _language_loss(model, batch, windows)
+    logits = choice_logits(model, batch)
+    return nn.functional.cross_entropy(
+        logits.flatten(0, 1), batch.targets.to(logits.device).flatten(), ignore_index=IGNORED
+    )
+
+
+def _language_loss(model: nn.Module, batch: Batch, windows: Sequence[Window]) -> Tensor:
+    device = next(model.parameters()).device
+    tokens = batch.tokens.to(device)
+    rows = torch.tensor([row for row, window in enumerate(windows) for _ in window.language], device=device)
+    positions = torch.tensor([place for window in windows for place in window.language], device=device)
+    kept, column = torch.unique(positions, return_inverse=True)
+    logits = model(input_ids=tokens, use_cache=False, logits_to_keep=kept).logits[rows, column]
+    return nn.functional.cross_entropy(logits.float(), tokens[rows, positions + 1])
+
+
+def _windows(style: PromptStyle, sequences: Sequence[Sequence[int]], epoch: int) -> list[Window]:
+    return [window for sequence in sequences for window in style.windows(sequence, draw=epoch)]
 
 
 class _BestWeights:

@@ -201,6 +201,6 @@ class _World:
     def _losses(self, adapter: Adapter, sequences: Sequence[tuple[int, ...]]) -> list[float]:
         base, smoothing = self._workshop.base, self._workshop.policy.evaluation.smoothing
         return [
-            float(smoothed(-found, smoothing, len(base.catalogue)).mean())
+            float(smoothed(-found, smoothing, base.style.event_options).mean())
             for found in item_log_likelihoods(base, adapter, sequences)
         ]

@@ -78,7 +78,7 @@ class _Losses:
                     self.unseen[place].append(losses)
 
     def under(self, adapter: Adapter) -> dict[int, Tensor]:
-        smoothing, items = self._workshop.policy.evaluation.smoothing, len(self._workshop.base.catalogue)
+        smoothing, items = self._workshop.policy.evaluation.smoothing, self._workshop.base.style.event_options
         found = item_log_likelihoods(self._workshop.base, adapter, self._sequences)
         return {
             place: smoothed(-own, smoothing, items) for place, own in zip(self._places, found, strict=True)

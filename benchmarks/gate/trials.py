@@ -222,7 +222,7 @@ class _Deletion:
     def _smoothed_nll(self, adapter: Adapter) -> float:
         base, smoothing = self._workshop.base, self._task.smoothing
         (found,) = item_log_likelihoods(base, adapter, (self._sequence,))
-        return float(smoothed(-found, smoothing, len(base.catalogue)).mean())
+        return float(smoothed(-found, smoothing, base.style.event_options).mean())
 
 
 def _rows(trial: Trial, workshop: Workshop) -> Iterator[dict[str, Any]]:

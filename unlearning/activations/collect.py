@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 
 from recommender import Adapter, Base, attach
 from recommender.batching import by_token_budget, pad_right
+from recommender.styles.style import METHODS_DRAW
 from unlearning.activations.statistics import ActivationStatistics, Site, TokenScope, UnitSums
 from unlearning.errors import InvalidTask, StatisticsMismatch
 from unlearning.progress import OnStep, Progress, ShouldStop, check_stop
@@ -97,14 +98,14 @@ def collect_statistics(
 
 def _windows(
     base: Base, sequence: Sequence[int], marks: Sequence[bool]
-) -> Iterator[tuple[list[int], list[int]]]:
-    """Tokens of each window, and 1 where a token counts; windows without a counted token are left out."""
-    start = 0
-    for tokens, items in base.style.windows(sequence):
-        chosen = [int(mark) for mark in marks[start : start + len(items)]]
-        start += len(items)
+) -> Iterator[tuple[Sequence[int], list[int]]]:
+    """Tokens of each window, and 1 where a token predicts a counted item; windows without one are left out."""
+    for window in base.style.windows(sequence, draw=METHODS_DRAW):
+        chosen = [0] * len(window.tokens)
+        for position, event in zip(window.positions, window.events, strict=True):
+            chosen[position] = int(marks[event])
         if any(chosen):
-            yield tokens, chosen
+            yield window.tokens, chosen
 
 
 class _Collector:

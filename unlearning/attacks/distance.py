@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from recommender import Adapter, Base
+from recommender.choices import IGNORED
 from unlearning.attacks.predictions import check_likelihoods, marks_of
 from unlearning.errors import InvalidEvaluation
-from unlearning.methods.shared.descent import ItemModel
-from unlearning.methods.shared.losses import IGNORED
+from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.methods.shared.windows import Windows
 from unlearning.progress import ShouldStop, check_stop
 
@@ -92,7 +92,7 @@ def mixture_divergence(
         raise InvalidEvaluation("there is no re-fit to compare the candidate with")
     marks = marks_of(sequences, targets)
     windows = Windows(base.style, sequences, marks, batch_size=batch_size, seed=0)
-    models = [ItemModel(base, adapter) for adapter in (candidate, *refits)]
+    models = [ChoiceModel(base, adapter) for adapter in (candidate, *refits)]
     found = []
     for own, *others in _distributions(models, windows, should_stop):
         found.append(jensen_shannon(own, torch.stack(others).mean(0)))
@@ -112,7 +112,7 @@ def jensen_shannon(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _distributions(
-    models: Sequence[ItemModel], windows: Windows, should_stop: ShouldStop | None
+    models: Sequence[ChoiceModel], windows: Windows, should_stop: ShouldStop | None
 ) -> Iterator[list[Tensor]]:
     """Per batch one float64 [marked positions, items] tensor per model; positions in the order of the sequences."""
     for batch in windows.once():

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from recommender import Adapter, Base
+from recommender.choices import Batch
 from unlearning.activations.collect import lora_layers
 from unlearning.attacks.predictions import Marks, marks_of
 from unlearning.errors import InvalidEvaluation
 from unlearning.methods.shared import losses
-from unlearning.methods.shared.descent import ItemModel
-from unlearning.methods.shared.windows import Batch, Windows
+from unlearning.methods.shared.descent import ChoiceModel
+from unlearning.methods.shared.windows import Windows
 from unlearning.progress import ShouldStop, check_stop
 
 Trained = Literal["adapter", "gates"]
@@ -103,7 +104,7 @@ def relearning_curve(
         Windows(base.style, subjects, marks, batch_size=config.batch_size, seed=config.seed)
         for marks in (attacked, measured)
     )
-    student = ItemModel(base, candidate, trainable=True)
+    student = ChoiceModel(base, candidate, trainable=True)
     parameters, lr = _trained(student, config)
     optimiser = torch.optim.AdamW(parameters, lr=lr, weight_decay=0.0)
     curve: dict[int, float] = {}
@@ -154,7 +155,7 @@ def relearning_split(
     return attacked, measured
 
 
-def _trained(student: ItemModel, config: RelearningConfig) -> tuple[list[nn.Parameter], float]:
+def _trained(student: ChoiceModel, config: RelearningConfig) -> tuple[list[nn.Parameter], float]:
     """The parameters that the attacker trains, and their learning rate."""
     if config.trained == "adapter":
         return list(student.parameters.values()), config.lr
@@ -163,7 +164,7 @@ def _trained(student: ItemModel, config: RelearningConfig) -> tuple[list[nn.Para
     return _channel_factors(student), config.factor_lr
 
 
-def _channel_factors(student: ItemModel) -> list[nn.Parameter]:
+def _channel_factors(student: ChoiceModel) -> list[nn.Parameter]:
     """One factor per rank channel of every pair, inserted between A and B: the same as scaling the columns of B.
 
     The hooks are never removed: the model belongs to the student and is dropped with it.
@@ -188,7 +189,7 @@ class _Scale:
 
 
 @torch.no_grad()
-def _mean_nll(student: ItemModel, windows: Windows) -> float:
+def _mean_nll(student: ChoiceModel, windows: Windows) -> float:
     likelihoods = [
         losses.log_likelihoods(student.logits(batch), _targets(batch, student), "item").double()
         for batch in windows.once()
@@ -196,7 +197,7 @@ def _mean_nll(student: ItemModel, windows: Windows) -> float:
     return -float(torch.cat(likelihoods).mean())
 
 
-def _targets(batch: Batch, student: ItemModel) -> Tensor:
+def _targets(batch: Batch, student: ChoiceModel) -> Tensor:
     return batch.targets.to(student.model.device)
 
 

@@ -93,13 +93,13 @@ def report_on(
             library_versions=library_versions(),
         ),
         held_out=held_out_loss(
-            inputs.parent_measured.retained, measured.retained, inputs.config, len(inputs.base.catalogue)
+            inputs.parent_measured.retained, measured.retained, inputs.config, inputs.base.style.event_options
         ),
         neighbours=neighbour_evidence(
             inputs.parent_measured.neighbours,
             measured.neighbours,
             inputs.config,
-            len(inputs.base.catalogue),
+            inputs.base.style.event_options,
         ),
         durability=durability,
     )
@@ -202,7 +202,7 @@ def never_seen_gain(inputs: EvaluationInputs, chosen: Sequence[int]) -> NeverSee
             smoothed(
                 inputs.base_readings.subject_readings[subject].nll,
                 inputs.config.smoothing,
-                len(inputs.base.catalogue),
+                inputs.base.style.event_options,
             ).mean()
         )
         for subject in chosen

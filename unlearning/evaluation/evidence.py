@@ -54,7 +54,8 @@ class ModelEvidence:
 class BaseReadings:
     """The users to measure, and the bare base's readings of them.
 
-    `popularity` int64 [catalogue] counts the measured retained users who met an item in training.
+    `popularity` int64 [catalogue] counts the measured retained users who met an item in training. `first_target` and
+    `event_options` are the style's: readings lack a sequence's first events, and losses are smoothed by the options.
     """
 
     subjects: tuple[tuple[int, ...], ...]
@@ -63,13 +64,15 @@ class BaseReadings:
     subject_readings: tuple[Reading, ...]
     retained_readings: tuple[Reading, ...]
     popularity: Tensor
+    first_target: int
+    event_options: int
 
     def evidence(self, measured: Measured, config: EvaluationConfig) -> ModelEvidence:
         """Membership evidence of one model from its readings of the same users."""
         subject_gains = self.subject_gains(measured.subjects, config)
         retained_gains = self._gains(self.retained_readings, measured.retained, config)
         held_out = [
-            self._covariates((split.validation, split.test), start=len(split.train))
+            self._covariates((*split.train, split.validation, split.test), start=len(split.train))
             for split in self.retained
         ]
         reference = NonMemberReference.fit(
@@ -86,23 +89,28 @@ class BaseReadings:
         )
         covariates = tuple(self._covariates(subject) for subject in self.subjects)
         if self.counted is not None:
-            covariates = tuple(own.chosen(marks) for own, marks in zip(covariates, self.counted, strict=True))
+            covariates = tuple(
+                own.chosen(marks[self.first_target :])
+                for own, marks in zip(covariates, self.counted, strict=True)
+            )
         return ModelEvidence(subject_gains, covariates, reference)
 
     def subject_gains(self, readings: Sequence[Reading], config: EvaluationConfig) -> tuple[Tensor, ...]:
         """The subjects' gains in nats, float64 [items] each, from a model's readings of them."""
         return self._gains(self.subject_readings, readings, config)
 
-    def _covariates(self, items: Sequence[int], start: int = 0) -> Covariates:
-        chosen = torch.tensor(items, dtype=torch.int64)
-        return Covariates(torch.arange(start, start + len(items)), self.popularity[chosen])
+    def _covariates(self, items: Sequence[int], start: int | None = None) -> Covariates:
+        """Of a sequence's items from position `start` on; by default, of all that the style predicts."""
+        start = self.first_target if start is None else start
+        chosen = torch.tensor(items[start:], dtype=torch.int64)
+        return Covariates(torch.arange(start, len(items)), self.popularity[chosen])
 
     def _gains(
         self, before: Sequence[Reading], after: Sequence[Reading], config: EvaluationConfig
     ) -> tuple[Tensor, ...]:
-        items = len(self.popularity)
+        options = self.event_options
         return tuple(
-            smoothed(base.nll, config.smoothing, items) - smoothed(model.nll, config.smoothing, items)
+            smoothed(base.nll, config.smoothing, options) - smoothed(model.nll, config.smoothing, options)
             for base, model in zip(before, after, strict=True)
         )
 

@@ -80,12 +80,17 @@ class EvaluationInputs:
             Interrupted: `should_stop` answered yes.
         """
         config = config or EvaluationConfig()
-        if not subjects or not all(len(subject) for subject in subjects):
-            raise InvalidEvaluation("there must be at least one subject, and each needs a training item")
+        first = base.style.first_target
+        if not subjects or not all(len(subject) > first for subject in subjects):
+            raise InvalidEvaluation(
+                "there must be at least one subject, and each needs a predicted training item"
+            )
         if never_seen is not None and (len(never_seen) != len(subjects) or counted is not None):
             raise InvalidEvaluation(
                 "never_seen needs one level per subject, and all of the subjects' items counted"
             )
+        # Who has no training item that the style predicts shows no memory to compare with.
+        retained = [split for split in retained if len(split.train) > first]
         sampled = sampled_indices(len(retained), config.max_retained, seed)
         if len(sampled) < 2:
             raise InvalidEvaluation("at least two retained users are needed to compare the subjects with")
@@ -117,11 +122,18 @@ class EvaluationInputs:
         base_subjects, base_retained, parent_subjects, parent_others = readings
         if never_seen is not None and parent_is_exact:
             never_seen = [
-                replace(level, seen_smoothed_nll=_smoothed_nll(reading.nll, config, len(base.catalogue)))
+                replace(level, seen_smoothed_nll=_smoothed_nll(reading.nll, config, base.style.event_options))
                 for level, reading in zip(never_seen, parent_subjects, strict=True)
             ]
         base_readings = BaseReadings(
-            frozen, marks, sample, base_subjects, base_retained, item_popularity(sample, len(base.catalogue))
+            frozen,
+            marks,
+            sample,
+            base_subjects,
+            base_retained,
+            item_popularity(sample, len(base.catalogue)),
+            base.style.first_target,
+            base.style.event_options,
         )
         items = sum(len(reading.nll) for reading in parent_subjects)
         measured = Measured(
@@ -194,8 +206,8 @@ def whole_history(split: Split) -> tuple[int, ...]:
     return (*split.train, split.validation, split.test)
 
 
-def _smoothed_nll(nll: Tensor, config: EvaluationConfig, items: int) -> float:
-    return float(smoothed(nll, config.smoothing, items).mean())
+def _smoothed_nll(nll: Tensor, config: EvaluationConfig, options: int) -> float:
+    return float(smoothed(nll, config.smoothing, options).mean())
 
 
 def _together(nearest: Sequence[Sequence[int]]) -> tuple[int, ...]:

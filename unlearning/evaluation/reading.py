@@ -13,16 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from recommender import PromptStyle, ranks
-from recommender.batching import by_token_budget, pad_right
+from recommender.batching import by_token_budget
+from recommender.choices import Window
+from recommender.scoring import add_losses, log_probabilities, reading_windows
 from unlearning.errors import InvalidEvaluation
 from unlearning.progress import OnStep, Progress, ShouldStop, check_stop
+
+# Prompts whose catalogue scores are held at once.
+_RANKED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One model's reading of one sequence of n items.
+    """One model's reading of one sequence, of which the style predicts n items (all but its `first_target` first).
 
-    `nll` float32 [n]: negative log-likelihood of each item given those before it, softmax over item tokens.
+    `nll` float32 [n]: negative log-likelihood of each item given those before it, among the style's options.
     `ranks` int64 [min(ranked, n)]: rank of each of the last items among the items not seen before it, 1 is best. A
     repeated item counts as missed, because the served list holds no item of the history. If only some items of a
     sequence count, both tensors hold these alone, and `ranks` holds all of them.
@@ -34,22 +39,14 @@ class Reading:
 
 @dataclass(frozen=True)
 class Divergence:
-    """The divergence of a model from a reference over `positions` next-item distributions.
+    """The divergence of a model from a reference over `positions` choices, one for each item with item tokens.
 
-    `kl` is the mean KL(reference || model) in nats, `shifted` the share of positions whose top item changed.
+    `kl` is the mean KL(reference || model) in nats, `shifted` the share of choices whose top option changed.
     """
 
     kl: float
     shifted: float
     positions: int
-
-
-@dataclass(frozen=True)
-class _Window:
-    row: int
-    start: int
-    tokens: list[int]
-    items: Sequence[int]
 
 
 def read(
@@ -70,9 +67,11 @@ def read(
     Raises:
         Interrupted: `should_stop` answered yes.
     """
-    collector = _Readings(sequences, ranked, counted)
-    for window, (log_probs,) in _forward([model], style, sequences, token_budget, on_step, should_stop):
-        collector.add(window, log_probs)
+    collector = _Readings(style, sequences, ranked, counted)
+    for row, window, (log_probs,) in _forward([model], style, sequences, token_budget, on_step, should_stop):
+        collector.add(row, window, log_probs)
+    if style.ranked_by == "catalogue":
+        collector.rank(model, token_budget, should_stop)
     return collector.result()
 
 
@@ -87,7 +86,7 @@ def compare(
     token_budget: int = 8192,
     should_stop: ShouldStop | None = None,
 ) -> tuple[tuple[Reading, ...], Divergence]:
-    """Read every sequence with `model` and measure its divergence from `reference` at every counted position.
+    """Read every sequence with `model` and measure its divergence from `reference` at every counted choice.
 
     Both models read the same batch before the next one, so that no catalogue-wide distribution is kept longer than its
     batch.
@@ -96,19 +95,21 @@ def compare(
         InvalidEvaluation: there is no position to compare.
         Interrupted: `should_stop` answered yes.
     """
-    collector = _Readings(sequences, ranked, counted)
+    collector = _Readings(style, sequences, ranked, counted)
     kl, shifted, positions = 0.0, 0, 0
-    for window, (before, after) in _forward(
+    for row, window, (before, after) in _forward(
         [reference, model], style, sequences, token_budget, None, should_stop
     ):
-        collector.add(window, after)
-        marks = collector.marks(window)
+        collector.add(row, window, after)
+        marks = collector.marks(row, window)
         before, after = before[marks], after[marks]
         kl += float((before.exp() * (before - after)).sum(dtype=torch.float64))
         shifted += int((before.argmax(-1) != after.argmax(-1)).sum())
         positions += len(before)
     if not positions:
         raise InvalidEvaluation("no item to compare the models on")
+    if style.ranked_by == "catalogue":
+        collector.rank(model, token_budget, should_stop)
     # Rounding can leave the KL of a model from itself slightly below 0.
     return collector.result(), Divergence(max(kl / positions, 0.0), shifted / positions, positions)
 
@@ -117,45 +118,73 @@ class _Readings:
     """Collects readings from the log-probabilities of single windows."""
 
     def __init__(
-        self, sequences: Sequence[Sequence[int]], ranked: int, counted: Sequence[Sequence[bool]] | None
+        self,
+        style: PromptStyle,
+        sequences: Sequence[Sequence[int]],
+        ranked: int,
+        counted: Sequence[Sequence[bool]] | None,
     ) -> None:
+        self._style = style
         self._sequences = sequences
         self._counted = None if counted is None else [torch.tensor(marks) for marks in counted]
+        first = style.first_target
         self._first_ranked = [
-            max(len(sequence) - ranked, 0) if counted is None else 0 for sequence in sequences
+            max(len(sequence) - ranked, first) if counted is None else first for sequence in sequences
         ]
-        self._nll = [torch.empty(len(sequence)) for sequence in sequences]
+        self._nll = [torch.zeros(max(len(sequence) - first, 0)) for sequence in sequences]
         self._ranks = [
-            torch.empty(len(sequence) - first, dtype=torch.int64)
-            for sequence, first in zip(sequences, self._first_ranked, strict=True)
+            torch.empty(max(len(sequence) - origin, 0), dtype=torch.int64)
+            for sequence, origin in zip(sequences, self._first_ranked, strict=True)
         ]
 
-    def add(self, window: _Window, log_probs: Tensor) -> None:
-        """Add one window's `log_probs` [items in window, catalogue]."""
-        targets = torch.as_tensor(window.items)
-        end = window.start + len(window.items)
-        chosen = log_probs.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-        self._nll[window.row][window.start : end] = -chosen
-        origin = self._first_ranked[window.row]
-        first = max(origin, window.start)
+    def add(self, row: int, window: Window, log_probs: Tensor) -> None:
+        """Add one window's `log_probs` [choices, widest set]."""
+        add_losses(self._nll[row], window, log_probs, self._style)
+        if self._style.ranked_by == "catalogue":
+            return
+        start, end = window.events[0], window.events[-1] + 1
+        origin = self._first_ranked[row]
+        first = max(origin, start)
         if first < end:
-            offset = first - window.start
-            scores = self._masked(log_probs[offset:], self._sequences[window.row], first, end)
-            self._ranks[window.row][first - origin : end - origin] = ranks(scores, targets[offset:])
+            offset = first - start
+            scores = log_probs[offset:]
+            if self._style.ranked_by == "items":
+                scores = self._masked(scores, self._sequences[row], first, end)
+            targets = torch.as_tensor(window.targets)[offset:]
+            # Of several draws, the last one read gives the rank.
+            self._ranks[row][first - origin : end - origin] = ranks(scores, targets)
 
-    def marks(self, window: _Window) -> Tensor:
-        """Which positions of a window count, bool [items in window]."""
+    def rank(self, model: nn.Module, token_budget: int, should_stop: ShouldStop | None) -> None:
+        """Rank the true items in the catalogue, by the scores after the prompt of the items before them."""
+        wanted = [
+            (row, event)
+            for row, origin in enumerate(self._first_ranked)
+            for event in range(origin, len(self._sequences[row]))
+        ]
+        for start in range(0, len(wanted), _RANKED_AT_ONCE):
+            check_stop(should_stop)
+            chosen = wanted[start : start + _RANKED_AT_ONCE]
+            histories = [self._sequences[row][:event] for row, event in chosen]
+            scores = self._style.scores(model, histories, token_budget=token_budget)
+            for place, history in enumerate(histories):
+                scores[place, list(history)] = -torch.inf
+            found = ranks(scores, torch.tensor([self._sequences[row][event] for row, event in chosen]))
+            for (row, event), own in zip(chosen, found.tolist(), strict=True):
+                self._ranks[row][event - self._first_ranked[row]] = own
+
+    def marks(self, row: int, window: Window) -> Tensor:
+        """Which choices of a window count, bool [choices]."""
         if self._counted is None:
-            return torch.ones(len(window.items), dtype=torch.bool)
-        return self._counted[window.row][window.start : window.start + len(window.items)]
+            return torch.ones(len(window.events), dtype=torch.bool)
+        return self._counted[row][torch.as_tensor(window.events)]
 
     def result(self) -> tuple[Reading, ...]:
         readings = zip(self._nll, self._ranks, strict=True)
         if self._counted is None:
             return tuple(Reading(nll, ranked) for nll, ranked in readings)
+        marked = [marks[self._style.first_target :] for marks in self._counted]
         return tuple(
-            Reading(nll[marks], ranked[marks])
-            for (nll, ranked), marks in zip(readings, self._counted, strict=True)
+            Reading(nll[marks], ranked[marks]) for (nll, ranked), marks in zip(readings, marked, strict=True)
         )
 
     @staticmethod
@@ -174,32 +203,16 @@ def _forward(
     token_budget: int,
     on_step: OnStep | None,
     should_stop: ShouldStop | None,
-) -> Iterator[tuple[_Window, list[Tensor]]]:
-    """Yield each window with one [items, catalogue] tensor of log-probabilities per model."""
-    windows = list(_windows(style, sequences))
-    batches = by_token_budget([len(window.tokens) for window in windows], token_budget)
+) -> Iterator[tuple[int, Window, list[Tensor]]]:
+    """Yield the row of each window, the window, and for each model its log-probabilities [choices, widest set]."""
+    windows = [(row, window) for row, own in enumerate(sequences) for window in reading_windows(style, own)]
+    batches = by_token_budget([len(window.tokens) for _, window in windows], token_budget)
     for step, batch in enumerate(batches, start=1):
         check_stop(should_stop)
-        tokens, _ = pad_right([windows[index].tokens for index in batch], style.pad_token)
-        with torch.inference_mode():
-            outputs = [_log_probs(model, style, tokens) for model in models]
+        chosen = [windows[index][1] for index in batch]
+        outputs = [log_probabilities(model, chosen, style.pad_token) for model in models]
         for position, index in enumerate(batch):
-            count = len(windows[index].items)
-            yield windows[index], [output[position, :count] for output in outputs]
+            row, window = windows[index]
+            yield row, window, [output[position, : len(window.events)] for output in outputs]
         if on_step is not None:
             on_step(Progress("evaluation", step, len(batches)))
-
-
-def _log_probs(model: nn.Module, style: PromptStyle, tokens: Tensor) -> Tensor:
-    device = next(model.parameters()).device
-    # Right padding needs no attention mask: under causal attention no real token sees what follows it.
-    logits = model(input_ids=tokens.to(device), use_cache=False).logits
-    return torch.log_softmax(logits[..., style.item_token_slice].float(), dim=-1).cpu()
-
-
-def _windows(style: PromptStyle, sequences: Sequence[Sequence[int]]) -> Iterator[_Window]:
-    for row, sequence in enumerate(sequences):
-        start = 0
-        for tokens, items in style.windows(sequence):
-            yield _Window(row, start, tokens, items)
-            start += len(items)

@@ -115,7 +115,7 @@ def evaluate_retained(
             candidate_digest=adapter_digest(candidate.adapter),
             library_versions=library_versions(),
         ),
-        held_out=held_out_loss(before.retained, after.retained, config, len(base.catalogue))
+        held_out=held_out_loss(before.retained, after.retained, config, base.style.event_options)
         if len(sample) > 1
         else None,
     )

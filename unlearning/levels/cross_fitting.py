@@ -175,7 +175,7 @@ def cross_fit(
     """
     done = dict(done or {})
     scheme = scheme or scheme_for(len(users))
-    collector, items = _Collector(len(users), scheme), len(base.catalogue)
+    collector = _Collector(len(users), scheme)
 
     def readings(adapter: Adapter) -> tuple[list[float], Tensor]:
         """Each user's mean loss over training items, and the loss of each held-out item [users, HELD_OUT].
@@ -185,7 +185,7 @@ def cross_fit(
         model = attach(base, adapter)
         own, whole = (
             [
-                smoothed(reading.nll, smoothing, items)
+                smoothed(reading.nll, smoothing, base.style.event_options)
                 for reading in read(model, base.style, sequences, ranked=0, should_stop=should_stop)
             ]
             for sequences in ([split.train for split in users], [whole_history(split) for split in users])
@@ -210,7 +210,7 @@ def cross_fit(
             if on_part is not None:
                 on_part(number, done[number])
         collector.add(done[number])
-    met = torch.log1p(item_popularity(users, items).double())
+    met = torch.log1p(item_popularity(users, len(base.catalogue)).double())
     own, held_out = readings(parent)
     sampled = collector.sampled()
     return levels(

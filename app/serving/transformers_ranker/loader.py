@@ -106,7 +106,7 @@ class TransformersLoader:
         computed = canary_fingerprint(scorer)
         if not fingerprints_match(manifest.canary_fingerprint, computed, self._fingerprint_tolerance):
             raise FingerprintMismatch
-        return TransformersRanker(digest, manifest.forget_epoch, base.catalogue, base.style.window, scorer)
+        return TransformersRanker(digest, manifest.forget_epoch, base.catalogue, scorer)
 
     def resident_versions(self) -> tuple[str, ...]:
         return self.resident.versions()

@@ -15,16 +15,11 @@ from recommender import Catalogue, Scorer, top_k
 
 @dataclass(frozen=True, eq=False)
 class TransformersRanker:
-    """The adapter's tensors live exactly as long as the last reference to this.
-
-    Args:
-        window: most events of a history that the model reads.
-    """
+    """The adapter's tensors live exactly as long as the last reference to this."""
 
     digest: str
     forget_epoch: int
     catalogue: Catalogue
-    window: int
     scorer: Scorer = field(repr=False)
 
     def rank(self, requests: Sequence[RankingRequest]) -> list[tuple[RankedItem, ...]]:
@@ -45,5 +40,5 @@ class TransformersRanker:
         ]
 
     def tokens(self, request: RankingRequest) -> int:
-        """One for each event that the model reads, and one to begin with."""
-        return min(len(request.history), self.window) + 1
+        """About as many as the prompt has; see `PromptStyle.prompt_tokens`."""
+        return self.scorer.style.prompt_tokens(request.history)

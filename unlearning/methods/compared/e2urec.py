@@ -8,12 +8,12 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional
 
+from recommender.choices import Batch
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, ForgetTask, Stopwatch
 from unlearning.methods.shared import losses
-from unlearning.methods.shared.descent import DescentConfig, ItemModel, descend, of_loss
-from unlearning.methods.shared.windows import Batch
+from unlearning.methods.shared.descent import ChoiceModel, DescentConfig, descend, of_loss
 from unlearning.progress import OnStep, Progress, ShouldStop
 
 
@@ -108,8 +108,8 @@ class E2urec:
         total = self.config.augment_steps + self.config.steps
         augmentation = augment(task, self.config, on_step=_within(on_step, 0, total), should_stop=should_stop)
         original, augmented = (
-            ItemModel(task.base, task.adapter),
-            ItemModel(task.base, augmentation.adapter),
+            ChoiceModel(task.base, task.adapter),
+            ChoiceModel(task.base, augmentation.adapter),
         )
         candidate = descend(
             task,
@@ -164,23 +164,23 @@ def joint_loss(forget: Tensor, remember: Tensor, predict: Tensor, w: float) -> T
 class _TwoPhases:
     """The student's gradient; it counts the steps to know the phase."""
 
-    def __init__(self, config: E2urecConfig, original: ItemModel, augmented: ItemModel) -> None:
+    def __init__(self, config: E2urecConfig, original: ChoiceModel, augmented: ChoiceModel) -> None:
         self._config = config
         self._original, self._augmented = original, augmented
         self._steps = 0
 
-    def __call__(self, student: ItemModel, forget: Batch, retain: Batch) -> float:
+    def __call__(self, student: ChoiceModel, forget: Batch, retain: Batch) -> float:
         self._steps += 1
         joint = self._steps > self._config.forget_only_steps
         return of_loss(self._joint if joint else self._forget)(student, forget, retain)
 
-    def _forget(self, student: ItemModel, forget: Batch, _: Batch) -> Tensor:
+    def _forget(self, student: ChoiceModel, forget: Batch, _: Batch) -> Tensor:
         teacher = forgetting_teacher(
             self._original.logits(forget), self._augmented.logits(forget), self._config.alpha
         )
         return losses.soft_cross_entropy(teacher, student.logits(forget), forget.targets)
 
-    def _joint(self, student: ItemModel, forget: Batch, retain: Batch) -> Tensor:
+    def _joint(self, student: ChoiceModel, forget: Batch, retain: Batch) -> Tensor:
         logits = student.logits(retain)
         return joint_loss(
             forget=self._forget(student, forget, retain),

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from recommender.choices import Batch
 from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, ForgetTask
 from unlearning.methods.shared import losses
-from unlearning.methods.shared.descent import ItemModel
+from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.methods.shared.retain_term import RetainedDescentConfig, descend_held
-from unlearning.methods.shared.windows import Batch
 from unlearning.progress import OnStep, ShouldStop
 
 
@@ -48,7 +48,7 @@ class GradientDifference:
             Interrupted: `should_stop` answered yes.
         """
 
-        def climb(student: ItemModel, forget: Batch) -> Tensor:
+        def climb(student: ChoiceModel, forget: Batch) -> Tensor:
             return losses.gradient_ascent(student.logits(forget), forget.targets)
 
         return descend_held(task, self.config, climb, on_step=on_step, should_stop=should_stop)

@@ -8,18 +8,19 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
+from recommender.choices import Batch
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
 from unlearning.methods.shared.curvature import Curvature, CurvatureProduct, shaped_like
-from unlearning.methods.shared.descent import RETAIN_SEED_OFFSET, ItemModel
+from unlearning.methods.shared.descent import RETAIN_SEED_OFFSET, ChoiceModel
 from unlearning.methods.shared.linear_solvers import (
     Solution,
     conjugate_gradient,
     minimise_quadratic,
     relative_residual,
 )
-from unlearning.methods.shared.windows import Batch, Windows
+from unlearning.methods.shared.windows import Windows
 from unlearning.progress import OnStep, Progress, ShouldStop
 
 Solver = Literal["conjugate_gradient", "quadratic"]
@@ -112,7 +113,7 @@ class InfluenceStep:
             Interrupted: `should_stop` answered yes.
         """
         watch = Stopwatch()
-        model = ItemModel(task.base, task.adapter, trainable=True)
+        model = ChoiceModel(task.base, task.adapter, trainable=True)
         curvature = Curvature(
             model, self.config.product, difference_step=self.config.difference_step, should_stop=should_stop
         )

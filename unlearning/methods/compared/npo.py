@@ -7,14 +7,14 @@ from typing import ClassVar, get_args
 
 from torch import Tensor
 
+from recommender.choices import Batch
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, ForgetTask
 from unlearning.methods.shared import losses
-from unlearning.methods.shared.descent import ItemModel
+from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.methods.shared.losses import LikelihoodUnit
 from unlearning.methods.shared.retain_term import RetainedDescentConfig, descend_held
-from unlearning.methods.shared.windows import Batch
 from unlearning.progress import OnStep, ShouldStop
 
 
@@ -73,9 +73,9 @@ class Npo:
         Raises:
             Interrupted: `should_stop` answered yes.
         """
-        config, parent = self.config, ItemModel(task.base, task.adapter)
+        config, parent = self.config, ChoiceModel(task.base, task.adapter)
 
-        def push(student: ItemModel, forget: Batch) -> Tensor:
+        def push(student: ChoiceModel, forget: Batch) -> Tensor:
             policy = losses.log_likelihoods(student.logits(forget), forget.targets, config.unit)
             reference = losses.log_likelihoods(parent.logits(forget), forget.targets, config.unit)
             return losses.negative_preference(policy, reference, config.beta)

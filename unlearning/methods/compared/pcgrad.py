@@ -9,13 +9,13 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
+from recommender.choices import Batch
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, ForgetTask
 from unlearning.methods.shared import losses
-from unlearning.methods.shared.descent import ItemModel, descend
+from unlearning.methods.shared.descent import ChoiceModel, descend
 from unlearning.methods.shared.retain_term import RetainedDescentConfig, RetainTerm
-from unlearning.methods.shared.windows import Batch
 from unlearning.progress import OnStep, ShouldStop
 
 ProjectionScope = Literal["whole", "tensor"]
@@ -80,7 +80,7 @@ class PcGrad:
         """
         config, holder = self.config, RetainTerm(task, self.config)
 
-        def gradient(student: ItemModel, forget: Batch, retain: Batch) -> float:
+        def gradient(student: ChoiceModel, forget: Batch, retain: Batch) -> float:
             parameters = list(student.parameters.values())
             climb = config.forget_weight * losses.gradient_ascent(student.logits(forget), forget.targets)
             ascent = torch.autograd.grad(climb, parameters, materialize_grads=True)

@@ -1,4 +1,4 @@
-"""Random labels: train the model to predict random other items for the subjects."""
+"""Random labels: train the model to give random other answers for the subjects."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from recommender.choices import IGNORED, Batch
 from unlearning.errors import InvalidTask
 from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, ForgetTask
 from unlearning.methods.shared import losses
-from unlearning.methods.shared.descent import ItemModel
-from unlearning.methods.shared.losses import IGNORED
+from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.methods.shared.retain_term import RetainedDescentConfig, descend_held
-from unlearning.methods.shared.windows import Batch
 from unlearning.progress import OnStep, ShouldStop
 
 # The forget and retain windows use the task's seed and the next one.
@@ -60,22 +59,29 @@ class RandomLabel:
             InvalidTask: the catalogue has one item only.
             Interrupted: `should_stop` answered yes.
         """
-        items = task.base.style.catalogue_size
-        if items < 2:
-            raise InvalidTask("random labels need a catalogue of at least two items")
+        if task.base.style.event_options < 2:
+            raise InvalidTask("random labels need at least two options")
         generator = torch.Generator().manual_seed(task.seed + _LABEL_SEED_OFFSET)
 
-        def mislead(student: ItemModel, forget: Batch) -> Tensor:
-            return losses.cross_entropy(student.logits(forget), other_items(forget.targets, items, generator))
+        def mislead(student: ChoiceModel, forget: Batch) -> Tensor:
+            wrong = other_options(forget.targets, forget.options, generator)
+            return losses.cross_entropy(student.logits(forget), wrong)
 
         return descend_held(task, self.config, mislead, on_step=on_step, should_stop=should_stop)
 
 
-def other_items(targets: Tensor, items: int, generator: torch.Generator) -> Tensor:
-    """`targets` with every item replaced by another of the `items`, uniformly; `IGNORED` stays.
+def other_options(targets: Tensor, options: Tensor | int, generator: torch.Generator) -> Tensor:
+    """`targets` with each replaced by another of its choice's `options`, uniformly; `IGNORED` stays.
 
-    `generator` is on the CPU, so that a seed draws the same items on every device.
+    A choice with a single option stays too: there is no wrong answer. `generator` is on the CPU, so that a seed draws
+    the same options on every device.
     """
-    drawn = torch.randint(items - 1, targets.shape, generator=generator).to(targets.device)
-    # The draw is from all items but the true one: from the true item on, numbers shift by one.
+    if isinstance(options, int):
+        drawn = torch.randint(options - 1, targets.shape, generator=generator).to(targets.device)
+    else:
+        others = (options - 1).clamp(min=1)
+        shares = torch.rand(targets.shape, generator=generator, dtype=torch.float64).to(targets.device)
+        drawn = (shares * others).long()
+        targets = torch.where(options > 1, targets, IGNORED)
+    # The draw is from all options but the true one: from the true one on, numbers shift by one.
     return torch.where(targets == IGNORED, targets, drawn + (drawn >= targets))

@@ -9,14 +9,14 @@ from typing import ClassVar, get_args
 import torch
 from torch import Tensor
 
+from recommender.choices import IGNORED, Batch
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, ForgetTask
 from unlearning.methods.shared import losses
-from unlearning.methods.shared.descent import ItemModel
-from unlearning.methods.shared.losses import IGNORED, LikelihoodUnit
+from unlearning.methods.shared.descent import ChoiceModel
+from unlearning.methods.shared.losses import LikelihoodUnit
 from unlearning.methods.shared.retain_term import RetainedDescentConfig, descend_held
-from unlearning.methods.shared.windows import Batch
 from unlearning.progress import OnStep, ShouldStop
 
 
@@ -82,7 +82,7 @@ class SimNpo:
         """
         config = self.config
 
-        def push(student: ItemModel, forget: Batch) -> Tensor:
+        def push(student: ChoiceModel, forget: Batch) -> Tensor:
             likelihoods = losses.log_likelihoods(student.logits(forget), forget.targets, config.unit)
             lengths = _lengths(forget.targets, config.unit).to(likelihoods.device)
             return losses.simple_negative_preference(likelihoods, lengths, config.beta, config.delta)

@@ -9,12 +9,13 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
+from recommender.choices import Batch
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
-from unlearning.methods.shared.descent import RETAIN_SEED_OFFSET, ItemModel
+from unlearning.methods.shared.descent import RETAIN_SEED_OFFSET, ChoiceModel
 from unlearning.methods.shared.gradients import predicted_items, summed_gradient
-from unlearning.methods.shared.windows import Batch, Windows
+from unlearning.methods.shared.windows import Windows
 from unlearning.progress import OnStep, Progress, ShouldStop
 
 Against = Literal["all", "retain"]
@@ -85,7 +86,7 @@ class Ssd:
             Interrupted: `should_stop` answered yes.
         """
         watch = Stopwatch()
-        model = ItemModel(task.base, task.adapter, trainable=True)
+        model = ChoiceModel(task.base, task.adapter, trainable=True)
         forget, retain = self._windows(task)
         steps = len(forget) + len(retain)
         on_forget = _importance(model, forget, 0, steps, on_step, should_stop)
@@ -125,7 +126,7 @@ def dampening_factors(on_forget: Tensor, on_others: Tensor, alpha: float, dampen
 
 
 def _importance(
-    model: ItemModel,
+    model: ChoiceModel,
     windows: Sequence[Batch],
     done: int,
     steps: int,

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from unlearning.methods.shared.descent import ItemModel
+from recommender.choices import IGNORED, Batch
+from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.methods.shared.gradients import predicted_items, summed_gradient, summed_loss
-from unlearning.methods.shared.losses import IGNORED
-from unlearning.methods.shared.windows import Batch
 from unlearning.progress import ShouldStop, check_stop
 
 CurvatureProduct = Literal["double_backward", "finite_difference", "gauss_newton"]
@@ -33,7 +32,7 @@ class Curvature:
 
     def __init__(
         self,
-        model: ItemModel,
+        model: ChoiceModel,
         kind: CurvatureProduct,
         *,
         difference_step: float,

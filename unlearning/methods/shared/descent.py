@@ -14,12 +14,12 @@ from typing import Protocol
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from recommender import Adapter, Base, PromptStyle, attach, lora_parameters
+from recommender.choices import Batch, choice_logits
 from unlearning.errors import Diverged, InvalidMethodConfig
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
-from unlearning.methods.shared.windows import Batch, Windows
+from unlearning.methods.shared.windows import Windows
 from unlearning.progress import OnStep, Progress, ShouldStop, check_stop
 
 # Forget and retain windows are drawn with different seeds.
@@ -52,8 +52,8 @@ class DescentConfig:
             raise InvalidMethodConfig(f"lr and max_grad_norm must be positive: {self}")
 
 
-class ItemModel:
-    """A base with an adapter that computes logits over the catalogue and counts the windows it reads.
+class ChoiceModel:
+    """A base with an adapter that computes the logits of choices and counts the windows it reads.
 
     `parameters` are the adapter's tensors, named as in `Adapter.tensors`. They require gradients only if the model is
     `trainable`.
@@ -70,7 +70,7 @@ class ItemModel:
         self._trainable = trainable
 
     def logits(self, batch: Batch) -> Tensor:
-        """Logits [rows, positions, items]; part of the autograd graph only if the model is trainable."""
+        """Logits float32 [rows, choices, options]; part of the autograd graph only if the model is trainable."""
         self.forwards += batch.rows
         if self._trainable and torch.is_grad_enabled():
             self.backwards += batch.rows
@@ -85,30 +85,23 @@ class ItemModel:
         )
 
     def _logits(self, batch: Batch) -> Tensor:
-        return item_logits(self.model, self.style, batch)
-
-
-def item_logits(model: PeftModel | PreTrainedModel, style: PromptStyle, batch: Batch) -> Tensor:
-    """Logits over the catalogue, float32 [rows, positions, items], of a base with or without an adapter."""
-    # Right padding needs no attention mask: under causal attention no real token sees what follows it.
-    logits: Tensor = model(input_ids=batch.tokens.to(model.device), use_cache=False).logits
-    return logits[..., style.item_token_slice].float()
+        return choice_logits(self.model, batch)
 
 
 class Gradient(Protocol):
     """One step's gradient."""
 
-    def __call__(self, student: ItemModel, forget: Batch, retain: Batch) -> float:
+    def __call__(self, student: ChoiceModel, forget: Batch, retain: Batch) -> float:
         """Store the gradient in `.grad` of the student's parameters, and return the loss to report."""
 
 
-Loss = Callable[[ItemModel, Batch, Batch], Tensor]
+Loss = Callable[[ChoiceModel, Batch, Batch], Tensor]
 
 
 def of_loss(loss: Loss) -> Gradient:
     """The gradient of a scalar loss."""
 
-    def gradient(student: ItemModel, forget: Batch, retain: Batch) -> float:
+    def gradient(student: ChoiceModel, forget: Batch, retain: Batch) -> float:
         value = loss(student, forget, retain)
         value.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
         return float(value.detach())
@@ -135,8 +128,8 @@ def descend(
     config: DescentConfig,
     gradient: Gradient,
     *,
-    references: tuple[ItemModel, ...] = (),
-    student: ItemModel | None = None,
+    references: tuple[ChoiceModel, ...] = (),
+    student: ChoiceModel | None = None,
     on_step: OnStep | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Candidate:
@@ -149,7 +142,7 @@ def descend(
         Diverged: a gradient was not finite.
     """
     watch = Stopwatch()
-    student = student or ItemModel(task.base, task.adapter, trainable=True)
+    student = student or ChoiceModel(task.base, task.adapter, trainable=True)
     forget, retain = forget_windows(task, config), retain_windows(task, config)
     parameters = list(student.parameters.values())
     optimiser = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=0.0)
@@ -169,6 +162,5 @@ def descend(
     )
 
 
-def _on_device(batch: Batch, student: ItemModel) -> Batch:
-    device = student.model.device
-    return Batch(batch.tokens.to(device), batch.targets.to(device))
+def _on_device(batch: Batch, student: ChoiceModel) -> Batch:
+    return batch.to(student.model.device)

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from recommender.choices import IGNORED, Batch
 from unlearning.methods.shared import losses
-from unlearning.methods.shared.descent import ItemModel
-from unlearning.methods.shared.losses import IGNORED
-from unlearning.methods.shared.windows import Batch
+from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.progress import ShouldStop, check_stop
 
 
@@ -25,7 +24,7 @@ def summed_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def summed_gradient(
-    model: ItemModel, batches: Sequence[Batch], *, should_stop: ShouldStop | None = None
+    model: ChoiceModel, batches: Sequence[Batch], *, should_stop: ShouldStop | None = None
 ) -> dict[str, Tensor]:
     """Gradient of the batches' `summed_loss` by parameter name; one forward and one backward per window.
 

@@ -1,8 +1,8 @@
 """The objectives of gradient methods, as arithmetic on logits.
 
-In all functions `logits` is float [rows, positions, items] (softmax over item tokens only) and `targets` is int64
-[rows, positions], `IGNORED` where nothing is predicted. Every loss is a scalar to be minimised, the mean over what it
-counts. No function raises; a batch without any target gives NaN (0 / 0).
+In all functions `logits` is float [rows, choices, options] (softmax over a choice's options only) and `targets` is
+int64 [rows, choices], `IGNORED` where nothing is predicted. Every loss is a scalar to be minimised, the mean over what
+it counts. No function raises; a batch without any target gives NaN (0 / 0).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-IGNORED = -100
+from recommender.choices import IGNORED
 
 LikelihoodUnit = Literal["item", "sequence"]
 

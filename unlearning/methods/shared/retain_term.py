@@ -9,11 +9,11 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from recommender.choices import Batch
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.method import Candidate, ForgetTask
 from unlearning.methods.shared import losses
-from unlearning.methods.shared.descent import DescentConfig, ItemModel, descend, of_loss
-from unlearning.methods.shared.windows import Batch
+from unlearning.methods.shared.descent import ChoiceModel, DescentConfig, descend, of_loss
 from unlearning.progress import OnStep, ShouldStop
 
 RetainLoss = Literal["cross_entropy", "divergence"]
@@ -56,9 +56,11 @@ class RetainTerm:
     def __init__(self, task: ForgetTask, config: RetainedDescentConfig) -> None:
         self._config = config
         needs_parent = config.retain == "divergence" and config.retain_weight > 0
-        self.references: tuple[ItemModel, ...] = (ItemModel(task.base, task.adapter),) if needs_parent else ()
+        self.references: tuple[ChoiceModel, ...] = (
+            (ChoiceModel(task.base, task.adapter),) if needs_parent else ()
+        )
 
-    def __call__(self, student: ItemModel, retain: Batch) -> Tensor:
+    def __call__(self, student: ChoiceModel, retain: Batch) -> Tensor:
         """The weighted term; 0 without a forward pass if its weight is 0."""
         if self._config.retain_weight == 0:
             return torch.zeros(())
@@ -73,9 +75,9 @@ class RetainTerm:
 def descend_held(
     task: ForgetTask,
     config: RetainedDescentConfig,
-    forget_loss: Callable[[ItemModel, Batch], Tensor],
+    forget_loss: Callable[[ChoiceModel, Batch], Tensor],
     *,
-    references: tuple[ItemModel, ...] = (),
+    references: tuple[ChoiceModel, ...] = (),
     on_step: OnStep | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Candidate:
@@ -88,7 +90,7 @@ def descend_held(
     """
     holder = RetainTerm(task, config)
 
-    def loss(student: ItemModel, forget: Batch, retain: Batch) -> Tensor:
+    def loss(student: ChoiceModel, forget: Batch, retain: Batch) -> Tensor:
         return config.forget_weight * forget_loss(student, forget) + holder(student, retain)
 
     return descend(

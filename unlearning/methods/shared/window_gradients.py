@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from unlearning.activations.collect import lora_layers
-from unlearning.methods.shared.descent import ItemModel
+from unlearning.methods.shared.descent import ChoiceModel
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class WindowGradients:
     That works only if `possible`: every tensor of the adapter must belong to a linear layer.
     """
 
-    def __init__(self, model: ItemModel) -> None:
+    def __init__(self, model: ChoiceModel) -> None:
         self._parameters = list(model.parameters.values())
         factors = [
             factor

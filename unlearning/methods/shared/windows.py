@@ -1,30 +1,15 @@
-"""Training windows as batches of tokens and targets, drawn with a seed."""
+"""Training windows as batches, drawn with a seed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from recommender import PromptStyle
-from recommender.batching import pad_right
+from recommender.choices import IGNORED, Batch, Window, batch_of
+from recommender.styles.style import METHODS_DRAW
 from unlearning.errors import InvalidTask
-from unlearning.methods.shared.losses import IGNORED
-
-
-@dataclass(frozen=True)
-class Batch:
-    """`tokens` int64 [rows, positions]; `targets` likewise: the item each position predicts, or `IGNORED`."""
-
-    tokens: Tensor
-    targets: Tensor
-
-    @property
-    def rows(self) -> int:
-        """Number of windows."""
-        return self.tokens.shape[0]
 
 
 class Windows:
@@ -55,7 +40,7 @@ class Windows:
         self._pad = style.pad_token
         self._batch_size = batch_size
         self._generator = torch.Generator().manual_seed(seed)
-        self._windows = list(_windows(style, sequences, targets))
+        self._windows = list(marked_windows(style, sequences, targets))
         self._order: list[int] = []
 
     def __len__(self) -> int:
@@ -88,25 +73,22 @@ class Windows:
             yield self._batch(range(start, min(start + self._batch_size, len(self._windows))))
 
     def _batch(self, chosen: Sequence[int]) -> Batch:
-        tokens, _ = pad_right([self._windows[index][0] for index in chosen], self._pad)
-        targets, _ = pad_right([self._windows[index][1] for index in chosen], IGNORED)
-        return Batch(tokens, targets)
+        return batch_of(
+            [self._windows[index][0] for index in chosen],
+            self._pad,
+            [self._windows[index][1] for index in chosen],
+        )
 
 
-def _windows(
-    style: PromptStyle, sequences: Sequence[Sequence[int]], targets: Sequence[Sequence[bool]] | None
-) -> Iterator[tuple[list[int], list[int]]]:
+def marked_windows(
+    style: PromptStyle, sequences: Sequence[Sequence[int]], marks: Sequence[Sequence[bool]] | None
+) -> Iterator[tuple[Window, list[int]]]:
+    """Each window with its targets, `IGNORED` for events that are not marked; only windows with a marked one."""
     for row, sequence in enumerate(sequences):
-        start = 0
-        for tokens, items in style.windows(sequence):
-            predicted = (
-                list(items)
-                if targets is None
-                else [
-                    item if wanted else IGNORED
-                    for item, wanted in zip(items, targets[row][start : start + len(items)], strict=True)
-                ]
-            )
-            start += len(items)
-            if any(item != IGNORED for item in predicted):
-                yield tokens, predicted
+        for window in style.windows(sequence, draw=METHODS_DRAW):
+            targets = [
+                target if marks is None or marks[row][event] else IGNORED
+                for target, event in zip(window.targets, window.events, strict=True)
+            ]
+            if any(target != IGNORED for target in targets):
+                yield window, targets

@@ -11,7 +11,7 @@ from tests.unit.unlearning.examples import POLICY
 from unlearning import EvaluationConfig, EvaluationInputs, ForgetTask, build_method, decide, evaluate
 from unlearning.evaluation.tail import TailReference, top_fifth
 from unlearning.gate.checks import TAIL
-from unlearning.methods.shared.descent import ItemModel
+from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.methods.shared.losses import cross_entropy
 from unlearning.methods.shared.windows import Windows
 
@@ -96,7 +96,7 @@ def test_a_level_of_their_own_is_no_tail_but_a_hidden_fifth_is() -> None:
 
 def remembering(base: Base, adapter: Adapter, items: Sequence[int], marks: Sequence[bool]) -> Adapter:
     """The adapter after it learned the marked items by heart."""
-    student = ItemModel(base, adapter, trainable=True)
+    student = ChoiceModel(base, adapter, trainable=True)
     windows = Windows(base.style, [items], [marks], batch_size=8, seed=0)
     optimiser = torch.optim.AdamW(list(student.parameters.values()), lr=1e-2, weight_decay=0.0)
     for _ in range(40):

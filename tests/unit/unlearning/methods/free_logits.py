@@ -7,9 +7,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from unlearning.methods.shared.descent import ItemModel
-from unlearning.methods.shared.losses import IGNORED
-from unlearning.methods.shared.windows import Batch
+from recommender.choices import IGNORED, Batch
+from unlearning.methods.shared.descent import ChoiceModel
 
 
 class FreeLogits:
@@ -23,8 +22,8 @@ class FreeLogits:
         return self.parameters["logits"].expand(*batch.tokens.shape, 2)
 
 
-def free_logits(first: float, second: float) -> ItemModel:
-    return cast(ItemModel, FreeLogits(first, second))
+def free_logits(first: float, second: float) -> ChoiceModel:
+    return cast(ChoiceModel, FreeLogits(first, second))
 
 
 def asking_for(*items: int) -> Batch:

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from recommender import Adapter
+from recommender.choices import Batch
 from unlearning import ForgetTask, Method, Progress
 from unlearning.methods.shared import losses
-from unlearning.methods.shared.descent import DescentConfig, ItemModel, forget_windows, retain_windows
-from unlearning.methods.shared.windows import Batch
+from unlearning.methods.shared.descent import ChoiceModel, DescentConfig, forget_windows, retain_windows
 
 # No task of the tests has more windows than this.
 WHOLE = 200
@@ -29,7 +29,7 @@ def retain_batch(task: ForgetTask) -> Batch:
 
 def logits(task: ForgetTask, adapter: Adapter, batch: Batch) -> Tensor:
     """Logits of the base with `adapter` on this batch."""
-    return ItemModel(task.base, adapter).logits(batch)
+    return ChoiceModel(task.base, adapter).logits(batch)
 
 
 def nll(task: ForgetTask, adapter: Adapter, batch: Batch) -> float:

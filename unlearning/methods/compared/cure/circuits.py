@@ -10,19 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from peft.tuners.lora.layer import LoraLayer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from recommender.choices import IGNORED, Batch
 from unlearning.activations.collect import lora_layers
 from unlearning.methods.compared.cure.counterfactuals import Counterfactual
 from unlearning.methods.shared import losses
-from unlearning.methods.shared.descent import ItemModel
-from unlearning.methods.shared.losses import IGNORED
-from unlearning.methods.shared.windows import Batch
+from unlearning.methods.shared.descent import ChoiceModel
 
 _ADAPTER = "default"
 
@@ -50,7 +49,7 @@ def circuits(forget: Mapping[str, float], retain: Mapping[str, float], share: fl
 
 
 def node_effects(
-    model: ItemModel,
+    model: ChoiceModel,
     batches: Sequence[Batch],
     counterfactual: Counterfactual,
     *,
@@ -82,9 +81,9 @@ def node_effects(
 
 
 def _summed_effects(
-    model: ItemModel, recorder: _Recorder, batch: Batch, counterfactual: Counterfactual, points: int
+    model: ChoiceModel, recorder: _Recorder, batch: Batch, counterfactual: Counterfactual, points: int
 ) -> dict[str, float]:
-    other = Batch(counterfactual(batch.tokens), batch.targets)
+    other = replace(batch, tokens=counterfactual(batch.tokens))
     with recorder.recording() as patched, torch.no_grad():
         model.logits(other)
     clean, slopes = _activations_and_slopes(model, recorder, batch, other, 1.0)
@@ -98,7 +97,7 @@ def _summed_effects(
 
 
 def _activations_and_slopes(
-    model: ItemModel, recorder: _Recorder, batch: Batch, start: Batch, share: float
+    model: ChoiceModel, recorder: _Recorder, batch: Batch, start: Batch, share: float
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Activation a and dL/da of every node, with the embeddings at `share` of the way from `start` to `batch`."""
     with recorder.recording() as activations, _towards(model, start.tokens, share):
@@ -114,7 +113,7 @@ def _activations_and_slopes(
 class _Recorder:
     """Records the output of B in each node. The scale that follows cancels in the product with the gradient."""
 
-    def __init__(self, model: ItemModel) -> None:
+    def __init__(self, model: ChoiceModel) -> None:
         # An adapted embedding has no such B and is not a node.
         self._layers: dict[str, LoraLayer] = {
             node: layer for node, layer in lora_layers(model.model).items() if _ADAPTER in layer.lora_B
@@ -147,7 +146,7 @@ class _Recorder:
 
 
 @contextmanager
-def _towards(model: ItemModel, start: Tensor, share: float) -> Iterator[None]:
+def _towards(model: ChoiceModel, start: Tensor, share: float) -> Iterator[None]:
     """Let the forward pass inside start at `share` of the way from the embeddings of `start` to its own."""
     if share == 1:
         yield

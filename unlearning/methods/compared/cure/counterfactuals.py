@@ -15,7 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from recommender import PromptStyle
+from recommender import ItemTokenStyle
 
 _TOLERANCE, _MOST_ITERATIONS = 1e-6, 200
 _RANKS_AWAY = 10
@@ -83,14 +83,14 @@ class PagerankTail:
 
     def __init__(
         self,
-        style: PromptStyle,
+        style: ItemTokenStyle,
         sequences: Sequence[Sequence[int]],
         *,
         restart: float,
         tail: float,
         seed: int,
     ) -> None:
-        self._first, self._size = style.item_token_slice.start, style.catalogue_size
+        self._first, self._size = style.first_item_token, style.catalogue_size
         self._graph = ItemGraph(sequences, self._size)
         self._restart = restart
         self._length = max(1, math.floor(tail * self._size))
@@ -120,8 +120,8 @@ class PagerankTail:
 class PopularityMatched:
     """Replaces each item by one at most ten popularity ranks away, uniformly; the window may already hold it."""
 
-    def __init__(self, style: PromptStyle, sequences: Sequence[Sequence[int]], *, seed: int) -> None:
-        self._first, self._size = style.item_token_slice.start, style.catalogue_size
+    def __init__(self, style: ItemTokenStyle, sequences: Sequence[Sequence[int]], *, seed: int) -> None:
+        self._first, self._size = style.first_item_token, style.catalogue_size
         counts = Counter(item for sequence in sequences for item in sequence)
         popularity = torch.tensor([counts[item] for item in range(self._size)])
         self._by_rank = popularity.sort(descending=True, stable=True).indices

@@ -12,20 +12,21 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from unlearning.errors import InvalidMethodConfig
+from recommender import Adapter, Base, ItemTokenStyle
+from recommender.choices import Batch
+from unlearning.errors import InvalidMethodConfig, InvalidTask
 from unlearning.methods.card import MethodCard
 from unlearning.methods.compared.cure.circuits import Circuits, circuits, node_effects
 from unlearning.methods.compared.cure.counterfactuals import Counterfactual, PagerankTail, PopularityMatched
 from unlearning.methods.method import Candidate, ForgetTask, Stopwatch
 from unlearning.methods.shared import losses
 from unlearning.methods.shared.descent import (
+    ChoiceModel,
     DescentConfig,
-    ItemModel,
     descend,
     forget_windows,
     retain_windows,
 )
-from unlearning.methods.shared.windows import Batch
 from unlearning.progress import OnStep, Progress, ShouldStop, check_stop
 
 ForgetObjective = Literal["npo", "gradient_ascent"]
@@ -115,6 +116,12 @@ class Cure:
         reconstruction="every formula: the paper's equations are not in what we could read; see `CureConfig`",
     )
 
+    def cannot_edit(self, base: Base, adapter: Adapter) -> str | None:
+        """Its counterfactuals replace the tokens of items, so every item needs a token of its own."""
+        if isinstance(base.style, ItemTokenStyle):
+            return None
+        return f"its counterfactuals replace item by item, and {base.style.name} has no token for each item"
+
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
     ) -> Candidate:
@@ -125,9 +132,9 @@ class Cure:
         """
         watch = Stopwatch()
         # The same model does the discovery, so that its counters include it.
-        student = ItemModel(task.base, task.adapter, trainable=True)
+        student = ChoiceModel(task.base, task.adapter, trainable=True)
         forget, retain = self._effects(task, student, on_step, should_stop)
-        parent = ItemModel(task.base, task.adapter)
+        parent = ChoiceModel(task.base, task.adapter)
         candidate = descend(
             task,
             self.config,
@@ -145,7 +152,7 @@ class Cure:
         return replace(candidate, artefacts=artefacts, cost=replace(candidate.cost, seconds=watch.seconds))
 
     def _effects(
-        self, task: ForgetTask, model: ItemModel, on_step: OnStep | None, should_stop: ShouldStop | None
+        self, task: ForgetTask, model: ChoiceModel, on_step: OnStep | None, should_stop: ShouldStop | None
     ) -> tuple[dict[str, float], dict[str, float]]:
         config = self.config
         counterfactual = _counterfactual(task, config)
@@ -174,13 +181,13 @@ class Cure:
 class _GroupedGradient:
     """Gives each group its own gradient. All other tensors have no gradient, so AdamW skips them."""
 
-    def __init__(self, config: CureConfig, groups: Circuits, parent: ItemModel) -> None:
+    def __init__(self, config: CureConfig, groups: Circuits, parent: ChoiceModel) -> None:
         self._config, self._parent = config, parent
         self._forget = _tensors_of(groups.forget)
         self._retain = _tensors_of(groups.retain)
         self._shared = _blocks(groups.shared, config.projection)
 
-    def __call__(self, student: ItemModel, forget: Batch, retain: Batch) -> float:
+    def __call__(self, student: ChoiceModel, forget: Batch, retain: Batch) -> float:
         shared = [name for block in self._shared for name in block]
         climb, hold = self._forget_loss(student, forget), self._retain_loss(student, retain)
         down = _gradients(climb, student.parameters, [*self._forget, *shared])
@@ -195,7 +202,7 @@ class _GroupedGradient:
                 student.parameters[name].grad = one + kept[name]
         return float(climb.detach() + hold.detach())
 
-    def _forget_loss(self, student: ItemModel, forget: Batch) -> Tensor:
+    def _forget_loss(self, student: ChoiceModel, forget: Batch) -> Tensor:
         logits = student.logits(forget)
         if self._config.forget == "gradient_ascent":
             return losses.gradient_ascent(logits, forget.targets)
@@ -203,7 +210,7 @@ class _GroupedGradient:
         reference = losses.log_likelihoods(self._parent.logits(forget), forget.targets, "item")
         return losses.negative_preference(policy, reference, self._config.beta)
 
-    def _retain_loss(self, student: ItemModel, retain: Batch) -> Tensor:
+    def _retain_loss(self, student: ChoiceModel, retain: Batch) -> Tensor:
         logits = student.logits(retain)
         held = losses.cross_entropy(logits, retain.targets)
         if self._config.divergence_weight == 0:
@@ -225,11 +232,12 @@ def without_conflict(forget: list[Tensor], retain: list[Tensor]) -> list[Tensor]
 
 
 def _counterfactual(task: ForgetTask, config: CureConfig) -> Counterfactual:
+    style = task.base.style
+    if not isinstance(style, ItemTokenStyle):
+        raise InvalidTask("this method cannot work here: not every item has a token of its own")
     if config.counterfactual == "popularity_matched":
-        return PopularityMatched(task.base.style, task.retain, seed=task.seed)
-    return PagerankTail(
-        task.base.style, task.retain, restart=config.restart, tail=config.tail, seed=task.seed
-    )
+        return PopularityMatched(style, task.retain, seed=task.seed)
+    return PagerankTail(style, task.retain, restart=config.restart, tail=config.tail, seed=task.seed)
 
 
 def _gradients(loss: Tensor, parameters: Mapping[str, nn.Parameter], names: list[str]) -> dict[str, Tensor]:

@@ -9,21 +9,22 @@ from typing import ClassVar, get_args
 import torch
 from torch import Tensor
 
+from recommender.choices import Batch
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.card import MethodCard
 from unlearning.methods.compared.prune_and_recover.units import PruningUnit, Units
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
 from unlearning.methods.shared import losses
 from unlearning.methods.shared.descent import (
+    ChoiceModel,
     DescentConfig,
-    ItemModel,
     descend,
     forget_windows,
     of_loss,
     retain_windows,
 )
 from unlearning.methods.shared.gradients import predicted_items, summed_gradient
-from unlearning.methods.shared.windows import Batch, Windows
+from unlearning.methods.shared.windows import Windows
 from unlearning.progress import OnStep, Progress, ShouldStop, check_stop
 
 KEPT_PREFIX = "kept."
@@ -126,7 +127,7 @@ class PruneAndRecover:
             task,
             self.config,
             _Recovery(self.config.recovery_forget_weight, factors),
-            student=ItemModel(task.base, pruned, trainable=True),
+            student=ChoiceModel(task.base, pruned, trainable=True),
             on_step=on_step,
             should_stop=should_stop,
         )
@@ -153,7 +154,7 @@ class _Locator:
         should_stop: ShouldStop | None,
     ) -> None:
         self.units = Units(config.unit, task.adapter)
-        self.model = ItemModel(task.base, task.adapter, trainable=True)
+        self.model = ChoiceModel(task.base, task.adapter, trainable=True)
         self._config = config
         self._forget, self._retain = forget_windows(task, config), retain_windows(task, config)
         self._weights = {name: value.detach().clone() for name, value in self.model.parameters.items()}
@@ -225,7 +226,7 @@ class _Recovery:
         self._gradient = of_loss(lambda student, forget, retain: _contrast(student, forget, retain, weight))
         self._factors = factors
 
-    def __call__(self, student: ItemModel, forget: Batch, retain: Batch) -> float:
+    def __call__(self, student: ChoiceModel, forget: Batch, retain: Batch) -> float:
         loss = self._gradient(student, forget, retain)
         for name, parameter in student.parameters.items():
             if parameter.grad is not None:
@@ -233,7 +234,7 @@ class _Recovery:
         return loss
 
 
-def _contrast(model: ItemModel, forget: Batch, retain: Batch, weight: float) -> Tensor:
+def _contrast(model: ChoiceModel, forget: Batch, retain: Batch, weight: float) -> Tensor:
     """Mean loss on retained users plus `weight` times gradient ascent on subjects, which a `weight` of 0 skips."""
     kept = model.logits(retain)
     loss = losses.cross_entropy(kept, retain.targets.to(kept.device))

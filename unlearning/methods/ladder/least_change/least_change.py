@@ -14,7 +14,7 @@ from unlearning.methods.ladder.least_change.config import LeastChangeConfig
 from unlearning.methods.ladder.least_change.repair import Repair
 from unlearning.methods.ladder.least_change.solver import Solver, root_mean_square, strides
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
-from unlearning.methods.shared.descent import ItemModel
+from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.progress import OnStep, Progress, ShouldStop
 
 
@@ -74,7 +74,7 @@ class LeastChange:
                 "see unlearning.levels.never_seen"
             )
         watch, config = Stopwatch(), self.config
-        model = ItemModel(task.base, task.adapter, trainable=True)
+        model = ChoiceModel(task.base, task.adapter, trainable=True)
         solver = Solver(model, task, config, should_stop)
         repair = Repair(model, task, config, should_stop) if config.repair_steps else None
         gap = solver.start()

@@ -11,7 +11,7 @@ from unlearning.methods.ladder.least_change.config import LeastChangeConfig
 from unlearning.methods.ladder.least_change.solver import root_mean_square
 from unlearning.methods.method import ForgetTask
 from unlearning.methods.shared.curvature import flat, shaped_like
-from unlearning.methods.shared.descent import RETAIN_SEED_OFFSET, ItemModel
+from unlearning.methods.shared.descent import RETAIN_SEED_OFFSET, ChoiceModel
 from unlearning.methods.shared.gradients import predicted_items, summed_loss
 from unlearning.methods.shared.windows import Windows
 from unlearning.progress import OnStep, Progress, ShouldStop, check_stop
@@ -30,7 +30,7 @@ class Repair:
     """
 
     def __init__(
-        self, model: ItemModel, task: ForgetTask, config: LeastChangeConfig, should_stop: ShouldStop | None
+        self, model: ChoiceModel, task: ForgetTask, config: LeastChangeConfig, should_stop: ShouldStop | None
     ) -> None:
         self._model = model
         self._task = task

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from recommender.choices import IGNORED, Batch
 from unlearning.methods.ladder.least_change.config import LeastChangeConfig
 from unlearning.methods.ladder.least_change.subjects import Subjects, rows_at_once
 from unlearning.methods.method import ForgetTask
 from unlearning.methods.shared import losses
 from unlearning.methods.shared.curvature import shaped_like
-from unlearning.methods.shared.descent import RETAIN_SEED_OFFSET, ItemModel
-from unlearning.methods.shared.losses import IGNORED
+from unlearning.methods.shared.descent import RETAIN_SEED_OFFSET, ChoiceModel
 from unlearning.methods.shared.window_gradients import WindowGradients
-from unlearning.methods.shared.windows import Batch, Windows
+from unlearning.methods.shared.windows import Windows
 from unlearning.progress import ShouldStop, check_stop
 
 _MOST_STRIDES = 16
@@ -35,7 +35,7 @@ class Solver:
     """Moves the adapter of `model` so that every subject's loss reaches its level."""
 
     def __init__(
-        self, model: ItemModel, task: ForgetTask, config: LeastChangeConfig, should_stop: ShouldStop | None
+        self, model: ChoiceModel, task: ForgetTask, config: LeastChangeConfig, should_stop: ShouldStop | None
     ) -> None:
         assert task.never_seen_nll is not None
         self._model = model

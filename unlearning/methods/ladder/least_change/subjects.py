@@ -8,21 +8,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recommender.batching import pad_right
+from recommender.choices import IGNORED, Batch, Window, batch_of, choice_logits
 from unlearning.evaluation.gains import smoothed
 from unlearning.methods.method import ForgetTask
 from unlearning.methods.shared import losses
-from unlearning.methods.shared.descent import ItemModel, item_logits
-from unlearning.methods.shared.losses import IGNORED
+from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.methods.shared.window_gradients import WindowGradients
-from unlearning.methods.shared.windows import Batch, Windows
+from unlearning.methods.shared.windows import marked_windows
 from unlearning.progress import ShouldStop, check_stop
 
 # Most numbers of single windows' gradients that are held at once: large adapters are processed window by window.
 _MOST_NUMBERS = 2**26
 
 
-def rows_at_once(model: ItemModel, batch_size: int) -> int:
+def rows_at_once(model: ChoiceModel, batch_size: int) -> int:
     """How many windows' gradients may be held at once, at least one and at most `batch_size`."""
     numbers = sum(parameter.numel() for parameter in model.parameters.values())
     return max(1, min(batch_size, _MOST_NUMBERS // numbers))
@@ -30,28 +29,49 @@ def rows_at_once(model: ItemModel, batch_size: int) -> int:
 
 @dataclass(frozen=True)
 class _Row:
-    """A window of the subject with index `subject`; it predicts the subject's counted items [first, first + items)."""
+    """A window of the subject with index `subject`, whole items only.
+
+    `targets` are `IGNORED` where nothing counts; `items` [counted choices] are the numbers, among the subject's counted
+    items, of the items that the counted choices are about.
+    """
 
     subject: int
-    tokens: list[int]
+    window: Window
     targets: list[int]
-    first: int
-    items: int
+    items: tuple[int, ...]
+
+    @property
+    def distinct(self) -> list[int]:
+        """The numbers of its items, each once, in order."""
+        return list(dict.fromkeys(self.items))
 
 
 @dataclass(frozen=True)
 class _Packed:
-    """Windows of several subjects as one batch."""
+    """Windows of several subjects as one batch; `item_of` int64 [counted choices] numbers the items of all rows."""
 
     batch: Batch
     rows: tuple[_Row, ...]
+    item_of: Tensor
+    items: int
+
+    @classmethod
+    def of(cls, rows: Sequence[_Row], pad: int) -> _Packed:
+        numbers: list[int] = []
+        items = 0
+        for row in rows:
+            place = {item: items + number for number, item in enumerate(row.distinct)}
+            numbers += [place[item] for item in row.items]
+            items += len(place)
+        batch = batch_of([row.window for row in rows], pad, [row.targets for row in rows])
+        return cls(batch, tuple(rows), torch.tensor(numbers, dtype=torch.int64), items)
 
 
 class Subjects:
     """The subjects' windows. Losses are smoothed with the task's smoothing, like the levels."""
 
     def __init__(
-        self, model: ItemModel, task: ForgetTask, *, batch_size: int, should_stop: ShouldStop | None
+        self, model: ChoiceModel, task: ForgetTask, *, batch_size: int, should_stop: ShouldStop | None
     ) -> None:
         self._model = model
         self._task = task
@@ -61,7 +81,7 @@ class Subjects:
         self._batch_size = batch_size
         self._rows = [list(_rows(task, subject)) for subject in range(len(task.forget))]
         # The number of predicted items of each subject.
-        self.items = [sum(row.items for row in rows) for rows in self._rows]
+        self.items = [len({item for row in rows for item in row.items}) for rows in self._rows]
         self._everybody = self._pack(range(len(self._rows)), batch_size)
 
     def __len__(self) -> int:
@@ -79,13 +99,13 @@ class Subjects:
         with torch.no_grad():
             for packed in self._everybody:
                 check_stop(self._should_stop)
-                found = self._item_losses(packed.batch, of_base=of_base)
+                found = self._item_losses(packed, of_base=of_base)
                 everybody = everybody or [found.new_empty(items) for items in self.items]
                 for row, own in zip(
-                    packed.rows, torch.split(found, [row.items for row in packed.rows]), strict=True
+                    packed.rows, torch.split(found, [len(row.distinct) for row in packed.rows]), strict=True
                 ):
                     # Batches are ordered by length of window, so a subject's windows come in any order.
-                    everybody[row.subject][row.first : row.first + row.items] = own
+                    everybody[row.subject][row.distinct] = own
         return everybody
 
     def gradients(self, subjects: Sequence[int], weights: Sequence[Tensor] | None = None) -> Tensor:
@@ -102,58 +122,48 @@ class Subjects:
         at_once = rows_at_once(self._model, self._batch_size) if self._gradients.possible else 1
         for packed in self._pack(subjects, at_once):
             check_stop(self._should_stop)
-            counted = torch.cat(
-                [shares[index_of[row.subject]][row.first : row.first + row.items] for row in packed.rows]
-            )
+            counted = torch.cat([shares[index_of[row.subject]][row.distinct] for row in packed.rows])
             owners = torch.tensor([index_of[row.subject] for row in packed.rows], device=first.device)
-            total.index_add_(0, owners, self._of(packed.batch, counted).to(total))
+            total.index_add_(0, owners, self._of(packed, counted).to(total))
         return total
 
-    def _of(self, batch: Batch, counted: Tensor) -> Tensor:
+    def _of(self, packed: _Packed, counted: Tensor) -> Tensor:
         """Gradient of each row's loss, [rows, parameters]; `counted` are the weights of the batch's items."""
         if not self._gradients.possible:
-            loss = (self._item_losses(batch) * counted).sum()
+            loss = (self._item_losses(packed) * counted).sum()
             return torch.cat(
                 [one.flatten() for one in torch.autograd.grad(loss, self._parameters)]
             ).unsqueeze(0)
         with self._gradients.watching():
-            found = self._item_losses(batch)
+            found = self._item_losses(packed)
         return self._gradients.of((found * counted.to(found)).sum())
 
-    def _item_losses(self, batch: Batch, *, of_base: bool = False) -> Tensor:
-        """Losses of the batch's predicted items, float64 [items]."""
+    def _item_losses(self, packed: _Packed, *, of_base: bool = False) -> Tensor:
+        """Losses of the batch's counted items, float64 [items]: an item's choices add up."""
+        batch = packed.batch
         if of_base:
             self._model.forwards += batch.rows
-            logits = item_logits(self._task.base.model, self._task.base.style, batch)
+            logits = choice_logits(self._task.base.model, batch)
         else:
             logits = self._model.logits(batch)
         found = -losses.log_likelihoods(logits, batch.targets.to(logits.device), "item")
-        return smoothed(found, self._task.smoothing, logits.shape[-1])
+        found = found.new_zeros(packed.items).index_add(0, packed.item_of.to(found.device), found)
+        return smoothed(found, self._task.smoothing, self._task.base.style.event_options)
 
     def _pack(self, subjects: Sequence[int], rows: int) -> list[_Packed]:
         """These subjects' windows in batches of at most `rows`, longest first, so that a batch has similar lengths."""
         wanted = sorted(
-            (row for subject in subjects for row in self._rows[subject]), key=lambda row: -len(row.tokens)
+            (row for subject in subjects for row in self._rows[subject]),
+            key=lambda row: -len(row.window.tokens),
         )
         pad = self._task.base.style.pad_token
-        return [
-            _Packed(
-                Batch(
-                    pad_right([row.tokens for row in chosen], pad)[0],
-                    pad_right([row.targets for row in chosen], IGNORED)[0],
-                ),
-                tuple(chosen),
-            )
-            for chosen in (wanted[start : start + rows] for start in range(0, len(wanted), rows))
-        ]
+        return [_Packed.of(wanted[start : start + rows], pad) for start in range(0, len(wanted), rows)]
 
 
 def _rows(task: ForgetTask, subject: int) -> Iterator[_Row]:
     marks = None if task.forget_targets is None else [task.forget_targets[subject]]
-    windows = Windows(task.base.style, [task.forget[subject]], marks, batch_size=1, seed=task.seed)
-    first = 0
-    for batch in windows.once():
-        tokens, targets = batch.tokens[0].tolist(), batch.targets[0].tolist()
-        items = sum(target != IGNORED for target in targets)
-        yield _Row(subject, tokens, targets, first, items)
-        first += items
+    number: dict[int, int] = {}
+    for window, targets in marked_windows(task.base.style, [task.forget[subject]], marks):
+        events = [event for event, target in zip(window.events, targets, strict=True) if target != IGNORED]
+        items = tuple(number.setdefault(event, len(number)) for event in events)
+        yield _Row(subject, window, targets, items)

@@ -15,11 +15,9 @@ from peft.tuners.lora.layer import LoraLayer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from recommender import Adapter, Base, attach
+from recommender import Adapter, Base, ItemTokenStyle, attach
+from recommender.choices import IGNORED, Batch, choice_logits
 from unlearning.errors import InvalidTask
-from unlearning.methods.shared.descent import item_logits
-from unlearning.methods.shared.losses import IGNORED
-from unlearning.methods.shared.windows import Batch
 from unlearning.progress import ShouldStop, check_stop
 
 _ADAPTER, _PREFIX = "default", "base_model.model."
@@ -31,6 +29,10 @@ _LOGIT_TOLERANCE = 0.02
 
 def output_layer_requirement(base: Base, adapter: Adapter) -> str | None:
     """Why the output layer of `base` cannot be edited through `adapter`, in one sentence; None if it can."""
+    if not isinstance(base.style, ItemTokenStyle):
+        return (
+            f"it edits the items' rows of the output layer, and {base.style.name} has no token for each item"
+        )
     name = _head_name(base.model)
     if name is None:
         return "it edits the adapted output layer, and this base has no output layer of its own"
@@ -78,7 +80,10 @@ class OutputLayer:
         self._layer: nn.Module = layer
         self._up_name = f"{_PREFIX}{name}.lora_B.weight"
         self.forwards = 0
-        rows = base.style.item_token_slice
+        assert isinstance(base.style, ItemTokenStyle)
+        self.style: ItemTokenStyle = base.style
+        rows = base.style.item_rows
+        self._first_row = rows.start
         down = layer.lora_A[_ADAPTER].get_parameter("weight").float()
         up = layer.lora_B[_ADAPTER].get_parameter("weight")[rows].float()
         scale = float(layer.scaling[_ADAPTER])
@@ -127,9 +132,9 @@ class OutputLayer:
         Raises:
             InvalidTask: they differ: the model transforms its logits after the output layer.
         """
-        first = Batch(batch.tokens[:1], batch.targets[:1])
+        first = batch.first_row()
         with torch.no_grad():
-            wanted = item_logits(self._model, self._base.style, first)
+            wanted = choice_logits(self._model, first)
             self.forwards += 1
             difference = float((self.logits(self.read(first.tokens)) - wanted).abs().max())
         if not difference <= _LOGIT_TOLERANCE * float(wanted.max() - wanted.min()):
@@ -151,9 +156,8 @@ class OutputLayer:
         """The adapter with the logits of the items `rows` [n] changed by `change` [n, rank] times z."""
         up = self._adapter.tensors[self._up_name]
         edited = up.clone()
-        first = self._base.style.item_token_slice.start
         moved = (change @ self._back).to(up.device, torch.float32)
-        tokens = rows.to(up.device) + first
+        tokens = rows.to(up.device) + self._first_row
         edited[tokens] = (up[tokens].float() + moved).to(up.dtype)
         return self._adapter.replace({**self._adapter.tensors, self._up_name: edited})
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from recommender import ItemTokenStyle
 from recommender.batching import pad_right
 from unlearning.methods.ladder.least_change_output.config import LeastChangeOutputConfig
 from unlearning.methods.ladder.least_change_output.output_layer import OutputLayer
@@ -55,7 +56,7 @@ class Retained:
             Interrupted: `should_stop` answered yes.
         """
         generator = random.Random(task.seed + RETAIN_SEED_OFFSET)
-        prompts = _prompts(task, config, generator)
+        prompts = _prompts(layer.style, task, config, generator)
         hidden, weights = [], []
         for start in range(0, len(prompts), config.batch_size):
             tokens, real = pad_right(prompts[start : start + config.batch_size], task.base.style.pad_token)
@@ -133,7 +134,9 @@ class Retained:
         return ((change @ self.axes) * self.damping) @ self.axes.T
 
 
-def _prompts(task: ForgetTask, config: LeastChangeOutputConfig, generator: random.Random) -> list[list[int]]:
+def _prompts(
+    style: ItemTokenStyle, task: ForgetTask, config: LeastChangeOutputConfig, generator: random.Random
+) -> list[list[int]]:
     """Prompts of random retained users: at least `retain_prompts`, and enough for `retain_positions` positions besides
     the last ones; of everybody if there are fewer.
     """
@@ -141,6 +144,6 @@ def _prompts(task: ForgetTask, config: LeastChangeOutputConfig, generator: rando
     for user in generator.sample(range(len(task.retain)), len(task.retain)):
         if len(prompts) >= config.retain_prompts and positions >= config.retain_positions:
             break
-        prompts.append(task.base.style.encode(task.retain[user]))
+        prompts.append(style.encode(task.retain[user]))
         positions += len(prompts[-1]) - 1
     return prompts

@@ -9,7 +9,7 @@ from unlearning import ForgetTask, Progress
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.compared.e2urec import E2urec, E2urecConfig, augment, forgetting_teacher, joint_loss
 from unlearning.methods.shared import losses
-from unlearning.methods.shared.descent import ItemModel, forget_windows, retain_windows
+from unlearning.methods.shared.descent import ChoiceModel, forget_windows, retain_windows
 
 QUICK = E2urecConfig(steps=6, forget_only_steps=3, augment_steps=4, augment_lr=3e-3, batch_size=8, lr=3e-3)
 
@@ -50,12 +50,12 @@ def test_it_comes_closer_to_the_teacher_than_doing_nothing(task: ForgetTask) -> 
     edited = E2urec(config).run(task).adapter
     whole = replace(QUICK, batch_size=100)
     forget, retain = forget_windows(task, whole).draw(), retain_windows(task, whole).draw()
-    original = ItemModel(task.base, task.adapter)
-    augmented = ItemModel(task.base, augment(task, config).adapter)
+    original = ChoiceModel(task.base, task.adapter)
+    augmented = ChoiceModel(task.base, augment(task, config).adapter)
     teacher = forgetting_teacher(original.logits(forget), augmented.logits(forget), QUICK.alpha)
 
     def objective(adapter: Adapter) -> float:
-        model = ItemModel(task.base, adapter)
+        model = ChoiceModel(task.base, adapter)
         kept = model.logits(retain)
         return float(
             joint_loss(
@@ -66,10 +66,10 @@ def test_it_comes_closer_to_the_teacher_than_doing_nothing(task: ForgetTask) -> 
             )
         )
 
-    def surprise(model: ItemModel) -> float:
+    def surprise(model: ChoiceModel) -> float:
         return float(losses.cross_entropy(model.logits(forget), forget.targets))
 
-    assert surprise(augmented) < surprise(original) < surprise(ItemModel(task.base, edited))
+    assert surprise(augmented) < surprise(original) < surprise(ChoiceModel(task.base, edited))
     assert objective(edited) < objective(task.adapter)
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from recommender import Interrupted
+from recommender.choices import IGNORED
 from tests.unit.unlearning.methods.whole_sets import forget_batch, nll, retain_batch
 from unlearning import ForgetTask, Progress, build_method
-from unlearning.methods.shared.losses import IGNORED
 
 # Far enough to be seen, in few steps.
 WALK = {"steps": 6, "lr": 3e-3}

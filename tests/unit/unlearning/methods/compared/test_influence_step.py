@@ -6,13 +6,14 @@ import torch
 from torch import Tensor
 
 from recommender import Adapter, Interrupted
+from recommender.choices import Batch
 from unlearning import ForgetTask, Progress
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.compared.influence_step import InfluenceStep, InfluenceStepConfig
 from unlearning.methods.shared.curvature import Curvature, flat
-from unlearning.methods.shared.descent import ItemModel
+from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.methods.shared.gradients import predicted_items, summed_gradient, summed_loss
-from unlearning.methods.shared.windows import Batch, Windows
+from unlearning.methods.shared.windows import Windows
 
 FEW = {"retain_windows": 16, "iterations": 10}
 
@@ -22,16 +23,16 @@ def subjects(task: ForgetTask) -> list[Batch]:
 
 
 def mean_loss(task: ForgetTask, adapter: Adapter) -> float:
-    model, batches = ItemModel(task.base, adapter), subjects(task)
+    model, batches = ChoiceModel(task.base, adapter), subjects(task)
     total = sum(float(summed_loss(model.logits(batch), batch.targets)) for batch in batches)
     return total / predicted_items(batches)
 
 
-def change_of(task: ForgetTask, edited: Adapter, order: ItemModel) -> Tensor:
+def change_of(task: ForgetTask, edited: Adapter, order: ChoiceModel) -> Tensor:
     return flat([edited.tensors[name].double() - task.adapter.tensors[name] for name in order.parameters])
 
 
-def influence(task: ForgetTask, model: ItemModel) -> Tensor:
+def influence(task: ForgetTask, model: ChoiceModel) -> Tensor:
     gradients = summed_gradient(model, subjects(task))
     return flat(list(gradients.values())) / sum(map(len, task.retain))
 
@@ -41,7 +42,7 @@ def test_under_heavy_damping_it_is_the_subjects_gradient_over_the_number_of_reta
 ) -> None:
     # (H + lambda)^-1 b is b / lambda where lambda dwarfs H; the scale takes lambda out again.
     edited = InfluenceStep(InfluenceStepConfig(damping=1e6, step_scale=1e6, **FEW)).run(task).adapter
-    model = ItemModel(task.base, task.adapter, trainable=True)
+    model = ChoiceModel(task.base, task.adapter, trainable=True)
     torch.testing.assert_close(change_of(task, edited, model), influence(task, model), rtol=1e-3, atol=1e-7)
 
 
@@ -52,7 +53,7 @@ def test_only_marked_items_are_taken_back(task: ForgetTask) -> None:
         forget=(sequence,),
         forget_targets=(tuple(place == len(sequence) - 1 for place in range(len(sequence))),),
     )
-    model = ItemModel(task.base, task.adapter, trainable=True)
+    model = ChoiceModel(task.base, task.adapter, trainable=True)
     edited = InfluenceStep(InfluenceStepConfig(damping=1e6, step_scale=1e6, **FEW)).run(marked).adapter
     (batch,) = Windows(task.base.style, marked.forget, marked.forget_targets, batch_size=1, seed=0).once()
     assert predicted_items([batch]) == 1
@@ -64,7 +65,7 @@ def test_only_marked_items_are_taken_back(task: ForgetTask) -> None:
 def test_the_change_solves_the_damped_system(task: ForgetTask) -> None:
     config = InfluenceStepConfig(retain_windows=16)
     candidate = InfluenceStep(config).run(task)
-    model = ItemModel(task.base, task.adapter, trainable=True)
+    model = ChoiceModel(task.base, task.adapter, trainable=True)
     change, b = change_of(task, candidate.adapter, model), influence(task, model)
     retained = Windows(task.base.style, task.retain, batch_size=16, seed=task.seed + 1)
     image = Curvature(model, "gauss_newton", difference_step=1e-2).times(change, retained.sample(16))

@@ -16,7 +16,7 @@ from unlearning.methods.compared.prune_and_recover.prune_and_recover import (
     _Locator,
 )
 from unlearning.methods.compared.prune_and_recover.units import Units
-from unlearning.methods.shared.descent import ItemModel, forget_windows
+from unlearning.methods.shared.descent import ChoiceModel, forget_windows
 from unlearning.methods.shared.gradients import predicted_items, summed_gradient, summed_loss
 from unlearning.methods.shared.windows import Windows
 
@@ -29,7 +29,7 @@ PAIR = {
 
 
 def mean_loss(task: ForgetTask, adapter: Adapter) -> float:
-    model = ItemModel(task.base, adapter)
+    model = ChoiceModel(task.base, adapter)
     batches = list(Windows(task.base.style, task.forget, batch_size=64, seed=0).once())
     total = sum(float(summed_loss(model.logits(batch), batch.targets)) for batch in batches)
     return total / predicted_items(batches)
@@ -73,7 +73,7 @@ def test_importance_is_the_weight_times_the_slope_of_the_mean_loss(task: ForgetT
     locator = _Locator(task, PruneAndRecoverConfig(calibration_windows=10_000), None, None)
     windows = forget_windows(task, SHORT)
     found = locator._importance(windows)
-    model, batches = ItemModel(task.base, task.adapter, trainable=True), list(windows.once())
+    model, batches = ChoiceModel(task.base, task.adapter, trainable=True), list(windows.once())
     gradients, items = summed_gradient(model, batches), predicted_items(batches)
     stem = "base_model.model.model.layers.0.self_attn.q_proj"  # the first module
     for channel in range(4):

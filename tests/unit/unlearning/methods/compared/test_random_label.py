@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from recommender import Adapter, ItemTokenStyle
+from recommender.choices import IGNORED
 from tests.unit.unlearning.methods.whole_sets import (
     WHOLE,
     first_loss,
@@ -18,7 +19,6 @@ from unlearning.errors import InvalidMethodConfig, InvalidTask
 from unlearning.methods.compared.random_label import RandomLabel, RandomLabelConfig, other_items
 from unlearning.methods.shared import losses
 from unlearning.methods.shared.descent import DescentConfig, forget_windows
-from unlearning.methods.shared.losses import IGNORED
 
 
 def test_of_two_items_the_other_one_is_drawn() -> None:

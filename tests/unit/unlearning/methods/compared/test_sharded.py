@@ -21,7 +21,7 @@ from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.compared.sharded import Sharded, ShardedConfig
 from unlearning.methods.controls.do_nothing import DoNothing
 from unlearning.methods.shared.adapter_mean import adapter_mean
-from unlearning.methods.shared.descent import ItemModel
+from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.methods.shared.fitting import Fitted, fit_anew
 from unlearning.methods.shared.gradients import summed_loss
 from unlearning.methods.shared.windows import Windows
@@ -171,7 +171,7 @@ def test_shards_without_users_are_left_out(quick: ForgetTask) -> None:
 
 def test_it_answers_the_subjects_with_more_surprise_than_doing_nothing(task: ForgetTask) -> None:
     def loss(adapter: Adapter) -> float:
-        model = ItemModel(task.base, adapter)
+        model = ChoiceModel(task.base, adapter)
         windows = Windows(task.base.style, task.forget, batch_size=64, seed=0)
         return sum(float(summed_loss(model.logits(batch), batch.targets)) for batch in windows.once())
 

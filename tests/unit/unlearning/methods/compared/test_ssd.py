@@ -9,7 +9,7 @@ from tests.unit.unlearning.methods.free_logits import asking_for, free_logits
 from unlearning import ForgetTask, Progress
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.compared.ssd import Ssd, SsdConfig, _importance, dampening_factors
-from unlearning.methods.shared.descent import ItemModel
+from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.methods.shared.gradients import predicted_items, summed_loss
 from unlearning.methods.shared.windows import Windows
 
@@ -18,7 +18,7 @@ LOW = SsdConfig(alpha=2.0)
 
 
 def mean_loss(task: ForgetTask, tensors: dict[str, torch.Tensor]) -> float:
-    model = ItemModel(task.base, task.adapter.replace(tensors))
+    model = ChoiceModel(task.base, task.adapter.replace(tensors))
     batches = list(Windows(task.base.style, task.forget, batch_size=64, seed=0).once())
     total = sum(float(summed_loss(model.logits(batch), batch.targets)) for batch in batches)
     return total / predicted_items(batches)

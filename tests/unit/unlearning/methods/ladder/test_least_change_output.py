@@ -14,7 +14,7 @@ from unlearning.methods.ladder.least_change_output.config import LeastChangeOutp
 from unlearning.methods.ladder.least_change_output.least_change_output import LeastChangeOutput
 from unlearning.methods.ladder.least_change_output.output_layer import OutputLayer
 from unlearning.methods.ladder.least_change_output.solver import Equations, OutputSolver
-from unlearning.methods.shared.descent import ItemModel
+from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.methods.shared.gradients import predicted_items
 from unlearning.methods.shared.windows import Windows
 
@@ -79,7 +79,7 @@ def test_the_closed_form_gradient_is_autograds(task: ForgetTask, smoothing: floa
     # Not only where the edit starts.
     generator = torch.Generator().manual_seed(0)
     solved.change = 0.3 * torch.randn(solved.change.shape, generator=generator)
-    model = ItemModel(task.base, layer.changed(solved.rows, solved.change), trainable=True)
+    model = ChoiceModel(task.base, layer.changed(solved.rows, solved.change), trainable=True)
     up, scale = model.parameters[f"{HEAD}.lora_B.weight"], float(task.adapter.config["lora_alpha"]) / 4
     down = task.adapter.tensors[f"{HEAD}.lora_A.weight"]
     for place, own in enumerate(asking.forget):

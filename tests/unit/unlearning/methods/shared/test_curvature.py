@@ -4,23 +4,23 @@ import pytest
 import torch
 
 from recommender import Interrupted
+from recommender.choices import Batch
 from tests.unit.unlearning.methods.free_logits import asking_for, free_logits
 from unlearning import ForgetTask
 from unlearning.methods.compared.gradient_ascent import GradientAscentConfig
 from unlearning.methods.shared.curvature import Curvature, CurvatureProduct, flat, shaped_like
-from unlearning.methods.shared.descent import ItemModel, retain_windows
-from unlearning.methods.shared.windows import Batch
+from unlearning.methods.shared.descent import ChoiceModel, retain_windows
 
 KINDS: tuple[CurvatureProduct, ...] = ("double_backward", "finite_difference", "gauss_newton")
 
 
-def curvature(task: ForgetTask, kind: CurvatureProduct) -> tuple[Curvature, ItemModel, list[Batch]]:
-    model = ItemModel(task.base, task.adapter, trainable=True)
+def curvature(task: ForgetTask, kind: CurvatureProduct) -> tuple[Curvature, ChoiceModel, list[Batch]]:
+    model = ChoiceModel(task.base, task.adapter, trainable=True)
     batches = retain_windows(task, GradientAscentConfig()).sample(16)
     return Curvature(model, kind, difference_step=3e-2), model, batches
 
 
-def direction(model: ItemModel, seed: int) -> torch.Tensor:
+def direction(model: ChoiceModel, seed: int) -> torch.Tensor:
     size = sum(parameter.numel() for parameter in model.parameters.values())
     return torch.randn(size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
@@ -68,7 +68,7 @@ def test_gauss_newton_is_nowhere_negative(task: ForgetTask) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_can_be_stopped(task: ForgetTask, kind: CurvatureProduct) -> None:
-    model = ItemModel(task.base, task.adapter, trainable=True)
+    model = ChoiceModel(task.base, task.adapter, trainable=True)
     product = Curvature(model, kind, difference_step=1e-2, should_stop=lambda: True)
     with pytest.raises(Interrupted):
         product.times(direction(model, 0), retain_windows(task, GradientAscentConfig()).sample(1))

@@ -6,21 +6,20 @@ import torch
 from torch import Tensor
 
 from recommender import Interrupted, Scorer
+from recommender.choices import IGNORED, Batch
 from recommender.training import next_item_loss
 from unlearning import ForgetTask, Progress
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.shared import losses
 from unlearning.methods.shared.descent import (
+    ChoiceModel,
     DescentConfig,
     Gradient,
-    ItemModel,
     descend,
     forget_windows,
     of_loss,
     retain_windows,
 )
-from unlearning.methods.shared.losses import IGNORED
-from unlearning.methods.shared.windows import Batch
 
 LR = 1e-3
 
@@ -35,7 +34,7 @@ def batch(task: ForgetTask) -> Batch:
 def constant(value: float) -> Gradient:
     """The same gradient for every number of the adapter, whatever the batches."""
 
-    def gradient(student: ItemModel, forget: Batch, retain: Batch) -> float:
+    def gradient(student: ChoiceModel, forget: Batch, retain: Batch) -> float:
         for parameter in student.parameters.values():
             parameter.grad = torch.full_like(parameter, value)
         return value
@@ -43,7 +42,7 @@ def constant(value: float) -> Gradient:
     return gradient
 
 
-def forget_nll(student: ItemModel, forget: Batch, retain: Batch) -> Tensor:
+def forget_nll(student: ChoiceModel, forget: Batch, retain: Batch) -> Tensor:
     return losses.cross_entropy(student.logits(forget), forget.targets)
 
 
@@ -62,7 +61,7 @@ def test_a_walk_that_goes_nowhere_is_refused(change: dict[str, float]) -> None:
 
 
 def test_logits_are_those_that_training_and_scoring_see(task: ForgetTask, batch: Batch) -> None:
-    model = ItemModel(task.base, task.adapter)
+    model = ChoiceModel(task.base, task.adapter)
     logits = model.logits(batch)
     assert logits.shape == (*batch.tokens.shape, task.base.style.catalogue_size)
     expected = next_item_loss(model.model, task.base.style, batch.tokens, batch.targets)
@@ -75,7 +74,7 @@ def test_logits_are_those_that_training_and_scoring_see(task: ForgetTask, batch:
 
 
 def test_padding_does_not_reach_real_positions(task: ForgetTask) -> None:
-    model = ItemModel(task.base, task.adapter)
+    model = ChoiceModel(task.base, task.adapter)
     style = task.base.style
     alone = torch.tensor([style.encode([3, 4])])
     padded = torch.tensor(
@@ -88,8 +87,8 @@ def test_padding_does_not_reach_real_positions(task: ForgetTask) -> None:
 
 def test_only_a_trainable_model_is_differentiated(task: ForgetTask, batch: Batch) -> None:
     student, reference = (
-        ItemModel(task.base, task.adapter, trainable=True),
-        ItemModel(task.base, task.adapter),
+        ChoiceModel(task.base, task.adapter, trainable=True),
+        ChoiceModel(task.base, task.adapter),
     )
     assert student.logits(batch).requires_grad
     assert not reference.logits(batch).requires_grad
@@ -102,7 +101,7 @@ def test_only_a_trainable_model_is_differentiated(task: ForgetTask, batch: Batch
 
 
 def test_a_reference_shares_the_base_and_owns_its_adapter(task: ForgetTask) -> None:
-    one, other = ItemModel(task.base, task.adapter, trainable=True), ItemModel(task.base, task.adapter)
+    one, other = ChoiceModel(task.base, task.adapter, trainable=True), ChoiceModel(task.base, task.adapter)
     shared = {parameter.data_ptr() for parameter in task.base.model.parameters()}
     for model in (one, other):
         held = {parameter.data_ptr() for parameter in model.model.parameters()}
@@ -115,7 +114,7 @@ def test_a_reference_shares_the_base_and_owns_its_adapter(task: ForgetTask) -> N
 
 
 def test_an_adapter_taken_out_stays_as_it_was(task: ForgetTask) -> None:
-    model = ItemModel(task.base, task.adapter)
+    model = ChoiceModel(task.base, task.adapter)
     taken = model.adapter()
     with torch.no_grad():
         for parameter in model.parameters.values():
@@ -146,7 +145,7 @@ def test_nothing_decays_where_there_is_no_gradient(task: ForgetTask) -> None:
 def test_a_gradient_is_clipped_only_where_it_is_too_long(
     task: ForgetTask, value: float, norm: float | None
 ) -> None:
-    student = ItemModel(task.base, task.adapter, trainable=True)
+    student = ChoiceModel(task.base, task.adapter, trainable=True)
     descend(task, DescentConfig(steps=1, max_grad_norm=0.25), constant(value), student=student)
     numbers = sum(parameter.numel() for parameter in student.parameters.values())
     found = math.sqrt(
@@ -158,7 +157,7 @@ def test_a_gradient_is_clipped_only_where_it_is_too_long(
 def test_gradients_do_not_pile_up_over_steps(task: ForgetTask) -> None:
     seen: list[bool] = []
 
-    def gradient(student: ItemModel, forget: Batch, retain: Batch) -> float:
+    def gradient(student: ChoiceModel, forget: Batch, retain: Batch) -> float:
         seen.extend(parameter.grad is None for parameter in student.parameters.values())
         return constant(1.0)(student, forget, retain)
 
@@ -171,7 +170,7 @@ def test_each_step_sees_a_batch_of_either_kind(task: ForgetTask) -> None:
     marked = replace(task, forget_targets=marks)
     seen: list[tuple[Batch, Batch]] = []
 
-    def gradient(student: ItemModel, forget: Batch, retain: Batch) -> float:
+    def gradient(student: ChoiceModel, forget: Batch, retain: Batch) -> float:
         seen.append((forget, retain))
         return constant(0.0)(student, forget, retain)
 
@@ -198,7 +197,7 @@ def test_the_two_kinds_are_drawn_with_different_seeds(task: ForgetTask) -> None:
 
 
 def test_the_gradient_of_a_loss_is_its_derivative(task: ForgetTask, batch: Batch) -> None:
-    student = ItemModel(task.base, task.adapter, trainable=True)
+    student = ChoiceModel(task.base, task.adapter, trainable=True)
     shown = of_loss(forget_nll)(student, batch, batch)
     value = forget_nll(student, batch, batch)
     expected = torch.autograd.grad(value, list(student.parameters.values()))
@@ -210,9 +209,9 @@ def test_the_gradient_of_a_loss_is_its_derivative(task: ForgetTask, batch: Batch
 
 def test_a_walk_can_start_elsewhere_and_counts_what_references_did(task: ForgetTask, batch: Batch) -> None:
     half = task.adapter.replace({name: tensor / 2 for name, tensor in task.adapter.tensors.items()})
-    reference = ItemModel(task.base, task.adapter)
+    reference = ChoiceModel(task.base, task.adapter)
     reference.logits(batch)
-    student = ItemModel(task.base, half, trainable=True)
+    student = ChoiceModel(task.base, half, trainable=True)
     candidate = descend(
         task, DescentConfig(steps=1, lr=LR), constant(1.0), references=(reference,), student=student
     )

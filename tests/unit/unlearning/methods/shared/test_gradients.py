@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from recommender import Interrupted
+from recommender.choices import IGNORED
 from tests.unit.unlearning.methods.free_logits import asking_for, free_logits
 from unlearning import ForgetTask
 from unlearning.methods.shared.gradients import predicted_items, summed_gradient, summed_loss
-from unlearning.methods.shared.losses import IGNORED
 from unlearning.methods.shared.windows import Windows
 
 

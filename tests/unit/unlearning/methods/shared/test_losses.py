@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from recommender.choices import IGNORED
 from unlearning.methods.shared import losses
-from unlearning.methods.shared.losses import IGNORED
 
 LN2, LN3 = math.log(2), math.log(3)
 # Probabilities of items 0, 1, 2 at the three positions.

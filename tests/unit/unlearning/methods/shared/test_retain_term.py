@@ -7,7 +7,7 @@ from tests.unit.unlearning.methods.whole_sets import nll, retain_batch
 from unlearning import ForgetTask
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.shared import losses
-from unlearning.methods.shared.descent import ItemModel
+from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.methods.shared.retain_term import RetainedDescentConfig, RetainTerm, descend_held
 
 
@@ -36,7 +36,7 @@ def test_one_of_the_weights_may_be_0() -> None:
 def test_cross_entropy_is_weighed_and_needs_no_parent(task: ForgetTask) -> None:
     term = RetainTerm(task, RetainedDescentConfig(retain_weight=3.0))
     batch = retain_batch(task)
-    found = term(ItemModel(task.base, task.adapter, trainable=True), batch)
+    found = term(ChoiceModel(task.base, task.adapter, trainable=True), batch)
     assert found.item() == pytest.approx(3 * nll(task, task.adapter, batch), rel=1e-6)
     assert found.requires_grad
     assert term.references == ()
@@ -45,10 +45,10 @@ def test_cross_entropy_is_weighed_and_needs_no_parent(task: ForgetTask) -> None:
 def test_the_divergence_is_from_the_parent_and_starts_at_0(task: ForgetTask) -> None:
     term = RetainTerm(task, RetainedDescentConfig(retain_weight=2.0, retain="divergence"))
     batch = retain_batch(task)
-    at_parent = term(ItemModel(task.base, task.adapter, trainable=True), batch)
+    at_parent = term(ChoiceModel(task.base, task.adapter, trainable=True), batch)
     assert at_parent.item() == pytest.approx(0.0, abs=1e-6)
     half = task.adapter.replace({name: tensor / 2 for name, tensor in task.adapter.tensors.items()})
-    student, parent = ItemModel(task.base, half), ItemModel(task.base, task.adapter)
+    student, parent = ChoiceModel(task.base, half), ChoiceModel(task.base, task.adapter)
     expected = losses.divergence_from(parent.logits(batch), student.logits(batch), batch.targets)
     assert term(student, batch).item() == pytest.approx(2 * expected.item(), rel=1e-6)
     assert expected.item() > 1e-3
@@ -58,7 +58,7 @@ def test_the_divergence_is_from_the_parent_and_starts_at_0(task: ForgetTask) -> 
 
 def test_a_term_without_weight_asks_no_model(task: ForgetTask) -> None:
     term = RetainTerm(task, RetainedDescentConfig(retain_weight=0.0, retain="divergence"))
-    student = ItemModel(task.base, task.adapter, trainable=True)
+    student = ChoiceModel(task.base, task.adapter, trainable=True)
     assert term(student, retain_batch(task)).item() == 0.0
     assert term.references == ()
     assert student.forwards == 0
@@ -70,7 +70,7 @@ def test_the_retain_term_alone_lowers_the_retained_users_nll(task: ForgetTask) -
         task,
         config,
         lambda student, forget: torch.zeros(()),
-        references=(ItemModel(task.base, task.adapter),),
+        references=(ChoiceModel(task.base, task.adapter),),
     )
     batch = retain_batch(task)
     assert nll(task, candidate.adapter, batch) < nll(task, task.adapter, batch) - 0.01

@@ -7,14 +7,14 @@ from unlearning.methods.ladder.least_change.config import LeastChangeConfig
 from unlearning.methods.ladder.least_change.solver import Solver
 from unlearning.methods.shared import window_gradients
 from unlearning.methods.shared.curvature import flat
-from unlearning.methods.shared.descent import ItemModel
+from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.methods.shared.gradients import summed_loss
 from unlearning.methods.shared.window_gradients import WindowGradients
 from unlearning.methods.shared.windows import Windows
 
 
 def test_they_are_what_each_window_gives_alone(task: ForgetTask) -> None:
-    model = ItemModel(task.base, task.adapter, trainable=True)
+    model = ChoiceModel(task.base, task.adapter, trainable=True)
     watched = WindowGradients(model)
     assert watched.possible
     (batch,) = Windows(task.base.style, task.retain[:6], batch_size=64, seed=0).once()
@@ -32,7 +32,7 @@ def test_they_are_what_each_window_gives_alone(task: ForgetTask) -> None:
 
 
 def test_nothing_is_kept_of_what_the_model_computes_later(task: ForgetTask) -> None:
-    model = ItemModel(task.base, task.adapter, trainable=True)
+    model = ChoiceModel(task.base, task.adapter, trainable=True)
     with WindowGradients(model).watching():
         pass
     assert not any(module._forward_hooks for module in model.model.modules())
@@ -47,7 +47,7 @@ def test_an_adapter_of_another_kind_is_taken_window_by_window(
     config = LeastChangeConfig(memory_weight=memory_weight)
 
     def solved() -> tuple[torch.Tensor, torch.Tensor]:
-        solver = Solver(ItemModel(task.base, task.adapter, trainable=True), wanted, config, None)
+        solver = Solver(ChoiceModel(task.base, task.adapter, trainable=True), wanted, config, None)
         return solver.directions(), solver._inverse
 
     at_once = solved()
@@ -61,7 +61,7 @@ def test_an_adapter_of_another_kind_is_taken_window_by_window(
 def test_large_adapters_are_taken_in_smaller_batches(
     task: ForgetTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = ItemModel(task.base, task.adapter, trainable=True)
+    model = ChoiceModel(task.base, task.adapter, trainable=True)
     numbers = sum(parameter.numel() for parameter in model.parameters.values())
     for held, rows in ((numbers - 1, 1), (3 * numbers, 3), (100 * numbers, 16)):
         monkeypatch.setattr(least_change_subjects, "_MOST_NUMBERS", held)

@@ -1,9 +1,9 @@
 import pytest
 
 from recommender import ItemTokenStyle
+from recommender.choices import IGNORED, Batch
 from unlearning.errors import InvalidTask
-from unlearning.methods.shared.losses import IGNORED
-from unlearning.methods.shared.windows import Batch, Windows
+from unlearning.methods.shared.windows import Windows
 
 # Items are tokens 2 to 11 after pad 0 and bos 1; a window predicts at most four items.
 STYLE = ItemTokenStyle(10, window=3)

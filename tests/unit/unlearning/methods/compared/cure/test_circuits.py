@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from recommender import Interrupted
+from recommender.choices import Batch
 from unlearning import ForgetTask
 from unlearning.activations.collect import lora_layers
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.compared.cure.circuits import Circuits, circuits, node_effects
 from unlearning.methods.compared.cure.cure import CureConfig
 from unlearning.methods.shared import losses
-from unlearning.methods.shared.descent import ItemModel, forget_windows, retain_windows
-from unlearning.methods.shared.windows import Batch
+from unlearning.methods.shared.descent import ChoiceModel, forget_windows, retain_windows
 
 CONFIG = CureConfig(batch_size=8)
 
@@ -23,7 +23,7 @@ def backwards_in_catalogue(tokens: Tensor) -> Tensor:
     return torch.where(tokens >= 2, 43 - tokens, tokens)
 
 
-def nll(model: ItemModel, batches: Sequence[Batch]) -> float:
+def nll(model: ChoiceModel, batches: Sequence[Batch]) -> float:
     """Mean per predicted item, in double precision."""
     with torch.no_grad():
         values = [
@@ -32,13 +32,13 @@ def nll(model: ItemModel, batches: Sequence[Batch]) -> float:
     return -float(torch.cat(values).mean())
 
 
-def up_projection(model: ItemModel, node: str) -> nn.Module:
+def up_projection(model: ChoiceModel, node: str) -> nn.Module:
     found = lora_layers(model.model)[node].lora_B["default"]
     assert isinstance(found, nn.Module)
     return found
 
 
-def record(model: ItemModel, node: str, forward: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
+def record(model: ChoiceModel, node: str, forward: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
     """What B gives in the node during a forward pass, and what the pass gives."""
     kept: list[Tensor] = []
     handle = up_projection(model, node).register_forward_hook(lambda module, inputs, out: kept.append(out))
@@ -47,7 +47,7 @@ def record(model: ItemModel, node: str, forward: Callable[[], Tensor]) -> tuple[
     return kept[0], result
 
 
-def difference(model: ItemModel, node: str, batch: Batch) -> Tensor:
+def difference(model: ChoiceModel, node: str, batch: Batch) -> Tensor:
     """Activation on the counterfactual less that on the batch."""
     other = Batch(backwards_in_catalogue(batch.tokens), batch.targets)
     with torch.no_grad():
@@ -55,7 +55,7 @@ def difference(model: ItemModel, node: str, batch: Batch) -> Tensor:
     return there - here
 
 
-def patched_nll(model: ItemModel, node: str, batch: Batch, share: float) -> float:
+def patched_nll(model: ChoiceModel, node: str, batch: Batch, share: float) -> float:
     """The loss with the node's activation moved by `share` of the way to the counterfactual's."""
     shift = share * difference(model, node, batch)
     handle = up_projection(model, node).register_forward_hook(lambda module, inputs, out: out + shift)
@@ -70,7 +70,7 @@ def whole(task: ForgetTask) -> Batch:
 
 
 def test_the_effect_is_what_a_small_patch_does(task: ForgetTask, whole: Batch) -> None:
-    model = ItemModel(task.base, task.adapter, trainable=True)
+    model = ChoiceModel(task.base, task.adapter, trainable=True)
     effects = node_effects(model, [whole], backwards_in_catalogue)
     assert len(effects) == 15
     step = 0.02
@@ -82,7 +82,7 @@ def test_the_effect_is_what_a_small_patch_does(task: ForgetTask, whole: Batch) -
 
 def test_more_points_average_the_slope_on_the_way(task: ForgetTask, whole: Batch) -> None:
     """Two points: the gradient half-way between the embeddings, here fed in from outside, and that at the window."""
-    model = ItemModel(task.base, task.adapter, trainable=True)
+    model = ChoiceModel(task.base, task.adapter, trainable=True)
     node = "model.layers.1.mlp.down_proj"
     embedding = task.base.model.get_input_embeddings()
     start, end = embedding(backwards_in_catalogue(whole.tokens)), embedding(whole.tokens)
@@ -104,7 +104,7 @@ def test_more_points_average_the_slope_on_the_way(task: ForgetTask, whole: Batch
 
 
 def test_effects_do_not_depend_on_the_batching_and_cost_what_they_say(task: ForgetTask, whole: Batch) -> None:
-    model = ItemModel(task.base, task.adapter, trainable=True)
+    model = ChoiceModel(task.base, task.adapter, trainable=True)
     one = node_effects(model, [whole], backwards_in_catalogue, points=3)
     assert (model.forwards, model.backwards) == (4 * whole.rows, 3 * whole.rows)
     small = forget_windows(task, replace(CONFIG, batch_size=2)).sample(100)
@@ -118,7 +118,7 @@ def test_effects_do_not_depend_on_the_batching_and_cost_what_they_say(task: Forg
 
 
 def test_a_window_patched_with_itself_changes_nothing(task: ForgetTask, whole: Batch) -> None:
-    model = ItemModel(task.base, task.adapter, trainable=True)
+    model = ChoiceModel(task.base, task.adapter, trainable=True)
     unchanged: Callable[[Tensor], Tensor] = lambda tokens: tokens  # noqa: E731
     assert set(node_effects(model, [whole], unchanged).values()) == {0.0}
 
@@ -127,7 +127,7 @@ def test_it_can_be_stopped_between_batches(task: ForgetTask, whole: Batch) -> No
     def stop() -> None:
         raise Interrupted("stopped")
 
-    model = ItemModel(task.base, task.adapter, trainable=True)
+    model = ChoiceModel(task.base, task.adapter, trainable=True)
     with pytest.raises(Interrupted):
         node_effects(model, [whole], backwards_in_catalogue, before_batch=stop)
     assert model.forwards == 0

@@ -16,7 +16,7 @@ from unlearning.methods.compared.cure.cure import (
     without_conflict,
 )
 from unlearning.methods.shared import losses
-from unlearning.methods.shared.descent import ItemModel, forget_windows, retain_windows
+from unlearning.methods.shared.descent import ChoiceModel, forget_windows, retain_windows
 
 QUICK = CureConfig(steps=4, lr=1e-2, batch_size=8, discovery_windows=16)
 
@@ -74,12 +74,12 @@ def test_the_losses_on_three_items_by_hand(task: ForgetTask) -> None:
 def test_each_group_gets_its_own_gradient(task: ForgetTask, scope: Any) -> None:
     config = replace(QUICK, forget="gradient_ascent", divergence_weight=0.0, projection=scope)
     theirs, kept, both = "lm_head", "model.layers.0.mlp.up_proj", "model.layers.1.mlp.up_proj"
-    parent = ItemModel(task.base, task.adapter)
-    student = ItemModel(task.base, task.adapter, trainable=True)
+    parent = ChoiceModel(task.base, task.adapter)
+    student = ChoiceModel(task.base, task.adapter, trainable=True)
     forget, retain = forget_windows(task, config).draw(), retain_windows(task, config).draw()
     _GroupedGradient(config, Circuits((theirs,), (kept,), (both,)), parent)(student, forget, retain)
 
-    other = ItemModel(task.base, task.adapter, trainable=True)
+    other = ChoiceModel(task.base, task.adapter, trainable=True)
     names = list(other.parameters)
     climb = losses.gradient_ascent(other.logits(forget), forget.targets)
     hold = losses.cross_entropy(other.logits(retain), retain.targets)
@@ -115,10 +115,10 @@ def test_it_beats_doing_nothing_on_the_subjects_and_keeps_the_retained(task: For
     edited = Cure(config).run(task).adapter
     whole = replace(config, batch_size=100)
     forget, retain = forget_windows(task, whole).draw(), retain_windows(task, whole).draw()
-    parent = ItemModel(task.base, task.adapter)
+    parent = ChoiceModel(task.base, task.adapter)
 
     def figures(adapter: Adapter) -> tuple[float, float]:
-        model = ItemModel(task.base, adapter)
+        model = ChoiceModel(task.base, adapter)
         npo = losses.negative_preference(
             losses.log_likelihoods(model.logits(forget), forget.targets, "item"),
             losses.log_likelihoods(parent.logits(forget), forget.targets, "item"),
@@ -217,7 +217,7 @@ def test_each_sides_own_nodes_go_down_that_sides_loss(task: ForgetTask) -> None:
     groups = circuits(effects["forget"], effects["retain"], 0.2)
     assert groups.forget
     assert groups.retain
-    model = ItemModel(task.base, task.adapter, trainable=True)
+    model = ChoiceModel(task.base, task.adapter, trainable=True)
     forget, retain = forget_windows(task, config).draw(), retain_windows(task, config).draw()
     for nodes, loss in (
         (groups.forget, losses.gradient_ascent(model.logits(forget), forget.targets)),
@@ -234,7 +234,7 @@ def test_each_sides_own_nodes_go_down_that_sides_loss(task: ForgetTask) -> None:
 def test_the_forget_effects_are_those_of_the_subjects(task: ForgetTask) -> None:
     config = CureConfig(steps=1, batch_size=8, discovery_windows=16)
     found = Cure(config).run(task).artefacts
-    model = ItemModel(task.base, task.adapter, trainable=True)
+    model = ChoiceModel(task.base, task.adapter, trainable=True)
     # The subjects are read first, so they get the counterfactuals that a fresh generator draws.
     expected = node_effects(model, forget_windows(task, config).sample(16), _counterfactual(task, config))
     assert {

@@ -17,7 +17,7 @@ from unlearning.methods.ladder.least_change.least_change import LeastChange
 from unlearning.methods.ladder.least_change.solver import Solver, strides
 from unlearning.methods.ladder.least_change.subjects import Subjects
 from unlearning.methods.shared.curvature import flat
-from unlearning.methods.shared.descent import ItemModel
+from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.methods.shared.gradients import predicted_items, summed_loss
 from unlearning.methods.shared.windows import Windows
 
@@ -62,7 +62,7 @@ def test_one_subject_moves_along_its_gradient_over_the_curvature(task: ForgetTas
         rounds=1, close_enough=0.0, damping=1e6, ridge=1e-9, halvings=0, repair_steps=0
     )
     edited = LeastChange(config).run(alone).adapter
-    model = ItemModel(task.base, task.adapter, trainable=True)
+    model = ChoiceModel(task.base, task.adapter, trainable=True)
     (batch,) = Windows(task.base.style, alone.forget, batch_size=64, seed=0).once()
     loss = summed_loss(model.logits(batch), batch.targets) / predicted_items([batch])
     gradient = flat(torch.autograd.grad(loss, list(model.parameters.values())))
@@ -93,7 +93,7 @@ def test_losses_stand_in_the_order_of_the_items_however_long_a_history_is(task: 
     assert len(long) % (task.base.style.window + 1)
     assert len(long) > 2 * task.base.style.window
     several = replace(task, forget=(task.forget[0], long))
-    subjects = Subjects(ItemModel(task.base, task.adapter), several, batch_size=3, should_stop=None)
+    subjects = Subjects(ChoiceModel(task.base, task.adapter), several, batch_size=3, should_stop=None)
     for adapter, of_base in ((task.adapter, False), (None, True)):
         expected = item_losses(task, adapter, several.forget)
         torch.testing.assert_close(subjects.item_losses(of_base=of_base), expected, atol=1e-5, rtol=1e-5)
@@ -102,7 +102,7 @@ def test_losses_stand_in_the_order_of_the_items_however_long_a_history_is(task: 
 def test_no_item_is_asked_for_more_than_it_has_to_give_back(task: ForgetTask) -> None:
     # The level is far beyond the memories: the weighted round stops at the memories, the others continue from there.
     wanted = asked(replace(task, forget=task.forget[:1]), 30.0)
-    model = ItemModel(task.base, task.adapter, trainable=True)
+    model = ChoiceModel(task.base, task.adapter, trainable=True)
     solver = Solver(model, wanted, LeastChangeConfig(memory_weight=1.0), None)
     (base,), (before,) = (item_losses(wanted, adapter, wanted.forget) for adapter in (None, task.adapter))
     memory = (base - before).clamp(min=0.0)
@@ -124,7 +124,7 @@ def test_whoever_is_remembered_no_better_than_by_the_base_is_moved_all_the_same(
 
 
 def test_parameters_that_the_retained_users_need_move_less(task: ForgetTask) -> None:
-    model = ItemModel(task.base, task.adapter, trainable=True)
+    model = ChoiceModel(task.base, task.adapter, trainable=True)
     parameters, fisher = list(model.parameters.values()), Tensor()
     for batch in Windows(task.base.style, task.retain, batch_size=1, seed=0).once():
         loss = summed_loss(model.logits(batch), batch.targets) / predicted_items([batch])
@@ -189,7 +189,7 @@ def test_only_marked_items_count(task: ForgetTask) -> None:
 
     def last_item(adapter: Adapter) -> float:
         (batch,) = Windows(task.base.style, (sequence,), (marks,), batch_size=1, seed=0).once()
-        return float(summed_loss(ItemModel(task.base, adapter).logits(batch), batch.targets))
+        return float(summed_loss(ChoiceModel(task.base, adapter).logits(batch), batch.targets))
 
     level = last_item(task.adapter) + 0.5
     edited = LeastChange(LeastChangeConfig(rounds=5)).run(replace(wanted, never_seen_nll=(level,))).adapter

@@ -11,7 +11,7 @@ from unlearning.methods.ladder.least_change.least_change import LeastChange
 from unlearning.methods.ladder.least_change.repair import Repair
 from unlearning.methods.ladder.least_change.solver import Solver
 from unlearning.methods.shared.curvature import flat
-from unlearning.methods.shared.descent import ItemModel
+from unlearning.methods.shared.descent import ChoiceModel
 
 WITHOUT, WITH = LeastChangeConfig(rounds=4, repair_steps=0), LeastChangeConfig(rounds=4)
 
@@ -20,7 +20,7 @@ def retained_loss(task: ForgetTask, adapter: Adapter) -> float:
     return float(losses(task, adapter, task.retain).mean())
 
 
-def shifted(model: ItemModel, task: ForgetTask, length: float) -> None:
+def shifted(model: ChoiceModel, task: ForgetTask, length: float) -> None:
     """Move the adapter at random, which harms everybody."""
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
@@ -50,7 +50,7 @@ def test_nothing_is_repaired_where_nobody_was_harmed(task: ForgetTask) -> None:
 
 
 def test_the_walk_ends_where_the_others_have_back_what_they_lost(task: ForgetTask) -> None:
-    model = ItemModel(task.base, task.adapter, trainable=True)
+    model = ChoiceModel(task.base, task.adapter, trainable=True)
     config = replace(WITH, repair_every=1)
     repair = Repair(model, task, config, None)
     assert not repair.is_needed()
@@ -63,7 +63,7 @@ def test_the_walk_ends_where_the_others_have_back_what_they_lost(task: ForgetTas
 
 
 def test_a_walk_that_only_harms_leads_back_to_where_it_began(task: ForgetTask) -> None:
-    model = ItemModel(task.base, task.adapter, trainable=True)
+    model = ChoiceModel(task.base, task.adapter, trainable=True)
     repair = Repair(model, task, replace(WITH, repair_length=1e6), None)
     shifted(model, task, 0.05)
     start = model.adapter()
@@ -89,7 +89,7 @@ def test_what_was_walked_in_strides_is_repaired_in_longer_and_fewer_steps(
     monkeypatch.setattr(torch.optim, "Adam", watched)
     steps = []
     for strides in (1, 4):
-        model = ItemModel(task.base, task.adapter, trainable=True)
+        model = ChoiceModel(task.base, task.adapter, trainable=True)
         repair = Repair(model, task, replace(WITH, repair_steps=4, repair_every=4), None)
         shifted(model, task, 0.1)
         repair.run(torch.zeros(1, flat(list(model.parameters.values())).numel()), strides=strides)
@@ -109,7 +109,7 @@ def test_the_subjects_are_spared(task: ForgetTask) -> None:
     edited = LeastChange(WITHOUT).run(asked(task, 1.0)).adapter
     moved = []
     for projected in (True, False):
-        model = ItemModel(task.base, task.adapter, trainable=True)
+        model = ChoiceModel(task.base, task.adapter, trainable=True)
         repair = Repair(model, task, WITH, None)
         with torch.no_grad():
             for name, parameter in model.parameters.items():

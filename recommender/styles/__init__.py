@@ -1,0 +1,9 @@
+"""Prompt styles: how a user's history becomes tokens for a causal language model.
+
+`style.py` says what every style can do; each style has a module of its own.
+"""
+
+from recommender.styles.item_tokens import ItemTokenStyle
+from recommender.styles.style import PromptStyle
+
+__all__ = ["ItemTokenStyle", "PromptStyle"]

@@ -1,0 +1,94 @@
+"""What a prompt style is: how a user's history becomes tokens for a causal language model, and how it is ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, Protocol
+
+from torch import Tensor, nn
+
+from recommender.choices import Window
+
+# How the rank of a true item is found: among all items, from the logits that also gave its likelihood; among the
+# options of its choice; or by ranking the catalogue after the prompt.
+RankedBy = Literal["items", "options", "catalogue"]
+
+# Windows of a draw from 1 on are for training (one for each epoch), of draw 0 for methods, of negative draws for
+# measuring: what is measured was never trained on with the same negatives in the same order.
+METHODS_DRAW = 0
+
+
+class PromptStyle(Protocol):
+    """One way to phrase "what comes next for this user?" to a causal language model."""
+
+    @property
+    def name(self) -> str:
+        """Its name in `style.json`."""
+
+    @property
+    def catalogue_size(self) -> int:
+        """Number of items that can be recommended."""
+
+    @property
+    def event_options(self) -> int:
+        """Among how many an event is told: its loss is about ln of this for a model that knows nothing."""
+
+    @property
+    def first_target(self) -> int:
+        """Number of a user's first events that no window predicts."""
+
+    @property
+    def history(self) -> int:
+        """Number of a history's latest items that the model reads."""
+
+    @property
+    def pad_token(self) -> int:
+        """Token that pads short prompts of a batch; never attended to."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Smallest vocabulary that holds every token this style can write."""
+
+    @property
+    def ranked_by(self) -> RankedBy:
+        """How the rank of a true item is found when a sequence is read."""
+
+    @property
+    def candidates(self) -> int | None:
+        """Most items that one prompt can rank; None for the whole catalogue."""
+
+    @property
+    def draws(self) -> int:
+        """Over how many draws the loss of an event is averaged; 1 if windows hold nothing random."""
+
+    def windows(self, sequence: Sequence[int], *, draw: int) -> Iterator[Window]:
+        """Windows that together predict every item of `sequence` from `first_target` on once, in order.
+
+        Args:
+            draw: seeds whatever is random in a window, such as negatives. The same draw gives the same windows.
+        """
+
+    def scores(
+        self,
+        model: nn.Module,
+        histories: Sequence[Sequence[int]],
+        *,
+        candidates: Sequence[Sequence[int]] | None = None,
+        token_budget: int,
+    ) -> Tensor:
+        """Scores `[len(histories), items]`, float32 on the CPU, higher is better; -inf for items that are no candidate.
+
+        Args:
+            candidates: catalogue indices to rank for each history; a style that ranks the whole catalogue does not
+                need them.
+            token_budget: most tokens, padding included, in one forward pass.
+
+        Raises:
+            DataError: an item outside the catalogue, or this style needs candidates and there are none.
+        """
+
+    def prompt_tokens(self, history: Sequence[int]) -> int:
+        """About how many tokens the prompt for this history has."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Content of `style.json` beside the model weights."""
