@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recommender import ConfigError, DataError, Interrupted, ItemTokenStyle, StepReport, TrainingConfig
-from recommender.training import next_item_loss, train
+from recommender.training import train, training_loss
 
 STYLE = ItemTokenStyle(3, window=4)
 
@@ -33,11 +33,10 @@ def run(epochs: int = 3, **options: object) -> tuple[NextItem, list[StepReport]]
 
 
 def test_the_loss_by_hand():
-    # All logits zero: each of the two real targets costs log(3), pad and bos have no share in the softmax,
-    # and the padded position none in the mean.
-    loss = next_item_loss(
-        NextItem(), STYLE, torch.tensor([[1, 2], [1, 0]]), torch.tensor([[0, 1], [-100, 2]])
-    )
+    # All logits zero: each of the three targets costs log(3), pad and bos have no share in the softmax, and the padded
+    # position none in the mean.
+    windows = [window for sequence in ([0, 1], [2]) for window in STYLE.windows(sequence)]
+    loss = training_loss(NextItem(), windows, STYLE.pad_token)
     assert loss.item() == pytest.approx(math.log(3))
 
 

@@ -29,4 +29,4 @@ def free_logits(first: float, second: float) -> ChoiceModel:
 def asking_for(*items: int) -> Batch:
     """One window of three positions that asks for these items, and for nothing after them."""
     targets = torch.tensor([[*items, *[IGNORED] * (3 - len(items))]])
-    return Batch(torch.zeros_like(targets), targets)
+    return Batch(torch.zeros_like(targets), targets, slice(0, 2))

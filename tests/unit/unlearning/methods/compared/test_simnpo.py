@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from recommender import Adapter
+from recommender.choices import IGNORED
 from tests.unit.unlearning.methods.whole_sets import (
     WHOLE,
     first_loss,
@@ -15,7 +16,7 @@ from tests.unit.unlearning.methods.whole_sets import (
 from unlearning import ForgetTask
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.compared.simnpo import SimNpo, SimNpoConfig, _lengths
-from unlearning.methods.shared.losses import IGNORED, LikelihoodUnit
+from unlearning.methods.shared.losses import LikelihoodUnit
 
 
 def mean_nlls(task: ForgetTask, adapter: Adapter, unit: LikelihoodUnit) -> list[float]:

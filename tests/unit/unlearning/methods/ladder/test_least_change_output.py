@@ -45,7 +45,7 @@ def retained_divergence(task: ForgetTask, adapter: Adapter) -> float:
         model, rows = attach(task.base, one), []
         for sequence in task.retain:
             tokens = torch.tensor([task.base.style.encode(sequence)])
-            rows.append(model(input_ids=tokens).logits[0, -1, task.base.style.item_token_slice])
+            rows.append(model(input_ids=tokens).logits[0, -1, task.base.style.item_rows])
         return torch.log_softmax(torch.stack(rows).detach(), dim=-1)
 
     before, after = served(task.adapter), served(adapter)

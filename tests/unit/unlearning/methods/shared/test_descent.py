@@ -5,9 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from recommender import Interrupted, Scorer
+from recommender import Interrupted, ItemTokenStyle, Scorer
 from recommender.choices import IGNORED, Batch
-from recommender.training import next_item_loss
 from unlearning import ForgetTask, Progress
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.shared import losses
@@ -57,23 +56,25 @@ def test_a_walk_that_goes_nowhere_is_refused(change: dict[str, float]) -> None:
         DescentConfig(**change)  # type: ignore[arg-type]
 
 
-# ------------------------------------------------------------------------------------------- the item model
+# ------------------------------------------------------------------------------------------- the choice model
 
 
 def test_logits_are_those_that_training_and_scoring_see(task: ForgetTask, batch: Batch) -> None:
     model = ChoiceModel(task.base, task.adapter)
     logits = model.logits(batch)
     assert logits.shape == (*batch.tokens.shape, task.base.style.catalogue_size)
-    expected = next_item_loss(model.model, task.base.style, batch.tokens, batch.targets)
-    assert losses.cross_entropy(logits, batch.targets).item() == pytest.approx(expected.item(), rel=1e-6)
+    # The same formula without the seam: whole logits, restricted to the item tokens.
+    assert isinstance(task.base.style, ItemTokenStyle)
+    whole = model.model(input_ids=batch.tokens, use_cache=False).logits[..., task.base.style.item_rows]
+    assert torch.equal(logits, whole)
     history = task.forget[0][-5:]
     tokens = torch.tensor([task.base.style.encode(history)])
-    found = model.logits(Batch(tokens, torch.zeros_like(tokens)))[0, -1]
+    found = model.logits(Batch(tokens, torch.zeros_like(tokens), batch.asked))[0, -1]
     scored = Scorer(model.model, task.base.style).item_log_probs([history])[0]
     torch.testing.assert_close(found.log_softmax(-1), scored, check_dtype=False)
 
 
-def test_padding_does_not_reach_real_positions(task: ForgetTask) -> None:
+def test_padding_does_not_reach_real_positions(task: ForgetTask, batch: Batch) -> None:
     model = ChoiceModel(task.base, task.adapter)
     style = task.base.style
     alone = torch.tensor([style.encode([3, 4])])
@@ -81,7 +82,10 @@ def test_padding_does_not_reach_real_positions(task: ForgetTask) -> None:
         [[*style.encode([3, 4]), style.pad_token, style.pad_token], style.encode([1, 2, 5, 6])]
     )
     torch.testing.assert_close(
-        model.logits(Batch(padded, padded))[:1, :3], model.logits(Batch(alone, alone)), rtol=1e-5, atol=1e-6
+        model.logits(Batch(padded, padded, batch.asked))[:1, :3],
+        model.logits(Batch(alone, alone, batch.asked)),
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 

@@ -49,7 +49,7 @@ def record(model: ChoiceModel, node: str, forward: Callable[[], Tensor]) -> tupl
 
 def difference(model: ChoiceModel, node: str, batch: Batch) -> Tensor:
     """Activation on the counterfactual less that on the batch."""
-    other = Batch(backwards_in_catalogue(batch.tokens), batch.targets)
+    other = replace(batch, tokens=backwards_in_catalogue(batch.tokens))
     with torch.no_grad():
         there, here = (record(model, node, lambda: model.logits(one))[0] for one in (other, batch))  # noqa: B023
     return there - here
@@ -92,7 +92,7 @@ def test_more_points_average_the_slope_on_the_way(task: ForgetTask, whole: Batch
         activation, logits = record(
             model, node, lambda: model.model(inputs_embeds=inputs, use_cache=False).logits
         )
-        loss = losses.cross_entropy(logits[..., model.style.item_token_slice], whole.targets)
+        loss = losses.cross_entropy(logits[..., whole.asked], whole.targets)
         return torch.autograd.grad(loss, activation)[0]
 
     total = (difference(model, node, whole) * (slope(0.5) + slope(1.0)) / 2).sum()

@@ -6,11 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender import ConfigError, DataError, ItemTokenStyle, PromptStyle
+from recommender.choices import Window
 
 
 def test_a_fresh_vocabulary_is_pad_bos_items():
-    style: PromptStyle = ItemTokenStyle(catalogue_size=3)
-    assert (style.pad_token, style.vocab_size, style.item_token_slice) == (0, 5, slice(2, 5))
+    style = ItemTokenStyle(catalogue_size=3)
+    known: PromptStyle = style
+    assert (known.pad_token, known.vocab_size, style.item_rows) == (0, 5, slice(2, 5))
     assert style.encode([0, 2]) == [1, 2, 4]
 
 
@@ -29,10 +31,14 @@ def test_items_may_lie_anywhere_in_a_pretrained_vocabulary():
     assert ItemTokenStyle(2, pad_token=9, first_item_token=2).vocab_size == 10
 
 
+def plain(window: Window) -> tuple[list[int], list[int]]:
+    return list(window.tokens), list(window.targets)
+
+
 def test_windows_by_hand():
     # Window 2, so chunks of 3, aligned to the end: 7 items make 1 + 3 + 3.
     style = ItemTokenStyle(10, window=2)
-    assert list(style.windows([0, 1, 2, 3, 4, 5, 6])) == [
+    assert [plain(window) for window in style.windows([0, 1, 2, 3, 4, 5, 6])] == [
         ([1], [0]),
         ([1, 3, 4], [1, 2, 3]),
         ([1, 6, 7], [4, 5, 6]),
@@ -43,7 +49,10 @@ def test_windows_by_hand():
 def test_windows_predict_each_item_once_from_a_prompt_scoring_could_give(length: int, window: int):
     style = ItemTokenStyle(50, window=window)
     sequence = list(range(length))
-    windows = list(style.windows(sequence))
+    found = list(style.windows(sequence))
+    assert [event for window in found for event in window.events] == sequence
+    assert all(window.everywhere and window.options[0] is style.items for window in found)
+    windows = [plain(window) for window in found]
     assert [item for _, items in windows for item in items] == sequence
     for tokens, items in windows:
         assert tokens == [style.bos_token, *(style.item_token(item) for item in items[:-1])]
