@@ -1,10 +1,10 @@
 """The frozen base model: an ordinary Hugging Face folder with a catalogue.
 
-The folder holds the files of `save_pretrained` (config, safetensors) and `catalogue.json` and `style.json`.
+The folder holds the files of `save_pretrained` (config, safetensors; a tokenizer where the style reads text),
+`catalogue.json` and `style.json`.
 """
 
 import hashlib
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,9 @@ from transformers.utils.hub import cached_file
 from recommender.catalogue import CATALOGUE_FILE, Catalogue
 from recommender.errors import ConfigError, DataError, ModelLoadError
 from recommender.styles import ItemTokenStyle, PromptStyle
+from recommender.styles.files import STYLE_FILE, read_style, save_style, style_files
+from recommender.styles.text import TOKENIZER_FILES
 
-STYLE_FILE = "style.json"
 _OUTPUT_DEVIATION = 0.02
 _WEIGHTS_PATTERN = "*.safetensors"
 
@@ -110,7 +111,7 @@ def save_base(model: PreTrainedModel, catalogue: Catalogue, style: PromptStyle, 
     directory.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(directory)
     catalogue.save(directory / CATALOGUE_FILE)
-    (directory / STYLE_FILE).write_text(json.dumps(style.to_json(), indent=1), encoding="utf-8")
+    save_style(style, directory)
 
 
 def load_base(directory_or_hub_id: str | Path, device: str = "cpu") -> Base:
@@ -133,7 +134,7 @@ def load_base(directory_or_hub_id: str | Path, device: str = "cpu") -> Base:
     rows = len(model.get_input_embeddings().get_parameter("weight"))
     if rows < style.vocab_size:
         raise ModelLoadError(
-            f"{source}: the model has {rows} token embeddings but {len(catalogue)} items need {style.vocab_size};"
+            f"{source}: the model has {rows} token embeddings but its style writes {style.vocab_size} tokens;"
             f" extend its vocabulary or correct {STYLE_FILE}"
         )
     model.to(torch.device(device))  # type: ignore[arg-type]  # transformers wraps `to` without its types
@@ -155,7 +156,7 @@ def _locate(directory_or_hub_id: str | Path) -> tuple[str, Path, str]:
         directory = Path(str(cached_file(source, "config.json"))).parent
         # All further files must be of the same commit, even if the hub's model changes meanwhile.
         revision = directory.name
-        for name in (CATALOGUE_FILE, STYLE_FILE):
+        for name in (CATALOGUE_FILE, STYLE_FILE, *TOKENIZER_FILES):
             cached_file(source, name, revision=revision, _raise_exceptions_for_missing_entries=False)
     except (OSError, ValueError) as error:
         raise ModelLoadError(f"{source} is neither a folder nor a model of the hub: {error}") from error
@@ -170,18 +171,14 @@ def _can_only_be_a_path(directory_or_hub_id: str | Path) -> bool:
     )
 
 
-def _read_catalogue_and_style(directory: Path) -> tuple[Catalogue, ItemTokenStyle]:
+def _read_catalogue_and_style(directory: Path) -> tuple[Catalogue, PromptStyle]:
     if not (directory / CATALOGUE_FILE).is_file():
         raise ModelLoadError(f"{directory} has no {CATALOGUE_FILE}, so its tokens cannot be told as items")
     try:
         catalogue = Catalogue.load(directory / CATALOGUE_FILE)
-        style_path = directory / STYLE_FILE
-        if style_path.is_file():
-            style = ItemTokenStyle.from_json(json.loads(style_path.read_text(encoding="utf-8")))
-        else:
-            style = ItemTokenStyle(len(catalogue))
-    except (DataError, ConfigError, OSError, ValueError) as error:
+    except (DataError, OSError) as error:
         raise ModelLoadError(f"{directory}: {error}") from error
+    style = read_style(directory, catalogue)
     if style.catalogue_size != len(catalogue):
         raise ModelLoadError(
             f"{directory}: {STYLE_FILE} counts {style.catalogue_size} items, "
@@ -206,7 +203,7 @@ def _digest(directory: Path) -> str:
     names = [
         "config.json",
         CATALOGUE_FILE,
-        STYLE_FILE,
+        *style_files(directory),
         *(path.name for path in directory.glob(_WEIGHTS_PATTERN)),
     ]
     for path in (directory / name for name in sorted(names)):

@@ -27,8 +27,10 @@ def canary_fingerprint(scorer: Scorer) -> Fingerprint:
         [(17 * step * step + 31 * step + length) % size for step in range(length)]
         for length in _PROMPT_LENGTHS
     ]
-    probes = sorted({position * size // _VALUES_PER_PROMPT for position in range(_VALUES_PER_PROMPT)})
-    values: Fingerprint = scorer.item_log_probs(prompts)[:, probes].tolist()
+    count = min(_VALUES_PER_PROMPT, scorer.style.candidates or _VALUES_PER_PROMPT)
+    probes = sorted({position * size // count for position in range(count)})
+    candidates = None if scorer.style.candidates is None else [probes] * len(prompts)
+    values: Fingerprint = scorer.item_log_probs(prompts, candidates)[:, probes].tolist()
     return values
 
 

@@ -5,14 +5,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
 from recommender.adapter_config import AdapterConfig
 from recommender.adapters import Adapter, trainable
 from recommender.base import Base, BaseConfig, new_model
 from recommender.catalogue import Catalogue
-from recommender.ranking import ranks
 from recommender.scoring import Scorer
 from recommender.styles.style import PromptStyle
 from recommender.training import OnStep, ShouldStop, TrainingConfig, train
@@ -105,14 +104,22 @@ def _seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
 
 
 def _likelihood(model: nn.Module, style: PromptStyle, held_out: Sequence[HeldOut]) -> float:
-    log_probs = Scorer(model, style).item_log_probs([history for history, _ in held_out])
+    scorer = Scorer(model, style)
+    if style.ranked_by != "items":
+        losses = scorer.item_nll([[*history, item] for history, item in held_out])
+        nll = torch.stack([own[-1] for own in losses if len(own)]).double()
+        return -float(_smoothed(nll, style.event_options).mean())
+    log_probs = scorer.item_log_probs([history for history, _ in held_out])
     targets = torch.tensor([item for _, item in held_out])
     chosen = log_probs.double().gather(1, targets.unsqueeze(1))
-    uniform = chosen.new_tensor(_SMOOTHING / log_probs.shape[1]).log()
-    return float(torch.logaddexp(chosen + math.log1p(-_SMOOTHING), uniform).mean())
+    return -float(_smoothed(-chosen, style.event_options).mean())
+
+
+def _smoothed(nll: Tensor, options: int) -> Tensor:
+    uniform = nll.new_tensor(_SMOOTHING / options).log()
+    return -torch.logaddexp(math.log1p(-_SMOOTHING) - nll, uniform)
 
 
 def _recall_at_10(model: nn.Module, style: PromptStyle, held_out: Sequence[HeldOut]) -> float:
-    scores = Scorer(model, style).scores([history for history, _ in held_out])
-    targets = torch.tensor([item for _, item in held_out])
-    return float((ranks(scores, targets) <= 10).float().mean())
+    found = Scorer(model, style).last_ranks([[*history, item] for history, item in held_out])
+    return float((found <= 10).float().mean())

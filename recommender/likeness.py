@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from recommender.errors import DataError
-from recommender.ranking import ndcg_at, ranks, recall_at
+from recommender.ranking import ndcg_at, recall_at
 from recommender.scoring import Scorer
 from recommender.splits import Split
 from recommender.styles.style import PromptStyle
@@ -116,17 +116,17 @@ def measure(model: nn.Module, style: PromptStyle, users: Sequence[Split]) -> Mea
     """Read every user.
 
     Raises:
-        DataError: there is no user, or a user has no training event.
+        DataError: no user has a training event that the style predicts.
     """
-    if not users or not all(user.train for user in users):
-        raise DataError("nothing to compare models on: there must be users, each with training events")
+    users = [user for user in users if len(user.train) > style.first_target]
+    if not users:
+        raise DataError("nothing to compare models on: there must be users with training events")
     scorer = Scorer(model, style)
     whole = [[*user.train, user.validation, user.test] for user in users]
-    scores = scorer.scores([history[:-1] for history in whole])
     return Measured(
         training_nll=_means(scorer.item_nll([user.train for user in users])),
         held_out_nll=_means([nll[-2:] for nll in scorer.item_nll(whole)]),
-        ranks=ranks(scores, torch.tensor([user.test for user in users])),
+        ranks=scorer.last_ranks(whole),
     )
 
 

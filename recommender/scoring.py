@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from recommender.batching import by_token_budget
 from recommender.choices import Window, batch_of, choice_logits
 from recommender.errors import ConfigError, DataError
+from recommender.ranking import ranks
 from recommender.styles.style import PromptStyle
 
 # Likelihoods need logits at every asked position. This bound keeps them small for a large catalogue.
@@ -53,9 +54,11 @@ class Scorer:
                 scores[row, self._seen(history, scores.shape[1])] = -torch.inf
         return scores
 
-    def item_log_probs(self, histories: Sequence[Sequence[int]]) -> Tensor:
-        """Log-probabilities `[len(histories), items]` of the next item, softmax over the scores, nothing masked."""
-        return torch.log_softmax(self.scores(histories, mask_seen=False), dim=-1)
+    def item_log_probs(
+        self, histories: Sequence[Sequence[int]], candidates: Sequence[Sequence[int]] | None = None
+    ) -> Tensor:
+        """Log-probabilities `[len(histories), items]` of the next item, softmax over the scores; seen items stay."""
+        return torch.log_softmax(self.scores(histories, mask_seen=False, candidates=candidates), dim=-1)
 
     def item_nll(self, sequences: Sequence[Sequence[int]]) -> list[Tensor]:
         """Per sequence, float32 `[predicted events]`: loss of each event given those before it, see `event_losses`.
@@ -79,6 +82,23 @@ class Scorer:
                 row, window = windows[index]
                 add_losses(nll[row], window, log_probs[position], self.style)
         return nll
+
+    def last_ranks(self, sequences: Sequence[Sequence[int]]) -> Tensor:
+        """Rank of each sequence's last item given those before it, int64 `[len(sequences)]`; 1 is best.
+
+        Among the unseen items of the catalogue, or among the candidates of the style's first fixed draw. Each sequence
+        needs an event that the style predicts.
+        """
+        targets = torch.tensor([sequence[-1] for sequence in sequences])
+        if self.style.ranked_by != "options":
+            return ranks(self.scores([sequence[:-1] for sequence in sequences]), targets)
+        windows = [list(self.style.windows(sequence, draw=-1))[-1] for sequence in sequences]
+        found = torch.empty(len(windows), dtype=torch.int64)
+        for batch in by_token_budget([len(window.tokens) for window in windows], self._token_budget):
+            chosen = [windows[index] for index in batch]
+            log_probs = log_probabilities(self._model, chosen, self.style.pad_token)
+            found[batch] = ranks(log_probs[:, 0], torch.tensor([window.targets[0] for window in chosen]))
+        return found
 
     @staticmethod
     def _seen(history: Sequence[int], items: int) -> list[int]:

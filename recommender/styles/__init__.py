@@ -4,6 +4,7 @@
 """
 
 from recommender.styles.item_tokens import ItemTokenStyle
+from recommender.styles.letters import LettersStyle
 from recommender.styles.style import PromptStyle
 
-__all__ = ["ItemTokenStyle", "PromptStyle"]
+__all__ = ["ItemTokenStyle", "LettersStyle", "PromptStyle"]

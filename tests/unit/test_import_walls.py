@@ -23,7 +23,7 @@ ROOMS = (
     "worker",
 )
 
-LEARNING = {"huggingface_hub", "numpy", "peft", "safetensors", "torch", "transformers"}
+LEARNING = {"huggingface_hub", "numpy", "peft", "safetensors", "tokenizers", "torch", "transformers"}
 DATABASE = {"alembic", "psycopg", "sqlalchemy"}
 SETTINGS = {"pydantic", "pydantic_settings", "structlog"}
 WEB = {"anyio", "fastapi", "h11", "httpx", "jinja2", "prometheus_client", "starlette", "uvicorn"}

@@ -1,0 +1,312 @@
+"""Letters: the model reads titles of a history and of candidates, and answers with the letter of one (LlamaRec).
+
+One forward pass ranks up to as many candidates as there are labels: arXiv 2311.02089, on which U-CAN was evaluated
+(arXiv 2602.23400).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast
+
+from recommender.batching import by_token_budget
+from recommender.choices import OptionSet, Window, batch_of, choice_logits
+from recommender.errors import ConfigError, DataError
+from recommender.styles.frames import Frame
+from recommender.styles.style import RankedBy
+from recommender.styles.text import (
+    SUPERVISE,
+    TOKENISE,
+    TRUNCATE,
+    PromptWriter,
+    Supervise,
+    one_of,
+    refuse_unknown,
+    whole_number,
+)
+
+LabelsRead = Literal["in_context", "alone"]
+_KEYS = (
+    "schema", "style", "frames", "labels", "labels_read", "max_tokens", "tokenise", "truncate", "supervise",
+    "first_target", "draws", "pad_token", "shuffle",
+)  # fmt: skip
+_DRAWS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class LettersStyle:
+    """A letter for each of at most `len(labels)` candidates.
+
+    A training window holds the true item among uniform items that the user has not met, in random order; both are drawn
+    again for every epoch. What is measured is the mean over `draws` fixed draws, which training never uses. An event is
+    told among as many options as there are labels.
+
+    Attributes:
+        labels: one token each where the answer stands.
+        labels_read: whether the answer is read at the tokens that it has there (`in_context`), or at those of the bare
+            letter (`alone`): LlamaRec's own evaluation does the latter, where its training taught nothing.
+        supervise: which tokens the owner trained: the `answer`, also the end of the sequence (`answer+eos`), or `all`.
+        shuffle: whether the candidates of training and measuring are shuffled; else the true one is the first.
+
+    Raises:
+        ConfigError: fewer than two labels, a label that is not one token, two labels with one token, or a frame without
+            a slot for the candidates.
+    """
+
+    writer: PromptWriter
+    labels: str
+    labels_read: LabelsRead = "in_context"
+    supervise: Supervise = "answer+eos"
+    first_target: int = 1
+    draws: int = _DRAWS
+    pad: int | None = None
+    shuffle: bool = True
+    _sets: dict[int, OptionSet] = field(default_factory=dict, repr=False)
+
+    name: ClassVar[str] = "letters"
+    ranked_by: ClassVar[RankedBy] = "options"
+
+    def __post_init__(self) -> None:
+        if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
+            raise ConfigError(f"labels must be at least two different letters, got {self.labels!r}")
+        if self.writer.frame.slot("candidates") is None:
+            raise ConfigError("the frame of letters needs a slot for the candidates")
+        if self.catalogue_size < 2:
+            raise ConfigError("letters need a catalogue of at least two items")
+        for name, tokens in (("answer", self._answers), ("read", self._read)):
+            if len(set(tokens)) != len(tokens):
+                raise ConfigError(f"two labels have the same {name} token")
+
+    @property
+    def catalogue_size(self) -> int:
+        """Number of items that can be candidates."""
+        return len(self.writer.titles)
+
+    @property
+    def candidates(self) -> int:
+        """Number of labels, or of items if there are fewer."""
+        return min(len(self.labels), self.catalogue_size)
+
+    @property
+    def event_options(self) -> int:
+        """The candidates."""
+        return self.candidates
+
+    @property
+    def history(self) -> int:
+        """Most items of the history's slot."""
+        slot = self.writer.frame.slot("history")
+        assert slot is not None
+        return slot.most
+
+    @property
+    def pad_token(self) -> int:
+        """The tokenizer's, or else the end of a sequence; never attended to."""
+        return _first(self.pad, self.writer.tokenizer.pad_token_id, self.writer.tokenizer.eos_token_id, 0)
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens of the tokenizer."""
+        return len(self.writer.tokenizer)
+
+    def windows(self, sequence: Sequence[int], *, draw: int) -> Iterator[Window]:
+        """One window for each event from `first_target` on."""
+        end = self.writer.tokenizer.eos_token_id
+        for event in range(self.first_target, len(sequence)):
+            history, item = sequence[:event], sequence[event]
+            offered = self._offered(history, item, draw)
+            place = offered.index(item)
+            prompt = self._prompt(history, offered)
+            tokens = [*prompt, self._answers[place]]
+            if self.supervise != "answer" and end is not None:
+                tokens.append(end)
+            first = 0 if self.supervise == "all" else len(prompt) - 1
+            yield Window(
+                tokens=tokens,
+                events=(event,),
+                positions=(len(prompt) - 1,),
+                targets=(place,),
+                options=(self._options(len(offered)),),
+                language=range(first, len(tokens) - 1),
+            )
+
+    def scores(
+        self,
+        model: nn.Module,
+        histories: Sequence[Sequence[int]],
+        *,
+        candidates: Sequence[Sequence[int]] | None = None,
+        token_budget: int = 8192,
+    ) -> Tensor:
+        """The candidates' logits; -inf for all other items.
+
+        Raises:
+            DataError: no candidates, more than there are labels, or an item outside the catalogue.
+        """
+        if candidates is None:
+            raise DataError("letters rank candidates: name some, or use a retriever")
+        scores = torch.full((len(histories), self.catalogue_size), -torch.inf)
+        rows = [row for row, chosen in enumerate(candidates) if chosen]
+        windows = [self._question(histories[row], candidates[row]) for row in rows]
+        for batch in by_token_budget([len(window.tokens) for window in windows], token_budget):
+            with torch.inference_mode():
+                found = choice_logits(
+                    model, batch_of([windows[index] for index in batch], self.pad_token)
+                ).cpu()
+            for index, logits in zip(batch, found, strict=True):
+                chosen = list(candidates[rows[index]])
+                scores[rows[index], chosen] = logits[0, : len(chosen)].clone()
+        return scores
+
+    def prompt_tokens(self, history: Sequence[int]) -> int:
+        """From the titles' lengths; the candidates' are taken to be average ones."""
+        lengths = self.writer.title_lengths
+        mean = sum(lengths) / len(lengths) + 4
+        own = sum(lengths[item] + 4 for item in history[-self.history :])
+        return min(self.writer.max_tokens, round(self.writer.frame_tokens + own + mean * self.candidates))
+
+    def to_json(self) -> dict[str, Any]:
+        """Schema 2 of `style.json`."""
+        return {
+            "schema": 2,
+            "style": self.name,
+            "frames": [self.writer.frame.to_json()],
+            "labels": self.labels,
+            "labels_read": self.labels_read,
+            "max_tokens": self.writer.max_tokens,
+            "tokenise": self.writer.tokenise,
+            "truncate": self.writer.truncate,
+            "supervise": self.supervise,
+            "first_target": self.first_target,
+            "draws": self.draws,
+            "pad_token": self.pad_token,
+            "shuffle": self.shuffle,
+        }
+
+    @classmethod
+    def from_json(
+        cls, content: Mapping[str, Any], tokenizer: PreTrainedTokenizerFast, titles: Sequence[str]
+    ) -> LettersStyle:
+        """Read the output of `to_json`.
+
+        Raises:
+            ConfigError: a key is missing, unknown or not valid.
+        """
+        refuse_unknown(content, _KEYS)
+        frames, labels = content.get("frames"), content.get("labels", "ABCDEFGHIJKLMNOPQRST")
+        if not isinstance(frames, list) or len(frames) != 1:
+            raise ConfigError("letters need `frames`: a list with one frame")
+        if not isinstance(labels, str):
+            raise ConfigError("labels must be a string of letters")
+        shuffle = content.get("shuffle", True)
+        if type(shuffle) is not bool:
+            raise ConfigError("shuffle must be true or false")
+        return cls(
+            writer=PromptWriter(
+                tokenizer,
+                Frame.from_json(frames[0]),
+                titles,
+                whole_number(content, "max_tokens", 1536, 16),
+                one_of(content, "tokenise", TOKENISE, "whole"),
+                one_of(content, "truncate", TRUNCATE, "left"),
+            ),
+            labels=labels,
+            labels_read=one_of(content, "labels_read", ("in_context", "alone"), "in_context"),
+            supervise=one_of(content, "supervise", SUPERVISE, "answer+eos"),
+            first_target=whole_number(content, "first_target", 1, 0),
+            draws=whole_number(content, "draws", _DRAWS, 1),
+            pad=content.get("pad_token"),
+            shuffle=shuffle,
+        )
+
+    @cached_property
+    def _answers(self) -> list[int]:
+        """The token of each label where the answer stands, as it was trained."""
+        history, others = self._fields([0], range(self.candidates))
+        return [
+            _single(label, self.writer.continued(history, others, label))
+            for label in self.labels[: self.candidates]
+        ]
+
+    @cached_property
+    def _read(self) -> list[int]:
+        """The token of each label whose logit ranks its candidate."""
+        if self.labels_read == "in_context":
+            return self._answers
+        encode = self.writer.tokenizer
+        return [
+            _single(label, list(encode(label, add_special_tokens=False).input_ids))
+            for label in self.labels[: self.candidates]
+        ]
+
+    def _options(self, count: int) -> OptionSet:
+        return self._sets.setdefault(count, OptionSet(tuple(self._read[:count])))
+
+    def _offered(self, history: Sequence[int], item: int, draw: int) -> list[int]:
+        """The true item and as many others that the user has not met. The draw knows nothing of who the user is."""
+        generator = random.Random(f"{draw}/{len(history)}/{history[-1] if history else ''}/{item}")
+        met = {*history, item}
+        wanted = min(self.candidates - 1, self.catalogue_size - len(met))
+        others: list[int] = []
+        if 2 * (len(met) + wanted) > self.catalogue_size:
+            others = generator.sample([one for one in range(self.catalogue_size) if one not in met], wanted)
+        while len(others) < wanted:
+            one = generator.randrange(self.catalogue_size)
+            if one not in met:
+                met.add(one)
+                others.append(one)
+        offered = [item, *others]
+        if self.shuffle:
+            generator.shuffle(offered)
+        return offered
+
+    def _question(self, history: Sequence[int], offered: Sequence[int]) -> Window:
+        if len(offered) > self.candidates:
+            raise DataError(f"{len(offered)} candidates, but only {self.candidates} labels")
+        if not 0 <= min(offered) <= max(offered) < self.catalogue_size:
+            raise DataError(f"a candidate is outside the catalogue of {self.catalogue_size}")
+        prompt = self._prompt(history, offered)
+        return Window(prompt, (0,), (len(prompt) - 1,), (0,), (self._options(len(offered)),))
+
+    def _prompt(self, history: Sequence[int], offered: Sequence[int]) -> list[int]:
+        if history and not 0 <= min(history) <= max(history) < self.catalogue_size:
+            raise DataError(f"a history holds an item outside the catalogue of {self.catalogue_size}")
+        return self.writer.prompt(*self._fields(history, offered))
+
+    def _fields(
+        self, history: Sequence[int], offered: Sequence[int]
+    ) -> tuple[list[dict[str, object]], dict[str, list[dict[str, object]]]]:
+        frame, writer = self.writer.frame, self.writer
+        past, choice = frame.slot("history"), frame.slot("candidates")
+        assert past is not None
+        assert choice is not None
+        latest = history[-past.most :]
+        return (
+            [{"n": n, "title": writer.title(item, past)} for n, item in enumerate(latest, start=1)],
+            {
+                "candidates": [
+                    {"n": n + 1, "title": writer.title(item, choice), "label": self.labels[n]}
+                    for n, item in enumerate(offered)
+                ]
+            },
+        )
+
+
+def _single(label: str, tokens: Sequence[int]) -> int:
+    if len(tokens) != 1:
+        raise ConfigError(
+            f"label {label!r} is {len(tokens)} tokens where the answer stands, so no single logit ranks it; "
+            "choose other labels, or end the frame's last text differently"
+        )
+    return tokens[0]
+
+
+def _first(*values: int | None) -> int:
+    return next(value for value in values if value is not None)

@@ -1,0 +1,173 @@
+"""Text prompts: a tokenizer, a frame and its limits, from items to tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from recommender.errors import ConfigError, ModelLoadError
+from recommender.styles.frames import Frame, Slot
+
+Tokenise = Literal["whole", "pieces"]
+Truncate = Literal["left", "history"]
+Supervise = Literal["answer", "answer+eos", "all"]
+TOKENISE, TRUNCATE, SUPERVISE = ("whole", "pieces"), ("left", "history"), ("answer", "answer+eos", "all")
+# Files of a Hugging Face folder that decide how text becomes tokens; they belong to the base's digest.
+TOKENIZER_FILES = (
+    "added_tokens.json",
+    "chat_template.jinja",
+    "merges.txt",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
+)
+
+
+def load_tokenizer(directory: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer of a folder; no code of the folder is run.
+
+    Raises:
+        ModelLoadError: there is none, or it cannot be read.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(directory, use_fast=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelLoadError(f"{directory} has no tokenizer that we can read: {error}") from error
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise ModelLoadError(
+            f"{directory}: its tokenizer has no fast form (tokenizer.json); save it with `AutoTokenizer` first"
+        )
+    return tokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class PromptWriter:
+    """Writes prompts of one frame.
+
+    Attributes:
+        titles: of the catalogue, by index.
+        max_tokens: longest window, answer included. Longer prompts lose tokens at the left, or whole items of the
+            history from the oldest on, as `truncate` says.
+        tokenise: the text as a `whole`, or segment by segment (`pieces`), as the owner's collator did.
+    """
+
+    tokenizer: PreTrainedTokenizerFast
+    frame: Frame
+    titles: Sequence[str]
+    max_tokens: int
+    tokenise: Tokenise = "whole"
+    truncate: Truncate = "left"
+    _cut: dict[tuple[int, int], str] = field(default_factory=dict, repr=False)
+
+    def title(self, item: int, slot: Slot) -> str:
+        """An item's title, cut to the slot's number of tokens."""
+        if slot.title_tokens is None:
+            return self.titles[item]
+        key = (item, slot.title_tokens)
+        if key not in self._cut:
+            tokens = self.tokenizer(self.titles[item], add_special_tokens=False).input_ids
+            short = tokens[: slot.title_tokens]
+            self._cut[key] = self.titles[item] if short == tokens else str(self.tokenizer.decode(short))
+        return self._cut[key]
+
+    def prompt(
+        self, history: Sequence[Mapping[str, object]], others: Mapping[str, Sequence[Mapping[str, object]]]
+    ) -> list[int]:
+        """Tokens before the answer, room for `max_tokens` with it.
+
+        Args:
+            history: the fields of the history's items, oldest first.
+            others: the fields of the items of every other slot.
+        """
+        slot = self.frame.slot("history")
+        assert slot is not None
+        kept = list(history[-slot.most :])
+        room = self.max_tokens - 2
+        tokens = self._encode(self.frame.write({**others, "history": kept}))
+        while len(tokens) > room and self.truncate == "history" and kept:
+            kept = kept[1:]
+            tokens = self._encode(self.frame.write({**others, "history": kept}))
+        return tokens[-room:]
+
+    def continued(
+        self, history: Sequence[Mapping[str, object]], others: Mapping[str, Any], answer: str
+    ) -> list[int]:
+        """The tokens with which `answer` continues this prompt, as the model was trained to write it.
+
+        Raises:
+            ConfigError: the answer changes the prompt's own last tokens, so no position predicts it.
+        """
+        segments = self.frame.write({**others, "history": history})
+        before = self._encode(segments)
+        if self.tokenise == "pieces":
+            return list(self.tokenizer(answer, add_special_tokens=False).input_ids)
+        after = self._encode([*segments[:-1], segments[-1] + answer])
+        if after[: len(before)] != before:
+            raise ConfigError(
+                f"the answer {answer!r} merges with the last tokens of the prompt; "
+                "end the frame's last text where a token ends"
+            )
+        return after[len(before) :]
+
+    def _encode(self, segments: Sequence[str]) -> list[int]:
+        texts = ["".join(segments)] if self.tokenise == "whole" else [text for text in segments if text]
+        tokens: list[int] = []
+        for number, text in enumerate(texts):
+            tokens += self.tokenizer(text, add_special_tokens=number == 0).input_ids
+            if number == 0 and tokens and tokens[-1] == self.tokenizer.eos_token_id:
+                tokens.pop()
+        return tokens
+
+    @cached_property
+    def title_lengths(self) -> list[int]:
+        """About how many tokens each title has."""
+        return [
+            len(tokens) for tokens in self.tokenizer(list(self.titles), add_special_tokens=False).input_ids
+        ]
+
+    @cached_property
+    def frame_tokens(self) -> int:
+        """Number of tokens of the frame's texts."""
+        texts = [segment for segment in self.frame.segments if isinstance(segment, str)]
+        return sum(len(self.tokenizer(text, add_special_tokens=False).input_ids) for text in texts) + 1
+
+
+def one_of(content: Mapping[str, Any], key: str, choices: Sequence[str], default: str) -> Any:
+    """The value of `key`.
+
+    Raises:
+        ConfigError: it is none of `choices`.
+    """
+    value = content.get(key, default)
+    if value not in choices:
+        raise ConfigError(f"{key} must be one of {', '.join(choices)}, got {value!r}")
+    return value
+
+
+def whole_number(content: Mapping[str, Any], key: str, default: int, least: int) -> int:
+    """The value of `key`.
+
+    Raises:
+        ConfigError: it is no whole number of at least `least`.
+    """
+    value = content.get(key, default)
+    if type(value) is not int or value < least:
+        raise ConfigError(f"{key} must be a whole number of at least {least}, got {value!r}")
+    return value
+
+
+def refuse_unknown(content: Mapping[str, Any], known: Sequence[str]) -> None:
+    """
+    Raises:
+        ConfigError: `content` has other keys.
+    """
+    unknown = sorted(set(content) - set(known))
+    if unknown:
+        raise ConfigError(f"unknown keys: {', '.join(unknown)}")

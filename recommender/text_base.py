@@ -1,0 +1,121 @@
+"""A small language model that reads titles: a tokenizer of our own and a Llama, for the example, tests and benchmarks.
+
+Whoever runs this on their own users brings a pretrained model instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from recommender.catalogue import Catalogue
+from recommender.errors import ConfigError
+from recommender.styles.letters import LettersStyle
+from recommender.styles.style import PromptStyle
+from recommender.training import OnStep, ShouldStop, TrainingConfig, train
+
+_PAD, _BOS, _EOS = "<pad>", "<s>", "</s>"
+_VOCABULARY = 2000
+_LONGEST = 2048
+
+# A frame in the manner of the instruction-tuned recommenders that read titles, in our own words.
+LETTERS: dict[str, Any] = {
+    "schema": 2,
+    "style": "letters",
+    "max_tokens": 1024,
+    "frames": [
+        [
+            {"text": "A person watched, in this order:\n"},
+            {"slot": "history", "item": "{n}. {title}", "sep": "\n", "max": 20, "title_tokens": 32},
+            {"text": "\nOne of these comes next:\n"},
+            {"slot": "candidates", "item": "({label}) {title}", "sep": "\n", "title_tokens": 32},
+            {"text": "\nThe next one is:\n"},
+            {"slot": "answer"},
+        ]
+    ],
+    "labels": "ABCDEFGHIJKLMNOPQRST",
+}
+
+
+@dataclass(frozen=True)
+class TextBaseConfig:
+    """Shape of a small Llama that reads text.
+
+    Raises:
+        ConfigError: a size is not positive, or `width` is not a multiple of `2 * heads`.
+    """
+
+    layers: int = 2
+    width: int = 64
+    heads: int = 4
+    feed_forward: int = 128
+
+    def __post_init__(self) -> None:
+        if min(self.layers, self.width, self.heads, self.feed_forward) < 1 or self.width % (2 * self.heads):
+            raise ConfigError(f"sizes must be at least 1, and width a multiple of 2 x heads: {self}")
+
+
+def train_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
+    """A byte-level BPE with the tokens `<pad>`, `<s>` (at the start) and `</s>`; the same texts give the same one."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=_VOCABULARY,
+            special_tokens=[_PAD, _BOS, _EOS],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token=_PAD, bos_token=_BOS, eos_token=_EOS
+    )
+
+
+def letters_style(catalogue: Catalogue, **changes: Any) -> LettersStyle:
+    """The example's letters over this catalogue, with a tokenizer that is trained on its titles and its frame."""
+    content = {**LETTERS, **changes}
+    texts = [segment["text"] for frame in content["frames"] for segment in frame if "text" in segment]
+    tokenizer = train_tokenizer([*catalogue.titles, *texts])
+    return LettersStyle.from_json(content, tokenizer, catalogue.titles)
+
+
+def build_text_base(
+    style: PromptStyle,
+    panel_sequences: Sequence[Sequence[int]],
+    config: TextBaseConfig = TextBaseConfig(),  # noqa: B008  # frozen
+    training: TrainingConfig = TrainingConfig(epochs=8, patience=None),  # noqa: B008  # frozen
+    *,
+    on_step: OnStep | None = None,
+    should_stop: ShouldStop | None = None,
+) -> LlamaForCausalLM:
+    """Train a new Llama to answer the prompts of a panel of users whom the service does not serve.
+
+    Raises:
+        DataError: no sequence holds an item that the style predicts.
+        Interrupted: `should_stop` answered yes.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(training.seed)
+        model = LlamaForCausalLM(
+            LlamaConfig(
+                vocab_size=style.vocab_size,
+                hidden_size=config.width,
+                intermediate_size=config.feed_forward,
+                num_hidden_layers=config.layers,
+                num_attention_heads=config.heads,
+                max_position_embeddings=_LONGEST,
+                pad_token_id=style.pad_token,
+                tie_word_embeddings=False,
+                use_cache=False,
+            )
+        )
+        train(model, style, panel_sequences, training, on_step=on_step, should_stop=should_stop)
+    return model
