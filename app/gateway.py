@@ -30,6 +30,7 @@ from app.recommendations.prompt_reader import PromptReader
 from app.replicas.service import DatabaseControlPlane
 from app.restoration.queries import timeline_stands
 from app.restoration.service import join_timeline
+from app.retrieval import Retriever
 from app.runs import queries as runs
 from app.runs.queue import RunQueue
 from app.serving import ServingEngine
@@ -112,6 +113,12 @@ class Gateway:
         self.engine: ServingEngine = build_engine(settings, self.store, control, registry)
         self.catalogue = self.engine.catalogue
         self.popularity = PopularityRefresher(database, self.engine, settings.max_recommendations)
+        # Only a model that ranks a few candidates needs somebody to find them.
+        self.retriever = (
+            None
+            if self.engine.most_candidates is None
+            else Retriever(database, self.catalogue, self.engine.suppressed)
+        )
 
     @property
     def most_recommendations(self) -> int:
@@ -120,6 +127,8 @@ class Gateway:
 
     def start(self) -> None:
         self.popularity.start()
+        if self.retriever is not None:
+            self.retriever.start()
         self.queue.start()
         self._journal.start()
         self._joining.start()
@@ -127,6 +136,8 @@ class Gateway:
 
     def stop(self) -> None:
         self.popularity.stop()
+        if self.retriever is not None:
+            self.retriever.stop()
         self.engine.stop()
         self._joining.stop(_JOURNAL_SECONDS)
         self._stopping.set()
@@ -162,6 +173,8 @@ class Gateway:
         Returns at once: a store or a broker that hangs is met in threads of their own.
         """
         self.popularity.request()
+        if self.retriever is not None:
+            self.retriever.request()
         entry = forget_requests.journal_entry(accepted.request)
         self._journal.add(str(entry.epoch), entry)
         if accepted.run_id is not None:

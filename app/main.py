@@ -93,6 +93,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(HeadAsGet)
     app.add_middleware(Addressing, root_path=settings.root_path)
     app.add_middleware(RequestContext, metrics=HttpMetrics(registry))
+    # Routes get their schemas when first asked for. FastAPI silences a warning meanwhile, for the whole process: beside
+    # a thread that does likewise, as a model is loaded, either may put back the filters that the other has set.
+    app.openapi()
     return app
 
 

@@ -74,7 +74,7 @@ def train_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
             show_progress=False,
         ),
     )
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # not annotated upstream
         tokenizer_object=tokenizer, pad_token=_PAD, bos_token=_BOS, eos_token=_EOS
     )
 
@@ -90,7 +90,7 @@ def letters_style(catalogue: Catalogue, **changes: Any) -> LettersStyle:
 def build_text_base(
     style: PromptStyle,
     panel_sequences: Sequence[Sequence[int]],
-    config: TextBaseConfig = TextBaseConfig(),  # noqa: B008  # frozen
+    config: TextBaseConfig = TextBaseConfig(),  # frozen
     training: TrainingConfig = TrainingConfig(epochs=8, patience=None),  # noqa: B008  # frozen
     *,
     on_step: OnStep | None = None,

@@ -39,7 +39,13 @@ def read_examples(
     # Whom the fit left out is in none of its versions: nothing of theirs is cached, and no later run takes it out.
     left_out = fit.left_out(suppressed)
     kept = {subject: items for subject, items in histories.items() if subject not in left_out}
-    data = split_training_data(kept, process.base.catalogue, subjects, set(suppressed))
+    data = split_training_data(
+        kept,
+        process.base.catalogue,
+        subjects,
+        set(suppressed),
+        first_target=process.base.style.first_target,
+    )
     # Whoever is not in `suppressed` has a higher epoch than all of these.
     excluded = max(covers_epoch, *suppressed.values()) if suppressed else covers_epoch
     return Examples(data, replace(fit, watermark=watermark, excludes_up_to_epoch=excluded))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import structlog
 
 from app.db.session import Database
@@ -9,11 +11,31 @@ from app.failures import SettingError
 from app.settings import Settings
 from app.versions import queries as pointer
 from model_store import Store, StoreError
-from recommender import Adapter, Base, RecommenderError
+from recommender import Adapter, Base, ItemTokenStyle, RecommenderError
 from unlearning import Policy, build_method, why_not
+from unlearning.policy.strata import Stratum
 from worker.versions import load_version
 
 log = structlog.get_logger()
+
+
+# The prompt styles for which `lethe bench gate` measured how often the default policy errs.
+_MEASURED_STYLES = (ItemTokenStyle.name,)
+
+
+def policy_for_style(settings: Settings, policy: Policy, base: Base) -> Policy:
+    """The policy as far as it was measured. On another prompt style the default one decides about no edit.
+
+    Its strata say for which lengths of history the gate's error rates are known, and they are known for some styles
+    only. Elsewhere membership is inconclusive, and users are forgotten by exact re-fits. A policy that somebody wrote
+    for this service is left as it is.
+    """
+    if settings.policy_file is not None or base.style.name in _MEASURED_STYLES:
+        return policy
+    log.warning("policy.style_not_measured", style=base.style.name)
+    return replace(
+        policy, name=f"{policy.name}, not measured on {base.style.name}", strata=(Stratum(1, False),)
+    )
 
 
 def require_fitting_policy(settings: Settings, policy: Policy, base: Base, adapter: Adapter) -> None:

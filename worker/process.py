@@ -24,7 +24,7 @@ from model_store import Store, open_store
 from recommender import Base, RecommenderError, load_base, require_device, use_processor
 from unlearning import Policy, UnlearningError, default_policy
 from worker.anchoring import anchor
-from worker.policy_fit import require_policy_fits_live_version
+from worker.policy_fit import policy_for_style, require_policy_fits_live_version
 
 log = structlog.get_logger()
 
@@ -76,13 +76,14 @@ def _open_on(database: Database, settings: Settings) -> WorkerProcess:
     store = open_store(settings.store_url)
     audit = AuditLog.of(settings)
     join_timeline(database, audit, store)
+    base = load_worker_base(settings)
     process = WorkerProcess(
         settings=settings,
         database=database,
         store=store,
         audit=audit,
-        base=load_worker_base(settings),
-        policy=load_policy(settings),
+        base=base,
+        policy=policy_for_style(settings, load_policy(settings), base),
     )
     require_policy_fits_live_version(settings, database, store, process.policy, process.base)
     anchor(process)

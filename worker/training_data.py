@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from recommender import Catalogue, Split, leave_two_out
 
+# Two are held out, and one is learnt.
 MINIMUM_EVENTS = 3
 # Fewer than this many retained users cannot be compared with anybody: no method and no fit is worth having.
 MINIMUM_RETAINED = 2
@@ -51,22 +52,33 @@ class TrainingData:
         return tuple(split.train for split in self.retained)
 
 
+def minimum_events(first_target: int) -> int:
+    """How many events a user needs to be in a fit; the first ones, which the style does not predict, are not learnt."""
+    return MINIMUM_EVENTS + first_target
+
+
 def split_training_data(
     histories: Mapping[str, Sequence[str]],
     catalogue: Catalogue,
     subjects: Sequence[str],
     suppressed: set[str],
+    *,
+    first_target: int = 0,
 ) -> TrainingData:
     """Split each history by leave-two-out; whoever is suppressed but not a subject is in neither half.
 
     Such a person waits for another run and is then unlearned by it: training on them or measuring with them would be
-    wrong (invariant I10). Users with fewer than three events in the catalogue are in none: no fit of ours reads them.
+    wrong (invariant I10). Users with fewer events in the catalogue than `minimum_events` are in none: no fit of ours
+    reads them.
+
+    Args:
+        first_target: the style's number of first events that it never predicts.
     """
     encoded: dict[str, list[int]] = {}
     for subject, items in histories.items():
         # Once per item, at its first occurrence: next-item prediction never asks for what was seen.
         known = list(dict.fromkeys(index for item in items if (index := catalogue.index(item)) is not None))
-        if len(known) >= MINIMUM_EVENTS:
+        if len(known) >= minimum_events(first_target):
             encoded[subject] = known
     chosen = set(subjects)
     retained = sorted(subject for subject in encoded if subject not in suppressed)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from itertools import groupby
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -48,6 +49,20 @@ def histories(session: Session, *, up_to: int, only: Collection[str] | None = No
     for subject_hmac, item_id in session.execute(query.execution_options(yield_per=10_000)):
         result.setdefault(subject_hmac, []).append(item_id)
     return result
+
+
+def admitted_histories(session: Session, *, up_to: int, without: Collection[str]) -> Iterator[list[str]]:
+    """The items of each subject who is not suppressed and not in ``without``, in time order, one subject at a time."""
+    admitted = ~select(Suppression.epoch).where(Suppression.subject_hmac == Interaction.subject_hmac).exists()
+    rows = session.execute(
+        select(Interaction.subject_hmac, Interaction.item_id)
+        .where(Interaction.id <= up_to, admitted)
+        .order_by(Interaction.subject_hmac, Interaction.timestamp, Interaction.id)
+        .execution_options(yield_per=10_000)
+    )
+    for subject, events in groupby(rows, key=lambda row: str(row.subject_hmac)):
+        if subject not in without:
+            yield [str(event.item_id) for event in events]
 
 
 def popularity(session: Session, *, limit: int) -> list[str]:

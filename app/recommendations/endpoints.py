@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated
 
@@ -31,13 +32,17 @@ class ItemView(BaseModel):
 
 
 class RecommendationView(BaseModel):
-    """``version`` computed the items: an adapter's digest, or ``fallback:…`` for the popularity list."""
+    """``version`` computed the items: an adapter's digest, or ``fallback:…`` for the popularity list.
+
+    ``retriever`` found the candidates that the model ranked; null where the caller named them, or none were needed.
+    """
 
     items: list[ItemView]
     personalised: bool
     fallback_reason: FallbackReason | None
     version: str
     generation: int | None
+    retriever: str | None
 
 
 @router.get("/recommend", response_model=RecommendationView, responses=problems())
@@ -46,8 +51,14 @@ def recommend(
     _caller: Annotated[Caller, Depends(require(Scope.RECOMMEND))],
     user_id: Annotated[IdInQuery, Query(description="percent-encoded, a plus sign in it as %2B")],
     k: Annotated[int, Query(ge=1, description="how many items")] = 10,
+    candidate: Annotated[
+        list[IdInQuery] | None, Query(description="rank these items only; repeat it for each item id")
+    ] = None,
 ) -> Response:
     """The k items the user is most likely to want next, never one already seen.
+
+    A model that ranks the whole catalogue needs no candidates. One that reads titles ranks as many as it has labels:
+    those of the caller, or else those of the built-in retriever.
 
     A suppressed user and an unknown one get the same popular items for everyone, labelled as such. Every answer
     names the version that computed it.
@@ -61,7 +72,7 @@ def recommend(
             maximum=limit,
         )
     subject = gateway.subject_key.subject(user_id)
-    return _CheckedLast(gateway, subject, _answer(gateway, subject, k), k)
+    return _CheckedLast(gateway, subject, _answer(gateway, subject, k, _candidates(gateway, candidate)), k)
 
 
 class AnswerExpired(Exception):
@@ -103,13 +114,30 @@ def _response(answer: Recommendation) -> Response:
         fallback_reason=answer.fallback_reason,
         version=answer.version,
         generation=answer.generation,
+        retriever=answer.retriever,
     )
     # Personal answers must not lie in anyone's cache: a forgotten user would live on there.
     headers = {"Cache-Control": "private, no-store", "Lethe-Version": answer.version}
     return Response(view.model_dump_json(), media_type="application/json", headers=headers)
 
 
-def _answer(gateway: Gateway, subject: str, k: int) -> Recommendation:
+def _candidates(gateway: Gateway, named: list[str] | None) -> list[int] | None:
+    """Indices of the candidates that a caller names."""
+    if named is None:
+        return None
+    most = gateway.engine.most_candidates or gateway.most_recommendations
+    found = [index for item in named if (index := gateway.catalogue.index(item)) is not None]
+    unknown = len(named) - len(found)
+    if unknown or len(found) > most:
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "validation-failed",
+            f"{unknown} candidates are not in the catalogue." if unknown else f"At most {most} candidates.",
+        )
+    return list(dict.fromkeys(found))
+
+
+def _answer(gateway: Gateway, subject: str, k: int, candidates: list[int] | None) -> Recommendation:
     if gateway.engine.must_fall_back(subject):
         return gateway.engine.recommend(subject, (), k)
     try:
@@ -117,8 +145,13 @@ def _answer(gateway: Gateway, subject: str, k: int) -> Recommendation:
     except DatabaseUnavailable:
         # The lease on the feed has not lapsed yet, but there is nothing to personalise with.
         return gateway.engine.fall_back(k, "no_history")
+    retriever = None
+    if candidates is None and history and gateway.retriever is not None:
+        found = gateway.retriever.candidates(history, gateway.engine.most_candidates or 0)
+        candidates, retriever = list(found.items), found.retriever
     try:
-        return gateway.engine.recommend(subject, history, k)
+        answer = gateway.engine.recommend(subject, history, k, candidates=candidates)
+        return replace(answer, retriever=retriever) if answer.personalised else answer
     except ServingOverloaded as error:
         raise Problem(
             HTTPStatus.SERVICE_UNAVAILABLE,

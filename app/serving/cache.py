@@ -22,9 +22,13 @@ class CacheKey(NamedTuple):
     k: int
 
 
-def history_digest(history: Sequence[int]) -> str:
-    """Identity of a whole history (128-bit BLAKE2b over the item indices): any new event makes another key."""
-    return hashlib.blake2b(array("q", history).tobytes(), digest_size=16).hexdigest()
+def history_digest(history: Sequence[int], candidates: Sequence[int] | None = None) -> str:
+    """Identity of a whole history, and of the candidates if there are any: any new event makes another key.
+
+    It is 128-bit BLAKE2b over the item indices; -1, which is no index, stands before the candidates.
+    """
+    numbers = history if candidates is None else (*history, -1, *candidates)
+    return hashlib.blake2b(array("q", numbers).tobytes(), digest_size=16).hexdigest()
 
 
 class ResultCache:

@@ -147,6 +147,11 @@ class ServingEngine:
         """How many of a user's newest events to read."""
         return self.config.history_limit
 
+    @property
+    def most_candidates(self) -> int | None:
+        """Most candidates that one request may name, and must; None if the whole catalogue is ranked."""
+        return self._loader.candidates
+
     def replace_fallback(self, fallback: PopularityFallback) -> None:
         """Use another popularity list from now on; it names itself in the answers.
 
@@ -176,6 +181,7 @@ class ServingEngine:
         history: Sequence[int],
         k: int,
         *,
+        candidates: Sequence[int] | None = None,
         timeout_seconds: float | None = None,
     ) -> Recommendation:
         """The best ``k`` items the subject has not seen, or the labelled fallback; blocks the calling thread.
@@ -183,19 +189,24 @@ class ServingEngine:
         Args:
             subject_hmac: the subject's pseudonym; reaches neither the model nor any metric.
             history: item indices, oldest first; empty for a user nobody knows.
-            k: how many; fewer come back only if fewer are unseen.
+            k: how many; fewer come back only if fewer are unseen, or fewer are candidates.
+            candidates: the only item indices that may be ranked; needed if `most_candidates` is a number.
             timeout_seconds: instead of the configured ``request_timeout_seconds``.
 
         Raises:
-            InvalidRequest: ``k`` is not in [1, size of the catalogue], or an item is not in the catalogue.
+            InvalidRequest: ``k`` is not in [1, size of the catalogue], an item is not in the catalogue, or the version
+                needs candidates and got none, or too many.
             QueueFull, DeadlineExceeded: too busy; both carry ``retry_after_seconds``.
             InferenceFailed: the model failed on this batch.
         """
         size = len(self.catalogue.item_ids)
-        if not 1 <= k <= size or not all(0 <= item < size for item in history):
+        most = self.most_candidates
+        if most is not None and history and (candidates is None or len(candidates) > most):
+            raise InvalidRequest
+        if not 1 <= k <= size or not all(0 <= item < size for item in (*history, *(candidates or ()))):
             raise InvalidRequest
         timeout = self.config.request_timeout_seconds if timeout_seconds is None else timeout_seconds
-        request = RankingRequest(tuple(history), k)
+        request = RankingRequest(tuple(history), k, None if candidates is None else tuple(candidates))
         outcome = self._personalise(subject_hmac, request, timeout)
         if isinstance(outcome, Answer):
             self.metrics.answers.inc()
@@ -243,7 +254,7 @@ class ServingEngine:
         ranker = serving.ranker
         if ranker is None:
             return serving.absence
-        digest = history_digest(request.history)
+        digest = history_digest(request.history, request.candidates)
         key = CacheKey(ranker.digest, ranker.catalogue.digest, subject, digest, request.k)
         items = self._cache.get(key)
         self.metrics.cache_lookups.labels("miss" if items is None else "hit").inc()

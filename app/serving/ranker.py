@@ -13,10 +13,14 @@ from app.serving.recommendation import RankedItem
 
 
 class RankingRequest(NamedTuple):
-    """Item indices of a history, oldest first, and how many items to rank. Says nothing about whose they are."""
+    """Item indices of a history, oldest first, and how many items to rank. Says nothing about whose they are.
+
+    ``candidates`` are the only items that may be ranked, None for the whole catalogue.
+    """
 
     history: tuple[int, ...]
     k: int
+    candidates: tuple[int, ...] | None = None
 
 
 class Catalogue(Protocol):
@@ -76,6 +80,10 @@ class RankerLoader(Protocol):
     @property
     def catalogue(self) -> Catalogue:
         """The catalogue of every ranker that this loads."""
+
+    @property
+    def candidates(self) -> int | None:
+        """Most candidates that a request to its rankers may name, and must; None if they rank the whole catalogue."""
 
     def load(self, digest: str, floor: int) -> Ranker:
         """Verify a version and make it ready to answer; may take seconds and disturbs no ranker that serves.

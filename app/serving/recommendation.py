@@ -31,7 +31,8 @@ class Recommendation:
 
     ``version`` names what computed it: the digest of a version's manifest, or ``fallback:`` and the digest of the
     popularity list (see `app.serving.fallback`). ``generation`` is the pointer's generation under which that
-    version served, None for a fallback: it does not depend on the pointer.
+    version served, None for a fallback: it does not depend on the pointer. ``retriever`` found the candidates, None
+    where none were needed or the caller named them.
     """
 
     items: tuple[RankedItem, ...]
@@ -39,3 +40,4 @@ class Recommendation:
     fallback_reason: FallbackReason | None
     version: str
     generation: int | None
+    retriever: str | None = None

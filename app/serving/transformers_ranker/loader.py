@@ -76,6 +76,10 @@ class TransformersLoader:
     def catalogue(self) -> Catalogue:
         return self._base.catalogue
 
+    @property
+    def candidates(self) -> int | None:
+        return self._base.style.candidates
+
     def load(self, digest: str, floor: int) -> TransformersRanker:
         """Read, verify and load a version; see `RankerLoader.load`.
 

@@ -24,7 +24,13 @@ class TransformersRanker:
 
     def rank(self, requests: Sequence[RankingRequest]) -> list[tuple[RankedItem, ...]]:
         """One forward pass for each token budget of the scorer; see `Ranker.rank`."""
-        scores = self.scorer.scores([request.history for request in requests], mask_seen=True)
+        candidates = None
+        if any(request.candidates is not None for request in requests):
+            everything = tuple(range(len(self.catalogue.item_ids)))
+            candidates = [everything if one.candidates is None else one.candidates for one in requests]
+        scores = self.scorer.scores(
+            [request.history for request in requests], mask_seen=True, candidates=candidates
+        )
         if bool(torch.isnan(scores).any()):
             raise InferenceFailed
         widest = max((request.k for request in requests), default=0)
