@@ -56,10 +56,18 @@ def running(process: subprocess.Popen[bytes], command: str) -> list[int]:
     [("adapter: ", signal.SIGTERM), ("making the users' levels", signal.SIGINT)],
 )
 def test_up_ends_while_something_is_being_fitted(
-    tmp_path: Path, reached: str, number: signal.Signals
+    tmp_path: Path, small_data: Path, reached: str, number: signal.Signals
 ) -> None:
     log = tmp_path / "log"
-    arguments = ["up", "--state", str(tmp_path / "state"), "--port", str(free_port())]
+    arguments = [
+        "up",
+        "--state",
+        str(tmp_path / "state"),
+        "--port",
+        str(free_port()),
+        "--data",
+        str(small_data),
+    ]
     with started(log, *arguments) as process:
 
         def there() -> bool:
