@@ -84,6 +84,10 @@ def init(
     no_trial_fit: Annotated[
         bool, typer.Option("--no-trial-fit", help="do not find out whether a re-fit comes near your adapter")
     ] = False,
+    golden: Annotated[
+        Path | None,
+        typer.Option(help="JSONL of training rows as your own collator wrote them, to compare with ours"),
+    ] = None,
     replace_base: Annotated[
         bool, typer.Option("--replace-base", help="fit anew where the live version belongs to another base")
     ] = False,
@@ -112,6 +116,7 @@ def init(
             without_forgotten=trained_without_forgotten,
             trial_fit=not no_trial_fit,
             replace_base=replace_base,
+            golden=golden,
         )
     )
     if not no_levels:

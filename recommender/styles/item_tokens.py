@@ -112,6 +112,16 @@ class ItemTokenStyle:
             )
             start, end = end, end + longest
 
+    def event_window(
+        self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None
+    ) -> Window:
+        """The last window of the history with the item."""
+        return list(self.windows([*history, item]))[-1]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The numbers of the tokens."""
+        return " ".join(map(str, tokens))
+
     def scores(
         self,
         model: nn.Module,

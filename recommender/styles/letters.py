@@ -118,24 +118,35 @@ class LettersStyle:
 
     def windows(self, sequence: Sequence[int], *, draw: int) -> Iterator[Window]:
         """One window for each event from `first_target` on."""
-        end = self.writer.tokenizer.eos_token_id
         for event in range(self.first_target, len(sequence)):
             history, item = sequence[:event], sequence[event]
-            offered = self._offered(history, item, draw)
-            place = offered.index(item)
-            prompt = self._prompt(history, offered)
-            tokens = [*prompt, self._answers[place]]
-            if self.supervise != "answer" and end is not None:
-                tokens.append(end)
-            first = 0 if self.supervise == "all" else len(prompt) - 1
-            yield Window(
-                tokens=tokens,
-                events=(event,),
-                positions=(len(prompt) - 1,),
-                targets=(place,),
-                options=(self._options(len(offered)),),
-                language=range(first, len(tokens) - 1),
-            )
+            yield self.event_window(history, item, self._offered(history, item, draw))
+
+    def event_window(
+        self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None
+    ) -> Window:
+        """The window that offers these candidates, or drawn ones."""
+        offered = self._offered(history, item, 0) if candidates is None else list(candidates)
+        if item not in offered:
+            raise DataError("the true item is not among the candidates")
+        place, end = offered.index(item), self.writer.tokenizer.eos_token_id
+        prompt = self._prompt(history, offered)
+        tokens = [*prompt, self._answers[place]]
+        if self.supervise != "answer" and end is not None:
+            tokens.append(end)
+        first = 0 if self.supervise == "all" else len(prompt) - 1
+        return Window(
+            tokens=tokens,
+            events=(len(history),),
+            positions=(len(prompt) - 1,),
+            targets=(place,),
+            options=(self._options(len(offered)),),
+            language=range(first, len(tokens) - 1),
+        )
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The tokenizer's text."""
+        return str(self.writer.tokenizer.decode(list(tokens)))
 
     def scores(
         self,
@@ -268,14 +279,14 @@ class LettersStyle:
         return offered
 
     def _question(self, history: Sequence[int], offered: Sequence[int]) -> Window:
-        if len(offered) > self.candidates:
-            raise DataError(f"{len(offered)} candidates, but only {self.candidates} labels")
-        if not 0 <= min(offered) <= max(offered) < self.catalogue_size:
-            raise DataError(f"a candidate is outside the catalogue of {self.catalogue_size}")
         prompt = self._prompt(history, offered)
         return Window(prompt, (0,), (len(prompt) - 1,), (0,), (self._options(len(offered)),))
 
     def _prompt(self, history: Sequence[int], offered: Sequence[int]) -> list[int]:
+        if len(offered) > self.candidates:
+            raise DataError(f"{len(offered)} candidates, but only {self.candidates} labels")
+        if not 0 <= min(offered) <= max(offered) < self.catalogue_size:
+            raise DataError(f"a candidate is outside the catalogue of {self.catalogue_size}")
         if history and not 0 <= min(history) <= max(history) < self.catalogue_size:
             raise DataError(f"a history holds an item outside the catalogue of {self.catalogue_size}")
         return self.writer.prompt(*self._fields(history, offered))

@@ -68,6 +68,21 @@ class PromptStyle(Protocol):
             draw: seeds whatever is random in a window, such as negatives. The same draw gives the same windows.
         """
 
+    def event_window(
+        self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None
+    ) -> Window:
+        """The window of one event after a history, as training writes it.
+
+        Args:
+            candidates: those to offer, in this order; a style that ranks the whole catalogue does not need them.
+
+        Raises:
+            DataError: an item outside the catalogue, or candidates without the item.
+        """
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Tokens as text, for people."""
+
     def scores(
         self,
         model: nn.Module,

@@ -19,6 +19,7 @@ from recommender import (
     attach,
     fit_adapter,
 )
+from recommender.legal_mass import LEAST, legal_mass
 from recommender.likeness import Difference, Figures, Likeness, Measured, compare, gain, measure
 from recommender.operators_adapter import adopted, origin, refittable
 from recommender.recipes import RECIPE_FILE, read_recipe
@@ -97,6 +98,7 @@ def adopt(
     bare, operators = read(None), read(adapter)
     # What every version carries; an adapter that has none must not be told so after minutes of training.
     collect_statistics(base, adapter, [measured[0].train])
+    _check_answers(base, adapter, measured, listener, confirmed=confirmed)
     _check_knows_users(bare, operators, listener, confirmed=confirmed)
     if not trial_fit:
         listener.say("no trial fit: whether a re-fit comes near your adapter is not known")
@@ -126,6 +128,26 @@ def _check_origin(base: Base, adapter: Adapter, listener: Listener, *, confirmed
         listener.say(
             f"the adapter names {name} as its base, which cannot be compared with {base.model.name_or_path}"
         )
+
+
+def _check_answers(
+    base: Base, adapter: Adapter, users: Sequence[Split], listener: Listener, *, confirmed: bool
+) -> None:
+    """Whether the model answers our prompt in the form that it was trained to answer in."""
+    found = legal_mass(attach(base, adapter), base.style, [user.train for user in users])
+    if found is None:
+        return
+    listener.say(f"legal mass {found.mean:.2f}: so much of its probability lies on the answers that exist")
+    if found.mean >= LEAST:
+        return
+    instead = ", ".join(f"{base.style.decode([token])!r} {share:.2f}" for token, share in found.likeliest)
+    problem = (
+        f"the model answers our prompt with what is no answer (legal mass {found.mean:.2f}, expected {LEAST} or more): "
+        f"is the prompt in style.json the one it was trained on? The likeliest tokens are {instead}"
+    )
+    if not confirmed:
+        raise FirstFitError(f"{problem}; {_CONFIRM}")
+    listener.say(f"confirmed: {problem}")
 
 
 def _check_knows_users(bare: Measured, operators: Measured, listener: Listener, *, confirmed: bool) -> None:

@@ -27,6 +27,7 @@ from recommender import InteractionData, TrainingConfig, base_digest, use_proces
 from worker.first_fit.adoption import chosen_recipe
 from worker.first_fit.base_model import load_or_make_base
 from worker.first_fit.errors import FirstFitError
+from worker.first_fit.golden import check_golden
 from worker.first_fit.importing import Imported, read, read_ids, report, require_known_items, store
 from worker.first_fit.listener import Listener
 from worker.first_fit.version import Adopt, Fit, install_first_version
@@ -53,6 +54,7 @@ class Order:
     without_forgotten: bool = False
     trial_fit: bool = True
     replace_base: bool = False
+    golden: Path | None = None
 
 
 def initialise(order: Order, settings: Settings, listener: Listener) -> None:
@@ -63,6 +65,8 @@ def initialise(order: Order, settings: Settings, listener: Listener) -> None:
     """
     if order.adapter is not None and order.data is None:
         raise FirstFitError("--adapter needs --data: the folder that the adapter was trained on")
+    if order.golden is not None and order.data is None:
+        raise FirstFitError("--golden needs --data: its rows are of those users")
     use_processor(settings.torch_threads)
     transformers.utils.logging.disable_progress_bar()
     database = Database(open_database(settings.database_url, pooled=False))
@@ -106,6 +110,11 @@ def initialise(order: Order, settings: Settings, listener: Listener) -> None:
         base = load_or_make_base(settings, loaded, order.seed)
         _record_base_readers(database, settings, base.digest, readers, listener)
         require_known_items(loaded, base, listener)
+        if order.golden is not None:
+            rows = check_golden(order.golden, base, loaded)
+            listener.say(
+                f"{rows} golden rows are the same in our prompts, token for token; the file can be deleted now"
+            )
         imported = store(database, key, loaded, base, listener)
     source = (
         Fit(training)

@@ -1,0 +1,49 @@
+"""Comparing the owner's training rows with ours, before anything is stored or trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from inputs import InvalidInput, identifier
+from recommender import Base, DataError, InteractionData
+from recommender.golden import difference, read_golden
+from recommender.styles import ItemTokenStyle
+from worker.first_fit.errors import FirstFitError
+
+
+def check_golden(path: Path, base: Base, data: InteractionData) -> int:
+    """How many rows were compared; all of them are the same, token for token.
+
+    Raises:
+        DataError: the file cannot be read.
+        FirstFitError: a row is of nobody in the data, or differs; the message shows the first difference, decoded.
+    """
+    style = base.style
+    if isinstance(style, ItemTokenStyle):
+        raise FirstFitError("--golden compares prompts of text, and this base has a token for each item")
+    rows = read_golden(path)
+    for row in rows:
+        where = f"{path}:{row.line}"
+        try:
+            history = data.histories.get(identifier(row.user_id))
+        except InvalidInput:
+            history = None
+        item = base.catalogue.index(row.item_id)
+        if history is None or item is None:
+            raise FirstFitError(f"{where}: its user or its item is not in the data and the catalogue")
+        items = [base.catalogue.index(data.catalogue.item_ids[event.item]) for event in history]
+        if item not in items:
+            raise FirstFitError(f"{where}: its user has not met its item")
+        before = [one for one in items[: items.index(item)] if one is not None]
+        candidates = None
+        if row.candidates is not None:
+            found = [base.catalogue.index(one) for one in row.candidates]
+            candidates = [one for one in found if one is not None]
+        try:
+            window = style.event_window(before, item, candidates)
+        except DataError as error:
+            raise FirstFitError(f"{where}: {error}") from error
+        problem = difference(row, window, style.pad_token, style.decode)
+        if problem is not None:
+            raise FirstFitError(f"{where}: our prompt is not yours: {problem}")
+    return len(rows)
