@@ -222,3 +222,10 @@ def test_a_folder_without_a_tokenizer(
 def test_one_item_is_no_choice(letters: LettersStyle):
     with pytest.raises(ConfigError, match="at least two items"):
         LettersStyle.from_json({**LETTERS}, letters.writer.tokenizer, ["only"])
+
+
+def test_the_documented_example_is_one(catalogue: Catalogue, letters: LettersStyle):
+    content = json.loads((Path(__file__).parents[4] / "docs/examples/letters/style.json").read_text())
+    style = LettersStyle.from_json(content, letters.writer.tokenizer, catalogue.titles)
+    assert style.candidates == 20
+    assert content == LETTERS
