@@ -129,12 +129,13 @@ class RunNeedsAttention(Event):
 
 @dataclass(frozen=True)
 class _Completed(Event):
-    """``outcomes`` by request."""
+    """``outcomes`` by request; ``parts`` of the service with what was done to each (`app.versions.parts`)."""
 
     run: str
     version: str | None
     requests: Sequence[str]
     outcomes: Mapping[str, str | None]
+    parts: Mapping[str, str]
     completed_at: str
 
 

@@ -14,13 +14,16 @@ from app.api_keys.service import Scope
 from app.attempts import queries as attempts
 from app.consolidations.schemas import BudgetView
 from app.db.clock import database_now
+from app.db.models import Version
 from app.dependencies import GatewayDependency
 from app.forget_requests import queries as forget_requests
 from app.forget_requests.schemas import ForgetRequestView
+from app.readers.queries import count_base_readers
 from app.replicas.queries import live_replicas
 from app.runs import queries as run_queries
 from app.runs.schemas import RunDetail
 from app.versions import queries as pointer
+from app.versions.parts import parts_of
 
 router = APIRouter(include_in_schema=False)
 
@@ -40,6 +43,8 @@ def worklist(
     with gateway.database.read() as session:
         now = database_now(session)
         newest = run_queries.newest(session, limit=_RUNS_SHOWN)
+        serving = pointer.current(session)
+        live = None if serving.digest is None else session.get(Version, serving.digest)
         context = {
             "now": now,
             "links": gateway.links,
@@ -59,7 +64,12 @@ def worklist(
                 for run in newest
             ],
             "budget": BudgetView.read(session, now),
-            "pointer": pointer.current(session),
+            "pointer": serving,
+            "parts": parts_of(
+                exact=None if live is None else live.exact,
+                base_readers=count_base_readers(session, gateway.engine.base_digest),
+                retriever=gateway.retriever is not None,
+            ),
             "replicas": live_replicas(session, now=now, timeout=gateway.replica_timeout),
         }
     response = _templates.TemplateResponse(request, "worklist.html", context)

@@ -24,7 +24,10 @@ from app.forget_requests.service import Acceptance
 from app.gateway import Gateway
 from app.links import Links
 from app.problem_schema import problems
+from app.readers import queries as readers
 from app.transitions import IllegalTransition
+from app.versions import queries as versions
+from app.versions.parts import parts_of
 
 router = APIRouter(tags=["forget"])
 
@@ -97,8 +100,14 @@ def read(
             raise not_found("forget request")
         tried, now = attempts.of_request(session, request.id), database_now(session)
         left_out = attempts.skipped_for_request(session, request.id)
+        version = None if request.run_id is None else versions.of_run(session, request.run_id)
+        parts = parts_of(
+            exact=None if version is None else version.exact,
+            base_readers=readers.count_base_readers(session, gateway.engine.base_digest),
+            retriever=gateway.retriever is not None,
+        )
     _describe(request, response)
-    return ForgetRequestDetail.with_attempts(request, tried, left_out, gateway.links, now)
+    return ForgetRequestDetail.with_attempts(request, tried, left_out, gateway.links, now, parts)
 
 
 def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) -> tuple[Acceptance, datetime]:

@@ -15,6 +15,7 @@ from app.fields import Id
 from app.forget_requests.deadlines import time_left
 from app.links import Links
 from app.subjects import subject_reference
+from app.versions.parts import Part
 
 Reason = Literal["withdrawn_consent", "objection", "no_longer_needed", "unlawful", "account_closed", "other"]
 
@@ -101,8 +102,12 @@ class ForgetRequestView(BaseModel):
 
 
 class ForgetRequestDetail(ForgetRequestView):
-    """A forget request with everything that was tried for it, and what was not, in whichever run."""
+    """A forget request with everything that was tried for it, and what was not, in whichever run.
 
+    ``parts`` say of each part of the service whether it is done for this person; empty until the request is.
+    """
+
+    parts: list[Part]
     first_step: int
     attempts: list[RequestAttemptView]
     skipped: list[SkippedView]
@@ -115,9 +120,12 @@ class ForgetRequestDetail(ForgetRequestView):
         skipped: Sequence[SkippedRung],
         links: Links,
         now: datetime,
+        parts: Sequence[Part],
     ) -> ForgetRequestDetail:
+        view = ForgetRequestView.of(request, links, now)
         return cls(
-            **ForgetRequestView.of(request, links, now).model_dump(),
+            **view.model_dump(),
+            parts=list(parts) if view.done else [],
             first_step=request.first_step,
             attempts=RequestAttemptView.all_of(attempts, request, links),
             skipped=[SkippedView.of(one, links) for one in skipped],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import delete, select
@@ -30,6 +31,7 @@ from app.readers import service as records
 from app.readers.service import KNOWN_TO_BASE
 from app.runs.service import Claim, owned
 from app.runs.states import RUNS, RunEvent, is_past_return
+from app.versions.parts import Part
 from app.versions.queries import current
 
 _COMPLETED = {RunKind.FORGET: ForgetCompleted, RunKind.CONSOLIDATION: ConsolidationCompleted}
@@ -104,10 +106,13 @@ def _settle_without_version(session: Session, claim: Claim) -> None:
         pointer.erasure_floor = max(pointer.erasure_floor, claim.covers_epoch)
 
 
-def complete(transaction: Transaction, claim: Claim, *, now: datetime) -> None:
+def complete(transaction: Transaction, claim: Claim, parts: Sequence[Part], *, now: datetime) -> None:
     """The run and its requests are done; counted once, because the fence is checked in the same transaction.
 
     A request whose subject the base has read is not: what a base knows, no run reaches.
+
+    Args:
+        parts: of the service, for the record.
 
     Raises:
         FenceLost: this worker no longer holds the run.
@@ -131,6 +136,7 @@ def complete(transaction: Transaction, claim: Claim, *, now: datetime) -> None:
             version=run.version_digest,
             requests=[request.id for request in requests if request not in known],
             outcomes={request.id: request.outcome for request in requests if request not in known},
+            parts={part.name: part.state for part in parts},
             completed_at=now.isoformat(),
         )
     )

@@ -148,6 +148,11 @@ class ServingEngine:
         return self.config.history_limit
 
     @property
+    def base_digest(self) -> str:
+        """Of the base model that every version here shares."""
+        return self._loader.base_digest
+
+    @property
     def most_candidates(self) -> int | None:
         """Most candidates that one request may name, and must; None if the whole catalogue is ranked."""
         return self._loader.candidates

@@ -82,6 +82,10 @@ class RankerLoader(Protocol):
         """The catalogue of every ranker that this loads."""
 
     @property
+    def base_digest(self) -> str:
+        """Of the base model that all of them share."""
+
+    @property
     def candidates(self) -> int | None:
         """Most candidates that a request to its rankers may name, and must; None if they rank the whole catalogue."""
 

@@ -12,6 +12,7 @@ from app.consolidations.schemas import BudgetView
 from app.db.clock import database_now
 from app.dependencies import GatewayDependency
 from app.problem_schema import problems
+from app.readers import queries as reader_queries
 from app.replicas.queries import live_replicas
 from app.versions import queries as pointer
 from app.versions.schemas import AdaptersView, ReplicaView, VersionView
@@ -38,7 +39,14 @@ def list_adapters(
             erasure_floor=floor,
             consolidation=BudgetView.read(session, now),
             versions=[
-                VersionView.of(version, serving, floor, gateway.links)
+                VersionView.of(
+                    version,
+                    serving,
+                    floor,
+                    gateway.links,
+                    base_readers=reader_queries.count_base_readers(session, gateway.engine.base_digest),
+                    retriever=gateway.retriever is not None,
+                )
                 for version in pointer.versions(session, limit=_SHOWN)
             ],
             replicas=[

@@ -18,6 +18,11 @@ def versions(session: Session, *, limit: int) -> Sequence[Version]:
     return session.scalars(select(Version).order_by(Version.published_at.desc()).limit(limit)).all()
 
 
+def of_run(session: Session, run_id: str) -> Version | None:
+    """The version that this run published; None if it published none."""
+    return session.scalar(select(Version).where(Version.run_id == run_id))
+
+
 def published(session: Session) -> frozenset[str]:
     """The digests of all that has ever been live, and of what is."""
     digests = session.scalars(select(Version.digest)).all()

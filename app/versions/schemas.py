@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from app.consolidations.schemas import BudgetView
 from app.db.models import Replica, ServingPointer, Version
 from app.links import Links
+from app.versions.parts import Part, parts_of
 
 
 class VersionView(BaseModel):
@@ -24,9 +25,19 @@ class VersionView(BaseModel):
     destroyed_at: datetime | None
     live: bool
     eligible: bool
+    parts: list[Part]
 
     @classmethod
-    def of(cls, version: Version, pointer: ServingPointer, floor: int, links: Links) -> VersionView:
+    def of(
+        cls,
+        version: Version,
+        pointer: ServingPointer,
+        floor: int,
+        links: Links,
+        *,
+        base_readers: int,
+        retriever: bool,
+    ) -> VersionView:
         return cls(
             digest=version.digest,
             parent=version.parent_digest,
@@ -40,6 +51,7 @@ class VersionView(BaseModel):
             destroyed_at=version.destroyed_at,
             live=version.digest == pointer.digest,
             eligible=version.forget_epoch >= floor and version.destroyed_at is None,
+            parts=parts_of(exact=version.exact, base_readers=base_readers, retriever=retriever),
         )
 
 

@@ -77,6 +77,10 @@ class TransformersLoader:
         return self._base.catalogue
 
     @property
+    def base_digest(self) -> str:
+        return self._base.digest
+
+    @property
     def candidates(self) -> int | None:
         return self._base.style.candidates
 

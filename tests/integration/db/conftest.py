@@ -79,7 +79,7 @@ class Service:
                 Transaction(session, self.audit), claim, unread=frozenset(), base_digest="b" * 64
             )
         with self.database.unit_of_work() as session:
-            completion.complete(Transaction(session, self.audit), claim, now=NOON)
+            completion.complete(Transaction(session, self.audit), claim, (), now=NOON)
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ WRITES: dict[str, Write] = {
     "mark_destroyed": lambda transaction, claim: pointer.mark_destroyed(
         transaction, claim, "9" * 64, now=NOON
     ),
-    "complete": lambda transaction, claim: completion.complete(transaction, claim, now=NOON),
+    "complete": lambda transaction, claim: completion.complete(transaction, claim, (), now=NOON),
     "wait_out": lambda transaction, claim: outages.wait_out(
         transaction, claim, code="tests", detail="tests", pauses=PAUSES, now=NOON
     ),

@@ -66,18 +66,21 @@ ENTRIES: list[tuple[Event, str, str]] = [
         '{"run": "ur_1", "code": "invalid_input"}',
     ),
     (
-        events.ForgetCompleted("ur_1", None, ["fr_1"], {"fr_1": "erased"}, "2026-01-31T12:00:00+00:00"),
+        events.ForgetCompleted(
+            "ur_1", None, ["fr_1"], {"fr_1": "erased"}, {"adapter": "edited"}, "2026-01-31T12:00:00+00:00"
+        ),
         "forget.completed",
         (
             '{"run": "ur_1", "version": null, "requests": ["fr_1"], "outcomes": {"fr_1": "erased"}, '
+            '"parts": {"adapter": "edited"}, '
             '"completed_at": "2026-01-31T12:00:00+00:00"}'
         ),
     ),
     (
-        events.ConsolidationCompleted("ur_1", "dddd", [], {}, "2026-01-31T12:00:00+00:00"),
+        events.ConsolidationCompleted("ur_1", "dddd", [], {}, {}, "2026-01-31T12:00:00+00:00"),
         "consolidation.completed",
         (
-            '{"run": "ur_1", "version": "dddd", "requests": [], "outcomes": {}, '
+            '{"run": "ur_1", "version": "dddd", "requests": [], "outcomes": {}, "parts": {}, '
             '"completed_at": "2026-01-31T12:00:00+00:00"}'
         ),
     ),
