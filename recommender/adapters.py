@@ -154,7 +154,7 @@ def trainable(base: Base, config: LoraConfig) -> PeftModel:
     return _peft_model(_share_tensors(base.model), config)
 
 
-def lora_parameters(model: PeftModel) -> dict[str, nn.Parameter]:
+def adapter_parameters(model: PeftModel) -> dict[str, nn.Parameter]:
     """The LoRA tensors of an attached model, named as in `Adapter.tensors`."""
     marked = f".{_ADAPTER_NAME}"
     return {
