@@ -58,7 +58,7 @@ def refittable(base: Base, adapter: Adapter) -> AdapterConfig:
     check_compatible(base, adapter)
     config = AdapterConfig.of(adapter)
     with torch.random.fork_rng(devices=[]):
-        again = Adapter.from_peft(trainable(base, config.to_peft()))
+        again = Adapter.from_peft(trainable(base, config.to_peft(), config.rows))
     check_compatible(base, again)
     if _shapes(again) != _shapes(adapter):
         raise AdapterMismatch("a re-fit by this adapter's configuration would give tensors of other shapes")
