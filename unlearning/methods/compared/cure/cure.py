@@ -12,7 +12,9 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from unlearning.errors import InvalidMethodConfig
+from recommender import Adapter, Base
+from unlearning.activations.collect import without_activations
+from unlearning.errors import InvalidMethodConfig, InvalidTask
 from unlearning.methods.card import MethodCard
 from unlearning.methods.compared.cure.circuits import Circuits, circuits, node_effects
 from unlearning.methods.compared.cure.counterfactuals import Counterfactual, PagerankTail, PopularityMatched
@@ -115,14 +117,23 @@ class Cure:
         reconstruction="every formula: the paper's equations are not in what we could read; see `CureConfig`",
     )
 
+    def cannot_edit(self, base: Base, adapter: Adapter) -> str | None:
+        """A node is a LoRA layer on a linear map: no other part of an adapter would ever be chosen."""
+        missing = without_activations(adapter)
+        return None if missing is None else f"its nodes are activations, and {missing}"
+
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
     ) -> Candidate:
         """Discover the circuits of the parent, then take `steps` optimiser steps; the cost includes both.
 
         Raises:
+            InvalidTask: the adapter holds parts that have no activation.
             Interrupted: `should_stop` answered yes.
         """
+        problem = self.cannot_edit(task.base, task.adapter)
+        if problem is not None:
+            raise InvalidTask(f"CURE cannot work here: {problem}")
         watch = Stopwatch()
         # The same model does the discovery, so that its counters include it.
         student = ItemModel(task.base, task.adapter, trainable=True)
