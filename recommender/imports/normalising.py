@@ -13,7 +13,6 @@ from transformers import PreTrainedModel
 from recommender.adapter_config import AdapterConfig
 from recommender.adapters import Adapter, check_fits
 from recommender.errors import AdapterMismatch
-from recommender.imports.kinds import refuse_other_kinds
 from recommender.imports.matrices import (
     Matrix,
     Resolved,
@@ -48,9 +47,8 @@ def normalise(model: PreTrainedModel, saved: Saved, report: Report) -> tuple[Ada
     """The adapter, and whether `model` was changed: the caller's own, which gets what the adapter takes for granted.
 
     Raises:
-        AdapterMismatch: it is of another kind or of another base, or lacks tensors.
+        AdapterMismatch: it is of another base, not plain LoRA but for such rows, or lacks tensors.
     """
-    refuse_other_kinds(saved.config)
     tied = _is_tied(model)
     matrices = _matrices(model, saved)
     tensors = _lora(model, saved, matrices, report)

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from recommender.adapter_folders import CONFIG_FILE, PICKLED_FILE, WEIGHTS_FILE, missing_part
 from recommender.errors import AdapterMismatch, ModelLoadError
+from recommender.imports.kinds import refuse_other_kinds
 
 PREFIX = "base_model.model."
 # Whoever saves a state by hand keeps the adapter's own name in the names of its tensors.
@@ -45,7 +46,8 @@ def read_folder(folder: Path) -> Saved:
 
     Raises:
         ModelLoadError: something is missing, unreadable or empty, or a pickle holds more than tensors.
-        AdapterMismatch: a tensor has a name that PEFT does not give, or values that are not finite.
+        AdapterMismatch: the adapter is of a kind that Lethe cannot edit, or a tensor has a name that PEFT does not
+            give, or values that are not finite.
     """
     pickled = (folder / PICKLED_FILE).is_file() and not (folder / WEIGHTS_FILE).is_file()
     problem = missing_part(folder)
@@ -57,6 +59,8 @@ def read_folder(folder: Path) -> Saved:
         raise ModelLoadError(f"{folder / CONFIG_FILE} is not JSON: {error}") from error
     if not isinstance(config, dict):
         raise ModelLoadError(f"{folder / CONFIG_FILE} is not a JSON object")
+    # Before the tensors, whose names are other ones in another kind.
+    refuse_other_kinds(config)
     file = folder / (PICKLED_FILE if pickled else WEIGHTS_FILE)
     tensors = _from_pickle(file) if pickled else _from_safetensors(file)
     if not tensors:
@@ -80,8 +84,9 @@ def _from_pickle(file: Path) -> dict[str, Tensor]:
         raise ModelLoadError(
             f"{file} holds more than tensors, and nothing else in a pickle is read: save the adapter as safetensors"
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
-        raise ModelLoadError(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, AttributeError) as error:
+        why = (str(error).splitlines() or ["it is cut off"])[0]
+        raise ModelLoadError(f"{file} cannot be read as a pickle: {why}") from error
     if not isinstance(found, dict) or not all(
         isinstance(name, str) and isinstance(one, Tensor) for name, one in found.items()
     ):
