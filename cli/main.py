@@ -125,6 +125,28 @@ def init(
         make_missing()
 
 
+@app.command("import")
+def import_folders(
+    base: Annotated[Path, typer.Option(help="folder of the base that your adapter was trained on")],
+    adapter: Annotated[
+        Path, typer.Option(help="your adapter's folder, as PEFT or a training script left it")
+    ],
+    out: Annotated[Path, typer.Option(help="a new folder, for base/ and adapter/")],
+    adapter_before: Annotated[
+        Path | None, typer.Option(help="an earlier adapter that yours was trained on; merged into the base")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Make a base and an adapter that `lethe init` takes out of folders as they come. It needs no settings.
+
+    Pickled weights, grown vocabularies, `modules_to_save`, trainable tokens: what was trained becomes a part of the
+    adapter, what was not a part of the base, and each is said. Nothing is written where anything is refused.
+    """
+    from cli.importing import import_folders
+
+    import_folders(base, adapter, out, before=adapter_before, as_json=as_json)
+
+
 @app.command()
 def levels() -> None:
     """Find out what models that never saw a user make of them, for every user of the live version.

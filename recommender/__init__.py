@@ -4,7 +4,7 @@ Needs torch, transformers, peft, safetensors and numpy only; knows nothing of HT
 """
 
 from recommender.adapter_config import AdapterConfig
-from recommender.adapters import Adapter, attach, check_compatible, lora_parameters
+from recommender.adapters import Adapter, adapter_parameters, attach, check_compatible
 from recommender.base import Base, BaseConfig, base_digest, draw_base, load_base, save_base
 from recommender.catalogue import Catalogue
 from recommender.data import (
@@ -63,6 +63,7 @@ __all__ = [
     "StepReport",
     "SyntheticConfig",
     "TrainingConfig",
+    "adapter_parameters",
     "attach",
     "base_digest",
     "build_base",
@@ -77,7 +78,6 @@ __all__ = [
     "leave_two_out",
     "load_base",
     "load_interactions",
-    "lora_parameters",
     "mrr_at",
     "ndcg_at",
     "popularity",

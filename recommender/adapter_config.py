@@ -10,6 +10,7 @@ from peft import LoraConfig
 
 from recommender.adapters import Adapter, pattern_problem, plain_lora
 from recommender.errors import AdapterMismatch, ConfigError
+from recommender.trained_rows import NO_ROWS, TrainedRows
 
 # PEFT's "all-linear" leaves out the output layer. A base that was not trained on the service's users predicts most of
 # the catalogue badly, and without the output layer an adapter cannot correct the items themselves.
@@ -41,7 +42,7 @@ class AdapterConfig:
     `dropout` acts on the adapter's input, in training only. `options` holds the other options of PEFT's `LoraConfig`
     that differ from their defaults, as JSON: `use_rslora`, `rank_pattern`, `alpha_pattern`, `exclude_modules`,
     `layers_to_transform`, `layers_pattern`, `fan_in_fan_out`, `init_lora_weights`, `ensure_weight_tying`,
-    `task_type`.
+    `task_type`. `rows` are the rows of the embedding and the output layer that are trained beside the LoRA tensors.
 
     Raises:
         ConfigError: a value out of range, or an option that is not one of plain LoRA.
@@ -52,6 +53,7 @@ class AdapterConfig:
     target_modules: str | tuple[str, ...] = LLAMA_LINEAR_LAYERS
     dropout: float = 0.05
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    rows: TrainedRows = NO_ROWS
 
     def __post_init__(self) -> None:
         if not (self.r >= 1 and 0 < self.alpha < math.inf):
@@ -85,10 +87,11 @@ class AdapterConfig:
             target_modules=modules if isinstance(modules, str) else tuple(sorted(modules)),
             dropout=lora.lora_dropout,
             options={name: getattr(lora, name) for name in _OPTIONS} | {"init_lora_weights": start},
+            rows=adapter.rows,
         )
 
     def to_peft(self) -> LoraConfig:
-        """The equivalent `LoraConfig` of PEFT."""
+        """The equivalent `LoraConfig` of PEFT; `rows` are not in it, see `recommender.adapters.trainable`."""
         modules = self.target_modules
         options = {"task_type": _OPTIONS["task_type"], **copy.deepcopy(dict(self.options))}
         return LoraConfig(
@@ -100,15 +103,19 @@ class AdapterConfig:
         )
 
     def to_plain(self) -> dict[str, Any]:
-        """The JSON form; without options it is the form of the first releases."""
+        """The JSON form; without options and rows it is the form of the first releases."""
         modules = self.target_modules
-        plain = {
+        plain: dict[str, Any] = {
             "r": self.r,
             "alpha": self.alpha,
             "target_modules": modules if isinstance(modules, str) else list(modules),
             "dropout": self.dropout,
         }
-        return {**plain, "options": copy.deepcopy(dict(self.options))} if self.options else plain
+        if self.options:
+            plain["options"] = copy.deepcopy(dict(self.options))
+        if self.rows:
+            plain["rows"] = self.rows.to_plain()
+        return plain
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "AdapterConfig":
@@ -117,8 +124,9 @@ class AdapterConfig:
         Raises:
             ConfigError: a value out of range.
         """
-        modules = plain["target_modules"]
-        return cls(**{**plain, "target_modules": modules if isinstance(modules, str) else tuple(modules)})
+        modules, rows = plain["target_modules"], TrainedRows.from_plain(plain.get("rows"))
+        modules = modules if isinstance(modules, str) else tuple(modules)
+        return cls(**{**plain, "target_modules": modules, "rows": rows})
 
 
 def _plain_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
+PICKLED_FILE = "adapter_model.bin"
 
 
 def missing_part(directory: Path) -> str | None:
@@ -27,8 +28,8 @@ def _instead_of_an_adapter(directory: Path) -> str:
         return f"; adapters lie in folders below it ({listed}): name one of them"
     if (directory / "config.json").is_file():
         return (
-            ": it is a whole model. Lethe forgets in a LoRA adapter; one that was merged into its base has to be"
-            " brought as it was before"
+            ": it is a whole model. Lethe forgets in a LoRA adapter, and a full fine-tune has none; one that was merged"
+            " into its base has to be brought as it was before"
         )
     return ""
 
@@ -37,7 +38,5 @@ def _instead_of_weights(directory: Path) -> str:
     if any(directory.glob("adapter_model*.index.json")) or any(directory.glob("adapter_model-*")):
         return "; its weights are split over several files, save them as one"
     if any(directory.glob("adapter_model*.bin")):
-        return (
-            "; its weights are pickled (adapter_model.bin), which is never read: save it again as safetensors"
-        )
+        return f"; its weights are pickled ({PICKLED_FILE}): write them as safetensors with lethe import"
     return ""

@@ -24,6 +24,17 @@ from transformers import PreTrainedModel
 from recommender.adapter_folders import CONFIG_FILE, WEIGHTS_FILE, missing_part
 from recommender.base import Base
 from recommender.errors import AdapterMismatch, ModelLoadError
+from recommender.trained_rows import (
+    NO_ROWS,
+    ROW_TENSORS,
+    ROWS_OPTION,
+    TrainedRows,
+    base_of,
+    put_rows,
+    row_parameters,
+    row_shapes,
+    rows_of,
+)
 
 _ADAPTER_NAME = "default"
 
@@ -47,11 +58,22 @@ class Adapter:
     """A LoRA adapter: PEFT's `adapter_config.json` and the tensors of `adapter_model.safetensors`.
 
     Tensor names are PEFT's, without the adapter's own name: `base_model.model.<module>.lora_A.weight` of shape
-    `[r, in]` and `….lora_B.weight` of shape `[out, r]`. An adapter is never changed in place; `replace` makes another.
+    `[r, in]` and `….lora_B.weight` of shape `[out, r]`. An adapter that has trained rows of the embedding or of the
+    output layer also holds `embed_rows` and `head_rows`, `[rows, width]`: what they differ by from the base's rows,
+    which the config names (`rows`). An adapter is never changed in place; `replace` makes another.
     """
 
     config: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
+
+    @property
+    def rows(self) -> TrainedRows:
+        """The trained rows of the embedding and the output layer; none in a plain LoRA adapter.
+
+        Raises:
+            AdapterMismatch: the config names them in another form than Lethe's.
+        """
+        return TrainedRows.from_plain(self.config.get(ROWS_OPTION))
 
     def replace(self, tensors: Mapping[str, Tensor]) -> "Adapter":
         """The same adapter with other tensors."""
@@ -75,7 +97,7 @@ class Adapter:
             raise ModelLoadError(f"adapter weights are not safetensors: {error}") from error
 
     def save(self, directory: Path) -> None:
-        """Write an ordinary PEFT folder, readable by `PeftModel.from_pretrained`."""
+        """Write an ordinary PEFT folder, readable by `PeftModel.from_pretrained`; trained rows only Lethe reads."""
         directory.mkdir(parents=True, exist_ok=True)
         config = json.dumps(dict(self.config), indent=2, sort_keys=True)
         (directory / CONFIG_FILE).write_text(config, encoding="utf-8")
@@ -103,9 +125,14 @@ class Adapter:
     def from_peft(cls, model: PeftModel) -> "Adapter":
         """A copy of a PEFT model's active adapter, configured for inference."""
         config = model.peft_config[_ADAPTER_NAME].to_dict()
-        tensors = get_peft_model_state_dict(model, save_embedding_layers=False)
+        rows = rows_of(model)
+        own = {ROWS_OPTION: rows.to_plain()} if rows else {}
+        tensors = {
+            **get_peft_model_state_dict(model, save_embedding_layers=False),
+            **row_parameters(model),
+        }
         return cls(
-            config={name: _to_json(value) for name, value in config.items()} | {"inference_mode": True},
+            config={name: _to_json(value) for name, value in config.items()} | {"inference_mode": True} | own,
             tensors={name: tensor.detach().cpu().clone() for name, tensor in tensors.items()},
         )
 
@@ -119,18 +146,29 @@ def attach(base: Base, adapter: Adapter) -> PeftModel:
     Raises:
         AdapterMismatch: see `check_compatible`.
     """
+    return attach_to(base.model, adapter)
+
+
+def attach_to(base: PreTrainedModel, adapter: Adapter) -> PeftModel:
+    """`attach` on a model that has no catalogue.
+
+    Raises:
+        AdapterMismatch: see `check_compatible`.
+    """
     model = _skeleton(base, adapter)
     _check_tensors(model, adapter)
     private = {
         # As in PEFT, LoRA computes in float32 even if the base is in half precision.
         _with_adapter_name(name): tensor.detach().to(
-            base.model.device, torch.promote_types(tensor.dtype, torch.float32), copy=True
+            base.device, torch.promote_types(tensor.dtype, torch.float32), copy=True
         )
         for name, tensor in adapter.tensors.items()
     }
+    rows = {name: private.pop(name) for name in ROW_TENSORS if name in private}
     # The tensors are assigned and not copied, because the skeleton's LoRA tensors are on the meta device and have no
     # storage. PEFT's own loader would round them to the base's precision.
     model.load_state_dict(private, strict=False, assign=True)
+    put_rows(model, adapter.rows, rows)
     model.requires_grad_(False)
     return model.eval()
 
@@ -140,36 +178,56 @@ def check_compatible(base: Base, adapter: Adapter) -> None:
 
     Raises:
         AdapterMismatch: it is not plain LoRA (DoRA, bias, extra saved modules, unknown options), rank or alpha is
-            missing, the base lacks target modules, or tensors are missing, superfluous, of another shape or not finite.
+            missing, the base lacks target modules or trained rows, or tensors are missing, superfluous, of another
+            shape or not finite.
+    """
+    check_fits(base.model, adapter)
+
+
+def check_fits(base: PreTrainedModel, adapter: Adapter) -> None:
+    """`check_compatible` on a model that has no catalogue.
+
+    Raises:
+        AdapterMismatch: see `check_compatible`.
     """
     _check_tensors(_skeleton(base, adapter), adapter)
 
 
-def trainable(base: Base, config: LoraConfig) -> PeftModel:
+def trainable(base: Base, config: LoraConfig, rows: TrainedRows = NO_ROWS) -> PeftModel:
     """A model of `base` with new LoRA tensors (from torch's global generator), which alone require gradients.
 
+    So do the changes of `rows`, which start at 0: at the base.
+
     Raises:
-        AdapterMismatch: the base has none of the target modules.
+        AdapterMismatch: the base has none of the target modules, or not these rows.
     """
-    return _peft_model(_share_tensors(base.model), config)
+    model = _peft_model(_share_tensors(base.model), config)
+    shapes = row_shapes(base.model, rows)
+    put_rows(
+        model, rows, {name: torch.zeros(shape, device=base.model.device) for name, shape in shapes.items()}
+    )
+    for parameter in row_parameters(model).values():
+        parameter.requires_grad_(True)
+    return model
 
 
-def lora_parameters(model: PeftModel) -> dict[str, nn.Parameter]:
-    """The LoRA tensors of an attached model, named as in `Adapter.tensors`."""
+def adapter_parameters(model: PeftModel) -> dict[str, nn.Parameter]:
+    """The adapter's tensors within an attached model, LoRA and trained rows, named as in `Adapter.tensors`."""
     marked = f".{_ADAPTER_NAME}"
-    return {
+    lora = {
         re.sub(rf"(\.lora_(?:embedding_)?[AB]){re.escape(marked)}(?=\.|$)", r"\1", name): parameter
         for name, parameter in model.named_parameters()
         if ".lora_" in name
     }
+    return {**lora, **row_parameters(model)}
 
 
-def _skeleton(base: Base, adapter: Adapter) -> PeftModel:
-    """The module tree that `adapter` describes, with shared base tensors and LoRA tensors on the meta device."""
+def _skeleton(base: PreTrainedModel, adapter: Adapter) -> PeftModel:
+    """The module tree of the LoRA part of `adapter`, with shared base tensors and LoRA tensors on the meta device."""
     config = plain_lora(adapter.config)
     # The meta device is set for this thread; PEFT's low-memory mode would patch torch for the whole process.
     with torch.device("meta"):
-        return _peft_model(_share_tensors(base.model), config)
+        return _peft_model(_share_tensors(base), config)
 
 
 def _peft_model(tree: PreTrainedModel, config: LoraConfig) -> PeftModel:
@@ -178,6 +236,8 @@ def _peft_model(tree: PreTrainedModel, config: LoraConfig) -> PeftModel:
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
         # PEFT corrects this option by the kind of layer it finds.
         warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")
+        # A warning about merging and saving; here nothing is merged, and LoRA tensors alone are saved.
+        warnings.filterwarnings("ignore", message="Model has `tie_word_embeddings=True`")
         try:
             return PeftModel(tree, config, adapter_name=_ADAPTER_NAME)
         except (ValueError, TypeError, KeyError, AttributeError, re.error) as error:
@@ -210,7 +270,11 @@ def plain_lora(config: Mapping[str, Any]) -> LoraConfig:
     if not isinstance(start, bool | str) or start not in _HARMLESS_STARTS:
         raise AdapterMismatch(f"init_lora_weights={start!r} changes the base weights")
     refused = [name for name in _REFUSED_WHEN_SET if config.get(name)]
-    unknown = [name for name in config if name not in LoraConfig.__dataclass_fields__ and config[name]]
+    unknown = [
+        name
+        for name in config
+        if name not in LoraConfig.__dataclass_fields__ and name != ROWS_OPTION and config[name]
+    ]
     if refused or unknown:
         raise AdapterMismatch(f"the adapter is not plain LoRA: {', '.join(refused + unknown)} set")
     for name in ("rank_pattern", "alpha_pattern"):
@@ -248,9 +312,10 @@ def _is_positive(value: Any, *, whole: bool) -> bool:
 
 
 def _check_tensors(skeleton: PeftModel, adapter: Adapter) -> None:
-    expected = {
-        name: tuple(tensor.shape)
-        for name, tensor in get_peft_model_state_dict(skeleton, save_embedding_layers=False).items()
+    lora = get_peft_model_state_dict(skeleton, save_embedding_layers=False)
+    expected: dict[str, tuple[int, ...]] = {
+        **{name: tuple(tensor.shape) for name, tensor in lora.items()},
+        **row_shapes(base_of(skeleton), adapter.rows),
     }
     for problem, names in (
         ("lacks", expected.keys() - adapter.tensors.keys()),

@@ -78,7 +78,7 @@ def fit_adapter(
         Interrupted: `should_stop` answered yes.
     """
     with _seeded(training.seed, base.model.device):
-        model = trainable(base, config.to_peft())
+        model = trainable(base, config.to_peft(), config.rows)
         watched = validation if training.patience is not None else None
         judge = _likelihood if training.keeps == "least_loss" else _recall_at_10
         validate = None if not watched else lambda tuned: judge(tuned, base.style, watched)

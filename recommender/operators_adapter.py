@@ -12,6 +12,7 @@ import torch
 from peft.utils.other import get_pattern_key
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from recommender.adapter_config import AdapterConfig
 from recommender.adapters import Adapter, check_compatible, trainable
@@ -33,7 +34,7 @@ def adopted(base: Base, adapter: Adapter) -> Adapter:
             result of its patterns depends on the order of names.
     """
     for option in ("rank_pattern", "alpha_pattern"):
-        _check_order(base, option, adapter.config.get(option) or {})
+        check_order(base.model, option, adapter.config.get(option) or {})
     own = base.model.state_dict()
     kept = {}
     for name, tensor in adapter.tensors.items():
@@ -41,10 +42,11 @@ def adopted(base: Base, adapter: Adapter) -> Adapter:
         place = name.removeprefix(_PREFIX).replace(_WRAPPED, ".")
         if ".lora_" in name or place not in own:
             kept[name] = tensor
-        elif not _same_values(own[place], tensor):
+        elif not same_values(own[place], tensor):
             raise AdapterMismatch(
                 f"the adapter folder holds a changed {_kind(base, place)} ({name}), which Lethe cannot forget in:"
-                " train LoRA on that layer instead of the layer itself"
+                " train LoRA on that layer instead, or, of an embedding or output layer, make what it has learnt a part"
+                " of the adapter with lethe import"
             )
     return adapter.replace(kept)
 
@@ -58,7 +60,7 @@ def refittable(base: Base, adapter: Adapter) -> AdapterConfig:
     check_compatible(base, adapter)
     config = AdapterConfig.of(adapter)
     with torch.random.fork_rng(devices=[]):
-        again = Adapter.from_peft(trainable(base, config.to_peft()))
+        again = Adapter.from_peft(trainable(base, config.to_peft(), config.rows))
     check_compatible(base, again)
     if _shapes(again) != _shapes(adapter):
         raise AdapterMismatch("a re-fit by this adapter's configuration would give tensors of other shapes")
@@ -88,7 +90,7 @@ def _holds(directory: Path, base: Base) -> Origin:
     own, compared = base.model.state_dict(), False
     try:
         for name, tensor in _weights(directory, own):
-            if not _same_values(own[name], tensor):
+            if not same_values(own[name], tensor):
                 return "other"
             compared = True
     except (SafetensorError, OSError):
@@ -105,12 +107,17 @@ def _weights(directory: Path, wanted: Mapping[str, Tensor]) -> Iterator[tuple[st
                     yield name, file.get_tensor(name)
 
 
-def _same_values(ours: Tensor, theirs: Tensor) -> bool:
+def same_values(ours: Tensor, theirs: Tensor) -> bool:
     """Whether both are equal in the coarser of their precisions: a folder may be saved in half precision."""
-    if ours.shape != theirs.shape or not theirs.is_floating_point():
-        return False
+    return (
+        ours.shape == theirs.shape and theirs.is_floating_point() and not bool(differing(ours, theirs).any())
+    )
+
+
+def differing(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Where two tensors of one shape differ in the coarser of their precisions, bool, on the CPU."""
     coarse = min((ours.dtype, theirs.dtype), key=lambda dtype: dtype.itemsize)
-    return torch.equal(ours.detach().cpu().to(coarse), theirs.to(coarse))
+    return ours.detach().cpu().to(coarse) != theirs.detach().cpu().to(coarse)
 
 
 def _kind(base: Base, name: str) -> str:
@@ -124,11 +131,15 @@ def _kind(base: Base, name: str) -> str:
     return "layer of the base"
 
 
-def _check_order(base: Base, option: str, pattern: Mapping[str, Any]) -> None:
-    """Refuse a pattern whose result depends on the order of names: PEFT takes the first match, JSON has no order."""
+def check_order(model: PreTrainedModel, option: str, pattern: Mapping[str, Any]) -> None:
+    """Refuse a pattern whose result depends on the order of names: PEFT takes the first match, JSON has no order.
+
+    Raises:
+        AdapterMismatch: two names match one module of `model`, with different numbers.
+    """
     if not isinstance(pattern, Mapping) or list(pattern) == sorted(pattern):
         return
-    for module, _ in base.model.named_modules():
+    for module, _ in model.named_modules():
         try:
             first, kept = (get_pattern_key(names, module) for names in (list(pattern), sorted(pattern)))
         except re.error:

@@ -59,7 +59,7 @@ SURFACE = {
             "k_core",
             "leave_two_out",
             "load_interactions",
-            "lora_parameters",
+            "adapter_parameters",
             "split_panel",
         },
         "models": {

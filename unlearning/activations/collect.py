@@ -32,6 +32,21 @@ def adapter_digest(adapter: Adapter) -> str:
     return sha256_hex(canonical_json(dict(adapter.config)) + adapter.to_bytes())
 
 
+def without_activations(adapter: Adapter) -> str | None:
+    """Why activations do not show all that `adapter` has learnt, as a sentence (`the adapter has …`); None if they do.
+
+    Trained rows are added to an embedding or a logit directly, and LoRA on an embedding looks its row up: neither has a
+    bottleneck whose activation could be read.
+    """
+    rows = adapter.rows
+    if rows:
+        layers = ("embedding layer",) * bool(rows.embed) + ("output layer",) * bool(rows.head or rows.tied)
+        return f"the adapter has trained rows of the {' and the '.join(layers)}, which have no activation"
+    if any(".lora_embedding_" in name for name in adapter.tensors):
+        return "the adapter has LoRA on the embedding layer, which has no activation"
+    return None
+
+
 def collect_statistics(
     base: Base,
     adapter: Adapter,
@@ -61,7 +76,7 @@ def collect_statistics(
 
     Raises:
         InvalidTask: there is no sequence, a sequence is empty, or `counted` does not mark each item of each sequence
-            with at least one true.
+            with at least one true; or `adapter` has trained rows, of which the statistics would say nothing.
         Interrupted: `should_stop` answered yes between two batches.
     """
     if not sequences or not all(len(sequence) for sequence in sequences):
@@ -71,6 +86,8 @@ def collect_statistics(
         counted = [[True] * length for length in lengths]
     if [len(marks) for marks in counted] != lengths or not any(map(any, counted)):
         raise InvalidTask("counted must mark each item of each sequence, at least one of them true")
+    if adapter.rows:
+        raise InvalidTask(f"activation statistics would not cover it: {without_activations(adapter)}")
     model = attach(base, adapter)
     collector = _Collector(model, tuple(sites), token_scope, moments)
     windows = [

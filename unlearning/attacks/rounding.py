@@ -28,7 +28,7 @@ NF4_LEVELS = (
 
 
 def rounded(adapter: Adapter, bits: Literal[4, 8] = 8, *, levels: Levels = "uniform") -> Adapter:
-    """The adapter with every LoRA tensor rounded to `bits` and scaled back.
+    """The adapter with every tensor rounded to `bits` and scaled back.
 
     The grid is symmetric and scaled by the largest magnitude. 8 bits give 255 equally spaced values, with one scale per
     row (output) of a tensor. 4 bits give 15 equally spaced values, or the 16 of NF4, with one scale per group of 64

@@ -23,7 +23,6 @@ from recommender.legal_mass import LEAST, legal_mass
 from recommender.likeness import Difference, Figures, Likeness, Measured, compare, gain, measure
 from recommender.operators_adapter import adopted, origin, refittable
 from recommender.recipes import RECIPE_FILE, read_recipe
-from unlearning import collect_statistics
 from worker.first_fit.errors import FirstFitError
 from worker.first_fit.listener import Listener
 
@@ -84,7 +83,6 @@ def adopt(
     Raises:
         FirstFitError: the adapter is of another base, or does not know these users; not if `confirmed`.
         ModelLoadError, AdapterMismatch: it cannot be read, does not fit the base, or cannot be fitted again.
-        UnlearningError: the methods cannot work on it.
         DataError: there are no users.
     """
     adapter = adopted(base, Adapter.load(folder))
@@ -96,8 +94,6 @@ def adopt(
         return measure(base.model if of is None else attach(base, of), base.style, measured)
 
     bare, operators = read(None), read(adapter)
-    # What every version carries; an adapter that has none must not be told so after minutes of training.
-    collect_statistics(base, adapter, [measured[0].train])
     _check_answers(base, adapter, measured, listener, confirmed=confirmed)
     _check_knows_users(bare, operators, listener, confirmed=confirmed)
     if not trial_fit:

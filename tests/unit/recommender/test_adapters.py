@@ -18,10 +18,10 @@ from recommender import (
     Base,
     ModelLoadError,
     Scorer,
+    adapter_parameters,
     attach,
     check_compatible,
     load_base,
-    lora_parameters,
 )
 from recommender.adapters import _REFUSED_WHEN_SET, trainable
 
@@ -135,30 +135,30 @@ def test_every_variant_of_lora_that_peft_knows_is_refused():
 # ------------------------------------------------------------------------------------ LoRA tensors by name
 
 
-def test_lora_parameters_have_the_stored_names_and_values(base: Base, adapter: Adapter):
-    found = lora_parameters(attach(base, adapter))
+def test_adapter_parameters_have_the_stored_names_and_values(base: Base, adapter: Adapter):
+    found = adapter_parameters(attach(base, adapter))
     assert found.keys() == adapter.tensors.keys()
     for name, tensor in adapter.tensors.items():
         assert torch.equal(found[name], tensor)
     assert adapter.replace(found).to_bytes() == adapter.to_bytes()
 
 
-def test_lora_parameters_are_the_models_own(base: Base, adapter: Adapter):
+def test_adapter_parameters_are_the_models_own(base: Base, adapter: Adapter):
     model = attach(base, adapter)
     before = log_probs(base.model, base)
     with torch.no_grad():
-        for name, parameter in lora_parameters(model).items():
+        for name, parameter in adapter_parameters(model).items():
             if "lora_B" in name:
                 parameter.zero_()
     assert torch.equal(log_probs(model, base), before)
     ours = {id(parameter) for parameter in base.model.parameters()}
-    assert ours.isdisjoint(id(parameter) for parameter in lora_parameters(model).values())
+    assert ours.isdisjoint(id(parameter) for parameter in adapter_parameters(model).values())
 
 
-def test_lora_parameters_of_an_embedding_have_the_stored_names(base: Base):
+def test_adapter_parameters_of_an_embedding_have_the_stored_names(base: Base):
     config = LoraConfig(r=2, lora_alpha=4, target_modules=["embed_tokens", "lm_head"], task_type="CAUSAL_LM")
     model = trainable(base, config)
-    found = lora_parameters(model)
+    found = adapter_parameters(model)
     assert found.keys() == Adapter.from_peft(model).tensors.keys()
     assert "base_model.model.model.embed_tokens.lora_embedding_A" in found
 

@@ -9,7 +9,7 @@ import torch
 
 from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
-from unlearning.methods.shared.adapter_mean import UP
+from unlearning.methods.shared.adapter_mean import is_proportional
 from unlearning.progress import OnStep, ShouldStop
 
 
@@ -20,7 +20,7 @@ class DropAdapterConfig:
 
 @dataclass(frozen=True)
 class DropAdapter:
-    """Set every B to 0, which leaves the bare base.
+    """Set every B and all trained rows to 0, which leaves the bare base.
 
     It forgets the subjects completely, and everybody else too. `exact` is False, because training without the subjects
     would have learnt the other users.
@@ -36,10 +36,10 @@ class DropAdapter:
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
     ) -> Candidate:
-        """Zero the B of `task.adapter`; reads no sequence."""
+        """Zero the B and the trained rows of `task.adapter`; reads no sequence."""
         watch = Stopwatch()
         tensors = {
-            name: torch.zeros_like(tensor) if UP.search(name) else tensor
+            name: torch.zeros_like(tensor) if is_proportional(name) else tensor
             for name, tensor in task.adapter.tensors.items()
         }
         return Candidate(adapter=task.adapter.replace(tensors), cost=Cost(watch.seconds, 0, 0, 0))

@@ -8,13 +8,13 @@ from typing import ClassVar
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
-from unlearning.methods.shared.adapter_mean import UP
+from unlearning.methods.shared.adapter_mean import is_proportional
 from unlearning.progress import OnStep, ShouldStop
 
 
 @dataclass(frozen=True)
 class UniformShrinkConfig:
-    """`factor` in [0, 1] scales every B; 1 leaves the adapter as it is, 0 leaves the bare base.
+    """`factor` in [0, 1] scales every B and all trained rows; 1 leaves the adapter as it is, 0 leaves the bare base.
 
     Raises:
         InvalidMethodConfig: a factor outside [0, 1].
@@ -29,7 +29,10 @@ class UniformShrinkConfig:
 
 @dataclass(frozen=True)
 class UniformShrink:
-    """Multiply every B by `factor`. It knows nothing of the subjects: a method must forget better than this."""
+    """Multiply every B and all trained rows by `factor`.
+
+    It knows nothing of the subjects: a method must forget better than this.
+    """
 
     config: UniformShrinkConfig = field(default_factory=UniformShrinkConfig)
     name: ClassVar[str] = "uniform_shrink"
@@ -44,7 +47,7 @@ class UniformShrink:
         """Shrink `task.adapter`; reads no sequence."""
         watch = Stopwatch()
         tensors = {
-            name: tensor * self.config.factor if UP.search(name) else tensor
+            name: tensor * self.config.factor if is_proportional(name) else tensor
             for name, tensor in task.adapter.tensors.items()
         }
         return Candidate(adapter=task.adapter.replace(tensors), cost=Cost(watch.seconds, 0, 0, 0))

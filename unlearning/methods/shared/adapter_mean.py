@@ -9,15 +9,26 @@ import torch
 from torch import Tensor
 
 from recommender import Adapter, AdapterMismatch
+from recommender.trained_rows import ROW_TENSORS
 
 _DOWN = re.compile(r"\.lora_(?:embedding_)?A(?=\.|$)")
 # The B of a pair, also of an adapted embedding, whose name has no ".weight".
-UP = re.compile(r"\.lora_(?:embedding_)?B(?=\.|$)")
+_UP = re.compile(r"\.lora_(?:embedding_)?B(?=\.|$)")
 _PER_MODULE = ("alpha_pattern", "rank_pattern")
+
+
+def is_proportional(name: str) -> bool:
+    """Whether the change that an adapter makes to its base is proportional to the tensor of this name.
+
+    So it is to the B of a LoRA pair and to trained rows: with all of them at 0, the adapter is the bare base.
+    """
+    return name in ROW_TENSORS or _UP.search(name) is not None
 
 
 def adapter_mean(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
     """The adapter whose weight change in every module is the sum of w_k s B_k A_k; `weights` are scaled to sum 1.
+
+    Trained rows are a weight change by themselves, and their weighted sum is taken.
 
     The mean of the A times the mean of the B would be another map. The sum of K products of rank r is one product of
     rank K r: [w_1 B_1 ... w_K B_K] times the A_k stacked on top of each other. `lora_alpha` is kept, so PEFT's scale
@@ -47,8 +58,11 @@ def adapter_mean(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapt
 
 
 def _joined(name: str, tensors: Sequence[Tensor], factors: Sequence[float]) -> Tensor:
+    if name in ROW_TENSORS:
+        scaled = [tensor * factor for tensor, factor in zip(tensors, factors, strict=True)]
+        return torch.stack(scaled).sum(0) / len(scaled)
     if _DOWN.search(name):
         return torch.cat(list(tensors), dim=0)
-    if UP.search(name):
+    if _UP.search(name):
         return torch.cat([tensor * factor for tensor, factor in zip(tensors, factors, strict=True)], dim=1)
-    raise AdapterMismatch(f"{name} is neither the A nor the B of a LoRA pair")
+    raise AdapterMismatch(f"{name} is neither the A nor the B of a LoRA pair nor trained rows")

@@ -15,7 +15,7 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
-from recommender import Adapter, Base, PromptStyle, attach, lora_parameters
+from recommender import Adapter, Base, PromptStyle, adapter_parameters, attach
 from recommender.choices import Batch, choice_logits
 from unlearning.errors import Diverged, InvalidMethodConfig
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
@@ -62,7 +62,7 @@ class ChoiceModel:
     def __init__(self, base: Base, adapter: Adapter, *, trainable: bool = False) -> None:
         self.model: PeftModel = attach(base, adapter)
         self.style: PromptStyle = base.style
-        self.parameters: dict[str, nn.Parameter] = lora_parameters(self.model)
+        self.parameters: dict[str, nn.Parameter] = adapter_parameters(self.model)
         self.forwards = self.backwards = 0
         self._adapter = adapter
         for parameter in self.parameters.values():

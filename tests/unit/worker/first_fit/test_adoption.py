@@ -27,8 +27,9 @@ from recommender import (
     save_base,
     split_panel,
 )
+from recommender.trained_rows import NO_ROWS, TrainedRows
 from tests.listening import Heard
-from unlearning import UnlearningError
+from unlearning import build_method, why_not
 from worker.first_fit.adoption import Adopted, adopt, chosen_recipe
 from worker.first_fit.errors import FirstFitError
 
@@ -193,14 +194,19 @@ def test_what_cannot_be_fitted_again_is_refused_before_any_training(
     assert not heard.trained
 
 
-def test_what_the_methods_cannot_edit_is_refused_before_any_training(
-    base: Base, users: list[Split], tmp_path: Path, heard: Heard
+@pytest.mark.parametrize("rows", [NO_ROWS, TrainedRows(head=((2, 82),))], ids=["embedding", "rows"])
+def test_an_adapter_without_activations_is_taken_for_the_methods_that_need_none(
+    base: Base, users: list[Split], tmp_path: Path, heard: Heard, rows: TrainedRows
 ) -> None:
-    shape = AdapterConfig(r=4, alpha=8, target_modules=("embed_tokens", "q_proj"))
-    fit_adapter(base, [user.train for user in users], shape, replace(RECIPE, epochs=4)).save(tmp_path)
-    with pytest.raises(UnlearningError, match=r"embed_tokens is an adapted embedding"):
-        adopt(base, tmp_path, users, RECIPE, heard, confirmed=True)
-    assert not heard.trained
+    modules = ("q_proj",) if rows else ("embed_tokens", "q_proj")
+    shape = AdapterConfig(r=4, alpha=8, target_modules=modules, rows=rows)
+    fit_adapter(base, [user.train for user in users], shape, RECIPE).save(tmp_path)
+    taken = adopt(base, tmp_path, users, RECIPE, heard)
+    assert taken.adapter_config == shape
+    assert heard.text.endswith("a re-fit comes near your adapter")
+    fit = {name: why_not(build_method(name), base, taken.adapter) for name in ("ucan", "least_change")}
+    assert "it contrasts activations, and the adapter has" in (fit["ucan"] or "")
+    assert fit["least_change"] is None
 
 
 def test_a_recipe_is_named_lies_in_the_folder_or_is_the_default(tmp_path: Path, heard: Heard) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from recommender import Adapter, Base, ItemTokenStyle
 from recommender.choices import Batch
+from unlearning.activations.collect import without_activations
 from unlearning.errors import InvalidMethodConfig, InvalidTask
 from unlearning.methods.card import MethodCard
 from unlearning.methods.compared.cure.circuits import Circuits, circuits, node_effects
@@ -117,10 +118,16 @@ class Cure:
     )
 
     def cannot_edit(self, base: Base, adapter: Adapter) -> str | None:
-        """Its counterfactuals replace the tokens of items, so every item needs a token of its own."""
-        if isinstance(base.style, ItemTokenStyle):
-            return None
-        return f"its counterfactuals replace item by item, and {base.style.name} has no token for each item"
+        """It needs a token for each item, and an adapter of LoRA layers on linear maps alone.
+
+        Its counterfactuals replace the tokens of items; a node is such a layer, and no other part would ever be chosen.
+        """
+        if not isinstance(base.style, ItemTokenStyle):
+            return (
+                f"its counterfactuals replace item by item, and {base.style.name} has no token for each item"
+            )
+        missing = without_activations(adapter)
+        return None if missing is None else f"its nodes are activations, and {missing}"
 
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
@@ -128,8 +135,12 @@ class Cure:
         """Discover the circuits of the parent, then take `steps` optimiser steps; the cost includes both.
 
         Raises:
+            InvalidTask: the adapter holds parts that have no activation.
             Interrupted: `should_stop` answered yes.
         """
+        problem = self.cannot_edit(task.base, task.adapter)
+        if problem is not None:
+            raise InvalidTask(f"CURE cannot work here: {problem}")
         watch = Stopwatch()
         # The same model does the discovery, so that its counters include it.
         student = ChoiceModel(task.base, task.adapter, trainable=True)

@@ -9,8 +9,9 @@ from typing import ClassVar, get_args
 import torch
 from torch import Tensor
 
+from recommender import Adapter, Base
 from recommender.choices import Batch
-from unlearning.errors import InvalidMethodConfig
+from unlearning.errors import InvalidMethodConfig, InvalidTask
 from unlearning.methods.card import MethodCard
 from unlearning.methods.compared.prune_and_recover.units import PruningUnit, Units
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
@@ -106,6 +107,14 @@ class PruneAndRecover:
         "lr 1e-4, 2 epochs (released code, backbone pruning)",
         reconstruction="units of the adapter instead of the backbone; a pool by score, masks within it",
     )
+
+    def cannot_edit(self, base: Base, adapter: Adapter) -> str | None:
+        """See `Units`: rank channels are those of adapted linear layers."""
+        try:
+            Units(self.config.unit, adapter)
+        except InvalidTask as error:
+            return str(error)
+        return None
 
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None

@@ -28,7 +28,9 @@ class Units:
         if self._channels:
             modules = [name.removesuffix(UP_WEIGHT) for name in tensors if name.endswith(UP_WEIGHT)]
             if tensors.keys() != {module + end for module in modules for end in (UP_WEIGHT, DOWN_WEIGHT)}:
-                raise InvalidTask("rank channels are those of adapted linear layers; choose unit='weight'")
+                raise InvalidTask(
+                    "rank channels are those of adapted linear layers alone; choose unit='weight'"
+                )
             self._shapes = {module: tensors[module + UP_WEIGHT].shape[1:] for module in modules}
         else:
             self._shapes = {name: tensor.shape for name, tensor in tensors.items()}

@@ -20,7 +20,7 @@ from unlearning.progress import OnStep, Progress, ShouldStop
 
 @dataclass(frozen=True)
 class LeastChangeOutput:
-    """Least change that edits only the adapter's part of the output layer.
+    """Least change that edits only the adapter's LoRA on the output layer; all other parts stay as they are.
 
     The gradient of a subject's loss there needs no backward pass. With z the input of the layer's B, p the predicted
     probabilities and y the targets, it is the mean over positions of w (p - y) z', where w is the weight that smoothing

@@ -38,6 +38,8 @@ def output_layer_requirement(base: Base, adapter: Adapter) -> str | None:
         return "it edits the adapted output layer, and this base has no output layer of its own"
     if f"{_PREFIX}{name}.lora_A.weight" not in adapter.tensors:
         return f"it edits the adapted output layer, and this adapter does not cover it ({name})"
+    if adapter.rows.head or adapter.rows.tied:
+        return "it edits the output layer's LoRA alone, and this adapter has trained rows of that layer beside it"
     head = base.model.get_submodule(name)
     if not (isinstance(head, nn.Linear) and _is_plain(head)):
         return (

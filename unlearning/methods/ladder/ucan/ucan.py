@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from recommender import Adapter
-from unlearning.activations.collect import adapter_digest, collect_statistics
+from recommender import Adapter, Base
+from unlearning.activations.collect import adapter_digest, collect_statistics, without_activations
 from unlearning.activations.statistics import ActivationStatistics
-from unlearning.errors import StatisticsMismatch
+from unlearning.errors import InvalidTask, StatisticsMismatch
 from unlearning.methods.card import MethodCard
 from unlearning.methods.ladder.ucan.basis import check_moments_fit, in_basis
 from unlearning.methods.ladder.ucan.config import UcanConfig
@@ -31,6 +31,11 @@ from unlearning.progress import OnStep, ShouldStop
 
 # Stored versions name a module's factors `gate.<module path>`.
 FACTOR_PREFIX = "gate."
+
+
+def _not_contrasted(adapter: Adapter) -> str | None:
+    missing = without_activations(adapter)
+    return None if missing is None else f"it contrasts activations, and {missing}"
 
 
 @dataclass(frozen=True)
@@ -62,16 +67,24 @@ class Ucan:
         reconstruction="every formula: the paper's equations are not in what we could read; see `UcanConfig`",
     )
 
+    def cannot_edit(self, base: Base, adapter: Adapter) -> str | None:
+        """See `without_activations`: what has none would stay as it is, subjects' items included."""
+        return _not_contrasted(adapter)
+
     def run(
         self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
     ) -> Candidate:
         """Attenuate `task.adapter` once.
 
         Raises:
+            InvalidTask: the adapter holds parts that have no activation.
             StatisticsMismatch: the cached statistics are of another adapter, token scope, or lack a site.
             AdapterMismatch: the adapter does not fit the base.
             Interrupted: `should_stop` answered yes.
         """
+        problem = _not_contrasted(task.adapter)
+        if problem is not None:
+            raise InvalidTask(f"U-CAN cannot work here: {problem}")
         watch = Stopwatch()
         weights = lora_weights(task.adapter)
         check_moments_fit(self.config, weights)

@@ -1,0 +1,27 @@
+"""An adapter folder as it really comes, made into what `lethe init` takes: `recommender.imports` does it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import transformers
+
+from recommender.imports.importing import ADAPTER, BASE, import_adapter
+
+
+def import_folders(base: Path, adapter: Path, out: Path, *, before: Path | None, as_json: bool) -> None:
+    """Write both folders and say what was done with each group of tensors.
+
+    Raises:
+        RecommenderError: one line says what is wrong; nothing is written.
+    """
+    transformers.utils.logging.disable_progress_bar()
+    report = import_adapter(base, adapter, out, before=before)
+    if as_json:
+        print(json.dumps(report.to_plain(), indent=2, ensure_ascii=False))
+        return
+    for line in report.lines():
+        print(line)
+    print(f"written: {out / BASE} (digest {report.base_digest[:16]}) and {out / ADAPTER}")
+    print(f"next: LETHE_BASE={out / BASE} lethe init --data FOLDER --adapter {out / ADAPTER}")

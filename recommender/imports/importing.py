@@ -1,0 +1,139 @@
+"""`lethe import`: adapter folders as they really come, written as a base folder and an adapter folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from recommender.adapters import Adapter, check_fits
+from recommender.base import base_digest
+from recommender.catalogue import CATALOGUE_FILE
+from recommender.errors import ConfigError, ModelLoadError
+from recommender.imports.earlier import continues, difference, merge
+from recommender.imports.normalising import normalise
+from recommender.imports.reading import PREFIX, Saved, read_folder
+from recommender.imports.report import Report
+from recommender.recipes import RECIPE_FILE
+
+BASE, ADAPTER, REPORT_FILE = "base", "adapter", "import.json"
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".gguf", ".index.json")
+_TOKENIZER = (
+    "added_tokens.json", "chat_template.jinja", "merges.txt", "special_tokens_map.json", "spiece.model",
+    "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json",
+)  # fmt: skip
+
+
+def import_adapter(base: Path, adapter: Path, out: Path, *, before: Path | None = None) -> Report:
+    """Write `out/base` and `out/adapter`, with which the model is what its owner loads, and say what was done.
+
+    Both are read whole before anything is written, and `out` appears only when all of it is there. The base must fit
+    into memory. The random generators are not used.
+
+    Args:
+        base: a folder of a causal language model in safetensors. What it lacks of tokens that were added for the
+            adapter is taken from the adapter's folder.
+        adapter: a PEFT folder, its weights in safetensors or pickled.
+        before: an earlier adapter of `base` that `adapter` was trained on or went on from; it is merged into the base.
+
+    Raises:
+        ConfigError: `out` is there already.
+        ModelLoadError: a folder lacks something or holds something that is not read.
+        AdapterMismatch: the adapter is of a kind that Lethe cannot edit, of another base, or lacks tensors.
+    """
+    if out.exists():
+        raise ConfigError(f"{out} is there already: name a folder that is not")
+    report = Report()
+    earlier = None if before is None else read_folder(before)
+    saved = read_folder(adapter)
+    model = _load(base)
+    if earlier is None:
+        made, changed = normalise(model, saved, report)
+    else:
+        made, changed = _on_top(model, earlier, saved, report), True
+    check_fits(model, made)
+    _write(model, made, base, adapter, out, report, changed=changed)
+    return report
+
+
+def _on_top(model: PreTrainedModel, earlier: Saved, saved: Saved, report: Report) -> Adapter:
+    said = Report()
+    first, _ = normalise(model, earlier, said)
+    for entry in said.entries:
+        report.add(f"earlier adapter, {entry.group}", entry.verdict, entry.text)
+    lora = {PREFIX + name: tensor for name, tensor in saved.tensors.items() if ".lora_" in name}
+    if not continues(first.tensors, lora):
+        merge(model, first, report)
+        return normalise(model, saved, report)[0]
+    # What it holds of the base is the base before the merge.
+    later, _ = normalise(model, saved, report)
+    merge(model, first, report)
+    return difference(first, later, report)
+
+
+def _load(base: Path) -> PreTrainedModel:
+    if not (base / "config.json").is_file():
+        raise ModelLoadError(f"{base} has no config.json: name the folder of the base, downloaded or saved")
+    try:
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            str(base), dtype="auto", use_safetensors=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ModelLoadError(f"{base} is not a causal language model we can read: {error}") from error
+    model.requires_grad_(False).train(False)
+    return model
+
+
+def _write(
+    model: PreTrainedModel,
+    made: Adapter,
+    base: Path,
+    adapter: Path,
+    out: Path,
+    report: Report,
+    *,
+    changed: bool,
+) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        # Beside its place, so that it moves there whole.
+        building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise ConfigError(f"{out} cannot be written: {error.strerror}") from error
+    try:
+        _write_base(model, base, adapter, building / BASE, report, changed=changed)
+        made.save(building / ADAPTER)
+        if (adapter / RECIPE_FILE).is_file():
+            shutil.copyfile(adapter / RECIPE_FILE, building / ADAPTER / RECIPE_FILE)
+        report.base_digest = base_digest(building / BASE) or ""
+        (building / REPORT_FILE).write_text(json.dumps(report.to_plain(), indent=1), encoding="utf-8")
+        building.rename(out)
+    except OSError as error:
+        raise ConfigError(f"{out} cannot be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _write_base(
+    model: PreTrainedModel, base: Path, adapter: Path, folder: Path, report: Report, *, changed: bool
+) -> None:
+    folder.mkdir()
+    for file in sorted(path for path in base.iterdir() if path.is_file()):
+        if not (changed and (file.name == "config.json" or file.name.endswith(_WEIGHTS))):
+            shutil.copyfile(file, folder / file.name)
+    if not changed:
+        report.add("base", "kept", "copied as it is")
+    else:
+        model.save_pretrained(folder)
+        report.add("base", "base", "written anew, with a digest of its own")
+    brought = [name for name in _TOKENIZER if (adapter / name).is_file()]
+    if changed and brought:
+        for name in brought:
+            shutil.copyfile(adapter / name, folder / name)
+        report.add("tokenizer", "kept", f"from the adapter's folder: {', '.join(brought)}")
+    if not (folder / CATALOGUE_FILE).is_file():
+        report.add("base", "note", f"it has no {CATALOGUE_FILE}: add one before lethe init")
