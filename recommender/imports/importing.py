@@ -84,8 +84,8 @@ def _load(base: Path) -> PreTrainedModel:
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelLoadError(f"{base} is not a causal language model we can read: {error}") from error
-    model.requires_grad_(False)
-    return model.eval()
+    model.requires_grad_(False).train(False)
+    return model
 
 
 def _write(
