@@ -6,12 +6,13 @@ Without it, a re-fit and every control would start from a base that lacks what t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+from peft import PeftModel
 from peft.tuners.lora.layer import LoraLayer
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from recommender.adapters import Adapter, attach_to
@@ -24,12 +25,6 @@ _CONTINUED = 0.7
 _SCALE = ("r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora")
 
 
-def _change(layer: Any, name: str) -> Tensor:
-    """What one adapter of a LoRA layer adds to its weight; PEFT's own layers, not their common root, have it."""
-    change: Tensor = layer.get_delta_weight(name)
-    return change
-
-
 def merge(model: PreTrainedModel, earlier: Adapter, report: Report) -> None:
     """Add `earlier` to the weights of `model`, in float32.
 
@@ -38,13 +33,7 @@ def merge(model: PreTrainedModel, earlier: Adapter, report: Report) -> None:
     """
     rows, tensors = earlier.rows, earlier.tensors
     embedding, head = embedding_of(model)[1], head_of(model)[1]
-    attached = attach_to(model, earlier)
-    changes: list[tuple[Tensor, Tensor]] = [
-        (layer.get_base_layer().get_parameter("weight"), _change(layer, name))
-        for layer in attached.modules()
-        if isinstance(layer, LoraLayer)
-        for name in (*layer.lora_A, *layer.lora_embedding_A)
-    ]
+    changes = list(_changes(attach_to(model, earlier)))
     touched = any(weight is embedding.weight for weight, _ in changes) or (bool(rows) and not rows.tied)
     if embedding.weight is head.weight and touched:
         raise AdapterMismatch(
@@ -111,6 +100,16 @@ def difference(earlier: Adapter, later: Adapter, report: Report) -> Adapter:
         " twice its own, and so will its re-fits",
     )
     return Adapter(_of_twice_the_rank(later.config), tensors)
+
+
+def _changes(attached: PeftModel) -> Iterator[tuple[nn.Parameter, Tensor]]:
+    """Each adapted weight of the base, and what LoRA adds to it, of the same shape, in float32."""
+    for layer in attached.modules():
+        if isinstance(layer, LoraLayer):
+            base: nn.Module = layer.get_base_layer()
+            change: Any = layer.get_delta_weight  # of every kind of layer, and not of their common class
+            for name in (*layer.lora_A, *layer.lora_embedding_A):
+                yield base.get_parameter("weight"), change(name)
 
 
 def _of_twice_the_rank(config: Mapping[str, Any]) -> dict[str, Any]:
