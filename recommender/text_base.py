@@ -91,7 +91,9 @@ def train_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
             show_progress=False,
         ),
     )
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=_PAD, bos_token=_BOS, eos_token=_EOS)
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # transformers leaves it unannotated
+        tokenizer_object=tokenizer, pad_token=_PAD, bos_token=_BOS, eos_token=_EOS
+    )
 
 
 def letters_style(catalogue: Catalogue, **changes: Any) -> LettersStyle:
@@ -144,7 +146,7 @@ def balanced_index(
 def build_text_base(
     style: PromptStyle,
     panel_sequences: Sequence[Sequence[int]],
-    config: TextBaseConfig = TextBaseConfig(),  # noqa: B008  # frozen
+    config: TextBaseConfig = TextBaseConfig(),  # frozen
     training: TrainingConfig = TrainingConfig(epochs=8, patience=None),  # noqa: B008  # frozen
     *,
     on_step: OnStep | None = None,

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -68,8 +69,7 @@ class Trie:
             levels.append(Level(torch.tensor([node[-1] for node in nodes]), torch.tensor(parents)))
             options.append(
                 tuple(
-                    OptionSet(tuple(node[-1] for node in nodes[start:end]))
-                    for start, end in zip(starts, starts[1:], strict=False)
+                    OptionSet(tuple(node[-1] for node in nodes[start:end])) for start, end in pairwise(starts)
                 )
             )
             before = nodes

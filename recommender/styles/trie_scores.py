@@ -225,7 +225,8 @@ class _Search:
 
     def step(self, count: int) -> None:
         """Read the best `count` prefixes that may still matter."""
-        worst, chosen = self._worst(), []
+        worst = self._worst()
+        chosen: list[_Prefix] = []
         while self._frontier and len(chosen) < count and self._frontier[0].lost <= worst:
             chosen.append(heapq.heappop(self._frontier))
         kept = self.cache.kept
