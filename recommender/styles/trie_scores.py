@@ -48,7 +48,6 @@ class Best:
     exact: bool
 
 
-@torch.inference_mode()
 def catalogue_scores(
     model: nn.Module,
     trie: Trie,
@@ -65,14 +64,16 @@ def catalogue_scores(
     nodes takes several.
     """
     widest = min(chunk, max(map(len, trie.levels[:-1]), default=0))
+    # Made outside of inference mode, so that the caller may change it.
     found = torch.empty(len(prompts), len(trie.paths))
     for batch in by_token_budget([len(prompt) + widest for prompt in prompts], token_budget):
-        cache = PromptCache(model, [prompts[row] for row in batch], pad, longest=trie.depth - 1)
-        most = max(1, min(chunk, _MAX_LOGITS // (cache.rows * cache.last.shape[-1])))
-        sums = _root(trie, cache.last, score)
-        leaves = torch.empty(cache.rows, trie.leaves)
-        _below(cache, trie, 0, 0, sums, [], leaves, score, most)
-        found[batch] = _by_item(trie, leaves)
+        with torch.inference_mode():
+            cache = PromptCache(model, [prompts[row] for row in batch], pad, longest=trie.depth - 1)
+            most = max(1, min(chunk, _MAX_LOGITS // (cache.rows * cache.last.shape[-1])))
+            sums = _root(trie, cache.last, score)
+            leaves = torch.empty(cache.rows, trie.leaves)
+            _below(cache, trie, 0, 0, sums, [], leaves, score, most)
+            found[batch] = _by_item(trie, leaves)
     return found
 
 
