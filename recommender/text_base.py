@@ -118,8 +118,8 @@ def balanced_index(
 ) -> dict[str, list[str]]:
     """An index as a quantiser of `generate_synthetic`'s titles might make it: {item id: one token for each level}.
 
-    The first token is the taste; the others are the digits of the item's place in its taste, shuffled with `seed`, with
-    as many digits in use at each level. In each of the first `collisions` tastes, two items share one tuple.
+    The first token is the taste; the others are the digits of the item's place in its taste, shuffled with `seed`. The
+    lowest digit comes first, so that all prefixes have about as many items. In each of the first `collisions` tastes, two items share one tuple.
 
     Raises:
         ConfigError: fewer than two levels, fewer tastes than collisions, or a taste with fewer than two items.
@@ -137,7 +137,7 @@ def balanced_index(
         for place, item in enumerate(members):
             # The last of a taste takes the tuple of the first one.
             number = 0 if taste < collisions and place == len(members) - 1 else place
-            digits = [number // base**power % base for power in reversed(range(levels - 1))]
+            digits = [number // base**power % base for power in range(levels - 1)]
             tokens = [f"<{chr(ord('b') + level)}_{digit}>" for level, digit in enumerate(digits)]
             index[catalogue.item_ids[item]] = [f"<a_{taste}>", *tokens]
     return {item_id: index[item_id] for item_id in catalogue.item_ids}

@@ -67,9 +67,7 @@ def test_what_the_owner_trained(supervise: str, ends: str, first: int | None, la
     (window,) = style.windows([7, 2])
     prompt = window.positions[0] + 1
     assert words(style, window.tokens).endswith(ends)
-    assert window.language == range(
-        0 if first is None else prompt - 1, prompt - 1 + last + (supervise == "answer")
-    )
+    assert window.language == range(0 if first is None else prompt + first, prompt + last)
 
 
 def test_events_before_the_first_target_have_no_window():
@@ -187,7 +185,7 @@ def frame(*segments: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"collisions": None}, r"items 'i\d+' and 'i\d+' share the tuple <a_0>.*\"collisions\""),
+        ({"collisions": None}, r"items 'i\d+' and 'i\d+' share the tuple <a_\d>.*\"collisions\""),
         ({"collisions": "random"}, r"collisions must be one of popularity, index, got 'random'"),
         ({"score": "legal"}, r"score must be one of vocabulary, children, got 'legal'"),
         ({"supervise": "eos"}, r"supervise must be one of"),
