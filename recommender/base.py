@@ -17,7 +17,14 @@ from transformers.utils.hub import cached_file
 from recommender.catalogue import CATALOGUE_FILE, Catalogue
 from recommender.errors import ConfigError, DataError, ModelLoadError
 from recommender.styles import ItemTokenStyle, PromptStyle
-from recommender.styles.files import STYLE_FILE, read_style, save_style, style_files
+from recommender.styles.files import (
+    INDEX_FILE,
+    POPULARITY_FILE,
+    STYLE_FILE,
+    read_style,
+    save_style,
+    style_files,
+)
 from recommender.styles.text import TOKENIZER_FILES
 
 _OUTPUT_DEVIATION = 0.02
@@ -156,7 +163,7 @@ def _locate(directory_or_hub_id: str | Path) -> tuple[str, Path, str]:
         directory = Path(str(cached_file(source, "config.json"))).parent
         # All further files must be of the same commit, even if the hub's model changes meanwhile.
         revision = directory.name
-        for name in (CATALOGUE_FILE, STYLE_FILE, *TOKENIZER_FILES):
+        for name in (CATALOGUE_FILE, STYLE_FILE, INDEX_FILE, POPULARITY_FILE, *TOKENIZER_FILES):
             cached_file(source, name, revision=revision, _raise_exceptions_for_missing_entries=False)
     except (OSError, ValueError) as error:
         raise ModelLoadError(f"{source} is neither a folder nor a model of the hub: {error}") from error

@@ -89,12 +89,14 @@ class Batch:
     """Windows as tensors.
 
     `tokens` is int64 [rows, positions]; `targets` int64 [rows, choices], `IGNORED` where nothing counts. `asked` is
-    a slice of the vocabulary if every position asks for these tokens: then choices are positions.
+    a slice of the vocabulary if every position asks for these tokens: then choices are positions. `events` int64
+    [rows, choices] numbers the events of each row from 0 on; None where every choice is an event of its own.
     """
 
     tokens: Tensor
     targets: Tensor
     asked: Asked | slice
+    events: Tensor | None = None
 
     @property
     def rows(self) -> int:
@@ -106,19 +108,30 @@ class Batch:
         """Number of options of each choice: int64 [rows, choices], or one number for all."""
         return self.asked.stop - self.asked.start if isinstance(self.asked, slice) else self.asked.widths()
 
+    def predicted(self) -> Tensor:
+        """Number of events that each row predicts, int64 [rows]; an event may take several choices."""
+        counted = self.targets != IGNORED
+        if self.events is None:
+            return counted.sum(1)
+        found = torch.zeros_like(self.events)
+        return found.scatter_reduce(1, self.events, counted.to(found.dtype), "amax").sum(1)
+
     def first_row(self) -> Batch:
         """The first window alone."""
         asked = self.asked
         if not isinstance(asked, slice):
             asked = replace(asked, positions=asked.positions[:1], sets=asked.sets[:1])
-        return Batch(self.tokens[:1], self.targets[:1], asked)
+        return Batch(
+            self.tokens[:1], self.targets[:1], asked, None if self.events is None else self.events[:1]
+        )
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
         asked = self.asked
         if not isinstance(asked, slice):
             asked = Asked(asked.positions.to(device), asked.sets.to(device), asked.table.to(device))
-        return Batch(self.tokens.to(device), self.targets.to(device), asked)
+        events = None if self.events is None else self.events.to(device)
+        return Batch(self.tokens.to(device), self.targets.to(device), asked, events)
 
 
 def batch_of(windows: Sequence[Window], pad: int, targets: Sequence[Sequence[int]] | None = None) -> Batch:
@@ -149,7 +162,19 @@ def batch_of(windows: Sequence[Window], pad: int, targets: Sequence[Sequence[int
             sets=pad_right(rows, 0)[0],
             table=pad_right([options.tokens for options in sets], -1)[0],
         ),
+        _events(windows),
     )
+
+
+def _events(windows: Sequence[Window]) -> Tensor | None:
+    """The events of each window's choices, numbered from 0 on; None if no event takes several choices."""
+    if all(len(set(window.events)) == len(window.events) for window in windows):
+        return None
+    rows = []
+    for window in windows:
+        number: dict[int, int] = {}
+        rows.append([number.setdefault(event, len(number)) for event in window.events])
+    return pad_right(rows, 0)[0]
 
 
 def choice_logits(model: nn.Module, batch: Batch) -> Tensor:

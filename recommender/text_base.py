@@ -5,6 +5,7 @@ Whoever runs this on their own users brings a pretrained model instead.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from recommender.catalogue import Catalogue
 from recommender.errors import ConfigError
 from recommender.styles.letters import LettersStyle
+from recommender.styles.semantic_ids import SemanticIdsStyle
 from recommender.styles.style import PromptStyle
 from recommender.training import OnStep, ShouldStop, TrainingConfig, train
 
@@ -39,6 +41,21 @@ LETTERS: dict[str, Any] = {
         ]
     ],
     "labels": "ABCDEFGHIJKLMNOPQRST",
+}
+
+SEMANTIC_IDS: dict[str, Any] = {
+    "schema": 2,
+    "style": "semantic_ids",
+    "max_tokens": 512,
+    "frames": [
+        [
+            {"text": "A person watched, in this order:\n"},
+            {"slot": "history", "item": "{sid}", "sep": ", ", "max": 20},
+            {"text": "\nThe next one is:\n"},
+            {"slot": "answer"},
+        ]
+    ],
+    "collisions": "index",
 }
 
 
@@ -85,6 +102,45 @@ def letters_style(catalogue: Catalogue, **changes: Any) -> LettersStyle:
     texts = [segment["text"] for frame in content["frames"] for segment in frame if "text" in segment]
     tokenizer = train_tokenizer([*catalogue.titles, *texts])
     return LettersStyle.from_json(content, tokenizer, catalogue.titles)
+
+
+def semantic_ids_style(catalogue: Catalogue, index: dict[str, list[str]], **changes: Any) -> SemanticIdsStyle:
+    """The example's semantic ids over this catalogue; the tokens of `index` are added to a tokenizer of its texts."""
+    content = {**SEMANTIC_IDS, **changes}
+    texts = [segment["text"] for frame in content["frames"] for segment in frame if "text" in segment]
+    tokenizer = train_tokenizer([*catalogue.titles, *texts])
+    tokenizer.add_tokens(sorted({token for own in index.values() for token in own}))
+    return SemanticIdsStyle.from_json(content, tokenizer, catalogue, index)
+
+
+def balanced_index(
+    catalogue: Catalogue, *, tastes: int, levels: int = 3, collisions: int = 2, seed: int = 0
+) -> dict[str, list[str]]:
+    """An index as a quantiser of `generate_synthetic`'s titles might make it: {item id: one token for each level}.
+
+    The first token is the taste; the others are the digits of the item's place in its taste, shuffled with `seed`. The
+    lowest digit comes first, so that all prefixes have about as many items. In each of the first `collisions` tastes, two items share one tuple.
+
+    Raises:
+        ConfigError: fewer than two levels, fewer tastes than collisions, or a taste with fewer than two items.
+    """
+    if levels < 2 or not 0 <= collisions <= tastes or len(catalogue) < 2 * tastes:
+        raise ConfigError("an index needs two levels, a taste for each collision and two items in each taste")
+    generator = random.Random(seed)
+    index: dict[str, list[str]] = {}
+    for taste in range(tastes):
+        members = list(range(taste, len(catalogue), tastes))
+        generator.shuffle(members)
+        base = 2
+        while base ** (levels - 1) < len(members):
+            base += 1
+        for place, item in enumerate(members):
+            # The last of a taste takes the tuple of the first one.
+            number = 0 if taste < collisions and place == len(members) - 1 else place
+            digits = [number // base**power % base for power in range(levels - 1)]
+            tokens = [f"<{chr(ord('b') + level)}_{digit}>" for level, digit in enumerate(digits)]
+            index[catalogue.item_ids[item]] = [f"<a_{taste}>", *tokens]
+    return {item_id: index[item_id] for item_id in catalogue.item_ids}
 
 
 def build_text_base(

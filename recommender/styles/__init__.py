@@ -5,6 +5,7 @@
 
 from recommender.styles.item_tokens import ItemTokenStyle
 from recommender.styles.letters import LettersStyle
+from recommender.styles.semantic_ids import SemanticIdsStyle
 from recommender.styles.style import PromptStyle
 
-__all__ = ["ItemTokenStyle", "LettersStyle", "PromptStyle"]
+__all__ = ["ItemTokenStyle", "LettersStyle", "PromptStyle", "SemanticIdsStyle"]

@@ -10,12 +10,17 @@ from recommender.catalogue import Catalogue
 from recommender.errors import ConfigError, DataError, ModelLoadError
 from recommender.styles.item_tokens import ItemTokenStyle
 from recommender.styles.letters import LettersStyle
+from recommender.styles.semantic_ids import SemanticIdsStyle
 from recommender.styles.style import PromptStyle
 from recommender.styles.text import TOKENIZER_FILES, load_tokenizer
 
 STYLE_FILE = "style.json"
+# The tokens of each item, {item id: [token strings]}, as LC-Rec writes them.
+INDEX_FILE = "index.json"
+# How often each item was met, {item id: count}, where that orders the items that share their tokens.
+POPULARITY_FILE = "popularity.json"
 _SCHEMA = 2
-STYLES = (ItemTokenStyle.name, LettersStyle.name)
+STYLES = (ItemTokenStyle.name, LettersStyle.name, SemanticIdsStyle.name)
 
 
 def read_style(directory: Path, catalogue: Catalogue) -> PromptStyle:
@@ -24,7 +29,7 @@ def read_style(directory: Path, catalogue: Catalogue) -> PromptStyle:
     Raises:
         ModelLoadError: the file, or what the style needs beside it, is missing, unreadable or not valid.
     """
-    content = _content(directory)
+    content = _object(directory / STYLE_FILE)
     try:
         if content is None:
             return ItemTokenStyle(len(catalogue))
@@ -36,28 +41,44 @@ def read_style(directory: Path, catalogue: Catalogue) -> PromptStyle:
             return ItemTokenStyle.from_json({key: value for key, value in content.items() if key != "schema"})
         if content.get("schema") != _SCHEMA:
             raise ConfigError(f"{STYLE_FILE} must be of schema {_SCHEMA} for {content['style']}")
-        return LettersStyle.from_json(content, load_tokenizer(directory), catalogue.titles)
+        tokenizer = load_tokenizer(directory)
+        if content["style"] == LettersStyle.name:
+            return LettersStyle.from_json(content, tokenizer, catalogue.titles)
+        index = _object(directory / INDEX_FILE)
+        if index is None:
+            raise ConfigError(f"{SemanticIdsStyle.name} need {INDEX_FILE}: the tokens of each item")
+        return SemanticIdsStyle.from_json(
+            content, tokenizer, catalogue, index, _object(directory / POPULARITY_FILE)
+        )
     except (ConfigError, DataError) as error:
         raise ModelLoadError(f"{directory}: {error}") from error
 
 
 def style_files(directory: Path) -> tuple[str, ...]:
     """The files of a base folder that decide, beside weights and catalogue, what the model reads and answers."""
-    content = _content(directory)
+    content = _object(directory / STYLE_FILE)
     if content is None or content.get("style") == ItemTokenStyle.name:
         return (STYLE_FILE,)
-    return (STYLE_FILE, *TOKENIZER_FILES)
+    own = (INDEX_FILE, POPULARITY_FILE) if content.get("style") == SemanticIdsStyle.name else ()
+    return (STYLE_FILE, *TOKENIZER_FILES, *own)
 
 
 def save_style(style: PromptStyle, directory: Path) -> None:
-    """Write `style.json`, and the tokenizer of a style that has one."""
-    (directory / STYLE_FILE).write_text(json.dumps(style.to_json(), indent=1), encoding="utf-8")
-    if isinstance(style, LettersStyle):
+    """Write `style.json`, the tokenizer of a style that has one, and the tokens of its items if they are its own."""
+    _write(directory / STYLE_FILE, style.to_json())
+    if isinstance(style, LettersStyle | SemanticIdsStyle):
         style.writer.tokenizer.save_pretrained(directory)
+    if isinstance(style, SemanticIdsStyle):
+        _write(directory / INDEX_FILE, style.index_json())
+        if style.popularity is not None:
+            _write(directory / POPULARITY_FILE, dict(zip(style.item_ids, style.popularity, strict=True)))
 
 
-def _content(directory: Path) -> dict[str, Any] | None:
-    path = directory / STYLE_FILE
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def _object(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:

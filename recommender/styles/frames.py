@@ -45,6 +45,10 @@ class Slot:
     most: int = _MOST_ITEMS
     title_tokens: int | None = None
 
+    def names(self, field: str) -> bool:
+        """Whether the text of an item holds this field."""
+        return any(name == field for _, name, _, _ in string.Formatter().parse(self.item))
+
     def write(self, items: Sequence[Mapping[str, object]]) -> str:
         """The items' text."""
         return self.separator.join(self.item.format_map(item) for item in items)

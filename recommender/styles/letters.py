@@ -294,13 +294,11 @@ class LettersStyle:
     def _fields(
         self, history: Sequence[int], offered: Sequence[int]
     ) -> tuple[list[dict[str, object]], dict[str, list[dict[str, object]]]]:
-        frame, writer = self.writer.frame, self.writer
-        past, choice = frame.slot("history"), frame.slot("candidates")
-        assert past is not None
+        writer = self.writer
+        choice = writer.frame.slot("candidates")
         assert choice is not None
-        latest = history[-past.most :]
         return (
-            [{"n": n, "title": writer.title(item, past)} for n, item in enumerate(latest, start=1)],
+            writer.past(history),
             {
                 "candidates": [
                     {"n": n + 1, "title": writer.title(item, choice), "label": self.labels[n]}

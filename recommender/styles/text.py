@@ -56,6 +56,11 @@ class PromptWriter:
         max_tokens: longest window, answer included. Longer prompts lose tokens at the left, or whole items of the
             history from the oldest on, as `truncate` says.
         tokenise: the text as a `whole`, or segment by segment (`pieces`), as the owner's collator did.
+        sids: each item's semantic id as text, by index; empty for a style that has none.
+        answer_tokens: number of tokens of an answer, without the end of the sequence.
+
+    Raises:
+        ConfigError: the frame names `{sid}`, but there are none.
     """
 
     tokenizer: PreTrainedTokenizerFast
@@ -64,7 +69,24 @@ class PromptWriter:
     max_tokens: int
     tokenise: Tokenise = "whole"
     truncate: Truncate = "left"
+    sids: Sequence[str] = ()
+    answer_tokens: int = 1
     _cut: dict[tuple[int, int], str] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        slot = self.frame.slot("history")
+        assert slot is not None
+        if slot.names("sid") and not self.sids:
+            raise ConfigError("the history names {sid}, but items of this style have no semantic ids")
+
+    def past(self, history: Sequence[int]) -> list[dict[str, object]]:
+        """The fields of the history's latest items, oldest first, as many as its slot takes."""
+        slot = self.frame.slot("history")
+        assert slot is not None
+        return [
+            {"n": n, "title": self.title(item, slot), "sid": self.sids[item] if self.sids else ""}
+            for n, item in enumerate(history[-slot.most :], start=1)
+        ]
 
     def title(self, item: int, slot: Slot) -> str:
         """An item's title, cut to the slot's number of tokens."""
@@ -89,7 +111,7 @@ class PromptWriter:
         slot = self.frame.slot("history")
         assert slot is not None
         kept = list(history[-slot.most :])
-        room = self.max_tokens - 2
+        room = self.max_tokens - self.answer_tokens - 1
         tokens = self._encode(self.frame.write({**others, "history": kept}))
         while len(tokens) > room and self.truncate == "history" and kept:
             kept = kept[1:]

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recommender import Adapter, Base
+from recommender import Adapter, Base, PromptStyle
 from recommender.choices import IGNORED
 from unlearning.attacks.predictions import check_likelihoods, marks_of
 from unlearning.errors import InvalidEvaluation
 from unlearning.methods.shared.descent import ChoiceModel
-from unlearning.methods.shared.windows import Windows
+from unlearning.methods.shared.windows import Windows, marked_windows
 from unlearning.progress import ShouldStop, check_stop
 
 
@@ -97,10 +97,19 @@ def mixture_divergence(
     for own, *others in _distributions(models, windows, should_stop):
         found.append(jensen_shannon(own, torch.stack(others).mean(0)))
     positions = torch.cat(found)
-    per_user = torch.split(positions, [sum(own) for own in marks])
+    per_user = torch.split(
+        positions,
+        [_choices(base.style, sequence, own) for sequence, own in zip(sequences, marks, strict=True)],
+    )
     return MixtureDivergence(
         float(positions.mean()), torch.stack([own.mean() for own in per_user]), len(positions)
     )
+
+
+def _choices(style: PromptStyle, sequence: Sequence[int], marks: Sequence[bool]) -> int:
+    """Number of choices that the marked items of a sequence take."""
+    windows = marked_windows(style, [sequence], [marks])
+    return sum(target != IGNORED for _, targets in windows for target in targets)
 
 
 def jensen_shannon(first: Tensor, second: Tensor) -> Tensor:

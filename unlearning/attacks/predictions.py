@@ -32,6 +32,8 @@ def item_log_likelihoods(
 ) -> tuple[Tensor, ...]:
     """Log-probability of every marked item given those before it, float32 [marked items] per sequence, in nats.
 
+    Items before the style's `first_target` have none.
+
     Args:
         adapter: the adapter under attack; None for the bare base.
         targets: which items of each sequence are measured; None for all. The others are context.
@@ -52,7 +54,11 @@ def item_log_likelihoods(
         on_step=on_step,
         should_stop=should_stop,
     )
-    return tuple(-reading.nll[torch.tensor(own)] for reading, own in zip(readings, marks, strict=True))
+    first = base.style.first_target
+    return tuple(
+        -reading.nll[torch.tensor(own[first:], dtype=torch.bool)]
+        for reading, own in zip(readings, marks, strict=True)
+    )
 
 
 def marks_of(sequences: Sequence[Sequence[int]], targets: Sequence[Sequence[bool]] | None) -> Marks:

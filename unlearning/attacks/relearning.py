@@ -190,11 +190,12 @@ class _Scale:
 
 @torch.no_grad()
 def _mean_nll(student: ChoiceModel, windows: Windows) -> float:
-    likelihoods = [
-        losses.log_likelihoods(student.logits(batch), _targets(batch, student), "item").double()
-        for batch in windows.once()
-    ]
+    likelihoods = [_likelihoods(student, batch.to(student.model.device)).double() for batch in windows.once()]
     return -float(torch.cat(likelihoods).mean())
+
+
+def _likelihoods(student: ChoiceModel, batch: Batch) -> Tensor:
+    return losses.log_likelihoods(student.logits(batch), batch.targets, "item", batch.events)
 
 
 def _targets(batch: Batch, student: ChoiceModel) -> Tensor:

@@ -76,8 +76,12 @@ class Npo:
         config, parent = self.config, ChoiceModel(task.base, task.adapter)
 
         def push(student: ChoiceModel, forget: Batch) -> Tensor:
-            policy = losses.log_likelihoods(student.logits(forget), forget.targets, config.unit)
-            reference = losses.log_likelihoods(parent.logits(forget), forget.targets, config.unit)
+            policy = losses.log_likelihoods(
+                student.logits(forget), forget.targets, config.unit, forget.events
+            )
+            reference = losses.log_likelihoods(
+                parent.logits(forget), forget.targets, config.unit, forget.events
+            )
             return losses.negative_preference(policy, reference, config.beta)
 
         return descend_held(

@@ -9,7 +9,7 @@ from typing import ClassVar, get_args
 import torch
 from torch import Tensor
 
-from recommender.choices import IGNORED, Batch
+from recommender.choices import Batch
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, ForgetTask
@@ -83,14 +83,15 @@ class SimNpo:
         config = self.config
 
         def push(student: ChoiceModel, forget: Batch) -> Tensor:
-            likelihoods = losses.log_likelihoods(student.logits(forget), forget.targets, config.unit)
-            lengths = _lengths(forget.targets, config.unit).to(likelihoods.device)
+            likelihoods = losses.log_likelihoods(
+                student.logits(forget), forget.targets, config.unit, forget.events
+            )
+            lengths = _lengths(forget.predicted(), config.unit).to(likelihoods.device)
             return losses.simple_negative_preference(likelihoods, lengths, config.beta, config.delta)
 
         return descend_held(task, config, push, on_step=on_step, should_stop=should_stop)
 
 
-def _lengths(targets: Tensor, unit: LikelihoodUnit) -> Tensor:
-    """Items in each unit of `losses.log_likelihoods`, in its order."""
-    counts = (targets != IGNORED).sum(-1)
+def _lengths(counts: Tensor, unit: LikelihoodUnit) -> Tensor:
+    """Items in each unit of `losses.log_likelihoods`, in its order; `counts` int64 [rows] of predicted items."""
     return counts[counts > 0] if unit == "sequence" else torch.ones(int(counts.sum()), dtype=torch.int64)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from recommender.choices import IGNORED, Batch
+from recommender.choices import Batch
 from unlearning.methods.shared import losses
 from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.progress import ShouldStop, check_stop
@@ -15,7 +15,7 @@ from unlearning.progress import ShouldStop, check_stop
 
 def predicted_items(batches: Iterable[Batch]) -> int:
     """Number of items that the batches predict."""
-    return sum(int((batch.targets != IGNORED).sum()) for batch in batches)
+    return sum(int(batch.predicted().sum()) for batch in batches)
 
 
 def summed_loss(logits: Tensor, targets: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 In all functions `logits` is float [rows, choices, options] (softmax over a choice's options only) and `targets` is
 int64 [rows, choices], `IGNORED` where nothing is predicted. Every loss is a scalar to be minimised, the mean over what
-it counts. No function raises; a batch without any target gives NaN (0 / 0).
+it counts. An item whose event takes several choices counts once for each of them, except in log-likelihoods, which add
+them up. No function raises; a batch without any target gives NaN (0 / 0).
 """
 
 from __future__ import annotations
@@ -28,10 +29,20 @@ def gradient_ascent(logits: Tensor, targets: Tensor) -> Tensor:
     return -cross_entropy(logits, targets)
 
 
-def log_likelihoods(logits: Tensor, targets: Tensor, unit: LikelihoodUnit) -> Tensor:
-    """Log-probability of each predicted item [items], or the sum for each row that predicts any [rows]."""
+def log_likelihoods(
+    logits: Tensor, targets: Tensor, unit: LikelihoodUnit, events: Tensor | None = None
+) -> Tensor:
+    """Log-probability of each predicted item [items], or the sum for each row that predicts any [rows].
+
+    `events` as in `Batch`: the choices of one event add up to the log-probability of its item.
+    """
     counted = targets != IGNORED
     chosen = torch.log_softmax(logits, dim=-1).gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    if unit == "item" and events is not None:
+        row = torch.arange(len(events), device=events.device).unsqueeze(1)
+        _, item_of = torch.unique((row * events.shape[1] + events)[counted], return_inverse=True)
+        items = int(item_of.max()) + 1 if len(item_of) else 0
+        return chosen.new_zeros(items).index_add(0, item_of, chosen[counted])
     if unit == "item":
         return chosen[counted]
     return (chosen * counted).sum(-1)[counted.any(-1)]

@@ -64,7 +64,7 @@ class Windows:
         while drawn < len(self) and (drawn < rows or predicted < items):
             batches.append(self.draw())
             drawn += batches[-1].rows
-            predicted += int((batches[-1].targets != IGNORED).sum())
+            predicted += int(batches[-1].predicted().sum())
         return batches
 
     def once(self) -> Iterator[Batch]:

@@ -217,8 +217,8 @@ class _GroupedGradient:
         logits = student.logits(forget)
         if self._config.forget == "gradient_ascent":
             return losses.gradient_ascent(logits, forget.targets)
-        policy = losses.log_likelihoods(logits, forget.targets, "item")
-        reference = losses.log_likelihoods(self._parent.logits(forget), forget.targets, "item")
+        policy = losses.log_likelihoods(logits, forget.targets, "item", forget.events)
+        reference = losses.log_likelihoods(self._parent.logits(forget), forget.targets, "item", forget.events)
         return losses.negative_preference(policy, reference, self._config.beta)
 
     def _retain_loss(self, student: ChoiceModel, retain: Batch) -> Tensor:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from recommender.choices import IGNORED, Batch
+from recommender.choices import Batch
 from unlearning.methods.ladder.least_change.config import LeastChangeConfig
 from unlearning.methods.ladder.least_change.subjects import Subjects, rows_at_once
 from unlearning.methods.method import ForgetTask
@@ -136,12 +136,13 @@ class Solver:
 
     def _of_windows(self, batch: Batch, watched: WindowGradients) -> Tensor:
         """Gradient of each window's mean loss per item: [rows, parameters]."""
-        counts = (batch.targets != IGNORED).sum(1)
+        counts = batch.predicted()
         share = (1.0 / counts).repeat_interleave(counts).to(self._device)
 
         def loss() -> Tensor:
             logits = self._model.logits(batch)
-            found = losses.log_likelihoods(logits, batch.targets.to(logits.device), "item")
+            events = None if batch.events is None else batch.events.to(logits.device)
+            found = losses.log_likelihoods(logits, batch.targets.to(logits.device), "item", events)
             return -(found * share).sum()
 
         if not watched.possible:

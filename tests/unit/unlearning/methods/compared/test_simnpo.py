@@ -45,9 +45,9 @@ def push(task: ForgetTask, adapter: Adapter, config: SimNpoConfig) -> float:
 
 
 def test_a_unit_is_as_long_as_it_has_targets() -> None:
-    targets = torch.tensor([[0, 0, 1], [IGNORED] * 3, [IGNORED, 2, 2]])
-    assert _lengths(targets, "sequence").tolist() == [3, 2]
-    assert _lengths(targets, "item").tolist() == [1] * 5
+    predicted = torch.tensor([3, 0, 2])
+    assert _lengths(predicted, "sequence").tolist() == [3, 2]
+    assert _lengths(predicted, "item").tolist() == [1] * 5
 
 
 @pytest.mark.parametrize("unit", ["item", "sequence"])
