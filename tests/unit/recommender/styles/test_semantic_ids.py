@@ -19,7 +19,7 @@ from recommender import (
 )
 from recommender.styles import SemanticIdsStyle
 from recommender.styles.files import INDEX_FILE, POPULARITY_FILE, STYLE_FILE, read_style, save_style
-from recommender.text_base import balanced_index, letters_style, semantic_ids_style
+from recommender.text_base import SEMANTIC_IDS, balanced_index, letters_style, semantic_ids_style
 from tests.unit.recommender.styles.semantic_world import CATALOGUE, FRAME, TASTES, style_of
 
 INDEX = balanced_index(CATALOGUE, tastes=TASTES)
@@ -223,3 +223,8 @@ def test_a_balanced_index_needs_room():
     with pytest.raises(ConfigError, match="two levels, a taste for each collision"):
         balanced_index(CATALOGUE, tastes=4, levels=1)
     assert semantic_ids_style(CATALOGUE, balanced_index(CATALOGUE, tastes=2, levels=4)).trie.depth == 4
+
+
+def test_the_documented_example_is_one() -> None:
+    path = Path(__file__).parents[4] / "docs/examples/semantic_ids/style.json"
+    assert json.loads(path.read_text()) == SEMANTIC_IDS
