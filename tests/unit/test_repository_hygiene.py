@@ -89,6 +89,19 @@ def test_nothing_is_imported_that_runs_code_when_it_reads() -> None:
     assert found == []
 
 
+def is_restricted(name: str, called: str, node: ast.Call) -> bool:
+    """Whether it is the one reader of the pickles that training scripts wrote, which builds tensors and runs no code.
+
+    What tests it writes such a file.
+    """
+    if called == "torch.save":
+        return name.startswith("tests/unit/recommender/imports/")
+    safely = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}.get(
+        "weights_only"
+    ) == "True"
+    return (name, called, safely) == ("recommender/imports/reading.py", "torch.load", True)
+
+
 def test_nothing_is_called_that_runs_what_it_is_given() -> None:
     found = []
     for name, tree in modules():
@@ -96,7 +109,7 @@ def test_nothing_is_called_that_runs_what_it_is_given() -> None:
             if not isinstance(node, ast.Call):
                 continue
             called = ast.unparse(node.func)
-            if called in UNSAFE_CALLS:
+            if called in UNSAFE_CALLS and not is_restricted(name, called, node):
                 found.append(f"{name}:{node.lineno}: {called}")
             found += [
                 f"{name}:{node.lineno}: {called}({keyword.arg}={keyword.value.value})"

@@ -23,6 +23,7 @@ _ELSEWHERE = {
     "make help": {"tests/unit/test_project_files.py": r'\["make", "help"\]'},
     "lethe up": {"tests/acceptance/test_up.py": r'\["up", "--state".*"--data"'},
     "lethe migrate": {"tests/acceptance/installation.py": '"migrate"'},
+    "lethe import": {"tests/unit/cli/test_import.py": r'\["import", "--base"'},
     "lethe init": {"tests/acceptance/installation.py": '"init"'},
     "lethe gateway": {"tests/acceptance/installation.py": '"gateway"'},
     "lethe worker": {"tests/acceptance": '"worker"'},
