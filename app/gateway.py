@@ -38,6 +38,7 @@ from app.serving.assembly import build_engine
 from app.serving.clock import elapsed
 from app.settings import Settings
 from app.subjects import SubjectKey
+from app.versions.parts import Surroundings
 from model_store import (
     JournalConflict,
     JournalEntry,
@@ -119,6 +120,11 @@ class Gateway:
             if self.engine.most_candidates is None
             else Retriever(database, self.catalogue, self.engine.suppressed)
         )
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What is beside a version's adapter, for the list of parts."""
+        return Surroundings(self.engine.base_digest, self.retriever is not None)
 
     @property
     def most_recommendations(self) -> int:

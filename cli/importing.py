@@ -10,14 +10,16 @@ import transformers
 from recommender.imports.importing import ADAPTER, BASE, import_adapter
 
 
-def import_folders(base: Path, adapter: Path, out: Path, *, before: Path | None, as_json: bool) -> None:
+def import_folders(
+    base: Path, adapter: Path, out: Path, *, before: Path | None, added_untrained: bool, as_json: bool
+) -> None:
     """Write both folders and say what was done with each group of tensors.
 
     Raises:
         RecommenderError: one line says what is wrong; nothing is written.
     """
     transformers.utils.logging.disable_progress_bar()
-    report = import_adapter(base, adapter, out, before=before)
+    report = import_adapter(base, adapter, out, before=before, added_untrained=added_untrained)
     if as_json:
         print(json.dumps(report.to_plain(), indent=2, ensure_ascii=False))
         return

@@ -135,6 +135,12 @@ def import_folders(
     adapter_before: Annotated[
         Path | None, typer.Option(help="an earlier adapter that yours was trained on; merged into the base")
     ] = None,
+    added_rows_untrained: Annotated[
+        bool,
+        typer.Option(
+            "--added-rows-untrained", help="rows of added tokens that the folder holds whole were not trained"
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Make a base and an adapter that `lethe init` takes out of folders as they come. It needs no settings.
@@ -144,7 +150,9 @@ def import_folders(
     """
     from cli.importing import import_folders
 
-    import_folders(base, adapter, out, before=adapter_before, as_json=as_json)
+    import_folders(
+        base, adapter, out, before=adapter_before, added_untrained=added_rows_untrained, as_json=as_json
+    )
 
 
 @app.command()

@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 
 
-def by_token_budget(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
+def by_token_budget(lengths: Sequence[int], token_budget: int, most: int | None = None) -> list[list[int]]:
     """Indices in groups whose `longest x count` stays within the budget, longest sequences first.
+
+    No group has more than `most` members.
 
     Sequences of similar length share a group, so that little of the budget is padding. A sequence longer than the
     budget has a group of its own.
@@ -15,7 +17,8 @@ def by_token_budget(lengths: Sequence[int], token_budget: int) -> list[list[int]
     groups: list[list[int]] = []
     longest = 0
     for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
-        if not groups or longest * (len(groups[-1]) + 1) > token_budget:
+        full = groups and most is not None and len(groups[-1]) >= most
+        if not groups or full or longest * (len(groups[-1]) + 1) > token_budget:
             groups.append([])
             longest = lengths[index]
         groups[-1].append(index)

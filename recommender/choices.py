@@ -188,7 +188,7 @@ def choice_logits(model: nn.Module, batch: Batch) -> Tensor:
     if isinstance(batch.asked, slice):
         logits: Tensor = model(input_ids=tokens, use_cache=False).logits
         return logits[..., batch.asked].float()
-    # Only the asked positions get logits: a vocabulary of a language model is wide.
+    # A vocabulary of a language model is wide: only positions that some row asks get logits.
     kept, column = torch.unique(batch.asked.positions.to(device), return_inverse=True)
     logits = model(input_ids=tokens, use_cache=False, logits_to_keep=kept).logits
     rows = torch.arange(len(tokens), device=device).unsqueeze(1)

@@ -12,6 +12,7 @@ from torch import nn
 
 from recommender.batching import by_token_budget
 from recommender.choices import Window, batch_of
+from recommender.scoring import rows_at_most
 from recommender.styles.style import METHODS_DRAW, PromptStyle
 
 # A fine-tuned model answers in its form nearly always; one that is asked in another form hardly ever.
@@ -44,7 +45,8 @@ def legal_mass(
     if not windows or not windows[0].language:
         return None
     total, shares = 0.0, Counter[int]()
-    for batch in by_token_budget([len(window.tokens) for window in windows], token_budget):
+    most = rows_at_most(model, windows)
+    for batch in by_token_budget([len(window.tokens) for window in windows], token_budget, most):
         chosen = [windows[index] for index in batch]
         for window, probabilities in zip(chosen, _first_choices(model, chosen, style.pad_token), strict=True):
             total += float(probabilities[list(window.options[0].tokens)].sum())

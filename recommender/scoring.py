@@ -1,5 +1,6 @@
 """Catalogue scores and per-event losses of a model, batched by tokens."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -13,6 +14,18 @@ from recommender.styles.style import PromptStyle
 
 # Likelihoods need logits at every asked position. This bound keeps them small for a large catalogue.
 _MAX_LOGITS = 2**25
+
+
+def rows_at_most(model: nn.Module, windows: Sequence[Window]) -> int | None:
+    """How many windows may share a forward pass, so that their logits stay small; None where the tokens bound them.
+
+    Each row gets logits at the positions that any row of its batch asks, over the whole vocabulary.
+    """
+    if not windows or windows[0].everywhere:
+        return None
+    configured = getattr(getattr(model, "config", None), "vocab_size", 1)
+    asked = max(len(window.positions) for window in windows)
+    return max(1, math.isqrt(_MAX_LOGITS * 8 // (configured * asked)))
 
 
 class Scorer:
@@ -71,10 +84,11 @@ class Scorer:
         windows = [
             (row, window)
             for row, sequence in enumerate(sequences)
-            for window in reading_windows(self.style, sequence)
+            for _, window in reading_windows(self.style, sequence)
         ]
         budget = min(self._token_budget, max(1, _MAX_LOGITS // self.style.event_options))
-        for batch in by_token_budget([len(window.tokens) for _, window in windows], budget):
+        most = rows_at_most(self._model, [window for _, window in windows])
+        for batch in by_token_budget([len(window.tokens) for _, window in windows], budget, most):
             log_probs = log_probabilities(
                 self._model, [windows[index][1] for index in batch], self.style.pad_token
             )
@@ -94,7 +108,8 @@ class Scorer:
             return ranks(self.scores([sequence[:-1] for sequence in sequences]), targets)
         windows = [list(self.style.windows(sequence, draw=-1))[-1] for sequence in sequences]
         found = torch.empty(len(windows), dtype=torch.int64)
-        for batch in by_token_budget([len(window.tokens) for window in windows], self._token_budget):
+        most = rows_at_most(self._model, windows)
+        for batch in by_token_budget([len(window.tokens) for window in windows], self._token_budget, most):
             chosen = [windows[index] for index in batch]
             log_probs = log_probabilities(self._model, chosen, self.style.pad_token)
             found[batch] = ranks(log_probs[:, 0], torch.tensor([window.targets[0] for window in chosen]))
@@ -107,10 +122,11 @@ class Scorer:
         return list(history)
 
 
-def reading_windows(style: PromptStyle, sequence: Sequence[int]) -> Iterator[Window]:
-    """The windows over which the losses of a sequence's events are measured: those of the style's fixed draws."""
-    for draw in range(style.draws):
-        yield from style.windows(sequence, draw=-1 - draw)
+def reading_windows(style: PromptStyle, sequence: Sequence[int]) -> Iterator[tuple[int, Window]]:
+    """The windows over which the losses of a sequence's events are measured, each with its fixed draw (-1, -2, …)."""
+    for draw in range(-1, -1 - style.draws, -1):
+        for window in style.windows(sequence, draw=draw):
+            yield draw, window
 
 
 @torch.inference_mode()

@@ -145,7 +145,7 @@ def train(
 
     for epoch in range(1, config.epochs + 1):
         model.train()
-        if epoch > 1 and style.draws > 1:
+        if epoch > 1 and style.redraws:
             windows = _windows(style, sequences, epoch)
         for batch in _batches([len(window.tokens) for window in windows], config.batch_size, shuffle):
             if should_stop is not None and should_stop():

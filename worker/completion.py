@@ -6,12 +6,11 @@ import structlog
 
 from app.db.models import RunKind, RunStage
 from app.db.reclaiming import reclaim
-from app.readers.queries import count_base_readers
 from app.runs import completion
 from app.runs.service import Claim, owned
 from app.versions import queries as version_queries
 from app.versions import service as versions
-from app.versions.parts import parts_of
+from app.versions.parts import Surroundings, of_version
 from worker.anchoring import anchor
 from worker.process import WorkerProcess
 from worker.readership import read_by_version
@@ -38,12 +37,9 @@ def complete(process: WorkerProcess, claim: Claim, *, unread: frozenset[str] = f
         _reclaim(process, claim)
     destroyed = _destroy_ineligible_versions(process, claim)
     with process.transaction() as transaction:
-        version = version_queries.of_run(transaction.session, claim.run_id)
-        parts = parts_of(
-            exact=None if version is None else version.exact,
-            base_readers=count_base_readers(transaction.session, process.base.digest),
-            retriever=process.base.style.candidates is not None,
-        )
+        session = transaction.session
+        around = Surroundings(process.base.digest, process.base.style.candidates is not None)
+        parts = of_version(session, version_queries.of_run(session, claim.run_id), around)
         completion.complete(transaction, claim, parts, now=transaction.now())
     log.info("run.completed", rows_erased=rows, versions_destroyed=destroyed)
 

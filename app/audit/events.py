@@ -152,6 +152,15 @@ class ConsolidationCompleted(_Completed):
 
 
 @dataclass(frozen=True)
+class BaseReadersStated(Event):
+    """Somebody has said how many people of the service a base has read."""
+
+    action = "base.readers_stated"
+    base: str
+    readers: int
+
+
+@dataclass(frozen=True)
 class ConsolidationRequested(Event):
     action = "consolidation.requested"
     run: str

@@ -18,12 +18,11 @@ from app.db.models import Version
 from app.dependencies import GatewayDependency
 from app.forget_requests import queries as forget_requests
 from app.forget_requests.schemas import ForgetRequestView
-from app.readers.queries import count_base_readers
 from app.replicas.queries import live_replicas
 from app.runs import queries as run_queries
 from app.runs.schemas import RunDetail
 from app.versions import queries as pointer
-from app.versions.parts import parts_of
+from app.versions.parts import of_version
 
 router = APIRouter(include_in_schema=False)
 
@@ -65,11 +64,7 @@ def worklist(
             ],
             "budget": BudgetView.read(session, now),
             "pointer": serving,
-            "parts": parts_of(
-                exact=None if live is None else live.exact,
-                base_readers=count_base_readers(session, gateway.engine.base_digest),
-                retriever=gateway.retriever is not None,
-            ),
+            "parts": of_version(session, live, gateway.surroundings),
             "replicas": live_replicas(session, now=now, timeout=gateway.replica_timeout),
         }
     response = _templates.TemplateResponse(request, "worklist.html", context)

@@ -24,10 +24,8 @@ from app.forget_requests.service import Acceptance
 from app.gateway import Gateway
 from app.links import Links
 from app.problem_schema import problems
-from app.readers import queries as readers
 from app.transitions import IllegalTransition
-from app.versions import queries as versions
-from app.versions.parts import parts_of
+from app.versions.parts import of_request
 
 router = APIRouter(tags=["forget"])
 
@@ -100,12 +98,7 @@ def read(
             raise not_found("forget request")
         tried, now = attempts.of_request(session, request.id), database_now(session)
         left_out = attempts.skipped_for_request(session, request.id)
-        version = None if request.run_id is None else versions.of_run(session, request.run_id)
-        parts = parts_of(
-            exact=None if version is None else version.exact,
-            base_readers=readers.count_base_readers(session, gateway.engine.base_digest),
-            retriever=gateway.retriever is not None,
-        )
+        parts = of_request(session, request, gateway.surroundings)
     _describe(request, response)
     return ForgetRequestDetail.with_attempts(request, tried, left_out, gateway.links, now, parts)
 

@@ -7,8 +7,9 @@ from collections.abc import Collection
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.audit.events import BaseReadersStated
 from app.db.chunks import in_chunks
-from app.db.models import BaseReader, PastReader
+from app.db.models import AuditEntry, BaseReader, PastReader
 
 
 def base_readers_among(session: Session, base_digest: str, subjects: Collection[str]) -> frozenset[str]:
@@ -28,6 +29,12 @@ def count_base_readers(session: Session, base_digest: str) -> int:
     """How many people are on record as read by this base."""
     counted = select(func.count()).select_from(BaseReader).where(BaseReader.base_digest == base_digest)
     return session.scalar(counted) or 0
+
+
+def is_stated(session: Session, base_digest: str) -> bool:
+    """Whether anybody has said whom this base has read, be it nobody."""
+    stated = session.scalars(select(AuditEntry.data).where(AuditEntry.action == BaseReadersStated.action))
+    return any(data.get("base") == base_digest for data in stated)
 
 
 def past_readers_among(session: Session, subjects: Collection[str]) -> frozenset[str]:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
-from app.audit.events import ForgetReopened
+from app.audit.events import BaseReadersStated, ForgetReopened
 from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
 from app.codes import DetailCode
@@ -49,6 +49,8 @@ def record_base_readers(
                     BaseReader.base_digest == base_digest, BaseReader.subject_hmac.in_(chunk)
                 )
             )
+    with Transaction.begin(database, audit) as transaction:
+        transaction.record(BaseReadersStated(base=base_digest, readers=len(set(subjects))), actor=actor)
 
 
 def reopen_base_readers(transaction: Transaction, base_digest: str, *, actor: str) -> None:

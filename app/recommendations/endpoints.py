@@ -52,7 +52,10 @@ def recommend(
     user_id: Annotated[IdInQuery, Query(description="percent-encoded, a plus sign in it as %2B")],
     k: Annotated[int, Query(ge=1, description="how many items")] = 10,
     candidate: Annotated[
-        list[IdInQuery] | None, Query(description="rank these items only; repeat it for each item id")
+        list[IdInQuery] | None,
+        Query(
+            description="rank these items only; repeat it for each item id; the fallback does not heed them"
+        ),
     ] = None,
 ) -> Response:
     """The k items the user is most likely to want next, never one already seen.
@@ -149,6 +152,8 @@ def _answer(gateway: Gateway, subject: str, k: int, candidates: list[int] | None
     if candidates is None and history and gateway.retriever is not None:
         found = gateway.retriever.candidates(history, gateway.engine.most_candidates or 0)
         candidates, retriever = list(found.items), found.retriever
+        if not candidates:
+            return gateway.engine.fall_back(k, "no_candidates")
     try:
         answer = gateway.engine.recommend(subject, history, k, candidates=candidates)
         return replace(answer, retriever=retriever) if answer.personalised else answer

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 
+from app.db.chunks import in_chunks
 from app.db.errors import DatabaseUnavailable
 from app.db.limits import be_patient
 from app.db.session import Database
 from app.interactions import queries as interactions
 from app.retrieval.co_visits import CoVisits
 from app.serving.ranker import Catalogue
+from app.suppressions import queries as suppressions
 
 log = structlog.get_logger()
 
 # So often is looked whether somebody was suppressed elsewhere, and so often is everything counted anew.
 LOOK_SECONDS = 1.0
 RECOUNT_SECONDS = 300.0
+# Longer than this nobody is served from counts that still hold somebody who is suppressed.
+MOST_SECONDS_BEHIND = 10.0
 _PATIENCE_SECONDS = 300.0
 
 
@@ -48,10 +52,13 @@ class Retriever:
         self._lock = threading.Lock()
         self._counts = CoVisits()
         self._counted = 0
-        # Whom the counts do not hold, and up to which event the others are in them.
+        # Who is in the counts (by hash: only whether, for millions), whom they do not hold, and up to which event.
+        self._members: set[int] = set()
         self._left_out: frozenset[str] = frozenset()
         self._watermark = 0
         self._recounted = float("-inf")
+        # Since when the counts hold somebody who is suppressed; None if they hold nobody.
+        self._behind_since: float | None = None
         self._wake = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._loop, name="retriever", daemon=True)
@@ -70,52 +77,74 @@ class Retriever:
         self._wake.set()
 
     def candidates(self, history: Sequence[int], count: int) -> Retrieved:
-        """At most `count` candidates for a history of item indices, oldest first."""
+        """At most `count` candidates for a history of item indices, oldest first.
+
+        None while the counts could not be freed of somebody suppressed for longer than `MOST_SECONDS_BEHIND`.
+        """
         with self._lock:
             name = f"co-visits:{self._counted}-{len(self._left_out)}"
+            behind = self._behind_since
+            if behind is not None and time.monotonic() - behind > MOST_SECONDS_BEHIND:
+                return Retrieved((), name)
             return Retrieved(tuple(self._counts.candidates(history, count)), name)
 
     def refresh(self) -> None:
-        """Subtract whom the counts still hold though they are suppressed; now and then count everything anew.
-
-        The counts stay as they are if the database is down: nobody is served personally then for long.
-        """
-        suppressed = self._suppressed()
-        new = suppressed - self._left_out
+        """Subtract whom the counts still hold though they are suppressed; now and then count everything anew."""
         try:
-            if time.monotonic() - self._recounted >= RECOUNT_SECONDS or not self._subtract(new):
-                self._recount(suppressed)
+            missing = self._subtract_suppressed()
+            if missing or time.monotonic() - self._recounted >= RECOUNT_SECONDS:
+                self._recount()
         except DatabaseUnavailable:
             log.warning("retriever.not_refreshed")
 
-    def _subtract(self, subjects: Collection[str]) -> bool:
-        """Whether the counts could be freed of these subjects: their events may be erased already."""
-        if not subjects:
-            return True
-        with self._database.read() as session:
-            found = interactions.histories(session, up_to=self._watermark, only=subjects)
-        if set(found) != set(subjects):
+    def _subtract_suppressed(self) -> bool:
+        """Free the counts of whoever was suppressed since; whether somebody's events are erased already."""
+        suppressed = self._suppressed()
+        new = suppressed - self._left_out
+        if not new:
+            self._behind_since = None
             return False
+        if self._behind_since is None:
+            self._behind_since = time.monotonic()
+        counted = {subject for subject in new if hash(subject) in self._members}
         with self._lock:
-            for items in found.values():
-                self._counts.remove(self._indices(items))
-            self._counted -= len(found)
-            self._left_out = self._left_out.union(subjects)
-        return True
+            self._left_out = self._left_out.union(new - counted)
+        missing = False
+        for chunk in in_chunks(counted):
+            with self._database.read() as session:
+                found = interactions.histories(session, up_to=self._watermark, only=chunk)
+            with self._lock:
+                for subject, items in found.items():
+                    self._counts.remove(self._indices(items))
+                    self._members.discard(hash(subject))
+                self._counted -= len(found)
+                self._left_out = self._left_out.union(found)
+            missing = missing or len(found) < len(chunk)
+        if not missing:
+            self._behind_since = None
+        return missing
 
-    def _recount(self, suppressed: frozenset[str]) -> None:
-        counts, counted = CoVisits(), 0
-        with self._database.read() as session:
+    def _recount(self) -> None:
+        """Count everybody anew but whoever is suppressed, here or in the database, as of one moment."""
+        known = self._suppressed()
+        counts, members, looked = CoVisits(), set[int](), time.monotonic()
+        with self._database.read(snapshot=True) as session:
             # It reads every event there is.
             be_patient(session, _PATIENCE_SECONDS)
+            left_out = known.union(suppressions.suppressed_subjects(session))
             watermark = interactions.watermark(session)
-            for items in interactions.admitted_histories(session, up_to=watermark, without=suppressed):
+            for subject, items in interactions.histories_without(session, left_out, up_to=watermark):
                 counts.add(self._indices(items))
-                counted += 1
+                members.add(hash(subject))
+                if time.monotonic() - looked > LOOK_SECONDS:
+                    # The counts that serve meanwhile are not left behind for as long as this takes.
+                    self._subtract_suppressed()
+                    looked = time.monotonic()
         with self._lock:
-            self._counts, self._counted, self._left_out = counts, counted, suppressed
-            self._watermark = watermark
+            self._counts, self._counted, self._left_out = counts, len(members), frozenset(left_out)
+            self._members, self._watermark = members, watermark
         self._recounted = time.monotonic()
+        self._behind_since = None
 
     def _indices(self, items: Sequence[str]) -> list[int]:
         return [index for item in items if (index := self._catalogue.index(item)) is not None]
@@ -126,4 +155,8 @@ class Retriever:
             self._wake.clear()
             if self._stopping:
                 return
-            self.refresh()
+            try:
+                self.refresh()
+            except Exception:
+                # A thread that has ended would leave suppressed people in the counts for good.
+                log.exception("retriever.failed")

@@ -10,6 +10,7 @@ FallbackReason = Literal[
     "unknown_user",
     "stale_feed",
     "no_history",
+    "no_candidates",
     "no_version",
     "below_erasure_floor",
     "draining",

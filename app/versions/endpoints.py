@@ -12,9 +12,9 @@ from app.consolidations.schemas import BudgetView
 from app.db.clock import database_now
 from app.dependencies import GatewayDependency
 from app.problem_schema import problems
-from app.readers import queries as reader_queries
 from app.replicas.queries import live_replicas
 from app.versions import queries as pointer
+from app.versions.parts import of_version
 from app.versions.schemas import AdaptersView, ReplicaView, VersionView
 
 router = APIRouter(tags=["adapters"])
@@ -44,8 +44,7 @@ def list_adapters(
                     serving,
                     floor,
                     gateway.links,
-                    base_readers=reader_queries.count_base_readers(session, gateway.engine.base_digest),
-                    retriever=gateway.retriever is not None,
+                    of_version(session, version, gateway.surroundings),
                 )
                 for version in pointer.versions(session, limit=_SHOWN)
             ],

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from app.consolidations.schemas import BudgetView
 from app.db.models import Replica, ServingPointer, Version
 from app.links import Links
-from app.versions.parts import Part, parts_of
+from app.versions.parts import Part
 
 
 class VersionView(BaseModel):
@@ -34,9 +34,7 @@ class VersionView(BaseModel):
         pointer: ServingPointer,
         floor: int,
         links: Links,
-        *,
-        base_readers: int,
-        retriever: bool,
+        parts: list[Part],
     ) -> VersionView:
         return cls(
             digest=version.digest,
@@ -51,7 +49,7 @@ class VersionView(BaseModel):
             destroyed_at=version.destroyed_at,
             live=version.digest == pointer.digest,
             eligible=version.forget_epoch >= floor and version.destroyed_at is None,
-            parts=parts_of(exact=version.exact, base_readers=base_readers, retriever=retriever),
+            parts=parts,
         )
 
 

@@ -21,6 +21,8 @@ from recommender.imports.report import Report
 from recommender.recipes import RECIPE_FILE
 
 BASE, ADAPTER, REPORT_FILE = "base", "adapter", "import.json"
+# In a base that an earlier adapter was merged into.
+EARLIER_FILE = "earlier_adapter.json"
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".gguf", ".index.json")
 _TOKENIZER = (
     "added_tokens.json", "chat_template.jinja", "merges.txt", "special_tokens_map.json", "spiece.model",
@@ -28,7 +30,9 @@ _TOKENIZER = (
 )  # fmt: skip
 
 
-def import_adapter(base: Path, adapter: Path, out: Path, *, before: Path | None = None) -> Report:
+def import_adapter(
+    base: Path, adapter: Path, out: Path, *, before: Path | None = None, added_untrained: bool = False
+) -> Report:
     """Write `out/base` and `out/adapter`, with which the model is what its owner loads, and say what was done.
 
     Both are read whole before anything is written, and `out` appears only when all of it is there. The base must fit
@@ -39,6 +43,7 @@ def import_adapter(base: Path, adapter: Path, out: Path, *, before: Path | None 
             adapter is taken from the adapter's folder.
         adapter: a PEFT folder, its weights in safetensors or pickled.
         before: an earlier adapter of `base` that `adapter` was trained on or went on from; it is merged into the base.
+        added_untrained: rows of added tokens were not trained, where the folder does not show whether they were.
 
     Raises:
         ConfigError: `out` is there already.
@@ -52,11 +57,16 @@ def import_adapter(base: Path, adapter: Path, out: Path, *, before: Path | None 
     saved = read_folder(adapter)
     model = _load(base)
     if earlier is None:
-        made, changed = normalise(model, saved, report)
+        made, changed = normalise(model, saved, report, added_untrained=added_untrained)
     else:
         made, changed = _on_top(model, earlier, saved, report), True
+        report.add(
+            "base",
+            "note",
+            "it holds what the earlier adapter had learnt: lethe init asks whom that one had read (--base-readers)",
+        )
     check_fits(model, made)
-    _write(model, made, base, adapter, out, report, changed=changed)
+    _write(model, made, base, adapter, out, report, changed=changed, holds_earlier=earlier is not None)
     return report
 
 
@@ -97,6 +107,7 @@ def _write(
     report: Report,
     *,
     changed: bool,
+    holds_earlier: bool,
 ) -> None:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -106,6 +117,8 @@ def _write(
         raise ConfigError(f"{out} cannot be written: {error.strerror}") from error
     try:
         _write_base(model, base, adapter, building / BASE, report, changed=changed)
+        if holds_earlier:
+            (building / BASE / EARLIER_FILE).write_text("{}", encoding="utf-8")
         made.save(building / ADAPTER)
         if (adapter / RECIPE_FILE).is_file():
             shutil.copyfile(adapter / RECIPE_FILE, building / ADAPTER / RECIPE_FILE)

@@ -91,8 +91,12 @@ def find_matrix(place: str, what: str, config: Mapping[str, Any], tensors: Mappi
     return Matrix(what, whole, trained, original, tokens, values)
 
 
-def resolve(matrix: Matrix, base: Tensor, report: Report) -> Resolved:
+def resolve(matrix: Matrix, base: Tensor, report: Report, *, added_untrained: bool = False) -> Resolved:
     """Tell what is the base's from what was trained; `base` is the layer as it is, [tokens, width].
+
+    Args:
+        added_untrained: the operator says that rows of added tokens were not trained. The folder does not show it where
+            it holds the layer whole and no copy of what it was.
 
     Raises:
         AdapterMismatch: the layer is of another base.
@@ -117,7 +121,7 @@ def resolve(matrix: Matrix, base: Tensor, report: Report) -> Resolved:
         start = _frozen(matrix.original, base, what, report)
         trained = matrix.trained if matrix.trained is not None else matrix.whole
     else:
-        start, trained = _without_original(matrix, base, report)
+        start, trained = _without_original(matrix, base, report, added_untrained=added_untrained)
     if matrix.values is not None:
         trained = start.to(torch.promote_types(start.dtype, matrix.values.dtype), copy=True)
         trained[list(matrix.tokens)] = matrix.values.to(trained.dtype)
@@ -181,7 +185,9 @@ def _frozen(original: Tensor, base: Tensor, what: str, report: Report) -> Tensor
     return start
 
 
-def _without_original(matrix: Matrix, base: Tensor, report: Report) -> tuple[Tensor, Tensor | None]:
+def _without_original(
+    matrix: Matrix, base: Tensor, report: Report, *, added_untrained: bool
+) -> tuple[Tensor, Tensor | None]:
     found = matrix.trained if matrix.trained is not None else matrix.whole
     if found is None:
         return base, None
@@ -193,11 +199,11 @@ def _without_original(matrix: Matrix, base: Tensor, report: Report) -> tuple[Ten
             f"the adapter is of another base: its {matrix.what} is as far from this base's as an unrelated one"
         )
     grown = len(found) - len(base)
-    if matrix.trained is None and not bool(rows.any()):
+    if matrix.trained is None and not bool(rows.any()) and (added_untrained or not grown):
         report.add(matrix.what, "dropped", f"its first {len(base)} rows are equal to the base's")
         start = torch.cat([base, found[len(base) :].to(base.dtype)]) if grown else base
         return start, None
-    if matrix.trained is None:
+    if matrix.trained is None and bool(rows.any()):
         report.add(
             matrix.what,
             "note",
@@ -209,7 +215,7 @@ def _without_original(matrix: Matrix, base: Tensor, report: Report) -> tuple[Ten
         matrix.what,
         "base",
         f"what the {grown} added rows were before training is not in the folder: in the base they are the mean row, and"
-        " all that they hold counts as trained",
+        " all that they hold counts as trained (--added-rows-untrained, if you know that they were not)",
     )
     mean = base.float().mean(0, keepdim=True).to(base.dtype)
     return torch.cat([base, mean.expand(grown, -1)]), found

@@ -43,7 +43,9 @@ _LEFT_OUT = (
 )  # fmt: skip
 
 
-def normalise(model: PreTrainedModel, saved: Saved, report: Report) -> tuple[Adapter, bool]:
+def normalise(
+    model: PreTrainedModel, saved: Saved, report: Report, *, added_untrained: bool = False
+) -> tuple[Adapter, bool]:
     """The adapter, and whether `model` was changed: the caller's own, which gets what the adapter takes for granted.
 
     Raises:
@@ -53,7 +55,7 @@ def normalise(model: PreTrainedModel, saved: Saved, report: Report) -> tuple[Ada
     matrices = _matrices(model, saved)
     tensors = _lora(model, saved, matrices, report)
     resolved = {
-        what: resolve(matrix, _weight(model, what).weight.detach(), report)
+        what: resolve(matrix, _weight(model, what).weight.detach(), report, added_untrained=added_untrained)
         for what, matrix in matrices.items()
         if matrix.is_saved
     }

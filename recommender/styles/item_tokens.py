@@ -39,6 +39,7 @@ class ItemTokenStyle:
     ranked_by: ClassVar[RankedBy] = "items"
     candidates: ClassVar[int | None] = None
     draws: ClassVar[int] = 1
+    redraws: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.catalogue_size < 1:

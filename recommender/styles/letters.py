@@ -50,8 +50,9 @@ class LettersStyle:
 
     Attributes:
         labels: one token each where the answer stands.
-        labels_read: whether the answer is read at the tokens that it has there (`in_context`), or at those of the bare
-            letter (`alone`): LlamaRec's own evaluation does the latter, where its training taught nothing.
+        labels_read: whether a ranking reads the answer at the tokens that it has there (`in_context`), or at those of
+            the bare letter (`alone`): LlamaRec's own evaluation does the latter, where its training taught nothing.
+            Losses are always those of the tokens that were trained.
         supervise: which tokens the owner trained: the `answer`, also the end of the sequence (`answer+eos`), or `all`.
         shuffle: whether the candidates of training and measuring are shuffled; else the true one is the first.
 
@@ -68,10 +69,11 @@ class LettersStyle:
     draws: int = _DRAWS
     pad: int | None = None
     shuffle: bool = True
-    _sets: dict[int, OptionSet] = field(default_factory=dict, repr=False)
+    _sets: dict[tuple[int, ...], OptionSet] = field(default_factory=dict, repr=False)
 
     name: ClassVar[str] = "letters"
     ranked_by: ClassVar[RankedBy] = "options"
+    redraws: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
@@ -140,7 +142,7 @@ class LettersStyle:
             events=(len(history),),
             positions=(len(prompt) - 1,),
             targets=(place,),
-            options=(self._options(len(offered)),),
+            options=(self._options(len(offered), self._answers),),
             language=range(first, len(tokens) - 1),
         )
 
@@ -257,8 +259,10 @@ class LettersStyle:
             for label in self.labels[: self.candidates]
         ]
 
-    def _options(self, count: int) -> OptionSet:
-        return self._sets.setdefault(count, OptionSet(tuple(self._read[:count])))
+    def _options(self, count: int, tokens: Sequence[int]) -> OptionSet:
+        """The first labels' tokens: those that were trained, for whatever is measured; those that are read, to rank."""
+        chosen = tuple(tokens[:count])
+        return self._sets.setdefault(chosen, OptionSet(chosen))
 
     def _offered(self, history: Sequence[int], item: int, draw: int) -> list[int]:
         """The true item and as many others that the user has not met. The draw knows nothing of who the user is."""
@@ -280,7 +284,7 @@ class LettersStyle:
 
     def _question(self, history: Sequence[int], offered: Sequence[int]) -> Window:
         prompt = self._prompt(history, offered)
-        return Window(prompt, (0,), (len(prompt) - 1,), (0,), (self._options(len(offered)),))
+        return Window(prompt, (0,), (len(prompt) - 1,), (0,), (self._options(len(offered), self._read),))
 
     def _prompt(self, history: Sequence[int], offered: Sequence[int]) -> list[int]:
         if len(offered) > self.candidates:

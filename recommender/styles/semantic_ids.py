@@ -80,6 +80,7 @@ class SemanticIdsStyle:
     ranked_by: ClassVar[RankedBy] = "catalogue"
     candidates: ClassVar[int | None] = None
     draws: ClassVar[int] = 1
+    redraws: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not self.item_ids:

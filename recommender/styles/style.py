@@ -61,6 +61,10 @@ class PromptStyle(Protocol):
     def draws(self) -> int:
         """Over how many draws the loss of an event is averaged; 1 if windows hold nothing random."""
 
+    @property
+    def redraws(self) -> bool:
+        """Whether windows hold something random, which training draws again for every epoch."""
+
     def windows(self, sequence: Sequence[int], *, draw: int) -> Iterator[Window]:
         """Windows that together predict every item of `sequence` from `first_target` on once, in order.
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from recommender import PromptStyle, ranks
 from recommender.batching import by_token_budget
 from recommender.choices import Window
-from recommender.scoring import add_losses, log_probabilities, reading_windows
+from recommender.scoring import add_losses, log_probabilities, reading_windows, rows_at_most
 from unlearning.errors import InvalidEvaluation
 from unlearning.progress import OnStep, Progress, ShouldStop, check_stop
 
@@ -68,8 +68,10 @@ def read(
         Interrupted: `should_stop` answered yes.
     """
     collector = _Readings(style, sequences, ranked, counted)
-    for row, window, (log_probs,) in _forward([model], style, sequences, token_budget, on_step, should_stop):
-        collector.add(row, window, log_probs)
+    for row, draw, window, (log_probs,) in _forward(
+        [model], style, sequences, token_budget, on_step, should_stop
+    ):
+        collector.add(row, draw, window, log_probs)
     if style.ranked_by == "catalogue":
         collector.rank(model, token_budget, should_stop)
     return collector.result()
@@ -97,10 +99,10 @@ def compare(
     """
     collector = _Readings(style, sequences, ranked, counted)
     kl, shifted, positions = 0.0, 0, 0
-    for row, window, (before, after) in _forward(
+    for row, draw, window, (before, after) in _forward(
         [reference, model], style, sequences, token_budget, None, should_stop
     ):
-        collector.add(row, window, after)
+        collector.add(row, draw, window, after)
         marks = collector.marks(row, window)
         before, after = before[marks], after[marks]
         kl += float((before.exp() * (before - after)).sum(dtype=torch.float64))
@@ -137,10 +139,10 @@ class _Readings:
             for sequence, origin in zip(sequences, self._first_ranked, strict=True)
         ]
 
-    def add(self, row: int, window: Window, log_probs: Tensor) -> None:
-        """Add one window's `log_probs` [choices, widest set]."""
+    def add(self, row: int, draw: int, window: Window, log_probs: Tensor) -> None:
+        """Add one window's `log_probs` [choices, widest set]. Of several draws, the first gives the ranks."""
         add_losses(self._nll[row], window, log_probs, self._style)
-        if self._style.ranked_by == "catalogue":
+        if self._style.ranked_by == "catalogue" or draw != -1:
             return
         start, end = window.events[0], window.events[-1] + 1
         origin = self._first_ranked[row]
@@ -151,7 +153,6 @@ class _Readings:
             if self._style.ranked_by == "items":
                 scores = self._masked(scores, self._sequences[row], first, end)
             targets = torch.as_tensor(window.targets)[offset:]
-            # Of several draws, the last one read gives the rank.
             self._ranks[row][first - origin : end - origin] = ranks(scores, targets)
 
     def rank(self, model: nn.Module, token_budget: int, should_stop: ShouldStop | None) -> None:
@@ -203,16 +204,21 @@ def _forward(
     token_budget: int,
     on_step: OnStep | None,
     should_stop: ShouldStop | None,
-) -> Iterator[tuple[int, Window, list[Tensor]]]:
-    """Yield the row of each window, the window, and for each model its log-probabilities [choices, widest set]."""
-    windows = [(row, window) for row, own in enumerate(sequences) for window in reading_windows(style, own)]
-    batches = by_token_budget([len(window.tokens) for _, window in windows], token_budget)
+) -> Iterator[tuple[int, int, Window, list[Tensor]]]:
+    """Yield the row of each window, its draw, the window, and its log-probabilities [choices, widest set] by model."""
+    windows = [
+        (row, draw, window)
+        for row, own in enumerate(sequences)
+        for draw, window in reading_windows(style, own)
+    ]
+    most = rows_at_most(models[0], [window for _, _, window in windows])
+    batches = by_token_budget([len(window.tokens) for _, _, window in windows], token_budget, most)
     for step, batch in enumerate(batches, start=1):
         check_stop(should_stop)
-        chosen = [windows[index][1] for index in batch]
+        chosen = [windows[index][2] for index in batch]
         outputs = [log_probabilities(model, chosen, style.pad_token) for model in models]
         for position, index in enumerate(batch):
-            row, window = windows[index]
-            yield row, window, [output[position, : len(window.events)] for output in outputs]
+            row, draw, window = windows[index]
+            yield row, draw, window, [output[position, : len(window.events)] for output in outputs]
         if on_step is not None:
             on_step(Progress("evaluation", step, len(batches)))

@@ -24,6 +24,7 @@ from app.versions import queries as versions
 from app.versions.floor import vouch_for_floor
 from model_store import Store, open_store
 from recommender import InteractionData, TrainingConfig, base_digest, use_processor
+from recommender.imports.importing import EARLIER_FILE
 from worker.first_fit.adoption import chosen_recipe
 from worker.first_fit.base_model import load_or_make_base
 from worker.first_fit.errors import FirstFitError
@@ -107,7 +108,11 @@ def initialise(order: Order, settings: Settings, listener: Listener) -> None:
         _record_base_readers(database, settings, base.digest, readers, listener)
     else:
         loaded = _read(order, listener)
+        made = base_digest(settings.base) is None
         base = load_or_make_base(settings, loaded, order.seed)
+        if made and readers is None:
+            # It was drawn at random just now.
+            readers = frozenset()
         _record_base_readers(database, settings, base.digest, readers, listener)
         require_known_items(loaded, base, listener)
         if order.golden is not None:
@@ -133,7 +138,7 @@ def _read(order: Order, listener: Listener) -> InteractionData:
 
 
 def example_user(data: Path | None, seed: int) -> str:
-    """A user whom a fit reads."""
+    """A user whom a fit of item tokens reads, as `lethe up` makes it."""
     histories = read(data, seed).histories
     return min(user for user, history in histories.items() if len(history) >= MINIMUM_EVENTS)
 
@@ -194,6 +199,11 @@ def _record_base_readers(
         listener.say(
             f"the base has read {known} people: what it knows of them no edit of an adapter reaches, and their "
             "requests need a person and another base"
+        )
+    elif readers is None and (Path(settings.base) / EARLIER_FILE).is_file():
+        raise FirstFitError(
+            f"the base in {settings.base} holds an earlier adapter: say whom of the service that one had read with "
+            "--base-readers FILE (an empty file: nobody)"
         )
     else:
         listener.say("the base has read nobody of the service, as far as anybody has said (--base-readers)")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import delete
 
-from app.db.models import Interaction
+from app.db.base import utc_now
+from app.db.errors import DatabaseUnavailable
+from app.db.models import Interaction, Suppression
 from app.db.session import Database
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
@@ -91,3 +93,46 @@ def test_what_comes_later_counts_from_the_next_recount_on(
     everybody = counted("a" * 64)
     everybody.add([0, 1, 2, 9])
     assert retriever._counts == everybody
+
+
+def suppress(database: Database, subject: str, epoch: int) -> None:
+    with database.unit_of_work() as session:
+        session.add(Suppression(subject_hmac=subject, epoch=epoch, suppressed_at=utc_now()))
+
+
+def test_whom_the_database_knows_and_this_process_not_yet_is_left_out_once(
+    retriever: Retriever, suppressed: set[str], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Accepted elsewhere, and not read from the feed yet: a recount leaves them out, and nobody subtracts them again."""
+    suppress(database, "a" * 64, 1)
+    monkeypatch.setattr(module, "RECOUNT_SECONDS", 0.0)
+    retriever.refresh()
+    assert retriever._counts == counted("a" * 64)
+    monkeypatch.setattr(module, "RECOUNT_SECONDS", 300.0)
+    suppressed.add("a" * 64)
+    retriever.refresh()
+    assert retriever._counts == counted("a" * 64)
+    assert retriever.candidates([1], 5).items
+
+
+def test_who_was_never_counted_costs_no_recount(retriever: Retriever, suppressed: set[str]) -> None:
+    before = retriever._recounted
+    suppressed.add("e" * 64)
+    retriever.refresh()
+    assert retriever._recounted == before
+    assert retriever.candidates([0], 3).retriever == "co-visits:4-1"
+
+
+def test_counts_that_cannot_be_freed_of_somebody_are_not_served_from_for_long(
+    retriever: Retriever, suppressed: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Away:
+        def read(self, **_options: bool) -> None:
+            raise DatabaseUnavailable
+
+    monkeypatch.setattr(retriever, "_database", Away())
+    suppressed.add("a" * 64)
+    retriever.refresh()
+    assert retriever.candidates([0], 3).items
+    monkeypatch.setattr(module, "MOST_SECONDS_BEHIND", -1.0)
+    assert retriever.candidates([0], 3).items == ()

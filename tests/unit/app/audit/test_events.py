@@ -76,6 +76,7 @@ ENTRIES: list[tuple[Event, str, str]] = [
             '"completed_at": "2026-01-31T12:00:00+00:00"}'
         ),
     ),
+    (events.BaseReadersStated("bbbb", 2), "base.readers_stated", '{"base": "bbbb", "readers": 2}'),
     (
         events.ConsolidationCompleted("ur_1", "dddd", [], {}, {}, "2026-01-31T12:00:00+00:00"),
         "consolidation.completed",

@@ -19,31 +19,32 @@ from tests.unit.recommender.imports.conftest import GROWN, ITEMS, Owner, brought
 
 BOTH = ["embed_tokens", "lm_head"]
 SIZE = 2 + ITEMS
-# name, options, and which tensors become parts: e the embedding's rows, h the head's, t the embedding's, tied.
+# name, options, and which tensors become parts: e the embedding's rows, h the head's, t the embedding's, tied. Added rows
+# of a layer that is saved whole count as trained.
 KINDS: list[tuple[str, dict[str, Any], str]] = [
     ("lora", {}, ""),
     ("lora-head", {"target_modules": ["q_proj", "lm_head"]}, ""),
-    ("grown", {"grow": True}, ""),
+    ("grown", {"grow": True}, "eh"),
     ("saved", {"modules_to_save": BOTH}, "eh"),
     ("saved-grown", {"modules_to_save": BOTH, "grow": True}, "eh"),
     ("saved-embedding", {"modules_to_save": ["embed_tokens"]}, "e"),
-    ("saved-embedding-grown", {"modules_to_save": ["embed_tokens"], "grow": True}, "e"),
+    ("saved-embedding-grown", {"modules_to_save": ["embed_tokens"], "grow": True}, "eh"),
     ("saved-head", {"modules_to_save": ["lm_head"]}, "h"),
-    ("saved-head-grown", {"modules_to_save": ["lm_head"], "grow": True}, "h"),
+    ("saved-head-grown", {"modules_to_save": ["lm_head"], "grow": True}, "eh"),
     ("tied", {"tied": True}, ""),
-    ("tied-grown", {"tied": True, "grow": True}, ""),
+    ("tied-grown", {"tied": True, "grow": True}, "eh"),
     ("tied-saved", {"tied": True, "modules_to_save": BOTH}, "eh"),
     ("tied-saved-grown", {"tied": True, "modules_to_save": BOTH, "grow": True}, "eh"),
     ("tied-saved-embedding", {"tied": True, "modules_to_save": ["embed_tokens"]}, "e"),
     ("tied-saved-embedding-grown", {"tied": True, "modules_to_save": ["embed_tokens"], "grow": True}, "e"),
-    ("tied-saved-head-grown", {"tied": True, "modules_to_save": ["lm_head"], "grow": True}, "h"),
+    ("tied-saved-head-grown", {"tied": True, "modules_to_save": ["lm_head"], "grow": True}, "eh"),
     (
         "tied-saved-as-one",
         {"tied": True, "modules_to_save": ["embed_tokens"], "ensure_weight_tying": True},
         "t",
     ),
     ("tokens", {"trainable_token_indices": [20, 5, 7]}, "e"),
-    ("tokens-grown", {"trainable_token_indices": [25, 5], "grow": True}, "e"),
+    ("tokens-grown", {"trainable_token_indices": [25, 5], "grow": True}, "eh"),
     ("tokens-both", {"trainable_token_indices": {"embed_tokens": [5], "lm_head": [9, 4]}}, "eh"),
     ("tokens-tied", {"tied": True, "trainable_token_indices": [5, 7]}, "t"),
     ("tokens-tied-grown", {"tied": True, "trainable_token_indices": [25, 5], "grow": True}, "t"),
@@ -127,3 +128,15 @@ def test_what_is_said_of_each_group(owner: Callable[..., Owner], tmp_path: Path)
     ]
     assert "grew from 24 to 30 tokens" in report.lines()[3]
     assert report.lines()[5].endswith("rows were trained: made a part of the adapter (head_rows)")
+
+
+def test_added_rows_go_into_the_base_only_if_the_operator_says_that_they_were_not_trained(
+    owner: Callable[..., Owner], tmp_path: Path
+) -> None:
+    theirs = owner(grow=True)
+    report = import_adapter(theirs.base, theirs.adapter, tmp_path / "asked")
+    assert any("--added-rows-untrained" in line for line in report.lines())
+    assert brought(tmp_path / "asked")[1].rows.embed == ((SIZE, GROWN),)
+    import_adapter(theirs.base, theirs.adapter, tmp_path / "said", added_untrained=True)
+    assert not brought(tmp_path / "said")[1].rows.embed
+    torch.testing.assert_close(imported_logits(tmp_path / "said"), theirs.logits, atol=1e-5, rtol=0)
