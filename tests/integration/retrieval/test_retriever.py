@@ -103,7 +103,7 @@ def suppress(database: Database, subject: str, epoch: int) -> None:
 def test_whom_the_database_knows_and_this_process_not_yet_is_left_out_once(
     retriever: Retriever, suppressed: set[str], database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Accepted elsewhere, and not read from the feed yet: a recount leaves them out, and nobody subtracts them again."""
+    """Accepted elsewhere, and not read from the feed yet: a recount leaves them out, and nothing subtracts them."""
     suppress(database, "a" * 64, 1)
     monkeypatch.setattr(module, "RECOUNT_SECONDS", 0.0)
     retriever.refresh()
