@@ -128,7 +128,8 @@ def _later_read(rows: np.ndarray, first: np.ndarray) -> np.ndarray:
         return rows[:0]
     read_first = np.minimum.reduceat(rows, np.flatnonzero(first))
     group = np.cumsum(first) - 1
-    return rows[rows != read_first[group]]
+    later: np.ndarray = rows[rows != read_first[group]]
+    return later
 
 
 def _said(gathered: Gathered, repeated: np.ndarray) -> list[str]:

@@ -6,7 +6,6 @@ A user's rows overlap. They are put together into one history, and each row is c
 import ast
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -99,8 +98,8 @@ def read_windows(
         of_file.sort(key=lambda row: row.line)
         judge(path, rows_read - sum(row.reason == _CONTRADICTS for row in of_file), of_file)
         rejected += of_file
-    for name, of_file in groupby(known, key=lambda event: event.file):
-        gathered.add_rows(name, [event.interaction for event in of_file])
+    for name in read:
+        gathered.add_rows(name, [event.interaction for event in known if event.file == name])
     return rejected, [*warnings, *_said(files[0][0].name, unnamed, gaps)]
 
 

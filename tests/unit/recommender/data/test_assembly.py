@@ -118,7 +118,7 @@ def test_odd_ratings_and_splits_count_as_none_and_are_said(tmp_path: Path):
         "user_id,item_id,timestamp,rating,split\na,x,1,good,mine\na,y,2,1e999,Validation\na,z,3,inf,dev\n"
     )
     data = load_interactions(path)
-    assert data.ratings == {"a": (None, None, None)}
+    assert data.ratings == {}
     assert data.splits == {"a": (None, "valid", "valid")}
     assert data.warnings == (
         "i.csv: 3 values of rating are no numbers and count as no rating; first in line 2",
