@@ -16,8 +16,8 @@ def load(result: Mapping[str, Any]) -> list[str]:
     head = (
         f"{data['rows']} generated rows of {data['users']} users and {data['items']} items, with ratings, in the order "
         "of time. *Library alone*: pyarrow reads the file with one thread and throws it away. A peak is resident "
-        "memory of a process whole, interpreter and libraries included. A user's repeated interactions count once. On a machine with other "
-        "work, only the processor's seconds say what reading costs."
+        "memory of a process whole, interpreter and libraries included. A user's repeated interactions count once. "
+        "Beside other work, only the processor's seconds say what reading costs."
     )
     return [
         head,

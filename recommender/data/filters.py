@@ -62,7 +62,7 @@ def split_panel(data: InteractionData, share: float = 0.1, seed: int = 0) -> tup
     return sorted(users[i] for i in order[:count]), sorted(users[i] for i in order[count:])
 
 
-def _renumbered(data: InteractionData, histories: dict[str, tuple[Event, ...]]) -> InteractionData:
+def _renumbered(data: InteractionData, histories: Mapping[str, tuple[Event, ...]]) -> InteractionData:
     kept = sorted({event.item for history in histories.values() for event in history})
     position = {old: new for new, old in enumerate(kept)}
     catalogue = Catalogue(

@@ -5,7 +5,7 @@ A batch in which any cell is bad is not read here: its rows go through the code 
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -47,14 +47,12 @@ def read_batch(
     except (BadRow, pa.ArrowInvalid):
         # The library refuses bytes that are no text.
         return None
-    for found, column in (
-        (users, rows.users),
-        (items, rows.items),
-        (ratings, rows.ratings),
-        (splits, rows.splits),
-    ):
-        if found is not None:
-            _count_odd(found, column, first_line)
+    _count_odd(users, rows.users, first_line)
+    _count_odd(items, rows.items, first_line)
+    if ratings is not None:
+        _count_odd(ratings, rows.ratings, first_line)
+    if splits is not None:
+        _count_odd(splits, rows.splits, first_line)
     times.count(first_line)
     return Batch(
         _numbered(users, gathered.users),
@@ -100,7 +98,7 @@ def _without_zone(array: pa.Array) -> pa.Array:
     return array.cast(pa.timestamp(array.type.unit if pa.types.is_timestamp(array.type) else "s"))
 
 
-class _Distinct:
+class _Distinct(Generic[T]):
     """A column's distinct cells and what each of them is; `codes` is `(rows,)` and says which cell a row has."""
 
     def __init__(self, array: pa.Array, read: Callable[[Cell], tuple[T, str | None]]) -> None:
@@ -110,7 +108,8 @@ class _Distinct:
 
     def array(self, value: Callable[[tuple[T, str | None]], float], dtype: type[np.generic]) -> np.ndarray:
         """`(rows,)`: the value of each row's cell."""
-        return np.array([value(found) for found in self.found], dtype=dtype)[self.codes]
+        values: np.ndarray = np.array([value(found) for found in self.found], dtype=dtype)[self.codes]
+        return values
 
 
 class _Times:
@@ -195,29 +194,32 @@ def _whole_numbers(array: pa.Array) -> np.ndarray | None:
     return values if values.min() >= 0 else None
 
 
-def _numbered(distinct: _Distinct, numbering: Numbering) -> np.ndarray:
+def _numbered(distinct: _Distinct[str], numbering: Numbering) -> np.ndarray:
     return distinct.array(lambda found: numbering.number(found[0]), np.int32)
 
 
-def _ratings(distinct: _Distinct | None) -> np.ndarray | None:
+def _ratings(distinct: _Distinct[float | None] | None) -> np.ndarray | None:
     if distinct is None or all(rating is None for rating, _ in distinct.found):
         return None
     return distinct.array(lambda found: np.nan if found[0] is None else found[0], np.float64)
 
 
-def _splits(distinct: _Distinct | None, otherwise: str | None, rows: int) -> np.ndarray | None:
+def _splits(distinct: _Distinct[str | None] | None, otherwise: str | None, rows: int) -> np.ndarray | None:
     missing = -1 if otherwise is None else SPLITS.index(otherwise)
     if distinct is None or all(split is None for split, _ in distinct.found):
         return None if otherwise is None else np.full(rows, missing, np.int8)
     return distinct.array(lambda found: missing if found[0] is None else SPLITS.index(found[0]), np.int8)
 
 
-def _count_odd(distinct: _Distinct, column: IdColumn | RatingColumn | SplitColumn, first_line: int) -> None:
+def _count_odd(
+    distinct: _Distinct[Any], column: IdColumn | RatingColumn | SplitColumn, first_line: int
+) -> None:
     """Count odd spellings as if row after row had been read."""
-    kinds = {odd for _, odd in distinct.found if odd is not None}
-    places = {
-        kind: np.flatnonzero(distinct.array(lambda found, kind=kind: found[1] == kind, np.bool_))
-        for kind in kinds
-    }
-    for kind, rows in sorted(places.items(), key=lambda place: place[1][0]):
+    kinds = list(dict.fromkeys(odd for _, odd in distinct.found if odd is not None))
+    if not kinds:
+        return
+    # The number of each row's kind, from 1 on; 0 for what is ordinary.
+    number_of = distinct.array(lambda found: 0 if found[1] is None else kinds.index(found[1]) + 1, np.int8)
+    places = [(np.flatnonzero(number_of == number), kind) for number, kind in enumerate(kinds, start=1)]
+    for rows, kind in sorted(places, key=lambda place: int(place[0][0])):
         column.count(kind, first_line + int(rows[0]), len(rows))
