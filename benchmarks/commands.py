@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import basis, catalogue, early_stop, scale, tuning, ucan_cost, unlearn
+from benchmarks import basis, catalogue, early_stop, load, scale, tuning, ucan_cost, unlearn
 from benchmarks.gate_commands import gate_command, levels_command
 from benchmarks.population import TooFewUsers
 from benchmarks.publishing import (
@@ -142,6 +142,19 @@ def scale_command(
     check_places(json_file, markdown_file)
     with TemporaryDirectory() as folder:
         result = scale.run([size for size in scale.SIZES if size <= most], folder=Path(folder) / "base")
+    publish(result, json_file, markdown_file)
+
+
+@bench_app.command("load")
+def load_command(
+    rows: Annotated[int, typer.Option(min=1000, help="How many interactions the files hold.")] = load.ROWS,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """Read large files of interactions: seconds and memory, beside the columnar library alone."""
+    check_places(json_file, markdown_file)
+    with TemporaryDirectory() as folder:
+        result = load.run(rows, folder=Path(folder))
     publish(result, json_file, markdown_file)
 
 

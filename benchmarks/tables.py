@@ -17,6 +17,7 @@ from benchmarks.report.forget import forget
 from benchmarks.report.gate import gate
 from benchmarks.report.levels import levels
 from benchmarks.report.listing import listing
+from benchmarks.report.load import load
 from benchmarks.report.overload import overload
 from benchmarks.report.scale import scale
 from benchmarks.report.sequence import sequence
@@ -34,6 +35,7 @@ WRITERS = {
     "gate": gate,
     "levels": levels,
     "scale": scale,
+    "load": load,
     "sequence": sequence,
     "forget": forget,
     "accept": accept,

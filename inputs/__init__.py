@@ -13,13 +13,14 @@ from inputs.text import (
     number_as_id,
     title,
 )
-from inputs.times import TIME_RULE, Moment, moment
+from inputs.times import TIME_RULE, TIME_UNITS, Moment, moment
 
 __all__ = [
     "ID_RULE",
     "MAX_ID_CHARACTERS",
     "MAX_TITLE_CHARACTERS",
     "TIME_RULE",
+    "TIME_UNITS",
     "InvalidInput",
     "Moment",
     "canonical_json",

@@ -12,8 +12,9 @@ TIME_RULE = (
 )
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+# Name, first number that is in a larger unit, nanoseconds of one.
 # 1e11 is the year 5138 in seconds and 1973 in milliseconds, so no recorded event is ambiguous.
-_UNITS = (
+TIME_UNITS = (
     ("seconds", Decimal("1e11"), 10**9),
     ("milliseconds", Decimal("1e14"), 10**6),
     ("microseconds", Decimal("1e17"), 10**3),
@@ -47,7 +48,7 @@ def moment(value: float | str) -> Moment:
     number = Decimal(text)
     if number < 0:
         raise InvalidInput("must not be negative")
-    for unit, below, nanoseconds in _UNITS:
+    for unit, below, nanoseconds in TIME_UNITS:
         if number < below:
             return Moment(int(number * nanoseconds), unit)
     raise InvalidInput("is out of range")

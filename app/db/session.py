@@ -72,15 +72,24 @@ def _make_private(path: str) -> None:
 
 
 def _drop_data(context: ExceptionContext) -> None:
-    """PostgreSQL quotes the row that breaks a rule, and the value that does not fit: only the rule is kept."""
-    if isinstance(context.sqlalchemy_exception, DataError):
-        kept = type(context.original_exception).__name__
-    elif isinstance(context.sqlalchemy_exception, IntegrityError):
-        kept = str(context.original_exception).partition("\n")[0]
+    without_data(context.original_exception, context.sqlalchemy_exception)
+
+
+def without_data(original: BaseException, error: BaseException | None) -> None:
+    """PostgreSQL quotes the row that breaks a rule, and the value that does not fit: only the rule is kept.
+
+    Args:
+        original: the driver's error, which is changed.
+        error: SQLAlchemy's for it, likewise.
+    """
+    if isinstance(error, DataError):
+        kept = type(original).__name__
+    elif isinstance(error, IntegrityError):
+        kept = str(original).partition("\n")[0]
     else:
         return
-    for error in (context.original_exception, context.sqlalchemy_exception):
-        error.args = (kept,)
+    for told in (original, error):
+        told.args = (kept,)
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from sqlalchemy.orm import Session
 
+from app.db.copying import copy_ignoring_duplicates
 from app.db.ledger import lock_ledger
 from app.db.models import Interaction
 from app.db.precedence import Precedence
@@ -14,6 +16,10 @@ from app.db.session import Database, insert_ignoring_duplicates
 from app.suppressions.queries import suppressed_among
 
 _ROWS_PER_STATEMENT = 1000
+# Below, a statement is as fast as a temporary table with what it takes to fill and empty it.
+_LEAST_TO_COPY = 100
+_COLUMNS = ("subject_hmac", "item_id", "timestamp")
+_values = attrgetter(*_COLUMNS)
 # The ledger is locked for as long as this takes to store, some twenty milliseconds: a forget waits for no more.
 ROWS_PER_SLICE = 500
 
@@ -76,9 +82,17 @@ def ingest(session: Session, events: Sequence[NewInteraction]) -> Ingested:
     subjects = {event.subject_hmac for event in events}
     suppressed = suppressed_among(session, subjects)
     admitted = [event for event in events if event.subject_hmac not in suppressed]
+    stored = _store(session, admitted)
+    return Ingested(stored, len(admitted) - stored, len(events) - len(admitted))
+
+
+def _store(session: Session, events: Sequence[NewInteraction]) -> int:
+    """How many of these events were not there already; now they all are."""
+    if session.get_bind().dialect.name == "postgresql" and len(events) >= _LEAST_TO_COPY:
+        return copy_ignoring_duplicates(session, Interaction, _COLUMNS, map(_values, events))
     stored = 0
-    for start in range(0, len(admitted), _ROWS_PER_STATEMENT):
-        rows = [vars(event) for event in admitted[start : start + _ROWS_PER_STATEMENT]]
+    for start in range(0, len(events), _ROWS_PER_STATEMENT):
+        rows = [vars(event) for event in events[start : start + _ROWS_PER_STATEMENT]]
         statement = insert_ignoring_duplicates(session, Interaction).returning(Interaction.id)
         stored += len(session.execute(statement, rows).all())
-    return Ingested(stored, len(admitted) - stored, len(events) - len(admitted))
+    return stored

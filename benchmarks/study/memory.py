@@ -30,6 +30,15 @@ def with_peak(work: Callable[[], T]) -> tuple[T, int | None]:
     return result, max(_resident("VmHWM") - before, 0)
 
 
+def peak_resident() -> int:
+    """The most bytes that were ever resident in this process.
+
+    Raises:
+        OSError: the system does not say (anything but Linux).
+    """
+    return _resident("VmHWM")
+
+
 def _resident(field: str) -> int:
     for line in _STATUS.read_text().splitlines():
         if line.startswith(f"{field}:"):

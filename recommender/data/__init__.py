@@ -2,7 +2,8 @@
 
 from recommender.data.filters import k_core, split_panel
 from recommender.data.formats import load_interactions
-from recommender.data.interactions import Event, InteractionData
+from recommender.data.histories import Event
+from recommender.data.interactions import InteractionData
 from recommender.data.long_tail import LongTailConfig, generate_long_tail
 from recommender.data.synthetic import SyntheticConfig, generate_synthetic
 from recommender.data.tables import RejectedRow

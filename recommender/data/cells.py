@@ -38,6 +38,8 @@ class TableFormat:
 CSV = TableFormat(",", quoted=True)
 TSV = TableFormat("\t", quoted=True)
 JSONL = TableFormat(None)
+# Has columns and no lines.
+PARQUET = TableFormat("", columns=())
 
 
 def header(line: str, table_format: TableFormat) -> tuple[str, ...]:
@@ -49,7 +51,7 @@ def header(line: str, table_format: TableFormat) -> tuple[str, ...]:
     cells, problem = _cells(line, table_format)
     if problem is not None:
         raise BadRow(problem)
-    return tuple(_name(cell.split(":")[0] if table_format.typed_header else cell) for cell in cells)
+    return tuple(name_of(cell.split(":")[0] if table_format.typed_header else cell) for cell in cells)
 
 
 def row(line: str, table_format: TableFormat, columns: Sequence[str]) -> tuple[Row, str | None]:
@@ -62,7 +64,8 @@ def row(line: str, table_format: TableFormat, columns: Sequence[str]) -> tuple[R
     return dict(zip(columns, cells, strict=False)), problem
 
 
-def _name(text: str) -> str:
+def name_of(text: str) -> str:
+    """The name of a column: in lower case, without surrounding space."""
     # Decoding removes one byte order mark; a file concatenated from several can hold more.
     return text.strip().strip("\ufeff").strip().casefold()
 
@@ -95,7 +98,7 @@ def _json_row(line: str) -> tuple[Row, str | None]:
         return {}, "not JSON"
     if not isinstance(content, _Pairs):
         return {}, "not a JSON object"
-    cells = {_name(name): _json_cell(value) for name, value in content}
+    cells = {name_of(name): _json_cell(value) for name, value in content}
     return cells, "names a column twice" if len(cells) < len(content) else None
 
 

@@ -1,13 +1,18 @@
 """Selection of users and items."""
 
 from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from recommender.catalogue import Catalogue
-from recommender.data.interactions import Event, InteractionData
+from recommender.data.histories import Event
+from recommender.data.interactions import InteractionData
 from recommender.errors import ConfigError, DataError
+
+V = TypeVar("V")
 
 
 def k_core(data: InteractionData, k: int = 5) -> InteractionData:
@@ -57,7 +62,7 @@ def split_panel(data: InteractionData, share: float = 0.1, seed: int = 0) -> tup
     return sorted(users[i] for i in order[:count]), sorted(users[i] for i in order[count:])
 
 
-def _renumbered(data: InteractionData, histories: dict[str, tuple[Event, ...]]) -> InteractionData:
+def _renumbered(data: InteractionData, histories: Mapping[str, tuple[Event, ...]]) -> InteractionData:
     kept = sorted({event.item for history in histories.values() for event in history})
     position = {old: new for new, old in enumerate(kept)}
     catalogue = Catalogue(
@@ -68,4 +73,27 @@ def _renumbered(data: InteractionData, histories: dict[str, tuple[Event, ...]]) 
         user_id: tuple(Event(position[event.item], event.timestamp) for event in history)
         for user_id, history in histories.items()
     }
-    return replace(data, catalogue=catalogue, histories=renumbered)
+    return replace(
+        data,
+        catalogue=catalogue,
+        histories=renumbered,
+        ratings=_kept_of(data.ratings, data, renumbered, position),
+        splits=_kept_of(data.splits, data, renumbered, position),
+        attributes={user_id: about for user_id, about in data.attributes.items() if user_id in renumbered},
+    )
+
+
+def _kept_of(
+    values: Mapping[str, tuple[V, ...]], data: InteractionData, users: Collection[str], items: Collection[int]
+) -> dict[str, tuple[V, ...]]:
+    """Of one value per event, those of the events that stay."""
+    if not values:
+        return {}
+    return {
+        user_id: tuple(
+            value
+            for event, value in zip(data.histories[user_id], values[user_id], strict=True)
+            if event.item in items
+        )
+        for user_id in users
+    }

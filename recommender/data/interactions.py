@@ -1,33 +1,30 @@
 """Interactions in memory: which user met which item, and when."""
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from recommender.catalogue import Catalogue
-from recommender.data.oddities import Tallies
+from recommender.data.histories import ArrayHistories, Event
 from recommender.data.tables import RejectedRow
-from recommender.errors import DataError
-
-_NANOSECONDS = 10**9
-
-
-class Event(NamedTuple):
-    """One interaction of a user: catalogue index and time (any integer that grows with time, e.g. Unix seconds)."""
-
-    item: int
-    timestamp: int
 
 
 class Interaction(NamedTuple):
-    """One interaction of a file's line, with ids in the canonical spelling of `inputs`."""
+    """One interaction of a file's line, with ids in the canonical spelling of `inputs`.
+
+    Args:
+        nanoseconds: since 1970; any number of Python's, since running numbers and units allow more than 64 bits.
+        rating: what the user gave the item, or None.
+        split: one of `SPLITS`, or None.
+    """
 
     user_id: str
     item_id: str
     nanoseconds: int
-    file: str
     line: int
+    rating: float | None = None
+    split: str | None = None
 
 
 class TitledItem(NamedTuple):
@@ -46,23 +43,41 @@ class InteractionData:
     splits do not depend on the order of the file. A user meets an item once: of repeated interactions the earliest
     counts, because next-item prediction masks seen items.
 
+    Ratings, splits and attributes are carried for whoever asks for them. Nothing of the service reads them: events are
+    implicit feedback, and training holds each user's last two events out whatever the files say.
+
     Args:
         rejected: the rows that were skipped.
         warnings: oddities in rows that were used, one line per kind and file, without quoting ids.
         skipped_users: ids of the users of skipped rows, as far as the rows could be read. A model that was trained
             on the same files elsewhere may know these interactions.
+        ratings: per user, one rating or None for each event of the history; empty where no file has ratings.
+        splits: per user, `train`, `valid`, `test` or None for each event; empty where no file says.
+        attributes: per user, the columns of `users.*` by name, as text; empty without such a file.
     """
 
     catalogue: Catalogue
-    histories: dict[str, tuple[Event, ...]]
+    histories: Mapping[str, tuple[Event, ...]]
     rejected: tuple[RejectedRow, ...] = ()
     warnings: tuple[str, ...] = ()
     skipped_users: frozenset[str] = frozenset()
+    ratings: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    splits: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    attributes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def events(self) -> int:
         """Total number of interactions."""
+        if isinstance(self.histories, ArrayHistories):
+            return self.histories.events
         return sum(len(history) for history in self.histories.values())
+
+    def events_of_items(self) -> list[int]:
+        """The number of events of each item, by catalogue index."""
+        if isinstance(self.histories, ArrayHistories):
+            return self.histories.events_of_items(len(self.catalogue))
+        events = Counter(event.item for history in self.histories.values() for event in history)
+        return [events[item] for item in range(len(self.catalogue))]
 
     def items(self, user_id: str) -> tuple[int, ...]:
         """Catalogue indices of one user's history in time order."""
@@ -71,48 +86,3 @@ class InteractionData:
     def rejected_by_reason(self) -> dict[str, int]:
         """Number of skipped rows by reason, the most frequent first."""
         return dict(Counter(row.reason for row in self.rejected).most_common())
-
-
-def assemble(
-    interactions: Iterable[Interaction],
-    titles: dict[str, str],
-    rejected: Iterable[RejectedRow] = (),
-    warnings: Iterable[str] = (),
-    skipped_users: Iterable[str] = (),
-) -> InteractionData:
-    """Number the items and build the histories.
-
-    The catalogue lists the titled items in the order of `titles`, then items without a title in the order of their
-    first interaction, with the id as title.
-
-    Raises:
-        DataError: there is no interaction.
-    """
-    earliest: dict[str, dict[str, int]] = {}
-    names = dict(titles)
-    repeated = Tallies()
-    for user_id, item_id, nanoseconds, file, line in interactions:
-        names.setdefault(item_id, item_id)
-        seen = earliest.setdefault(user_id, {})
-        if item_id in seen:
-            repeated.add(file, line)
-        seen[item_id] = min(nanoseconds, seen.get(item_id, nanoseconds))
-    if not earliest:
-        raise DataError("the data hold no interaction")
-    catalogue = Catalogue(item_ids=tuple(names), titles=tuple(names.values()))
-    index = {item_id: position for position, item_id in enumerate(names)}
-    histories = {user_id: _in_time_order(seen, index) for user_id, seen in earliest.items()}
-    folded = [
-        f"{file}: {tally.count} rows repeat an interaction of the same user and item, first in line {tally.first}; "
-        "the earliest counts"
-        for file, tally in repeated.items()
-    ]
-    return InteractionData(
-        catalogue, histories, tuple(rejected), (*warnings, *folded), frozenset(skipped_users)
-    )
-
-
-def _in_time_order(seen: dict[str, int], index: dict[str, int]) -> tuple[Event, ...]:
-    """Events by exact moment, then catalogue index."""
-    moments = sorted((nanoseconds, index[item_id]) for item_id, nanoseconds in seen.items())
-    return tuple(Event(item, nanoseconds // _NANOSECONDS) for nanoseconds, item in moments)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from recommender.catalogue import Catalogue
-from recommender.data.interactions import Event, InteractionData
+from recommender.data.histories import Event
+from recommender.data.interactions import InteractionData
 from recommender.data.titles import title
 from recommender.errors import ConfigError
 

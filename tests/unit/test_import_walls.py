@@ -24,6 +24,7 @@ ROOMS = (
 )
 
 LEARNING = {"huggingface_hub", "numpy", "peft", "safetensors", "tokenizers", "torch", "transformers"}
+COLUMNAR = {"pyarrow"}
 DATABASE = {"alembic", "psycopg", "sqlalchemy"}
 SETTINGS = {"pydantic", "pydantic_settings", "structlog"}
 WEB = {"anyio", "fastapi", "h11", "httpx", "jinja2", "prometheus_client", "starlette", "uvicorn"}
@@ -33,7 +34,7 @@ TERMINAL = {"rich", "typer"}
 # The most specific prefix counts. What is not listed here may not be imported there, directly.
 THIRD_PARTY = {
     "inputs": set(),
-    "recommender": LEARNING,
+    "recommender": LEARNING | COLUMNAR,
     "unlearning": LEARNING,
     "model_store": {"safetensors"},
     "app": DATABASE | SETTINGS | WEB | QUEUE,
@@ -43,7 +44,7 @@ THIRD_PARTY = {
     "worker": DATABASE | SETTINGS | QUEUE | LEARNING | {"billiard"},
     "migrations": DATABASE,
     "cli": DATABASE | SETTINGS | WEB | QUEUE | LEARNING | TERMINAL,
-    "benchmarks": DATABASE | SETTINGS | WEB | LEARNING | TERMINAL,
+    "benchmarks": DATABASE | SETTINGS | WEB | LEARNING | COLUMNAR | TERMINAL,
     # It forks what it attacks, and brings a broker of its own.
     "benchmarks.chaos": DATABASE | SETTINGS | WEB | QUEUE | {"redis"} | LEARNING | TERMINAL,
     "benchmarks.report": {"matplotlib"},

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from app.db.ledger import require_subject_key
@@ -55,12 +55,11 @@ def require_known_items(data: InteractionData, base: Base, listener: Listener) -
     Raises:
         FirstFitError: they are more than one in a hundred.
     """
-    unknown = Counter(
-        item_id
-        for history in data.histories.values()
-        for event in history
-        if base.catalogue.index(item_id := data.catalogue.item_ids[event.item]) is None
-    )
+    unknown = {
+        item_id: events
+        for item_id, events in zip(data.catalogue.item_ids, data.events_of_items(), strict=True)
+        if events and base.catalogue.index(item_id) is None
+    }
     lost = sum(unknown.values())
     if lost > MAX_LOST_SHARE * data.events:
         raise FirstFitError(
@@ -81,21 +80,26 @@ def store(
         require_subject_key(session, key.check)
     subjects = {user: key.subject(user) for user in data.histories}
     # Under the spelling that the base's catalogue gives an item, as everything that reads them does.
-    known = [base.catalogue.index(item_id) for item_id in data.catalogue.item_ids]
-    events = [
-        NewInteraction(subjects[user], base.catalogue.item_ids[index], event.timestamp)
+    indices = [base.catalogue.index(item_id) for item_id in data.catalogue.item_ids]
+    known = [None if index is None else base.catalogue.item_ids[index] for index in indices]
+    total = sum(
+        events for item_id, events in zip(known, data.events_of_items(), strict=True) if item_id is not None
+    )
+    # A few at a time: as objects, all events of a large service are more than a machine may hold.
+    arriving = (
+        NewInteraction(subjects[user], item_id, event.timestamp)
         for user, history in data.histories.items()
         for event in history
-        if (index := known[event.item]) is not None
-    ]
+        if (item_id := known[event.item]) is not None
+    )
     stored = suppressed = 0
     with listener.parts("import") as show:
-        for start in range(0, len(events), _AT_A_TIME):
-            show(f"interactions {start}/{len(events)}")
-            ingested = interactions.ingest_in_slices(database, events[start : start + _AT_A_TIME])
+        for start in range(0, total, _AT_A_TIME):
+            show(f"interactions {start}/{total}")
+            ingested = interactions.ingest_in_slices(database, list(islice(arriving, _AT_A_TIME)))
             stored, suppressed = stored + ingested.stored, suppressed + ingested.suppressed
     listener.say(
-        f"{len(subjects)} users, {len(events)} interactions ({stored} of them new), {len(base.catalogue)} items"
+        f"{len(subjects)} users, {total} interactions ({stored} of them new), {len(base.catalogue)} items"
     )
     if suppressed:
         listener.say(f"dropped {suppressed} interactions of users who have asked to be forgotten")

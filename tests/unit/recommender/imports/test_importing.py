@@ -19,8 +19,8 @@ from tests.unit.recommender.imports.conftest import GROWN, ITEMS, Owner, brought
 
 BOTH = ["embed_tokens", "lm_head"]
 SIZE = 2 + ITEMS
-# name, options, and which tensors become parts: e the embedding's rows, h the head's, t the embedding's, tied. Rows that
-# were added to a layer which is saved whole count as trained.
+# name, options, and which tensors become parts: e the embedding's rows, h the head's, t the embedding's, tied.
+# Rows that were added to a layer which is saved whole count as trained.
 KINDS: list[tuple[str, dict[str, Any], str]] = [
     ("lora", {}, ""),
     ("lora-head", {"target_modules": ["q_proj", "lm_head"]}, ""),

@@ -1,0 +1,54 @@
+"""The table of `lethe bench load`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.report.cells import number, table
+
+_MEGA = 1e6
+
+
+def load(result: Mapping[str, Any]) -> list[str]:
+    """Seconds and peak memory by format, beside the columnar library's."""
+    data = result["data"]
+    head = (
+        f"{data['rows']} generated rows of {data['users']} users and {data['items']} items, with ratings, in the order "
+        "of time. *Library alone*: pyarrow reads the file with one thread and throws it away. A peak is resident "
+        "memory of a process whole, interpreter and libraries included. A user's repeated interactions count once. "
+        "Beside other work, only the processor's seconds say what reading costs."
+    )
+    return [
+        head,
+        "",
+        *table(
+            (
+                "format",
+                "file, MB",
+                "interactions",
+                "seconds",
+                "of the processor",
+                "rows a second of the processor",
+                "peak, MB",
+                "library alone, of the processor",
+                "library alone, peak, MB",
+                "to the library alone",
+            ),
+            [
+                [
+                    row["format"],
+                    number(row["bytes"] / _MEGA, 0),
+                    str(row["events"]),
+                    number(row["seconds"], 1),
+                    number(row["processor_seconds"], 1),
+                    number(data["rows"] / row["processor_seconds"], 0),
+                    number(row["peak_bytes"] / _MEGA, 0),
+                    number(row["library_processor_seconds"], 1),
+                    number(row["library_peak_bytes"] / _MEGA, 0),
+                    number(row["ratio"], 1),
+                ]
+                for row in result["rows"]
+            ],
+        ),
+    ]
