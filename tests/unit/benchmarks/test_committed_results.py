@@ -19,6 +19,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
     [
         (COMMITTED, "gate.md"),
         (DOCS / "gate-dense.json", "gate-dense.md"),
+        (DOCS / "gate-sparse-3000.json", "gate-sparse-3000.md"),
         (DOCS / "forget.json", "forget.md"),
         (DOCS / "accept.json", "accept.md"),
         (DOCS / "overload.json", "overload.md"),
@@ -33,6 +34,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
     ids=[
         "gate",
         "gate-dense",
+        "gate-sparse-3000",
         "forget",
         "accept",
         "overload",
