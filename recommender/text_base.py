@@ -119,7 +119,8 @@ def balanced_index(
     """An index as a quantiser of `generate_synthetic`'s titles might make it: {item id: one token for each level}.
 
     The first token is the taste; the others are the digits of the item's place in its taste, shuffled with `seed`. The
-    lowest digit comes first, so that all prefixes have about as many items. In each of the first `collisions` tastes, two items share one tuple.
+    lowest digit comes first, so that all prefixes have about as many items. In each of the first `collisions` tastes,
+    two items share one tuple.
 
     Raises:
         ConfigError: fewer than two levels, fewer tastes than collisions, or a taste with fewer than two items.
