@@ -111,11 +111,11 @@ def _spoil(name: str, text: str) -> Callable[[Path], object]:
         (_spoil("config.json", '{"model_type": "no-such-model"}'), "not a causal language model we can read"),
         (_spoil("catalogue.json", "{"), r"cannot read the catalogue"),
         (_spoil("style.json", "{"), "Expecting property name"),
-        (_spoil("style.json", '{"style": "other"}'), "not an item_tokens style"),
+        (_spoil("style.json", '{"style": "other"}'), "names the style 'other'; known are item_tokens"),
         (_spoil("style.json", '{"style": "item_tokens", "catalogue_size": 3}'), "counts 3 items"),
         (
             _spoil("style.json", '{"style": "item_tokens", "catalogue_size": 24, "first_item_token": 9}'),
-            "26 token embeddings but 24 items need 33",
+            "26 token embeddings but its style writes 33 tokens",
         ),
     ],
 )

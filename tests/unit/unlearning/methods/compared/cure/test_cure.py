@@ -56,7 +56,7 @@ def test_the_losses_on_three_items_by_hand(task: ForgetTask) -> None:
             return self._logits
 
     student, parent = Fixed(0.0, 0.0, ln2), Fixed(ln2, 0.0, 0.0)
-    batch: Any = type("OneTarget", (), {"targets": torch.tensor([[0]])})
+    batch: Any = type("OneTarget", (), {"targets": torch.tensor([[0]]), "events": None})
 
     def gradient(**change: Any) -> Any:
         grouped: Any = _GroupedGradient(CureConfig(**change), Circuits((), (), ()), parent)  # type: ignore[arg-type]
