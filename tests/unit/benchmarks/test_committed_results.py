@@ -30,6 +30,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
         (DOCS / "scale.json", "scale.md"),
         (DOCS / "unlearn" / "least-change.json", "unlearn/least-change.md"),
         (DOCS / "unlearn" / "sparse-users-5.json", "unlearn/sparse-users-5.md"),
+        (DOCS / "unlearn" / "dense-users-5.json", "unlearn/dense-users-5.md"),
     ],
     ids=[
         "gate",
@@ -45,6 +46,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
         "scale",
         "least-change",
         "sparse-users-5",
+        "dense-users-5",
     ],
 )
 def test_the_tables_are_what_the_result_prints(result: Path, tables: str) -> None:
