@@ -31,6 +31,7 @@ from recommender.styles.text import (
     refuse_unknown,
     whole_number,
 )
+from recommender.styles.text_style import TextStyle
 
 LabelsRead = Literal["in_context", "alone"]
 _KEYS = (
@@ -41,7 +42,7 @@ _DRAWS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class LettersStyle:
+class LettersStyle(TextStyle):
     """A letter for each of at most `len(labels)` candidates.
 
     A training window holds the true item among uniform items that the user has not met, in random order; both are drawn
@@ -101,23 +102,6 @@ class LettersStyle:
         """The candidates."""
         return self.candidates
 
-    @property
-    def history(self) -> int:
-        """Most items of the history's slot."""
-        slot = self.writer.frame.slot("history")
-        assert slot is not None
-        return slot.most
-
-    @property
-    def pad_token(self) -> int:
-        """The tokenizer's, or else the end of a sequence; never attended to."""
-        return _first(self.pad, self.writer.tokenizer.pad_token_id, self.writer.tokenizer.eos_token_id, 0)
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of tokens of the tokenizer."""
-        return len(self.writer.tokenizer)
-
     def windows(self, sequence: Sequence[int], *, draw: int) -> Iterator[Window]:
         """One window for each event from `first_target` on."""
         for event in range(self.first_target, len(sequence)):
@@ -131,24 +115,14 @@ class LettersStyle:
         offered = self._offered(history, item, 0) if candidates is None else list(candidates)
         if item not in offered:
             raise DataError("the true item is not among the candidates")
-        place, end = offered.index(item), self.writer.tokenizer.eos_token_id
-        prompt = self._prompt(history, offered)
-        tokens = [*prompt, self._answers[place]]
-        if self.supervise != "answer" and end is not None:
-            tokens.append(end)
-        first = 0 if self.supervise == "all" else len(prompt) - 1
-        return Window(
-            tokens=tokens,
-            events=(len(history),),
-            positions=(len(prompt) - 1,),
+        place = offered.index(item)
+        return self.answered(
+            self._prompt(history, offered),
+            (self._answers[place],),
+            event=len(history),
             targets=(place,),
             options=(self._options(len(offered), self._answers),),
-            language=range(first, len(tokens) - 1),
         )
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        """The tokenizer's text."""
-        return str(self.writer.tokenizer.decode(list(tokens)))
 
     def scores(
         self,
@@ -319,7 +293,3 @@ def _single(label: str, tokens: Sequence[int]) -> int:
             "choose other labels, or end the frame's last text differently"
         )
     return tokens[0]
-
-
-def _first(*values: int | None) -> int:
-    return next(value for value in values if value is not None)

@@ -31,6 +31,7 @@ from recommender.styles.text import (
     refuse_unknown,
     whole_number,
 )
+from recommender.styles.text_style import TextStyle
 from recommender.styles.trie import Trie, check_paths
 from recommender.styles.trie_scores import MOST_NODES, Best, Score, best_items, catalogue_scores
 
@@ -43,7 +44,7 @@ _KEYS = (
 
 
 @dataclass(frozen=True, eq=False)
-class SemanticIdsStyle:
+class SemanticIdsStyle(TextStyle):
     """As many choices per event as a tuple has tokens, each among the children of the true prefix in the trie.
 
     The loss of an event is the sum over its choices: -log of a distribution over the different tuples. Items that share
@@ -127,25 +128,6 @@ class SemanticIdsStyle:
         """Number of different tuples."""
         return self.trie.leaves
 
-    @property
-    def history(self) -> int:
-        """Most items of the history's slot."""
-        slot = self.writer.frame.slot("history")
-        assert slot is not None
-        return slot.most
-
-    @property
-    def pad_token(self) -> int:
-        """The tokenizer's, or else the end of a sequence; never attended to."""
-        tokenizer = self.writer.tokenizer
-        known = (self.pad, tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
-        return next(token for token in known if token is not None)
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of tokens of the tokenizer."""
-        return len(self.writer.tokenizer)
-
     def windows(self, sequence: Sequence[int], *, draw: int = 0) -> Iterator[Window]:
         """One window for each event from `first_target` on; nothing in it is random.
 
@@ -160,24 +142,10 @@ class SemanticIdsStyle:
     ) -> Window:
         """The prompt and the item's tokens; the whole catalogue can answer, whatever the candidates."""
         self._refuse_unknown_items((item,))
-        prompt, path, end = self._prompt(history), self.paths[item], self.writer.tokenizer.eos_token_id
-        tokens = [*prompt, *path]
-        if self.supervise != "answer" and end is not None:
-            tokens.append(end)
-        before = len(prompt) - 1
         targets, options = self.trie.choices(item)
-        return Window(
-            tokens=tokens,
-            events=(len(history),) * len(path),
-            positions=range(before, before + len(path)),
-            targets=targets,
-            options=options,
-            language=range(0 if self.supervise == "all" else before, len(tokens) - 1),
+        return self.answered(
+            self._prompt(history), self.paths[item], event=len(history), targets=targets, options=options
         )
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        """The tokenizer's text."""
-        return str(self.writer.tokenizer.decode(list(tokens)))
 
     def scores(
         self,
