@@ -16,7 +16,7 @@ from app.settings import Settings
 from app.versions import queries as pointer
 from tests.integration.cli.running import assert_one_line, environment_of, lethe
 
-ROWS = {"user_id": ["ann", "bob"], "item_id": ["x", "y"], "timestamp": [1, 2]}
+ROWS = {"user_id": ["person-17", "person-18"], "item_id": ["x", "y"], "timestamp": [1, 2]}
 
 
 def _parquet(columns: dict[str, object]) -> Callable[[Path], None]:
@@ -38,14 +38,14 @@ def _folder(path: Path) -> None:
     [
         ("interactions.parquet", _parquet(ROWS | {"user_id": [True, False]}), "values of type bool"),
         ("interactions.parquet", _parquet(ROWS | {"item_id": [["x"], ["y"]]}), "nested values"),
-        ("interactions.parquet", _parquet({"user_id": ["ann"], "item_id": ["x"]}), "no column 'timestamp'"),
+        ("interactions.parquet", _parquet({"user_id": ["person-17"], "item_id": ["x"]}), "no column 'timestamp'"),
         ("interactions.parquet", _cut_off, "cut off or damaged"),
         ("interactions.parquet", _folder, "name the file to read"),
         ("interactions.parquet", lambda path: path.write_text("user_id\n"), "begin as a Parquet file does"),
         ("Games.inter.json", lambda path: path.write_text('{"0": [1,'), "is not JSON, or is cut off"),
         (
             "train.csv",
-            lambda path: path.write_text("user_id,history_item_id,item_id\nann,7,8\n"),
+            lambda path: path.write_text("user_id,history_item_id,item_id\nperson-17,7,8\n"),
             "a history is no list of ids",
         ),
     ],
@@ -64,7 +64,7 @@ def test_a_file_that_cannot_be_used_leaves_nothing_behind(
     make(tmp_path / name)
     done = lethe("init", "--data", str(tmp_path / name), "--epochs", "1", **environment)
     assert_one_line(done, name, words)
-    assert "ann" not in done.stdout + done.stderr
+    assert "person-17" not in done.stdout + done.stderr
     assert not base.exists()
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(Interaction)) == 0
