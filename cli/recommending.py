@@ -10,6 +10,7 @@ FALLBACKS = {
     "suppressed": "this user has asked to be forgotten",
     "unknown_user": "nothing is known of this user",
     "no_history": "this user's events could not be read; try again",
+    "no_candidates": "nothing was found that the model could rank; try again, or name candidates",
     "stale_feed": "this replica has lost sight of who asks to be forgotten, and takes no chance",
     "no_version": "no version is live; lethe init makes one",
     "below_erasure_floor": "the version that is live may know somebody who was forgotten",

@@ -54,7 +54,7 @@ def recommend(
     candidate: Annotated[
         list[IdInQuery] | None,
         Query(
-            description="rank these items only; repeat it for each item id; the fallback does not heed them"
+            description="rank these items only, one parameter each; others than the catalogue has are left out"
         ),
     ] = None,
 ) -> Response:
@@ -125,19 +125,17 @@ def _response(answer: Recommendation) -> Response:
 
 
 def _candidates(gateway: Gateway, named: list[str] | None) -> list[int] | None:
-    """Indices of the candidates that a caller names."""
+    """Indices of the candidates that a caller names; as in an import, items that the catalogue lacks are left out."""
     if named is None:
         return None
     most = gateway.engine.most_candidates or gateway.most_recommendations
-    found = [index for item in named if (index := gateway.catalogue.index(item)) is not None]
-    unknown = len(named) - len(found)
-    if unknown or len(found) > most:
+    found = {index for item in named if (index := gateway.catalogue.index(item)) is not None}
+    if len(found) > most:
         raise Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "validation-failed",
-            f"{unknown} candidates are not in the catalogue." if unknown else f"At most {most} candidates.",
+            HTTPStatus.UNPROCESSABLE_ENTITY, "validation-failed", f"At most {most} candidates.", maximum=most
         )
-    return list(dict.fromkeys(found))
+    # In the order in which the caller has them: a prompt shows them so.
+    return list(dict.fromkeys(index for item in named if (index := gateway.catalogue.index(item)) in found))
 
 
 def _answer(gateway: Gateway, subject: str, k: int, candidates: list[int] | None) -> Recommendation:
@@ -152,8 +150,8 @@ def _answer(gateway: Gateway, subject: str, k: int, candidates: list[int] | None
     if candidates is None and history and gateway.retriever is not None:
         found = gateway.retriever.candidates(history, gateway.engine.most_candidates or 0)
         candidates, retriever = list(found.items), found.retriever
-        if not candidates:
-            return gateway.engine.fall_back(k, "no_candidates")
+    if candidates == [] and history:
+        return gateway.engine.fall_back(k, "no_candidates")
     try:
         answer = gateway.engine.recommend(subject, history, k, candidates=candidates)
         return replace(answer, retriever=retriever) if answer.personalised else answer

@@ -140,7 +140,7 @@ class Cure:
         """
         problem = self.cannot_edit(task.base, task.adapter)
         if problem is not None:
-            raise InvalidTask(f"CURE cannot work here: {problem}")
+            raise InvalidTask(f"this method cannot work here: {problem}")
         watch = Stopwatch()
         # The same model does the discovery, so that its counters include it.
         student = ChoiceModel(task.base, task.adapter, trainable=True)
