@@ -50,13 +50,14 @@ def recommend(
     gateway: GatewayDependency,
     _caller: Annotated[Caller, Depends(require(Scope.RECOMMEND))],
     user_id: Annotated[IdInQuery, Query(description="percent-encoded, a plus sign in it as %2B")],
-    k: Annotated[int, Query(ge=1, description="how many items")] = 10,
     candidate: Annotated[
-        list[IdInQuery] | None,
+        list[IdInQuery],
         Query(
-            description="rank these items only, one parameter each; others than the catalogue has are left out"
+            default_factory=list,
+            description="rank these items only, one parameter each; others than the catalogue has are left out",
         ),
-    ] = None,
+    ],
+    k: Annotated[int, Query(ge=1, description="how many items")] = 10,
 ) -> Response:
     """The k items the user is most likely to want next, never one already seen.
 
@@ -124,9 +125,9 @@ def _response(answer: Recommendation) -> Response:
     return Response(view.model_dump_json(), media_type="application/json", headers=headers)
 
 
-def _candidates(gateway: Gateway, named: list[str] | None) -> list[int] | None:
+def _candidates(gateway: Gateway, named: list[str]) -> list[int] | None:
     """Indices of the candidates that a caller names; as in an import, items that the catalogue lacks are left out."""
-    if named is None:
+    if not named:
         return None
     most = gateway.engine.most_candidates or gateway.most_recommendations
     found = {index for item in named if (index := gateway.catalogue.index(item)) is not None}

@@ -228,7 +228,7 @@ def busy(client: httpx.Client) -> bool:
 def test_a_broker_that_loses_everything_loses_no_request(
     client: httpx.Client, installation: Installation, users: list[str], worker: Process
 ) -> None:
-    # A consolidation that is under way would leave out whoever asks now, and their own run would have nothing to publish.
+    # A consolidation under way would leave out whoever asks now, and their own run would have nothing to publish.
     wait_until(lambda: not busy(client), 120, what="an idle worker")
     worker.terminate()
     location = client.post(f"/users/{users[5]}/forget").headers["Location"]
