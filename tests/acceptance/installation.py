@@ -187,6 +187,15 @@ def completed(client: httpx.Client, location: str, seconds: float = 240) -> dict
     return seen
 
 
+def until_idle(client: httpx.Client) -> None:
+    """Until no run waits or works: one under way may leave out whoever asks now, whose own run then publishes nothing."""
+
+    def idle() -> bool:
+        return all(run["status"] not in ("queued", "running") for run in client.get("/runs").json()["runs"])
+
+    wait_until(idle, 120, what="an idle worker")
+
+
 def children_of(process: int) -> list[int]:
     """The processes it has started, and theirs."""
     try:

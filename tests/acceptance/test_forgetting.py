@@ -28,6 +28,7 @@ from tests.acceptance.installation import (
     completed,
     lives,
     raw_id_pattern,
+    until_idle,
     wait_until,
 )
 from tests.integration.backup import back_up
@@ -221,15 +222,10 @@ def test_a_gateway_killed_right_after_a_202_loses_nothing(
     assert not client.get("/recommend", params={"user_id": users[4]}).json()["personalised"]
 
 
-def busy(client: httpx.Client) -> bool:
-    return any(run["status"] in ("queued", "running") for run in client.get("/runs").json()["runs"])
-
-
 def test_a_broker_that_loses_everything_loses_no_request(
     client: httpx.Client, installation: Installation, users: list[str], worker: Process
 ) -> None:
-    # A consolidation under way would leave out whoever asks now, and their own run would have nothing to publish.
-    wait_until(lambda: not busy(client), 120, what="an idle worker")
+    until_idle(client)
     worker.terminate()
     location = client.post(f"/users/{users[5]}/forget").headers["Location"]
     installation.size.lose_broker()
