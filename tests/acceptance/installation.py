@@ -187,8 +187,13 @@ def completed(client: httpx.Client, location: str, seconds: float = 240) -> dict
     return seen
 
 
+def run_of(client: httpx.Client, request: dict[str, object]) -> dict[str, object]:
+    run: dict[str, object] = client.get(str(request["run"])).json()
+    return run
+
+
 def until_idle(client: httpx.Client) -> None:
-    """Until no run waits or works: one under way may leave out whoever asks now, whose own run then publishes nothing."""
+    """Until no run waits or works: one that does may leave out whoever asks now, and theirs then publishes nothing."""
 
     def idle() -> bool:
         return all(run["status"] not in ("queued", "running") for run in client.get("/runs").json()["runs"])

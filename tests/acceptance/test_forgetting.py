@@ -28,6 +28,7 @@ from tests.acceptance.installation import (
     completed,
     lives,
     raw_id_pattern,
+    run_of,
     until_idle,
     wait_until,
 )
@@ -63,11 +64,6 @@ def client(installation: Installation, users: list[str]) -> Iterator[httpx.Clien
 @pytest.fixture(scope="module")
 def worker(installation: Installation, users: list[str]) -> Process:
     return installation.start("worker")
-
-
-def run_of(client: httpx.Client, request: dict[str, object]) -> dict[str, object]:
-    run: dict[str, object] = client.get(str(request["run"])).json()
-    return run
 
 
 def test_a_user_is_forgotten_end_to_end(
