@@ -79,7 +79,7 @@ class Retriever:
     def candidates(self, history: Sequence[int], count: int) -> Retrieved:
         """At most `count` candidates for a history of item indices, oldest first.
 
-        None while the counts could not be freed of somebody suppressed for longer than `MOST_SECONDS_BEHIND`.
+        No candidate while the counts could not be freed of somebody suppressed for longer than `MOST_SECONDS_BEHIND`.
         """
         with self._lock:
             name = f"co-visits:{self._counted}-{len(self._left_out)}"
@@ -98,7 +98,11 @@ class Retriever:
             log.warning("retriever.not_refreshed")
 
     def _subtract_suppressed(self) -> bool:
-        """Free the counts of whoever was suppressed since; whether somebody's events are erased already."""
+        """Free the counts of whoever was suppressed since.
+
+        Returns:
+            Whether somebody could not be subtracted because their events are erased already: then a recount is due.
+        """
         suppressed = self._suppressed()
         new = suppressed - self._left_out
         if not new:
