@@ -17,6 +17,7 @@ from model_store import open_store
 from recommender import RecommenderError, use_processor
 from unlearning import UnlearningError
 from worker.levels import levels_are_made, make_levels
+from worker.live_base import OtherBase
 from worker.process import WorkerProcess, load_policy, load_worker_base, require_worker_device
 from worker.versions import load_version
 
@@ -51,6 +52,8 @@ def make_missing() -> bool:
     try:
         with progress_bar("levels") as on_step:
             make_levels(process, version, actor="lethe levels", on_step=on_step)
+    except OtherBase as error:
+        raise CommandError(f"LETHE_BASE: {error}") from error
     except (UnlearningError, RecommenderError) as error:
         print(f"no levels: {error}")
         return False

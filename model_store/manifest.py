@@ -14,7 +14,9 @@ from model_store.content import Content, opened, pieces, size_of
 from model_store.digests import is_digest, sha256_hex, sha256_of_pieces
 from model_store.errors import InvalidManifest
 
-SCHEMA = 1
+SCHEMA = 2
+# Manifests of schema 1 stay readable, with the same digest: they do not say how many items the catalogue had.
+_SCHEMAS = (1, SCHEMA)
 MAX_MANIFEST_BYTES = 16 * 2**20
 ADAPTER_WEIGHTS = "adapter_model.safetensors"  # PEFT's own file name
 
@@ -51,6 +53,7 @@ class Manifest:
     """An immutable version: an adapter, where it came from and what was measured about it.
 
     ``base_digest``, ``catalogue_digest``  the base model and catalogue it belongs to (SHA-256, hex);
+    ``catalogue_items``   number of items of that catalogue, > 0; None in schema 1;
     ``parent``            digest of the version it was made from, or None for a first fit;
     ``forget_epoch``      every suppression up to and including this epoch is covered, >= 0;
     ``method``, ``config``  how the adapter was made, e.g. ``ucan`` with its settings;
@@ -82,13 +85,11 @@ class Manifest:
     trained_on: dict[str, Any]
     created_at: str
     library_versions: dict[str, str]
+    catalogue_items: int | None = field(default=None, kw_only=True)
     schema: int = field(default=SCHEMA, kw_only=True)
 
     def __post_init__(self) -> None:
-        if type(self.schema) is not int or self.schema != SCHEMA:
-            raise InvalidManifest(
-                f"schema {self.schema!r} is unknown: this release reads and writes {SCHEMA}"
-            )
+        self._check_schema()
         for name in ("base_digest", "catalogue_digest"):
             if not is_digest(getattr(self, name)):
                 raise InvalidManifest(f"{name}: expected 64 lower-case hexadecimal characters")
@@ -115,7 +116,7 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """The canonical bytes. Raises :class:`InvalidManifest` beyond :data:`MAX_MANIFEST_BYTES`."""
-        content: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
+        content: dict[str, Any] = {name: getattr(self, name) for name in _field_names(self.schema)}
         content["blobs"] = {
             name: {"bytes": ref.bytes, "digest": ref.digest} for name, ref in self.blobs.items()
         }
@@ -137,7 +138,7 @@ class Manifest:
             raise InvalidManifest(f"not canonical JSON: {error}") from error
         if not isinstance(content, dict):
             raise InvalidManifest("not a JSON object")
-        expected = {item.name for item in fields(cls)}
+        expected = _field_names(content.get("schema"))
         if content.keys() != expected:
             missing, extra = sorted(expected - content.keys()), sorted(content.keys() - expected)
             raise InvalidManifest(f"missing fields {missing}, unknown fields {[name[:80] for name in extra]}")
@@ -154,6 +155,17 @@ class Manifest:
             object.__setattr__(self, name, plain(value))
         except NotCanonical as error:
             raise InvalidManifest(f"{name}: {error}") from error
+
+    def _check_schema(self) -> None:
+        if type(self.schema) is not int or self.schema not in _SCHEMAS:
+            raise InvalidManifest(
+                f"schema {self.schema!r} is unknown: this release reads up to {SCHEMA} and writes {SCHEMA}"
+            )
+        if self.schema == 1:
+            if self.catalogue_items is not None:
+                raise InvalidManifest("catalogue_items: schema 1 has no such field")
+        elif type(self.catalogue_items) is not int or self.catalogue_items < 1:
+            raise InvalidManifest(f"catalogue_items {self.catalogue_items!r}: expected an integer > 0")
 
     def _check_created_at(self) -> None:
         try:
@@ -179,6 +191,11 @@ class Manifest:
             if not isinstance(ref, BlobRef):
                 raise InvalidManifest(f"blobs[{name!r}]: expected a BlobRef")
         object.__setattr__(self, "blobs", dict(self.blobs))
+
+
+def _field_names(schema: Any) -> set[str]:
+    first = type(schema) is int and schema == 1
+    return {item.name for item in fields(Manifest)} - ({"catalogue_items"} if first else set())
 
 
 def _blob_ref(name: str, value: Any) -> BlobRef:

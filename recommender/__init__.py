@@ -5,7 +5,15 @@ Needs torch, transformers, peft, safetensors and numpy only; knows nothing of HT
 
 from recommender.adapter_config import AdapterConfig
 from recommender.adapters import Adapter, adapter_parameters, attach, check_compatible
-from recommender.base import Base, BaseConfig, base_digest, draw_base, load_base, save_base
+from recommender.base import (
+    Base,
+    BaseConfig,
+    base_digest,
+    draw_base,
+    holds_catalogue,
+    load_base,
+    save_base,
+)
 from recommender.catalogue import Catalogue
 from recommender.data import (
     Event,
@@ -26,6 +34,7 @@ from recommender.errors import (
     DataError,
     Interrupted,
     ModelLoadError,
+    OtherCatalogue,
     RecommenderError,
 )
 from recommender.fingerprint import canary_fingerprint, fingerprints_match
@@ -54,6 +63,7 @@ __all__ = [
     "ItemTokenStyle",
     "LongTailConfig",
     "ModelLoadError",
+    "OtherCatalogue",
     "PromptStyle",
     "RankingMetrics",
     "RecommenderError",
@@ -74,6 +84,7 @@ __all__ = [
     "fit_adapter",
     "generate_long_tail",
     "generate_synthetic",
+    "holds_catalogue",
     "k_core",
     "leave_two_out",
     "load_base",

@@ -6,7 +6,8 @@ The folder holds the files of `save_pretrained` (config, safetensors; a tokenize
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Pr
 from transformers.utils.hub import cached_file
 
 from recommender.catalogue import CATALOGUE_FILE, Catalogue
-from recommender.errors import ConfigError, DataError, ModelLoadError
+from recommender.errors import ConfigError, DataError, ModelLoadError, OtherCatalogue
 from recommender.styles import ItemTokenStyle, PromptStyle
 from recommender.styles.files import (
     INDEX_FILE,
@@ -62,13 +63,49 @@ class BaseConfig:
 class Base:
     """A loaded base model. `model` is frozen, in eval mode and shared by all versions: it must not be changed.
 
-    `digest` is the SHA-256 over the digests of the files that determine its output.
+    `digest` is the SHA-256 over the digests of the files that determine its output. For a style that writes items as
+    text these are not the files that list the items: `catalogue_digest` says which items there are.
     """
 
     model: PreTrainedModel
     catalogue: Catalogue
     style: PromptStyle
     digest: str
+
+    @cached_property
+    def catalogue_digest(self) -> str:
+        """SHA-256 (hex) of the items as the model reads them, see `PromptStyle.items_digest`."""
+        return self.style.items_digest(self.catalogue)
+
+    def with_catalogue(self, digest: str, items: int | None) -> "Base":
+        """The base with the catalogue of this digest: its own, or that from before items were added at the end.
+
+        Args:
+            items: how many items that catalogue has; None where nobody recorded it.
+
+        Raises:
+            OtherCatalogue: neither is it.
+        """
+        if digest == self.catalogue_digest:
+            return self
+        catalogue, style = _catalogue_before(self.catalogue, self.style, digest, items)
+        return replace(self, catalogue=catalogue, style=style)
+
+
+def _catalogue_before(
+    catalogue: Catalogue, style: PromptStyle, digest: str, items: int | None
+) -> tuple[Catalogue, PromptStyle]:
+    if digest == style.items_digest(catalogue):
+        return catalogue, style
+    if items is None or not 0 < items < len(catalogue):
+        raise OtherCatalogue(f"it has {items} items, and ours {len(catalogue)}")
+    try:
+        before = catalogue.first(items), style.first_items(items)
+    except (DataError, ConfigError) as error:
+        raise OtherCatalogue(str(error)) from error
+    if digest != before[1].items_digest(before[0]):
+        raise OtherCatalogue(f"an item among the first {items} is another one")
+    return before
 
 
 def new_model(catalogue: Catalogue, config: BaseConfig) -> LlamaForCausalLM:
@@ -194,6 +231,20 @@ def _read_catalogue_and_style(directory: Path) -> tuple[Catalogue, PromptStyle]:
     return catalogue, style
 
 
+def holds_catalogue(directory_or_hub_id: str | Path, digest: str, items: int | None) -> bool:
+    """Whether the base of this folder has a catalogue that `Base.with_catalogue` accepts, without loading its weights.
+
+    Raises:
+        ModelLoadError: it is neither a folder nor a model of the hub, or its catalogue or style cannot be used.
+    """
+    catalogue, style = _read_catalogue_and_style(_locate(directory_or_hub_id)[1])
+    try:
+        _catalogue_before(catalogue, style, digest, items)
+    except OtherCatalogue:
+        return False
+    return True
+
+
 def base_digest(directory_or_hub_id: str | Path) -> str | None:
     """The digest that `load_base` would compute, without loading the base; None if a path does not exist.
 
@@ -209,7 +260,6 @@ def _digest(directory: Path) -> str:
     total = hashlib.sha256()
     names = [
         "config.json",
-        CATALOGUE_FILE,
         *style_files(directory),
         *(path.name for path in directory.glob(_WEIGHTS_PATTERN)),
     ]

@@ -59,6 +59,16 @@ class Catalogue:
         except InvalidInput:
             return None
 
+    def first(self, count: int) -> "Catalogue":
+        """The catalogue as it was when it had only its first `count` items.
+
+        Raises:
+            DataError: it has fewer.
+        """
+        if not 0 <= count <= len(self):
+            raise DataError(f"the catalogue has {len(self)} items, not {count}")
+        return self if count == len(self) else Catalogue(self.item_ids[:count], self.titles[:count])
+
     def save(self, path: Path) -> None:
         """Write `path` as JSON (by convention `catalogue.json` beside the model weights)."""
         path.write_text(json.dumps(self._content(), ensure_ascii=False, indent=1), encoding="utf-8")

@@ -5,6 +5,7 @@ RecommenderError
 ├── ConfigError        a configuration field has an invalid value
 ├── ModelLoadError     a folder or hub id does not hold a usable base model
 ├── AdapterMismatch    an adapter does not fit the base it is attached to
+├── OtherCatalogue     a version was made for items that this catalogue does not begin with
 └── Interrupted        a computation was asked to stop before it finished
 """
 
@@ -27,6 +28,10 @@ class ModelLoadError(RecommenderError):
 
 class AdapterMismatch(RecommenderError):
     """An adapter does not fit the base model: wrong shapes, modules, rank or kind."""
+
+
+class OtherCatalogue(RecommenderError):
+    """A version was made for items with which this catalogue does not begin."""
 
 
 class Interrupted(RecommenderError):

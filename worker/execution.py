@@ -40,6 +40,7 @@ from worker.draws import NoTimeToDraw
 from worker.examples import Examples, read_examples
 from worker.ladder import LadderExhausted, climb
 from worker.lease import Lease
+from worker.live_base import on_catalogue_of, require_base_of
 from worker.process import WorkerProcess
 from worker.publication import CandidateRefused, publish_candidate, wait_for_acknowledgement
 from worker.refitting import RefitRefused, refit_without
@@ -47,7 +48,6 @@ from worker.stopping import ignore_what_is_told_again
 from worker.subjects import SortedSubjects, sort_subjects
 from worker.surroundings import (
     SURROUNDINGS,
-    OtherBase,
     code_of,
     hand_back,
     return_claims,
@@ -207,8 +207,7 @@ def _require_base_of_live_version(process: WorkerProcess, claim: Claim) -> None:
     """
     if claim.stage != RunStage.LADDER or claim.parent_digest is None:
         return
-    if process.store.read_manifest(claim.parent_digest).base_digest != process.base.digest:
-        raise OtherBase
+    require_base_of(process, claim.parent_digest)
 
 
 def _replace_version(process: WorkerProcess, claim: Claim, subjects: SortedSubjects, lease: Lease) -> Claim:
@@ -219,6 +218,7 @@ def _replace_version(process: WorkerProcess, claim: Claim, subjects: SortedSubje
     """
     assert claim.parent_digest is not None  # without a parent, nobody is known
     parent = load_version(process.store, claim.parent_digest)
+    process = on_catalogue_of(process, parent)
     read = partial(read_examples, process, parent.fit, covers_epoch=claim.covers_epoch)
     wholly = [subject for subject in subjects.known if subject not in subjects.partly_stored]
     examples = read(subjects=wholly, newest=False)

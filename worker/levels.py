@@ -33,6 +33,7 @@ from unlearning.progress import check_stop
 from worker.examples import read_examples
 from worker.faults import FAULTS_OF_A_METHOD
 from worker.lease import Lease
+from worker.live_base import on_catalogue_of
 from worker.making import Making
 from worker.process import WorkerProcess
 from worker.training_data import TrainingData
@@ -113,8 +114,10 @@ def make_levels(process: WorkerProcess, parent: LoadedVersion, *, actor: str, on
     Raises:
         UnlearningError: there are too few users, or the fits diverge.
         PointerMoved: a version fitted on other events is live by now; nothing was stored.
+        OtherBase: the version was made for other items.
     """
     fit = parent.fit
+    process = on_catalogue_of(process, parent)
 
     def read() -> TrainingData:
         epoch = fit.excludes_up_to_epoch

@@ -107,7 +107,7 @@ def publish_candidate(
             transaction,
             claim,
             version,
-            watermark=fit.watermark,
+            watermark=fit.watermark if parent.catalogue_digest == process.base.catalogue_digest else None,
             base_digest=process.base.digest,
             now=now,
             split=chosen.split,

@@ -20,18 +20,12 @@ from app.runs import service as runs
 from app.runs.outages import Pauses
 from app.runs.service import Claim
 from model_store import ManifestMissing, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
+from worker.live_base import OtherBase
 from worker.process import WorkerProcess
 from worker.publication import ReplicasSilent
 from worker.sweeping import sweep_store
 
 log = structlog.get_logger()
-
-
-class OtherBase(Exception):
-    """The live version belongs to another base than LETHE_BASE was when this worker started: restart the worker."""
-
-    def __init__(self) -> None:
-        super().__init__(self.__doc__)
 
 
 # A manifest is never deleted: without that of the live version this is the empty folder of a mount that was lost.

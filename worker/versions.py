@@ -58,6 +58,7 @@ class LoadedVersion:
     """A version to work on.
 
     `exact` says that it was fitted as it is, and is no edit of a fit; `readership` is None where nobody recorded it.
+    `catalogue_digest` and `catalogue_items` are of the catalogue that it was made for, see `Base.with_catalogue`.
     """
 
     digest: str
@@ -65,6 +66,8 @@ class LoadedVersion:
     fit: FitRecord
     readership: Readership | None
     exact: bool
+    catalogue_digest: str
+    catalogue_items: int | None
 
 
 def read_fit_record(store: Store, digest: str) -> FitRecord:
@@ -89,6 +92,8 @@ def load_version(store: Store, digest: str) -> LoadedVersion:
         readership=read_readership(store, digest),
         # The reports of first fits say nothing of it: no run made them.
         exact=bool(manifest.report.get("exact", True)),
+        catalogue_digest=manifest.catalogue_digest,
+        catalogue_items=manifest.catalogue_items,
     )
 
 
@@ -127,7 +132,8 @@ def store_version(
             return store.publish(
                 Manifest(
                     base_digest=base.digest,
-                    catalogue_digest=base.catalogue.digest,
+                    catalogue_digest=base.catalogue_digest,
+                    catalogue_items=len(base.catalogue),
                     parent=parent,
                     forget_epoch=forget_epoch,
                     method=method,

@@ -92,7 +92,7 @@ def publish(
     claim: Claim,
     version: Version,
     *,
-    watermark: int,
+    watermark: int | None,
     base_digest: str,
     now: datetime,
     split: SplitOut = NOBODY,
@@ -104,7 +104,8 @@ def publish(
 
     Args:
         watermark: up to which events the version was fitted. Levels of any other go: they are read under adapters of
-            people some of whom have been forgotten since, and nobody needs them any more.
+            people some of whom have been forgotten since, and nobody needs them any more. None where all go: its fit
+            read these events with a larger catalogue.
         base_digest: of the base that the version belongs to.
         split: requests whom the version does not serve. They leave the run in this very transaction: what claims
             the published run later can find only those who are served.
@@ -130,7 +131,10 @@ def publish(
         actor=claim.run_id,
         now=now,
     )
-    levels.drop_others(session, watermark=watermark)
+    if watermark is None:
+        levels.drop_all(session)
+    else:
+        levels.drop_others(session, watermark=watermark)
     run.stage, run.version_digest = RunStage.PUBLISHED, version.digest
     split_out(transaction, run, split, now=now)
     if version.exact:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from recommender.catalogue import Catalogue
+from recommender.catalogue import CATALOGUE_FILE, Catalogue
 from recommender.errors import ConfigError, DataError, ModelLoadError
 from recommender.styles.item_tokens import ItemTokenStyle
 from recommender.styles.letters import LettersStyle
@@ -55,12 +55,14 @@ def read_style(directory: Path, catalogue: Catalogue) -> PromptStyle:
 
 
 def style_files(directory: Path) -> tuple[str, ...]:
-    """The files of a base folder that decide, beside weights and catalogue, what the model reads and answers."""
+    """The files of a base folder that decide, beside its weights, what the model reads and answers.
+
+    Where items are written as text, those that list the items are not among them: more items change no model.
+    """
     content = _object(directory / STYLE_FILE)
     if content is None or content.get("style") == ItemTokenStyle.name:
-        return (STYLE_FILE,)
-    own = (INDEX_FILE, POPULARITY_FILE) if content.get("style") == SemanticIdsStyle.name else ()
-    return (STYLE_FILE, *TOKENIZER_FILES, *own)
+        return (CATALOGUE_FILE, STYLE_FILE)
+    return (STYLE_FILE, *TOKENIZER_FILES)
 
 
 def save_style(style: PromptStyle, directory: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recommender.batching import by_token_budget, pad_left
+from recommender.catalogue import Catalogue
 from recommender.choices import OptionSet, Window
 from recommender.errors import ConfigError, DataError
 from recommender.styles.style import RankedBy
@@ -56,6 +57,22 @@ class ItemTokenStyle:
     def vocab_size(self) -> int:
         """Smallest vocabulary that holds every token this style can write."""
         return max(self.pad_token, self.bos_token, self.first_item_token + self.catalogue_size - 1) + 1
+
+    def first_items(self, count: int) -> ItemTokenStyle:
+        """This style itself.
+
+        Raises:
+            DataError: `count` is another number: the vocabulary of the model is made for one catalogue.
+        """
+        if count != self.catalogue_size:
+            raise DataError(
+                f"a model with a token for each of {self.catalogue_size} items has no form for {count}"
+            )
+        return self
+
+    def items_digest(self, catalogue: Catalogue) -> str:
+        """That of the catalogue."""
+        return catalogue.digest
 
     @property
     def event_options(self) -> int:

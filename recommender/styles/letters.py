@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -91,6 +91,10 @@ class LettersStyle(TextStyle):
     def catalogue_size(self) -> int:
         """Number of items that can be candidates."""
         return len(self.writer.titles)
+
+    def first_items(self, count: int) -> LettersStyle:
+        """The letters over the first `count` titles."""
+        return replace(self, writer=self.writer.first_items(count))
 
     @property
     def candidates(self) -> int:

@@ -6,14 +6,16 @@ are ranked exactly, with as many forward passes as a tuple has tokens, see `reco
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
+from inputs import canonical_json
 from recommender.catalogue import Catalogue
 from recommender.choices import Window
 from recommender.errors import ConfigError, DataError
@@ -116,6 +118,22 @@ class SemanticIdsStyle(TextStyle):
     def catalogue_size(self) -> int:
         """Number of items, those that share a tuple included."""
         return len(self.item_ids)
+
+    def first_items(self, count: int) -> SemanticIdsStyle:
+        """The ids of the first `count` items."""
+        return replace(
+            self,
+            writer=self.writer.first_items(count),
+            item_ids=self.item_ids[:count],
+            index=self.index[:count],
+            paths=self.paths[:count],
+            popularity=None if self.popularity is None else self.popularity[:count],
+        )
+
+    def items_digest(self, catalogue: Catalogue) -> str:
+        """Of the catalogue, of each item's tokens, and of the counts that order items with the same tokens."""
+        content = {"catalogue": catalogue.digest, "index": self.index, "popularity": self.popularity}
+        return hashlib.sha256(canonical_json(content)).hexdigest()
 
     @cached_property
     def trie(self) -> Trie:

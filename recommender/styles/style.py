@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
+from recommender.catalogue import Catalogue
 from recommender.choices import Window
 
 # How the rank of a true item is found: among all items, from the logits that also gave its likelihood; among the
@@ -83,6 +84,16 @@ class PromptStyle(Protocol):
         Raises:
             DataError: an item outside the catalogue, or candidates without the item.
         """
+
+    def first_items(self, count: int) -> PromptStyle:
+        """The style as it was when the catalogue had only its first `count` items.
+
+        Raises:
+            DataError: the catalogue has fewer, or this style is made for one catalogue.
+        """
+
+    def items_digest(self, catalogue: Catalogue) -> str:
+        """SHA-256 (hex) of all that a model reads of the items: the catalogue, and how this style writes an item."""
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Tokens as text, for people."""

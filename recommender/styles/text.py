@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from recommender.errors import ConfigError, ModelLoadError
+from recommender.errors import ConfigError, DataError, ModelLoadError
 from recommender.styles.frames import Frame, Slot
 
 Tokenise = Literal["whole", "pieces"]
@@ -78,6 +78,16 @@ class PromptWriter:
         assert slot is not None
         if slot.names("sid") and not self.sids:
             raise ConfigError("the history names {sid}, but items of this style have no semantic ids")
+
+    def first_items(self, count: int) -> PromptWriter:
+        """The writer as it was when the catalogue had only its first `count` items.
+
+        Raises:
+            DataError: it has fewer.
+        """
+        if not 0 <= count <= len(self.titles):
+            raise DataError(f"the catalogue has {len(self.titles)} items, not {count}")
+        return replace(self, titles=self.titles[:count], sids=self.sids[:count])
 
     def past(self, history: Sequence[int]) -> list[dict[str, object]]:
         """The fields of the history's latest items, oldest first, as many as its slot takes."""

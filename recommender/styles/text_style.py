@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from recommender.catalogue import Catalogue
 from recommender.choices import OptionSet, Window
 from recommender.styles.text import PromptWriter, Supervise
 
@@ -39,6 +40,10 @@ class TextStyle:
     def vocab_size(self) -> int:
         """Number of tokens of the tokenizer."""
         return len(self.writer.tokenizer)
+
+    def items_digest(self, catalogue: Catalogue) -> str:
+        """That of the catalogue: ids and titles are all that a prompt says of an item."""
+        return catalogue.digest
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The tokenizer's text."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from model_store import LocalStore
 from recommender import (
     AdapterConfig,
     InteractionData,
@@ -101,6 +102,36 @@ def installed(
     made.stop()
 
 
+def the_catalogue_grows(installed: Installation, *, live: str) -> None:
+    """A new item is ranked by the version that is live, and the next request to forget still finds its way."""
+    catalogue, index = installed.base / "catalogue.json", installed.base / "index.json"
+    content = json.loads(catalogue.read_text())
+    content["item_ids"].append("item-new")
+    content["titles"].append("A new title")
+    catalogue.write_text(json.dumps(content))
+    if index.exists():
+        tokens = json.loads(index.read_text())
+        index.write_text(json.dumps({**tokens, "item-new": tokens["item-0000"]}))
+    for process in installed.processes:
+        process.terminate()
+    installed.start_gateway()
+    installed.start("worker")
+    user, other = USER_PREFIX + "user-0005", USER_PREFIX + "user-0004"
+    with installed.client() as client:
+        named = {"user_id": other, "candidate": ["item-new", "item-0001"]}
+        ranked = client.get("/recommend", params=named).json()
+        assert (ranked["version"], ranked["personalised"]) == (live, True)
+        assert "item-new" in {item["item_id"] for item in ranked["items"]}
+        request = completed(client, client.post(f"/users/{user}/forget").headers["Location"], seconds=300)
+        assert request["outcome"] == "erased"
+        again = client.get("/recommend", params=named).json()
+        assert again["version"] == client.get("/adapters").json()["live"] != live
+        assert "item-new" in {item["item_id"] for item in again["items"]}
+    # A run works on the items that its version was made for; a consolidation takes the new ones.
+    manifest = LocalStore(installed.root / "store").read_manifest(again["version"])
+    assert manifest.catalogue_items == len(content["item_ids"]) - 1
+
+
 @pytest.mark.parametrize("size", ["embedded"], indirect=True)
 def test_every_style_goes_the_whole_way(installed: Installation, owners_folders: Path) -> None:
     letters = owners_folders.name.startswith("letters")
@@ -143,6 +174,7 @@ def test_every_style_goes_the_whole_way(installed: Installation, owners_folders:
         assert kept["retriever"] == ("co-visits:19-1" if letters else None)
         gone = client.get("/recommend", params={"user_id": user}).json()
         assert (gone["personalised"], gone["fallback_reason"]) == (False, "suppressed")
+    the_catalogue_grows(installed, live=kept["version"])
     assert installed.lethe("audit", "verify").returncode == 0
     for log in installed.root.glob("*.log"):
         assert USER_PREFIX not in log.read_text()

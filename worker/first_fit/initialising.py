@@ -14,6 +14,7 @@ import transformers
 from app.audit.log import AuditLog
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
+from app.failures import naming
 from app.interactions import queries as interactions
 from app.readers import queries as reader_queries
 from app.readers import service as reader_records
@@ -23,7 +24,14 @@ from app.subjects import SubjectKey
 from app.versions import queries as versions
 from app.versions.floor import vouch_for_floor
 from model_store import Store, open_store
-from recommender import InteractionData, TrainingConfig, base_digest, use_processor
+from recommender import (
+    InteractionData,
+    RecommenderError,
+    TrainingConfig,
+    base_digest,
+    holds_catalogue,
+    use_processor,
+)
 from recommender.imports.importing import EARLIER_FILE
 from worker.first_fit.adoption import chosen_recipe
 from worker.first_fit.base_model import load_or_make_base
@@ -155,14 +163,16 @@ def _is_live(
     """Whether a version on the base in LETHE_BASE is live. Then only what its base has read can be said anew.
 
     Raises:
-        FirstFitError: the live version belongs to another base, and nobody has said that it is to be replaced.
+        FirstFitError: the live version belongs to another base or to other items, and nobody has said that it is to be
+            replaced.
     """
     with database.read() as session:
         live = versions.current(session).digest
     # A database restored from an old backup can point at a version that was destroyed since: then fit again.
     if live is None or model_store.is_destroyed(live):
         return False
-    belongs_to, found = model_store.read_manifest(live).base_digest, base_digest(settings.base)
+    manifest, found = model_store.read_manifest(live), base_digest(settings.base)
+    belongs_to = manifest.base_digest
     if found is None and replace_base:
         return False
     if found is None:
@@ -176,6 +186,15 @@ def _is_live(
         raise FirstFitError(
             f"LETHE_BASE: the version that is live belongs to another base ({belongs_to[:16]}, this is {found[:16]}): "
             "put that base back, or fit anew on this one with --replace-base"
+        )
+    with naming("LETHE_BASE", RecommenderError):
+        same_items = holds_catalogue(settings.base, manifest.catalogue_digest, manifest.catalogue_items)
+    if not same_items:
+        if replace_base:
+            return False
+        raise FirstFitError(
+            "LETHE_BASE: the version that is live was made for other items: put that catalogue back (new items may "
+            "only follow the ones that it had), or fit anew on this one with --replace-base"
         )
     if readers is not None:
         _record_base_readers(database, settings, found, readers, listener)

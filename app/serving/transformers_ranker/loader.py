@@ -41,6 +41,7 @@ from recommender import (
     Base,
     Catalogue,
     ModelLoadError,
+    OtherCatalogue,
     RecommenderError,
     Scorer,
     attach,
@@ -94,7 +95,7 @@ class TransformersLoader:
         base = self._base
         try:
             manifest = self._store.read_manifest(digest)
-            _check_manifest(manifest, base, floor)
+            as_made = _check_manifest(manifest, base, floor)
             _, artefacts = read_version(self._store, digest, [ADAPTER_WEIGHTS])
             adapter = Adapter.from_bytes(manifest.adapter_config, artefacts[ADAPTER_WEIGHTS])
         except VersionBelowFloor as error:
@@ -110,10 +111,11 @@ class TransformersLoader:
         shared = {id(tensor) for tensor in [*base.model.parameters(), *base.model.buffers()]}
         private = [tensor for tensor in [*model.parameters(), *model.buffers()] if id(tensor) not in shared]
         self.resident.watch(digest, [model, *private])
-        scorer = Scorer(model, base.style, token_budget=self._token_budget)
-        computed = canary_fingerprint(scorer)
+        # The catalogue may have grown since: the fingerprint is of the items that there were.
+        computed = canary_fingerprint(Scorer(model, as_made.style, token_budget=self._token_budget))
         if not fingerprints_match(manifest.canary_fingerprint, computed, self._fingerprint_tolerance):
             raise FingerprintMismatch
+        scorer = Scorer(model, base.style, token_budget=self._token_budget)
         return TransformersRanker(digest, manifest.forget_epoch, base.catalogue, scorer)
 
     def resident_versions(self) -> tuple[str, ...]:
@@ -135,10 +137,13 @@ def open_loader(settings: Settings, store: Store, *, token_budget: int) -> Trans
     return TransformersLoader(base, store, token_budget=token_budget)
 
 
-def _check_manifest(manifest: Manifest, base: Base, floor: int) -> None:
+def _check_manifest(manifest: Manifest, base: Base, floor: int) -> Base:
+    """The base with the catalogue that the version was made for."""
     if manifest.forget_epoch < floor:
         raise BelowErasureFloor
     if manifest.base_digest != base.digest:
         raise WrongBase
-    if manifest.catalogue_digest != base.catalogue.digest:
-        raise WrongCatalogue
+    try:
+        return base.with_catalogue(manifest.catalogue_digest, manifest.catalogue_items)
+    except OtherCatalogue as error:
+        raise WrongCatalogue from error

@@ -28,6 +28,7 @@ def manifest(blobs: dict[str, BlobRef], **changes: Any) -> Manifest:
     plain = Manifest(
         base_digest="b0" * 32,
         catalogue_digest="ca" * 32,
+        catalogue_items=1682,
         parent=None,
         forget_epoch=3,
         method="refit",

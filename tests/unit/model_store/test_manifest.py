@@ -22,7 +22,7 @@ def test_the_bytes_are_canonical_json_of_exactly_the_fields() -> None:
     data = manifest(BLOBS).to_bytes()
     assert data == json.dumps(json.loads(data), sort_keys=True, separators=(",", ":")).encode()
     assert json.loads(data)["blobs"] == {ADAPTER_WEIGHTS: {"bytes": 84, "digest": DIGEST}}
-    assert json.loads(data)["schema"] == 1
+    assert json.loads(data)["schema"] == 2
     assert Manifest.from_bytes(data) == manifest(BLOBS)
 
 
@@ -37,6 +37,7 @@ def test_every_field_changes_the_name() -> None:
         {},
         {"base_digest": DIGEST},
         {"catalogue_digest": DIGEST},
+        {"catalogue_items": 1683},
         {"parent": DIGEST},
         {"forget_epoch": 4},
         {"method": "ucan"},
@@ -51,6 +52,15 @@ def test_every_field_changes_the_name() -> None:
         {"library_versions": {}},
     ]
     assert len({replace(manifest(BLOBS), **change).digest for change in variants}) == len(variants)
+
+
+def test_a_manifest_of_the_first_schema_keeps_its_name() -> None:
+    data = encode({name: value for name, value in content(schema=1).items() if name != "catalogue_items"})
+    read = Manifest.from_bytes(data)
+    assert (read.schema, read.catalogue_items) == (1, None)
+    assert read.to_bytes() == data
+    with pytest.raises(InvalidManifest, match="schema 1 has no such field"):
+        replace(read, catalogue_items=3)
 
 
 def test_a_manifest_keeps_its_own_copy_of_what_it_was_given() -> None:
@@ -68,7 +78,12 @@ def test_a_manifest_keeps_its_own_copy_of_what_it_was_given() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"schema": 2}, "schema 2 is unknown"),
+        ({"schema": 3}, "schema 3 is unknown"),
+        ({"schema": 0}, "schema 0 is unknown"),
+        ({"schema": 1}, "unknown fields.*catalogue_items"),
+        ({"catalogue_items": 0}, "catalogue_items"),
+        ({"catalogue_items": True}, "catalogue_items"),
+        ({"catalogue_items": None}, "catalogue_items"),
         ({"schema": True}, "schema"),
         ({"base_digest": DIGEST.upper()}, "base_digest"),
         ({"base_digest": None}, "base_digest"),

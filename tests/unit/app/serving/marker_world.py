@@ -81,7 +81,8 @@ class World:
         """Everything true about a version of this adapter. The seed makes it another."""
         return Manifest(
             base_digest=self.base.digest,
-            catalogue_digest=self.base.catalogue.digest,
+            catalogue_digest=self.base.catalogue_digest,
+            catalogue_items=ITEMS,
             parent=None,
             forget_epoch=forget_epoch,
             method="fit",
