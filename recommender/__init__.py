@@ -5,15 +5,7 @@ Needs torch, transformers, peft, safetensors and numpy only; knows nothing of HT
 
 from recommender.adapter_config import AdapterConfig
 from recommender.adapters import Adapter, adapter_parameters, attach, check_compatible
-from recommender.base import (
-    Base,
-    BaseConfig,
-    base_digest,
-    draw_base,
-    holds_catalogue,
-    load_base,
-    save_base,
-)
+from recommender.base import Base, BaseConfig, base_digest, draw_base, load_base, save_base
 from recommender.catalogue import Catalogue
 from recommender.data import (
     Event,
@@ -84,7 +76,6 @@ __all__ = [
     "fit_adapter",
     "generate_long_tail",
     "generate_synthetic",
-    "holds_catalogue",
     "k_core",
     "leave_two_out",
     "load_base",

@@ -101,6 +101,7 @@ SURFACE = {
             "DataError",
             "Interrupted",
             "ModelLoadError",
+            "OtherCatalogue",
             "RecommenderError",
         },
     },

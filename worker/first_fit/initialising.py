@@ -29,9 +29,9 @@ from recommender import (
     RecommenderError,
     TrainingConfig,
     base_digest,
-    holds_catalogue,
     use_processor,
 )
+from recommender.base import holds_catalogue
 from recommender.imports.importing import EARLIER_FILE
 from worker.first_fit.adoption import chosen_recipe
 from worker.first_fit.base_model import load_or_make_base

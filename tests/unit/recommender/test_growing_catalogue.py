@@ -17,11 +17,11 @@ from recommender import (
     base_digest,
     canary_fingerprint,
     draw_base,
-    holds_catalogue,
     load_base,
     save_base,
 )
 from recommender import BaseConfig as Shape
+from recommender.base import holds_catalogue
 from recommender.styles import SemanticIdsStyle
 from recommender.text_base import (
     TextBaseConfig,
