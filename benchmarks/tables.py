@@ -20,6 +20,7 @@ from benchmarks.report.listing import listing
 from benchmarks.report.load import load
 from benchmarks.report.overload import overload
 from benchmarks.report.scale import scale
+from benchmarks.report.semantic_ids import semantic_ids
 from benchmarks.report.sequence import sequence
 from benchmarks.report.tune import tune
 from benchmarks.report.unlearn import unlearn
@@ -36,6 +37,7 @@ WRITERS = {
     "levels": levels,
     "scale": scale,
     "load": load,
+    "semantic-ids": semantic_ids,
     "sequence": sequence,
     "forget": forget,
     "accept": accept,

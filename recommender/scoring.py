@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from recommender.batching import by_token_budget
 from recommender.choices import Window, batch_of, choice_logits
 from recommender.errors import ConfigError, DataError
-from recommender.ranking import ranks
+from recommender.ranking import ranks, top_k
 from recommender.styles.style import PromptStyle
 
 # Likelihoods need logits at every asked position. This bound keeps them small for a large catalogue.
@@ -66,6 +66,59 @@ class Scorer:
             for row, history in enumerate(histories):
                 scores[row, self._seen(history, scores.shape[1])] = -torch.inf
         return scores
+
+    def best(
+        self,
+        histories: Sequence[Sequence[int]],
+        k: Sequence[int],
+        candidates: Sequence[Sequence[int] | None] | None = None,
+    ) -> list[Sequence[tuple[int, float]]]:
+        """The best `k` unseen items for each history, best first, with their scores.
+
+        They are the head of the sorted `scores`; a style that need not score all items for that does not. A torn model
+        shows as NaN among the scores.
+
+        Args:
+            candidates: the only items to rank for each history; None there for the whole catalogue.
+
+        Raises:
+            DataError: an item outside the catalogue, or a style that needs candidates got none.
+        """
+        allowed = [None] * len(histories) if candidates is None else list(candidates)
+        found: dict[int, Sequence[tuple[int, float]]] = {}
+        for row, (history, most) in enumerate(zip(histories, k, strict=True)):
+            if allowed[row] is None:
+                self._seen(history, self.style.catalogue_size)
+                items = self.style.best(self._model, history, most, history)
+                if items is not None:
+                    found[row] = items
+        left = [row for row in range(len(histories)) if row not in found]
+        if left:
+            found |= zip(left, self._head(histories, k, allowed, left), strict=True)
+        return [found[row] for row in range(len(histories))]
+
+    def _head(
+        self,
+        histories: Sequence[Sequence[int]],
+        k: Sequence[int],
+        allowed: Sequence[Sequence[int] | None],
+        rows: Sequence[int],
+    ) -> list[list[tuple[int, float]]]:
+        named = None
+        if any(allowed[row] is not None for row in rows):
+            everything = range(self.style.catalogue_size)
+            named = [everything if (some := allowed[row]) is None else some for row in rows]
+        scores = self.scores([histories[row] for row in rows], candidates=named)
+        order = top_k(scores, max(k[row] for row in rows))
+        values = scores.gather(1, order)
+        return [
+            [
+                (item, score)
+                for item, score in zip(items[: k[row]], best[: k[row]], strict=True)
+                if score != -torch.inf
+            ]
+            for row, items, best in zip(rows, order.tolist(), values.tolist(), strict=True)
+        ]
 
     def item_log_probs(
         self, histories: Sequence[Sequence[int]], candidates: Sequence[Sequence[int]] | None = None

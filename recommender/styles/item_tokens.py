@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -73,6 +73,12 @@ class ItemTokenStyle:
     def items_digest(self, catalogue: Catalogue) -> str:
         """That of the catalogue."""
         return catalogue.digest
+
+    def best(
+        self, model: nn.Module, history: Sequence[int], k: int, seen: Collection[int]
+    ) -> Sequence[tuple[int, float]] | None:
+        """None: one forward scores all items."""
+        return None
 
     @property
     def event_options(self) -> int:

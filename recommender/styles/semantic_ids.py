@@ -39,6 +39,8 @@ from recommender.styles.trie_scores import MOST_NODES, Best, Score, best_items, 
 
 Collisions = Literal["popularity", "index"]
 _SCORES, _COLLISIONS = ("vocabulary", "children"), ("popularity", "index")
+# With so few inner nodes, two or three forwards score all items, and a search takes more.
+_FEW_NODES = 1024
 _KEYS = (
     "schema", "style", "frames", "score", "collisions", "max_tokens", "tokenise", "truncate", "supervise",
     "first_target", "pad_token",
@@ -218,6 +220,20 @@ class SemanticIdsStyle(TextStyle):
             pad=self.pad_token,
             most_nodes=most_nodes,
         )
+
+    def best(
+        self, model: nn.Module, history: Sequence[int], k: int, seen: Collection[int]
+    ) -> Sequence[tuple[int, float]] | None:
+        """By best-first search, unless the trie is small, or the search would read most of it.
+
+        Raises:
+            DataError, ConfigError: as for `top_k`.
+        """
+        nodes = self.trie.fed
+        if nodes < _FEW_NODES:
+            return None
+        found = self.top_k(model, history, k, seen, most_nodes=nodes // 2)
+        return tuple(zip(found.items, found.scores, strict=True)) if found.exact else None
 
     def prompt_tokens(self, history: Sequence[int]) -> int:
         """From the lengths of tuples and titles. The nodes of the trie, which every prompt takes too, are left out."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
@@ -115,6 +115,14 @@ class PromptStyle(Protocol):
 
         Raises:
             DataError: an item outside the catalogue, or this style needs candidates and there are none.
+        """
+
+    def best(
+        self, model: nn.Module, history: Sequence[int], k: int, seen: Collection[int]
+    ) -> Sequence[tuple[int, float]] | None:
+        """The `k` best items of the whole catalogue that are not in `seen`, best first, each with its score.
+
+        They are the head of the sorted `scores`. None where scoring all items is the way to find them.
         """
 
     def prompt_tokens(self, history: Sequence[int]) -> int:

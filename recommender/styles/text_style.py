@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+
+from torch import nn
 
 from recommender.catalogue import Catalogue
 from recommender.choices import OptionSet, Window
@@ -44,6 +46,12 @@ class TextStyle:
     def items_digest(self, catalogue: Catalogue) -> str:
         """That of the catalogue: ids and titles are all that a prompt says of an item."""
         return catalogue.digest
+
+    def best(
+        self, model: nn.Module, history: Sequence[int], k: int, seen: Collection[int]
+    ) -> Sequence[tuple[int, float]] | None:
+        """None: one forward scores all that can be ranked."""
+        return None
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The tokenizer's text."""

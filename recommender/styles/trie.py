@@ -11,6 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from recommender.batching import pad_right
 from recommender.choices import OptionSet
 from recommender.errors import ConfigError
 
@@ -105,6 +106,14 @@ class Trie:
                 starts.append(starts[-1] + len(options))
             found.append(tuple(starts))
         return tuple(found)
+
+    @cached_property
+    def children(self) -> tuple[Tensor, ...]:
+        """For each level, the tokens of the children of every prefix of the level before, int64 [prefixes, widest].
+
+        -1 stands behind the last child.
+        """
+        return tuple(pad_right([options.tokens for options in sets], -1)[0] for sets in self.options)
 
     @cached_property
     def places(self) -> Tensor:

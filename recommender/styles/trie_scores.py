@@ -24,7 +24,8 @@ Score = Literal["vocabulary", "children"]
 _CHUNK = 1024
 # Every node has the logits of a whole vocabulary: 0.5 GB in float32.
 _MAX_LOGITS = 2**27
-# Best-first search reads at least so many prefixes at once: a forward of a few tokens takes as long as one of one.
+# Best-first search first reads at least so many prefixes at once, then twice as many each time: a forward of a few
+# tokens takes as long as one of one, and a model that is not sure takes many prefixes.
 _AT_ONCE = 16
 MOST_NODES = 2048
 
@@ -38,7 +39,7 @@ class Best:
         scores: their scores.
         nodes: tokens read after the prompt.
         forwards: forward passes, that of the prompt included.
-        exact: False if the cap on nodes was hit: then a better item may be missing.
+        exact: False if the cap on nodes was hit, or a score is NaN: then a better item may be missing.
     """
 
     items: tuple[int, ...]
@@ -103,10 +104,10 @@ def _below(
             torch.full((end - first,), depth + 1),
             _ancestors(trie, depth, first, end, ranges),
         )
-        sets = [options.tokens for options in trie.options[depth + 1][first:end]]
-        steps, owners = _steps(logits, sets, score)
+        steps = _steps(logits, trie.children[depth + 1][first:end], score)
         own = sums[:, first - start : end - start]
-        below = trie.starts[depth + 1][first]
+        below, after = trie.starts[depth + 1][first], trie.starts[depth + 1][end]
+        owners = trie.levels[depth + 1].parents[below:after] - first
         _below(
             cache,
             trie,
@@ -134,23 +135,23 @@ def _ancestors(trie: Trie, depth: int, first: int, end: int, ranges: Sequence[tu
 
 def _root(trie: Trie, last: Tensor, score: Score) -> Tensor:
     """Scores of the first level, float32 [rows, nodes]."""
-    return _steps(last.unsqueeze(1), [trie.options[0][0].tokens], score)[0]
+    return _steps(last.unsqueeze(1), trie.children[0], score)
 
 
-def _steps(logits: Tensor, sets: Sequence[Sequence[int]], score: Score) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of the children of nodes, float32 [rows, children], and of which node each is the child.
+def _steps(logits: Tensor, children: Tensor, score: Score) -> Tensor:
+    """Log-probabilities of the children of nodes, float32 [rows, children]; those of the first node come first.
 
-    `logits` [rows, nodes, vocabulary]; the children of the first node come first.
+    `logits` [rows, nodes, vocabulary]; `children` as in `Trie.children`.
     """
-    table, mask = pad_right(sets, 0)
-    table, mask = table.to(logits.device), mask.to(logits.device).bool()
+    children = children.to(logits.device)
+    mask = children >= 0
     logits = logits.float()
-    found = logits.gather(-1, table.unsqueeze(0).expand(len(logits), -1, -1))
+    found = logits.gather(-1, children.clamp(min=0).unsqueeze(0).expand(len(logits), -1, -1))
     if score == "children":
         found = torch.log_softmax(found.masked_fill(~mask, -torch.inf), dim=-1)
     else:
         found = found - logits.logsumexp(-1, keepdim=True)
-    return found[:, mask].cpu(), mask.nonzero()[:, 0].cpu()
+    return found[:, mask].cpu()
 
 
 def _by_item(trie: Trie, leaves: Tensor) -> Tensor:
@@ -188,15 +189,17 @@ def best_items(
     search = _Search(
         PromptCache(model, [prompt], pad, longest=trie.depth - 1), trie, score, frozenset(seen), k
     )
+    at_once = max(_AT_ONCE, 2 * k)
     while search.open() and search.cache.nodes < most_nodes:
-        search.step(min(max(_AT_ONCE, 2 * k), most_nodes - search.cache.nodes))
+        search.step(min(at_once, most_nodes - search.cache.nodes))
+        at_once *= 2
     best = sorted(search.found)[:k]
     return Best(
         items=tuple(item for _, item in best),
         scores=tuple(-lost for lost, _ in best),
         nodes=search.cache.nodes,
         forwards=search.cache.forwards,
-        exact=not search.open(),
+        exact=not search.open() and not search.torn,
     )
 
 
@@ -216,6 +219,8 @@ class _Search:
     def __init__(self, cache: PromptCache, trie: Trie, score: Score, seen: frozenset[int], k: int) -> None:
         self.cache = cache
         self.found: list[tuple[float, int]] = []
+        # NaN has no place in an order: a frontier that holds it says nothing.
+        self.torn = False
         self._trie, self._score, self._seen, self._k = trie, score, seen, k
         self._frontier: list[_Prefix] = []
         self._add(0, 0, _root(trie, cache.last, score)[0], ())
@@ -240,7 +245,7 @@ class _Search:
             ancestors,
         )
         sets = [self._trie.options[prefix.depth + 1][prefix.node].tokens for prefix in chosen]
-        steps, _ = _steps(logits, sets, self._score)
+        steps = _steps(logits, pad_right(sets, -1)[0], self._score)
         parts = torch.split(steps[0], [len(options) for options in sets])
         for row, (prefix, part) in enumerate(zip(chosen, parts, strict=True)):
             start = self._trie.starts[prefix.depth + 1][prefix.node]
@@ -251,6 +256,7 @@ class _Search:
         return self.found[self._k - 1][0] if len(self.found) >= self._k else float("inf")
 
     def _add(self, depth: int, start: int, scores: Tensor, line: tuple[int, ...]) -> None:
+        self.torn = self.torn or bool(torch.isnan(scores).any())
         if depth < self._trie.depth - 1:
             for place, value in enumerate(scores.tolist()):
                 heapq.heappush(self._frontier, _Prefix(-value, depth, start + place, line))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import torch
 
 from app.serving.errors import InferenceFailed
 from app.serving.ranker import RankingRequest
 from app.serving.recommendation import RankedItem
-from recommender import Catalogue, Scorer, top_k
+from recommender import Catalogue, Scorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,26 +22,20 @@ class TransformersRanker:
     scorer: Scorer = field(repr=False)
 
     def rank(self, requests: Sequence[RankingRequest]) -> list[tuple[RankedItem, ...]]:
-        """One forward pass for each token budget of the scorer; see `Ranker.rank`."""
-        candidates = None
-        if any(request.candidates is not None for request in requests):
-            everything = tuple(range(len(self.catalogue.item_ids)))
-            candidates = [everything if one.candidates is None else one.candidates for one in requests]
-        scores = self.scorer.scores(
-            [request.history for request in requests], mask_seen=True, candidates=candidates
+        """The head of each request's scores, see `Scorer.best`; see `Ranker.rank`."""
+        found = self.scorer.best(
+            [request.history for request in requests],
+            [request.k for request in requests],
+            [request.candidates for request in requests],
         )
-        if bool(torch.isnan(scores).any()):
+        if any(math.isnan(score) for items in found for _, score in items):
             raise InferenceFailed
-        widest = max((request.k for request in requests), default=0)
-        order = top_k(scores, widest)
-        best = scores.gather(1, order)
         return [
             tuple(
                 RankedItem(item, self.catalogue.item_ids[item], self.catalogue.titles[item], score)
-                for item, score in zip(items[: request.k], values[: request.k], strict=True)
-                if score != -torch.inf
+                for item, score in items
             )
-            for request, items, values in zip(requests, order.tolist(), best.tolist(), strict=True)
+            for items in found
         ]
 
     def tokens(self, request: RankingRequest) -> int:

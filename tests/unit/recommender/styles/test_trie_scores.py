@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from recommender import ConfigError, DataError, TrainingConfig, ranks, top_k
+from recommender import ConfigError, DataError, Scorer, TrainingConfig, ranks, top_k
 from recommender.styles import SemanticIdsStyle
 from recommender.styles.prompt_cache import PromptCache, check_attention
 from recommender.styles.trie_scores import catalogue_scores
@@ -165,6 +167,36 @@ def test_a_search_that_hits_the_cap_says_so(style: SemanticIdsStyle, model: Llam
     best = style.top_k(model, [3], 20, most_nodes=5)
     assert not best.exact
     assert best.nodes == 5
+
+
+def test_serving_searches_where_the_trie_is_large_and_sorts_all_scores_where_that_is_no_use(
+    style: SemanticIdsStyle, model: LlamaForCausalLM, monkeypatch: pytest.MonkeyPatch
+):
+    scorer = Scorer(model, style)
+    named = [None, None, [7, 8, 1, 3], None]
+    expected = scorer.best(ASKED, [3, 5, 2, 4], named)
+    assert style.best(model, ASKED[1], 5, ASKED[1]) is None
+    monkeypatch.setattr("recommender.styles.semantic_ids._FEW_NODES", 2)
+    assert style.best(model, ASKED[1], 1, ASKED[1]) is not None
+    # Here the search would read more than half of the trie.
+    assert style.best(model, ASKED[1], 20, ASKED[1]) is None
+    found = scorer.best(ASKED, [3, 5, 2, 4], named)
+    assert [[item for item, _ in items] for items in found] == [
+        [item for item, _ in items] for items in expected
+    ]
+    assert [len(items) for items in found] == [3, 5, 2, 4]
+    for ours, theirs in zip(found, expected, strict=True):
+        assert [score for _, score in ours] == pytest.approx([score for _, score in theirs], abs=1e-5)
+
+
+def test_a_torn_model_is_never_searched(
+    style: SemanticIdsStyle, model: LlamaForCausalLM, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("recommender.styles.semantic_ids._FEW_NODES", 2)
+    torn = copy.deepcopy(model)
+    torn.lm_head.weight.data.fill_(torch.nan)
+    assert not style.top_k(torn, [3], 2).exact
+    assert any(math.isnan(score) for _, score in Scorer(torn, style).best([[3]], [2])[0])
 
 
 def test_candidates_and_bad_input(style: SemanticIdsStyle, model: LlamaForCausalLM):
