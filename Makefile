@@ -103,7 +103,7 @@ migrate: $(INSTALLED) ## Bring the database at LETHE_DATABASE_URL to the current
 .PHONY: constraints
 constraints: $(INSTALLED) ## Write constraints.txt anew from what is installed
 	@{ sed -n '/^#/p' constraints.txt; \
-	   $(BIN)/python -m pip freeze --all --exclude-editable \
+	   { sed -n '/^bitsandbytes==/p' constraints.txt; $(BIN)/python -m pip freeze --all --exclude-editable; } | sort -f -u \
 	   | sed -E 's/\+[a-z0-9.]+$$//' | grep -v -i -E '^(pip|wheel|triton|nvidia-.*|cuda-.*)=='; } > constraints.new
 	@mv constraints.new constraints.txt
 

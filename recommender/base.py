@@ -22,6 +22,7 @@ from recommender.styles.files import (
     INDEX_FILE,
     POPULARITY_FILE,
     STYLE_FILE,
+    read_precision,
     read_style,
     save_style,
     style_files,
@@ -169,9 +170,14 @@ def load_base(directory_or_hub_id: str | Path, device: str = "cpu") -> Base:
     """
     source, directory, revision = _locate(directory_or_hub_id)
     catalogue, style = _read_catalogue_and_style(directory)
+    precision = read_precision(directory)
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            source, revision=revision, use_safetensors=True, trust_remote_code=False
+            source,
+            revision=revision,
+            use_safetensors=True,
+            trust_remote_code=False,
+            **precision.load_options(device),
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelLoadError(f"{source} is not a causal language model we can read: {error}") from error
@@ -181,7 +187,8 @@ def load_base(directory_or_hub_id: str | Path, device: str = "cpu") -> Base:
             f"{source}: the model has {rows} token embeddings but its style writes {style.vocab_size} tokens;"
             f" extend its vocabulary or correct {STYLE_FILE}"
         )
-    model.to(torch.device(device))  # type: ignore[arg-type]  # transformers wraps `to` without its types
+    if precision.quantisation is None:
+        model.to(torch.device(device))  # type: ignore[arg-type]  # transformers wraps `to` without its types
     model.requires_grad_(False).train(False)
     return Base(model=model, catalogue=catalogue, style=style, digest=_digest(directory))
 

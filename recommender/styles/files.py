@@ -8,6 +8,7 @@ from typing import Any
 
 from recommender.catalogue import CATALOGUE_FILE, Catalogue
 from recommender.errors import ConfigError, DataError, ModelLoadError
+from recommender.precision import PRECISION_KEYS, Precision
 from recommender.styles.item_tokens import ItemTokenStyle
 from recommender.styles.letters import LettersStyle
 from recommender.styles.semantic_ids import SemanticIdsStyle
@@ -33,6 +34,7 @@ def read_style(directory: Path, catalogue: Catalogue) -> PromptStyle:
     try:
         if content is None:
             return ItemTokenStyle(len(catalogue))
+        content = {key: value for key, value in content.items() if key not in PRECISION_KEYS}
         if content.get("style") not in STYLES:
             raise ConfigError(
                 f"{STYLE_FILE} names the style {content.get('style')!r}; known are {', '.join(STYLES)}"
@@ -51,6 +53,18 @@ def read_style(directory: Path, catalogue: Catalogue) -> PromptStyle:
             content, tokenizer, catalogue, index, _object(directory / POPULARITY_FILE)
         )
     except (ConfigError, DataError) as error:
+        raise ModelLoadError(f"{directory}: {error}") from error
+
+
+def read_precision(directory: Path) -> Precision:
+    """In which numbers the base of a folder computes.
+
+    Raises:
+        ModelLoadError: `style.json` is unreadable, or names numbers that we do not know.
+    """
+    try:
+        return Precision.from_json(_object(directory / STYLE_FILE) or {})
+    except ConfigError as error:
         raise ModelLoadError(f"{directory}: {error}") from error
 
 

@@ -1,5 +1,8 @@
 """The learning half on a GPU: the same answers as on the CPU, within float32's tolerance."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -110,3 +113,23 @@ def test_every_method_makes_the_same_model_on_both_devices(
     # AdamW turns rounding in small gradients into whole steps; what the model says is what has to agree.
     assert float((scores["cuda"] - scores["cpu"]).abs().mean()) < 0.05
     assert torch.isfinite(scores["cuda"]).all()
+
+
+@pytest.mark.parametrize("quantisation", ["nf4", "int8"])
+def test_a_quantised_base_is_fitted_and_read_on_the_gpu(tmp_path: Path, quantisation: str) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs CUDA")
+    pytest.importorskip("bitsandbytes", reason="needs bitsandbytes: pip install '.[quantised]'")
+    config = BaseConfig(layers=1, width=64, heads=2, feed_forward=64, window=32)
+    model = build_base(DATA.catalogue, [split.train for split in SPLITS[:10]], config, TRAINING)
+    save_base(model, DATA.catalogue, config.style(DATA.catalogue), tmp_path)
+    exact = load_base(tmp_path, device="cuda")
+    style = json.loads((tmp_path / "style.json").read_text())
+    (tmp_path / "style.json").write_text(json.dumps({**style, "quantisation": quantisation}))
+    small = load_base(tmp_path, device="cuda")
+    sequences = [split.train for split in SPLITS[10:20]]
+    before = [torch.cat(Scorer(base.model, base.style).item_nll(sequences)).mean() for base in (exact, small)]
+    assert abs(float(before[0] - before[1])) < 0.1
+    adapter = fit_adapter(small, sequences, SHAPE, TRAINING)
+    after = torch.cat(Scorer(attach(small, adapter), small.style).item_nll(sequences)).mean()
+    assert float(after) < float(before[1])
