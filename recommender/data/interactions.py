@@ -43,8 +43,8 @@ class InteractionData:
     splits do not depend on the order of the file. A user meets an item once: of repeated interactions the earliest
     counts, because next-item prediction masks seen items.
 
-    Ratings, splits and attributes are carried for whoever asks for them. Nothing of the service reads them: events are
-    implicit feedback, and training holds each user's last two events out whatever the files say.
+    Ratings, splits and attributes are carried for whoever asks for them. Training holds each user's last two events out
+    whatever the files say; `lethe init` says where an operator's adapter was trained otherwise.
 
     Args:
         rejected: the rows that were skipped.

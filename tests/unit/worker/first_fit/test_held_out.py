@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from recommender import load_interactions
+from tests.listening import Heard
+from worker.first_fit.held_out import report_other_splits
+
+
+def said(folder: Path, splits: dict[str, list[str]]) -> list[str]:
+    rows = [
+        f"{user},i{place},{place},{split}\n"
+        for user, own in splits.items()
+        for place, split in enumerate(own)
+    ]
+    (folder / "interactions.csv").write_text("user_id,item_id,timestamp,split\n" + "".join(rows))
+    listener = Heard()
+    report_other_splits(load_interactions(folder), listener)
+    return listener.said
+
+
+def test_the_same_two_events_held_out_need_no_word(tmp_path: Path) -> None:
+    assert said(tmp_path, {"a": ["train", "train", "valid", "test"], "b": ["train", "", "", "test"]}) == []
+
+
+def test_events_on_the_other_side_are_counted(tmp_path: Path) -> None:
+    found = said(
+        tmp_path,
+        {
+            "a": ["train", "train", "train", "train"],
+            "b": ["train", "test", "valid", "train"],
+            "short": ["train", "train"],
+        },
+    )
+    assert found[0].startswith(
+        "note: the split column says `train` of 3 events among the last two of 2 users;"
+    )
+    assert found[1].startswith(
+        "note: the split column says `valid` or `test` of 1 earlier events of 1 users;"
+    )
+    assert len(found) == 2
+
+
+def test_files_without_the_column_need_no_word(tmp_path: Path) -> None:
+    (tmp_path / "interactions.csv").write_text("user_id,item_id,timestamp\na,i1,1\na,i2,2\na,i3,3\n")
+    listener = Heard()
+    report_other_splits(load_interactions(tmp_path), listener)
+    assert listener.said == []
