@@ -43,8 +43,8 @@ class InteractionData:
     splits do not depend on the order of the file. A user meets an item once: of repeated interactions the earliest
     counts, because next-item prediction masks seen items.
 
-    Ratings, splits and attributes are carried for whoever asks for them. Nothing of the service reads them: events are
-    implicit feedback, and training holds each user's last two events out whatever the files say.
+    Ratings are stored beside the events, for the prompt styles that need them. Splits and attributes are carried for
+    whoever asks for them: training holds each user's last two events out whatever the files say.
 
     Args:
         rejected: the rows that were skipped.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 
 from app.db.ledger import require_subject_key
@@ -87,9 +87,9 @@ def store(
     )
     # A few at a time: as objects, all events of a large service are more than a machine may hold.
     arriving = (
-        NewInteraction(subjects[user], item_id, event.timestamp)
+        NewInteraction(subjects[user], item_id, event.timestamp, rating)
         for user, history in data.histories.items()
-        for event in history
+        for event, rating in zip(history, data.ratings.get(user) or repeat(None), strict=False)
         if (item_id := known[event.item]) is not None
     )
     stored = suppressed = 0
