@@ -14,11 +14,11 @@ from recommender.batching import by_token_budget, pad_left
 from recommender.catalogue import Catalogue
 from recommender.choices import OptionSet, Window
 from recommender.errors import ConfigError, DataError
-from recommender.styles.style import RankedBy
+from recommender.styles.style import ItemEvents, RankedBy
 
 
 @dataclass(frozen=True)
-class ItemTokenStyle:
+class ItemTokenStyle(ItemEvents):
     """One token per catalogue item after a beginning-of-sequence token: `bos i1 i2 … in`.
 
     One forward pass scores the whole catalogue: the logits at the last position, restricted to the item tokens, rank

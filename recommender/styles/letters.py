@@ -20,7 +20,7 @@ from recommender.batching import by_token_budget
 from recommender.choices import OptionSet, Window, batch_of, choice_logits
 from recommender.errors import ConfigError, DataError
 from recommender.styles.frames import Frame
-from recommender.styles.style import RankedBy
+from recommender.styles.style import ItemEvents, RankedBy
 from recommender.styles.text import (
     SUPERVISE,
     TOKENISE,
@@ -42,7 +42,7 @@ _DRAWS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class LettersStyle(TextStyle):
+class LettersStyle(TextStyle, ItemEvents):
     """A letter for each of at most `len(labels)` candidates.
 
     A training window holds the true item among uniform items that the user has not met, in random order; both are drawn

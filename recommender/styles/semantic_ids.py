@@ -22,7 +22,7 @@ from recommender.errors import ConfigError, DataError
 from recommender.styles.frames import Frame
 from recommender.styles.item_index import read_index, read_popularity, token_numbers
 from recommender.styles.item_tokens import only
-from recommender.styles.style import RankedBy
+from recommender.styles.style import ItemEvents, RankedBy
 from recommender.styles.text import (
     SUPERVISE,
     TOKENISE,
@@ -48,7 +48,7 @@ _KEYS = (
 
 
 @dataclass(frozen=True, eq=False)
-class SemanticIdsStyle(TextStyle):
+class SemanticIdsStyle(TextStyle, ItemEvents):
     """As many choices per event as a tuple has tokens, each among the children of the true prefix in the trie.
 
     The loss of an event is the sum over its choices: -log of a distribution over the different tuples. Items that share

@@ -58,9 +58,10 @@ class PromptWriter:
         tokenise: the text as a `whole`, or segment by segment (`pieces`), as the owner's collator did.
         sids: each item's semantic id as text, by index; empty for a style that has none.
         answer_tokens: number of tokens of an answer, without the end of the sequence.
+        rated: whether a history's items say whether they were liked, so that slots can show some `where`.
 
     Raises:
-        ConfigError: the frame names `{sid}`, but there are none.
+        ConfigError: the frame names `{sid}`, or says `where`, and items have none.
     """
 
     tokenizer: PreTrainedTokenizerFast
@@ -71,13 +72,15 @@ class PromptWriter:
     truncate: Truncate = "left"
     sids: Sequence[str] = ()
     answer_tokens: int = 1
+    rated: bool = False
     _cut: dict[tuple[int, int], str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        slot = self.frame.slot("history")
-        assert slot is not None
-        if slot.names("sid") and not self.sids:
+        slots = self.frame.histories
+        if any(slot.names("sid") for slot in slots) and not self.sids:
             raise ConfigError("the history names {sid}, but items of this style have no semantic ids")
+        if any(slot.where for slot in slots) and not self.rated:
+            raise ConfigError("the history says `where`, but this style knows nothing of who liked what")
 
     def first_items(self, count: int) -> PromptWriter:
         """The writer as it was when the catalogue had only its first `count` items.
@@ -115,17 +118,15 @@ class PromptWriter:
         """Tokens before the answer, room for `max_tokens` with it.
 
         Args:
-            history: the fields of the history's items, oldest first.
+            history: the fields of the history's items, oldest first; with `where` they say in which list each stands.
             others: the fields of the items of every other slot.
         """
-        slot = self.frame.slot("history")
-        assert slot is not None
-        kept = list(history[-slot.most :])
+        kept = list(history[-self.frame.histories[0].most :])
         room = self.max_tokens - self.answer_tokens - 1
-        tokens = self._encode(self.frame.write({**others, "history": kept}))
+        tokens = self._encode(self._written(kept, others))
         while len(tokens) > room and self.truncate == "history" and kept:
             kept = kept[1:]
-            tokens = self._encode(self.frame.write({**others, "history": kept}))
+            tokens = self._encode(self._written(kept, others))
         return tokens[-room:]
 
     def continued(
@@ -136,7 +137,7 @@ class PromptWriter:
         Raises:
             ConfigError: the answer changes the prompt's own last tokens, so no position predicts it.
         """
-        segments = self.frame.write({**others, "history": history})
+        segments = self._written(history, others)
         before = self._encode(segments)
         if self.tokenise == "pieces":
             return list(self.tokenizer(answer, add_special_tokens=False).input_ids)
@@ -147,6 +148,15 @@ class PromptWriter:
                 "end the frame's last text where a token ends"
             )
         return after[len(before) :]
+
+    def _written(
+        self, history: Sequence[Mapping[str, object]], others: Mapping[str, Sequence[Mapping[str, object]]]
+    ) -> list[str]:
+        lists = {
+            slot.key: [one for one in history if slot.where is None or one["where"] == slot.where]
+            for slot in self.frame.histories
+        }
+        return self.frame.write({**others, **lists})
 
     def _encode(self, segments: Sequence[str]) -> list[int]:
         texts = ["".join(segments)] if self.tokenise == "whole" else [text for text in segments if text]

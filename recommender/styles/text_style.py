@@ -65,10 +65,15 @@ class TextStyle:
         event: int,
         targets: Sequence[int],
         options: Sequence[OptionSet],
+        after: Sequence[int] = (),
     ) -> Window:
-        """A prompt with its answer as a window: one choice for each token of the answer, all of one event."""
+        """A prompt with its answer as a window: one choice for each token of the answer, all of one event.
+
+        Args:
+            after: tokens that always follow an answer.
+        """
         end = self.writer.tokenizer.eos_token_id
-        tokens = [*prompt, *answer]
+        tokens = [*prompt, *answer, *after]
         if self.supervise != "answer" and end is not None:
             tokens.append(end)
         before = len(prompt) - 1
