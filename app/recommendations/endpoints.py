@@ -61,8 +61,8 @@ def recommend(
 ) -> Response:
     """The k items the user is most likely to want next, never one already seen.
 
-    A model that ranks the whole catalogue needs no candidates. One that reads titles ranks as many as it has labels:
-    those of the caller, or else those of the built-in retriever.
+    A model that ranks the whole catalogue needs no candidates. One that reads titles ranks some: as many as it
+    has letters, or as its style says. They are those of the caller, or else those of the built-in retriever.
 
     A suppressed user and an unknown one get the same popular items for everyone, labelled as such. Every answer
     names the version that computed it.

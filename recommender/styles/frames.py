@@ -66,11 +66,12 @@ class Slot:
 class Frame:
     """Texts and slots in the order of the prompt. The answer's slot is the last one.
 
-    Slots of liked and of disliked items show the same latest items of the history: they have one `max`.
+    A history is one slot, or one of liked and one of disliked items. Both show the same latest items: they have one
+    `max`.
 
     Raises:
-        ConfigError: the answer has no slot or is not at the end, a slot occurs twice, there is no history, or two slots
-            of it differ in `max`.
+        ConfigError: the answer has no slot or is not at the end, a slot occurs twice, there is no history, or its slots
+            do not go together.
     """
 
     segments: tuple[str | Slot, ...]
@@ -85,6 +86,8 @@ class Frame:
             raise ConfigError(f"a frame has each slot at most once, not {', '.join(repeated)} twice")
         if "history" not in kinds:
             raise ConfigError("a frame needs a slot for the history")
+        if len({slot.where is None for slot in self.histories}) > 1:
+            raise ConfigError("a history is one list, or a list of liked and one of disliked items")
         most = sorted({slot.most for slot in self.histories})
         if len(most) > 1:
             raise ConfigError(f"slots of one history have one max, not {' and '.join(map(str, most))}")

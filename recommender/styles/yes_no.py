@@ -344,12 +344,12 @@ class YesNoStyle(TextStyle):
         found: list[dict[str, object]] = []
         for event in self._rated(history)[-self.history :]:
             where = "liked" if self.liked(event) else "disliked"
-            # A history that is one list numbers all of its items.
-            key = "history" if "history" in slots else where
-            counts[key] += 1
-            slot = slots.get(where) or slots.get("history")
-            title = self.writer.title(self.item_of(event), slot) if slot is not None else ""
-            found.append({"n": counts[key], "title": title, "where": where})
+            # A history that is one list numbers all of its items; one of liked items alone leaves the others out.
+            slot = slots.get("history") or slots.get(where)
+            if slot is not None:
+                counts[slot.key] += 1
+                title = self.writer.title(self.item_of(event), slot)
+                found.append({"n": counts[slot.key], "title": title, "where": where})
         return found
 
     def _rated(self, history: Sequence[int]) -> list[int]:

@@ -116,6 +116,9 @@ def test_windows_by_hand():
 
 def test_a_history_may_be_one_list_and_empty_ones_leave_their_texts():
     frame = [FRAME[0], {"slot": "history", "item": "{n}. {title}", "sep": " "}, *FRAME[4:]]
+    style = style_of(frames=[[*FRAME[:2], *FRAME[4:]]])
+    (window,) = style.windows([*liked(1), *disliked(2), *liked(3)])
+    assert style.decode(window.tokens) == "Liked: 1 Title 1\nIs Title 3 one?\nYes</s>"
     style = style_of(frames=[frame], first_target=0)
     first, _, third = style.windows([*liked(1), *disliked(2), *liked(3)])
     assert style.decode(first.tokens) == "Liked: \nIs Title 1 one?\nYes</s>"
@@ -282,6 +285,10 @@ def test_labels_are_read_where_the_answer_stands_unless_the_owner_read_them_alon
         ({"frames": [FRAME[4:]]}, "a slot for the history"),
         ({"frames": [[*FRAME[:4], FRAME[3], *FRAME[4:]]]}, "not disliked twice"),
         ({"frames": [[*FRAME[:3], {**FRAME[3], "max": 5}, *FRAME[4:]]]}, "one max, not 4 and 5"),
+        (
+            {"frames": [[*FRAME[:3], {"slot": "history", "item": "{title}", "max": 4}, *FRAME[4:]]]},
+            "one list, or a list of liked and one of disliked",
+        ),
         (
             {"frames": [[FRAME[0], {**FRAME[1], "where": "loved"}, *FRAME[2:]]]},
             "where must be one of liked, disliked",
