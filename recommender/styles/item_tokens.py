@@ -41,6 +41,7 @@ class ItemTokenStyle(ItemEvents):
     candidates: ClassVar[int | None] = None
     draws: ClassVar[int] = 1
     redraws: ClassVar[bool] = False
+    frames: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.catalogue_size < 1:
@@ -137,7 +138,7 @@ class ItemTokenStyle(ItemEvents):
             start, end = end, end + longest
 
     def event_window(
-        self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None
+        self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None, *, frame: int = 0
     ) -> Window:
         """The last window of the history with the item."""
         return list(self.windows([*history, item]))[-1]

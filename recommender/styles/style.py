@@ -95,13 +95,18 @@ class PromptStyle(Protocol):
             draw: seeds whatever is random in a window, such as negatives. The same draw gives the same windows.
         """
 
+    @property
+    def frames(self) -> int:
+        """In how many frames training may write a prompt; what is measured is written in the first one."""
+
     def event_window(
-        self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None
+        self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None, *, frame: int = 0
     ) -> Window:
         """The window of one event, here called `item`, after a history, as training writes it.
 
         Args:
             candidates: those to offer, in this order; a style that ranks the whole catalogue does not need them.
+            frame: the place of the frame, from 0 on.
 
         Raises:
             DataError: an item outside the catalogue, or candidates without the item.

@@ -16,6 +16,8 @@ from recommender.styles.frames import Frame, Slot
 Tokenise = Literal["whole", "pieces"]
 Truncate = Literal["left", "history"]
 Supervise = Literal["answer", "answer+eos", "all"]
+FrameDraw = Literal["first", "random"]
+FRAME_DRAW = ("first", "random")
 TOKENISE, TRUNCATE, SUPERVISE = ("whole", "pieces"), ("left", "history"), ("answer", "answer+eos", "all")
 # Files of a Hugging Face folder that decide how text becomes tokens; they belong to the base's digest.
 TOKENIZER_FILES = (
@@ -179,6 +181,40 @@ class PromptWriter:
         """Number of tokens of the frame's texts."""
         texts = [segment for segment in self.frame.segments if isinstance(segment, str)]
         return sum(len(self.tokenizer(text, add_special_tokens=False).input_ids) for text in texts) + 1
+
+
+def read_frames(content: Mapping[str, Any], name: str) -> tuple[list[Frame], FrameDraw, int]:
+    """The frames, which of them training draws, and the index of the one that serves.
+
+    Raises:
+        ConfigError: there is none, one is not valid, several are there and none but the first is used, or no frame has
+            this index.
+    """
+    frames = content.get("frames")
+    if not isinstance(frames, list) or not frames:
+        raise ConfigError(f"{name} without `frames`: a list with one frame at least")
+    drawn, serves = one_of(content, "frame_draw", FRAME_DRAW, "first"), content.get("serve_frame", 0)
+    if type(serves) is not int or not 0 <= serves < len(frames):
+        raise ConfigError(f"serve_frame must be the place of a frame, from 0 on, got {serves!r}")
+    if len(frames) > 1 and drawn == "first" and not serves:
+        raise ConfigError(
+            'of several frames only the first is used: say "frame_draw": "random", or which is the serve_frame'
+        )
+    return [Frame.from_json(frame) for frame in frames], drawn, serves
+
+
+def single_token(label: str, tokens: Sequence[int], where: str = "where the answer stands") -> int:
+    """The token of a label.
+
+    Raises:
+        ConfigError: there are several.
+    """
+    if len(tokens) != 1:
+        raise ConfigError(
+            f"label {label!r} is {len(tokens)} tokens {where}, so no single logit is its own; "
+            "choose other labels, or end the frame's last text differently"
+        )
+    return tokens[0]
 
 
 def one_of(content: Mapping[str, Any], key: str, choices: Sequence[str], default: str) -> Any:

@@ -20,16 +20,18 @@ from recommender.batching import by_token_budget
 from recommender.choices import OptionSet, Window, batch_of, choice_logits
 from recommender.errors import ConfigError, DataError
 from recommender.styles.branches import common_beginning, last_logits, may_branch
-from recommender.styles.frames import Frame
 from recommender.styles.style import RankedBy
 from recommender.styles.text import (
     SUPERVISE,
     TOKENISE,
     TRUNCATE,
+    FrameDraw,
     PromptWriter,
     Supervise,
     one_of,
+    read_frames,
     refuse_unknown,
+    single_token,
     whole_number,
 )
 from recommender.styles.text_style import TextStyle
@@ -38,7 +40,7 @@ LabelsRead = Literal["in_context", "alone"]
 Read = Literal["softmax", "yes_logit"]
 _KEYS = (
     "schema", "style", "frames", "labels", "labels_read", "liked", "read", "answer_end", "candidates", "max_tokens",
-    "tokenise", "truncate", "supervise", "first_target", "pad_token",
+    "tokenise", "truncate", "supervise", "first_target", "pad_token", "frame_draw", "serve_frame",
 )  # fmt: skip
 _NO, _YES = 0, 1
 _UNRATED, _DISLIKED, _LIKED, _KINDS = 0, 1, 2, 3
@@ -81,20 +83,22 @@ class YesNoStyle(TextStyle):
     supervise: Supervise = "answer+eos"
     first_target: int = 1
     pad: int | None = None
+    others: tuple[PromptWriter, ...] = ()
+    frame_draw: FrameDraw = "first"
+    serve_frame: int = 0
 
     name: ClassVar[str] = "yes_no"
     needs_ratings: ClassVar[bool] = True
     ranked_by: ClassVar[RankedBy] = "labels"
     event_options: ClassVar[int] = 2
     draws: ClassVar[int] = 1
-    redraws: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if len(set(self.labels)) != 2 or not all(self.labels):
             raise ConfigError(f"labels must be two different texts, for no and for yes, got {self.labels!r}")
-        if self.writer.frame.slot("target") is None:
+        if any(writer.frame.slot("target") is None for writer in self.writers):
             raise ConfigError("the frame of yes_no needs a slot for the target")
-        if self.writer.frame.slot("candidates") is not None:
+        if any(writer.frame.slot("candidates") is not None for writer in self.writers):
             raise ConfigError("the frame of yes_no has no slot for candidates")
         if not self.writer.titles:
             raise ConfigError("yes_no needs a catalogue of at least one item")
@@ -105,13 +109,22 @@ class YesNoStyle(TextStyle):
             raise ConfigError(f"answer_end {self.answer_end!r} is more tokens behind a label than alone")
 
     @property
+    def redraws(self) -> bool:
+        """Whether training draws frames."""
+        return self.frame_draw == "random"
+
+    @property
     def catalogue_size(self) -> int:
         """Number of items that can be asked about."""
         return len(self.writer.titles)
 
     def first_items(self, count: int) -> YesNoStyle:
         """Yes and no over the first `count` titles."""
-        return replace(self, writer=self.writer.first_items(count))
+        return replace(
+            self,
+            writer=self.writer.first_items(count),
+            others=tuple(writer.first_items(count) for writer in self.others),
+        )
 
     @property
     def candidates(self) -> int:
@@ -139,16 +152,17 @@ class YesNoStyle(TextStyle):
         return None if told == _UNRATED else told == _LIKED
 
     def windows(self, sequence: Sequence[int], *, draw: int = 0) -> Iterator[Window]:
-        """One window for each event from `first_target` on; nothing in it is random.
+        """One window for each event from `first_target` on; at most its frame is random.
 
         Raises:
             DataError: an event without a rating, or one of an item outside the catalogue.
         """
         for place in range(self.first_target, len(sequence)):
-            yield self.event_window(sequence[:place], sequence[place])
+            history, event = sequence[:place], sequence[place]
+            yield self.event_window(history, event, frame=self.drawn(draw, history, event))
 
     def event_window(
-        self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None
+        self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None, *, frame: int = 0
     ) -> Window:
         """The question about the event's item and its answer, whatever the candidates."""
         self._refuse_unknown((item,))
@@ -157,7 +171,7 @@ class YesNoStyle(TextStyle):
             raise DataError("an event without a rating has no answer: leave it out of the sequence")
         place = _YES if liked else _NO
         return self.answered(
-            self._prompt(history, self.item_of(item)),
+            self._prompt(history, self.item_of(item), self.writers[frame]),
             (self._answers[place],),
             event=len(history),
             targets=(place,),
@@ -186,7 +200,7 @@ class YesNoStyle(TextStyle):
         whole: list[tuple[int, int, list[int]]] = []
         for row, (history, chosen) in enumerate(zip(histories, candidates, strict=True)):
             items = list(dict.fromkeys(chosen))
-            prompts = [self._prompt(history, item) for item in items]
+            prompts = [self._prompt(history, item, self.serving) for item in items]
             shared = common_beginning(prompts) if len(prompts) > 1 else 0
             if shared >= _LEAST_SHARED and may_branch(model, max(map(len, prompts))):
                 logits = last_logits(
@@ -210,7 +224,7 @@ class YesNoStyle(TextStyle):
         mean = sum(lengths) / len(lengths) + 4
         latest = self._rated(history)[-self.history :]
         own = sum(lengths[self.item_of(event)] + 4 for event in latest)
-        prompt = min(self.writer.max_tokens, self.writer.frame_tokens + own)
+        prompt = min(self.writer.max_tokens, self.serving.frame_tokens + own)
         return round(prompt + mean * self.candidates)
 
     def to_json(self) -> dict[str, Any]:
@@ -218,7 +232,7 @@ class YesNoStyle(TextStyle):
         return {
             "schema": 2,
             "style": self.name,
-            "frames": [self.writer.frame.to_json()],
+            **self.frames_to_json(),
             "labels": list(self.labels),
             "labels_read": self.labels_read,
             "liked": {"field": "rating", "above": self.above},
@@ -243,13 +257,8 @@ class YesNoStyle(TextStyle):
             ConfigError: a key is missing, unknown or not valid.
         """
         refuse_unknown(content, _KEYS)
-        frames, labels, end = (
-            content.get("frames"),
-            content.get("labels", ["No", "Yes"]),
-            content.get("answer_end", ""),
-        )
-        if not isinstance(frames, list) or len(frames) != 1:
-            raise ConfigError("yes_no needs `frames`: a list with one frame")
+        frames, frame_draw, serve_frame = read_frames(content, cls.name)
+        labels, end = content.get("labels", ["No", "Yes"]), content.get("answer_end", "")
         if (
             not isinstance(labels, list)
             or len(labels) != 2
@@ -258,17 +267,24 @@ class YesNoStyle(TextStyle):
             raise ConfigError("labels must be a list of two texts, for no and for yes")
         if not isinstance(end, str):
             raise ConfigError("answer_end must be a text")
-        return cls(
-            writer=PromptWriter(
+        writer, *others = (
+            PromptWriter(
                 tokenizer,
-                Frame.from_json(frames[0]),
+                frame,
                 titles,
                 whole_number(content, "max_tokens", 1024, 16),
                 one_of(content, "tokenise", TOKENISE, "whole"),
                 one_of(content, "truncate", TRUNCATE, "left"),
                 answer_tokens=1 + len(tokenizer(end, add_special_tokens=False).input_ids),
                 rated=True,
-            ),
+            )
+            for frame in frames
+        )
+        return cls(
+            writer=writer,
+            others=tuple(others),
+            frame_draw=frame_draw,
+            serve_frame=serve_frame,
             labels=(labels[_NO], labels[_YES]),
             above=_above(content.get("liked")),
             labels_read=one_of(content, "labels_read", ("in_context", "alone"), "in_context"),
@@ -282,8 +298,8 @@ class YesNoStyle(TextStyle):
 
     @cached_property
     def _answers(self) -> tuple[int, int]:
-        """The token of each label where the answer stands, as it was trained."""
-        no, yes = (_single(label, self._continued(label)) for label in self.labels)
+        """The token of each label where the answer stands, as it was trained: the same one in every frame."""
+        no, yes = (single_token(label, self._continued(label)) for label in self.labels)
         return no, yes
 
     @cached_property
@@ -303,7 +319,7 @@ class YesNoStyle(TextStyle):
             return self._answers
         encode = self.writer.tokenizer
         no, yes = (
-            _single(label, list(encode(label, add_special_tokens=False).input_ids), "alone")
+            single_token(label, list(encode(label, add_special_tokens=False).input_ids), "alone")
             for label in self.labels
         )
         return no, yes
@@ -317,7 +333,10 @@ class YesNoStyle(TextStyle):
         return OptionSet(self._read)
 
     def _continued(self, answer: str) -> list[int]:
-        return self.writer.continued([], self._target(0), answer)
+        found, *others = (writer.continued([], self._target(0, writer), answer) for writer in self.writers)
+        if any(own != found for own in others):
+            raise ConfigError("labels are other tokens in one frame than in another: end the frames alike")
+        return found
 
     def _score(self, logits: Tensor) -> Tensor:
         """One score for each row of logits of no and yes."""
@@ -326,29 +345,30 @@ class YesNoStyle(TextStyle):
     def _question(self, prompt: list[int]) -> Window:
         return Window(prompt, (0,), (len(prompt) - 1,), (0,), (self._options_read,))
 
-    def _prompt(self, history: Sequence[int], item: int) -> list[int]:
+    def _prompt(self, history: Sequence[int], item: int, writer: PromptWriter) -> list[int]:
         self._refuse_unknown(history)
         if not 0 <= item < self.catalogue_size:
             raise DataError(f"a candidate is outside the catalogue of {self.catalogue_size}")
-        return self.writer.prompt(self._past(history), self._target(item))
+        return writer.prompt(self._past(history, writer), self._target(item, writer))
 
-    def _target(self, item: int) -> dict[str, list[dict[str, object]]]:
-        slot = self.writer.frame.slot("target")
+    @staticmethod
+    def _target(item: int, writer: PromptWriter) -> dict[str, list[dict[str, object]]]:
+        slot = writer.frame.slot("target")
         assert slot is not None
-        return {"target": [{"title": self.writer.title(item, slot)}]}
+        return {"target": [{"title": writer.title(item, slot)}]}
 
-    def _past(self, history: Sequence[int]) -> list[dict[str, object]]:
+    def _past(self, history: Sequence[int], writer: PromptWriter) -> list[dict[str, object]]:
         """The fields of the latest rated items, oldest first; numbers count within each list."""
-        slots = {slot.key: slot for slot in self.writer.frame.histories}
+        slots = {slot.key: slot for slot in writer.frame.histories}
         counts = Counter[str]()
         found: list[dict[str, object]] = []
-        for event in self._rated(history)[-self.history :]:
+        for event in self._rated(history)[-writer.frame.histories[0].most :]:
             where = "liked" if self.liked(event) else "disliked"
             # A history that is one list numbers all of its items; one of liked items alone leaves the others out.
             slot = slots.get("history") or slots.get(where)
             if slot is not None:
                 counts[slot.key] += 1
-                title = self.writer.title(self.item_of(event), slot)
+                title = writer.title(self.item_of(event), slot)
                 found.append({"n": counts[slot.key], "title": title, "where": where})
         return found
 
@@ -372,12 +392,3 @@ def _above(content: Any) -> float:
     if type(above) not in (int, float) or not math.isfinite(above):
         raise ConfigError(f"liked.above must be a finite number, got {above!r}")
     return float(above)
-
-
-def _single(label: str, tokens: Sequence[int], where: str = "where the answer stands") -> int:
-    if len(tokens) != 1:
-        raise ConfigError(
-            f"label {label!r} is {len(tokens)} tokens {where}, so no single logit is its own; "
-            "choose other labels, or end the frame's last text differently"
-        )
-    return tokens[0]

@@ -170,7 +170,7 @@ def test_a_shared_prompt_gives_the_scores_of_whole_ones(attention: str, budget: 
     model.set_attn_implementation(attention)
     histories = [[*liked(1, 3), *disliked(2, 11)], liked(9)]
     candidates = [[0, 4, 10, 11, 7], [10, 2]]
-    prompts = [style._prompt(histories[0], item) for item in candidates[0]]
+    prompts = [style._prompt(histories[0], item, style.writer) for item in candidates[0]]
     assert common_beginning(prompts) > 8
     found = style.scores(model, histories, candidates=candidates, token_budget=budget)
     for row, (history, items) in enumerate(zip(histories, candidates, strict=True)):

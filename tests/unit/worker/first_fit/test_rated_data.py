@@ -13,7 +13,7 @@ import pytest
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from recommender import Base, InteractionData, StepReport, SyntheticConfig, generate_synthetic
-from recommender.text_base import letters_style, yes_no_style
+from recommender.text_base import YES_NO, letters_style, yes_no_style
 from worker.first_fit.errors import FirstFitError
 from worker.first_fit.golden import check_golden
 from worker.first_fit.importing import require_ratings
@@ -100,6 +100,24 @@ def test_another_threshold_shows_in_the_first_row_it_changes(
     other = replace(base, style=yes_no_style(data.catalogue, liked={"field": "rating", "above": 4}))
     with pytest.raises(FirstFitError, match="our prompt is not yours: token"):
         check_golden(write(tmp_path, rows(base, data)), other, data)
+
+
+def test_a_row_may_be_of_any_frame_that_training_draws(
+    base: Base, data: InteractionData, tmp_path: Path
+) -> None:
+    (own,) = YES_NO["frames"]
+    turned = [{"text": "Somebody liked: "}, *own[1:]]
+    for frames, said in (
+        ([turned, own], None),
+        ([turned, turned], "in none of 2 frames; in the first, token"),
+    ):
+        style = yes_no_style(data.catalogue, frames=frames, frame_draw="random", first_target=2)
+        golden = write(tmp_path, rows(replace(base, style=style), data))
+        if said is None:
+            assert check_golden(golden, replace(base, style=style), data) == 20
+            continue
+        with pytest.raises(FirstFitError, match=said):
+            check_golden(golden, replace(base, style=style), data)
 
 
 def test_a_row_about_an_event_without_a_rating(base: Base, data: InteractionData, tmp_path: Path) -> None:
