@@ -22,9 +22,9 @@ def canary_fingerprint(scorer: Scorer) -> Fingerprint:
 
     The prompts follow an arithmetic rule, so they hold no user's data and depend only on the size of the catalogue.
     """
-    size = scorer.style.catalogue_size
+    size, kinds = scorer.style.catalogue_size, scorer.style.event_kinds
     prompts = [
-        [(17 * step * step + 31 * step + length) % size for step in range(length)]
+        [(17 * step * step + 31 * step + length) % kinds for step in range(length)]
         for length in _PROMPT_LENGTHS
     ]
     count = min(_VALUES_PER_PROMPT, scorer.style.candidates or _VALUES_PER_PROMPT)

@@ -80,7 +80,9 @@ def fit_adapter(
     with _seeded(training.seed, base.model.device):
         model = trainable(base, config.to_peft(), config.rows)
         watched = validation if training.patience is not None else None
-        judge = _likelihood if training.keeps == "least_loss" else _recall_at_10
+        # Where events have labels, nothing is ranked.
+        by_loss = training.keeps == "least_loss" or base.style.ranked_by == "labels"
+        judge = _likelihood if by_loss else _recall_at_10
         validate = None if not watched else lambda tuned: judge(tuned, base.style, watched)
         train(
             model,

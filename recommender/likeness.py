@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from recommender.errors import DataError
+from recommender.pointwise import area_under_curve, log_odds
 from recommender.ranking import ndcg_at, recall_at
 from recommender.scoring import Scorer
 from recommender.splits import Split
@@ -35,31 +36,40 @@ class Measured:
     """One model's reading of the users.
 
     `training_nll` and `held_out_nll` float64 `[users]` are mean NLL (nats) per training event and over the last two
-    events; `ranks` int64 `[users]` are ranks of the last event.
+    events; `ranks` int64 `[users]` are ranks of the last event, None for a style with labels. There `auc` is the area
+    under the curve of all held-out events, None if they all have one label.
     """
 
     training_nll: Tensor
     held_out_nll: Tensor
-    ranks: Tensor
+    ranks: Tensor | None
+    auc: float | None = None
 
     def figures(self) -> "Figures":
         """Means over users."""
+        ranks = self.ranks
         return Figures(
             training_nll=float(self.training_nll.mean()),
             held_out_nll=float(self.held_out_nll.mean()),
-            recall_at_10=float(recall_at(self.ranks, 10).mean()),
-            ndcg_at_10=float(ndcg_at(self.ranks, 10).mean()),
+            recall_at_10=None if ranks is None else float(recall_at(ranks, 10).mean()),
+            ndcg_at_10=None if ranks is None else float(ndcg_at(ranks, 10).mean()),
+            auc=self.auc,
         )
 
 
 @dataclass(frozen=True)
 class Figures:
-    """One model on all users: mean NLL in nats, mean ranking of the last event."""
+    """One model on all users: mean NLL in nats, and mean ranking of the last event, or `auc` of the held-out ones."""
 
     training_nll: float
     held_out_nll: float
-    recall_at_10: float
-    ndcg_at_10: float
+    recall_at_10: float | None
+    ndcg_at_10: float | None
+    auc: float | None = None
+
+    def to_plain(self) -> dict[str, float]:
+        """The JSON form: what was measured."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -109,7 +119,8 @@ class Likeness:
 
     def to_plain(self) -> dict[str, Any]:
         """The JSON form, with the verdict; it holds figures over all users only."""
-        return {**asdict(self), "near": self.near}
+        three = {name: getattr(self, name).to_plain() for name in ("base", "operator", "refit")}
+        return {**asdict(self), **three, "near": self.near}
 
 
 def measure(model: nn.Module, style: PromptStyle, users: Sequence[Split]) -> Measured:
@@ -123,11 +134,22 @@ def measure(model: nn.Module, style: PromptStyle, users: Sequence[Split]) -> Mea
         raise DataError("nothing to compare models on: there must be users with training events")
     scorer = Scorer(model, style)
     whole = [[*user.train, user.validation, user.test] for user in users]
+    held_out = [nll[-2:] for nll in scorer.item_nll(whole)]
+    labelled = style.ranked_by == "labels"
     return Measured(
         training_nll=_means(scorer.item_nll([user.train for user in users])),
-        held_out_nll=_means([nll[-2:] for nll in scorer.item_nll(whole)]),
-        ranks=scorer.last_ranks(whole),
+        held_out_nll=_means(held_out),
+        ranks=None if labelled else scorer.last_ranks(whole),
+        auc=_auc(style, [own[-2:] for own in whole], held_out) if labelled else None,
     )
+
+
+def _auc(style: PromptStyle, events: Sequence[Sequence[int]], losses: Sequence[Tensor]) -> float | None:
+    liked = torch.tensor([bool(style.liked(event)) for own in events for event in own])
+    if bool(liked.all()) or not bool(liked.any()):
+        return None
+    odds = log_odds(torch.cat(list(losses)), liked)
+    return area_under_curve(odds[liked], odds[~liked])
 
 
 def gain(base: Measured, adapted: Measured) -> Difference:
@@ -142,7 +164,7 @@ def compare(base: Measured, operator: Measured, refit: Measured) -> Likeness:
     remembered = max(0.0, gain(base, operator).mean)
     learnt = max(float((base.held_out_nll - operator.held_out_nll).mean()), _LEAST_YARDSTICK * remembered)
     return Likeness(
-        users=len(base.ranks),
+        users=len(base.training_nll),
         base=base.figures(),
         operator=operator.figures(),
         refit=refit.figures(),

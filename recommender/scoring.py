@@ -64,7 +64,7 @@ class Scorer:
         )
         if mask_seen:
             for row, history in enumerate(histories):
-                scores[row, self._seen(history, scores.shape[1])] = -torch.inf
+                scores[row, self._seen(history)] = -torch.inf
         return scores
 
     def best(
@@ -88,8 +88,7 @@ class Scorer:
         found: dict[int, Sequence[tuple[int, float]]] = {}
         for row, (history, most) in enumerate(zip(histories, k, strict=True)):
             if allowed[row] is None:
-                self._seen(history, self.style.catalogue_size)
-                items = self.style.best(self._model, history, most, history)
+                items = self.style.best(self._model, history, most, self._seen(history))
                 if items is not None:
                     found[row] = items
         left = [row for row in range(len(histories)) if row not in found]
@@ -155,7 +154,12 @@ class Scorer:
 
         Among the unseen items of the catalogue, or among the candidates of the style's first fixed draw. Each sequence
         needs an event that the style predicts.
+
+        Raises:
+            DataError: the style ranks nothing: its events have labels.
         """
+        if self.style.ranked_by == "labels":
+            raise DataError(f"{self.style.name} has labels and no ranks")
         targets = torch.tensor([sequence[-1] for sequence in sequences])
         if self.style.ranked_by != "options":
             return ranks(self.scores([sequence[:-1] for sequence in sequences]), targets)
@@ -168,11 +172,10 @@ class Scorer:
             found[batch] = ranks(log_probs[:, 0], torch.tensor([window.targets[0] for window in chosen]))
         return found
 
-    @staticmethod
-    def _seen(history: Sequence[int], items: int) -> list[int]:
-        if history and not 0 <= min(history) <= max(history) < items:
-            raise DataError(f"a history holds an item outside the catalogue of {items}")
-        return list(history)
+    def _seen(self, history: Sequence[int]) -> list[int]:
+        if history and not 0 <= min(history) <= max(history) < self.style.event_kinds:
+            raise DataError(f"a history holds an item outside the catalogue of {self.style.catalogue_size}")
+        return [self.style.item_of(event) for event in history]
 
 
 def reading_windows(style: PromptStyle, sequence: Sequence[int]) -> Iterator[tuple[int, Window]]:

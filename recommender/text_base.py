@@ -19,6 +19,7 @@ from recommender.errors import ConfigError
 from recommender.styles.letters import LettersStyle
 from recommender.styles.semantic_ids import SemanticIdsStyle
 from recommender.styles.style import PromptStyle
+from recommender.styles.yes_no import YesNoStyle
 from recommender.training import OnStep, ShouldStop, TrainingConfig, train
 
 _PAD, _BOS, _EOS = "<pad>", "<s>", "</s>"
@@ -56,6 +57,41 @@ SEMANTIC_IDS: dict[str, Any] = {
         ]
     ],
     "collisions": "index",
+}
+
+YES_NO: dict[str, Any] = {
+    "schema": 2,
+    "style": "yes_no",
+    "max_tokens": 1024,
+    "frames": [
+        [
+            {"text": "A person liked: "},
+            {
+                "slot": "history",
+                "where": "liked",
+                "item": '"{title}"',
+                "sep": ", ",
+                "max": 10,
+                "title_tokens": 32,
+            },
+            {"text": "\nand did not like: "},
+            {
+                "slot": "history",
+                "where": "disliked",
+                "item": '"{title}"',
+                "sep": ", ",
+                "max": 10,
+                "title_tokens": 32,
+            },
+            {"text": "\nWill they like this one? "},
+            {"slot": "target", "item": '"{title}"', "title_tokens": 32},
+            {"text": "\nAnswer:\n"},
+            {"slot": "answer"},
+        ]
+    ],
+    "labels": ["No", "Yes"],
+    "liked": {"field": "rating", "above": 3},
+    "first_target": 10,
 }
 
 
@@ -102,6 +138,15 @@ def letters_style(catalogue: Catalogue, **changes: Any) -> LettersStyle:
     texts = [segment["text"] for frame in content["frames"] for segment in frame if "text" in segment]
     tokenizer = train_tokenizer([*catalogue.titles, *texts])
     return LettersStyle.from_json(content, tokenizer, catalogue.titles)
+
+
+def yes_no_style(catalogue: Catalogue, **changes: Any) -> YesNoStyle:
+    """The example's yes and no over this catalogue, with a tokenizer of its titles, its frame and its labels."""
+    content = {**YES_NO, **changes}
+    texts = [segment["text"] for frame in content["frames"] for segment in frame if "text" in segment]
+    # Often enough that each label becomes one token.
+    tokenizer = train_tokenizer([*catalogue.titles, *texts, *content["labels"] * 2])
+    return YesNoStyle.from_json(content, tokenizer, catalogue.titles)
 
 
 def semantic_ids_style(catalogue: Catalogue, index: dict[str, list[str]], **changes: Any) -> SemanticIdsStyle:

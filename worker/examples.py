@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from app.interactions import queries as interaction_queries
 from app.suppressions import queries as suppressions
 from worker.process import WorkerProcess
+from worker.stored_events import read_events
 from worker.training_data import TrainingData, split_training_data
 from worker.versions import FitRecord
 
@@ -33,15 +34,14 @@ def read_examples(
     """
     with process.database.read() as session:
         watermark = max(fit.watermark, interaction_queries.watermark(session)) if newest else fit.watermark
-        histories = interaction_queries.histories(session, up_to=watermark)
+        histories = read_events(session, process.base, up_to=watermark)
         # Read last, so that nobody suppressed meanwhile is trained on.
         suppressed = suppressions.suppression_epochs(session)
     # Whom the fit left out is in none of its versions: nothing of theirs is cached, and no later run takes it out.
     left_out = fit.left_out(suppressed)
-    kept = {subject: items for subject, items in histories.items() if subject not in left_out}
+    kept = {subject: events for subject, events in histories.items() if subject not in left_out}
     data = split_training_data(
         kept,
-        process.base.catalogue,
         subjects,
         set(suppressed),
         first_target=process.base.style.first_target,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from recommender import Catalogue, Split, leave_two_out
+from recommender import Split, leave_two_out
 
 # Two are held out, and one is learnt.
 MINIMUM_EVENTS = 3
@@ -15,7 +15,7 @@ MINIMUM_RETAINED = 2
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Histories as item indices.
+    """Histories as the prompt style's events, for most styles item indices.
 
     ``subjects`` holds each subject with something to unlearn; ``retained`` everyone who has not asked to be forgotten,
     and ``retained_subjects`` says who they are, in the same order; ``waiting`` those who have, whose events are still
@@ -58,8 +58,7 @@ def minimum_events(first_target: int) -> int:
 
 
 def split_training_data(
-    histories: Mapping[str, Sequence[str]],
-    catalogue: Catalogue,
+    histories: Mapping[str, Sequence[int]],
     subjects: Sequence[str],
     suppressed: set[str],
     *,
@@ -68,18 +67,14 @@ def split_training_data(
     """Split each history by leave-two-out; whoever is suppressed but not a subject is in neither half.
 
     Such a person waits for another run and is then unlearned by it: training on them or measuring with them would be
-    wrong (invariant I10). Users with fewer events in the catalogue than `minimum_events` are in none: no fit of ours
-    reads them.
+    wrong (invariant I10). Users with fewer events than `minimum_events` are in none: no fit of ours reads them.
 
     Args:
+        histories: what `worker.stored_events` found.
         first_target: the style's number of first events that it never predicts.
     """
-    encoded: dict[str, list[int]] = {}
-    for subject, items in histories.items():
-        # Once per item, at its first occurrence: next-item prediction never asks for what was seen.
-        known = list(dict.fromkeys(index for item in items if (index := catalogue.index(item)) is not None))
-        if len(known) >= minimum_events(first_target):
-            encoded[subject] = known
+    least = minimum_events(first_target)
+    encoded = {subject: events for subject, events in histories.items() if len(events) >= least}
     chosen = set(subjects)
     retained = sorted(subject for subject in encoded if subject not in suppressed)
     return TrainingData(

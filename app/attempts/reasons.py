@@ -29,6 +29,7 @@ _CHECKS = {
     _COMPANY: "whether those let through can be told together",
     "membership_z_after_rounding": "what rounding the weights brings back",
     "relative_change_of_held_out_ndcg@10": "what it does to the ranking for the others",
+    "relative_change_of_held_out_auc": "how well it tells what the others like",
     "held_out_loss": "what it does to the likelihoods for the others",
     "neighbour_loss": "what it takes from people with a similar taste",
     "relearned": "what a short relearning attack brings back",

@@ -44,7 +44,7 @@ def read_events(content: bytes, key: SubjectKey) -> list[NewInteraction]:
             times.read(event.timestamp, number, errors),
         )
         if subject is not None and item is not None and time is not None:
-            events.append(NewInteraction(subject, item, time))
+            events.append(NewInteraction(subject, item, time, event.rating))
     if errors:
         raise Problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -22,6 +22,17 @@ def newest_items(session: Session, subject_hmac: str, *, limit: int) -> list[str
     return list(reversed(rows))
 
 
+def newest_rated_items(session: Session, subject_hmac: str, *, limit: int) -> list[tuple[str, float | None]]:
+    """As `newest_items`, each item with its rating, None where there is none."""
+    rows = session.execute(
+        select(Interaction.item_id, Interaction.rating)
+        .where(Interaction.subject_hmac == subject_hmac)
+        .order_by(Interaction.timestamp.desc(), Interaction.id.desc())
+        .limit(limit)
+    ).all()
+    return [(item_id, rating) for item_id, rating in reversed(rows)]
+
+
 def subjects(session: Session) -> frozenset[str]:
     """Everybody of whom an event is stored."""
     return frozenset(session.scalars(select(Interaction.subject_hmac).distinct()))
@@ -48,6 +59,19 @@ def histories(session: Session, *, up_to: int, only: Collection[str] | None = No
         query = query.where(Interaction.subject_hmac.in_(only))
     for subject_hmac, item_id in session.execute(query.execution_options(yield_per=10_000)):
         result.setdefault(subject_hmac, []).append(item_id)
+    return result
+
+
+def rated_histories(session: Session, *, up_to: int) -> dict[str, list[tuple[str, float | None]]]:
+    """As `histories`, each item with its rating, None where there is none."""
+    result: dict[str, list[tuple[str, float | None]]] = {}
+    query = (
+        select(Interaction.subject_hmac, Interaction.item_id, Interaction.rating)
+        .where(Interaction.id <= up_to)
+        .order_by(Interaction.subject_hmac, Interaction.timestamp, Interaction.id)
+    )
+    for subject_hmac, item_id, rating in session.execute(query.execution_options(yield_per=10_000)):
+        result.setdefault(subject_hmac, []).append((item_id, rating))
     return result
 
 

@@ -31,6 +31,7 @@ MAX_EVENTS = 10_000
 _Raw = StrictStr | StrictInt | StrictFloat
 _RawId = Annotated[_Raw, WithJsonSchema(ID_IN_BODY)]
 _RawTime = Annotated[_Raw, WithJsonSchema(TIME)]
+_Rating = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class InteractionBody(BaseModel):
@@ -41,6 +42,13 @@ class InteractionBody(BaseModel):
     user_id: _RawId
     item_id: _RawId
     timestamp: _RawTime
+    rating: Annotated[
+        _Rating | None,
+        Field(
+            description="what the user gave the item; styles that need none never read it. "
+            "An event that is stored keeps its rating"
+        ),
+    ] = None
 
 
 class IngestBody(BaseModel):

@@ -18,7 +18,7 @@ from app.suppressions.queries import suppressed_among
 _ROWS_PER_STATEMENT = 1000
 # Below, a statement is as fast as a temporary table with what it takes to fill and empty it.
 _LEAST_TO_COPY = 100
-_COLUMNS = ("subject_hmac", "item_id", "timestamp")
+_COLUMNS = ("subject_hmac", "item_id", "timestamp", "rating")
 _values = attrgetter(*_COLUMNS)
 # The ledger is locked for as long as this takes to store, some twenty milliseconds: a forget waits for no more.
 ROWS_PER_SLICE = 500
@@ -26,9 +26,12 @@ ROWS_PER_SLICE = 500
 
 @dataclass(frozen=True)
 class NewInteraction:
+    """``rating`` is finite, or None where there is none."""
+
     subject_hmac: str
     item_id: str
     timestamp: int
+    rating: float | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ def ingest_in_slices(
 
 
 def ingest(session: Session, events: Sequence[NewInteraction]) -> Ingested:
-    """Store events, except those of suppressed subjects (invariants I2 and I10). Repeating a batch changes nothing.
+    """Store events, except those of suppressed subjects (invariants I2 and I10). Repeating a batch changes nothing: an
+    event that is stored keeps the rating that it was stored with.
 
     Takes the ledger's lock: an event either precedes the acceptance of its subject's request, and is erased with the
     rest, or sees the suppression.

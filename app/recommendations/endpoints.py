@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
@@ -61,8 +61,8 @@ def recommend(
 ) -> Response:
     """The k items the user is most likely to want next, never one already seen.
 
-    A model that ranks the whole catalogue needs no candidates. One that reads titles ranks as many as it has labels:
-    those of the caller, or else those of the built-in retriever.
+    A model that ranks the whole catalogue needs no candidates. One that reads titles ranks some: as many as it
+    has letters, or as its style says. They are those of the caller, or else those of the built-in retriever.
 
     A suppressed user and an unknown one get the same popular items for everyone, labelled as such. Every answer
     names the version that computed it.
@@ -148,13 +148,13 @@ def _answer(gateway: Gateway, subject: str, k: int, candidates: list[int] | None
         # The lease on the feed has not lapsed yet, but there is nothing to personalise with.
         return gateway.engine.fall_back(k, "no_history")
     retriever = None
-    if candidates is None and history and gateway.retriever is not None:
-        found = gateway.retriever.candidates(history, gateway.engine.most_candidates or 0)
+    if candidates is None and history.events and gateway.retriever is not None:
+        found = gateway.retriever.candidates(history.items, gateway.engine.most_candidates or 0)
         candidates, retriever = list(found.items), found.retriever
-    if candidates == [] and history:
+    if candidates == [] and history.events:
         return gateway.engine.fall_back(k, "no_candidates")
     try:
-        answer = gateway.engine.recommend(subject, history, k, candidates=candidates)
+        answer = gateway.engine.recommend(subject, history.events, k, candidates=candidates)
         return replace(answer, retriever=retriever) if answer.personalised else answer
     except ServingOverloaded as error:
         raise Problem(
@@ -165,8 +165,23 @@ def _answer(gateway: Gateway, subject: str, k: int, candidates: list[int] | None
         ) from error
 
 
-def _history(gateway: Gateway, subject: str) -> list[int]:
-    """Item indices, oldest first."""
-    limit = gateway.engine.history_limit
-    items = gateway.reader.read(lambda session: interactions.newest_items(session, subject, limit=limit))
-    return [index for item in items if (index := gateway.catalogue.index(item)) is not None]
+class _History(NamedTuple):
+    """Item indices, oldest first, and the events that the model reads: none where it needs ratings and finds none."""
+
+    items: list[int]
+    events: list[int]
+
+
+def _history(gateway: Gateway, subject: str) -> _History:
+    engine, limit, index_of = gateway.engine, gateway.engine.history_limit, gateway.catalogue.index
+    if not engine.needs_ratings:
+        items = gateway.reader.read(lambda session: interactions.newest_items(session, subject, limit=limit))
+        known = [index for item in items if (index := index_of(item)) is not None]
+        return _History(known, known)
+    rated = gateway.reader.read(
+        lambda session: interactions.newest_rated_items(session, subject, limit=limit)
+    )
+    events = [(index, rating) for item, rating in rated if (index := index_of(item)) is not None]
+    if all(rating is None for _, rating in events):
+        return _History([], [])
+    return _History([item for item, _ in events], [engine.event(*event) for event in events])

@@ -157,6 +157,15 @@ class ServingEngine:
         """Most candidates that one request may name, and must; None if the whole catalogue is ranked."""
         return self._loader.candidates
 
+    @property
+    def needs_ratings(self) -> bool:
+        """Whether events are told by their ratings."""
+        return self._loader.needs_ratings
+
+    def event(self, item: int, rating: float | None = None) -> int:
+        """The event of meeting an item, as histories hold it; see `RankerLoader.event`."""
+        return self._loader.event(item, rating)
+
     def replace_fallback(self, fallback: PopularityFallback) -> None:
         """Use another popularity list from now on; it names itself in the answers.
 
@@ -193,14 +202,14 @@ class ServingEngine:
 
         Args:
             subject_hmac: the subject's pseudonym; reaches neither the model nor any metric.
-            history: item indices, oldest first; empty for a user nobody knows.
+            history: events, oldest first (see `event`); empty for a user nobody knows.
             k: how many; fewer come back only if fewer are unseen, or fewer are candidates.
             candidates: the only item indices that may be ranked; needed if `most_candidates` is a number.
             timeout_seconds: instead of the configured ``request_timeout_seconds``.
 
         Raises:
-            InvalidRequest: ``k`` is not in [1, size of the catalogue], an item is not in the catalogue, or the version
-                needs candidates and got none, or too many.
+            InvalidRequest: ``k`` is not in [1, size of the catalogue], an item or an event is none of the catalogue, or
+                the version needs candidates and got none, or too many.
             QueueFull, DeadlineExceeded: too busy; both carry ``retry_after_seconds``.
             InferenceFailed: the model failed on this batch.
         """
@@ -208,7 +217,10 @@ class ServingEngine:
         most = self.most_candidates
         if most is not None and history and (candidates is None or len(candidates) > most):
             raise InvalidRequest
-        if not 1 <= k <= size or not all(0 <= item < size for item in (*history, *(candidates or ()))):
+        kinds = self._loader.event_kinds
+        if not 1 <= k <= size or not all(0 <= item < size for item in candidates or ()):
+            raise InvalidRequest
+        if not all(0 <= event < kinds for event in history):
             raise InvalidRequest
         timeout = self.config.request_timeout_seconds if timeout_seconds is None else timeout_seconds
         request = RankingRequest(tuple(history), k, None if candidates is None else tuple(candidates))

@@ -13,8 +13,9 @@ from app.serving.recommendation import RankedItem
 
 
 class RankingRequest(NamedTuple):
-    """Item indices of a history, oldest first, and how many items to rank. Says nothing about whose they are.
+    """The events of a history, oldest first, and how many items to rank. Says nothing about whose they are.
 
+    An event is what `RankerLoader.event` makes of an item and its rating: for most models the item's index.
     ``candidates`` are the only items that may be ranked, None for the whole catalogue.
     """
 
@@ -88,6 +89,19 @@ class RankerLoader(Protocol):
     @property
     def candidates(self) -> int | None:
         """Most candidates that a request to its rankers may name, and must; None if they rank the whole catalogue."""
+
+    @property
+    def needs_ratings(self) -> bool:
+        """Whether its rankers tell events by their ratings."""
+
+    @property
+    def event_kinds(self) -> int:
+        """How many different events there are: each is a number from 0 to below it."""
+
+    def event(self, item: int, rating: float | None) -> int:
+        """The event of meeting the item with this index. Without a rating it is not read where they are needed, but
+        its item counts as seen all the same.
+        """
 
     def load(self, digest: str, floor: int) -> Ranker:
         """Verify a version and make it ready to answer; may take seconds and disturbs no ranker that serves.

@@ -43,8 +43,9 @@ class InteractionData:
     splits do not depend on the order of the file. A user meets an item once: of repeated interactions the earliest
     counts, because next-item prediction masks seen items.
 
-    Ratings, splits and attributes are carried for whoever asks for them. Training holds each user's last two events out
-    whatever the files say; `lethe init` says where an operator's adapter was trained otherwise.
+    Ratings are stored beside the events, for the prompt styles that need them. Splits and attributes are carried for
+    whoever asks for them: training holds each user's last two events out whatever the files say, and `lethe init` says
+    where an operator's adapter was trained otherwise.
 
     Args:
         rejected: the rows that were skipped.

@@ -7,5 +7,6 @@ from recommender.styles.item_tokens import ItemTokenStyle
 from recommender.styles.letters import LettersStyle
 from recommender.styles.semantic_ids import SemanticIdsStyle
 from recommender.styles.style import PromptStyle
+from recommender.styles.yes_no import YesNoStyle
 
-__all__ = ["ItemTokenStyle", "LettersStyle", "PromptStyle", "SemanticIdsStyle"]
+__all__ = ["ItemTokenStyle", "LettersStyle", "PromptStyle", "SemanticIdsStyle", "YesNoStyle"]

@@ -14,6 +14,8 @@ from recommender.styles.letters import LettersStyle
 from recommender.styles.semantic_ids import SemanticIdsStyle
 from recommender.styles.style import PromptStyle
 from recommender.styles.text import TOKENIZER_FILES, load_tokenizer
+from recommender.styles.text_style import TextStyle
+from recommender.styles.yes_no import YesNoStyle
 
 STYLE_FILE = "style.json"
 # The tokens of each item, {item id: [token strings]}, as LC-Rec writes them.
@@ -21,7 +23,7 @@ INDEX_FILE = "index.json"
 # How often each item was met, {item id: count}, where that orders the items that share their tokens.
 POPULARITY_FILE = "popularity.json"
 _SCHEMA = 2
-STYLES = (ItemTokenStyle.name, LettersStyle.name, SemanticIdsStyle.name)
+STYLES = (ItemTokenStyle.name, LettersStyle.name, SemanticIdsStyle.name, YesNoStyle.name)
 
 
 def read_style(directory: Path, catalogue: Catalogue) -> PromptStyle:
@@ -46,6 +48,8 @@ def read_style(directory: Path, catalogue: Catalogue) -> PromptStyle:
         tokenizer = load_tokenizer(directory)
         if content["style"] == LettersStyle.name:
             return LettersStyle.from_json(content, tokenizer, catalogue.titles)
+        if content["style"] == YesNoStyle.name:
+            return YesNoStyle.from_json(content, tokenizer, catalogue.titles)
         index = _object(directory / INDEX_FILE)
         if index is None:
             raise ConfigError(f"{SemanticIdsStyle.name} need {INDEX_FILE}: the tokens of each item")
@@ -82,7 +86,7 @@ def style_files(directory: Path) -> tuple[str, ...]:
 def save_style(style: PromptStyle, directory: Path) -> None:
     """Write `style.json`, the tokenizer of a style that has one, and the tokens of its items if they are its own."""
     _write(directory / STYLE_FILE, style.to_json())
-    if isinstance(style, LettersStyle | SemanticIdsStyle):
+    if isinstance(style, TextStyle):
         style.writer.tokenizer.save_pretrained(directory)
     if isinstance(style, SemanticIdsStyle):
         _write(directory / INDEX_FILE, style.index_json())

@@ -21,11 +21,12 @@ _FIELDS: Mapping[str, frozenset[str]] = {
     "answer": frozenset(),
 }
 _KEYS: Mapping[str, frozenset[str]] = {
-    "history": frozenset({"slot", "item", "sep", "max", "title_tokens"}),
+    "history": frozenset({"slot", "item", "sep", "max", "title_tokens", "where"}),
     "candidates": frozenset({"slot", "item", "sep", "title_tokens"}),
     "target": frozenset({"slot", "item", "title_tokens"}),
     "answer": frozenset({"slot"}),
 }
+_WHERE = ("liked", "disliked")
 _MOST_ITEMS = 20
 
 
@@ -37,6 +38,7 @@ class Slot:
         kind: `history`, `candidates`, `target` or `answer`.
         most: most items of a history, the latest ones.
         title_tokens: titles are cut to so many tokens; None leaves them whole.
+        where: which items of a history: the `liked` or the `disliked` ones of its latest; None for all.
     """
 
     kind: str
@@ -44,6 +46,12 @@ class Slot:
     separator: str = ""
     most: int = _MOST_ITEMS
     title_tokens: int | None = None
+    where: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Under which the slot's items are found: a frame has no two slots of one key."""
+        return self.where or self.kind
 
     def names(self, field: str) -> bool:
         """Whether the text of an item holds this field."""
@@ -58,8 +66,12 @@ class Slot:
 class Frame:
     """Texts and slots in the order of the prompt. The answer's slot is the last one.
 
+    A history is one slot, or one of liked and one of disliked items. Both show the same latest items: they have one
+    `max`.
+
     Raises:
-        ConfigError: the answer has no slot or is not at the end, a slot occurs twice, or there is no history.
+        ConfigError: the answer has no slot or is not at the end, a slot occurs twice, there is no history, or its slots
+            do not go together.
     """
 
     segments: tuple[str | Slot, ...]
@@ -68,20 +80,31 @@ class Frame:
         kinds = [segment.kind for segment in self.segments if isinstance(segment, Slot)]
         if not self.segments or kinds[-1:] != ["answer"] or self.segments[-1] != self.slot("answer"):
             raise ConfigError("a frame needs a slot for the answer, as its last segment")
-        repeated = sorted({kind for kind in kinds if kinds.count(kind) > 1})
+        keys = [segment.key for segment in self.segments if isinstance(segment, Slot)]
+        repeated = sorted({key for key in keys if keys.count(key) > 1})
         if repeated:
             raise ConfigError(f"a frame has each slot at most once, not {', '.join(repeated)} twice")
         if "history" not in kinds:
             raise ConfigError("a frame needs a slot for the history")
+        if len({slot.where is None for slot in self.histories}) > 1:
+            raise ConfigError("a history is one list, or a list of liked and one of disliked items")
+        most = sorted({slot.most for slot in self.histories})
+        if len(most) > 1:
+            raise ConfigError(f"slots of one history have one max, not {' and '.join(map(str, most))}")
 
     def slot(self, kind: str) -> Slot | None:
         """The slot of this kind, if the frame has it."""
         return next((one for one in self.segments if isinstance(one, Slot) and one.kind == kind), None)
 
+    @property
+    def histories(self) -> tuple[Slot, ...]:
+        """The slots of the history."""
+        return tuple(one for one in self.segments if isinstance(one, Slot) and one.kind == "history")
+
     def write(self, items: Mapping[str, Sequence[Mapping[str, object]]]) -> list[str]:
-        """The text of every segment before the answer; `items` are those of each slot, by kind."""
+        """The text of every segment before the answer; `items` are those of each slot, by its key."""
         return [
-            segment if isinstance(segment, str) else segment.write(items[segment.kind])
+            segment if isinstance(segment, str) else segment.write(items[segment.key])
             for segment in self.segments[:-1]
         ]
 
@@ -114,6 +137,7 @@ def _slot_to_json(slot: Slot) -> dict[str, Any]:
         "sep": slot.separator,
         "max": slot.most,
         "title_tokens": slot.title_tokens,
+        "where": slot.where,
     }
     return {key: value for key, value in whole.items() if key in _KEYS[slot.kind] and value is not None}
 
@@ -138,8 +162,11 @@ def _segment(content: Any) -> str | Slot:
     for name, value in (("max", most), ("title_tokens", cut)):
         if value is not None and (type(value) is not int or value < 1):
             raise ConfigError(f"{name} must be a whole number of at least 1, got {value!r}")
+    where = content.get("where")
+    if where is not None and where not in _WHERE:
+        raise ConfigError(f"where must be one of {', '.join(_WHERE)}, got {where!r}")
     _check_item(kind, item)
-    return Slot(kind, item, separator, most, cut)
+    return Slot(kind, item, separator, most, cut, where)
 
 
 def _check_item(kind: str, item: str) -> None:

@@ -14,11 +14,11 @@ from recommender.batching import by_token_budget, pad_left
 from recommender.catalogue import Catalogue
 from recommender.choices import OptionSet, Window
 from recommender.errors import ConfigError, DataError
-from recommender.styles.style import RankedBy
+from recommender.styles.style import ItemEvents, RankedBy
 
 
 @dataclass(frozen=True)
-class ItemTokenStyle:
+class ItemTokenStyle(ItemEvents):
     """One token per catalogue item after a beginning-of-sequence token: `bos i1 i2 … in`.
 
     One forward pass scores the whole catalogue: the logits at the last position, restricted to the item tokens, rank
@@ -41,6 +41,7 @@ class ItemTokenStyle:
     candidates: ClassVar[int | None] = None
     draws: ClassVar[int] = 1
     redraws: ClassVar[bool] = False
+    frames: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         if self.catalogue_size < 1:
@@ -137,7 +138,7 @@ class ItemTokenStyle:
             start, end = end, end + longest
 
     def event_window(
-        self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None
+        self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None, *, frame: int = 0
     ) -> Window:
         """The last window of the history with the item."""
         return list(self.windows([*history, item]))[-1]

@@ -19,16 +19,18 @@ from transformers import PreTrainedTokenizerFast
 from recommender.batching import by_token_budget
 from recommender.choices import OptionSet, Window, batch_of, choice_logits
 from recommender.errors import ConfigError, DataError
-from recommender.styles.frames import Frame
-from recommender.styles.style import RankedBy
+from recommender.styles.style import ItemEvents, RankedBy
 from recommender.styles.text import (
     SUPERVISE,
     TOKENISE,
     TRUNCATE,
+    FrameDraw,
     PromptWriter,
     Supervise,
     one_of,
+    read_frames,
     refuse_unknown,
+    single_token,
     whole_number,
 )
 from recommender.styles.text_style import TextStyle
@@ -36,13 +38,13 @@ from recommender.styles.text_style import TextStyle
 LabelsRead = Literal["in_context", "alone"]
 _KEYS = (
     "schema", "style", "frames", "labels", "labels_read", "max_tokens", "tokenise", "truncate", "supervise",
-    "first_target", "draws", "pad_token", "shuffle",
+    "first_target", "draws", "pad_token", "shuffle", "frame_draw", "serve_frame",
 )  # fmt: skip
 _DRAWS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class LettersStyle(TextStyle):
+class LettersStyle(TextStyle, ItemEvents):
     """A letter for each of at most `len(labels)` candidates.
 
     A training window holds the true item among uniform items that the user has not met, in random order; both are drawn
@@ -70,6 +72,9 @@ class LettersStyle(TextStyle):
     draws: int = _DRAWS
     pad: int | None = None
     shuffle: bool = True
+    others: tuple[PromptWriter, ...] = ()
+    frame_draw: FrameDraw = "first"
+    serve_frame: int = 0
     _sets: dict[tuple[int, ...], OptionSet] = field(default_factory=dict, repr=False)
 
     name: ClassVar[str] = "letters"
@@ -79,7 +84,7 @@ class LettersStyle(TextStyle):
     def __post_init__(self) -> None:
         if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
             raise ConfigError(f"labels must be at least two different letters, got {self.labels!r}")
-        if self.writer.frame.slot("candidates") is None:
+        if any(writer.frame.slot("candidates") is None for writer in self.writers):
             raise ConfigError("the frame of letters needs a slot for the candidates")
         if self.catalogue_size < 2:
             raise ConfigError("letters need a catalogue of at least two items")
@@ -94,7 +99,11 @@ class LettersStyle(TextStyle):
 
     def first_items(self, count: int) -> LettersStyle:
         """The letters over the first `count` titles."""
-        return replace(self, writer=self.writer.first_items(count))
+        return replace(
+            self,
+            writer=self.writer.first_items(count),
+            others=tuple(writer.first_items(count) for writer in self.others),
+        )
 
     @property
     def candidates(self) -> int:
@@ -110,10 +119,11 @@ class LettersStyle(TextStyle):
         """One window for each event from `first_target` on."""
         for event in range(self.first_target, len(sequence)):
             history, item = sequence[:event], sequence[event]
-            yield self.event_window(history, item, self._offered(history, item, draw))
+            offered = self._offered(history, item, draw)
+            yield self.event_window(history, item, offered, frame=self.drawn(draw, history, item))
 
     def event_window(
-        self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None
+        self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None, *, frame: int = 0
     ) -> Window:
         """The window that offers these candidates, or drawn ones."""
         offered = self._offered(history, item, 0) if candidates is None else list(candidates)
@@ -121,7 +131,7 @@ class LettersStyle(TextStyle):
             raise DataError("the true item is not among the candidates")
         place = offered.index(item)
         return self.answered(
-            self._prompt(history, offered),
+            self._prompt(history, offered, self.writers[frame]),
             (self._answers[place],),
             event=len(history),
             targets=(place,),
@@ -161,14 +171,14 @@ class LettersStyle(TextStyle):
         lengths = self.writer.title_lengths
         mean = sum(lengths) / len(lengths) + 4
         own = sum(lengths[item] + 4 for item in history[-self.history :])
-        return min(self.writer.max_tokens, round(self.writer.frame_tokens + own + mean * self.candidates))
+        return min(self.writer.max_tokens, round(self.serving.frame_tokens + own + mean * self.candidates))
 
     def to_json(self) -> dict[str, Any]:
         """Schema 2 of `style.json`."""
         return {
             "schema": 2,
             "style": self.name,
-            "frames": [self.writer.frame.to_json()],
+            **self.frames_to_json(),
             "labels": self.labels,
             "labels_read": self.labels_read,
             "max_tokens": self.writer.max_tokens,
@@ -191,23 +201,29 @@ class LettersStyle(TextStyle):
             ConfigError: a key is missing, unknown or not valid.
         """
         refuse_unknown(content, _KEYS)
-        frames, labels = content.get("frames"), content.get("labels", "ABCDEFGHIJKLMNOPQRST")
-        if not isinstance(frames, list) or len(frames) != 1:
-            raise ConfigError("letters need `frames`: a list with one frame")
+        frames, frame_draw, serve_frame = read_frames(content, cls.name)
+        labels = content.get("labels", "ABCDEFGHIJKLMNOPQRST")
         if not isinstance(labels, str):
             raise ConfigError("labels must be a string of letters")
         shuffle = content.get("shuffle", True)
         if type(shuffle) is not bool:
             raise ConfigError("shuffle must be true or false")
-        return cls(
-            writer=PromptWriter(
+        writer, *others = (
+            PromptWriter(
                 tokenizer,
-                Frame.from_json(frames[0]),
+                frame,
                 titles,
                 whole_number(content, "max_tokens", 1536, 16),
                 one_of(content, "tokenise", TOKENISE, "whole"),
                 one_of(content, "truncate", TRUNCATE, "left"),
-            ),
+            )
+            for frame in frames
+        )
+        return cls(
+            writer=writer,
+            others=tuple(others),
+            frame_draw=frame_draw,
+            serve_frame=serve_frame,
             labels=labels,
             labels_read=one_of(content, "labels_read", ("in_context", "alone"), "in_context"),
             supervise=one_of(content, "supervise", SUPERVISE, "answer+eos"),
@@ -219,12 +235,19 @@ class LettersStyle(TextStyle):
 
     @cached_property
     def _answers(self) -> list[int]:
-        """The token of each label where the answer stands, as it was trained."""
-        history, others = self._fields([0], range(self.candidates))
-        return [
-            _single(label, self.writer.continued(history, others, label))
-            for label in self.labels[: self.candidates]
-        ]
+        """The token of each label where the answer stands, as it was trained: the same one in every frame."""
+        found, *others = (
+            [
+                single_token(
+                    label, writer.continued(*self._fields([0], range(self.candidates), writer), label)
+                )
+                for label in self.labels[: self.candidates]
+            ]
+            for writer in self.writers
+        )
+        if any(own != found for own in others):
+            raise ConfigError("labels are other tokens in one frame than in another: end the frames alike")
+        return found
 
     @cached_property
     def _read(self) -> list[int]:
@@ -233,7 +256,7 @@ class LettersStyle(TextStyle):
             return self._answers
         encode = self.writer.tokenizer
         return [
-            _single(label, list(encode(label, add_special_tokens=False).input_ids))
+            single_token(label, list(encode(label, add_special_tokens=False).input_ids))
             for label in self.labels[: self.candidates]
         ]
 
@@ -261,22 +284,21 @@ class LettersStyle(TextStyle):
         return offered
 
     def _question(self, history: Sequence[int], offered: Sequence[int]) -> Window:
-        prompt = self._prompt(history, offered)
+        prompt = self._prompt(history, offered, self.serving)
         return Window(prompt, (0,), (len(prompt) - 1,), (0,), (self._options(len(offered), self._read),))
 
-    def _prompt(self, history: Sequence[int], offered: Sequence[int]) -> list[int]:
+    def _prompt(self, history: Sequence[int], offered: Sequence[int], writer: PromptWriter) -> list[int]:
         if len(offered) > self.candidates:
             raise DataError(f"{len(offered)} candidates, but only {self.candidates} labels")
         if not 0 <= min(offered) <= max(offered) < self.catalogue_size:
             raise DataError(f"a candidate is outside the catalogue of {self.catalogue_size}")
         if history and not 0 <= min(history) <= max(history) < self.catalogue_size:
             raise DataError(f"a history holds an item outside the catalogue of {self.catalogue_size}")
-        return self.writer.prompt(*self._fields(history, offered))
+        return writer.prompt(*self._fields(history, offered, writer))
 
     def _fields(
-        self, history: Sequence[int], offered: Sequence[int]
+        self, history: Sequence[int], offered: Sequence[int], writer: PromptWriter
     ) -> tuple[list[dict[str, object]], dict[str, list[dict[str, object]]]]:
-        writer = self.writer
         choice = writer.frame.slot("candidates")
         assert choice is not None
         return (
@@ -288,12 +310,3 @@ class LettersStyle(TextStyle):
                 ]
             },
         )
-
-
-def _single(label: str, tokens: Sequence[int]) -> int:
-    if len(tokens) != 1:
-        raise ConfigError(
-            f"label {label!r} is {len(tokens)} tokens where the answer stands, so no single logit ranks it; "
-            "choose other labels, or end the frame's last text differently"
-        )
-    return tokens[0]

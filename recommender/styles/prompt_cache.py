@@ -62,17 +62,30 @@ class PromptCache:
         """Number of nodes in the cache."""
         return self._cache.get_seq_length() - self._prompt.shape[1]
 
-    def feed(self, tokens: Tensor, depths: Tensor, ancestors: Tensor) -> Tensor:
+    def feed(
+        self,
+        tokens: Tensor,
+        depths: Tensor,
+        ancestors: Tensor,
+        *,
+        together: Tensor | None = None,
+        wanted: Tensor | None = None,
+    ) -> Tensor:
         """Logits [rows, nodes, vocabulary] after nodes that continue every prompt; the nodes stay in the cache.
 
         Args:
             tokens, depths: int64 [nodes]; a node of depth 1 follows the prompt directly.
             ancestors: bool [nodes, kept], which nodes of the cache each node descends from.
+            together: bool [nodes, nodes], which of these very nodes each descends from, itself included; None where
+                none descends from another.
+            wanted: int64 [wanted], the nodes that logits are needed of, ascending; None for all.
         """
         count = len(tokens)
         self.forwards += 1
         self.nodes += count
-        own = torch.cat([ancestors, torch.eye(count, dtype=torch.bool)], dim=1).to(self._device)
+        if together is None:
+            together = torch.eye(count, dtype=torch.bool)
+        own = torch.cat([ancestors, together], dim=1).to(self._device)
         seen = torch.cat(
             [
                 self._prompt.bool().unsqueeze(1).expand(-1, count, -1),
@@ -86,6 +99,7 @@ class PromptCache:
             position_ids=self._lengths + depths.to(self._device) - 1,
             past_key_values=self._cache,
             use_cache=True,
+            logits_to_keep=0 if wanted is None else wanted.to(self._device),
         ).logits
         return logits
 
@@ -111,11 +125,13 @@ def check_attention(model: nn.Module, longest: int) -> None:
     config: Any = model.config
     if _attention(model) not in _ATTENTIONS:
         raise ConfigError(
-            f"semantic ids need a model with {' or '.join(_ATTENTIONS)} attention, not {_attention(model)!r}"
+            f"branches of a prompt need a model with {' or '.join(_ATTENTIONS)} attention, not {_attention(model)!r}"
         )
     other = sorted(set(getattr(config, "layer_types", None) or ()) - set(_LAYERS))
     if other:
-        raise ConfigError(f"semantic ids need attention in every layer, but the model has {', '.join(other)}")
+        raise ConfigError(
+            f"branches of a prompt need attention in every layer, but the model has {', '.join(other)}"
+        )
     window = getattr(config, "sliding_window", None)
     if window is not None and getattr(config, "use_sliding_window", True) and longest > window:
         raise ConfigError(

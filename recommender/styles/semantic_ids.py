@@ -19,17 +19,18 @@ from inputs import canonical_json
 from recommender.catalogue import Catalogue
 from recommender.choices import Window
 from recommender.errors import ConfigError, DataError
-from recommender.styles.frames import Frame
 from recommender.styles.item_index import read_index, read_popularity, token_numbers
 from recommender.styles.item_tokens import only
-from recommender.styles.style import RankedBy
+from recommender.styles.style import ItemEvents, RankedBy
 from recommender.styles.text import (
     SUPERVISE,
     TOKENISE,
     TRUNCATE,
+    FrameDraw,
     PromptWriter,
     Supervise,
     one_of,
+    read_frames,
     refuse_unknown,
     whole_number,
 )
@@ -43,12 +44,12 @@ _SCORES, _COLLISIONS = ("vocabulary", "children"), ("popularity", "index")
 _FEW_NODES = 1024
 _KEYS = (
     "schema", "style", "frames", "score", "collisions", "max_tokens", "tokenise", "truncate", "supervise",
-    "first_target", "pad_token",
+    "first_target", "pad_token", "frame_draw", "serve_frame",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
-class SemanticIdsStyle(TextStyle):
+class SemanticIdsStyle(TextStyle, ItemEvents):
     """As many choices per event as a tuple has tokens, each among the children of the true prefix in the trie.
 
     The loss of an event is the sum over its choices: -log of a distribution over the different tuples. Items that share
@@ -80,12 +81,14 @@ class SemanticIdsStyle(TextStyle):
     supervise: Supervise = "answer+eos"
     first_target: int = 1
     pad: int | None = None
+    others: tuple[PromptWriter, ...] = ()
+    frame_draw: FrameDraw = "first"
+    serve_frame: int = 0
 
     name: ClassVar[str] = "semantic_ids"
     ranked_by: ClassVar[RankedBy] = "catalogue"
     candidates: ClassVar[int | None] = None
     draws: ClassVar[int] = 1
-    redraws: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not self.item_ids:
@@ -93,28 +96,38 @@ class SemanticIdsStyle(TextStyle):
         check_paths(self.item_ids, self.index, self.paths, collisions=self.collisions is not None)
         if self.collisions == "popularity" and self.popularity is None:
             raise ConfigError('"collisions": "popularity" needs popularity.json: how often each item was met')
-        others = [kind for kind in ("candidates", "target") if self.writer.frame.slot(kind) is not None]
+        others = [
+            kind
+            for kind in ("candidates", "target")
+            if any(writer.frame.slot(kind) is not None for writer in self.writers)
+        ]
         if others:
             raise ConfigError(f"the frame of semantic ids has no slot for {' and '.join(others)}")
         if self.writer.max_tokens < len(self.paths[0]) + 2:
             raise ConfigError(
                 f"max_tokens leave no room for a prompt beside {len(self.paths[0])} tokens and an end"
             )
-        if not self.writer.prompt([], {}):
+        if not all(writer.prompt([], {}) for writer in self.writers):
             raise ConfigError("the prompt of an empty history has no token; begin the frame with a text")
         self._check_answers()
 
     def _check_answers(self) -> None:
         # Only the first token can merge with the prompt, so one item of each is enough.
         by_first = {path[0]: item for item, path in enumerate(self.paths)}
-        past = self.writer.past([0])
-        for item in by_first.values():
-            answer = "".join(self.index[item])
-            if tuple(self.writer.continued(past, {}, answer)) != self.paths[item]:
-                raise ConfigError(
-                    f"{answer!r} is not the tokens of item {self.item_ids[item]!r} where the answer stands; "
-                    "end the frame's last text where a token ends"
-                )
+        for writer in self.writers:
+            past = writer.past([0])
+            for item in by_first.values():
+                answer = "".join(self.index[item])
+                if tuple(writer.continued(past, {}, answer)) != self.paths[item]:
+                    raise ConfigError(
+                        f"{answer!r} is not the tokens of item {self.item_ids[item]!r} where the answer stands; "
+                        "end the frame's last text where a token ends"
+                    )
+
+    @property
+    def redraws(self) -> bool:
+        """Whether training draws frames."""
+        return self.frame_draw == "random"
 
     @property
     def catalogue_size(self) -> int:
@@ -126,6 +139,7 @@ class SemanticIdsStyle(TextStyle):
         return replace(
             self,
             writer=self.writer.first_items(count),
+            others=tuple(writer.first_items(count) for writer in self.others),
             item_ids=self.item_ids[:count],
             index=self.index[:count],
             paths=self.paths[:count],
@@ -149,22 +163,27 @@ class SemanticIdsStyle(TextStyle):
         return self.trie.leaves
 
     def windows(self, sequence: Sequence[int], *, draw: int = 0) -> Iterator[Window]:
-        """One window for each event from `first_target` on; nothing in it is random.
+        """One window for each event from `first_target` on; at most its frame is random.
 
         Raises:
             DataError: an item outside the catalogue.
         """
         for event in range(self.first_target, len(sequence)):
-            yield self.event_window(sequence[:event], sequence[event])
+            history, item = sequence[:event], sequence[event]
+            yield self.event_window(history, item, frame=self.drawn(draw, history, item))
 
     def event_window(
-        self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None
+        self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None, *, frame: int = 0
     ) -> Window:
         """The prompt and the item's tokens; the whole catalogue can answer, whatever the candidates."""
         self._refuse_unknown_items((item,))
         targets, options = self.trie.choices(item)
         return self.answered(
-            self._prompt(history), self.paths[item], event=len(history), targets=targets, options=options
+            self._prompt(history, self.writers[frame]),
+            self.paths[item],
+            event=len(history),
+            targets=targets,
+            options=options,
         )
 
     def scores(
@@ -186,7 +205,7 @@ class SemanticIdsStyle(TextStyle):
         scores = catalogue_scores(
             model,
             self.trie,
-            [self._prompt(history) for history in histories],
+            [self._prompt(history, self.serving) for history in histories],
             score=self.score,
             pad=self.pad_token,
             token_budget=token_budget,
@@ -213,7 +232,7 @@ class SemanticIdsStyle(TextStyle):
         return best_items(
             model,
             self.trie,
-            self._prompt(history),
+            self._prompt(history, self.serving),
             k,
             seen=seen,
             score=self.score,
@@ -237,19 +256,18 @@ class SemanticIdsStyle(TextStyle):
 
     def prompt_tokens(self, history: Sequence[int]) -> int:
         """From the lengths of tuples and titles. The nodes of the trie, which every prompt takes too, are left out."""
-        slot = self.writer.frame.slot("history")
-        assert slot is not None
+        slot = self.serving.frame.histories[0]
         titles = self.writer.title_lengths if slot.names("title") else [0] * self.catalogue_size
         each = 2 + (self.trie.depth if slot.names("sid") else 0)
         own = sum(titles[item] + each for item in history[-self.history :])
-        return min(self.writer.max_tokens, self.writer.frame_tokens + own)
+        return min(self.writer.max_tokens, self.serving.frame_tokens + own)
 
     def to_json(self) -> dict[str, Any]:
         """Schema 2 of `style.json`."""
         return {
             "schema": 2,
             "style": self.name,
-            "frames": [self.writer.frame.to_json()],
+            **self.frames_to_json(),
             "score": self.score,
             "collisions": self.collisions,
             "max_tokens": self.writer.max_tokens,
@@ -279,23 +297,29 @@ class SemanticIdsStyle(TextStyle):
             ConfigError: a key is missing, unknown or not valid, or the index does not fit catalogue and tokenizer.
         """
         refuse_unknown(content, _KEYS)
-        frames, collisions = content.get("frames"), content.get("collisions")
-        if not isinstance(frames, list) or len(frames) != 1:
-            raise ConfigError("semantic ids need `frames`: a list with one frame")
+        frames, frame_draw, serve_frame = read_frames(content, cls.name)
+        collisions = content.get("collisions")
         if collisions is not None:
             collisions = one_of(content, "collisions", _COLLISIONS, "index")
         strings = read_index(index, catalogue)
-        return cls(
-            writer=PromptWriter(
+        writer, *others = (
+            PromptWriter(
                 tokenizer,
-                Frame.from_json(frames[0]),
+                frame,
                 catalogue.titles,
                 whole_number(content, "max_tokens", 1536, 16),
                 one_of(content, "tokenise", TOKENISE, "whole"),
                 one_of(content, "truncate", TRUNCATE, "left"),
                 sids=["".join(own) for own in strings],
                 answer_tokens=max(map(len, strings), default=1),
-            ),
+            )
+            for frame in frames
+        )
+        return cls(
+            writer=writer,
+            others=tuple(others),
+            frame_draw=frame_draw,
+            serve_frame=serve_frame,
             item_ids=catalogue.item_ids,
             index=strings,
             paths=token_numbers(tokenizer, strings, catalogue),
@@ -307,9 +331,9 @@ class SemanticIdsStyle(TextStyle):
             pad=content.get("pad_token"),
         )
 
-    def _prompt(self, history: Sequence[int]) -> list[int]:
+    def _prompt(self, history: Sequence[int], writer: PromptWriter) -> list[int]:
         self._refuse_unknown_items(history)
-        return self.writer.prompt(self.writer.past(history), {})
+        return writer.prompt(writer.past(history), {})
 
     def _refuse_unknown_items(self, sequence: Sequence[int]) -> None:
         if sequence and not 0 <= min(sequence) <= max(sequence) < self.catalogue_size:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from torch import Tensor, nn
 
@@ -11,8 +11,9 @@ from recommender.catalogue import Catalogue
 from recommender.choices import Window
 
 # How the rank of a true item is found: among all items, from the logits that also gave its likelihood; among the
-# options of its choice; or by ranking the catalogue after the prompt.
-RankedBy = Literal["items", "options", "catalogue"]
+# options of its choice; or by ranking the catalogue after the prompt. With `labels` nothing is ranked: an event has a
+# label, and the model says how likely it is.
+RankedBy = Literal["items", "options", "catalogue", "labels"]
 
 # Windows of a draw from 1 on are for training (one for each epoch), of draw 0 for methods, of negative draws for
 # measuring: what is measured was never trained on with the same negatives in the same order.
@@ -20,7 +21,11 @@ METHODS_DRAW = 0
 
 
 class PromptStyle(Protocol):
-    """One way to phrase "what comes next for this user?" to a causal language model."""
+    """One way to phrase "what comes next for this user?" to a causal language model.
+
+    Sequences and histories are events in time order. An event is a number: for most styles that of its item, for one
+    that needs ratings that of an item and what the user thought of it.
+    """
 
     @property
     def name(self) -> str:
@@ -29,6 +34,23 @@ class PromptStyle(Protocol):
     @property
     def catalogue_size(self) -> int:
         """Number of items that can be recommended."""
+
+    @property
+    def needs_ratings(self) -> bool:
+        """Whether events are told by their ratings; then an event without one is in no sequence."""
+
+    @property
+    def event_kinds(self) -> int:
+        """How many different events there are: every event is a number from 0 to below it."""
+
+    def event(self, item: int, rating: float | None = None) -> int:
+        """The event of meeting `item`, a catalogue index."""
+
+    def item_of(self, event: int) -> int:
+        """The catalogue index of an event's item."""
+
+    def liked(self, event: int) -> bool | None:
+        """The label of an event; None where it has none, and for a style that knows no labels."""
 
     @property
     def event_options(self) -> int:
@@ -67,19 +89,24 @@ class PromptStyle(Protocol):
         """Whether windows hold something random, which training draws again for every epoch."""
 
     def windows(self, sequence: Sequence[int], *, draw: int) -> Iterator[Window]:
-        """Windows that together predict every item of `sequence` from `first_target` on once, in order.
+        """Windows that together predict every event of `sequence` from `first_target` on once, in order.
 
         Args:
             draw: seeds whatever is random in a window, such as negatives. The same draw gives the same windows.
         """
 
+    @property
+    def frames(self) -> int:
+        """In how many frames training may write a prompt; what is measured is written in the first one."""
+
     def event_window(
-        self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None
+        self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None, *, frame: int = 0
     ) -> Window:
-        """The window of one event after a history, as training writes it.
+        """The window of one event, here called `item`, after a history, as training writes it.
 
         Args:
             candidates: those to offer, in this order; a style that ranks the whole catalogue does not need them.
+            frame: the place of the frame, from 0 on.
 
         Raises:
             DataError: an item outside the catalogue, or candidates without the item.
@@ -130,3 +157,31 @@ class PromptStyle(Protocol):
 
     def to_json(self) -> dict[str, Any]:
         """Content of `style.json` beside the model weights."""
+
+
+class _Catalogued(Protocol):
+    @property
+    def catalogue_size(self) -> int: ...
+
+
+class ItemEvents:
+    """Events that are their items and nothing else, whatever they were rated."""
+
+    needs_ratings: ClassVar[bool] = False
+
+    @property
+    def event_kinds(self: _Catalogued) -> int:
+        """The items."""
+        return self.catalogue_size
+
+    def event(self, item: int, rating: float | None = None) -> int:
+        """The item."""
+        return item
+
+    def item_of(self, event: int) -> int:
+        """The event."""
+        return event
+
+    def liked(self, event: int) -> bool | None:
+        """No label."""
+        return None

@@ -16,6 +16,8 @@ from recommender.styles.frames import Frame, Slot
 Tokenise = Literal["whole", "pieces"]
 Truncate = Literal["left", "history"]
 Supervise = Literal["answer", "answer+eos", "all"]
+FrameDraw = Literal["first", "random"]
+FRAME_DRAW = ("first", "random")
 TOKENISE, TRUNCATE, SUPERVISE = ("whole", "pieces"), ("left", "history"), ("answer", "answer+eos", "all")
 # Files of a Hugging Face folder that decide how text becomes tokens; they belong to the base's digest.
 TOKENIZER_FILES = (
@@ -58,9 +60,10 @@ class PromptWriter:
         tokenise: the text as a `whole`, or segment by segment (`pieces`), as the owner's collator did.
         sids: each item's semantic id as text, by index; empty for a style that has none.
         answer_tokens: number of tokens of an answer, without the end of the sequence.
+        rated: whether a history's items say whether they were liked, so that slots can show some `where`.
 
     Raises:
-        ConfigError: the frame names `{sid}`, but there are none.
+        ConfigError: the frame names `{sid}`, or says `where`, and items have none.
     """
 
     tokenizer: PreTrainedTokenizerFast
@@ -71,13 +74,15 @@ class PromptWriter:
     truncate: Truncate = "left"
     sids: Sequence[str] = ()
     answer_tokens: int = 1
+    rated: bool = False
     _cut: dict[tuple[int, int], str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        slot = self.frame.slot("history")
-        assert slot is not None
-        if slot.names("sid") and not self.sids:
+        slots = self.frame.histories
+        if any(slot.names("sid") for slot in slots) and not self.sids:
             raise ConfigError("the history names {sid}, but items of this style have no semantic ids")
+        if any(slot.where for slot in slots) and not self.rated:
+            raise ConfigError("the history says `where`, but this style knows nothing of who liked what")
 
     def first_items(self, count: int) -> PromptWriter:
         """The writer as it was when the catalogue had only its first `count` items.
@@ -115,17 +120,15 @@ class PromptWriter:
         """Tokens before the answer, room for `max_tokens` with it.
 
         Args:
-            history: the fields of the history's items, oldest first.
+            history: the fields of the history's items, oldest first; with `where` they say in which list each stands.
             others: the fields of the items of every other slot.
         """
-        slot = self.frame.slot("history")
-        assert slot is not None
-        kept = list(history[-slot.most :])
+        kept = list(history[-self.frame.histories[0].most :])
         room = self.max_tokens - self.answer_tokens - 1
-        tokens = self._encode(self.frame.write({**others, "history": kept}))
+        tokens = self._encode(self._written(kept, others))
         while len(tokens) > room and self.truncate == "history" and kept:
             kept = kept[1:]
-            tokens = self._encode(self.frame.write({**others, "history": kept}))
+            tokens = self._encode(self._written(kept, others))
         return tokens[-room:]
 
     def continued(
@@ -136,7 +139,7 @@ class PromptWriter:
         Raises:
             ConfigError: the answer changes the prompt's own last tokens, so no position predicts it.
         """
-        segments = self.frame.write({**others, "history": history})
+        segments = self._written(history, others)
         before = self._encode(segments)
         if self.tokenise == "pieces":
             return list(self.tokenizer(answer, add_special_tokens=False).input_ids)
@@ -147,6 +150,15 @@ class PromptWriter:
                 "end the frame's last text where a token ends"
             )
         return after[len(before) :]
+
+    def _written(
+        self, history: Sequence[Mapping[str, object]], others: Mapping[str, Sequence[Mapping[str, object]]]
+    ) -> list[str]:
+        lists = {
+            slot.key: [one for one in history if slot.where is None or one["where"] == slot.where]
+            for slot in self.frame.histories
+        }
+        return self.frame.write({**others, **lists})
 
     def _encode(self, segments: Sequence[str]) -> list[int]:
         texts = ["".join(segments)] if self.tokenise == "whole" else [text for text in segments if text]
@@ -169,6 +181,40 @@ class PromptWriter:
         """Number of tokens of the frame's texts."""
         texts = [segment for segment in self.frame.segments if isinstance(segment, str)]
         return sum(len(self.tokenizer(text, add_special_tokens=False).input_ids) for text in texts) + 1
+
+
+def read_frames(content: Mapping[str, Any], name: str) -> tuple[list[Frame], FrameDraw, int]:
+    """The frames, which of them training draws, and the index of the one that serves.
+
+    Raises:
+        ConfigError: there is none, one is not valid, several are there and none but the first is used, or no frame has
+            this index.
+    """
+    frames = content.get("frames")
+    if not isinstance(frames, list) or not frames:
+        raise ConfigError(f"{name} without `frames`: a list with one frame at least")
+    drawn, serves = one_of(content, "frame_draw", FRAME_DRAW, "first"), content.get("serve_frame", 0)
+    if type(serves) is not int or not 0 <= serves < len(frames):
+        raise ConfigError(f"serve_frame must be the place of a frame, from 0 on, got {serves!r}")
+    if len(frames) > 1 and drawn == "first" and not serves:
+        raise ConfigError(
+            'of several frames only the first is used: say "frame_draw": "random", or which is the serve_frame'
+        )
+    return [Frame.from_json(frame) for frame in frames], drawn, serves
+
+
+def single_token(label: str, tokens: Sequence[int], where: str = "where the answer stands") -> int:
+    """The token of a label.
+
+    Raises:
+        ConfigError: there are several.
+    """
+    if len(tokens) != 1:
+        raise ConfigError(
+            f"label {label!r} is {len(tokens)} tokens {where}, so no single logit is its own; "
+            "choose other labels, or end the frame's last text differently"
+        )
+    return tokens[0]
 
 
 def one_of(content: Mapping[str, Any], key: str, choices: Sequence[str], default: str) -> Any:

@@ -2,34 +2,69 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from torch import nn
 
 from recommender.catalogue import Catalogue
 from recommender.choices import OptionSet, Window
-from recommender.styles.text import PromptWriter, Supervise
+from recommender.styles.style import METHODS_DRAW
+from recommender.styles.text import FrameDraw, PromptWriter, Supervise
 
 
 class TextStyle:
     """A prompt of text, an answer of some tokens, and a loss on the tokens that the owner trained.
 
     Attributes:
-        writer: writes the prompts.
+        writer: writes the prompts of the first frame, in which everything is measured.
+        others: write those of further frames.
+        frame_draw: whether training draws one of all frames for each window and epoch (`random`), or takes the first.
+        serve_frame: the place of the frame in which candidates are ranked.
         supervise: which tokens the owner trained: the `answer`, also the end of the sequence (`answer+eos`), or `all`.
         pad: token that pads; None for the tokenizer's.
     """
 
     writer: PromptWriter
+    others: tuple[PromptWriter, ...]
+    frame_draw: FrameDraw
+    serve_frame: int
     supervise: Supervise
     pad: int | None
 
     @property
+    def writers(self) -> tuple[PromptWriter, ...]:
+        """Of all frames, in their order."""
+        return (self.writer, *self.others)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return len(self.writers)
+
+    @property
+    def serving(self) -> PromptWriter:
+        """Writes the prompts after which candidates are ranked."""
+        return self.writers[self.serve_frame]
+
+    def drawn(self, draw: int, history: Sequence[int], item: int) -> int:
+        """The frame of a window of this draw: the first one for whatever is not training."""
+        if draw <= METHODS_DRAW or self.frame_draw == "first":
+            return 0
+        return random.Random(f"{draw}/frame/{len(history)}/{item}").randrange(self.frames)
+
+    def frames_to_json(self) -> dict[str, Any]:
+        """What `recommender.styles.text.read_frames` reads."""
+        found: dict[str, Any] = {"frames": [writer.frame.to_json() for writer in self.writers]}
+        if self.frames > 1:
+            found |= {"frame_draw": self.frame_draw, "serve_frame": self.serve_frame}
+        return found
+
+    @property
     def history(self) -> int:
-        """Most items of the history's slot."""
-        slot = self.writer.frame.slot("history")
-        assert slot is not None
-        return slot.most
+        """Most items of a history's slot."""
+        return max(writer.frame.histories[0].most for writer in self.writers)
 
     @property
     def pad_token(self) -> int:
@@ -65,10 +100,15 @@ class TextStyle:
         event: int,
         targets: Sequence[int],
         options: Sequence[OptionSet],
+        after: Sequence[int] = (),
     ) -> Window:
-        """A prompt with its answer as a window: one choice for each token of the answer, all of one event."""
+        """A prompt with its answer as a window: one choice for each token of the answer, all of one event.
+
+        Args:
+            after: tokens that always follow an answer.
+        """
         end = self.writer.tokenizer.eos_token_id
-        tokens = [*prompt, *answer]
+        tokens = [*prompt, *answer, *after]
         if self.supervise != "answer" and end is not None:
             tokens.append(end)
         before = len(prompt) - 1

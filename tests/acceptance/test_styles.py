@@ -18,7 +18,6 @@ from recommender import (
     TrainingConfig,
     fit_adapter,
     generate_synthetic,
-    leave_two_out,
     load_base,
     save_base,
 )
@@ -29,33 +28,43 @@ from recommender.text_base import (
     build_text_base,
     letters_style,
     semantic_ids_style,
+    yes_no_style,
 )
 from tests.acceptance.conftest import USER_PREFIX
 from tests.acceptance.installation import Installation, Size, completed
+from worker.training_data import split_training_data
 
 ADAPTER = AdapterConfig(r=4, alpha=8, target_modules=("q_proj", "v_proj", "up_proj", "down_proj"))
 RECIPE = TrainingConfig(epochs=2, lr=1e-2, batch_size=16, patience=None)
 TASTES = 4
 
 
+def rating_of(user: str, item: int) -> int:
+    """1 to 5: users like what is near their number, so that there is something to learn."""
+    return 1 + (item + 3 * int(user.rpartition("-")[2])) % 5
+
+
 def write_data(folder: Path, data: InteractionData) -> Path:
     folder.mkdir()
     with (folder / "interactions.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["user_id", "item_id", "timestamp"])
+        writer.writerow(["user_id", "item_id", "timestamp", "rating"])
         for user, history in data.histories.items():
             for event in history:
-                writer.writerow([USER_PREFIX + user, data.catalogue.item_ids[event.item], event.timestamp])
+                item = data.catalogue.item_ids[event.item]
+                writer.writerow([USER_PREFIX + user, item, event.timestamp, rating_of(user, event.item)])
     return folder
 
 
 def style_of(name: str, data: InteractionData) -> PromptStyle:
     if name == "letters":
         return letters_style(data.catalogue, labels="ABCD", draws=1)
+    if name == "yes_no":
+        return yes_no_style(data.catalogue, candidates=4, first_target=1)
     return semantic_ids_style(data.catalogue, balanced_index(data.catalogue, tastes=TASTES))
 
 
-@pytest.fixture(scope="module", params=["letters", "semantic_ids"])
+@pytest.fixture(scope="module", params=["letters", "semantic_ids", "yes_no"])
 def owners_folders(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the owner has: `base`, `adapter` and `data`."""
     root = tmp_path_factory.mktemp(request.param)
@@ -63,11 +72,18 @@ def owners_folders(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
         SyntheticConfig(users=20, items=32, tastes=TASTES, mean_length=4, min_length=3, personal=1, seed=3)
     )
     style = style_of(request.param, data)
-    panel = [list(range(start, start + 5)) for start in range(0, 28, 4)]
+    panel = [
+        [style.event(item, float(1 + item % 5)) for item in range(start, start + 5)]
+        for start in range(0, 28, 4)
+    ]
     shape = TextBaseConfig(layers=1, width=16, heads=2, feed_forward=32)
     model = build_text_base(style, panel, shape, TrainingConfig(epochs=1, patience=None))
     save_base(model, data.catalogue, style, root / "base")
-    users = [leave_two_out(data.items(user)).train for user in data.histories]
+    histories = {
+        user: [style.event(item, float(rating_of(user, item))) for item in data.items(user)]
+        for user in data.histories
+    }
+    users = split_training_data(histories, (), set(), first_target=style.first_target).retain
     fit_adapter(load_base(root / "base"), users, ADAPTER, RECIPE).save(root / "adapter")
     (root / "adapter" / "recipe.json").write_text(json.dumps(RECIPE.to_plain()))
     write_data(root / "data", data)
@@ -134,12 +150,15 @@ def the_catalogue_grows(installed: Installation, *, live: str) -> None:
 
 @pytest.mark.parametrize("size", ["embedded"], indirect=True)
 def test_every_style_goes_the_whole_way(installed: Installation, owners_folders: Path) -> None:
-    letters = owners_folders.name.startswith("letters")
+    retrieved, asks = (
+        not owners_folders.name.startswith("semantic_ids"),
+        owners_folders.name.startswith("yes_no"),
+    )
     user, other = USER_PREFIX + "user-0003", USER_PREFIX + "user-0004"
     with installed.client() as client:
         answer = client.get("/recommend", params={"user_id": user, "k": 4}).json()
         assert answer["personalised"]
-        assert answer["retriever"] == ("co-visits:20-0" if letters else None)
+        assert answer["retriever"] == ("co-visits:20-0" if retrieved else None)
         assert len(answer["items"]) == 4
         # The caller's own candidates go first, and only they are ranked.
         named = ["item-0001", "item-0007", "item-0030"]
@@ -148,7 +167,7 @@ def test_every_style_goes_the_whole_way(installed: Installation, owners_folders:
         assert {item["item_id"] for item in ranked["items"]} <= set(named)
         unknown = client.get("/recommend", params={"user_id": other, "candidate": ["nothing"]}).json()
         assert (unknown["personalised"], unknown["fallback_reason"]) == (False, "no_candidates")
-        if letters:
+        if retrieved:
             many = [f"item-{number:04d}" for number in range(5)]
             refused = client.get("/recommend", params={"user_id": other, "candidate": many})
             assert (refused.status_code, "At most 4 candidates" in refused.text) == (422, True)
@@ -158,7 +177,7 @@ def test_every_style_goes_the_whole_way(installed: Installation, owners_folders:
         assert request["outcome"] == "erased"
         states = {part["name"]: part["state"] for part in request["parts"]}
         assert (states["adapter"], states["elsewhere"]) == ("re-fitted", "not covered")
-        assert states.get("retriever") == ("exact" if letters else None)
+        assert states.get("retriever") == ("exact" if retrieved else None)
         run = client.get(request["run"]).json()
         # How often the gate errs on these styles nobody measured, so no edit is let through.
         assert run["attempts"][-1]["method"] == "refit"
@@ -171,9 +190,22 @@ def test_every_style_goes_the_whole_way(installed: Installation, owners_folders:
 
         kept = client.get("/recommend", params={"user_id": other}).json()
         assert kept["version"] == adapters["live"]
-        assert kept["retriever"] == ("co-visits:19-1" if letters else None)
+        assert kept["retriever"] == ("co-visits:19-1" if retrieved else None)
         gone = client.get("/recommend", params={"user_id": user}).json()
         assert (gone["personalised"], gone["fallback_reason"]) == (False, "suppressed")
+        if asks:
+            # Nothing can be asked for somebody who has rated nothing.
+            event = {"user_id": USER_PREFIX + "silent", "item_id": "item-0002", "timestamp": 1}
+            assert client.post("/interactions", json={"interactions": [event]}).json()["stored"] == 1
+            silent = client.get("/recommend", params={"user_id": USER_PREFIX + "silent"}).json()
+            assert silent["fallback_reason"] == "unknown_user"
+            rated = [event | {"item_id": "item-0003", "timestamp": 2, "rating": 5}]
+            assert client.post("/interactions", json={"interactions": rated}).json()["stored"] == 1
+            named = {"user_id": USER_PREFIX + "silent", "candidate": ["item-0002", "item-0003", "item-0009"]}
+            seen = client.get("/recommend", params=named).json()
+            # What was met without a rating is seen all the same.
+            assert [item["item_id"] for item in seen["items"]] == ["item-0009"]
+
     the_catalogue_grows(installed, live=kept["version"])
     assert installed.lethe("audit", "verify").returncode == 0
     for log in installed.root.glob("*.log"):

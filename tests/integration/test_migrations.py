@@ -17,9 +17,10 @@ from sqlalchemy.orm import Session
 
 from app.attempts import queries as attempts
 from app.db.base import Base, utc_now
-from app.db.models import ApiKey, Attempt, NeverSeenLevel, SkippedRung
+from app.db.models import ApiKey, Attempt, Interaction, NeverSeenLevel, SkippedRung
 from app.db.schema import migrate, require_current_schema
 from app.db.session import open_database
+from app.interactions import queries as interactions
 from app.levels import queries as levels
 from tests.postgres_server import PostgresServer
 
@@ -204,6 +205,23 @@ def test_a_key_for_jobs_opens_the_runs_and_still_works_for_the_previous_release(
     back_to(engine, "0012_outbox")
     assert scopes_of(engine) == {**issued, "new": ["jobs:read"]}
     migrate(engine)
+    engine.dispose()
+
+
+def test_the_previous_release_goes_on_writing_events_without_ratings(database_url: str) -> None:
+    engine = open_database(database_url, pooled=False)
+    event = "INSERT INTO interactions (subject_hmac, item_id, timestamp) VALUES ('{user}', 'i', 1)"
+    back_to(engine, "0013_runs_read")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(event.format(user="before"))
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(event.format(user="while"))
+    with Session(engine) as session:
+        session.add(Interaction(subject_hmac="after", item_id="i", timestamp=1, rating=4.5))
+        session.commit()
+        found = interactions.rated_histories(session, up_to=3)
+    assert found == {"before": [("i", None)], "while": [("i", None)], "after": [("i", 4.5)]}
     engine.dispose()
 
 

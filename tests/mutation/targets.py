@@ -15,7 +15,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "unlearning/gate/band.py": (f"{_GATE}/test_band.py", *_DECISION),
     "unlearning/gate/batch.py": (f"{_GATE}/test_batch.py", f"{_GATE}/test_decision_together.py"),
     "unlearning/gate/checks.py": (f"{_GATE}/test_checks.py", *_DECISION),
-    "unlearning/gate/utility.py": _DECISION,
+    "unlearning/gate/utility.py": (*_DECISION, f"{_GATE}/test_label_utility.py"),
     "unlearning/gate/verdict.py": _DECISION,
     "unlearning/policy/strata.py": (f"{_POLICY}/test_policy.py", *_DECISION),
     "unlearning/policy/skipping.py": (f"{_POLICY}/test_skipping.py",),

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from recommender.pointwise import area_under_curve
 from unlearning.attacks.predictions import check_likelihoods
 from unlearning.errors import InvalidEvaluation
-from unlearning.evaluation.gains import area_under_curve
 
 FALSE_POSITIVES_PER_HUNDRED = 1
 

@@ -19,7 +19,7 @@ from unlearning.evaluation.evidence import ModelEvidence
 from unlearning.evaluation.gains import smoothed
 from unlearning.evaluation.held_out import held_out_loss
 from unlearning.evaluation.inputs import EvaluationInputs
-from unlearning.evaluation.metrics import HELD_OUT, Measured, metrics, paired_outcomes
+from unlearning.evaluation.metrics import HELD_OUT, Measured, held_out_auc, metrics, paired_outcomes
 from unlearning.evaluation.reading import compare, read
 from unlearning.evaluation.report import (
     CostRecord,
@@ -102,6 +102,7 @@ def report_on(
             inputs.base.style.event_options,
         ),
         durability=durability,
+        auc=held_out_auc(inputs.parent_measured, measured),
     )
 
 

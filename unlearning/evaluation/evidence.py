@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from recommender import Split
+from recommender.pointwise import area_under_curve
 from unlearning.evaluation.config import EvaluationConfig
-from unlearning.evaluation.gains import area_under_curve, smoothed
+from unlearning.evaluation.gains import smoothed
 from unlearning.evaluation.matching import Covariates
 from unlearning.evaluation.metrics import HELD_OUT, Measured
 from unlearning.evaluation.reading import Reading
@@ -54,7 +55,8 @@ class ModelEvidence:
 class BaseReadings:
     """The users to measure, and the bare base's readings of them.
 
-    `popularity` int64 [catalogue] counts the measured retained users who met an item in training. `first_target` and
+    `popularity` int64 [event kinds] counts the measured retained users who had an event in training: met an item or,
+    where events have labels, liked or disliked it. `first_target` and
     `event_options` are the style's: readings lack a sequence's first events, and losses are smoothed by the options.
     """
 
@@ -116,6 +118,6 @@ class BaseReadings:
 
 
 def item_popularity(retained: Sequence[Split], items: int) -> Tensor:
-    """How many of these users met each item in training, int64 [items]."""
+    """How many of these users had each event in training, int64 [items]: an item, or what one thought of it."""
     met = torch.tensor([item for split in retained for item in set(split.train)], dtype=torch.int64)
     return torch.bincount(met, minlength=items)

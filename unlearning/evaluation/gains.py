@@ -20,11 +20,3 @@ def smoothed(nll: Tensor, smoothing: float, options: int) -> Tensor:
     return -torch.logaddexp(
         math.log1p(-smoothing) - nll.double(), nll.new_tensor(uniform, dtype=torch.float64)
     )
-
-
-def area_under_curve(positives: Tensor, negatives: Tensor) -> float:
-    """Probability that a positive exceeds a negative, ties counting half (Mann-Whitney U / n m)."""
-    ordered = negatives.sort().values
-    below = torch.searchsorted(ordered, positives, right=False)
-    not_above = torch.searchsorted(ordered, positives, right=True)
-    return float((below + not_above).double().mean() / 2 / len(negatives))

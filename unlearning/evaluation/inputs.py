@@ -135,7 +135,7 @@ class EvaluationInputs:
             sample,
             base_subjects,
             base_retained,
-            item_popularity(sample, len(base.catalogue)),
+            item_popularity(sample, base.style.event_kinds),
             base.style.first_target,
             base.style.event_options,
         )

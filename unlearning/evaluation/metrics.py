@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from recommender import RankingMetrics
+from unlearning.evaluation import pointwise
 from unlearning.evaluation.reading import Divergence, Reading
-from unlearning.evaluation.report import Direction, Metric, PairedOutcome
+from unlearning.evaluation.report import Direction, HeldOutAuc, Metric, PairedOutcome
 
 HELD_OUT = 2
 
@@ -30,6 +31,11 @@ class Measured:
     retained: tuple[Reading, ...]
     neighbours: tuple[Reading, ...]
     divergence: Divergence
+
+    @property
+    def labelled(self) -> bool:
+        """Whether events have labels, and no ranks."""
+        return any(reading.liked is not None for reading in (*self.subjects, *self.retained))
 
     @property
     def forget_ranks(self) -> Tensor:
@@ -63,19 +69,24 @@ def metrics(measured: Measured, parent: Measured, auc: float) -> tuple[Metric, .
         Metric("ppl", _perplexity(forget_nll), "descriptive", len(nll)),
         Metric("forget_nll", forget_nll, "reference", len(nll)),
     ]
-    found += _ranking("forget", measured.forget_ranks, "reference")
-    found += retained_metrics(measured)
-    found += [
-        Metric("tradeoff@10", _trade_off(measured, parent), "descriptive", len(measured.subjects)),
-        Metric("membership_auc", auc, "reference", len(nll)),
-    ]
-    return tuple(found)
+    if measured.labelled:
+        found += [pointwise.auc("forget_auc", measured.subjects, "reference"), *retained_metrics(measured)]
+    else:
+        found += _ranking("forget", measured.forget_ranks, "reference")
+        found += retained_metrics(measured)
+        found.append(
+            Metric("tradeoff@10", _trade_off(measured, parent), "descriptive", len(measured.subjects))
+        )
+    return (*found, Metric("membership_auc", auc, "reference", len(nll)))
 
 
 def retained_metrics(measured: Measured) -> tuple[Metric, ...]:
     """The metrics of the retained users alone, in report order."""
+    member_nll = Metric("retained_member_nll", _member_nll(measured), "lower", len(measured.retained))
+    if measured.labelled:
+        return (member_nll, *_labels(measured))
     return (
-        Metric("retained_member_nll", _member_nll(measured), "lower", len(measured.retained)),
+        member_nll,
         *_ranking("retained_member", measured.member_ranks, "higher"),
         *_ranking("validation", measured.validation_ranks, "higher"),
         *_ranking("test", measured.test_ranks, "higher"),
@@ -83,13 +94,20 @@ def retained_metrics(measured: Measured) -> tuple[Metric, ...]:
 
 
 def paired_outcomes(parent: Measured, candidate: Measured) -> tuple[PairedOutcome, ...]:
-    """The number of retained users with each pair of held-out NDCG@10 values, sorted by value."""
+    """The number of retained users with each pair of held-out NDCG@10 values, sorted by value; none with labels."""
+    if parent.labelled:
+        return ()
     pairs = torch.stack([_held_out_ndcg(parent), _held_out_ndcg(candidate)], dim=1)
     values, counts = torch.unique(pairs, dim=0, return_counts=True)
     return tuple(
         PairedOutcome(float(before), float(after), int(count))
         for (before, after), count in zip(values.tolist(), counts.tolist(), strict=True)
     )
+
+
+def held_out_auc(parent: Measured, candidate: Measured) -> HeldOutAuc | None:
+    """How well both tell the retained users' held-out labels; None for a style that ranks."""
+    return pointwise.held_out_auc(parent.retained, candidate.retained, HELD_OUT) if parent.labelled else None
 
 
 def percent_drop(before: float, after: float) -> float | None:
@@ -127,6 +145,19 @@ def _member_nll(measured: Measured) -> float:
 
 def _recall(ranks: Tensor) -> float:
     return float(RankingMetrics(ranks).per_user("recall@10").mean())
+
+
+def _labels(measured: Measured) -> list[Metric]:
+    validation = pointwise.latest(measured.retained, -HELD_OUT, -1)
+    test = pointwise.latest(measured.retained, -1)
+    members = pointwise.latest(measured.retained, 0, -HELD_OUT)
+    return [
+        pointwise.auc("retained_member_auc", members, "higher"),
+        pointwise.auc("validation_auc", validation, "higher"),
+        pointwise.log_loss("validation_log_loss", validation, "lower"),
+        pointwise.auc("test_auc", test, "higher"),
+        pointwise.log_loss("test_log_loss", test, "lower"),
+    ]
 
 
 def _ranking(prefix: str, ranks: Tensor, direction: Direction) -> Sequence[Metric]:

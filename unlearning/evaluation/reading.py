@@ -30,11 +30,14 @@ class Reading:
     `nll` float32 [n]: negative log-likelihood of each item given those before it, among the style's options.
     `ranks` int64 [min(ranked, n)]: rank of each of the last items among the items not seen before it, 1 is best. A
     repeated item counts as missed, because the served list holds no item of the history. If only some items of a
-    sequence count, both tensors hold these alone, and `ranks` holds all of them.
+    sequence count, all tensors hold these alone, and `ranks` holds all of them.
+
+    Where events have labels, `liked` bool [n] holds them, and there are no ranks.
     """
 
     nll: Tensor
     ranks: Tensor
+    liked: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -130,9 +133,13 @@ class _Readings:
         self._sequences = sequences
         self._counted = None if counted is None else [torch.tensor(marks) for marks in counted]
         first = style.first_target
-        self._first_ranked = [
-            max(len(sequence) - ranked, first) if counted is None else first for sequence in sequences
-        ]
+        self._labelled = style.ranked_by == "labels"
+        if self._labelled:
+            self._first_ranked = [len(sequence) for sequence in sequences]
+        else:
+            self._first_ranked = [
+                max(len(sequence) - ranked, first) if counted is None else first for sequence in sequences
+            ]
         self._nll = [torch.zeros(max(len(sequence) - first, 0)) for sequence in sequences]
         self._ranks = [
             torch.empty(max(len(sequence) - origin, 0), dtype=torch.int64)
@@ -142,7 +149,7 @@ class _Readings:
     def add(self, row: int, draw: int, window: Window, log_probs: Tensor) -> None:
         """Add one window's `log_probs` [choices, widest set]. Of several draws, the first gives the ranks."""
         add_losses(self._nll[row], window, log_probs, self._style)
-        if self._style.ranked_by == "catalogue" or draw != -1:
+        if self._style.ranked_by in ("catalogue", "labels") or draw != -1:
             return
         start, end = window.events[0], window.events[-1] + 1
         origin = self._first_ranked[row]
@@ -180,13 +187,27 @@ class _Readings:
         return self._counted[row][torch.as_tensor(window.events)]
 
     def result(self) -> tuple[Reading, ...]:
-        readings = zip(self._nll, self._ranks, strict=True)
+        readings = zip(self._nll, self._ranks, self._labels(), strict=True)
         if self._counted is None:
-            return tuple(Reading(nll, ranked) for nll, ranked in readings)
+            return tuple(Reading(nll, ranked, liked) for nll, ranked, liked in readings)
         marked = [marks[self._style.first_target :] for marks in self._counted]
         return tuple(
-            Reading(nll[marks], ranked[marks]) for (nll, ranked), marks in zip(readings, marked, strict=True)
+            Reading(
+                nll[marks],
+                ranked if self._labelled else ranked[marks],
+                None if liked is None else liked[marks],
+            )
+            for (nll, ranked, liked), marks in zip(readings, marked, strict=True)
         )
+
+    def _labels(self) -> list[Tensor | None]:
+        if not self._labelled:
+            return [None] * len(self._sequences)
+        first = self._style.first_target
+        return [
+            torch.tensor([bool(self._style.liked(event)) for event in own[first:]], dtype=torch.bool)
+            for own in self._sequences
+        ]
 
     @staticmethod
     def _masked(log_probs: Tensor, sequence: Sequence[int], first: int, end: int) -> Tensor:

@@ -134,6 +134,22 @@ class PairedOutcome:
 
 
 @dataclass(frozen=True)
+class HeldOutAuc:
+    """How well held-out labels of `users` retained users are told: the area under the ROC curve under both models.
+
+    `liked` and `disliked` events were compared; both areas are None if they all have one label. `standard_error` is
+    that of candidate minus parent, over users.
+    """
+
+    parent: float | None
+    candidate: float | None
+    standard_error: float
+    users: int
+    liked: int
+    disliked: int
+
+
+@dataclass(frozen=True)
 class NeighbourEvidence:
     """The loss of the `users` retained users who share most items with the subjects.
 
@@ -220,6 +236,7 @@ class Report:
     `utility` is the joint distribution of retained users' held-out NDCG@10 (mean of validation and test item) under
     parent and candidate. A paired bootstrap needs no more, so no single user's row is kept. `held_out` compares
     likelihoods, which need fewer users. `held_out`, `neighbours` and `durability` are None if they were not measured.
+    Where events have labels and no ranks, `utility` is empty and `auc` takes its place.
     """
 
     method: str
@@ -237,6 +254,7 @@ class Report:
     held_out: HeldOutLoss | None = None
     neighbours: NeighbourEvidence | None = None
     durability: DurabilityEvidence | None = None
+    auc: HeldOutAuc | None = None
     schema: str = SCHEMA
 
     def value(self, name: str) -> float | None:

@@ -15,9 +15,16 @@ from unlearning.evaluation.config import EvaluationConfig
 from unlearning.evaluation.evaluate import library_versions
 from unlearning.evaluation.held_out import held_out_loss
 from unlearning.evaluation.inputs import sampled_indices, whole_history
-from unlearning.evaluation.metrics import HELD_OUT, Measured, paired_outcomes, retained_metrics
+from unlearning.evaluation.metrics import HELD_OUT, Measured, held_out_auc, paired_outcomes, retained_metrics
 from unlearning.evaluation.reading import Divergence, read
-from unlearning.evaluation.report import CostRecord, HeldOutLoss, Metric, PairedOutcome, Provenance
+from unlearning.evaluation.report import (
+    CostRecord,
+    HeldOutAuc,
+    HeldOutLoss,
+    Metric,
+    PairedOutcome,
+    Provenance,
+)
 from unlearning.methods.method import Candidate, Method
 from unlearning.progress import OnStep, ShouldStop
 from unlearning.records import canonical_json, to_plain
@@ -46,6 +53,7 @@ class RetainedReport:
     cost: CostRecord
     provenance: Provenance
     held_out: HeldOutLoss | None = None
+    auc: HeldOutAuc | None = None
     schema: str = SCHEMA
 
     def to_json(self) -> str:
@@ -118,4 +126,5 @@ def evaluate_retained(
         held_out=held_out_loss(before.retained, after.retained, config, base.style.event_options)
         if len(sample) > 1
         else None,
+        auc=held_out_auc(before, after),
     )

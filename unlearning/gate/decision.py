@@ -24,9 +24,9 @@ Subjects who are inconclusive alone, and not outside their band, are judged toge
 `inconclusive` on record. All subjects of that version must also lie inside the band together: the mean over the whole
 run could be right only because refused subjects balance the others.
 
-**Utility.** The candidate must keep the retained users' held-out utility, by NDCG@10 or, where too few users have a hit
-at 10, by likelihood. A clear loss by either fails; a change that cannot be distinguished from none does not
-(`unlearning.gate.utility`, `checks.held_out_loss`).
+**Utility.** The candidate must keep the retained users' held-out utility, by NDCG@10 (by AUC where events have labels)
+or, where too few users have a hit at 10, by likelihood. A clear loss by either fails; a change that cannot be
+distinguished from none does not (`unlearning.gate.utility`, `checks.held_out_loss`).
 
 **Checks.** Four checks can reject a candidate (`unlearning.gate.checks`): the loss of the subjects' neighbours, leaving
 the band by rounding, a gain by a short relearning attack, and, for each subject and for the run, a few items that are

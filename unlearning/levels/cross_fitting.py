@@ -210,7 +210,7 @@ def cross_fit(
             if on_part is not None:
                 on_part(number, done[number])
         collector.add(done[number])
-    met = torch.log1p(item_popularity(users, len(base.catalogue)).double())
+    met = torch.log1p(item_popularity(users, base.style.event_kinds).double())
     own, held_out = readings(parent)
     sampled = collector.sampled()
     return levels(

@@ -24,7 +24,7 @@ class ForgetTask:
     Attributes:
         base: the base model; never changed.
         adapter: the parent version; never changed.
-        forget: the subjects' training sequences, catalogue indices in time order.
+        forget: the subjects' training sequences, events of the base's style in time order: for most styles items.
         retain: the training sequences of all other users.
         retain_validation: (history, held-out item) pairs of retained users, for the early stopping of re-fits.
         statistics: cached activation statistics of this adapter over all training users, subjects included; None to

@@ -24,7 +24,7 @@ class ConsolidationBudget:
         max_attenuations: versions made by editing their parent.
         max_age_days: days since the last exact fit. It counts only if something was attenuated since; otherwise there
             is nothing to re-fit for.
-        max_utility_loss: relative loss of held-out NDCG@10 against the last exact version.
+        max_utility_loss: relative loss of held-out NDCG@10, or of AUC - 0.5, against the last exact version.
 
     Raises:
         InvalidPolicy: a limit that is not above 0.

@@ -91,7 +91,7 @@ class Policy:
             hundreds of users and cannot be estimated from a few.
         strata: which lengths of history the gate decides about, chosen by its measured error rates; the others are
             inconclusive.
-        utility_margin: largest tolerated relative loss of held-out NDCG@10 against the parent.
+        utility_margin: largest tolerated relative loss of held-out NDCG@10, or of AUC - 0.5, against the parent.
         held_out_margin: nats; largest tolerated rise of the mean loss on held-out items.
         wide_held_out_margin: nats; the same where users are too few to exclude a rise beyond `held_out_margin` and
             there is no evidence of one.

@@ -153,7 +153,7 @@ def _check_knows_users(bare: Measured, operators: Measured, listener: Listener, 
     problem = (
         "the adapter does not predict these users' training events better than the bare base:"
         f" {operators.figures().training_nll:.3f} nats per event with it, {bare.figures().training_nll:.3f} without"
-        f" (difference {found.mean:+.3f}, standard error {found.error:.3f}, {len(bare.ranks)} users);"
+        f" (difference {found.mean:+.3f}, standard error {found.error:.3f}, {len(bare.training_nll)} users);"
         " it is of another base or of other users"
     )
     if not confirmed:
@@ -170,16 +170,20 @@ def _sample(users: Sequence[Split]) -> Sequence[Split]:
 def _report(likeness: Likeness) -> list[str]:
     three = (likeness.base, likeness.operator, likeness.refit)
 
-    def row(name: str, value: Callable[[Figures], float]) -> str:
-        return f"{name:<24}" + "".join(f"{value(figures):>14.3f}" for figures in three)
+    def row(name: str, value: Callable[[Figures], float | None]) -> str:
+        found = [value(figures) for figures in three]
+        return f"{name:<24}" + "".join(f"{'-' if one is None else f'{one:.3f}':>14}" for one in found)
 
     lines = [
         f"{f'{likeness.users} users':<24}{'base':>14}{'your adapter':>14}{'a re-fit':>14}",
         row("nats per training event", lambda figures: figures.training_nll),
         row("nats per held-out event", lambda figures: figures.held_out_nll),
-        row("held-out Recall@10", lambda figures: figures.recall_at_10),
-        row("held-out NDCG@10", lambda figures: figures.ndcg_at_10),
     ]
+    if likeness.base.recall_at_10 is None:
+        lines.append(row("held-out AUC", lambda figures: figures.auc))
+    else:
+        lines.append(row("held-out Recall@10", lambda figures: figures.recall_at_10))
+        lines.append(row("held-out NDCG@10", lambda figures: figures.ndcg_at_10))
     if likeness.near:
         return [*lines, "a re-fit comes near your adapter"]
     return [

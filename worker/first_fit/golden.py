@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from pathlib import Path
 
 from inputs import InvalidInput, identifier
@@ -31,19 +32,38 @@ def check_golden(path: Path, base: Base, data: InteractionData) -> int:
         item = base.catalogue.index(row.item_id)
         if history is None or item is None:
             raise FirstFitError(f"{where}: its user or its item is not in the data and the catalogue")
-        items = [base.catalogue.index(data.catalogue.item_ids[event.item]) for event in history]
+        events = _events(base, data, identifier(row.user_id))
+        items = [style.item_of(event) for event in events]
         if item not in items:
-            raise FirstFitError(f"{where}: its user has not met its item")
-        before = [one for one in items[: items.index(item)] if one is not None]
+            met = "rated" if style.needs_ratings else "met"
+            raise FirstFitError(f"{where}: its user has not {met} its item")
+        place = items.index(item)
         candidates = None
         if row.candidates is not None:
             found = [base.catalogue.index(one) for one in row.candidates]
             candidates = [one for one in found if one is not None]
         try:
-            window = style.event_window(before, item, candidates)
+            windows = [
+                style.event_window(events[:place], events[place], candidates, frame=frame)
+                for frame in range(style.frames)
+            ]
         except DataError as error:
             raise FirstFitError(f"{where}: {error}") from error
-        problem = difference(row, window, style.pad_token, style.decode)
-        if problem is not None:
-            raise FirstFitError(f"{where}: our prompt is not yours: {problem}")
+        problems = [difference(row, window, style.pad_token, style.decode) for window in windows]
+        # Which of several frames the owner drew for a row, nobody knows.
+        if None not in problems:
+            several = "" if style.frames == 1 else f"in none of {style.frames} frames; in the first, "
+            raise FirstFitError(f"{where}: our prompt is not yours: {several}{problems[0]}")
     return len(rows)
+
+
+def _events(base: Base, data: InteractionData, user: str) -> list[int]:
+    """The user's events as the base's style has them, of items that the base lists; those that it reads."""
+    ratings = data.ratings.get(user) or repeat(None)
+    found = [
+        (index, rating)
+        for event, rating in zip(data.histories[user], ratings, strict=False)
+        if (index := base.catalogue.index(data.catalogue.item_ids[event.item])) is not None
+    ]
+    style = base.style
+    return [style.event(*one) for one in found if not style.needs_ratings or one[1] is not None]

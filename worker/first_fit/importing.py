@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 
 from app.db.ledger import require_subject_key
@@ -72,6 +72,26 @@ def require_known_items(data: InteractionData, base: Base, listener: Listener) -
         )
 
 
+def require_ratings(data: InteractionData, base: Base, listener: Listener) -> None:
+    """Where the base's prompt style needs ratings, say how many events it does not read.
+
+    Raises:
+        FirstFitError: no event has one.
+    """
+    if not base.style.needs_ratings:
+        return
+    rated = sum(rating is not None for user in data.ratings for rating in data.ratings[user])
+    if not rated:
+        raise FirstFitError(
+            f"the base's prompt style, {base.style.name}, needs ratings, and no interaction has one: add a column "
+            "`rating`"
+        )
+    if rated < data.events:
+        listener.say(
+            f"{data.events - rated} interactions have no rating: {base.style.name} reads none of them"
+        )
+
+
 def store(
     database: Database, key: SubjectKey, data: InteractionData, base: Base, listener: Listener
 ) -> Imported:
@@ -87,9 +107,9 @@ def store(
     )
     # A few at a time: as objects, all events of a large service are more than a machine may hold.
     arriving = (
-        NewInteraction(subjects[user], item_id, event.timestamp)
+        NewInteraction(subjects[user], item_id, event.timestamp, rating)
         for user, history in data.histories.items()
-        for event in history
+        for event, rating in zip(history, data.ratings.get(user) or repeat(None), strict=False)
         if (item_id := known[event.item]) is not None
     )
     stored = suppressed = 0

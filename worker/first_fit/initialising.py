@@ -38,7 +38,15 @@ from worker.first_fit.base_model import load_or_make_base
 from worker.first_fit.errors import FirstFitError
 from worker.first_fit.golden import check_golden
 from worker.first_fit.held_out import report_other_splits
-from worker.first_fit.importing import Imported, read, read_ids, report, require_known_items, store
+from worker.first_fit.importing import (
+    Imported,
+    read,
+    read_ids,
+    report,
+    require_known_items,
+    require_ratings,
+    store,
+)
 from worker.first_fit.listener import Listener
 from worker.first_fit.version import Adopt, Fit, install_first_version
 from worker.policy_fit import require_policy_fits_live_version
@@ -124,6 +132,7 @@ def initialise(order: Order, settings: Settings, listener: Listener) -> None:
             readers = frozenset()
         _record_base_readers(database, settings, base.digest, readers, listener)
         require_known_items(loaded, base, listener)
+        require_ratings(loaded, base, listener)
         if order.adapter is not None:
             report_other_splits(loaded, listener)
         if order.golden is not None:

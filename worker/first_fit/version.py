@@ -32,6 +32,7 @@ from worker.first_fit.listener import Listener
 from worker.past_readers import note_past_readers
 from worker.policy_fit import require_fitting_policy
 from worker.readership import Readership, read_readership
+from worker.stored_events import read_events
 from worker.training_data import MINIMUM_RETAINED, TrainingData, minimum_events, split_training_data
 from worker.versions import FitRecord, store_version
 
@@ -110,7 +111,7 @@ def install_first_version(
     if len(start.data.retained) < MINIMUM_RETAINED:
         least = minimum_events(base.style.first_target)
         few = (
-            f"{len(start.data.retained)} users have {least} or more interactions, and an adapter needs "
+            f"{len(start.data.retained)} users have {least} or more {_what(base)}, and an adapter needs "
             f"{MINIMUM_RETAINED}"
         )
         if not start.generation:
@@ -179,17 +180,19 @@ def _read(database: Database, base: Base, listener: Listener) -> _Start:
         serving = version_queries.current(session)
         watermark = interaction_queries.watermark(session)
         epochs = suppressions.suppression_epochs(session)
-        histories = interaction_queries.histories(session, up_to=watermark)
-    data = split_training_data(
-        histories, base.catalogue, (), set(epochs), first_target=base.style.first_target
-    )
+        histories = read_events(session, base, up_to=watermark)
+    data = split_training_data(histories, (), set(epochs), first_target=base.style.first_target)
     short = len(histories) - len(data.retained) - len(data.waiting)
     if short:
         least = minimum_events(base.style.first_target)
         listener.say(
-            f"{short} users have fewer than {least} interactions: a fit of Lethe's reads none of them"
+            f"{short} users have fewer than {least} {_what(base)}: a fit of Lethe's reads none of them"
         )
     return _Start(epoch, epochs, serving.digest, serving.generation, serving.erasure_floor, watermark, data)
+
+
+def _what(base: Base) -> str:
+    return "rated interactions" if base.style.needs_ratings else "interactions"
 
 
 def _fit(

@@ -12,13 +12,17 @@ from app.db.models.columns import BigId, Digest, ItemId
 
 
 class Interaction(Base):
-    """One event of a user. ``id`` grows with arrival; an adapter's training watermark refers to it."""
+    """One event of a user. ``id`` grows with arrival; an adapter's training watermark refers to it.
+
+    ``rating`` is what the user gave the item, as far as anybody said. Prompt styles that need none never read it.
+    """
 
     __tablename__ = "interactions"
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     subject_hmac: Mapped[str] = mapped_column(Digest)
     item_id: Mapped[str] = mapped_column(ItemId)
     timestamp: Mapped[int] = mapped_column(BigInteger)
+    rating: Mapped[float | None] = mapped_column(Double)
 
     __table_args__ = (
         UniqueConstraint("subject_hmac", "item_id", "timestamp"),

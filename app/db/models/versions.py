@@ -15,7 +15,8 @@ class Version(Base):
     """An adapter that has been published at least once, named by the digest of its manifest.
 
     ``exact``: made by a fit that read nobody suppressed until then, not by an edit of its parent. ``subjects`` is how
-    many an edit was to forget, ``utility_change`` its relative change of held-out NDCG@10, where it was measured.
+    many an edit was to forget, ``utility_change`` its relative change of held-out NDCG@10, or of AUC - 0.5, where it
+    was measured.
     """
 
     __tablename__ = "versions"

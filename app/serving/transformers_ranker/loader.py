@@ -85,6 +85,17 @@ class TransformersLoader:
     def candidates(self) -> int | None:
         return self._base.style.candidates
 
+    @property
+    def needs_ratings(self) -> bool:
+        return self._base.style.needs_ratings
+
+    @property
+    def event_kinds(self) -> int:
+        return self._base.style.event_kinds
+
+    def event(self, item: int, rating: float | None) -> int:
+        return self._base.style.event(item, rating)
+
     def load(self, digest: str, floor: int) -> TransformersRanker:
         """Read, verify and load a version; see `RankerLoader.load`.
 

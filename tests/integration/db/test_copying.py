@@ -34,13 +34,14 @@ def postgresql(database: Database) -> Database:
 
 
 def event(number: int, subject: str = "a") -> NewInteraction:
-    return NewInteraction(subject * 64, ITEMS[number % len(ITEMS)], number // len(ITEMS))
+    rating = None if number % 3 == 0 else number / 4
+    return NewInteraction(subject * 64, ITEMS[number % len(ITEMS)], number // len(ITEMS), rating)
 
 
-def stored(database: Database) -> list[tuple[str, str, int]]:
+def stored(database: Database) -> list[tuple[str, str, int, float | None]]:
     with database.read() as session:
         rows = session.execute(select(Interaction).order_by(Interaction.id)).scalars()
-        return [(row.subject_hmac, row.item_id, row.timestamp) for row in rows]
+        return [(row.subject_hmac, row.item_id, row.timestamp, row.rating) for row in rows]
 
 
 @pytest.mark.parametrize("size", [1, 99, 100, 250])
@@ -64,7 +65,7 @@ def test_the_suppressed_are_left_out_of_many(database: Database, audit: AuditLog
     events = [event(number, "ab"[number % 2]) for number in range(400)]
     with database.unit_of_work() as session:
         assert interactions.ingest(session, events) == Ingested(200, 0, 200)
-    assert {subject for subject, _, _ in stored(database)} == {"a" * 64}
+    assert {subject for subject, *_ in stored(database)} == {"a" * 64}
 
 
 def test_nothing_remains_of_a_copy_that_did_not_commit(postgresql: Database) -> None:

@@ -12,13 +12,13 @@ from dataclasses import replace
 
 from app.db.base import utc_now
 from app.db.models import NeverSeenLevel
-from app.interactions import queries as interactions
 from app.versions import queries as pointer
 from recommender import AdapterConfig, TrainingConfig
 from tests.integration.tiny_model import ITEMS, subject_of
 from unlearning import EvaluationInputs, ForgetTask, Policy, Report, Rung, build_method, evaluate
 from unlearning.gate.band import z_score
 from worker.process import WorkerProcess
+from worker.stored_events import read_events
 from worker.training_data import split_training_data
 from worker.versions import load_version, read_fit_record
 
@@ -62,9 +62,9 @@ def measured(process: WorkerProcess, rung: Rung, users: Sequence[str]) -> Report
         digest = pointer.current(session).digest
         assert digest is not None
         parent = load_version(process.store, digest)
-        histories = interactions.histories(session, up_to=parent.fit.watermark)
+        histories = read_events(session, process.base, up_to=parent.fit.watermark)
     subjects = [subject_of(user) for user in users]
-    data = split_training_data(histories, process.base.catalogue, subjects, set(subjects))
+    data = split_training_data(histories, subjects, set(subjects))
     task = ForgetTask(
         base=process.base,
         adapter=parent.adapter,

@@ -29,6 +29,7 @@ from recommender.text_base import (
     build_text_base,
     letters_style,
     semantic_ids_style,
+    yes_no_style,
 )
 
 SMALL = Catalogue(tuple(f"i{item}" for item in range(12)), tuple(f"Title {item}" for item in range(12)))
@@ -42,9 +43,14 @@ def semantic_ids(**changes: object) -> SemanticIdsStyle:
     return semantic_ids_style(SMALL, balanced_index(SMALL, tastes=3), **changes)
 
 
+def yes_no() -> PromptStyle:
+    return yes_no_style(SMALL, first_target=1)
+
+
 def saved(style: PromptStyle, folder: Path) -> Path:
     shape = TextBaseConfig(layers=1, width=16, heads=2, feed_forward=16)
-    model = build_text_base(style, [[0, 5, 7]], shape, TrainingConfig(epochs=1, patience=None))
+    panel = [style.event(item, 5.0) for item in (0, 5, 7)]
+    model = build_text_base(style, [panel], shape, TrainingConfig(epochs=1, patience=None))
     save_base(model, SMALL, style, folder)
     return folder
 
@@ -65,7 +71,7 @@ def add_item(folder: Path) -> None:
         write(folder / "index.json", lambda found: found.update(new=found["i3"]))
 
 
-@pytest.mark.parametrize("style", [letters, semantic_ids])
+@pytest.mark.parametrize("style", [letters, semantic_ids, yes_no])
 def test_new_items_leave_the_base_what_it_was(style: Callable[[], PromptStyle], tmp_path: Path) -> None:
     before = load_base(saved(style(), tmp_path))
     add_item(tmp_path)

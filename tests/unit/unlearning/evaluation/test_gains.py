@@ -3,13 +3,7 @@ import math
 import pytest
 import torch
 
-from unlearning.evaluation.gains import area_under_curve, smoothed
-
-
-def test_the_area_under_the_curve_by_hand() -> None:
-    # Pairs: 2 > 1, 2 = 2 (half), 2 < 3; 4 beats all three: (1 + 0.5 + 3) / 6.
-    assert area_under_curve(torch.tensor([2.0, 4.0]), torch.tensor([3.0, 1.0, 2.0])) == pytest.approx(0.75)
-    assert area_under_curve(torch.tensor([1.0]), torch.tensor([1.0])) == 0.5
+from unlearning.evaluation.gains import smoothed
 
 
 def test_smoothing_by_hand_and_its_bound() -> None:
