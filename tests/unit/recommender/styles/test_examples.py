@@ -35,5 +35,8 @@ def test_an_example_is_a_base_with_a_model_beside_it(example: Path, tmp_path: Pa
     base = load_base(folder)
     assert base.style.name == example.name
     assert base.style.catalogue_size == len(catalogue) == 6
-    (window, *_) = base.style.windows([0, 2, 5, 1], draw=-1)
+    events = [
+        base.style.event(place % 6, rating=1.0 + place % 5) for place in range(base.style.first_target + 1)
+    ]
+    (window,) = list(base.style.windows(events, draw=-1))[-1:]
     assert window.targets
