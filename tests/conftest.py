@@ -113,10 +113,12 @@ def _gpu_or_skip(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> "PostgresServer":
+def postgres() -> Iterator["PostgresServer"]:
     from tests.postgres_server import PostgresServer
 
-    return PostgresServer()
+    server = PostgresServer()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.pool import NullPool
@@ -11,7 +12,11 @@ from tests.services import postgres_url
 
 
 class PostgresServer:
-    """Creates and drops databases of its own; never touches one it has not made."""
+    """Creates and drops databases of its own; never touches one it has not made.
+
+    To drop one, the server writes out what it holds of all others, which takes longer than most tests: no test waits
+    for that.
+    """
 
     def __init__(self) -> None:
         self._admin = create_engine(
@@ -19,6 +24,8 @@ class PostgresServer:
             isolation_level="AUTOCOMMIT",
             poolclass=NullPool,
         )
+        self._dropper = ThreadPoolExecutor(1, thread_name_prefix="drops databases")
+        self._drops: list[Future[None]] = []
 
     def create(self, template: str | None = None) -> str:
         """The URL of a new database."""
@@ -30,5 +37,15 @@ class PostgresServer:
         return url.render_as_string(hide_password=False)
 
     def drop(self, url: str) -> None:
+        """Drop it soon, with whoever is still connected."""
+        self._drops.append(self._dropper.submit(self._drop, url))
+
+    def close(self) -> None:
+        """Wait until all are dropped that should be; raises what went wrong with one."""
+        self._dropper.shutdown()
+        for drop in self._drops:
+            drop.result()
+
+    def _drop(self, url: str) -> None:
         with self._admin.connect() as connection:
             connection.execute(text(f'DROP DATABASE IF EXISTS "{make_url(url).database}" WITH (FORCE)'))

@@ -8,7 +8,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +17,8 @@ from typing import Any
 import httpx
 
 from app.broker import QUEUE
+from tests import commands
+from tests.commands import Command
 from tests.ports import free_port
 
 READY_SECONDS = 90.0
@@ -37,7 +38,7 @@ class Size:
 @dataclass
 class Process:
     name: str
-    popen: subprocess.Popen[bytes]
+    popen: Command
     log: Path
 
     def kill(self) -> None:
@@ -94,14 +95,7 @@ class Installation:
         return f"http://127.0.0.1:{self.port}"
 
     def lethe(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "cli.main", *arguments],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=400,
-        )
+        done = commands.run(arguments, self.environment, 400)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
@@ -113,15 +107,7 @@ class Installation:
 
     def start(self, name: str, **environment: str) -> Process:
         log = self.root / f"{name}-{len(self.processes)}.log"
-        with log.open("wb") as output:
-            popen = subprocess.Popen(
-                [sys.executable, "-m", "cli.main", name],
-                env=self.environment | environment,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        process = Process(name, popen, log)
+        process = Process(name, commands.start([name], self.environment | environment, log), log)
         self.processes.append(process)
         return process
 

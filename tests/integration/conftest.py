@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,16 @@ AUDIT_KEY = b"an audit key for tests, 32 bytes"
 
 
 @pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite database that nothing was written to since it was migrated."""
+    file = tmp_path_factory.mktemp("migrated") / "lethe.sqlite3"
+    engine = open_database(f"sqlite:///{file}", pooled=False)
+    migrate(engine)
+    engine.dispose()
+    return file
+
+
+@pytest.fixture(scope="session")
 def migrated_template(postgres: PostgresServer) -> Iterator[str]:
     url = postgres.create()
     engine = open_database(url, pooled=False)
@@ -31,11 +42,8 @@ def migrated_template(postgres: PostgresServer) -> Iterator[str]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/lethe.sqlite3"
-        engine = open_database(url, pooled=False)
-        migrate(engine)
-        engine.dispose()
-        yield url
+        shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "lethe.sqlite3")
+        yield f"sqlite:///{tmp_path}/lethe.sqlite3"
         return
     server: PostgresServer = request.getfixturevalue("postgres")
     template = make_url(request.getfixturevalue("migrated_template")).database

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import http.client
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ from pathlib import Path
 import httpx
 
 from app.settings import Settings
+from tests.commands import Command, start, without_settings
 from tests.ports import free_port
 
 _READY_SECONDS = 90.0
@@ -26,7 +25,7 @@ class GatewayProcess:
     port: int
     key: str
     log: Path
-    popen: subprocess.Popen[bytes]
+    popen: Command
 
     @property
     def url(self) -> str:
@@ -68,15 +67,7 @@ def gateway_process(
         "LETHE_FEED_LEASE_SECONDS": str(settings.feed_lease_seconds),
         **environment,
     }
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("LETHE_")}
-    with log.open("wb") as output:
-        popen = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", "gateway"],
-            env=inherited | variables,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    popen = start(["gateway"], without_settings() | variables, log)
     process = GatewayProcess(port, key, log, popen)
     try:
         _wait_until_ready(process, environment.get("LETHE_ROOT_PATH", ""))
