@@ -54,7 +54,8 @@ walls: $(INSTALLED) ## Check which room imports which (import-linter)
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: test
-test: $(INSTALLED) $(if $(filter tests,$(T)),lint types walls) ## Check style, types and walls, run all tests but a GPU's; T=path runs a part
+test: $(INSTALLED) ## Check style, types and walls, run all tests but a GPU's; T=path runs a part
+	@$(if $(filter tests,$(T)),$(MAKE) --jobs=3 lint types walls,true)
 	@$(if $(filter-out tests/unit%,$(T)),$(BIN)/python -m tests.services,true)
 ifeq ($(T),tests)
 	$(BIN)/python -m pytest -m 'not gpu' $(PARALLEL) tests

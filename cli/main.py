@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from app.loading import loading
 from cli.failures import report_failures
 from cli.people import people
 from cli.stopping import end_with_lethe_up, leave_on_ctrl_c
@@ -101,8 +102,9 @@ def init(
     The base model is the folder or hub id in LETHE_BASE. Where that folder does not exist, a small one is drawn at
     random: it has read nobody.
     """
-    from cli.installation import initialise
-    from worker.first_fit.initialising import Order
+    with loading():
+        from cli.installation import initialise
+        from worker.first_fit.initialising import Order
 
     initialise(
         Order(
@@ -148,7 +150,8 @@ def import_folders(
     Pickled weights, grown vocabularies, `modules_to_save`, trainable tokens: what was trained becomes a part of the
     adapter, what was not a part of the base, and each is said. Nothing is written where anything is refused.
     """
-    from cli.importing import import_folders
+    with loading():
+        from cli.importing import import_folders
 
     import_folders(
         base, adapter, out, before=adapter_before, added_untrained=added_rows_untrained, as_json=as_json
@@ -162,7 +165,8 @@ def levels() -> None:
     It costs two re-fits, once per exact fit; forget requests then know the level they have to reach. Does nothing
     where it is known; exit code 1 if there are too few users to tell.
     """
-    from cli.level_commands import make_missing
+    with loading():
+        from cli.level_commands import make_missing
 
     if not make_missing():
         raise typer.Exit(1)
@@ -297,7 +301,8 @@ def main() -> None:
     """Run, and turn every expected failure into one line and exit code 2."""
     # The benchmarks bring their own command group; loading it must not cost the other commands a torch import.
     if "bench" in sys.argv[1:2]:
-        from benchmarks.commands import bench_app
+        with loading():
+            from benchmarks.commands import bench_app
 
         app.add_typer(bench_app, name="bench")
     else:

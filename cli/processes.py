@@ -8,6 +8,7 @@ from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from app.loading import loading
 from cli.addresses import require_free_port
 from cli.failures import CommandError
 from cli.files import connections_that_fit
@@ -41,10 +42,11 @@ def run_gateway() -> None:
     require_free_port(settings.host, settings.port)
     _require_schema(settings.database_url)
     # torch comes with it: what is wrong with a setting is said before.
-    import uvicorn
+    with loading():
+        import uvicorn
 
-    from app.connections import BoundedConnection
-    from app.main import create_app
+        from app.connections import BoundedConnection
+        from app.main import create_app
 
     app = create_app(settings)
     connections = app.state.connections

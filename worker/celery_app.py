@@ -13,6 +13,7 @@ from celery.signals import setup_logging, worker_process_init, worker_process_sh
 from app.broker import celery_options
 from app.db.errors import DatabaseUnavailable
 from app.failures import describe
+from app.loading import loading
 from app.logging import configure_logging
 from app.settings import get_settings
 from model_store import InvalidRecord, StoreError
@@ -69,8 +70,9 @@ sweeper = Sweeper(app, settings)
 @worker_process_init.connect
 def _open_in_the_child(**_: Any) -> None:
     # Imported here and not above: torch belongs to the child.
-    from worker.process import current_process
-    from worker.sweeping import sweep_store
+    with loading():
+        from worker.process import current_process
+        from worker.sweeping import sweep_store
 
     leave_stopping_to_the_parent()
     sweeper.start()
