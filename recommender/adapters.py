@@ -9,10 +9,11 @@ import json
 import math
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import safetensors.torch
 import torch
@@ -48,6 +49,16 @@ _REFUSED_WHEN_SET = (
 # Other initialisations (PiSSA, OLoRA, LoftQ, …) subtract the initial adapter from the base weights, which all versions
 # share.
 _HARMLESS_STARTS = (True, False, "gaussian", "orthogonal", "eva")
+
+# PEFT takes twice as long to make a tree of modules as a copy takes, and an evaluation attaches dozens of adapters
+# of one form. A tree holds no memory to speak of: its tensors are the base's, or on the meta device. By base, the trees
+# by form, each with the tensors that it was made around.
+_skeletons: WeakKeyDictionary[PreTrainedModel, dict[str, tuple[PeftModel, Sequence[Tensor]]]] = (
+    WeakKeyDictionary()
+)
+_MOST_SKELETONS = 4
+
+M = TypeVar("M", bound=nn.Module)
 
 # Options that name a folder, a model or a release and have no effect on the tensors.
 _NOT_OF_THE_SHAPE = ("auto_mapping", "peft_version", "runtime_config")
@@ -155,8 +166,9 @@ def attach_to(base: PreTrainedModel, adapter: Adapter) -> PeftModel:
     Raises:
         AdapterMismatch: see `check_compatible`.
     """
-    model = _skeleton(base, adapter)
-    _check_tensors(model, adapter)
+    skeleton = _skeleton(base, adapter)
+    _check_tensors(skeleton, adapter)
+    model = _share_tensors(skeleton)
     private = {
         # As in PEFT, LoRA computes in float32 even if the base is in half precision.
         _with_adapter_name(name): tensor.detach().to(
@@ -223,11 +235,24 @@ def adapter_parameters(model: PeftModel) -> dict[str, nn.Parameter]:
 
 
 def _skeleton(base: PreTrainedModel, adapter: Adapter) -> PeftModel:
-    """The module tree of the LoRA part of `adapter`, with shared base tensors and LoRA tensors on the meta device."""
+    """The module tree of the LoRA part of `adapter`, with shared base tensors and LoRA tensors on the meta device.
+
+    It is kept for the next adapter of this form, and must not be changed.
+    """
     config = plain_lora(adapter.config)
+    form = json.dumps(dict(adapter.config), sort_keys=True, default=repr)
+    tensors = [*base.parameters(), *base.buffers()]
+    kept = _skeletons.setdefault(base, {})
+    skeleton, around = kept.get(form, (None, ()))
+    if skeleton is not None and [*map(id, around)] == [*map(id, tensors)]:
+        return skeleton
     # The meta device is set for this thread; PEFT's low-memory mode would patch torch for the whole process.
     with torch.device("meta"):
-        return _peft_model(_share_tensors(base), config)
+        skeleton = _peft_model(_share_tensors(base), config)
+    if len(kept) >= _MOST_SKELETONS:
+        kept.clear()
+    kept[form] = skeleton, tensors
+    return skeleton
 
 
 def _peft_model(tree: PreTrainedModel, config: LoraConfig) -> PeftModel:
@@ -244,7 +269,7 @@ def _peft_model(tree: PreTrainedModel, config: LoraConfig) -> PeftModel:
             raise AdapterMismatch(f"the adapter does not fit this base: {error}") from error
 
 
-def _share_tensors(model: PreTrainedModel) -> PreTrainedModel:
+def _share_tensors(model: M) -> M:
     memo: dict[int, Any] = {id(tensor): tensor for tensor in [*model.parameters(), *model.buffers()]}
     return copy.deepcopy(model, memo)
 

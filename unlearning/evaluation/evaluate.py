@@ -127,7 +127,7 @@ def measure(
     base, config = inputs.base, inputs.config
     model = attach(base, adapter)
     subjects, divergence = compare(
-        attach(base, inputs.parent),
+        inputs.parent_model,
         model,
         base.style,
         inputs.subjects,

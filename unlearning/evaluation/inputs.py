@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from peft import PeftModel
 from torch import Tensor
 
 from recommender import Adapter, Base, Split, attach
@@ -25,11 +26,13 @@ class EvaluationInputs:
     """Inputs of `evaluate`; make them with `prepare`, which reads the users under the base and the parent.
 
     `histories` are the retained users' histories that every candidate reads: those of `retained`, then those of
-    neighbours who are not among them. `nearest` holds, per subject, indices in `histories`.
+    neighbours who are not among them. `nearest` holds, per subject, indices in `histories`. `parent_model` is the base
+    with the parent attached.
     """
 
     base: Base
     parent: Adapter
+    parent_model: PeftModel
     subjects: tuple[tuple[int, ...], ...]
     counted: tuple[tuple[bool, ...], ...] | None
     retained: tuple[Split, ...]
@@ -105,6 +108,7 @@ class EvaluationInputs:
         histories = tuple(whole_history(retained[user]) for user in chosen_users)
         position_of = {user: position for position, user in enumerate(chosen_users)}
         nearest = tuple(tuple(position_of[user] for user in own) for own in near)
+        parent_model = attach(base, parent)
         readings = [
             read(
                 model,
@@ -116,7 +120,7 @@ class EvaluationInputs:
                 on_step=on_step,
                 should_stop=should_stop,
             )
-            for model, others in ((base.model, histories[: len(sample)]), (attach(base, parent), histories))
+            for model, others in ((base.model, histories[: len(sample)]), (parent_model, histories))
             for sequences, extra, chosen in ((frozen, 0, marks), (others, HELD_OUT, None))
         ]
         base_subjects, base_retained, parent_subjects, parent_others = readings
@@ -145,6 +149,7 @@ class EvaluationInputs:
         return cls(
             base=base,
             parent=parent,
+            parent_model=parent_model,
             subjects=frozen,
             counted=marks,
             retained=sample,

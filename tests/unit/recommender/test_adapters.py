@@ -288,3 +288,34 @@ def test_another_alpha_is_another_model(base: Base, adapter: Adapter):
     assert torch.allclose(
         log_probs(attach(base, stronger), base), log_probs(attach(base, doubled), base), atol=1e-5
     )
+
+
+def test_a_version_of_the_same_form_does_not_depend_on_those_attached_before(
+    base: Base, adapter: Adapter, other: Adapter
+):
+    first = attach(base, adapter)
+    with torch.no_grad():
+        for parameter in adapter_parameters(first).values():
+            parameter.fill_(7.0)
+    first.base_model.model.lm_head = torch.nn.Identity()
+    second = attach(base, other)
+    torch.testing.assert_close(dict(adapter_parameters(second)), dict(other.tensors))
+    assert torch.equal(log_probs(second, base), log_probs(attach(base, other), base))
+
+
+def test_a_base_whose_tensor_was_replaced_is_shared_as_it_is_now(base: Base, adapter: Adapter):
+    attach(base, adapter)
+    other = copy.deepcopy(base.model)
+    mine = replace(base, model=other)
+    attach(mine, adapter)
+    other.lm_head.weight = torch.nn.Parameter(torch.zeros_like(other.lm_head.weight), requires_grad=False)
+    assert attach(mine, adapter).base_model.model.lm_head.weight is other.lm_head.weight
+
+
+def test_what_is_kept_of_a_base_does_not_keep_it(base: Base, adapter: Adapter):
+    mine = copy.deepcopy(base.model)
+    attach(replace(base, model=mine), adapter)
+    gone = weakref.ref(mine)
+    del mine
+    gc.collect()
+    assert gone() is None
