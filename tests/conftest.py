@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from app.loading import loading
+
 if TYPE_CHECKING:
     from tests.postgres_server import PostgresServer
 
@@ -59,6 +61,16 @@ def _may_need_services(config: pytest.Config) -> bool:
     ]
     tiers = [_TESTS / tier for tier in _NEED_SERVICES]
     return any(path.is_relative_to(tier) or tier.is_relative_to(path) for path in paths for tier in tiers)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Leave what is loaded by now alone: every collection of garbage would look through all of it again.
+
+    Serving collects whenever it has let go of a version, and tests of what is freed do so too.
+    """
+    with loading():
+        return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)

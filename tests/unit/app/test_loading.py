@@ -1,5 +1,4 @@
 import gc
-from collections.abc import Iterator
 
 import pytest
 
@@ -9,12 +8,6 @@ from app.loading import loading
 class Cycle:
     def __init__(self) -> None:
         self.itself = self
-
-
-@pytest.fixture(autouse=True)
-def _thawed() -> Iterator[None]:
-    yield
-    gc.unfreeze()
 
 
 def test_the_collector_rests_and_what_was_loaded_is_left_alone_for_good() -> None:
