@@ -74,6 +74,8 @@ class _Warm:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            # Ctrl-C is for whoever started this: what it has forked is still to be stopped. It ends with its input.
+            start_new_session=True,
         )
 
     def ask(self, order: Mapping[str, object]) -> Any:

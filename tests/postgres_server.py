@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
 from tests.services import postgres_url
+
+# Each holds eight megabytes of a disk.
+_MOST_WAITING = 16
 
 
 class PostgresServer:
@@ -25,7 +29,7 @@ class PostgresServer:
             poolclass=NullPool,
         )
         self._dropper = ThreadPoolExecutor(1, thread_name_prefix="drops databases")
-        self._drops: list[Future[None]] = []
+        self._drops: deque[Future[None]] = deque()
 
     def create(self, template: str | None = None) -> str:
         """The URL of a new database."""
@@ -39,6 +43,8 @@ class PostgresServer:
     def drop(self, url: str) -> None:
         """Drop it soon, with whoever is still connected."""
         self._drops.append(self._dropper.submit(self._drop, url))
+        while len(self._drops) > _MOST_WAITING:
+            self._drops.popleft().result()
 
     def close(self) -> None:
         """Wait until all are dropped that should be; raises what went wrong with one."""
