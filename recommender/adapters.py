@@ -168,7 +168,7 @@ def attach_to(base: PreTrainedModel, adapter: Adapter) -> PeftModel:
     """
     skeleton = _skeleton(base, adapter)
     _check_tensors(skeleton, adapter)
-    model = _share_tensors(skeleton)
+    model = skeleton if _is_quantised(base) else _share_tensors(skeleton)
     private = {
         # As in PEFT, LoRA computes in float32 even if the base is in half precision.
         _with_adapter_name(name): tensor.detach().to(
@@ -237,22 +237,33 @@ def adapter_parameters(model: PeftModel) -> dict[str, nn.Parameter]:
 def _skeleton(base: PreTrainedModel, adapter: Adapter) -> PeftModel:
     """The module tree of the LoRA part of `adapter`, with shared base tensors and LoRA tensors on the meta device.
 
-    It is kept for the next adapter of this form, and must not be changed.
+    It is kept for the next adapter of this form, and must not be changed. That of a quantised base is the caller's own:
+    such layers keep more than their tensors.
     """
     config = plain_lora(adapter.config)
+    if _is_quantised(base):
+        return _made_around(base, config)
     form = json.dumps(dict(adapter.config), sort_keys=True, default=repr)
     tensors = [*base.parameters(), *base.buffers()]
     kept = _skeletons.setdefault(base, {})
     skeleton, around = kept.get(form, (None, ()))
     if skeleton is not None and [*map(id, around)] == [*map(id, tensors)]:
         return skeleton
-    # The meta device is set for this thread; PEFT's low-memory mode would patch torch for the whole process.
-    with torch.device("meta"):
-        skeleton = _peft_model(_share_tensors(base), config)
+    skeleton = _made_around(base, config)
     if len(kept) >= _MOST_SKELETONS:
         kept.clear()
     kept[form] = skeleton, tensors
     return skeleton
+
+
+def _is_quantised(base: PreTrainedModel) -> bool:
+    return bool(getattr(base, "is_quantized", False))
+
+
+def _made_around(base: PreTrainedModel, config: LoraConfig) -> PeftModel:
+    # The meta device is set for this thread; PEFT's low-memory mode would patch torch for the whole process.
+    with torch.device("meta"):
+        return _peft_model(_share_tensors(base), config)
 
 
 def _peft_model(tree: PreTrainedModel, config: LoraConfig) -> PeftModel:

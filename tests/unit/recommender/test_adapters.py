@@ -23,7 +23,7 @@ from recommender import (
     check_compatible,
     load_base,
 )
-from recommender.adapters import _REFUSED_WHEN_SET, trainable
+from recommender.adapters import _REFUSED_WHEN_SET, _skeletons, trainable
 
 HISTORIES = [[], [3], [1, 2, 3, 4, 5, 6, 7, 8], [20, 4]]
 
@@ -319,3 +319,14 @@ def test_what_is_kept_of_a_base_does_not_keep_it(base: Base, adapter: Adapter):
     del mine
     gc.collect()
     assert gone() is None
+
+
+def test_a_quantised_base_gets_a_tree_of_its_own_for_each_version(
+    base: Base, adapter: Adapter, other: Adapter
+):
+    mine = replace(base, model=copy.deepcopy(base.model))
+    mine.model.is_quantized = True
+    first, second = attach(mine, adapter), attach(mine, other)
+    torch.testing.assert_close(log_probs(first, base), log_probs(attach(base, adapter), base))
+    torch.testing.assert_close(log_probs(second, base), log_probs(attach(base, other), base))
+    assert mine.model not in _skeletons
