@@ -19,11 +19,12 @@ A rung is tried on all requests of the run, the earliest deadline first. The res
 On the last rung, the requests that it has failed need a person. The others leave for another try at it.
 
 Why this ends: one rung takes at most log2(n) + 2 attempts, because each attempt halves the group. An exact rung takes
-at most the allowed draws and one more. Then the rung index grows, so a run ends. It ends with at least one request served,
-or with at least one that has failed the last rung. No request leaves for a rung below the one at which its run started.
-So the number of rungs left, summed over all unfinished requests, shrinks with every run that ends, and n requests need
-at most n * rungs runs. A killed run does not change this: the requests that leave are recorded in the same transaction
-as those that are served, or not at all. Nor does a run without time for another draw: its draws are on record.
+at most the allowed draws and one more. Then the rung index grows, so a run ends. It ends with at least one request
+served, or with at least one that has failed the last rung. No request leaves for a rung below the one at which its run
+started. So the number of rungs left, summed over all unfinished requests, shrinks with every run that ends, and n
+requests need at most n * rungs runs. A killed run does not change this: the requests that leave are recorded in the
+same transaction as those that are served, or not at all. Nor does a run without time for another draw: its draws are on
+record.
 """
 
 from __future__ import annotations
