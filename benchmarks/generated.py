@@ -50,7 +50,7 @@ _KINDS: dict[str, tuple[int, Callable[[int], LongTailConfig]]] = {
 
 @contextmanager
 def as_folder(data: Path | None) -> Iterator[Path | None]:
-    """Yield generated data as a folder that `lethe up --data` reads, for the duration of the block; other paths as is."""
+    """Yield generated data as a folder that `lethe up --data` reads, while the block lasts; other paths unchanged."""
     if data is None or not is_generated(data):
         yield data
         return

@@ -1,9 +1,9 @@
 """The cost of exact scores and of the exact best items with semantic ids: `lethe bench semantic-ids`.
 
-The scores of all items are compared with the least that any exact method costs: the same model reads the prompt once and
-each inner level of the trie once, and the output is discarded. Best-first search is compared with beam search, which is
-not exact. The model is a small Llama that is trained on generated users for some epochs, because the number of prefixes
-that a search reads depends on how sure the model is. Seconds are processor time on one thread.
+The scores of all items are compared with the least that any exact method costs: the same model reads the prompt once
+and each inner level of the trie once, and the output is discarded. Best-first search is compared with beam search,
+which is not exact. The model is a small Llama that is trained on generated users for some epochs, because the number of
+prefixes that a search reads depends on how sure the model is. Seconds are processor time on one thread.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ def _line(axes: Axes, method: str, x: Sequence[float], y: Sequence[float]) -> No
 
 
 def _told_apart(rows: Rows) -> list[str]:
-    """The methods to draw: the re-fit, doing nothing, U-CAN, the recommended method and those nearest to the re-fits."""
+    """The methods to draw: the re-fit, doing nothing, U-CAN, the recommended method and the nearest to the re-fits."""
     distances = {
         method: distance
         for method in rows.compared

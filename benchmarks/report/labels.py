@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 # Font size, width of a letter, height of a line and radius of a marker, in typographic points.
 _SIZE, _LETTER, _HEIGHT, _MARKER = 6.5, 3.9, 8.0, 4.5
-# Possible positions of a name relative to its point, the preferred one first: (right, up, end of the name at this place).
+# Possible positions of a name relative to its point, the preferred one first: (right, up, the end of the name that is
+# placed there).
 _PLACES = (
     (6.0, 3.0, "left"),
     (-6.0, 3.0, "right"),

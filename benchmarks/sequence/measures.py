@@ -55,7 +55,7 @@ def utility(workshop: Workshop, adapter: Adapter, users: tuple[Split, ...]) -> d
 def places_in_band(
     workshop: Workshop, adapter: Adapter, places: Sequence[int], known: Sequence[NeverSeen]
 ) -> dict[int, float]:
-    """How far the loss of each of these users lies below their level, in deviations. Above 0, the adapter knows them."""
+    """How far the loss of each user lies below their level, in deviations. Above 0, the adapter knows the user."""
     policy, items = workshop.policy, len(workshop.population.catalogue)
     found = item_log_likelihoods(
         workshop.base, adapter, [workshop.population.service[place].train for place in places]
