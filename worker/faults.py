@@ -1,4 +1,4 @@
-"""The errors of a single method. They do not end the run: another method may need less memory or not diverge."""
+"""The errors of a single method. They do not end the run: another method may need less memory or other equations."""
 
 from __future__ import annotations
 

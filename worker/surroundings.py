@@ -86,7 +86,9 @@ def return_claims(process: WorkerProcess) -> None:
 
 
 def _return(process: WorkerProcess, claim: Claim) -> None:
-    """Hand the claim back with a pause: if the database fails one statement of the run only, the run must not spin."""
+    """Put the run off until after a pause. If the database fails only one statement of the run, the run would otherwise
+    be claimed again at once, without end.
+    """
     try:
         _record(process, claim, DetailCode.DATABASE_UNAVAILABLE, "the database did not answer during the run")
     except FenceLost:

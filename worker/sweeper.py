@@ -81,7 +81,7 @@ class Sweeper:
                             outbox.told(session, Topic.RUN_WAITING, run_id)
             except DatabaseRewound:
                 self._join(database, audit)
-            except Exception as error:  # noqa: BLE001  (a sweeper that dies is missed by nobody)
+            except Exception as error:  # noqa: BLE001  (nobody would notice a dead sweeper)
                 log.warning("sweep.failed", error=type(error).__name__)
             self._stop.wait(self._settings.sweep_seconds)
 
