@@ -1,4 +1,4 @@
-"""Draws an exact fit again with another seed if the gate refused it only for what it does for other users.
+"""Draws an exact fit again with another seed if the gate refused it only because it serves the retained users worse.
 
 Such a refusal is bad luck and needs no person. Every draw is an attempt on record, with its seed in its configuration
 (`seed_offset`, added to the epoch that the claim covers). Draws are counted from the record, so the count survives a
@@ -69,7 +69,7 @@ def of_claim(process: WorkerProcess, claim: Claim) -> dict[int, int]:
 def in_vain(session: Session, method: str, *, run_id: str, requests: Collection[str]) -> int:
     """How many draws of this method were in vain.
 
-    Counted over all runs, for the request with the fewest; over this run alone if it has no requests.
+    Counted over all runs, for the request with the fewest such draws; over this run alone if it has no requests.
     """
     if not requests:
         return _count(attempts.of_run(session, run_id), method)

@@ -248,7 +248,7 @@ def _leave_out(
     unmeasured: frozenset[str],
     lease: Lease,
 ) -> Chosen:
-    """Re-fit without the run's subjects, because some of them (``unmeasured``) cannot be measured.
+    """Re-fit without the run's subjects. ``unmeasured`` are those who cannot be measured.
 
     Raises:
         RefitRefused: the gate refused the re-fit. The subjects that can be measured leave the run for the ladder.

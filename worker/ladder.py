@@ -66,7 +66,8 @@ def climb(
             request.subject for request in claim.requests if request.id in known and request.id not in leaving
         ]
         chosen = outcome.candidate
-        # The artefacts stored with the version cover everyone whose events stay, including requests that leave the run.
+        # The artefacts stored with the version cover everyone whose events stay. That includes subjects whose requests
+        # leave the run.
         return replace(chosen, data=data.only(served), split=outcome.split)
     unknown = {request.id: claim.first_step for request in claim.requests if request.id not in known}
     raise LadderExhausted(

@@ -31,8 +31,8 @@ class Anybody:
 class Readership:
     """Subjects by their HMAC, 32 bytes each and sorted: 32 MB for a million people, looked up without a copy.
 
-    ``partly`` holds those of them of whom more events were read than are stored. The gate can measure the stored events
-    only, so its measures of these subjects say too little.
+    ``partly`` holds the subjects of whom the fit read more events than are stored. The gate can measure the stored
+    events only, so its measures of these subjects say too little.
     """
 
     rows: bytes
