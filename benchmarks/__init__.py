@@ -2,6 +2,6 @@
 
 import os
 
-# torch's profiler announces every start and stop of its own, above the level of its errors, and reads this when torch
-# is loaded. What it fails to record is noticed by what is missing.
+# torch's profiler logs every start and stop at a higher level than its own errors. This variable silences both; torch
+# reads it when it is loaded. A failure of the profiler still shows, because its records are then missing.
 os.environ.setdefault("KINETO_LOG_LEVEL", "6")

@@ -1,7 +1,7 @@
-"""How long a forget request waits to be accepted, beside bulk imports or a broker that hangs: `lethe bench accept`.
+"""How long a forget request waits to be accepted during bulk imports or while the broker hangs: `lethe bench accept`.
 
-Users whom nobody knows ask to be forgotten: the service treats them like any other. Seconds count from the moment at
-which a request was due to be sent.
+The users who ask to be forgotten are unknown to the service, which treats them like any other user. Seconds count from
+the moment at which a request was due to be sent.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _USERS_PER_IMPORT = 100
 FORGETS = 200
 FORGETS_PER_SECOND = 20.0
 BURSTS, BURST = 5, 60
-# Longer than the service waits for its broker.
+# Longer than the service's timeout for its broker.
 BETWEEN_BURSTS_SECONDS = 5.0
 
 
@@ -48,18 +48,18 @@ def run(
     seed: int = 0,
     forgets: int = FORGETS,
 ) -> dict[str, Any]:
-    """Measure each of `beside` on each database; returns JSON values. No user id is among them.
+    """Measure each of `beside` on each database; returns JSON values without user ids.
 
     Args:
-        beside: of `BESIDE`.
+        beside: keys of `BESIDE`.
         databases: ``sqlite``, ``postgresql`` (the server on this machine), or the URL of a PostgreSQL server.
-        data: interactions; the demo's generated users otherwise.
+        data: interactions; None for the demo's generated users.
         home: folder of an installation made from `data`, whose base is used again.
-        seed: draws who asks for recommendations.
-        forgets: how many beside imports.
+        seed: draws the users who ask for recommendations.
+        forgets: number of forget requests during imports.
 
     Raises:
-        ServiceUnmeasurable: a service did not come up, or knows too few users.
+        ServiceUnmeasurable: a service did not start, or knows too few users.
     """
     header = environment(("app", "benchmarks", "cli", "model_store", "recommender", "unlearning", "worker"))
     header["threads"] = Settings.model_fields["torch_threads"].default
@@ -98,7 +98,7 @@ def _database(database: str) -> Iterator[str | None]:
 
 
 def _beside_imports(site: Site, drawn: Sequence[str], forgets: int) -> dict[str, Any]:
-    """Forget requests at a steady rate while every importer sends one full batch after the other."""
+    """Send forget requests at a steady rate while every importer sends one full batch after the other."""
     with site.running("worker") as service, service.client() as client:
         users = first_personalised(service, client, drawn, RECOMMENDED_USERS)
         items = [
@@ -119,7 +119,7 @@ def _beside_imports(site: Site, drawn: Sequence[str], forgets: int) -> dict[str,
 
 
 def _beside_a_hanging_broker(site: Site, drawn: Sequence[str], _forgets: int) -> dict[str, Any]:
-    """Bursts of forget requests while recommendations are asked for, with the usual broker and with one that hangs."""
+    """Send bursts of forget requests during a steady load, with the usual broker and with one that hangs."""
     measured = {}
     with hanging_server() as broker:
         for name, settings in (
@@ -140,12 +140,12 @@ def _beside_a_hanging_broker(site: Site, drawn: Sequence[str], _forgets: int) ->
 
 
 def _forget(service: Service, dues: Sequence[float]) -> Answers:
-    """Send one request at each of these seconds from now, whatever became of the others."""
+    """Send one request at each of these seconds from now, without waiting for the answers to earlier ones."""
     answers, started, sent = Answers(), time.monotonic(), []
     with service.client() as client, ThreadPoolExecutor(BURST) as pool:
         for number, due in enumerate(dues):
             time.sleep(max(0.0, started + due - time.monotonic()))
-            # Each process of each run forgets people of its own.
+            # The ids differ between processes and runs.
             nobody = f"nobody:{started}:{number}"
             body = {"user_id": nobody}
             sent.append(
@@ -158,9 +158,9 @@ def _forget(service: Service, dues: Sequence[float]) -> Answers:
 
 @contextmanager
 def _imports(service: Service, items: Sequence[str]) -> Iterator[Answers]:
-    """Import until the block is left; every importer sends at least one batch, and ends the one it has begun."""
+    """Import until the block is left. Every importer sends at least one batch and finishes the one it has begun."""
     answers, stop = Answers(), threading.Event()
-    # Made before anything is measured, because that takes this process's time too; who they are of is put in later.
+    # Build the batch before measuring, because this takes processor time. The user ids are filled in later.
     batch = _batch(items)
 
     def import_(importer: int) -> None:

@@ -1,4 +1,4 @@
-"""Progress bars on standard error, with the time left; silent where that is not a terminal."""
+"""Progress bars on standard error, with the time left. Nothing is shown if standard error is not a terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 
 class Step(Protocol):
-    """What any computation here reports: `step` of `steps`, from 1."""
+    """The progress that every computation here reports: `step` of `steps`, counted from 1."""
 
     @property
     def step(self) -> int: ...
@@ -31,7 +31,7 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class Reached:
-    """How far a count has come."""
+    """Progress as a plain count."""
 
     step: int
     steps: int
@@ -42,8 +42,8 @@ Bar = Callable[[str], Callable[[Step], None]]
 
 @contextmanager
 def bars() -> Iterator[Bar]:
-    """Yield a function that opens a bar with a title and returns what moves it."""
-    # Loading a base would draw a bar of its own into ours.
+    """Yield a function that opens a bar with a title and returns the function that moves it."""
+    # Loading a base would otherwise draw its own bar into ours.
     transformers_logging.disable_progress_bar()
     console = Console(stderr=True)
     columns = (

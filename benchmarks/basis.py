@@ -1,9 +1,11 @@
-"""U-CAN in each basis beside the uniform shrink: `lethe bench basis`.
+"""U-CAN in each basis, compared with the uniform shrink: `lethe bench basis`.
 
-Every row has the same number of trials on development users, by distance to an ensemble of re-fits; what they chose is
-then measured on report users, beside doing nothing and beside one more re-fit. Before that, what U-CAN contrasts: the
-mean gap of the channels between a group of users and all others, for subjects, for other members, and for people whom
-no fit ever saw. Where it is the same for all three, it tells nothing about membership.
+Every row has the same number of trials on development users, ranked by distance to an ensemble of re-fits. The best
+trial of each row is then measured on report users, together with doing nothing and with one more re-fit.
+
+The benchmark also measures what U-CAN contrasts: the mean gap of the channels between a group of users and all others,
+for subjects, for other members, and for people whom no fit ever saw. A gap that is the same for all three says nothing
+about membership.
 """
 
 from __future__ import annotations
@@ -44,10 +46,10 @@ _GRID: Mapping[str, Sequence[float]] = {
     "threshold": (0.2, 0.5),
     "gamma": (0.25, 0.5, 1.0, 1.5, 3.0, 6.0, 12.0),
 }
-# As many trials as each basis has.
+# As many trials as each basis has configurations.
 _FACTORS = tuple(round(0.95 - 0.05 * step, 2) for step in range(14))
 _RETAINED = 150
-# Shorter histories and fewer items than MovieLens-100K: what a choice should hold for as well.
+# Shorter histories and fewer items than MovieLens-100K: a choice should hold on such data too.
 GENERATED = SyntheticConfig(
     users=500, items=400, tastes=10, tastes_per_user=2, mean_length=14.0, min_length=6
 )
@@ -81,7 +83,7 @@ def run(
     processes: int | None = None,
     regime: Regime | None = None,
 ) -> dict[str, Any]:
-    """Measure on `data`, or on generated users without it; returns JSON values. `processes` share the fits."""
+    """Measure on `data`, or on generated users if it is None; returns JSON values. `processes` share the fits."""
     kind = _GeneratedWorkshop if data is None else Workshop
     place = data or Path("generated")
     with session(place, folder, processes=processes, regime=regime, kind=kind) as study:
@@ -98,7 +100,7 @@ def run(
         chosen = _chosen(tried)
         variants = [
             *chosen.values(),
-            # When a policy says no more than its name.
+            # The configuration of a policy that gives only the method's name.
             Variant("ucan_default", "ucan", {}),
             Variant("do_nothing", "do_nothing", {}),
             Variant("refit", "refit", {}),
@@ -154,7 +156,7 @@ def _measured(study: Session, deletion: Deletion, variants: Sequence[Variant]) -
 
 @dataclass(frozen=True)
 class _Bench:
-    """What one deletion's candidates are made of and measured with."""
+    """Makes and measures the candidates of one deletion."""
 
     workshop: Workshop
     deletion: Deletion
@@ -175,7 +177,7 @@ class _Bench:
         return collect_statistics(self.workshop.base, self.parent, everybody, sites=SITES, moments=SITES)
 
     def distance(self, variant: Variant) -> dict[str, Any]:
-        """Distances of what `variant` makes of the parent, and the seconds that took."""
+        """Distances of the candidate that `variant` makes from the parent, and the seconds that it took."""
         if variant.name == "refit":
             kept = self.workshop.fit(orders.refit(self.deletion))
             adapter, seconds = kept.adapter, kept.cost.seconds
@@ -194,7 +196,7 @@ class _Bench:
 
 
 def _chosen(tried: Sequence[Mapping[str, Any]]) -> dict[str, Variant]:
-    """Of every row the trial nearest to the re-fits; the first of equals."""
+    """For every row the trial nearest to the re-fits; the first one in a tie."""
     best: dict[str, Mapping[str, Any]] = {}
     for trial in tried:
         if trial["distance"] < best.get(trial["row"], {"distance": float("inf")})["distance"]:
@@ -206,7 +208,7 @@ def _chosen(tried: Sequence[Mapping[str, Any]]) -> dict[str, Variant]:
 
 
 def _gaps(workshop: Workshop, deletion: Deletion) -> list[dict[str, Any]]:
-    """The mean relative gap between groups of like size and all members that are not of them, in every basis."""
+    """The mean relative gap between groups of the same size and all members outside the group, in every basis."""
     bench, population = _Bench(workshop, deletion), workshop.population
     size = min(len(deletion.places), len(population.outsiders))
     draw = random.Random(deletion.seed)

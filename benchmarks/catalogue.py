@@ -1,4 +1,4 @@
-"""What methods there are: `lethe bench unlearn --list-methods`."""
+"""The list of methods: `lethe bench unlearn --list-methods`."""
 
 from __future__ import annotations
 

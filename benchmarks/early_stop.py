@@ -1,8 +1,9 @@
-"""By what an adapter's fit should choose its epoch: `lethe bench early-stop`.
+"""Compares rules by which a fit of an adapter chooses its epoch: `lethe bench early-stop`.
 
-A fit whose epoch is chosen by something noisy serves better or worse, and remembers more or less, by its seed: then a
-re-fit is refused for its draw. Every fit here runs to its last epoch, and each rule then says which epoch it would have
-kept. What is compared is what the rules do not see: each user's last item, and the loss on users' own training items.
+If a noisy measure chooses the epoch, then the seed decides how well the fit serves and how much it remembers, and the
+gate may refuse a re-fit because of its draw. Every fit here runs to its last epoch, and each rule then says which epoch
+it would have kept. The kept epochs are compared by what no rule sees: each user's last item, and the loss on users' own
+training items.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from recommender.training import train
 from unlearning import default_policy
 from unlearning.evaluation.gains import smoothed
 
-# Higher is better. The last one asks nobody.
+# The measures that a rule maximises. The last rule uses no measure.
 RULES = ("recall@10", "ndcg@10", "loss", "smoothed loss", "last epoch")
 
 
@@ -49,8 +50,8 @@ def run(
     """Fit `seeds` adapters as `lethe init` does, on a base drawn at random, and compare the rules; JSON values.
 
     Args:
-        users: whom the adapter is fitted on: report users, or development users to choose a rule on.
-        folder: where the base is put.
+        users: whom the adapter is fitted on: report users, or development users for choosing a rule.
+        folder: the folder for the base.
     """
     population = load_population(data) if data is not None else synthetic_population()
     places = population.report_users if users == "report" else population.development_users
@@ -74,7 +75,7 @@ def run(
 def _epochs(
     base: Base, splits: Sequence[Split], training: TrainingConfig, seed: int, on_step: Any
 ) -> list[dict[str, float]]:
-    """What each epoch of one fit shows of everybody's last two items, and of their training items."""
+    """For each epoch of one fit, the figures on every user's last two items and on their training items."""
     seen: list[dict[str, float]] = []
 
     def look(tuned: nn.Module) -> float:
@@ -95,7 +96,7 @@ def _epochs(
         )
         return 0.0
 
-    # As `fit_adapter` seeds and fits; it keeps one epoch, and all are wanted here.
+    # Seeded and fitted as in `fit_adapter`, which keeps one epoch only; this benchmark needs all of them.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = trainable(base, AdapterConfig().to_peft())
@@ -128,7 +129,7 @@ def _figures(scorer: Scorer, histories: Sequence[Sequence[int]], items: Sequence
 
 
 def kept(epochs: Sequence[dict[str, float]], rule: str, patience: int | None) -> int:
-    """The place of the epoch that this rule keeps, the earliest of equals."""
+    """The index of the epoch that this rule keeps; the earliest one in a tie."""
     if rule == "last epoch":
         return len(epochs) - 1
     best = 0

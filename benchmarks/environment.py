@@ -17,10 +17,10 @@ from unlearning.evaluation.evaluate import library_versions
 
 
 def environment(rooms: Sequence[str] = ("recommender", "unlearning", "benchmarks")) -> dict[str, Any]:
-    """Machine, threads, library versions, commit and moment; no host name and no path.
+    """Machine, threads, library versions, commit and time; no host name and no path.
 
     Args:
-        rooms: the folders that are measured: whether they hold uncommitted changes is noted.
+        rooms: the folders that are measured. The result says whether they hold uncommitted changes.
     """
     return {
         "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
@@ -35,7 +35,7 @@ def environment(rooms: Sequence[str] = ("recommender", "unlearning", "benchmarks
 
 @cache
 def commit() -> str | None:
-    """The commit of the code that runs, None outside a checkout."""
+    """The commit of the running code; None outside a checkout."""
     return _git("rev-parse", "HEAD")
 
 

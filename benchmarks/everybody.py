@@ -1,8 +1,8 @@
 """A service of short histories whose users all ask to be forgotten, in batches, through HTTP: `lethe bench everybody`.
 
-Most people of an ordinary shop have a handful of events. The measure here is not time but the end: each request must be
-completed, as erased or truly as no data; nobody who has asked may get a personalised answer; and when the last one has
-left, no version may be live and the gateway must still be ready.
+Most users of an ordinary shop have a handful of events. This benchmark measures outcomes, not time. Each request must
+be completed, as `erased` or, if that is true, as `no_data`. Nobody who has asked may get a personalised answer. When
+the last user has left, no version may be live and the gateway must still be ready.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from benchmarks.service.watching import watch
 from recommender import SyntheticConfig, generate_synthetic
 
 USERS = 1500
-# Of all users: those with fewer than five events, about as in public shop data before its usual 5-core filter.
+# The share of users with fewer than five events, about as in public shop data before the usual 5-core filter.
 SHORT_SHARE, SHORT_EVENTS = 0.74, 4
-# Of all users, in the order in which they ask; the first batch is one person, the last one is everybody who is left.
+# Batches in the order in which users ask, as shares of all users. One user comes before them, the others after them.
 BATCH_SHARES = (0.042, 0.267)
 _ANSWER_SECONDS = 60.0
 _DONE_SECONDS = 4 * 3600.0
-# Looks at hundreds of requests, which take minutes.
+# One check looks at hundreds of requests, which take minutes to complete.
 _BETWEEN_LOOKS_SECONDS = 1.0
 
 
 def run(*, users: int = USERS, seed: int = 0) -> dict[str, Any]:
-    """Make the data, fit, and have everybody forgotten; returns JSON values. No user id is among them.
+    """Make the data, fit, and ask to forget everybody; returns JSON values without user ids.
 
     Args:
-        users: how many people the service has; at least 4.
-        seed: of the data and of the order in which people ask.
+        users: how many users the service has; at least 4.
+        seed: draws the data and the order in which users ask.
 
     Raises:
-        ServiceUnmeasurable: the service did not come up, or a batch was not over within four hours.
+        ServiceUnmeasurable: the service did not start, or a batch was not over within four hours.
     """
     header = environment(("app", "benchmarks", "cli", "model_store", "recommender", "unlearning", "worker"))
     header["threads"] = Settings.model_fields["torch_threads"].default
@@ -78,7 +78,7 @@ def run(*, users: int = USERS, seed: int = 0) -> dict[str, Any]:
 
 
 def write_short_histories(folder: Path, users: int, seed: int) -> dict[str, int]:
-    """Write `interactions.csv` and `items.csv`; ids are of the kind that identity providers give.
+    """Write `interactions.csv` and `items.csv`. User ids look like those of identity providers.
 
     Returns:
         How many events each user has.
@@ -104,7 +104,7 @@ def write_short_histories(folder: Path, users: int, seed: int) -> dict[str, int]
 
 
 def in_batches(users: Sequence[str], seed: int) -> list[list[str]]:
-    """Everybody once, in a drawn order: one person, `BATCH_SHARES` of all, and the rest."""
+    """All users in a random order, split into one user, batches of `BATCH_SHARES`, and the rest."""
     drawn = random.Random(seed).sample(users, len(users))
     ends = [1]
     for share in BATCH_SHARES:
@@ -113,7 +113,7 @@ def in_batches(users: Sequence[str], seed: int) -> list[list[str]]:
 
 
 def _forget_together(service: Service, client: httpx.Client, users: Sequence[str]) -> dict[str, Any]:
-    """Ask for all of them at once and wait until each request is over."""
+    """Send a forget request for each user at once, and wait until every request is over."""
     started = time.monotonic()
     accepted, waiting = Counter[str](), []
     for user in users:
@@ -153,7 +153,7 @@ def _answer(service: Service, client: httpx.Client, path: str) -> dict[str, Any]
 
 
 def _personalised(service: Service, client: httpx.Client, users: Sequence[str]) -> int:
-    """How many of them get an answer of their own."""
+    """How many of these users get a personalised answer."""
     answers = (
         watch(
             service,

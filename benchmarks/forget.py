@@ -1,8 +1,9 @@
 """How long a forget request takes through HTTP, on the embedded default: `lethe bench forget`.
 
-A fresh installation is started as `lethe up` starts it: gateway and worker as processes, SQLite, the broker without a
-server. One user after the other asks to be forgotten while others ask for recommendations at a steady rate. A request
-for a user nobody knows goes first and is not measured: when it is done, the levels are made and the worker has started.
+A fresh installation is started as `lethe up` starts it: gateway and worker as processes, SQLite, and a broker without a
+server. Users ask to be forgotten one after the other, while other users ask for recommendations at a steady rate. The
+first request is for an unknown user and is not measured: when it is done, the levels are made and the worker has
+started.
 """
 
 from __future__ import annotations
@@ -24,23 +25,23 @@ from benchmarks.service.watching import POLL_SECONDS
 
 LOAD_PER_SECOND = 5.0
 LOAD_USERS = 8
-# Nobody is called that.
+# An id that no user has.
 _NOBODY = "nobody@lethe:bench~forget"
 
 
 def run(
     data: Path | None = None, *, requests: int = 20, seed: int = 0, home: Path | None = None
 ) -> dict[str, Any]:
-    """Measure `requests` requests, one user each; returns JSON values. No user id is among them.
+    """Measure `requests` requests, one user each; returns JSON values without user ids.
 
     Args:
-        data: interactions; the demo's generated users otherwise.
-        requests: how many, one after the other.
-        seed: draws who is forgotten and who asks for recommendations meanwhile.
-        home: folder of an installation made from `data`; a copy of it is measured. A fresh one otherwise.
+        data: interactions; None for the demo's generated users.
+        requests: number of forget requests, sent one after the other.
+        seed: draws the users who are forgotten and those who ask for recommendations meanwhile.
+        home: folder of an installation made from `data`; a copy of it is measured. None for a fresh one.
 
     Raises:
-        ServiceUnmeasurable: the installation did not come up, has too few users, or a request got stuck.
+        ServiceUnmeasurable: the installation did not start or has too few users, or a request got stuck.
     """
     header = environment(("app", "benchmarks", "cli", "model_store", "recommender", "unlearning", "worker"))
     header["threads"] = Settings.model_fields["torch_threads"].default
@@ -71,7 +72,7 @@ def run(
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the requests have in common. Requests that were not completed are in no figure of completion."""
+    """Figures over all requests. Requests that were not completed are left out of the figures of completion."""
     return {
         **{name: spread([row[name] for row in rows]) for name in ("suppressed_seconds", "completed_seconds")},
         "completed": sum(row["completed_seconds"] is not None for row in rows),
@@ -82,7 +83,7 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def spread(seconds: Sequence[float | None]) -> dict[str, float | None]:
-    """Median, 95th percentile and maximum of what was measured, each of them a measured value (nearest rank)."""
+    """Median, 95th percentile and maximum. Each is one of the measured values (nearest rank)."""
     ordered = sorted(value for value in seconds if value is not None)
     if not ordered:
         return {"p50": None, "p95": None, "max": None}

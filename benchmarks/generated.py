@@ -1,7 +1,7 @@
-"""Generated services to measure on, where one kind of real data is not enough: `--data generated:NAME[:USERS]`.
+"""Generated services, for benchmarks that need more than one kind of data: `--data generated:NAME[:USERS]`.
 
-`sparse` is like a shop: most users have a handful of events, most items a handful of buyers, and no filter takes either
-away. `dense` is like MovieLens-1M: a twentieth of all pairs of user and item, about a hundred events a user.
+`sparse` is like a shop: most users have a handful of events, most items have a handful of buyers, and no filter removes
+either. `dense` is like MovieLens-1M: it has a twentieth of all pairs of user and item, about a hundred events per user.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from recommender import InteractionData, LongTailConfig, generate_long_tail
 from recommender.errors import DataError
 
 _PREFIX = "generated:"
-# A panel, the outsiders, and services of a few users each have to be drawn from them.
+# Enough users for a panel, the outsiders, and services of a few users each.
 LEAST_USERS = 40
 
 
 def _sparse(users: int) -> LongTailConfig:
-    # Items grow with users, so that a smaller one is as sparse.
+    # The number of items grows with that of users, so that a smaller service is equally sparse.
     items = 4 * users
     return LongTailConfig(
         users=users, items=items, median_length=6.0, length_spread=1.0, tastes=max(items // 40, 1)
@@ -29,7 +29,7 @@ def _sparse(users: int) -> LongTailConfig:
 
 
 def _dense(users: int) -> LongTailConfig:
-    # Density is events over items, whatever the number of users.
+    # The density is events per user divided by items, whatever the number of users.
     return LongTailConfig(
         users=users,
         items=3000,
@@ -50,7 +50,7 @@ _KINDS: dict[str, tuple[int, Callable[[int], LongTailConfig]]] = {
 
 @contextmanager
 def as_folder(data: Path | None) -> Iterator[Path | None]:
-    """Generated data as a folder that `lethe up --data` reads, for as long as it is wanted; anything else as it is."""
+    """Yield generated data as a folder that `lethe up --data` reads, while the block lasts; other paths unchanged."""
     if data is None or not is_generated(data):
         yield data
         return
@@ -76,15 +76,15 @@ def _write(place: Path, header: Sequence[str], rows: Iterable[Sequence[object]])
 
 
 def is_generated(data: Path) -> bool:
-    """Whether this names generated data and no file."""
+    """Whether this path names generated data instead of a file."""
     return str(data).startswith(_PREFIX)
 
 
 def generated(data: Path) -> InteractionData:
-    """The data that `generated:NAME` or `generated:NAME:USERS` names; the same each time.
+    """The data that `generated:NAME` or `generated:NAME:USERS` names. The same name always gives the same data.
 
     Raises:
-        DataError: an unknown name, or a number of users that is none or too small.
+        DataError: the name is unknown, or the number of users is invalid or too small.
     """
     name, _, size = str(data).removeprefix(_PREFIX).partition(":")
     if name not in _KINDS:

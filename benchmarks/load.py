@@ -1,8 +1,8 @@
-"""How long a file of interactions takes to be read, and in how much memory: `lethe bench load`.
+"""The time and memory that it takes to read a file of interactions: `lethe bench load`.
 
-Beside it stands what the columnar library alone takes to read the same file, batch by batch, and throw it away. Each
-reading is a process of its own, with the settings of `lethe init`, and its peak is of that process whole: interpreter
-and libraries are in it.
+The figures are compared with those of the columnar library alone, which reads the same file batch by batch and discards
+it. Each reading is a process of its own, with the settings of `lethe init`. Its peak memory is that of the whole
+process, interpreter and libraries included.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _AT_A_TIME = 500_000
 
 
 def run(rows: int = ROWS, *, folder: Path) -> dict[str, Any]:
-    """Write files of `rows` rows into a folder and read each; JSON values.
+    """Write files of `rows` rows into a folder and read each of them; returns JSON values.
 
     Args:
-        folder: an empty one that is there; it takes some 50 bytes a row.
+        folder: an existing, empty folder. The files take some 50 bytes per row.
     """
     header = environment()
     readers = {"csv": ("interactions.csv", _csv_alone), "parquet": ("interactions.parquet", _parquet_alone)}
@@ -56,7 +56,7 @@ def run(rows: int = ROWS, *, folder: Path) -> dict[str, Any]:
                     "library_seconds": library["seconds"],
                     "library_processor_seconds": library["processor_seconds"],
                     "library_peak_bytes": library["peak_bytes"],
-                    # Of processor time: other work on the machine does not count.
+                    # A ratio of processor times, so that other work on the machine does not count.
                     "ratio": own["processor_seconds"] / library["processor_seconds"],
                 }
             )
@@ -100,7 +100,7 @@ def _write(folder: Path, rows: int) -> None:
 
 
 def _batches(rows: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """As a service logs them: in the order of time, users at random, popular items more often."""
+    """Rows as a service logs them: in the order of time, with random users, and popular items more often."""
     draw = np.random.default_rng(_SEED)
     for start in range(0, rows, _AT_A_TIME):
         count = min(_AT_A_TIME, rows - start)
@@ -118,7 +118,7 @@ def _named(letter: str, numbers: np.ndarray) -> pa.Array:
 
 
 def _in_a_process(read: Callable[[Path], int], path: Path) -> dict[str, float]:
-    # Spawned and not forked: a fork begins with the parent's memory.
+    # Spawned, because a fork would start with the parent's memory.
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_measured, (read, path))
 

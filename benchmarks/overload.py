@@ -1,7 +1,7 @@
-"""What a gateway's callers notice of somebody without a key who floods it: `lethe bench overload`.
+"""How a flood by a client without a key affects a gateway's other callers: `lethe bench overload`.
 
-Half-sent requests are held open, and opened again ten seconds after the gateway has closed them; all bodies are sent at
-once, over connections of their own. Memory is the gateway's resident set, the largest that was seen.
+The flood holds half-sent requests open, and opens them again ten seconds after the gateway has closed them. It sends
+all bodies at once, each over its own connection. Memory is the largest resident set of the gateway that was seen.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ def run(
     bodies: int = BODIES,
     seconds: float = SECONDS,
 ) -> dict[str, Any]:
-    """Measure one gateway without and with a flood; returns JSON values. No user id is among them.
+    """Measure one gateway without and with a flood; returns JSON values without user ids.
 
     Args:
-        data: interactions; the demo's generated users otherwise.
+        data: interactions; None for the demo's generated users.
         home: folder of an installation made from `data`, whose base is used again.
-        seed: draws who asks for recommendations.
-        half_open: connections.
-        bodies: each larger than the gateway takes.
-        seconds: of each of the two measurements.
+        seed: draws the users who ask for recommendations.
+        half_open: number of half-sent requests.
+        bodies: number of bodies, each larger than the gateway accepts.
+        seconds: length of each of the two measurements.
 
     Raises:
-        ServiceUnmeasurable: the service did not come up, or this system does not tell a process's memory.
+        ServiceUnmeasurable: the service did not start, or this system does not report a process's memory.
     """
     header = environment(("app", "benchmarks", "cli", "model_store", "recommender", "unlearning", "worker"))
     header["threads"] = Settings.model_fields["torch_threads"].default
@@ -67,7 +67,7 @@ def run(
     ):
         move = bar("overload")
         users = first_personalised(service, client, drawn, RECOMMENDED_USERS)
-        # The first answers of a process take memory that stays.
+        # Warm up: the first answers of a process allocate memory that stays.
         _measure(service, users, min(seconds, 10.0))
         without = _measure(service, users, seconds)
         move(Reached(1, 2))
@@ -112,7 +112,7 @@ def _resident_bytes(pid: int) -> int:
 
 @contextmanager
 def _flood(service: Service, half_open: int, bodies: int) -> Iterator[dict[str, Any]]:
-    """Flood until the block is left; what is yielded then says what became of it."""
+    """Flood until the block is left. After that, the yielded dictionary holds the flood's own figures."""
     port = urlsplit(service.url).port
     said: dict[str, Any] = {}
     arguments = [str(number) for number in (port, half_open, bodies, BODY_BYTES)]

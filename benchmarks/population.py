@@ -1,4 +1,4 @@
-"""Who takes part in a benchmark, and in which role.
+"""The users of a benchmark and their roles.
 
 Four groups of users never mix:
 
@@ -6,11 +6,11 @@ Four groups of users never mix:
 * development users are the only ones whose forgetting may steer a choice: a method's configuration, a threshold of
   the policy, a training setting;
 * report users are the only ones that are forgotten in a reported figure;
-* outsiders take part in no fit: they are what a membership attack calls non-members. (Shadow models of an attacker
-  may be fitted on them.)
+* outsiders take part in no fit: they are the non-members of a membership attack. (An attacker's shadow models may be
+  fitted on them.)
 
 Development and report users together are the service's users: the adapter is fitted on all of them. The groups are
-drawn with one seed that no benchmark varies, so a choice made in one run never meets its own users in another.
+drawn with one seed that no benchmark varies, so no run reports on users on whom another run made a choice.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ PANEL_SHARE, OUTSIDER_SHARE, DEVELOPMENT_SHARE, SPLIT_SEED, CORE = 0.1, 0.05, 0.
 
 
 class TooFewUsers(ValueError):
-    """More users are to be forgotten than there are; the message gives both numbers."""
+    """There are fewer users than should be forgotten; the message gives both numbers."""
 
 
 @dataclass(frozen=True)
 class Population:
-    """The panel's histories, the service's users split by time (first the `development` ones), and the outsiders."""
+    """The panel's histories, the service's users split by time (the development users first), and the outsiders."""
 
     source: str
     catalogue: Catalogue
@@ -52,16 +52,16 @@ class Population:
 
     @property
     def development_users(self) -> range:
-        """Places in `service` of the users that choices may be made on."""
+        """Indices in `service` of the users on whom choices may be made."""
         return range(self.development)
 
     @property
     def report_users(self) -> range:
-        """Places in `service` of the users that reported figures may forget."""
+        """Indices in `service` of the users that reported figures may forget."""
         return range(self.development, len(self.service))
 
     def draw(self, share: float, seed: int) -> tuple[int, ...]:
-        """Report users to forget: `share` of all service users, rounded, at least one; sorted places."""
+        """Report users to forget: `share` of all service users, rounded, at least one. Sorted indices in `service`."""
         count = max(1, round(share * len(self.service)))
         if count > len(self.report_users):
             raise ValueError(
@@ -78,10 +78,12 @@ class Population:
 
 
 def load_population(path: Path) -> Population:
-    """MovieLens-100K or any data `load_interactions` reads, reduced to its 5-core; or generated data, as it is.
+    """The population of MovieLens-100K or other data that `load_interactions` reads, reduced to its 5-core.
+
+    Generated data is used without that filter.
 
     Raises:
-        DataError: the data cannot be read, or no data of this name are generated.
+        DataError: the data cannot be read, or there is no generated data of this name.
     """
     if is_generated(path):
         return _population(str(path), generated(path))
@@ -89,7 +91,7 @@ def load_population(path: Path) -> Population:
 
 
 def synthetic_population(config: SyntheticConfig | None = None) -> Population:
-    """Generated users, for where there is no data."""
+    """A population of generated users, for benchmarks without data."""
     return _population("synthetic", generate_synthetic(config or SyntheticConfig()))
 
 

@@ -1,4 +1,4 @@
-"""What every command takes, and where its result goes."""
+"""The options that all benchmark commands share, and the output of their results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PlotsOption = Annotated[Path | None, typer.Option("--plots", help="Draw the plot
 
 
 def check_places(json_file: Path | None, markdown_file: Path | None, plots: Path | None = None) -> None:
-    """Complain before hours of work, not after."""
+    """Check the output paths now, not after hours of work."""
     for path in (json_file, markdown_file):
         if path is not None and not path.parent.is_dir():
             raise typer.BadParameter(f"there is no folder {path.parent}")
@@ -74,7 +74,7 @@ def read_result(path: Path) -> dict[str, Any]:
 
 
 def kind_of_users(text: str) -> Users:
-    """Whom a command is to forget."""
+    """The kind of users that this option names."""
     if text == "development":
         return "development"
     if text == "report":

@@ -1,9 +1,9 @@
-"""What one forget request costs by the number of retained users: `lethe bench scale`.
+"""The cost of one forget request by the number of retained users: `lethe bench scale`.
 
-The same kind of users, the same catalogue, ever more of them; one request of one user each time. What is timed is what
-a run computes: reading the parent for the gate, each method of the default ladder, measuring its candidate. Beside it
-stands one epoch of a re-fit, which does grow. The adapter is fitted for one epoch, and the levels lie one nat above
-what it shows, in every service: a longer way takes more rounds, whatever the number of users.
+The services differ only in the number of users; each gets one request of one user. The benchmark times what a run
+computes: reading the parent for the gate, each method of the default ladder, and measuring its candidate. It also times
+one epoch of a re-fit, whose cost does grow with the users. The adapter is fitted for one epoch. In every service the
+levels lie one nat above the adapter's loss, because a longer way would take more rounds whatever the number of users.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ _REGIME = Regime(adapter_config=AdapterConfig(), adapter_training=TrainingConfig
 def run(
     sizes: Sequence[int] = SIZES, *, repeats: int = 5, items: int = ITEMS, folder: Path
 ) -> dict[str, Any]:
-    """Time `repeats` requests in services of each of `sizes` users; JSON values.
+    """Time `repeats` requests in a service of each of these `sizes`; returns JSON values.
 
     Args:
-        folder: where the base is put.
+        folder: the folder for the base.
     """
     use_processor(1)
     header = environment()
@@ -77,7 +77,7 @@ def run(
 
 
 def _methods() -> dict[str, Method]:
-    """The default ladder's rungs by their names, but for the exact ones."""
+    """The methods of the default ladder by name, without the exact ones."""
     found: dict[str, Method] = {}
     for rung in default_policy().ladder:
         method = build_method(rung.method, rung.config)
@@ -96,7 +96,7 @@ def _row(base: Base, splits: Sequence[Split], repeats: int) -> dict[str, Any]:
     epoch = time.perf_counter() - watch
     model, items = attach(base, adapter), base.style.event_options
     seconds: dict[str, list[float]] = {}
-    # Subjects of like length, the same in every service: a longer history costs more whatever the service.
+    # The same subjects in every service, of similar length: a longer history costs more in any service.
     for place in range(repeats):
         subject, others = splits[place], (*splits[:place], *splits[place + 1 :])
         (reading,) = read(model, base.style, [subject.train], ranked=0)
@@ -138,7 +138,7 @@ def _row(base: Base, splits: Sequence[Split], repeats: int) -> dict[str, Any]:
 
 
 def _request(seconds: Mapping[str, Sequence[float]]) -> float:
-    """One request that climbs every rung but the exact one."""
+    """The seconds of a request that tries every rung except the exact one."""
     methods = _methods()
     return median(seconds["reading the parent"]) + sum(
         median(seconds[name]) + median(seconds["measuring a candidate"]) for name in methods

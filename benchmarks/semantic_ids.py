@@ -1,9 +1,9 @@
-"""What exact scores and the exact best items of semantic ids cost: `lethe bench semantic-ids`.
+"""The cost of exact scores and of the exact best items with semantic ids: `lethe bench semantic-ids`.
 
-Beside the scores of all items stands the least that any exact method pays: the same model reads the prompt once and
-each inner level of the trie once, and what comes out is thrown away. Beside best-first search stands beam search, which
-is not exact. The model is a small Llama that was trained on generated users for some epochs; how many prefixes a search
-reads depends on how sure the model is. Seconds are of the processor, on one thread.
+The scores of all items are compared with the least that any exact method costs: the same model reads the prompt once
+and each inner level of the trie once, and the output is discarded. Best-first search is compared with beam search,
+which is not exact. The model is a small Llama that is trained on generated users for some epochs, because the number of
+prefixes that a search reads depends on how sure the model is. Seconds are processor time on one thread.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _BRUTE_FORCE_USERS, _AT_ONCE, _TOKENS, _SEED = 2, 256, 8192, 0
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured."""
+    """The size of the measurement."""
 
     items: int = ITEMS
     tastes: int = TASTES
@@ -51,7 +51,7 @@ class Size:
 
 
 def run(size: Size = Size()) -> dict[str, Any]:  # frozen
-    """Make the catalogue and the model, and measure; JSON values."""
+    """Make the catalogue and the model, and measure; returns JSON values."""
     header = environment()
     use_processor(1)
     with bars() as bar:
@@ -104,7 +104,7 @@ def _prompt(style: SemanticIdsStyle, history: Sequence[int]) -> list[int]:
 
 @torch.inference_mode()
 def _one_by_one(model: Any, style: SemanticIdsStyle, history: Sequence[int]) -> Tensor:
-    """Scores of all items, each read whole after the prompt, without any cache; float32 [items]."""
+    """Scores of all items, float32 [items]. Each item is read in full after the prompt, without any cache."""
     prompt, found = _prompt(style, history), []
     paths = torch.tensor(style.paths)
     for some in paths.split(_AT_ONCE):
@@ -119,7 +119,7 @@ def _one_by_one(model: Any, style: SemanticIdsStyle, history: Sequence[int]) -> 
 def _cost(
     style: SemanticIdsStyle, model: nn.Module, histories: Sequence[Sequence[int]], repetitions: int
 ) -> dict[str, Any]:
-    """Seconds of exact scores and of the least number of forwards, a history at a time; the order changes each time."""
+    """Seconds of exact scores and of the least forwards, one history at a time, in alternating order."""
     seconds: dict[str, list[float]] = {"exact": [], "least": []}
     ratios = []
     for repetition in range(repetitions + 1):
@@ -163,7 +163,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 @torch.inference_mode()
 def _least(model: Any, style: SemanticIdsStyle, prompt: Sequence[int]) -> None:
-    """The prompt, then each inner level, on one cache; every node with the logits of the whole vocabulary."""
+    """Read the prompt, then each inner level, with one cache. Every node gets the logits of the whole vocabulary."""
     trie, cache = style.trie, DynamicCache()
     model(input_ids=torch.tensor([list(prompt)]), past_key_values=cache, use_cache=True, logits_to_keep=1)
     seen = torch.ones(1, len(prompt), dtype=torch.bool)
@@ -185,7 +185,7 @@ def _searches(
     exact: Sequence[Tensor],
     k: int,
 ) -> list[dict[str, Any]]:
-    """Best-first and beam search for the best `k`, beside the head of the exact scores."""
+    """Best-first and beam search for the best `k` items, compared with the top of the exact scores."""
     truth = [top_k(scores, k)[0].tolist() for scores in exact]
     best, took = [], []
     for history in histories:
@@ -225,7 +225,7 @@ def _shared(truth: Sequence[Sequence[int]], found: Sequence[Sequence[int]]) -> f
 
 @torch.inference_mode()
 def _beam(model: Any, style: SemanticIdsStyle, prompt: Sequence[int], width: int) -> tuple[list[int], int]:
-    """Items by beam search under the trie, best first, and how many nodes it read."""
+    """The items that beam search finds in the trie, best first, and the number of nodes that it read."""
     trie = style.trie
     beams: list[tuple[float, int]] = [(0.0, 0)]
     lines: list[list[int]] = [[]]

@@ -37,7 +37,7 @@ def forget_command(
     markdown_file: MarkdownOption = None,
 ) -> None:
     """Start what `lethe up` starts, in a temporary folder, and time forget requests through HTTP."""
-    # The service's libraries are not installed where only learning is measured.
+    # Imported here: an installation that only measures learning lacks the service's libraries.
     from benchmarks import forget
 
     check_places(json_file, markdown_file)
@@ -69,7 +69,7 @@ def accept_command(
     markdown_file: MarkdownOption = None,
 ) -> None:
     """Start a gateway in a temporary folder, and time how forget requests are accepted beside trouble."""
-    # The service's libraries are not installed where only learning is measured.
+    # Imported here: an installation that only measures learning lacks the service's libraries.
     from benchmarks import accept
 
     check_places(json_file, markdown_file)
@@ -89,7 +89,7 @@ def everybody_command(
     markdown_file: MarkdownOption = None,
 ) -> None:
     """Start a service of short histories in a temporary folder, and have all of its users forgotten."""
-    # The service's libraries are not installed where only learning is measured.
+    # Imported here: an installation that only measures learning lacks the service's libraries.
     from benchmarks import everybody
 
     check_places(json_file, markdown_file)
@@ -120,7 +120,7 @@ def chaos_command(
     markdown_file: MarkdownOption = None,
 ) -> None:
     """Kill, freeze, restore and starve tiny installations while users are being forgotten, and check every promise."""
-    # The service's libraries are not installed where only learning is measured.
+    # Imported here: an installation that only measures learning lacks the service's libraries.
     from benchmarks.chaos import run as chaos
     from benchmarks.chaos.faults import FAULTS
     from benchmarks.service.own_database import LOCAL_SERVER
@@ -155,7 +155,7 @@ def overload_command(
     markdown_file: MarkdownOption = None,
 ) -> None:
     """Start a gateway in a temporary folder, and flood it without a key while its callers are timed."""
-    # The service's libraries are not installed where only learning is measured.
+    # Imported here: an installation that only measures learning lacks the service's libraries.
     from benchmarks import overload
 
     check_places(json_file, markdown_file)

@@ -1,4 +1,4 @@
-"""The methods' configurations, found on development users: `lethe bench tune`."""
+"""Searches the methods' configurations on development users: `lethe bench tune`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.study.session import session
 from benchmarks.study.variants import check_methods
 from unlearning import METHODS
 
-# Their shards would have to be fitted for every trial, and there is nothing to choose.
+# This method has nothing to choose, and every trial would have to fit its shards.
 _NOT_SEARCHED = ("sharded",)
 
 
@@ -29,7 +29,7 @@ def run(
     """Try every configuration of every method; returns all distances and the choice, as JSON values.
 
     Raises:
-        UnknownBenchmarkMethod: no method, or one that is not known.
+        UnknownBenchmarkMethod: no method is named, or an unknown one.
     """
     check_methods(methods)
     with session(data, folder, processes=processes, regime=regime) as study:

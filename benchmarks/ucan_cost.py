@@ -1,15 +1,15 @@
-"""What U-CAN costs beside one forward pass: `lethe bench ucan-cost`.
+"""The cost of U-CAN relative to one forward pass: `lethe bench ucan-cost`.
 
-The yardstick is one plain forward over the same forget set in the same batches: tokens in, logits at every position
-out, the model already in memory. U-CAN is the whole method as a run calls it: building its own model around the shared
-base, the pass with its hooks, subtracting from the cached sums, scoring, gating, editing. The two alternate, and each
-repeat compares neighbours, so that what else the machine does hits both.
+The yardstick is one plain forward pass over the same forget set in the same batches: tokens in, logits at every
+position out, with the model already in memory. U-CAN is the whole method as a run calls it: building its own model
+around the shared base, the pass with its hooks, subtracting from the cached sums, scoring, gating and editing. The two
+alternate, and each repeat compares neighbours, so that other work on the machine affects both.
 
-Memory is counted by the allocator: the profiler records every allocation and release of tensor memory, and the peak
-is the most that was alive at once on top of what was there before. Weights are in neither figure.
+Memory is tensor memory: the profiler records every allocation and release, and the peak is the most that was alive at
+once beyond what was there before. Neither figure contains the weights.
 
-U-CAN needs no logits and computes them at one position only, which is how it can be quicker and smaller than its
-yardstick. The figures `…_without_logits` take that advantage away: there the plain forward does the same.
+U-CAN needs no logits and computes them at one position only, so it can be quicker and smaller than its yardstick. The
+figures `…_without_logits` take that advantage away: there the plain forward pass also computes them at one position.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ Seconds = dict[str, list[tuple[float, float]]]
 def run(
     data: Path | None = None, *, share: float = 0.05, repeats: int = 15, regime: Regime | None = None
 ) -> dict[str, Any]:
-    """Measure on `data`, or on synthetic users without it; returns JSON values.
+    """Measure on `data`, or on synthetic users if it is None; returns JSON values.
 
-    The headline is for `share` of the users at once; a row for one single subject shows the fixed cost.
+    The headline is for `share` of the users at once. A row for a single subject shows the fixed cost.
     """
     population = load_population(data) if data is not None else synthetic_population(SYNTHETIC)
     header = environment()
@@ -89,7 +89,7 @@ def run(
 
 
 def _quick_adapter(base: Base, population: Population, regime: Regime) -> Adapter:
-    # The cost does not depend on what the adapter learned, so one short epoch does.
+    # The cost does not depend on what the adapter learned, so one short epoch is enough.
     sequences = [split.train for split in population.service[:64]]
     return fit_adapter(base, sequences, regime.adapter_config, TrainingConfig(epochs=1, patience=None))
 
@@ -119,7 +119,7 @@ def _task(
 def _forward(
     base: Base, adapter: Adapter, sequences: Sequence[Sequence[int]], *, logits_to_keep: int
 ) -> Work:
-    """One plain pass over the training windows of `sequences`, batched as U-CAN batches; 0 keeps all logits."""
+    """One plain pass over the training windows of `sequences`, in U-CAN's batches. `logits_to_keep` 0 keeps all."""
     model = attach(base, adapter)
     windows = [
         window.tokens for sequence in sequences for window in base.style.windows(sequence, draw=METHODS_DRAW)
@@ -141,13 +141,13 @@ class _Repeat:
 
 
 def _alternate(works: Mapping[str, Work], repeats: int, move: Callable[[_Repeat], None]) -> Seconds:
-    """Wall-clock and processor seconds of every work, one entry per repeat."""
+    """Wall-clock and processor seconds of every piece of work, one entry per repeat."""
     for warm_up in works.values():
         warm_up()
     seconds: Seconds = {name: [] for name in works}
     with collector_paused():
         for repeat in range(repeats):
-            # The order turns round: whoever comes later finds warmer caches.
+            # Reverse the order each time: a later piece of work finds warmer caches.
             for name in list(works)[:: 1 if repeat % 2 == 0 else -1]:
                 seconds[name].append(_timed(works[name]))
             move(_Repeat(repeat + 1, repeats))
@@ -181,5 +181,5 @@ def _row(count: int, task: ForgetTask, seconds: Seconds, peaks: Mapping[str, int
 
 
 def _ratios(seconds: Seconds, under: str, *, clock: int) -> list[float]:
-    """U-CAN over `under`, repeat by repeat; `clock` 0 is wall-clock, 1 processor time."""
+    """The ratio of U-CAN to `under` in each repeat; `clock` 0 is wall-clock time, 1 processor time."""
     return [ours[clock] / theirs[clock] for ours, theirs in zip(seconds["ucan"], seconds[under], strict=True)]

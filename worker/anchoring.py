@@ -1,4 +1,4 @@
-"""What the store vouches for once it has happened in the database: the erasure floor, and how far the log has come."""
+"""Copies two facts from the database into the store: the erasure floor, and how far the audit log has come."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ log = structlog.get_logger()
 
 
 def anchor(process: WorkerProcess) -> None:
-    """Nothing is destroyed, and nobody's request completes, before the store vouches for the floor.
+    """Make the store vouch for the floor; no version is destroyed and no request completes before that.
 
     Raises:
-        StoreError: it does not yet.
-        DatabaseUnavailable: nobody answers.
+        StoreError: the store does not vouch for the floor yet.
+        DatabaseUnavailable: the database does not answer.
     """
     vouch_for_floor(process.database, process.store)
     anchor_log(process)
 
 
 def anchor_log(process: WorkerProcess) -> None:
-    """A checkpoint that cannot be written now is made up for after the next run, or by the next worker.
+    """Write a checkpoint of the audit log. If the store fails, the next run or the next worker writes one.
 
     Raises:
-        DatabaseUnavailable: nobody answers.
+        DatabaseUnavailable: the database does not answer.
     """
     try:
         write_checkpoint(process.database, process.audit, process.store)

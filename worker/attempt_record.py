@@ -1,4 +1,4 @@
-"""The record of one attempt, on the ladder or of a re-fit alone: put together and stored here only."""
+"""The record of one attempt, whether on the ladder or a re-fit alone. Only this module stores attempts."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def record_attempt(
     rung_digest: str | None = None,
     watermark: int | None = None,
 ) -> None:
-    """Store what was tried and what came of it; the attempt ends now.
+    """Store what was tried and its result. The present moment is recorded as the end of the attempt.
 
     Args:
-        requests: those it was tried for; a consolidation has none.
-        report: empty where there is no candidate; the verdict then holds the error.
-        search: every strength tried, where one was searched.
-        rung_digest: names the rung's track record that this belongs to; None where it says nothing about the rung.
-        watermark: of the fit that was edited; None for a re-fit that edits none.
+        requests: ids of the requests that it was tried for; a consolidation has none.
+        report: empty if there is no candidate; the verdict then holds the error.
+        search: every strength that was tried, if the rung searched for one.
+        rung_digest: names the track record that this attempt belongs to; None if it says nothing about the rung.
+        watermark: of the fit that was edited; None for a re-fit, which edits no fit.
 
     Raises:
         FenceLost: the run was taken over meanwhile.

@@ -49,9 +49,9 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Chosen:
-    """The candidate to publish, what was measured about it, and who leaves the run because it does not serve them.
+    """The candidate to publish, its report, and the requests that leave the run because it does not serve them.
 
-    The subjects of ``data`` are those it was made for.
+    The candidate was made for the subjects of ``data``.
     """
 
     candidate: Candidate
@@ -64,7 +64,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class _Made:
-    """What a rung came to, with every strength it tried."""
+    """The result of one rung. ``trail`` lists every strength that it tried."""
 
     method: Method
     config: dict[str, Any]
@@ -75,7 +75,7 @@ class _Made:
 
 @dataclass(frozen=True)
 class _Exact:
-    """A candidate that never saw these subjects, and so none of any part of them either."""
+    """A candidate that never saw these subjects, and so can be judged for any subset of them."""
 
     rung_index: int
     subjects: frozenset[str]
@@ -85,8 +85,8 @@ class _Exact:
 class Attempts:
     """Tries rungs on parts of one claim. Every attempt is recorded before the next begins.
 
-    The seed of everything random is the claim's epoch, unique per claim and on record; an exact rung that is drawn
-    again adds to it, see `worker.draws`.
+    The claim's epoch seeds everything random: it is unique to the claim and on record. An exact rung that is drawn
+    again adds an offset to it, see `worker.draws`.
     """
 
     def __init__(
@@ -98,13 +98,13 @@ class Attempts:
         lease: Lease,
         levels: Mapping[str, NeverSeen] | None,
     ) -> None:
-        """Reads what no attempt changes.
+        """Read what no attempt changes.
 
         Args:
-            levels: what a model that never saw them would make of each subject; None where that is not known.
+            levels: each subject's level; None if the levels are not known.
 
         Raises:
-            UnlearningError: nobody is retained, or too few to measure anything.
+            UnlearningError: too few users are retained to measure anything.
             Interrupted: the lease was lost meanwhile.
         """
         self._process, self._claim, self._data, self._lease = process, claim, data, lease
@@ -112,7 +112,7 @@ class Attempts:
         self._index_of = {subject: index for index, subject in enumerate(data.subjects)}
         self._levels = levels
         self._exact: _Exact | None = None
-        # What this claim drew in vain before its version was overtaken would be drawn alike.
+        # The claim may have drawn before a rebase; the same seeds would draw the same again.
         self._draws = draws.of_claim(process, claim)
         self._fit = parent.fit
         self._task = ForgetTask(
@@ -139,13 +139,14 @@ class Attempts:
         )
 
     def draw_again(self, rung_index: int) -> None:
-        """Let this exact rung's next attempt make another candidate."""
+        """Make the next attempt at this exact rung use another seed."""
         self._exact = None
         self._draws[rung_index] = self._draws.get(rung_index, 0) + 1
 
     def can_be_decided(self, requests: tuple[str, ...]) -> bool:
-        """Whether the policy lets the gate decide about a history as long as any of these: an edit of whom it may not
-        is never let through.
+        """Whether the policy lets the gate decide about at least one of these subjects' history lengths.
+
+        The gate never lets an edit through for a subject about whom it may not decide.
         """
         lengths = (len(self._data.forget[self._index_of[self._subject_of[request]]]) for request in requests)
         return any(stratum_of(length, self._process.policy.strata).decides for length in lengths)
@@ -154,8 +155,8 @@ class Attempts:
         """Try one rung on these requests.
 
         Raises:
-            FenceLost: the run was taken over meanwhile.
-            Interrupted: the same, noticed earlier.
+            FenceLost: another worker took the run over; noticed on writing.
+            Interrupted: the same, noticed during the computation.
         """
         policy = self._process.policy
         rung = policy.ladder[rung_index]
@@ -166,7 +167,7 @@ class Attempts:
         except Interrupted:
             raise
         except FAULTS_OF_A_METHOD as error:
-            # A walk that diverged, or a method that has nothing to work on, says nothing about the rungs behind it.
+            # The method failed (for example, it diverged). Later rungs may still work.
             self._record_failure(requests, rung_index, started_at, error)
             return Judged(None, run_passes=False, run_fails=False, passing=())
         verdict = decide(made.report, policy)
@@ -241,7 +242,7 @@ class Attempts:
         return draws.drawn(self._process.policy.ladder[rung_index].config, self._draws.get(rung_index, 0))
 
     def _left_out_before(self, rung_index: int, data: TrainingData) -> Candidate | None:
-        """The candidate of this exact rung that was made without these subjects already, if there is one."""
+        """A candidate of this exact rung that was already made without these subjects, or None."""
         made = self._exact
         if made is None or made.rung_index != rung_index or not data.subjects.keys() <= made.subjects:
             return None
@@ -250,7 +251,7 @@ class Attempts:
     def _record_failure(
         self, requests: tuple[str, ...], rung_index: int, started_at: datetime, error: Exception
     ) -> None:
-        """An attempt without a candidate: refused, with the reason where the verdict would stand."""
+        """Record an attempt without a candidate: refused, with the error in place of the verdict."""
         rung = self._process.policy.ladder[rung_index]
         self._record(
             requests,

@@ -19,7 +19,7 @@ from unlearning import ConsolidationBudget, Spent, consolidation_due
 def request_if_due(
     database: Database, audit: AuditLog, settings: Settings, budget: ConsolidationBudget
 ) -> str | None:
-    """The id of the run if one had to be requested.
+    """Request a consolidation if one is due; the id of its run, or None.
 
     Raises:
         DatabaseUnavailable: nothing was changed; look again later.
@@ -28,7 +28,7 @@ def request_if_due(
         if _due(consolidation_queries.spending(session), budget, database_now(session)) is None:
             return None
     with Transaction.begin(database, audit) as transaction:
-        # Looked at again under the lock: another worker looks as well.
+        # Check again under the lock: another worker may have requested one meanwhile.
         now = transaction.now()
         item = _due(consolidation_queries.spending(transaction.session), budget, now)
         if item is None or not consolidation_queries.may_start_by_itself(transaction.session):

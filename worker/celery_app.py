@@ -1,4 +1,4 @@
-"""Celery as Lethe uses it: a message only names a run. Every option is here with its reason; the database decides."""
+"""The Celery configuration, with the reason for each option. A message only names a run; the database decides."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ app.conf.update(
         # One run at a time, in a child: the parent never touches CUDA, which does not survive a fork.
         "worker_pool": "prefork",
         "worker_concurrency": 1,
-        # A message waits at the broker, not in a busy worker's pocket.
+        # A message waits at the broker, where any worker can take it, not in a busy worker.
         "worker_prefetch_multiplier": 1,
-        # Acknowledged when the run has ended. A second delivery finds the run claimed or over, and does nothing.
+        # Acknowledge when the run has ended. A second delivery finds the run claimed or over, and does nothing.
         "task_acks_late": True,
-        # The sweeper brings back what a killed child left; a requeue by the broker would loop without a cap.
+        # The sweeper dispatches again what a killed child left; requeueing by the broker would have no limit.
         "task_reject_on_worker_lost": False,
         "task_soft_time_limit": settings.run_soft_limit_seconds,
         "task_time_limit": settings.run_hard_limit_seconds,
-        # Returns what a long-lived process fragments, on the host and on the GPU.
+        # A new child frees memory that a long-lived process fragments, on the host and on the GPU.
         "worker_max_tasks_per_child": 100,
-        # A child is not lost while it loads a model; the default of 4 s would kill and replace it for ever.
+        # Loading a model takes longer than the default of 4 s, after which Celery would replace the child, for ever.
         "worker_proc_alive_timeout": CHILD_START_SECONDS,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         # A damaged message must not end the worker.
         "worker_consumer": "worker.consumer:PatientConsumer",
-        # Nobody reads these, and events and gossip would be one more way for names to travel.
+        # Nobody reads these, and they would be one more channel through which names could leak.
         "worker_send_task_events": False,
         "worker_enable_remote_control": False,
     }
@@ -77,16 +77,16 @@ def _open_in_the_child(**_: Any) -> None:
     leave_stopping_to_the_parent()
     sweeper.start()
     try:
-        # What a killed worker was writing is nobody's by the time its successor starts.
+        # Files that a killed worker left unfinished belong to nobody once its successor starts.
         sweep_store(current_process())
     except Exception as error:
-        # What was damaged does not come back by itself.
+        # An outage may pass by itself; a damaged record does not.
         if isinstance(error, DatabaseUnavailable | StoreError) and not isinstance(error, InvalidRecord):
-            # The first run tries again, and by then it may be back.
+            # The first run tries again; the database or store may answer by then.
             log.warning("worker.not_ready", error=str(error))
             return
         message = describe(error)
-        # A defect is logged with its traceback; what a setting can mend is one line of the command's.
+        # Log a defect with its traceback. An error that a setting can fix is one line from the command.
         log.critical(
             "worker.cannot_work", error=type(error).__name__, exc_info=error if message is None else None
         )

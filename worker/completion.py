@@ -1,4 +1,7 @@
-"""After every replica serves the new version: delete the subjects' data, destroy what is older, close the requests."""
+"""The end of a run, after every replica serves the new version.
+
+Delete the subjects' data, destroy older versions, close the requests.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +22,18 @@ log = structlog.get_logger()
 
 
 def complete(process: WorkerProcess, claim: Claim, *, unread: frozenset[str] = frozenset()) -> None:
-    """Erase, destroy, complete, in this order and each repeatable, so that a kill in between only delays.
+    """Erase, destroy and complete, in this order. Each step is repeatable, so a kill in between only delays.
 
     Args:
         unread: the subjects whom nothing has read.
 
     Raises:
-        FenceLost: another worker does the rest.
-        StoreError: the floor was not vouched for, or a version not destroyed; the requests stay open.
+        FenceLost: another worker holds the run and does the rest.
+        StoreError: the floor was not vouched for, or a version was not destroyed; the requests stay open.
     """
     with process.transaction() as transaction:
         rows = completion.erase_subjects(transaction, claim, unread=unread, base_digest=process.base.digest)
-    # Without a version to publish, the floor has risen only now.
+    # A run that published no version raises the floor only in this transaction.
     anchor(process)
     # Also by whoever goes on after a kill, and by a consolidation: what was held back before is free by then.
     if rows or claim.stage == RunStage.ERASING or claim.kind == RunKind.CONSOLIDATION:
@@ -52,36 +55,37 @@ def _reclaim(process: WorkerProcess, claim: Claim) -> None:
 
 
 def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
-    """Destroy every version below the erasure floor, and whatever else has read the subjects and does not serve.
+    """Destroy every version below the erasure floor, and every other version that has read the subjects, except the
+    live one.
 
-    Their adapters still hold the subjects: superseded versions, candidates that a killed run left
-    unpublished. Replicas no longer need the bytes: the live version is in their memory, and nothing below the floor may
+    These are superseded versions and candidates that a killed run left unpublished; their adapters still hold the
+    subjects. Replicas no longer need the bytes: the live version is in their memory, and nothing below the floor may
     be loaded again.
 
-    The database decides what goes, one run at a time: under the ledger's lock, by a worker that holds the run's fence,
-    about versions that were in the store before. None of these can become live any more, because whoever made one of
-    them and has not published it holds an older fence. So the decision stays true although the fence may be lost while
-    the store deletes, and that two workers delete the same is harmless.
+    The database decides what is destroyed, one run at a time: under the ledger's lock, for a worker that holds the
+    run's fence, and only about versions that were listed before. None of these can become live any more: a worker that
+    made one of them and has not published it holds an older fence. So the decision stays true even if the fence is lost
+    while the store deletes. Two workers that delete the same version do no harm.
     """
-    # Before the decision: one that is not there yet may be the next run's, and live before this worker comes to it.
+    # List before deciding: a version that appears later may be the next run's, and become live during this loop.
     stored = process.store.versions()
     vouched = process.store.erasure_floor()
     with process.transaction() as transaction:
-        # Under the lock, which shows whether the database was restored meanwhile: then another version would seem to be
-        # live, and the one that serves would go.
+        # Taking the lock shows whether the database was restored meanwhile. A restored database may name another live
+        # version, and then the version that really serves would be destroyed.
         session = transaction.session
         owned(session, claim.run_id, claim.fence)
         floor = max(vouched, version_queries.current(session).erasure_floor)
         live = version_queries.current(session).digest
         on_record = version_queries.destroyed(session)
     if live is not None:
-        # Or an empty folder where the store is mounted would pass for one in which everything has been destroyed.
+        # Fail if the store is not mounted: an empty folder would look as if every version had been destroyed.
         process.store.read_manifest(live)
     readers = read_by_version(process.store, claim.subjects, but=live)
     destroyed = 0
     for digest in stored:
-        # Manifests stay for ever: a service that forgets daily must not read them all again each time. But the store is
-        # asked, because its bytes may have come back with a restored copy.
+        # Manifests stay for ever, so do not read every one of them at each completion. But ask the store whether the
+        # version is destroyed: a restored copy of the store may have brought its bytes back.
         settled = digest in on_record and process.store.is_destroyed(digest)
         if digest == live or settled:
             continue
@@ -90,9 +94,9 @@ def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
         if not process.store.is_destroyed(digest):
             process.store.destroy(digest)
             destroyed += 1
-        # Also for one that a killed worker had destroyed without getting to say so.
+        # Also for a version that a killed worker destroyed without recording it.
         with process.transaction() as transaction:
             versions.mark_destroyed(transaction, claim, digest, now=transaction.now())
-    # Weights that no version names: of a worker killed between blobs and manifest, or inside a blob.
+    # Weights that no version names: a worker was killed between blobs and manifest, or inside a blob.
     process.store.delete_orphans()
     return destroyed

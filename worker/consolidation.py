@@ -20,14 +20,14 @@ from worker.withdrawal import withdraw
 def consolidate(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
     """Re-fit on everyone who is not suppressed, publish, and destroy everything older.
 
-    Where hardly anybody is left to fit on, the live version is withdrawn instead.
+    If too few users are left to fit on, the live version is withdrawn instead.
 
     Raises:
-        RefitRefused: it serves the retained users worse than the policy's margin allows.
+        RefitRefused: the re-fit serves the retained users worse than the policy's margin allows.
         FenceLost: another worker holds the run now.
         PointerMoved: another version became live meanwhile; start again from that one.
     """
-    # Where the version has been withdrawn since this was asked for, nothing is left to consolidate.
+    # Without a parent there is nothing to consolidate: the version was withdrawn after the request.
     if claim.stage == RunStage.LADDER and claim.parent_digest is not None:
         claim = _fit_and_publish(process, claim, lease)
     anchor(process)

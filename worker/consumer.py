@@ -1,4 +1,4 @@
-"""How the worker listens to its broker: nothing that it finds there stops it."""
+"""The worker's connection to its broker. No message can stop the worker."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from app.settings import get_settings
 
 log = structlog.get_logger()
 
-# What Celery and kombu raise for a message that is no message: not JSON, half written, or of another shape; and for
-# a folder of messages that is gone. They take it from the queue first, so it does not come again.
+# What Celery and kombu raise for a damaged message (not JSON, half written, of another shape) and for a missing
+# message folder. They take the message from the queue first, so it is not delivered again.
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OSError)
 _PAUSE_SECONDS = 0.25
 
 
 class PatientConsumer(Consumer):
-    """Takes what a damaged message raises for a lost connection: it connects anew and goes on.
+    """A consumer that treats the error of a damaged message as a lost connection: it reconnects and goes on.
 
-    Celery would end the worker, with exit code 0. The sweeper dispatches again what the message named.
+    Celery itself would end the worker with exit code 0. The sweeper dispatches the named run again.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -33,13 +33,13 @@ class PatientConsumer(Consumer):
 
     def on_connection_error_after_connected(self, error: Exception) -> None:
         if not isinstance(error, self._lost):
-            # Not the message: whoever can write to the broker chose it.
+            # Do not log the message: anybody who can write to the broker chose its text.
             log.warning("message.unreadable", error=type(error).__name__)
             try:
                 make_embedded_folders(get_settings())
             except SettingError as missing:
                 log.warning("broker.unavailable", error=str(missing))
-            # A queue full of them is worked off slowly: Celery takes more than five a second for a loop that fails.
+            # Work off many damaged messages slowly: Celery treats more than five failures a second as a failing loop.
             time.sleep(_PAUSE_SECONDS)
             error = ConnectionError(type(error).__name__)
         super().on_connection_error_after_connected(error)

@@ -1,4 +1,4 @@
-"""One run from claim to completion. Killed anywhere, it is claimed again and ends the same way, once.
+"""One run from claim to completion. If a run is killed at any point, it is claimed again and still ends exactly once.
 
     claim ── ladder ── publish ══ point of no return ══ acknowledge ── erase ── destroy ── complete
 
@@ -63,7 +63,7 @@ log = structlog.get_logger()
 
 
 _MAX_REBASES = 3
-# What a run of this kind ends with where its exact re-fit is refused.
+# The `detail_code` of a run of each kind whose exact re-fit is refused.
 _EXACT_RUN_REFUSED = {
     RunKind.CONSOLIDATION: DetailCode.CONSOLIDATION_REFUSED,
     RunKind.FORGET: DetailCode.REFIT_REFUSED,
@@ -71,9 +71,9 @@ _EXACT_RUN_REFUSED = {
 
 
 def execute(process: WorkerProcess, run_id: str) -> str | None:
-    """Work on a run if it is there to be had; the id of a run to dispatch next, if one waits.
+    """Work on a run if it can be claimed; the id of a run to dispatch next, if one waits.
 
-    Everything that can go wrong with the run itself ends on its record; the message is acknowledged either way.
+    Every error of the run itself is recorded on the run. The message is acknowledged either way.
     """
     try:
         return_claims(process)
@@ -111,12 +111,13 @@ def _work_on(process: WorkerProcess, claim: Claim) -> str | None:
             _work(process, claim, lease)
     except SystemExit:
         ignore_what_is_told_again()
-        # Told to stop: whoever comes next need not wait for the lease to lapse. The heartbeat has ended by now.
+        # This process was told to stop. Hand the run back, so that no worker has to wait until the lease lapses. The
+        # heartbeat has ended by now.
         with suppress(DatabaseUnavailable):
             hand_back(process, claim)
         raise
     except JournalConflict:
-        # The database was restored before anybody noticed: an epoch was handed out twice.
+        # The database was restored and nobody has noticed yet, so an epoch was given out twice.
         log.error("run.journal_conflict")
         try:
             join_timeline(process.database, process.audit, process.store)
@@ -170,7 +171,7 @@ def _work(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
     except CandidateRefused as error:
         _give_up(process, claim, DetailCode.CANDIDATE_REFUSED, str(error))
     except (UnlearningError, RecommenderError) as error:
-        # Repeating cannot help: the same inputs fail the same way.
+        # A retry cannot help: the same input would fail the same way.
         _give_up(process, claim, DetailCode.INVALID_INPUT, str(error))
     except (DatabaseUnavailable, JournalConflict, NoTimeToDraw):
         raise
@@ -192,8 +193,8 @@ def _forget(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
             complete(process, claim, unread=subjects.unread)
             return
         except PointerMoved:
-            # Somebody else's version is live now. Overwriting it would bring back whom it forgot, and what was found
-            # about the subjects is of the version before.
+            # Another version is live now. Overwriting it would bring back the subjects that it forgot, and what this
+            # run found about its subjects describes the version before.
             log.warning("run.rebased")
             with process.database.unit_of_work() as session:
                 claim = pointer.rebase(session, claim)
@@ -203,7 +204,8 @@ def _forget(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
 def _require_base_of_live_version(process: WorkerProcess, claim: Claim) -> None:
     """
     Raises:
-        OtherBase: an edit on this process's base would put that base back. A run that has published only ends.
+        OtherBase: an edit on this process's base would put that base back. Not raised for a run that has published:
+            it only has to end.
     """
     if claim.stage != RunStage.LADDER or claim.parent_digest is None:
         return
@@ -211,10 +213,10 @@ def _require_base_of_live_version(process: WorkerProcess, claim: Claim) -> None:
 
 
 def _replace_version(process: WorkerProcess, claim: Claim, subjects: SortedSubjects, lease: Lease) -> Claim:
-    """Publish a version that has forgotten the subjects, or withdraw the live one where nobody is left to serve.
+    """Publish a version that has forgotten the subjects, or withdraw the live one if too few users are left.
 
-    Nothing can be measured of a subject of whom more was read than is stored, or too few events are stored: then only a
-    fit without them will do.
+    A subject cannot be measured if the live version has read more of them than is stored, or if too few of their events
+    are stored. Such subjects need a fit without them.
     """
     assert claim.parent_digest is not None  # without a parent, nobody is known
     parent = load_version(process.store, claim.parent_digest)
@@ -225,7 +227,7 @@ def _replace_version(process: WorkerProcess, claim: Claim, subjects: SortedSubje
     measurable = examples.data.subjects
     unmeasured = frozenset(subjects.known).difference(measurable)
     if len(examples.data.retained) < MINIMUM_RETAINED:
-        # Whoever came after the last fit may be enough for another one.
+        # Users who came after the last fit may be enough for another one.
         examples = read(subjects=tuple(measurable), newest=True)
         if len(examples.data.retained) < MINIMUM_RETAINED:
             return withdraw(process, claim, parent, lease)
@@ -246,10 +248,10 @@ def _leave_out(
     unmeasured: frozenset[str],
     lease: Lease,
 ) -> Chosen:
-    """A fit without them is what is left for those of whom nothing can be measured; it serves the whole run.
+    """Re-fit without the run's subjects. ``unmeasured`` are those who cannot be measured.
 
     Raises:
-        RefitRefused: it was refused. Those of whom something can be measured leave the run for the ladder.
+        RefitRefused: the gate refused the re-fit. The subjects that can be measured leave the run for the ladder.
     """
     try:
         last = len(process.policy.ladder) - 1
@@ -269,7 +271,9 @@ def _leave_out(
 
 
 def _record_in_journal(process: WorkerProcess, claim: Claim) -> None:
-    """The gateway writes these entries too; here nothing goes on before they are there."""
+    """Write the journal entries of the run's requests. The gateway writes them too, but the run must not go on without
+    them.
+    """
     with process.database.read() as session:
         entries = [
             forget_requests.journal_entry(row) for row in request_queries.of_run(session, claim.run_id)
@@ -292,9 +296,10 @@ def _give_up(
 
 
 def _postpone(process: WorkerProcess, claim: Claim, error: Exception) -> None:
-    """A defect, or something that only looks like one: look again after a pause, as often as claims are allowed.
+    """Retry the run after a pause, because of a defect or an error that looks like one.
 
-    Past the point of no return there is no limit: what is left to do can only be late, never be given up.
+    The number of claims limits the retries. Past the point of no return there is no limit: the run can only be late,
+    never be given up.
     """
     log.error("run.postponed", error=type(error).__name__, exc_info=error)
     try:

@@ -1,6 +1,7 @@
-"""The ladder: methods in the policy's order, each judged by the gate, until somebody may be served.
+"""Tries the policy's ladder rung by rung, with the gate's verdict on each, until at least one request is served.
 
-Who is served and who leaves the run is the rule of `worker.splitting`; here it meets models, clock and database.
+`worker.splitting` decides which requests are served and which leave the run. This module gives it models, clock and
+database.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from worker.versions import LoadedVersion
 class LadderExhausted(Exception):
     """No rung of the policy's ladder produced a version that may be published.
 
-    Whoever is not in ``split`` has failed the last rung.
+    Requests that are not in ``split`` have failed the last rung.
     """
 
     def __init__(self, message: str, split: SplitOut) -> None:
@@ -39,15 +40,15 @@ class LadderExhausted(Exception):
 def climb(
     process: WorkerProcess, claim: Claim, parent: LoadedVersion, data: TrainingData, lease: Lease
 ) -> Chosen:
-    """Try the rungs from the claim's first on until the gate lets a candidate through for at least one subject.
+    """Try the rungs, from the claim's first one, until the gate lets a candidate through for at least one subject.
 
     Raises:
-        LadderExhausted: it let none through.
-        FenceLost: the run was taken over meanwhile.
-        NoTimeToDraw: the exact rung was drawn in vain, and is to be drawn again by the next claim.
+        LadderExhausted: the gate let no candidate through.
+        FenceLost: another worker took the run over.
+        NoTimeToDraw: the exact rung was drawn in vain; the next claim draws it again.
     """
     known = [request.id for request in claim.requests if request.subject in data.subjects]
-    # Whatever comes first: past the worker's limit the run would start over, from its first rung.
+    # The earlier of the two. Beyond the worker's limit the run would start over from its first rung.
     end = min(lease.cut_off_at, _due_at(process, claim))
     levels = ensure_levels(process, claim, parent, data, lease, give_up_at=_give_up_levels_at(process, end))
     try:
@@ -65,7 +66,8 @@ def climb(
             request.subject for request in claim.requests if request.id in known and request.id not in leaving
         ]
         chosen = outcome.candidate
-        # What is cached with the version covers everyone whose events stay, and so whoever leaves.
+        # The artefacts stored with the version cover everyone whose events stay. That includes subjects whose requests
+        # leave the run.
         return replace(chosen, data=data.only(served), split=outcome.split)
     unknown = {request.id: claim.first_step for request in claim.requests if request.id not in known}
     raise LadderExhausted(
@@ -76,7 +78,7 @@ def climb(
 
 
 def _due_at(process: WorkerProcess, claim: Claim) -> float:
-    """The earliest deadline, as a reading of `time.monotonic`: this machine's clock may be wrong."""
+    """The earliest deadline as a reading of `time.monotonic`, by the database's clock: this machine's may be wrong."""
     with process.database.read() as session:
         left = min(request.due_at for request in claim.requests) - database_now(session)
     return time.monotonic() + left.total_seconds()
@@ -91,10 +93,11 @@ def _of_draws(process: WorkerProcess, claim: Claim, exhausted: tuple[str, ...]) 
 
 
 def _give_up_levels_at(process: WorkerProcess, end: float) -> float | None:
-    """How long this run may spend on levels that nobody has made yet; None where it must not begin.
+    """The reading of `time.monotonic` until which this run may make levels; None if it must not begin.
 
-    Not without the time for one half more, which is kept, and for a re-fit, as far as one is on record; and not beyond
-    half of the time: what is left is for the ladder.
+    Making levels takes at most half of the time that is left, so that the ladder has the rest. It begins only if there
+    is time for a fit on half of the users, whose readings are kept, and for a re-fit after it. Both are estimated from
+    the slowest re-fit on record, if there is one.
     """
     with process.database.read() as session:
         refit = attempts.slowest(session, "refit")

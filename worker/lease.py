@@ -1,4 +1,4 @@
-"""Keeps a run's lease alive while the worker computes, and notices when it was lost."""
+"""Keeps a run's lease alive while the worker computes, and notices the loss of the lease."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ log = structlog.get_logger()
 class Lease:
     """A context manager around the work on one claim.
 
-    The heartbeat says that the process lives; `progress` says how far it is. Losing the lease does not stop the
-    computation by force: `lost` turns true, loops that ask stop, and every write is refused by its fence anyway.
+    The heartbeat shows that the process lives; `note` sets the progress that it reports. A lost lease does not stop the
+    computation by force: `lost` turns true, loops that check it stop, and the fence refuses every write anyway.
 
     Attributes:
-        cut_off_at: reading of `time.monotonic` when the worker's own limit ends the work on this claim, however long
-            the lease is kept alive.
-        missed_beats: whether the database was away for a heartbeat: then nobody is to blame for a lease that lapsed.
+        cut_off_at: reading of `time.monotonic` at which the worker's own limit ends the work on this claim, however
+            long the lease is kept alive.
+        missed_beats: whether a heartbeat could not be recorded. If the lease lapses then, the run is not to blame.
     """
 
     def __init__(self, database: Database, claim: Claim, settings: Settings) -> None:
@@ -54,7 +54,7 @@ class Lease:
         self._thread.join()
 
     def note(self, progress: str) -> None:
-        """Say how far the run is; shown with the next heartbeat."""
+        """Set how far the run is; the next heartbeat records it."""
         self._progress = progress[:120]
 
     def lost(self) -> bool:
@@ -81,7 +81,7 @@ class Lease:
                         progress=self._progress,
                     )
             except Exception as error:  # noqa: BLE001  (a heartbeat that stops silently costs the whole run)
-                # The lease may lapse meanwhile; then the next renewal finds a higher fence.
+                # The lease may lapse until the next renewal, which then finds a higher fence.
                 log.warning("lease.not_renewed", error=type(error).__name__)
                 self.missed_beats = True
                 continue

@@ -1,7 +1,7 @@
 """The levels that forgetting has to reach: cross-fitted once per watermark, then read by every run.
 
-Made by whoever needs them first: `lethe init`, `lethe levels`, or the first run. Whoever needs them meanwhile waits;
-whoever comes after a maker that died goes on from the parts that it has finished.
+The first process that needs the levels makes them: `lethe init`, `lethe levels`, or the first run. Other processes that
+need them meanwhile wait. If the maker dies, the next one goes on from the parts that were finished.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ log = structlog.get_logger()
 
 OnStep = Callable[[Progress], None]
 
-# How often whoever waits looks whether they are made, and how soon they notice that they are to stop.
+# How often a waiting process checks whether the levels are made, and how often it checks whether it has to stop.
 _LOOK_EVERY_SECONDS = 2.0
 _TICK_SECONDS = 0.2
 
@@ -57,20 +57,19 @@ def ensure_levels(
     *,
     give_up_at: float | None,
 ) -> Mapping[str, NeverSeen] | None:
-    """The level of each subject of these data, in their order; made now if nobody has made them yet and there is time,
-    or waited for where somebody else makes them.
+    """The level of each subject of these data, in their order. Makes missing levels, or waits for another maker.
 
-    None where one of them has no level, or none can be made (fewer than four users, fits that diverge or need more
-    memory than the accelerator has, no time): the run then goes on with what the gate predicts from other users, and
-    methods that need levels are refused.
+    The result is None if a subject has no level or if no levels can be made (fewer than four users, fits that diverge
+    or need more memory than the accelerator has, no time). The run then goes on with what the gate predicts from other
+    users, and methods that need levels are refused.
 
     Args:
         data: of the parent's fit.
-        give_up_at: reading of `time.monotonic` to stop at; the parts that are done by then stay for the next run. None
-            neither to make them nor to wait for them.
+        give_up_at: reading of `time.monotonic` to stop at; parts that are finished by then stay for the next run. With
+            None, levels are neither made nor waited for.
 
     Raises:
-        FenceLost: the run was taken over meanwhile; nothing was stored.
+        FenceLost: another worker took the run over; nothing was stored.
         PointerMoved: a version of another fit is live by now; nothing was stored.
     """
     if not levels_are_made(process, parent):
@@ -109,7 +108,7 @@ def ensure_levels(
 
 
 def make_levels(process: WorkerProcess, parent: LoadedVersion, *, actor: str, on_step: OnStep) -> None:
-    """Make them for a live version outside of any run.
+    """Make the levels of a live version outside any run.
 
     Raises:
         UnlearningError: there are too few users, or the fits diverge.
@@ -127,7 +126,7 @@ def make_levels(process: WorkerProcess, parent: LoadedVersion, *, actor: str, on
 
 
 def levels_are_made(process: WorkerProcess, parent: LoadedVersion) -> bool:
-    """Whether those of this version's watermark are there, read as the policy wants them."""
+    """Whether the levels for this version's watermark and the policy's smoothing are stored."""
     with process.database.read() as session:
         return _are_made(session, process, parent)
 
@@ -147,16 +146,16 @@ def _make_once(
     on_step: OnStep,
     should_stop: Callable[[], bool] | None,
 ) -> int:
-    """Make them, or wait until somebody else has, or has stopped; how many users were read here.
+    """Make the levels, or wait while another process makes them; how many users this process read.
 
     Raises:
-        Interrupted: `should_stop` answered yes.
-        PointerMoved: what is live by now was fitted on other events or on another base.
+        Interrupted: `should_stop` returned true.
+        PointerMoved: the live version was by now fitted on other events or on another base.
     """
     while True:
         making = Making(process.database, process.settings)
         with process.database.unit_of_work() as session:
-            # Under the lock under which they are stored: between a look and a store nobody else's may be finished.
+            # Levels are stored under this lock too, so nobody can finish theirs between this check and `take`.
             lock_ledger(session)
             if _are_made(session, process, parent):
                 return 0
@@ -166,7 +165,7 @@ def _make_once(
         if elsewhere is not None:
             _wait(elsewhere, on_step, should_stop)
             with process.database.read() as session:
-                # Else it would be waited for levels that nobody makes any more.
+                # Otherwise this process would wait for levels that nobody makes any more.
                 _require_same_fit(session, process, parent)
             continue
 
@@ -210,10 +209,10 @@ def _make(
     on_step: OnStep,
     should_stop: Callable[[], bool],
 ) -> int:
-    """Cross-fit, drop the adapters, keep the numbers after each part; how many users were read.
+    """Cross-fit, drop the adapters, store the readings after each part; how many users were read.
 
-    On everyone whom the version's fit read and whose events are still stored: those who asked since, and whose run is
-    yet to come, are among them. Left out now, they would have no level then, and the price would have to be paid again.
+    Reads everyone whom the version's fit read and whose events are still stored. That includes subjects whose run is
+    yet to come: without a level now, their run would have to pay for the cross-fitting again.
     """
     everyone = data.everyone
     smoothing = process.policy.evaluation.smoothing
@@ -232,7 +231,7 @@ def _make(
         done = _parts(makings.kept(session), users)
 
     def keep(number: int, part: PartReadings) -> None:
-        # A slice a transaction. A part that is left behind incomplete is none, see `_parts`.
+        # One slice per transaction. `_parts` ignores a part that is incomplete.
         rows = _rows(part, users)
         write(lambda session: makings.forget_part(session, making.maker, number))
         for start in range(0, len(rows), interactions.ROWS_PER_SLICE):
@@ -247,7 +246,7 @@ def _make(
         training=parent.fit.training,
         smoothing=smoothing,
         scheme=scheme,
-        # Not the run's: whoever makes them makes the same.
+        # The seed of the fit, not of the run: every maker makes the same levels.
         seed=parent.fit.training.seed,
         done=done,
         on_part=keep,
@@ -292,8 +291,9 @@ def _rows(part: PartReadings, users: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _parts(kept: Iterable[PartReading], users: Sequence[str]) -> dict[int, PartReadings]:
-    """The parts that have read all of these users. Whoever was erased since is in none of them any more; one that has
-    not read somebody tells nothing of them, and is fitted anew.
+    """The finished parts that have read all of these users.
+
+    The readings of users who were erased since are left out. A part that lacks one of these users is fitted anew.
     """
     by_part: dict[int, dict[str, PartReading]] = {}
     for row in kept:
@@ -314,7 +314,7 @@ def _parts(kept: Iterable[PartReading], users: Sequence[str]) -> dict[int, PartR
 def _require_same_fit(session: Session, process: WorkerProcess, parent: LoadedVersion) -> None:
     """
     Raises:
-        PointerMoved: what is live by now was fitted on other events or on another base.
+        PointerMoved: the live version was by now fitted on other events or on another base.
     """
     digest = pointer.current(session).digest
     if (

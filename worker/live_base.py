@@ -1,4 +1,4 @@
-"""The base that a version was made on, as this worker holds it."""
+"""Checks that this worker holds the base on which a version was made."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class OtherBase(Exception):
 def require_base_of(process: WorkerProcess, digest: str) -> None:
     """
     Raises:
-        OtherBase: an edit of this version, on this process's base, would put that base in its place.
+        OtherBase: this process holds another base, and an edit of the version would put that base in its place.
         StoreError: there is no such version, or its manifest is damaged.
     """
     manifest = process.store.read_manifest(digest)
@@ -34,13 +34,13 @@ def require_base_of(process: WorkerProcess, digest: str) -> None:
 
 
 def on_catalogue_of(process: WorkerProcess, version: LoadedVersion) -> WorkerProcess:
-    """The process with the items that the version was made for, where items were added since.
+    """The process with the catalogue that the version was made for, without the items that were added since.
 
-    What is read of an edit is compared with what was read of users when the version was fitted: both have to ask the
-    same questions, and new items are new answers. A consolidation takes the new items into the fit.
+    The gate compares readings of an edit with readings from the time of the fit. Both must ask the same questions, and
+    new items would be new answers. A consolidation takes the new items into the fit.
 
     Raises:
-        OtherBase: it was made for other items.
+        OtherBase: the version was made for other items.
     """
     try:
         base = process.base.with_catalogue(version.catalogue_digest, version.catalogue_items)

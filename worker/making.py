@@ -1,7 +1,7 @@
-"""The right to make levels: held by a lease on one row, so that no two processes fit the same parts beside each other.
+"""The right to make levels: a lease on one row, so that no two processes fit the same parts at the same time.
 
-Like a run's lease: the heartbeat says that the process lives, losing it stops the computation at its next look, and
-every write is refused to whoever does not hold it.
+It works like a run's lease. The heartbeat shows that the process lives, a lost lease stops the computation at its next
+check, and a process without the lease cannot write.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ log = structlog.get_logger()
 
 
 class Making:
-    """A context manager around the making of levels; take it first.
+    """A context manager around the making of levels. Call `take` before entering it.
 
     Attributes:
-        maker: what it is called in the database.
+        maker: its name in the database.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -42,7 +42,7 @@ class Making:
         self._thread = threading.Thread(target=self._beat, name="level-making", daemon=True)
 
     def take(self, session: Session, *, watermark: int, smoothing: float) -> Elsewhere | None:
-        """Take the right to make these; how far somebody else is who has it, or None once it is held."""
+        """Take the right to make these levels. None on success; otherwise the progress of the process that has it."""
         return makings.take(session, self.maker, watermark=watermark, smoothing=smoothing, lease=self._lease)
 
     def __enter__(self) -> Making:
@@ -54,16 +54,16 @@ class Making:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        # If that cannot be said, the lease lapses.
+        # If the database is unavailable, the lease lapses by itself.
         with suppress(DatabaseUnavailable), self._database.unit_of_work() as session:
             makings.release(session, self.maker)
 
     def note(self, progress: Progress) -> None:
-        """Say how far it is; whoever waits reads it after the next heartbeat."""
+        """Set the progress; waiting processes read it after the next heartbeat."""
         self._done, self._parts = progress.step, progress.steps
 
     def lost(self) -> bool:
-        """Whether somebody else makes them now, or nobody needs them any more."""
+        """Whether another process makes the levels now, or nobody needs them any more."""
         return self._lost.is_set()
 
     def _beat(self) -> None:

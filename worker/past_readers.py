@@ -1,4 +1,4 @@
-"""Remembering whom a version had read, before it goes and nothing shows it any more."""
+"""Records whom a version had read before the version, and with it its readership, is gone."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _PEOPLE_PER_TRANSACTION = 1000
 
 
 def note_past_readers(database: Database, old: Readership | None, new: Readership | None) -> None:
-    """Record whom the old version has read and the new one has not. True whatever becomes of the new one.
+    """Record everybody whom the old version has read and the new one has not. This stays true if the new one fails.
 
-    In slices: whoever asks to be forgotten meanwhile must not wait for all of them.
+    Writes in slices, so that no forget request has to wait for the whole write.
 
     Args:
-        old: None where it has no record, and may have read anybody: then everybody the database knows of counts.
-        new: None where nothing takes its place.
+        old: None if the old version has no record and may have read anybody; then everybody in the database counts.
+        new: None if nothing replaces the old version.
     """
     gone = sorted(set(_everybody(database) if old is None else old) - set(() if new is None else new))
     for start in range(0, len(gone), _PEOPLE_PER_TRANSACTION):

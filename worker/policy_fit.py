@@ -1,4 +1,4 @@
-"""Whether the live adapter can take the rungs that a policy names: said when a process starts, not in a run."""
+"""Checks when a process starts, not during a run, that the policy's rungs can edit the live adapter."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _MEASURED_STYLES = (ItemTokenStyle.name,)
 
 
 def policy_for_style(settings: Settings, policy: Policy, base: Base) -> Policy:
-    """The policy as far as it was measured. On another prompt style the default one decides about no edit.
+    """The policy, limited to what was measured: on an unmeasured prompt style the default policy decides about no edit.
 
-    Its strata say for which lengths of history the gate's error rates are known, and they are known for some styles
-    only. Elsewhere membership is inconclusive, and users are forgotten by exact re-fits. A policy that somebody wrote
-    for this service is left as it is.
+    The strata of the default policy say for which history lengths the gate's error rates are known. They were measured
+    for some styles only. On other styles membership is inconclusive, and users are forgotten by exact re-fits. A policy
+    that was written for this service is left as it is.
     """
     if settings.policy_file is not None or base.style.name in _MEASURED_STYLES:
         return policy
@@ -39,8 +39,9 @@ def policy_for_style(settings: Settings, policy: Policy, base: Base) -> Policy:
 
 
 def require_fitting_policy(settings: Settings, policy: Policy, base: Base, adapter: Adapter) -> None:
-    """A policy that somebody wrote for this service has to fit it. The default one is everybody's: the rungs of it that
-    the adapter cannot take are skipped, and the record of each run says so.
+    """Refuse a policy from LETHE_POLICY_FILE with a rung that cannot edit this adapter.
+
+    The default policy is not checked: its rungs that cannot edit the adapter are skipped, and each run records that.
 
     Raises:
         SettingError: a rung of the policy in LETHE_POLICY_FILE cannot edit this adapter.
@@ -62,7 +63,8 @@ def require_policy_fits_live_version(
 ) -> None:
     """
     Raises:
-        SettingError: as above. Nothing is said where no version is live or it cannot be read: a run will say so.
+        SettingError: as `require_fitting_policy`. Not raised if no version is live or it cannot be read: a run reports
+            that.
     """
     with database.read() as session:
         live = pointer.current(session).digest

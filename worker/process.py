@@ -28,7 +28,7 @@ from worker.policy_fit import policy_for_style, require_policy_fits_live_version
 
 log = structlog.get_logger()
 
-# Releases before trained a base on a tenth of the users, and left this file beside it.
+# Earlier releases trained a base on a tenth of the users and left this file beside it.
 _TRAINED_ON_USERS = "panel.json"
 
 
@@ -36,7 +36,7 @@ _TRAINED_ON_USERS = "panel.json"
 class WorkerProcess:
     """
     Attributes:
-        unreturned: claims that ended while the database was away. They are handed back once it answers.
+        unreturned: claims that ended while the database was away. They are handed back when it answers again.
     """
 
     settings: Settings
@@ -53,11 +53,11 @@ class WorkerProcess:
 
 
 def open_process(settings: Settings) -> WorkerProcess:
-    """Open everything anew; only ever in the child, after the fork.
+    """Open everything anew. Call it only in the child, after the fork.
 
     Raises:
-        DatabaseError, StoreError, SettingError, recommender.RecommenderError, unlearning.UnlearningError: it cannot
-            be opened.
+        DatabaseError, StoreError, SettingError, recommender.RecommenderError, unlearning.UnlearningError: something
+            cannot be opened.
     """
     use_processor(settings.torch_threads)
     transformers.utils.logging.disable_progress_bar()
@@ -94,7 +94,7 @@ def _open_on(database: Database, settings: Settings) -> WorkerProcess:
 
 @cache
 def current_process() -> WorkerProcess:
-    """What this process holds: opened on the first call that succeeds."""
+    """What this process holds. The first call that succeeds opens it."""
     return open_process(get_settings())
 
 
@@ -102,7 +102,7 @@ def load_policy(settings: Settings) -> Policy:
     """
     Raises:
         SettingError: the policy file cannot be read.
-        UnlearningError: it is not a valid policy.
+        UnlearningError: the file is not a valid policy.
     """
     if settings.policy_file is None:
         return default_policy()
@@ -119,7 +119,7 @@ def load_worker_base(settings: Settings) -> Base:
     """The base model on the worker's device.
 
     Raises:
-        recommender.RecommenderError: the base cannot be read, or there is no such device.
+        recommender.RecommenderError: the base cannot be read, or this machine has no such device.
     """
     require_worker_device(settings)
     refuse_base_trained_on_users(settings)

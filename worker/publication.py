@@ -30,7 +30,8 @@ log = structlog.get_logger()
 
 _LOOK_EVERY_SECONDS = 0.1
 
-# What a replica says about a version that would not load anywhere. Any other error may be of its own, and may pass.
+# Errors of a replica about a version that no replica could load. Any other error may concern this replica only, and
+# may pass.
 _UNFIT = frozenset(
     {
         ReplicaError.WRONG_BASE,
@@ -53,23 +54,23 @@ class ReplicasSilent(Exception):
 def publish_candidate(
     process: WorkerProcess, claim: Claim, parent: LoadedVersion, chosen: Chosen, fit: FitRecord, lease: Lease
 ) -> Claim:
-    """Blobs and manifest into the store, replicas prepare, one transaction moves the pointer.
+    """Store blobs and manifest, let the replicas prepare, and move the serving pointer in one transaction.
 
     Args:
-        fit: how the candidate was fitted; the parent's record where it is an edit of the parent.
+        fit: how the candidate was fitted; the parent's record if the candidate is an edit of the parent.
 
     Returns:
         The claim, past the point of no return, with the requests that the version serves.
 
     Raises:
         FenceLost, PointerMoved, BelowErasureFloor, StoreError: nothing was published.
-        CandidateRefused: a replica cannot load it; nothing was published.
+        CandidateRefused: a replica cannot load the candidate; nothing was published.
     """
     artefacts = {}
     if chosen.candidate.artefacts:
         artefacts[ARTEFACTS] = safetensors.torch.save(dict(chosen.candidate.artefacts))
     lease.check()
-    # An exact fit covers whoever its data left out, also those suppressed since the claim.
+    # An exact fit covers everybody whom its data left out, including those suppressed since the claim.
     forget_epoch = fit.excludes_up_to_epoch if chosen.report.exact else claim.covers_epoch
     readership = Readership.of(chosen.data.retained_subjects) if chosen.report.exact else parent.readership
     digest = store_version(
@@ -128,8 +129,9 @@ def publish_candidate(
 def _wait_until_prepared(process: WorkerProcess, digest: str, lease: Lease) -> None:
     """Let every live replica load the candidate off its request path.
 
-    One that is merely slow does not hold the erasure up: it catches up after the swap, and until then its floor
-    check makes it fall back. One that reports an error does, because the others would fail the same way.
+    A slow replica does not delay the erasure: it catches up after the swap, and until then its check of the erasure
+    floor makes it answer with the fallback. A replica that reports an error stops the publication, because the others
+    would fail the same way.
     """
     lease.note("replicas prepare")
     slow = _wait(
@@ -150,8 +152,8 @@ def wait_for_acknowledgement(process: WorkerProcess, claim: Claim, lease: Lease)
     no longer holds the parent version in memory.
 
     Raises:
-        ReplicasSilent: some live replica did not, in time.
-        FenceLost: the run was taken over meanwhile.
+        ReplicasSilent: a live replica did not do so in time.
+        FenceLost: another worker took the run over.
     """
     lease.note("replicas acknowledge")
     with process.database.read() as session:
@@ -172,7 +174,7 @@ def wait_for_acknowledgement(process: WorkerProcess, claim: Claim, lease: Lease)
 def _wait(
     process: WorkerProcess, lease: Lease, holds: Callable[[Replica], bool], seconds: float
 ) -> list[Replica]:
-    """The live replicas for which ``holds`` is still false when it holds for all or time is up."""
+    """Wait until ``holds`` is true for every live replica, for at most `seconds`; the replicas for which it is not."""
     deadline = time.monotonic() + seconds
     while True:
         lease.check()

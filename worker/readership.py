@@ -1,6 +1,6 @@
-"""Whom an adapter, or what is stored with it, has read: a record with each version of who may be known to it.
+"""The readership: the record, kept with each version, of whom its fit has read and who may thus be known to it.
 
-An edited adapter keeps the record of the fit that it descends from: an edit takes nobody out of what was read.
+An edited adapter keeps the record of the fit that it descends from, because an edit cannot undo a reading.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ALL, _PARTLY = "subjects", "partly"
 
 
 class Anybody:
-    """The readers of a version that has no record of them: it may have read anybody."""
+    """The readership of a version without a record: it may have read anybody."""
 
     def __contains__(self, subject: object) -> bool:
         return True
@@ -29,10 +29,10 @@ class Anybody:
 
 @dataclass(frozen=True)
 class Readership:
-    """Subjects by their HMAC, 32 bytes each, sorted: 32 MB for a million people, looked up without a copy.
+    """Subjects by their HMAC, 32 bytes each and sorted: 32 MB for a million people, looked up without a copy.
 
-    ``partly`` are those of them of whom more was read than the events that are stored: what the gate measures on these
-    events says too little.
+    ``partly`` holds the subjects of whom the fit read more events than are stored. The gate can measure the stored
+    events only, so its measures of these subjects say too little.
     """
 
     rows: bytes
@@ -58,12 +58,12 @@ class Readership:
         return (rows[index].hex() for index in range(len(rows)))
 
     def to_bytes(self) -> bytes:
-        """Two uint8 tensors [people, 32] as safetensors; the same people give the same bytes."""
+        """Two uint8 tensors [people, 32] as safetensors. The same people always give the same bytes."""
         return safetensors.torch.save({_ALL: _tensor(self.rows), _PARTLY: _tensor(_joined(self.partly))})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Readership:
-        """The reverse of `to_bytes`; `read_version` has checked digest and form."""
+        """The inverse of `to_bytes`. `read_version` has already checked digest and form."""
         tensors = safetensors.torch.load(data)
         partly = _Rows(tensors[_PARTLY].numpy().tobytes())
         return cls(
@@ -82,7 +82,7 @@ def _tensor(rows: bytes) -> Tensor:
 
 
 class _Rows:
-    """What a binary search needs."""
+    """The rows as a sequence, for a binary search without a copy."""
 
     def __init__(self, rows: bytes) -> None:
         self._rows = rows
@@ -95,7 +95,7 @@ class _Rows:
 
 
 def read_readership(store: Store, digest: str) -> Readership | None:
-    """Whom this version has read; None where it has no record, or has lost it, and so may have read anybody.
+    """Whom this version has read. None if its record is missing or lost: then it may have read anybody.
 
     Raises:
         StoreError: there is no such version, it was destroyed, or its manifest is damaged.
@@ -110,7 +110,7 @@ def read_readership(store: Store, digest: str) -> Readership | None:
 
 
 def read_partly(store: Store, digest: str, subjects: Collection[str]) -> frozenset[str]:
-    """Those of these subjects of whom this version has read more than is stored.
+    """Those of these subjects of whom this version has read more events than are stored.
 
     Raises:
         StoreError: as `read_readership`.
@@ -122,7 +122,7 @@ def read_partly(store: Store, digest: str, subjects: Collection[str]) -> frozens
 def read_by_version(
     store: Store, subjects: Collection[str], *, but: str | None = None
 ) -> dict[str, frozenset[str]]:
-    """Per version that exists (``but`` this one), those of these subjects whom it has read or may have read.
+    """For each version that exists (``but`` this one), those of these subjects whom it has read or may have read.
 
     Raises:
         StoreError: the store does not answer, or a version is damaged.

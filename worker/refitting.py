@@ -1,7 +1,7 @@
-"""One exact re-fit that is judged by what it does for the retained users alone, and kept as an attempt.
+"""One exact re-fit that is judged only by how it serves the retained users, and recorded as an attempt.
 
-A consolidation forgets nobody in particular, and of some subjects too few events are left to measure anything by: there
-the evidence is that the fit never read them.
+A consolidation has no subjects, and some subjects have too few events left to measure. In both cases the evidence is
+that the fit never read the people who are forgotten.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ log = structlog.get_logger()
 
 
 class RefitRefused(Exception):
-    """The gate does not let the re-fit through: it serves the retained users worse. The live version stays.
+    """The gate refused the re-fit because it serves the retained users worse. The live version stays.
 
-    Whoever is in ``split`` leaves the run; the others need a person.
+    Requests in ``split`` leave the run; the others need a person.
     """
 
     split: SplitOut = NOBODY
@@ -52,19 +52,19 @@ def refit_without(
     *,
     rung_index: int = 0,
 ) -> Chosen:
-    """A fit on the retained users of these examples, judged and on record; drawn again with another seed, up to the
-    policy's number, while nothing speaks against it but its draw.
+    """Fit on the retained users of these examples, have the gate judge the fit, and record it.
 
-    The seed of everything random is the claim's epoch, as it is on the ladder.
+    A fit that is refused only because of its draw is drawn again with another seed, as often as the policy allows. The
+    claim's epoch seeds everything random, as on the ladder.
 
     Args:
-        rung_index: the rung of the policy's ladder that it stands for.
+        rung_index: the rung of the policy's ladder that the re-fit stands for.
 
     Raises:
         RefitRefused: every draw serves the retained users worse than the policy's margin allows.
-        NoTimeToDraw: there may be another draw, by the next claim.
+        NoTimeToDraw: another draw is allowed; the next claim makes it.
         Interrupted: the lease was lost.
-        FenceLost: the same, noticed later.
+        FenceLost: the same, noticed on writing.
     """
     draw = draws.of_claim(process, claim).get(rung_index, 0)
     requests = [request.id for request in claim.requests]
@@ -94,7 +94,7 @@ def _draw(
     rung_index: int,
     draw: int,
 ) -> tuple[Chosen | None, Verdict]:
-    """One draw, on record; what it leads to where it may be published."""
+    """Make, judge and record one draw; the candidate if it may be published, and the verdict."""
     policy, data, fit = process.policy, examples.data, examples.exact_fit
     config = draws.drawn({}, draw)
     method = Refit(RefitConfig(**config))

@@ -1,4 +1,4 @@
-"""The policy's rungs on one claim: which of them are of any use to it, and which there is still time for."""
+"""The policy's rungs for one claim: which of them can help, and for which there is time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Useless:
 
 
 class PolicyRungs:
-    """The policy's ladder on one claim, with an eye on the clock and on what earlier runs made of its rungs."""
+    """The policy's ladder for one claim. It skips rungs for lack of time or because of the record of earlier runs."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class PolicyRungs:
     ) -> None:
         """
         Args:
-            end: reading of `time.monotonic` by which the exact rung must be done.
+            end: reading of `time.monotonic` by which the exact rung must have ended.
         """
         self._process, self._claim, self._parent, self._tried = process, claim, parent, tried
         self._lease, self._levels_are_known, self._end = lease, levels_are_known, end
@@ -80,7 +80,7 @@ class PolicyRungs:
     def draws_again(self, requests: tuple[str, ...], rung_index: int) -> bool:
         """
         Raises:
-            NoTimeToDraw: it would be, but for the worker's limit.
+            NoTimeToDraw: another draw is allowed, but would not end within the worker's limit.
         """
         method = self._method(rung_index)
         if not draws.can_be_drawn_again(method):
@@ -112,7 +112,7 @@ class PolicyRungs:
         return rung_index
 
     def _useless(self, rung_index: int, requests: tuple[str, ...]) -> _Useless | None:
-        """Why there is nothing to be had from this rung; the last one is tried whatever is known of it."""
+        """Why this rung cannot help these requests, or None. The caller does not ask about the last rung."""
         rung, method = self._ladder[rung_index], self._method(rung_index)
         unfit = why_not(method, self._process.base, self._parent.adapter)
         if unfit is not None:
@@ -132,11 +132,11 @@ class PolicyRungs:
         return None if why is None else _Useless(SkipReason.BY_RECORD, why)
 
     def _too_late(self, rung_index: int) -> _Useless | None:
-        """Whether the exact rung behind this one would have to wait for it too long. A quicker one may still fit."""
+        """The reason to skip this rung if the exact rung after it would end too late. A quicker rung may still fit."""
         if self.in_time(rung_index):
             return None
         exact = self._exact_from(rung_index)
-        assert exact is not None  # or there would be time
+        assert exact is not None  # otherwise `in_time` is true
         return _Useless(SkipReason.NO_TIME, f"{self._ladder[exact].method} would come too late after it")
 
     def _skipped(self, rung_index: int, requests: tuple[str, ...], why: _Useless) -> SkippedRung:
@@ -166,10 +166,10 @@ class PolicyRungs:
         )
 
     def _exact_from(self, rung_index: int) -> int | None:
-        """The first exact rung from this one on."""
+        """The index of the first exact rung at or after this one."""
         return next((index for index in range(rung_index, len(self)) if self._method(index).exact), None)
 
 
 def left_until(end: float) -> timedelta:
-    """How long it is to this reading of `time.monotonic`."""
+    """The time that is left until this reading of `time.monotonic`."""
     return timedelta(seconds=end - time.monotonic())

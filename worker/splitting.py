@@ -1,28 +1,30 @@
 """Which requests of a run are served and which leave it: the rule of the ladder, without models or a database.
 
-A rung is tried on everybody of the run, the earliest deadline first. Then
+A rung is tried on all requests of the run, the earliest deadline first. The result decides what follows:
 
-* some pass and nothing about the run as a whole is in the way: these are served, and whoever failed leaves for the
-  next rung;
-* the run as a whole fails (utility, or membership of all together) although somebody passes: the same rung is tried on
-  the first half, and so on down to one, until a group is served; whoever was not tried again leaves for the same rung;
-* an exact rung is not halved: it never read any of them, so company cannot have been to blame, and a smaller group of
-  the same people proves nothing. If nothing is against it but that it serves the others worse, that was its draw: it is
-  drawn again with another seed, as often as the rungs allow. If it fails the run and refuses somebody, the others get
-  a try without the refused, by the same rule;
-* nobody passes, or it cannot be told for the run as a whole, or one alone fails the run: the rung has failed those it
-  was last tried on. The others, who may only have been in bad company, get one try without them. If that fails too,
-  everybody goes on to the next rung together: a rung that does not even do for one must not cost each request a run of
-  its own.
+* Some requests pass and the run as a whole passes. These requests are served; requests that failed leave for the next
+  rung.
+* The run as a whole fails (utility, or membership of all together) although some request passes. The same rung is tried
+  on the first half of the group, and so on down to one request, until a group is served. Requests that were not tried
+  again leave for the same rung.
+* An exact rung is not halved. It never read any of the subjects, so a smaller group of them would show nothing new. If
+  it is refused only because it serves the retained users worse, it is drawn again with another seed, as often as the
+  rungs allow. If it fails the run and refuses some requests, the others are tried once without the refused ones, by the
+  same rule.
+* No request passes, or the verdict on the run as a whole is inconclusive, or a group of one fails the run. The rung has
+  failed the group that it was last tried on. The other requests may have failed only because of this group, so they are
+  tried once without it. If that fails too, all requests go on to the next rung together: a rung that does not even
+  serve one request must not cost each request a run of its own.
 
-On the last rung, those it has failed need a person; the others leave for another try at it.
+On the last rung, the requests that it has failed need a person. The others leave for another try at it.
 
-Progress. One rung takes at most log2(n) + 2 attempts, because each halves the group, or, if it is exact, the draws that
-are allowed and one more; then the rung index grows; so a run ends. It ends either with at least one request served, or
-with at least one that has failed the last rung. Nobody leaves for a rung below the one their run started at. So the
-rungs that are left, summed over all unfinished requests, shrink with every run that gets to its end, and n requests
-need at most n * rungs of them. A run that is killed changes nothing of this: who leaves is written down together with
-who is served, or not at all. Nor does one that stops for want of time to draw again: its draws are counted on record.
+Why this ends: one rung takes at most log2(n) + 2 attempts, because each attempt halves the group. An exact rung takes
+at most the allowed draws and one more. Then the rung index grows, so a run ends. It ends with at least one request
+served, or with at least one that has failed the last rung. No request leaves for a rung below the one at which its run
+started. So the number of rungs left, summed over all unfinished requests, shrinks with every run that ends, and n
+requests need at most n * rungs runs. A killed run does not change this: the requests that leave are recorded in the
+same transaction as those that are served, or not at all. Nor does a run without time for another draw: its draws are on
+record.
 """
 
 from __future__ import annotations
@@ -38,15 +40,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Judged(Generic[T]):
-    """What the gate said about one candidate.
+    """The gate's verdict on one candidate.
 
     Attributes:
-        candidate: None where the rung could not be carried out.
-        run_passes: nothing about the group as a whole is in the way.
-        run_fails: something about the group as a whole clearly fails; false where the data cannot tell.
-        passing: the requests whose own figures are not in the way.
-        exact: the candidate never read any of the group.
-        by_draw: it is exact, and refused for nothing but what it does for the others: another seed may do better.
+        candidate: None if the rung failed with an error.
+        run_passes: whether every measure of the group as a whole passes.
+        run_fails: whether a measure of the group as a whole fails; false if it is inconclusive.
+        passing: the requests whose own measures pass.
+        exact: whether the candidate never read any subject of the group.
+        by_draw: whether the candidate is exact and refused only because it serves the retained users worse: another
+            seed may do better.
     """
 
     candidate: T | None
@@ -59,7 +62,7 @@ class Judged(Generic[T]):
 
 @dataclass(frozen=True)
 class Served(Generic[T]):
-    """The candidate to publish, and who leaves because it does not serve them."""
+    """The candidate to publish, and the requests that leave because it does not serve them."""
 
     candidate: T
     split: SplitOut
@@ -85,20 +88,21 @@ class Rungs(Protocol[T]):
         """Whether there is time for one more try at this rung."""
 
     def draws_again(self, requests: tuple[str, ...], rung_index: int) -> bool:
-        """Whether this exact rung, whose last draw went wrong, is drawn once more for these requests; the next attempt
-        at it then is.
+        """Whether this exact rung, refused because of its draw, may be drawn once more for these requests.
+
+        If so, the next attempt at it uses another seed.
         """
 
     def settle_on(self, rung_index: int, requests: tuple[str, ...]) -> int:
-        """This rung, or a later one where it is of no use to these requests or there is no time for it."""
+        """This rung, or the first later one that can help these requests and for which there is time."""
 
 
 def serve(rungs: Rungs[T], requests: Sequence[str], first_step: int) -> Served[T] | NobodyServed:
     """Climb from `first_step` on until somebody is served or the ladder ends.
 
     Args:
-        requests: all of the run's that there is something to unlearn for, the earliest deadline first; not empty.
-        first_step: clamped to the last rung, should the policy have become shorter.
+        requests: ids of the run's requests that have something to unlearn, the earliest deadline first; not empty.
+        first_step: index of the first rung; the last rung if the policy has become shorter.
     """
     group = tuple(requests)
     rung_index = rungs.settle_on(min(first_step, len(rungs) - 1), group)
@@ -113,7 +117,7 @@ def serve(rungs: Rungs[T], requests: Sequence[str], first_step: int) -> Served[T
 
 
 def _try_rung(rungs: Rungs[T], group: tuple[str, ...], rung_index: int) -> Served[T] | tuple[str, ...]:
-    """What this rung achieves, or those whom it has failed."""
+    """What this rung serves, or the requests that it has failed."""
     part = group
     while True:
         judged = _drawn(rungs, part, rung_index)
@@ -137,7 +141,7 @@ def _try_rung(rungs: Rungs[T], group: tuple[str, ...], rung_index: int) -> Serve
 
 
 def _drawn(rungs: Rungs[T], part: tuple[str, ...], rung_index: int) -> Judged[T]:
-    """What the rung makes of this part; an exact one by as many draws as it takes and as there may be."""
+    """The verdict on this part. An exact rung is drawn again while its draw is to blame and another draw is allowed."""
     judged = rungs.attempt(part, rung_index)
     while judged.by_draw and rungs.draws_again(part, rung_index):
         judged = rungs.attempt(part, rung_index)
@@ -147,7 +151,7 @@ def _drawn(rungs: Rungs[T], part: tuple[str, ...], rung_index: int) -> Judged[T]
 def _without_refused(
     rungs: Rungs[T], group: tuple[str, ...], judged: Judged[T], rung_index: int
 ) -> Served[T] | tuple[str, ...]:
-    """What an exact rung that failed the run achieves for those of the group whom it did not refuse."""
+    """Try an exact rung that failed the run once more, without the requests that it refused."""
     rest = judged.passing
     if judged.run_fails and 0 < len(rest) < len(group) and rungs.in_time(rung_index):
         again = _drawn(rungs, rest, rung_index)

@@ -1,4 +1,4 @@
-"""How the pool's child tells the command that started it why it cannot work: the child has no terminal of its own."""
+"""Tells the command that started the worker why the pool's child cannot work. The child has no terminal of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cached_property
 
 
 class StartFailure:
-    """A file without a name, open in the parent before the fork and so in every child."""
+    """A file without a name. The parent opens it before the fork, so every child has it too."""
 
     @cached_property
     def _file(self) -> int:
@@ -17,17 +17,17 @@ class StartFailure:
         return descriptor
 
     def open(self) -> None:
-        """In the parent, before it forks."""
+        """Open the file; call it in the parent before the fork."""
         assert self._file >= 0
 
     def write(self, message: str) -> None:
-        """In the child; the last word counts."""
+        """Write the message; call it in the child. A later message replaces an earlier one."""
         data = message.encode()
         os.pwrite(self._file, data, 0)
         os.ftruncate(self._file, len(data))
 
     def read(self) -> str | None:
-        """In the parent: what a child wrote, None if none did."""
+        """What a child wrote, or None; call it in the parent."""
         return os.pread(self._file, 100_000, 0).decode() or None
 
 

@@ -1,4 +1,4 @@
-"""Stopping a worker at once: its run is handed back and taken up again by whoever comes next."""
+"""Stopping a worker at once: it hands its run back, and the next worker takes the run up again."""
 
 from __future__ import annotations
 
@@ -17,44 +17,47 @@ from billiard.process import active_children
 from billiard.util import LOGGER_NAME as _LOGGER_OF_THE_POOL
 from celery import Celery
 
-# For the child to hand back its run; then it is killed, and the run's lease lapses by itself.
+# The time for the child to hand back its run. Then the child is killed, and the run's lease lapses by itself.
 _CHILD_SECONDS = 5.0
 _SECONDS_BETWEEN_SIGNALS = 0.5
-# Not the one that a service manager sends to every process of the service: only the parent tells the child.
+# Not SIGTERM, which a service manager sends to every process of the service: only the parent tells the child to stop.
 _CHILD_SIGNAL = signal.SIGQUIT
 
 
 def leave_stopping_to_the_parent() -> None:
-    """In the pool's child, before the pool sets its handlers: only the parent tells it when to stop."""
+    """Ignore SIGTERM: only the parent tells the child when to stop.
+
+    Call it in the pool's child, before the pool sets its handlers.
+    """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # Until then there is nothing to hand back.
+    # Before the first run there is nothing to hand back.
     signal.signal(_CHILD_SIGNAL, lambda *_: os._exit(0))
 
 
 def end_run_when_told() -> None:
-    """In the pool's child, at the start of a run: the signal raises `SystemExit` in it, each time that it comes.
+    """Raise `SystemExit` each time that the parent's signal arrives. Call it in the pool's child when a run starts.
 
-    Python drops an exception that is raised while something is being collected. So the parent says it again.
+    Python drops an exception that a signal handler raises during garbage collection, so the parent repeats the signal.
     """
     signal.signal(_CHILD_SIGNAL, _raise_exit)
 
 
 def ignore_what_is_told_again() -> None:
-    """The run has ended for that reason: nothing may interrupt what is left to do."""
+    """Ignore further signals of the parent: the run has ended, and the rest of the work must not be interrupted."""
     signal.signal(_CHILD_SIGNAL, signal.SIG_IGN)
 
 
 def _raise_exit(_number: int, _frame: FrameType | None) -> NoReturn:
-    # A drop would be reported with a traceback.
+    # Python reports a dropped exception with a traceback.
     sys.unraisablehook = lambda _: None
     raise SystemExit(0)
 
 
 def stop_promptly_when_told(app: Celery, leave: Callable[[], NoReturn]) -> None:
-    """Ctrl-C and a polite kill end the worker and its child without waiting for the run, nor for the broker.
+    """Make SIGINT and SIGTERM end the worker and its child without waiting for the run or the broker.
 
-    Celery's own handlers would wait for both; ours take their place before the first child is forked. Nothing of
-    Celery's has to be closed: what it has not acknowledged only names a run.
+    Celery's own handlers would wait for both. Ours replace them before the first child is forked. Celery needs no
+    orderly end: the messages that it has not acknowledged only name runs.
 
     Args:
         leave: ends this process.
@@ -63,18 +66,18 @@ def stop_promptly_when_told(app: Celery, leave: Callable[[], NoReturn]) -> None:
 
     def stop(number: int, _frame: FrameType | None) -> None:
         if os.getpid() != parent:
-            # A child between its fork and its own handlers.
+            # This is a child between its fork and its own handlers.
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
-        # Not by ignoring the signal from now on: one that has come already would be reported as lost, with a traceback.
+        # A flag instead of SIG_IGN: Python would report a pending signal as lost, with a traceback.
         if told.is_set():
             return
         told.set()
-        # The pool would report the child's run as lost, which is handed back, and that the child has ended, as told.
+        # Silence two false alarms of the pool: a lost run (it is handed back) and an ended child (it was told to end).
         for name in ("celery.worker.request", _LOGGER_OF_THE_POOL):
             logging.getLogger(name).disabled = True
-        # In a thread: what this interrupts may hold a lock that looking after children wants.
+        # In a thread, because the interrupted code may hold a lock that `active_children` needs.
         threading.Thread(target=end, daemon=True).start()
 
     def end() -> None:
@@ -88,7 +91,8 @@ def stop_promptly_when_told(app: Celery, leave: Callable[[], NoReturn]) -> None:
                     again_at += _SECONDS_BETWEEN_SIGNALS
                 time.sleep(0.05)
                 now = time.monotonic()
-            # Also those that the pool has started in their place meanwhile; none that has ended, whose number is free.
+            # Also kill children that the pool has started as replacements. Never signal a child that has ended: its
+            # process id may belong to another process by now.
             _send({child.pid for child in active_children()}, signal.SIGKILL)
         finally:
             leave()

@@ -1,4 +1,4 @@
-"""A run's subjects, sorted by what has read them: what is left to do for each follows from that."""
+"""A run's subjects, sorted by what has read them. This decides what the run has to do for each of them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from worker.versions import read_fit_record
 class SortedSubjects:
     """A run's subjects by what has read them.
 
-    ``known``: the live version has read them or may have, so it must be replaced. ``partly_stored``: those of them of
-    whom it has read more than the events that are stored. ``unread``: nothing that exists has read them, the base
-    included, and nothing had when an earlier version was replaced. Whoever is in none was left out of the fit that the
-    live version is or descends from, or was read only by what does not serve, which is destroyed, or by the base, which
-    needs a person.
+    Attributes:
+        known: the live version has read them, or may have, so it must be replaced.
+        partly_stored: those of the ``known`` of whom the live version has read more events than are stored.
+        unread: neither the base nor any version has read them, and they are no past readers.
+
+    Any other subject was left out of the fit that the live version is or descends from, or was read only by versions
+    that do not serve, which are destroyed, or by the base, which needs a person.
     """
 
     known: tuple[str, ...] = ()
@@ -35,7 +37,7 @@ def sort_subjects(process: WorkerProcess, claim: Claim) -> SortedSubjects:
         StoreError: a version that exists cannot be read.
     """
     if claim.stage == RunStage.ERASING:
-        # Settled on their requests already, and their events are gone.
+        # Already recorded on the requests, and the events are deleted.
         return SortedSubjects()
     by_version = read_by_version(process.store, claim.subjects)
     with process.database.read() as session:
@@ -45,11 +47,11 @@ def sort_subjects(process: WorkerProcess, claim: Claim) -> SortedSubjects:
     unread = frozenset(claim.subjects).difference(of_base, before, *by_version.values())
     live = by_version.get(claim.parent_digest) if claim.parent_digest is not None else None
     if live is None:
-        # Nothing serves: what other versions know of them goes with these.
+        # Nothing serves, so nothing must be replaced. Other versions that have read the subjects are destroyed.
         return SortedSubjects(unread=unread)
     assert claim.parent_digest is not None
     fit = read_fit_record(process.store, claim.parent_digest)
-    # A version without a record of its readers may have read anybody, but not whom its fit left out.
+    # A version without a readership may have read anybody, except those whom its fit left out.
     known = live.intersection(epochs) - fit.left_out(epochs)
     return SortedSubjects(
         known=tuple(subject for subject in claim.subjects if subject in known),

@@ -1,8 +1,8 @@
-"""What the surroundings do to a run is waited out: no claim, no outcome and nobody's attention is lost (I14).
+"""Outages: a run waits out an error of its surroundings, which costs no claim and needs no person (I14).
 
-Of the surroundings are: a store that is full, read-only or out of reach, a database that does not answer, replicas that
-are silent, and this worker's own base where another is live. Everything else is the run's own, and a kill always is: a
-run that kills its worker must come to an end.
+The surroundings are: a store that is full, read-only or out of reach, a database that does not answer, silent replicas,
+and a live version on another base than this worker's. Every other error counts against the run. So does a kill, always:
+a run that kills its worker must come to an end.
 """
 
 from __future__ import annotations
@@ -28,21 +28,22 @@ from worker.sweeping import sweep_store
 log = structlog.get_logger()
 
 
-# A manifest is never deleted: without that of the live version this is the empty folder of a mount that was lost.
+# `ManifestMissing` is an outage because manifests are never deleted: the store is then the empty folder of a lost
+# mount.
 SURROUNDINGS = (StoreFull, StoreReadOnly, StoreUnavailable, ManifestMissing, ReplicasSilent, OtherBase)
 
 
 def code_of(error: Exception) -> str:
-    """The error's name as a `detail_code`: a `DetailCode`, unless it is a defect."""
+    """The error's class name in snake case: a `DetailCode`, unless the error is a defect."""
     name = type(error).__name__
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
 
 
 def wait_out(process: WorkerProcess, claim: Claim, error: Exception) -> None:
-    """Look again after a pause, however often.
+    """Put the run off until after a pause. The number of pauses has no limit.
 
     Raises:
-        DatabaseUnavailable: that cannot be recorded.
+        DatabaseUnavailable: the pause cannot be recorded.
     """
     try:
         _record(process, claim, code_of(error), str(error))
@@ -51,10 +52,10 @@ def wait_out(process: WorkerProcess, claim: Claim, error: Exception) -> None:
 
 
 def say_unclaimed(process: WorkerProcess, run_id: str, error: StoreError) -> None:
-    """The timeline cannot be looked at, so that nothing may be claimed: whoever waits for the run can see why.
+    """Record on the run that nothing may be claimed, because the store does not show its timeline.
 
     Raises:
-        DatabaseUnavailable: that cannot be recorded.
+        DatabaseUnavailable: this cannot be recorded.
     """
     log.error("run.store_unavailable", error=type(error).__name__, detail=str(error))
     with process.database.unit_of_work() as session:
@@ -64,10 +65,10 @@ def say_unclaimed(process: WorkerProcess, run_id: str, error: StoreError) -> Non
 
 
 def return_claims(process: WorkerProcess) -> None:
-    """Give back what ended while the database was away, now that it answers.
+    """Hand back the claims that ended while the database was away.
 
     Raises:
-        DatabaseUnavailable: it still does not. What is left is tried again with the next call.
+        DatabaseUnavailable: the database still does not answer. The next call tries the remaining claims again.
     """
     while True:
         try:
@@ -77,7 +78,7 @@ def return_claims(process: WorkerProcess) -> None:
         try:
             _return(process, claim)
         except DatabaseRewound:
-            # It was of a database that is no more; whoever joins the one that is gives its claims back.
+            # The claim belongs to a database that no longer exists. Joining the new timeline frees the claims in it.
             log.warning("run.taken_over", fence=claim.fence)
         except DatabaseUnavailable:
             process.unreturned.put(claim)
@@ -85,7 +86,9 @@ def return_claims(process: WorkerProcess) -> None:
 
 
 def _return(process: WorkerProcess, claim: Claim) -> None:
-    """After a pause: a database that fails one statement of a run, and no other, would be asked without end."""
+    """Put the run off until after a pause. If the database fails only one statement of the run, the run would otherwise
+    be claimed again at once, without end.
+    """
     try:
         _record(process, claim, DetailCode.DATABASE_UNAVAILABLE, "the database did not answer during the run")
     except FenceLost:
@@ -96,10 +99,10 @@ def _return(process: WorkerProcess, claim: Claim) -> None:
 
 
 def hand_back(process: WorkerProcess, claim: Claim, *, first_step: int | None = None) -> None:
-    """End a claim without counting it, so that the run may be claimed again at once, to start at this rung.
+    """End a claim without counting it. The run may be claimed again at once, and then starts at `first_step`.
 
     Raises:
-        DatabaseUnavailable: that cannot be recorded.
+        DatabaseUnavailable: this cannot be recorded.
     """
     try:
         with process.transaction() as transaction:

@@ -1,6 +1,6 @@
-"""Dispatches runs again whose message was lost: never sent, flushed with the broker, or dead with its worker.
+"""Dispatches a run again if its message was lost: never sent, flushed with the broker, or lost with its worker.
 
-It also looks whether a consolidation is due: age passes without anything else happening.
+It also checks whether a consolidation is due, because the age of a fit grows without any other event.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ log = structlog.get_logger()
 class Sweeper:
     """A thread of the worker's child.
 
-    Of the child and not of the parent: the parent forks, and a fork in the middle of a transaction leaves SQLite in
-    the child with locks that nobody holds. A child that dies is replaced by one with a sweeper of its own.
+    It does not run in the parent, because the parent forks: a fork in the middle of a transaction leaves SQLite in the
+    child with locks that nobody holds. A child that dies is replaced by one with a sweeper of its own.
     """
 
     def __init__(self, celery: Celery, settings: Settings) -> None:
@@ -45,7 +45,7 @@ class Sweeper:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        # Made here: from Python 3.13 on, a thread that was made before the fork cannot be started after it.
+        # Create the thread here: from Python 3.13 on, a thread object made before the fork cannot be started after it.
         self._thread = threading.Thread(target=self._loop, name="sweeper", daemon=True)
         self._thread.start()
 
@@ -81,12 +81,12 @@ class Sweeper:
                             outbox.told(session, Topic.RUN_WAITING, run_id)
             except DatabaseRewound:
                 self._join(database, audit)
-            except Exception as error:  # noqa: BLE001  (a sweeper that dies is missed by nobody)
+            except Exception as error:  # noqa: BLE001  (nobody would notice a dead sweeper)
                 log.warning("sweep.failed", error=type(error).__name__)
             self._stop.wait(self._settings.sweep_seconds)
 
     def _join(self, database: Database, audit: AuditLog) -> None:
-        """As every process does that meets an older database: or nobody would dispatch what it holds."""
+        """Join the database's timeline. Without this, nobody would dispatch the runs of a restored database."""
         try:
             join_timeline(database, audit, open_store(self._settings.store_url))
         except (DatabaseUnavailable, StoreError) as error:
@@ -94,7 +94,7 @@ class Sweeper:
 
 
 def sweep(database: Database, settings: Settings) -> list[str]:
-    """Runs to dispatch now. Also gives queued requests a run where one is missing.
+    """The ids of the runs to dispatch now. Also gives queued requests a run if they have none.
 
     Raises:
         DatabaseUnavailable: nothing was changed; look again later.
@@ -107,6 +107,6 @@ def sweep(database: Database, settings: Settings) -> list[str]:
         control.forget_old_replicas(session, now)
         pause = timedelta(seconds=settings.redispatch_seconds)
         due = runs.due_for_dispatch(session, now=now, redispatch_after=pause)
-        # Of what a gateway could not tell, because its broker was away or it died.
+        # Runs that a gateway could not dispatch, because its broker was away or the gateway died.
         waiting = outbox.take(session, Topic.RUN_WAITING, now=now, again_after=pause)
         return list(dict.fromkeys((*due, *waiting)))

@@ -1,4 +1,4 @@
-"""Removing from the store what nobody owns any more: of a worker that was killed, or that woke up too late."""
+"""Removes from the store what a worker left that was killed or that woke up after its run had been taken over."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ log = structlog.get_logger()
 def sweep_store(process: WorkerProcess) -> None:
     """Destroy unpublished versions below the erasure floor, blobs without a version and unfinished files.
 
-    Safe at any time, and under no lock: what is below the floor and not on record can never be published, because the
-    floor only grows, and a publication under way is refused by the store and repeated.
-    The record of published versions is kept by the runs that complete. What cannot be removed now is only logged: the
-    next completion comes for it, and does not complete without.
+    This is safe at any time and needs no lock. A version below the floor that is not on record can never be published,
+    because the floor only grows; the store refuses a publication under way, which is then repeated. Published versions
+    are left to the runs that complete. What cannot be removed now is only logged: the next completion removes it, and
+    does not complete before that.
     """
     try:
         _sweep(process)

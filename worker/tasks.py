@@ -1,4 +1,4 @@
-"""The one task. A message says which run to look at; everything else is read from the database."""
+"""The only Celery task. A message names the run to look at; everything else is read from the database."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worker.stopping import end_run_when_told
 
 @app.task(name=RUN_TASK, bind=True)
 def run(self: Task, run_id: str) -> None:
-    # Imported here and not above: the parent process lists the tasks and must stay free of torch.
+    # Imported here because the parent process imports this module and must stay free of torch.
     from worker.execution import execute
     from worker.process import current_process
 

@@ -1,4 +1,4 @@
-"""What a rung's own record on this service says of it, in the terms of the rule that judges it."""
+"""A rung's track record: what its attempts on this service have come to."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from unlearning import Policy, Rung, TrackRecord, build_method
 from unlearning.records import canonical_json, sha256_hex, to_plain
 from worker.versions import FitRecord
 
-# What says nothing about whether a candidate passes.
+# Fields of the policy that do not affect whether a candidate passes.
 _NOT_OF_THE_GATE = ("name", "ladder", "exact_draws", "skipping", "consolidation", "schema")
 
 
 def rung_digest(
     policy: Policy, rung: Rung, base_digest: str, fit: FitRecord, *, levels_are_known: bool
 ) -> str:
-    """The name of a rung's record: attempts with another configuration, defaults included, on another base, on an
-    adapter of another shape or recipe, before another gate, or where it was otherwise known how far to go, say nothing
-    about this one.
+    """The name of a rung's track record.
+
+    Attempts share a record only if they agree in everything that can affect the result: the configuration with its
+    defaults, the base, the adapter's shape and recipe, the gate's thresholds, and whether levels were known.
 
     Args:
-        fit: of the version that is edited; another draw of it is the same.
+        fit: of the version that is edited; another draw of the same fit gives the same name.
     """
     gate = {name: value for name, value in asdict(policy).items() if name not in _NOT_OF_THE_GATE}
     config = to_plain(build_method(rung.method, rung.config).config)
@@ -34,7 +35,7 @@ def rung_digest(
 
 
 def track_record(session: Session, digest: str, *, watermark: int) -> TrackRecord | None:
-    """The record of the rung with this digest; None where it has none.
+    """The track record of the rung with this digest; None if it has none.
 
     Args:
         watermark: of the live version.

@@ -1,4 +1,4 @@
-"""A version as the worker needs it: its adapter, how it was fitted, and whom that has read."""
+"""A version as the worker needs it: its adapter, how it was fitted, and whom the fit has read."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _LIBRARIES = ("numpy", "peft", "safetensors", "torch", "transformers")
 
 @dataclass(frozen=True)
 class FitRecord:
-    """How an adapter was fitted, and on which events: all with an id up to ``watermark``.
+    """How an adapter was fitted, and on which events: those with an id up to ``watermark``.
 
-    The events of everyone suppressed up to ``excludes_up_to_epoch`` were left out of the fit. An edited adapter keeps
-    the record of the fit it descends from.
+    The fit left out the events of everyone suppressed up to ``excludes_up_to_epoch``. An edited adapter keeps the
+    record of the fit that it descends from.
     """
 
     watermark: int
@@ -31,7 +31,7 @@ class FitRecord:
     excludes_up_to_epoch: int = 0
 
     def left_out(self, epochs: Mapping[str, int]) -> frozenset[str]:
-        """Those of these people, each with the epoch of their suppression, whose events the fit did not read."""
+        """Those of these suppressed people (with their epochs) whose events the fit left out."""
         return frozenset(subject for subject, epoch in epochs.items() if epoch <= self.excludes_up_to_epoch)
 
     def to_plain(self) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class FitRecord:
             watermark=int(data["watermark"]),
             training=TrainingConfig.from_plain(data["training"]),
             adapter_config=AdapterConfig.from_plain(data["adapter_config"]),
-            # Absent from the first versions ever written: then nobody is known to have been left out.
+            # The first versions ever written lack this field: nobody is known to have been left out.
             excludes_up_to_epoch=int(data.get("excludes_up_to_epoch", 0)),
         )
 
@@ -57,7 +57,7 @@ class FitRecord:
 class LoadedVersion:
     """A version to work on.
 
-    `exact` says that it was fitted as it is, and is no edit of a fit; `readership` is None where nobody recorded it.
+    `exact` is true if the adapter is a fit and not an edit of one. `readership` is None if it was not recorded.
     `catalogue_digest` and `catalogue_items` are of the catalogue that it was made for, see `Base.with_catalogue`.
     """
 
@@ -79,7 +79,7 @@ def read_fit_record(store: Store, digest: str) -> FitRecord:
 
 
 def load_version(store: Store, digest: str) -> LoadedVersion:
-    """Read a version out of the store; digests and headers are checked before a tensor is made.
+    """Read a version from the store. Digests and headers are checked before a tensor is made.
 
     Raises:
         StoreError: something is missing, damaged or destroyed.
@@ -90,7 +90,7 @@ def load_version(store: Store, digest: str) -> LoadedVersion:
         adapter=Adapter.from_bytes(manifest.adapter_config, blobs[ADAPTER_WEIGHTS]),
         fit=FitRecord.from_plain(manifest.trained_on),
         readership=read_readership(store, digest),
-        # The reports of first fits say nothing of it: no run made them.
+        # The report of a first version has no such field, because no run made it.
         exact=bool(manifest.report.get("exact", True)),
         catalogue_digest=manifest.catalogue_digest,
         catalogue_items=manifest.catalogue_items,
@@ -112,13 +112,14 @@ def store_version(
     readership: Readership | None,
     artefacts: Mapping[str, bytes],
 ) -> str:
-    """Put an adapter into the store, blobs first, manifest last; the version's digest.
+    """Put an adapter into the store, first the blobs and then the manifest; the version's digest.
 
-    Nothing serves it: only the pointer decides that. An interrupted call leaves blobs nobody names. A run that
-    completes meanwhile takes these for such; then they are put again, as another version by the time of its creation.
+    The version does not serve yet: only the serving pointer decides that. An interrupted call leaves blobs that no
+    manifest names. A run that completes meanwhile may delete these blobs as orphans; then they are put again, and the
+    version gets another time of creation and so another digest.
 
     Args:
-        readership: whom the fit has read that the adapter is or descends from; None where nobody recorded it.
+        readership: whom the adapter's fit has read (the fit that it is or descends from); None if it was not recorded.
 
     Raises:
         StoreError: the store is read-only, full or unreachable.

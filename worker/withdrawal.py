@@ -1,6 +1,6 @@
-"""Taking the live version out of service where too few users are left to make another one.
+"""Withdraws the live version if too few users are left to make another one.
 
-Everybody then gets the fallback, which depends on no single user, until `lethe init` finds enough people to fit on.
+Everybody then gets the fallback, which depends on no single user, until `lethe init` finds enough users to fit on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 def withdraw(process: WorkerProcess, claim: Claim, parent: LoadedVersion, lease: Lease) -> Claim:
     """
     Returns:
-        The claim, past the point of no return, with all of its requests.
+        The claim, now past the point of no return, with all of its requests.
 
     Raises:
         FenceLost, PointerMoved: nothing was withdrawn.

@@ -1,1 +1,1 @@
-"""What becomes of forget requests when processes, disks, networks and clocks fail: `lethe bench chaos`."""
+"""What happens to forget requests when processes, disks, networks and clocks fail: `lethe bench chaos`."""

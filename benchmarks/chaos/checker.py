@@ -1,6 +1,7 @@
-"""Whether an installation kept its promises: by its database, its store, and what its client was told. Nothing else.
+"""Checks whether an installation kept its promises, from its database, its store and its client's answers alone.
 
-It uses no code of the product. Each violation names the invariant (docs/explanation/reliability.md), and nobody.
+The checker uses no code of the product. Each violation names the invariant (docs/explanation/reliability.md) and no
+user.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from urllib.parse import quote
 from benchmarks.chaos.client import Log
 from benchmarks.chaos.databases import Installed
 
-# A scheduler that has other things to do delays the client's clock too.
+# A busy machine may delay the client's own timestamps.
 _CLIENT_SLACK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What is looked at once everything has come to rest.
+    """What the checker reads when the installation is at rest.
 
-    ``forgotten``: the raw ids of everybody who had a 202 in this run or in one before on this installation.
+    ``forgotten`` holds the raw ids of everybody who got a 202 in this run or in an earlier one on this installation.
     """
 
     database: Installed
@@ -39,7 +40,7 @@ class Seen:
 
 
 def violations(seen: Seen) -> list[str]:
-    """What was promised and not kept."""
+    """Every violated promise, one line each."""
     return [
         *_requests(seen),
         *_epochs(seen),
@@ -52,7 +53,7 @@ def violations(seen: Seen) -> list[str]:
 
 
 def _requests(seen: Seen) -> Iterator[str]:
-    """Lost, doubled, needing a person, or with another clock."""
+    """Requests that are lost, completed twice, in need of a person, or have other times than the client saw."""
     rows = {row["id"]: row for row in seen.database.rows("SELECT * FROM forget_requests")}
     completions: Counter[str] = Counter()
     for entry in seen.database.rows("SELECT data FROM audit_entries WHERE action = 'forget.completed'"):
@@ -80,7 +81,7 @@ def _requests(seen: Seen) -> Iterator[str]:
 
 
 def _epochs(seen: Seen) -> Iterator[str]:
-    """Everybody who is suppressed is in the journal, and no epoch is anybody else's."""
+    """Suppressions, journal and requests that do not agree about who has which epoch."""
     suppressed = {
         row["epoch"]: row["subject_hmac"] for row in seen.database.rows("SELECT * FROM suppressions")
     }
@@ -113,7 +114,7 @@ def _floor(seen: Seen) -> Iterator[str]:
 
 
 def _destruction(seen: Seen) -> Iterator[str]:
-    """Weights that only the live version may have."""
+    """Weights in the store that do not belong to the live version."""
     (pointer,) = seen.database.rows("SELECT digest FROM serving_pointer")
     kept = set()
     if pointer["digest"] is not None:
@@ -172,10 +173,10 @@ def _answers(seen: Seen) -> Iterator[str]:
 
 
 def _raw_ids(seen: Seen) -> Iterator[str]:
-    """In nothing that the installation wrote; what has no file of its own is looked at as files."""
+    """Raw user ids in the logs and files that the installation wrote."""
     files = [*seen.logs, *seen.store.rglob("*"), *seen.temporary.rglob("*")]
     content = b"\n".join(path.read_bytes() for path in files if path.is_file())
-    # As a word: one number is the beginning of another.
+    # Search for whole words: one number can be the beginning of another.
     spellings = [
         spelling for user in seen.forgotten for spelling in (user, quote(user), quote(user, safe=""))
     ]
@@ -188,6 +189,6 @@ def _json(value: Any) -> Any:
 
 
 def _moment(value: Any) -> datetime:
-    """A moment of either database or of the API, to the second. SQLite's has no zone and is UTC."""
+    """A time from either database or from the API, to the second. A SQLite value has no zone and is UTC."""
     moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)

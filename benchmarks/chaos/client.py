@@ -1,4 +1,4 @@
-"""The client of an installation under attack: what it asked, what it was answered, and when."""
+"""The client of an installation under attack. It records its questions, the answers and their times."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BETWEEN_QUESTIONS_SECONDS = 0.03
 
 @dataclass(frozen=True)
 class Accepted:
-    """A 202 (or the 200 of a repeat), as the client has it. Seconds are of the client's own clock."""
+    """A 202 (or the 200 of a repeated request), as the client got it. Seconds are of the client's own clock."""
 
     user: str
     at: float
@@ -31,7 +31,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a gateway recommended. ``header`` and ``body`` are the versions that the answer names."""
+    """A gateway's recommendation. ``header`` and ``body`` are the versions that these parts of the answer name."""
 
     user: str
     asked: float
@@ -52,20 +52,21 @@ class Log:
 
 
 class Client:
-    """Asks all gateways about its users, one after the other, until it is closed; forgets when it is told."""
+    """Asks all gateways for its users' recommendations in turn, until it is closed. Sends forget requests on demand."""
 
     def __init__(self, urls: Sequence[str], key: str, users: Sequence[str], items: Sequence[str]) -> None:
         """
         Args:
             urls: of the gateways.
-            key: an API key for everything.
-            users: about whom it asks.
-            items: of the catalogue.
+            key: an API key with every scope.
+            users: the users whose recommendations it asks for.
+            items: item ids of the catalogue.
         """
         self.log = Log()
         self._urls, self._users, self._items = list(urls), list(users), list(items)
         self._headers = {"Authorization": f"Bearer {key}"}
-        # One for all but the recommendations, because each client reads certificates first; and a connection per call.
+        # One client for all calls but the recommendations, because creating a client reads certificates. Each call uses
+        # a new connection.
         once = httpx.Limits(max_keepalive_connections=0)
         self._http = httpx.Client(headers=self._headers, timeout=10, limits=once)
         self._closed = threading.Event()
@@ -74,10 +75,10 @@ class Client:
             thread.start()
 
     def forget(self, user: str) -> Accepted:
-        """Ask until somebody answers with a 202, as a client does that means it.
+        """Send a forget request to the gateways in turn until one of them accepts it.
 
         Raises:
-            ServiceUnmeasurable: nobody did.
+            ServiceUnmeasurable: no gateway accepted it in time.
         """
         deadline = time.monotonic() + _ACCEPT_SECONDS
         for url in cycle(self._urls):
@@ -102,7 +103,7 @@ class Client:
         raise ServiceUnmeasurable(f"no forget request was accepted within {_ACCEPT_SECONDS:.0f} seconds")
 
     def forget_many_times(self, user: str, times: int) -> None:
-        """The same request over and over, from all sides at once."""
+        """Send the same forget request `times` times in parallel."""
         posts = [threading.Thread(target=self.forget, args=(user,)) for _ in range(times)]
         for post in posts:
             post.start()
@@ -110,7 +111,7 @@ class Client:
             post.join()
 
     def bring_event(self, user: str) -> None:
-        """Somebody else's system is late with an event of a user who has been forgotten."""
+        """Send a late event of a user who has been forgotten, as another system might."""
         event = {"user_id": user, "item_id": self._items[0], "timestamp": 1}
         for url in self._urls:
             try:
@@ -121,7 +122,7 @@ class Client:
                 self.log.late_events_stored += answer.json()["stored"]
 
     def get(self, path: str) -> dict[str, Any] | None:
-        """An answer of whichever gateway gives one; None if none does."""
+        """The answer of the first gateway that gives one; None if none does."""
         for url in self._urls:
             try:
                 answer = self._http.get(f"{url}{path}", timeout=5)

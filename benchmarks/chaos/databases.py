@@ -1,4 +1,4 @@
-"""The databases of the installations under attack, copied, restored and failed over by their own means."""
+"""The databases of the installations under attack: copied, restored and failed over by the database's own means."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from app.db.base import Base
 
 
 class Installed(Protocol):
-    """The database of one installation. Nothing here goes through the product."""
+    """The database of one installation, used without any code of the product."""
 
     name: str
     url: str
 
     def rows(self, query: str) -> list[dict[str, Any]]:
-        """What a query of the checker's finds."""
+        """The rows that a query of the checker returns."""
 
     def back_up(self) -> Callable[[], None]:
-        """Take a copy of everything; calling the result puts it back under whoever works with it."""
+        """Copy the whole database. Calling the result restores the copy while services may be connected."""
 
     def hang(self, seconds: float) -> None:
-        """Nobody can write for so long."""
+        """Block all writes for so many seconds."""
 
     def drop(self) -> None:
-        """Leave nothing of it."""
+        """Remove the database."""
 
 
 class SqliteInstalled:
@@ -64,7 +64,7 @@ class SqliteInstalled:
             connection.close()
 
     def drop(self) -> None:
-        """It goes with its folder."""
+        """Do nothing: the file is deleted with the installation's folder."""
 
 
 class PostgresqlInstalled:
@@ -79,7 +79,7 @@ class PostgresqlInstalled:
         self._own, self._autocommit = _engine(own), _engine(own, autocommit=True)
 
     def create(self, template: PostgresqlInstalled | None = None) -> None:
-        """Empty, or as the template is, which nobody may be working with."""
+        """Create the database, empty or as a copy of the template. Nobody may be connected to the template."""
         suffix = f' TEMPLATE "{template.database}"' if template else ""
         with self._server.connect() as connection:
             connection.execute(text(f'CREATE DATABASE "{self.database}"{suffix}'))
@@ -98,7 +98,7 @@ class PostgresqlInstalled:
 
         def put_back() -> None:
             with self._own.begin() as connection:
-                # As a restore does: no trigger objects to what the dump says.
+                # As a restore does: triggers must not refuse the rows of the backup.
                 connection.execute(text("SET LOCAL session_replication_role = replica"))
                 for table in tables:
                     connection.execute(table.delete())
@@ -115,7 +115,7 @@ class PostgresqlInstalled:
             )
 
     def lagging_copy(self) -> Callable[[], None]:
-        """Make a standby that gets nothing more from here on; calling the result has it take over."""
+        """Make a standby that receives no later changes. Calling the result makes the standby take over."""
         standby = f"{self.database}_standby"
         with self._shut() as connection:
             connection.execute(text(f'CREATE DATABASE "{standby}" TEMPLATE "{self.database}"'))
@@ -141,7 +141,7 @@ class PostgresqlInstalled:
 
     @contextmanager
     def _shut(self) -> Iterator[Any]:
-        """Nobody is connected, and nobody can connect."""
+        """Close all connections to the database and allow no new ones while the block lasts."""
         with self._server.connect() as connection:
             connection.execute(text(f'ALTER DATABASE "{self.database}" ALLOW_CONNECTIONS false'))
             try:
@@ -153,7 +153,7 @@ class PostgresqlInstalled:
 
 
 def copy_sqlite(source: Path, target: Path) -> None:
-    """All of it, also what has not reached the file yet, under whoever works with it."""
+    """Copy a database while others use it, including changes that are still in its write-ahead log."""
     read, write = sqlite3.connect(source, timeout=30), sqlite3.connect(target, timeout=30)
     try:
         read.backup(write)

@@ -1,4 +1,4 @@
-"""What goes wrong while somebody is being forgotten."""
+"""The faults that strike an installation while users are being forgotten."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.chaos.installation import FEED_LEASE_SECONDS, LEASE_SECONDS, Ins
 from benchmarks.chaos.kill_points import KILL_POINTS, KillPoint
 from benchmarks.chaos.services import comes_about
 
-# A process that is to die somewhere comes there within this time, or was not on its way there.
+# A process reaches its kill point within this time, or does not pass it at all.
 _DEATH_SECONDS = 20.0
 _OUTAGE_SECONDS = 3.0
 DAMAGED = (b"", b'{"body": "W10=", "hea', b"\xff\xfe\x00", b"[]", b"null", b"{}")
@@ -23,7 +23,7 @@ DAMAGED = (b"", b'{"body": "W10=", "hea', b"\xff\xfe\x00", b"[]", b"null", b"{}"
 
 @dataclass(frozen=True)
 class Attack:
-    """One run: whom the client forgets, under which luck."""
+    """One run: the installation, its client, the users to forget and the random draws."""
 
     installed: Installation
     client: Client
@@ -36,7 +36,7 @@ class Attack:
             self.client.bring_event(victim)
 
     def claimed(self) -> bool:
-        """A worker is at it, or was."""
+        """Whether a worker has claimed the last request."""
         location = self.client.log.accepted[-1].location
         seen = self.client.get(location)
         return seen is not None and (seen["run"] is not None or seen["done"])
@@ -48,9 +48,9 @@ class Attack:
 
 @dataclass(frozen=True)
 class Fault:
-    """``strike`` has the victims forgotten and does the damage; whatever is still wrong afterwards must pass by itself.
+    """``strike`` requests that the victims are forgotten and does the damage. The service must recover by itself.
 
-    ``needs`` says of which installations it is one.
+    ``needs`` says which installations the fault can strike.
     """
 
     name: str
@@ -76,7 +76,7 @@ def _die_at(point: KillPoint, attack: Attack) -> None:
     attack.forget_all()
     comes_about(lambda: not order.exists() or attack.done(), _DEATH_SECONDS)
     if (whole or point.process == "gateway") and not order.exists():
-        # It takes the order away first. A gateway is one process.
+        # The process deletes the order before it dies, so wait until it is dead. A gateway is one process.
         comes_about(lambda: not services[0].alive, _DEATH_SECONDS)
 
 
@@ -87,7 +87,7 @@ def _freeze_worker(attack: Attack) -> None:
     hold(attack.luck.random())
     frozen = installed.workers[0]
     frozen.signal(signal.SIGSTOP)
-    # Another one takes the run over, and then there are two.
+    # A second worker takes the run over; the frozen one then wakes up as a zombie.
     installed.workers.append(installed.start("worker"))
     comes_about(attack.done, LEASE_SECONDS + attack.luck.uniform(0, 6))
     frozen.signal(signal.SIGCONT)
@@ -97,7 +97,7 @@ def _freeze_gateway(attack: Attack) -> None:
     frozen = attack.luck.choice(attack.installed.gateways)
     frozen.signal(signal.SIGSTOP)
     hold(attack.luck.uniform(0, 0.5))
-    # The other one accepts; what the frozen one was asked it answers when it thaws.
+    # The other gateway accepts the request. The frozen one answers the waiting questions when it continues.
     attack.forget_all()
     hold(FEED_LEASE_SECONDS + attack.luck.uniform(0.2, 3))
     frozen.signal(signal.SIGCONT)
@@ -119,7 +119,7 @@ def _hang_database(attack: Attack) -> None:
 
 
 def _outages(attack: Attack) -> None:
-    """More of them than claims are allowed."""
+    """More outages in a row than a run may have claims."""
     attack.forget_all()
     for _ in range(4):
         attack.installed.database.hang(_OUTAGE_SECONDS)
@@ -187,7 +187,7 @@ def _clock(seconds: float, command: str, attack: Attack) -> None:
     attack.forget_all()
     if attack.luck.random() < 0.5:
         comes_about(attack.claimed, _DEATH_SECONDS)
-        # Whoever comes next has the right time.
+        # The service that is started next has the right time.
         services[0].kill()
     else:
         comes_about(attack.done, 30)
@@ -195,7 +195,7 @@ def _clock(seconds: float, command: str, attack: Attack) -> None:
 
 
 def _restore(attack: Attack) -> None:
-    """A backup of before the requests, put back under running processes."""
+    """Restore a backup from before the requests while the services run."""
     put_back = attack.installed.database.back_up()
     attack.forget_all()
     _wait_for_journal(attack)
@@ -214,7 +214,10 @@ def _fail_over(attack: Attack) -> None:
 
 
 def _wait_for_journal(attack: Attack) -> None:
-    """What neither database nor journal knows is lost with the database; docs/explanation/reliability.md says so."""
+    """Wait until the journal holds every accepted request.
+
+    A request that is not in the journal yet is lost with the database, as docs/explanation/reliability.md says.
+    """
     journal = attack.installed.store.folder / "journal"
     written = {int(path.stem) for path in journal.glob("*.json")}
 

@@ -1,4 +1,4 @@
-"""A tiny installation to attack: made once, copied for each victim, two gateways and a worker."""
+"""A tiny installation to attack, with two gateways and a worker: made once as a template, then copied."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _TIMES = {
 
 @dataclass(frozen=True)
 class Template:
-    """What every installation of one kind is a copy of; nobody works on it."""
+    """What every installation of one kind is a copy of. No service runs on the template itself."""
 
     folder: Path
     users: tuple[str, ...]
@@ -55,10 +55,10 @@ class Template:
 
 
 def make_template(folder: Path, server: str | None, seed: int) -> Template:
-    """Data, a tiny base, an adapter, a key.
+    """Make the data, a tiny base, an adapter and an API key.
 
     Args:
-        server: the address of a PostgreSQL server; SQLite without one.
+        server: the address of a PostgreSQL server; None for SQLite.
 
     Raises:
         ServiceUnmeasurable: a command failed.
@@ -117,7 +117,7 @@ def _lethe(folder: Path, environment: Mapping[str, str], *arguments: str) -> str
 
 @dataclass
 class Installation:
-    """One copy, with its services. ``fresh`` are the users who have not been forgotten yet."""
+    """One copy of the template, with its services. ``fresh`` are the users who have not been forgotten yet."""
 
     folder: Path
     template: Template
@@ -144,7 +144,7 @@ class Installation:
 
     @property
     def temporary(self) -> Path:
-        """Where its services put what nobody is to keep."""
+        """The folder for its services' temporary files."""
         return self.folder / "tmp"
 
     def start(
@@ -156,7 +156,7 @@ class Installation:
         clock_seconds: float = 0.0,
         url: str = "",
     ) -> Service:
-        """Start a gateway (at the url of one that has ended) or a worker, with what is to be wrong with it."""
+        """Start a gateway (at the URL of one that has ended) or a worker, with a kill point or a wrong clock."""
         self._started += 1
         environment = self.environment
         if command == "gateway":
@@ -176,10 +176,10 @@ class Installation:
         return Service(command, process, log, url, order)
 
     def restore_order(self) -> None:
-        """Every service that ought to be there is, and nothing is wrong with it.
+        """Start every missing service again and remove what is wrong with the others.
 
         Raises:
-            ServiceUnmeasurable: one does not come up.
+            ServiceUnmeasurable: a service does not start.
         """
         for service in [*self.gateways, *self.workers]:
             if service.kill_order is not None:
@@ -206,10 +206,10 @@ class Installation:
 
 
 def install(template: Template, folder: Path, warm: Warm) -> Installation:
-    """A copy of the template, with its services up.
+    """A copy of the template, with its services running.
 
     Raises:
-        ServiceUnmeasurable: they do not come up.
+        ServiceUnmeasurable: the services do not start.
     """
     (folder / "tmp").mkdir(parents=True)
     store = AttackedStore(folder / "store")
@@ -242,7 +242,7 @@ def free_port() -> int:
 
 
 def hold(seconds: float, until: Callable[[], bool] = lambda: False) -> None:
-    """Let a fault last."""
+    """Let a fault last for so many seconds, or until `until` is true."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not until():
         time.sleep(0.05)

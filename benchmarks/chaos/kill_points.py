@@ -1,6 +1,6 @@
-"""The places of the forget path at which a process can be made to die, and how it does.
+"""The kill points: places of the forget path at which a process can be made to die.
 
-The product knows nothing of them: the process that is to die replaces functions of its own before it runs a command.
+The product does not know them: the process that is to die replaces its own functions before it runs a command.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ Moment = Literal["called", "returned", "before_commit", "after_commit", "linking
 class KillPoint:
     """A process of this kind dies at this moment of a function's first call.
 
-    ``target`` is module:qualified name. ``called`` and ``returned`` are before and after it. The others come next
-    after the call, in the same thread: ``before_commit`` and ``after_commit`` of a transaction, ``linking`` when a
-    file of the store is about to get its name.
+    ``target`` is ``module:qualified name``. The moments ``called`` and ``returned`` are before and after the function.
+    The other moments are the next of their kind in the same thread, once the function has been called:
+    ``before_commit`` and ``after_commit`` of a transaction, and ``linking`` when a file of the store is about to get
+    its name.
     """
 
     name: str
@@ -75,11 +76,11 @@ KILL_POINTS = (
 
 
 def arm(point: KillPoint, order: Path, *, whole: bool) -> None:
-    """Have this process, and what it forks, die there once.
+    """Make this process, or a process that it forks, die once at the kill point.
 
     Args:
-        order: whoever comes there while this file is there takes it away and dies.
-        whole: the service with all of its processes; else only the one that comes there.
+        order: a file. A process that reaches the kill point while the file exists deletes it and dies.
+        whole: whether all processes of the service die, or only the one that reaches the kill point.
     """
     armed = threading.local()
 
@@ -128,7 +129,7 @@ def replace_everywhere(target: str, wrap: Callable[[Callable[..., Any]], Callabl
     """Replace a function, or a method of a class, also where modules have imported it by name.
 
     Raises:
-        ImportError, AttributeError: there is no such function; the list of kill points is out of date.
+        ImportError, AttributeError: the function does not exist, so the list of kill points is out of date.
     """
     module, _, path = target.partition(":")
     *owners, name = path.split(".")

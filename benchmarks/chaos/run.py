@@ -1,8 +1,8 @@
-"""Attack after attack on tiny installations, each judged by an independent checker: `lethe bench chaos`.
+"""Attacks on tiny installations, each judged by an independent checker: `lethe bench chaos`.
 
-A run is one installation at rest, one or two users who ask to be forgotten, and one fault. When it has passed,
-processes that are gone are started again, nobody does anything else, and all requests must be completed. Then the
-checker looks.
+A run is one installation at rest, one or two users who ask to be forgotten, and one fault. After the fault, processes
+that have ended are started again and nothing else is done; all requests must then be completed. At the end the checker
+reads the installation.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from benchmarks.service.own_database import LOCAL_SERVER
 
 RUNS = 600
 DATABASES = ("sqlite", "postgresql")
-# Whoever needs a person counts as that; nothing else may take so long.
+# A request that needs a person is counted as such. Any other request must be over within this time.
 _REST_SECONDS = 90.0
-# Below that, too few are left for the gate to measure anything by.
+# With fewer users the gate could not measure anything.
 _ENOUGH_USERS = 30
 _BYSTANDERS = 2
 
@@ -48,15 +48,15 @@ def run(
     work: Path | None = None,
     postgresql: str = LOCAL_SERVER,
 ) -> dict[str, Any]:
-    """Attack `runs` times, one after the other on each database, all databases at once; returns JSON values.
+    """Attack `runs` times, in parallel on all databases, one after the other on each; returns JSON values.
 
     Args:
-        runs: over all databases; each fault comes up as often as the others.
-        seed: of users, faults' order, and everything that a fault leaves to luck but time.
-        databases: of `DATABASES`.
-        faults: names of faults; all of them otherwise.
-        work: folder in which finished runs are kept, and taken from when the same are asked for again by the same code.
-            Installations in which something was violated stay there too.
+        runs: total over all databases; each fault occurs equally often.
+        seed: draws the users, the order of the faults, and everything random in a fault except time.
+        databases: names from `DATABASES`.
+        faults: names of faults; empty for all of them.
+        work: folder for finished runs. A later call with the same code and arguments takes them from there. An
+            installation with a violation is kept there too.
         postgresql: address of the server.
 
     Raises:
@@ -80,7 +80,7 @@ def run(
                     time.sleep(0.5)
                     move(Reached(sum(len(lane.rows) for lane in lanes), runs))
             finally:
-                # Interrupted: each ends its run and leaves nothing behind, also if it is told so twice.
+                # After an interruption each lane ends its run and cleans up, even if a second signal comes.
                 with on_signals(signal.SIG_IGN):
                     for lane in lanes:
                         lane.told_to_stop.set()
@@ -121,7 +121,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 @dataclass
 class _Lane:
-    """The runs on one database: every number that is this lane's turn."""
+    """The runs on one database: the run numbers that fall to it."""
 
     database: str
     lane: int
@@ -142,7 +142,7 @@ class _Lane:
         folder = Path(tempfile.mkdtemp(prefix="lethe-bench-"))
         try:
             self._run_all(folder)
-        except Exception as error:  # noqa: BLE001  (it is for whoever waits for all lanes)
+        except Exception as error:  # noqa: BLE001  (the thread that waits for all lanes raises it)
             self.failure = error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -176,7 +176,7 @@ class _Lane:
                 row = attack(installed, fault, luck, forgotten)
                 self._keep({"number": number, "database": self.database, **row})
                 if row["violations"]:
-                    # What it did is looked into; whatever comes next starts clean.
+                    # Keep the installation for inspection, and use a fresh one for the next run.
                     self._keep_installation(installed, number)
                     installed.close()
                     installed = None
@@ -188,7 +188,7 @@ class _Lane:
             warm.close()
 
     def _fault(self, installed: Installation, number: int) -> Fault:
-        """In turn, each round in another order."""
+        """The fault of this run. Every round takes all faults, each time in another order."""
         possible = [fault for fault in FAULTS if fault.needs(installed)]
         self.left_out |= {
             fault.name for fault in FAULTS if fault not in possible and self.database == "postgresql"
@@ -225,10 +225,10 @@ class _Lane:
 def attack(
     installed: Installation, fault: Fault, luck: random.Random, forgotten: list[str]
 ) -> dict[str, Any]:
-    """One run; what became of it.
+    """One run; its row of the result.
 
     Args:
-        forgotten: who was forgotten on this installation before; the victims are added.
+        forgotten: the users who were forgotten on this installation before; the victims are added to it.
     """
     started = time.monotonic()
     victims = tuple(
@@ -275,7 +275,7 @@ def attack(
 
 
 def _at_rest(attack_: Attack) -> bool:
-    """All requests are over, and no run waits or works."""
+    """Whether all requests are over and no run is queued or running."""
     if not attack_.done():
         return False
     return not attack_.installed.database.rows("SELECT id FROM runs WHERE status IN ('queued', 'running')")

@@ -20,12 +20,13 @@ from benchmarks.service.installation import CODE
 
 START_SECONDS = 60.0
 _LOOK_EVERY_SECONDS = 0.05
-# One for all looks, because each client reads certificates first; and a connection for each, as whoever comes anew has.
+# One client for all readiness checks, because creating a client reads certificates. Each check uses a new connection,
+# as a new caller would.
 _HTTP = httpx.Client(timeout=2, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 class Warm:
-    """The process that forks the services; see `warm.py`."""
+    """A handle on the process that forks the services, see `warm.py`."""
 
     def __init__(self) -> None:
         inherited = self.inherited()
@@ -36,18 +37,18 @@ class Warm:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            # Ctrl-C is for whoever started this; it ends with its input.
+            # Ctrl-C must not reach it. It ends when its standard input is closed.
             start_new_session=True,
         )
         self._inherited = inherited
 
     @staticmethod
     def inherited() -> dict[str, str]:
-        """The environment without settings of Lethe's."""
+        """The environment without Lethe's settings."""
         return {name: value for name, value in os.environ.items() if not name.startswith("LETHE_")}
 
     def fork(self, arguments: Sequence[str], environment: Mapping[str, str], **order: object) -> int:
-        """The number of the process."""
+        """Start a process; its process id."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         full = {"arguments": arguments, "environment": self._inherited | {**environment}, **order}
@@ -60,7 +61,7 @@ class Warm:
 
 @dataclass
 class Service:
-    """A gateway or a worker: one process group."""
+    """A gateway or a worker, which is one process group."""
 
     command: str
     process: int
@@ -74,7 +75,7 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """For a gateway: it answers so. A worker is ready once it takes work, which nobody has to wait for."""
+        """Whether a gateway says that it is ready. Always true for a worker, for which nobody has to wait."""
         if not self.url:
             return True
         try:
@@ -94,7 +95,7 @@ class Service:
     def wait_until_ready(self) -> None:
         """
         Raises:
-            ServiceUnmeasurable: it ended instead, or takes too long.
+            ServiceUnmeasurable: the service ended, or takes too long.
         """
         deadline = time.monotonic() + START_SECONDS
         while not self.ready:
@@ -109,7 +110,7 @@ class Service:
 def wait_until(holds: object, seconds: float, what: str) -> None:
     """
     Raises:
-        ServiceUnmeasurable: it did not come about.
+        ServiceUnmeasurable: the condition did not become true in time.
     """
     assert callable(holds)
     if not comes_about(holds, seconds):
@@ -117,7 +118,7 @@ def wait_until(holds: object, seconds: float, what: str) -> None:
 
 
 def comes_about(holds: object, seconds: float) -> bool:
-    """Whether it holds within so many seconds."""
+    """Whether the condition becomes true within so many seconds."""
     assert callable(holds)
     deadline = time.monotonic() + seconds
     while not holds():
@@ -128,7 +129,7 @@ def comes_about(holds: object, seconds: float) -> bool:
 
 
 def _lives(process: int) -> bool:
-    """Not over, nor only waiting for somebody to look at how it ended."""
+    """Whether the process runs; a zombie process does not count."""
     try:
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):

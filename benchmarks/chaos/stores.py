@@ -1,4 +1,4 @@
-"""The store of an installation under attack: a file system of its own, where this machine lets us mount one."""
+"""The store of an installation under attack: on a file system of its own if this machine allows mounting one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MEGABYTES = 48
 
 
 class AttackedStore:
-    """A folder. If `mounted`, it can be filled and made read-only."""
+    """The store's folder. If `mounted`, it can be filled and made read-only."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,7 +1,7 @@
-"""A process that has imported what gateways and workers import, and forks one for each order.
+"""A process that has imported everything that gateways and workers import, and forks one of them for each order.
 
-Python, torch and transformers take ten times as long to start as a service of a tiny model. Everything else is as in a
-process of its own: environment, session, descriptors, signals, exit.
+Starting Python and importing torch and transformers take ten times as long as starting a service with a tiny model. In
+all else the fork is like a process of its own: environment, session, descriptors, signals, exit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-# What takes its time. Nothing here reads a setting.
+# The imports that take long. None of them reads a setting.
 import celery.apps.worker
 import celery.concurrency.prefork
 import peft
@@ -37,11 +37,11 @@ IMPORTED = (
 
 
 def serve() -> None:
-    """Start one process for each line of standard input, and answer with its number, until there is none."""
-    # Nobody waits for them here; the order's giver looks whether they live.
+    """Start one process for each line of standard input, answer with its process id, and end with the input."""
+    # This process does not wait for its children; the caller checks whether they live.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "w")
-    # No child has to look through, and copy, what is there for good.
+    # Keep the garbage collector of the children away from these objects: it would touch, and so copy, their pages.
     gc.freeze()
     for line in sys.stdin:
         order = json.loads(line)
@@ -55,7 +55,7 @@ def serve() -> None:
 
 
 def become(order: dict[str, Any]) -> None:
-    """Turn into a process that was started as `lethe`, with what is wrong with it."""
+    """Become a process as if started by the command `lethe`, with the ordered kill point and clock."""
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     null, log = (

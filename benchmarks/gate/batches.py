@@ -1,8 +1,7 @@
-"""Subjects of whom nothing can be told alone, forgotten together: how often the gate's word on them is wrong.
+"""How often the gate's verdict is wrong on a batch of subjects who are inconclusive one by one.
 
-A batch is drawn from those users of a service who lie inside the band of never-seen adapters although the service's
-adapter knows them. Of each alone the gate says `inconclusive`; of the batch it has joint evidence
-(`unlearning.gate.batch`).
+A batch is drawn from those users of a service who lie inside the band although the service's adapter knows them. The
+gate says `inconclusive` about each of them alone; about the batch it has joint evidence (`unlearning.gate.batch`).
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ _REFIT_SEED, _DRAW_SEED = 9500, 23
 
 @dataclass(frozen=True)
 class Batches:
-    """All batches of one world; `number` is its place in the plan. Makes one cell."""
+    """All batches of one world; `number` is the world's index in the plan. Makes one cell."""
 
     plan: Plan
     number: int
@@ -74,11 +73,11 @@ class Batches:
 
 
 def batch_rates(rows: Sequence[Row]) -> dict[str, Any]:
-    """How often the gate's word on a batch is wrong.
+    """How often the gate's verdict on a batch is wrong.
 
-    `told`: batches on which it has a word before any edit. `false_accept`: of candidates that stand beyond
-    `WRONG_BEYOND` for the batch as a whole, and of which it says anything, those of which it says that the batch was
-    forgotten; `false_reject`: of true re-fits, those it fails.
+    `told` is the share of batches on which the gate is conclusive before any edit. `false_accept` is taken over the
+    candidates that are wrong for the batch as a whole (beyond `WRONG_BEYOND`) and on which the gate is conclusive: the
+    share that it passes. `false_reject` is the share of true re-fits that it fails.
     """
     refits = [row for row in rows if row["candidate"] == TRUTH]
     wrong = [
@@ -112,7 +111,7 @@ class _World:
         self._batches = self._drawn()
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """One a candidate of each batch."""
+        """One row for each candidate of each batch."""
         for index, places in enumerate(self._batches):
             for name in (TRUTH, *PORTIONS, "do_nothing"):
                 yield {"batch": index, **self._row(places, name)}
@@ -136,7 +135,7 @@ class _World:
         return Band.around(NeverSeenGain(-level.smoothed_nll, level.deviation, 0.0), self._workshop.policy)
 
     def _refit(self) -> Candidate:
-        """It never saw anybody of any batch."""
+        """A candidate that never saw any user of any batch."""
         gone = {place for batch in self._batches for place in batch}
         world = self._world
         kept = tuple(world.everybody[place].train for place in world.places if place not in gone)
@@ -190,7 +189,7 @@ class _World:
             "subjects": len(places),
             "items": sum(map(len, forget)),
             "candidate": name,
-            # Readings of different users under one adapter are taken for independent.
+            # This treats readings of different users under one adapter as independent.
             "truth_z": sum(gaps) / deviation,
             "undecided": len(verdict.batch),
             "z": None if batch is None else batch.value,

@@ -1,12 +1,13 @@
 """The band without levels, and U-CAN's configurations: `lethe bench gate --calibrate`, on development users only.
 
 Groups of development users are forgotten one after the other. For each group the adapter is re-fitted without it, so
-that every one of its users has a model that truly never saw them. From these:
+each of its users has a model that truly never saw them. The benchmark measures:
 
 * membership: how often a true never-member falls outside a band |z| <= limit, which must be rare, and how often a
-  member does, which must not;
-* the reference error: how far the mean gain of true never-members lies from what matched held-out items predict;
-* U-CAN: how near each configuration comes to the re-fit, and what it costs the others.
+  member does, which must be frequent;
+* the reference error: the difference between the mean gain of true never-members and the gain that matched held-out
+  items predict;
+* U-CAN: how near each configuration comes to the re-fit, and what it costs the retained users.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _ALWAYS: tuple[Variant, ...] = (("do_nothing", {}), ("refit", {}))
 
 
 def sweep() -> list[Variant]:
-    """The configurations that are compared: strengths and shapes of U-CAN, and the uniform shrink beside them."""
+    """The configurations that are compared: strengths and shapes of U-CAN, and the uniform shrink."""
     strengths = [{"threshold": t, "gamma": g} for t, g in product((0.5, 0.7, 0.8, 0.9), (3.0, 6.0))]
     shapes: list[dict[str, Any]] = [
         {"fusion": "protective"},
@@ -85,9 +86,9 @@ def run(
     """Calibrate on the development users of `data`; returns the figures as plain JSON values.
 
     Args:
-        data: the interactions; `folder`, `processes` and `regime` as `session` takes them.
-        share: of the service's users, in a group.
-        with_sweep: whether configurations of U-CAN are compared, too.
+        data: the interactions. `folder`, `processes` and `regime` are as in `session`.
+        share: the size of a group, as a share of the service's users.
+        with_sweep: whether to compare configurations of U-CAN too.
     """
     methods = [build_method(name, config) for name, config in (*_ALWAYS, *(sweep() if with_sweep else ()))]
     reports: dict[str, list[Report]] = {}
@@ -141,13 +142,13 @@ def run(
 
 
 def groups(population: Population, share: float) -> list[tuple[int, ...]]:
-    """The development groups, as large as a reported forget set where there are users enough."""
+    """The development groups. Each is as large as a reported forget set if there are enough users."""
     size = min(round(share * len(population.service)), population.development // GROUPS)
     return population.development_groups(GROUPS, size)
 
 
 def label(method: Method) -> str:
-    """The method and what differs from its defaults."""
+    """The method's name and the options that differ from its defaults."""
     defaults = vars(build_method(method.name).config)
     changed = {name: value for name, value in vars(method.config).items() if value != defaults[name]}
     return (
@@ -219,7 +220,7 @@ def _row(name: str, found: Sequence[Report], refits: Sequence[Report], policy: P
 
 
 def _lost(subject: SubjectEvidence) -> float:
-    """What a re-fit took from the subject's gain, beyond what it took from never-members' at such places."""
+    """How much of the subject's gain the re-fit lost, beyond the change that matched held-out items predict."""
     before, after = subject.parent, subject.candidate
     return (before.gain - before.expected) - (after.gain - after.expected)
 

@@ -1,7 +1,7 @@
-"""What each way of making levels costs and how far it errs: `lethe bench levels`.
+"""The cost and the error of each scheme for making levels: `lethe bench levels`.
 
-Services whose truth is known, as in `lethe bench gate`: the other fits never saw some of a service's users, and say
-what never having been seen looks like. Each scheme makes the levels of the same services; nothing is forgotten.
+The truth is known for these services, as in `lethe bench gate`: some of a service's users are unknown to the other
+fits, which show each such user's true level. Each scheme makes the levels of the same services; nothing is forgotten.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from unlearning.evaluation.report import NeverSeenGain
 from unlearning.gate.band import Band
 from unlearning.levels.cross_fitting import HALVES, Scheme, cross_fit, parts
 
-# One user in so many is in each of four samples.
+# Each of four samples holds one user in so many.
 _SHARES = (8, 16)
 
 
 def schemes(users: int) -> dict[str, Scheme]:
-    """By name, for a service of so many users."""
+    """The schemes by name, for a service of so many users."""
     return {
         "two pairs of halves": HALVES,
         "four quarters": Scheme(rounds=1, parts=4),
@@ -48,12 +48,12 @@ def run(
     processes: int | None = None,
     regime: Regime | None = None,
 ) -> dict[str, Any]:
-    """Make levels by every scheme in `worlds` services; JSON values.
+    """Make levels by every scheme in `worlds` services; returns JSON values.
 
     Args:
-        data: the interactions; `folder`, `processes` and `regime` as `session` takes them.
-        users: report for services that are reported on, development for those that a scheme may be chosen on.
-        worlds: how many services.
+        data: the interactions. `folder`, `processes` and `regime` are as in `session`.
+        users: `report` for reported figures, `development` for choosing a scheme.
+        worlds: number of services.
     """
     plan = Plan(users, worlds, 1)
     with session(data, folder, processes=processes, regime=regime) as study:
@@ -96,7 +96,7 @@ def _fits(world: World, scheme: Scheme) -> list[FitOrder]:
 
 
 def _row(workshop: Workshop, plan: Plan, world: World, name: str, scheme: Scheme) -> dict[str, Any]:
-    """How far the levels of one service lie from the truth, and what a band around them would say."""
+    """How far the levels of one service lie from the truth, and how a band around them would judge its users."""
     policy, truth = workshop.policy, truth_of(workshop, plan.parts)
     levels = cross_fit(
         workshop.base,
@@ -112,7 +112,7 @@ def _row(workshop: Workshop, plan: Plan, world: World, name: str, scheme: Scheme
     errors, told, outside, unseen = [], 0, 0, 0
     for place, level in zip(world.places, levels, strict=True):
         errors.append(truth.gap(place, level.smoothed_nll))
-        # Gains over the base would shift all of these alike.
+        # The base's loss is taken as 0: it would shift all of these gains alike.
         band = Band.around(NeverSeenGain(-level.smoothed_nll, level.deviation, 0.0), policy)
         told += band.z(-level.seen_smoothed_nll) > policy.membership_z
         places = [band.z(-float(one)) for one in truth.readings[:, place]]
@@ -133,7 +133,7 @@ def _row(workshop: Workshop, plan: Plan, world: World, name: str, scheme: Scheme
         "told": told,
         "outside": outside,
         "unseen": unseen,
-        # Of the fits alone; each scheme also reads everybody once a fit.
+        # The cost of the fits alone. Each scheme also reads every user once per fit.
         "refits": sum(fit.cost.forwards for fit in fits) / whole.cost.forwards,
         "seconds": sum(fit.cost.seconds for fit in fits),
     }

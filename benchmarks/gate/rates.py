@@ -16,7 +16,7 @@ _Z95 = 1.959963984540054
 
 
 def rate(rows: Sequence[Row], holds: Callable[[Row], bool]) -> Rate:
-    """How many rows of how many, the share and its 95 % intervals; see `share_of`."""
+    """The share of the rows for which `holds` is true, with counts and 95 % intervals; see `share_of`."""
     hits, totals = Counter[Any](), Counter[Any]()
     for row in rows:
         totals[service(row)] += 1
@@ -25,18 +25,19 @@ def rate(rows: Sequence[Row], holds: Callable[[Row], bool]) -> Rate:
 
 
 def service(row: Row) -> Any:
-    """Which service a row is about; within one measurement its world says so."""
+    """The service that a row is about. Within one measurement the world identifies it."""
     return row.get("service", row["world"])
 
 
 def share_of(hits: Mapping[Any, int], totals: Mapping[Any, int]) -> Rate:
     """The share of `hits` in `totals`, both by service, with two Wilson intervals (95 %).
 
-    `low` and `high` take trials for independent. `low_by_service` and `high_by_service` take the services as the unit:
-    their trials share adapters. The number of trials is divided by the design effect, the variance of the share over
-    services beside that of independent trials, and by what Student's t asks for so few services (Korn and Graubard
-    1998, for surveys). Where all trials say the same, nothing shows a design effect, and only the latter is left. One
-    service alone says nothing about others: None. Everything is None where there is nothing to count.
+    `low` and `high` treat trials as independent. `low_by_service` and `high_by_service` treat services as the unit,
+    because the trials of a service share adapters. For them the number of trials is divided by the design effect (the
+    ratio of the share's variance over services to that of independent trials), and by a correction from Student's t for
+    few services (Korn and Graubard 1998, for surveys). If all trials agree, there is no design effect to estimate, and
+    only the correction applies. Both are None for a single service, which says nothing about others. Every field is
+    None if there is nothing to count.
     """
     count, total = sum(hits.values()), sum(totals.values())
     found: Rate = {"count": count, "of": total, "services": len(totals)}

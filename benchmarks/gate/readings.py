@@ -1,7 +1,7 @@
-"""What the levels alone tell, for every user of every service and not only for those who are forgotten in trials.
+"""What the levels alone show, for every user of every service and not only for the subjects of trials.
 
-No edit is made and no gate asked: every user of a service has a level, an adapter that knows them, and adapters of
-other services that never saw them. So each stratum is told by hundreds of users at the price of reading them.
+No edit is made and no gate is asked. Every user of a service has a level, an adapter that knows them, and adapters of
+other services that never saw them. So each stratum has hundreds of users, at the cost of reading them.
 """
 
 from __future__ import annotations
@@ -21,16 +21,18 @@ from unlearning.gate.band import Band
 
 
 def readings(workshop: Workshop, plan: Plan) -> list[dict[str, Any]]:
-    """One row for each service and length of history: how many `users`, how many of them are `told` (outside the band
-    while members), and how many `unseen` readings under adapters that never saw them lie `outside` the band, which are
-    those that the gate would fail although they are the truth.
+    """One row for each service and length of history.
+
+    `users` is the number of users, `told` those of them who lie outside the band under the adapter that knows them.
+    `unseen` is the number of readings under adapters that never saw the user, `outside` those of them outside the band:
+    the gate would fail them although they are the truth.
     """
     policy, truth = workshop.policy, truth_of(workshop, plan.parts)
     rows = []
     for number, world in enumerate(worlds_of(workshop, plan)):
         counts: dict[int, Counter[str]] = {low: Counter() for low in LENGTHS}
         for place, level in zip(world.places, levels_of(workshop, plan, number), strict=True):
-            # Gains over the base would shift all of these alike.
+            # The base's loss is taken as 0: it would shift all of these gains alike.
             band = Band.around(NeverSeenGain(-level.smoothed_nll, level.deviation, 0.0), policy)
             unseen = [band.z(-float(one)) for one in truth.readings[:, place]]
             counts[_stratum(len(world.everybody[place].train))].update(
@@ -48,7 +50,7 @@ def readings(workshop: Workshop, plan: Plan) -> list[dict[str, Any]]:
 
 
 def by_length(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The same over all services, with intervals that take services as the unit."""
+    """The rows of `readings` added up over all services, with intervals that treat services as the unit."""
     found = []
     for low, high in pairwise((*LENGTHS, math.inf)):
         own = [row for row in rows if row["from"] == low]

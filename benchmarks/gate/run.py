@@ -22,22 +22,22 @@ from benchmarks.study.session import session
 from benchmarks.study.workshop import Workshop
 from unlearning import Policy, default_policy
 
-# What `--report` prints: made by this command on users that no threshold was chosen on.
+# The result that `--report` prints. This command made it on users on whom no threshold was chosen.
 COMMITTED = Path(__file__).parent / "report.json"
 DEFAULT = Plan("report", worlds=8, deletions=25)
-# Of each row of a joined result.
+# Fields that a joined result leaves out of each row.
 _LEFT_OUT = ("measures", "objections")
 
 
 def every_stratum(policy: Policy) -> Policy:
-    """The policy with a gate that decides about every length of history: whether it may is what is measured."""
+    """The policy with a gate that decides about every length of history: the benchmark measures whether it may."""
     return replace(policy, strata=tuple(replace(one, decides=True) for one in policy.strata))
 
 
 class _EveryStratum(Workshop):
     @cached_property
     def policy(self) -> Policy:
-        """The default policy, judging histories of every length."""
+        """The default policy, which here judges histories of every length."""
         return every_stratum(default_policy())
 
 
@@ -53,12 +53,12 @@ def run(
     """Simulate the plan's deletions; returns every row and the rates, as JSON values.
 
     Args:
-        data: the interactions; `folder`, `processes` and `regime` as `session` takes them.
-        plan: which users are forgotten; thresholds are chosen on `development` users, rates reported on the others.
-        with_batches: whether users of whom nothing is told alone are forgotten in batches as well.
+        data: the interactions. `folder`, `processes` and `regime` are as in `session`.
+        plan: which users are forgotten. Thresholds are chosen on `development` users, rates are reported on the others.
+        with_batches: whether to forget users who are inconclusive one by one in batches as well.
 
     Raises:
-        TooFewUsers: a world has fewer users of this kind than deletions are wanted; nothing has been trained then.
+        TooFewUsers: a world has fewer users of this kind than deletions; raised before any training.
     """
     with session(data, folder, processes=processes, regime=regime, kind=_EveryStratum) as study:
         workshop, policy = study.workshop, study.workshop.policy
@@ -95,14 +95,14 @@ def run(
 
 
 def join(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Several results of this command as one: other data, other sizes, more services.
+    """Join several results of this command, for example on other data, of other sizes or with more services.
 
-    What is about one population alone (its training, how many items tell) stays with the results themselves, and so do
-    the rows' single measures and objections: they are most of a file.
+    The joined result leaves out what concerns one population alone (its training, the power by number of items), and
+    the rows' single measures and objections, which make up most of a file.
 
     Raises:
         CannotJoin: not all of them are results of `lethe bench gate` under one policy on one kind of users, one of them
-            is joined already, or one service is in two of them.
+            is already joined, or one service is in two of them.
     """
     policies = {(one.get("benchmark"), *(one.get("policy") or {}).values()) for one in results}
     kinds = {(one.get("data") or {}).get("users") for one in results}
@@ -142,13 +142,13 @@ def join(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 class CannotJoin(ValueError):
-    """Results that do not belong together."""
+    """The results cannot be joined; the message says why."""
 
 
 def committed() -> dict[str, Any]:
     """The packaged result.
 
     Raises:
-        FileNotFoundError: this installation has none.
+        FileNotFoundError: this installation has no packaged result.
     """
     return dict(json.loads(COMMITTED.read_text()))

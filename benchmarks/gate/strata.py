@@ -1,7 +1,7 @@
-"""The gate's error rates by how long histories are, how many users a service has, and how dense its data are.
+"""The gate's error rates by length of history, by number of users of a service, and by density of its data.
 
-A rate over everything can hide that a kind of subject is always judged wrongly. So each stratum is judged by itself,
-and gets a word: whether what was measured there shows that the gate may decide.
+A rate over everything can hide that one kind of subject is always judged wrongly. So each stratum is judged by itself
+and gets a `word`: whether its measurements show that the gate may decide about it.
 """
 
 from __future__ import annotations
@@ -14,28 +14,30 @@ from typing import Any
 from benchmarks.gate.rates import Rate, Row, rate, service
 from benchmarks.gate.trials import RUNGS, TRUTH, WRONG_BEYOND
 
-# First number of training items, users, events a user and item of each stratum. Readings cost less than trials, so
-# they are told apart more finely (`LENGTHS`).
+# The lower bound of each stratum: training items, users, events per user and item. Readings cost less than trials, so
+# their strata are finer (`LENGTHS`).
 LENGTHS = (1, 3, 6, 11, 21, 51)
 HISTORIES = (1, 3, 6, 11, 51)
 SIZES = (0, 100, 300, 1000)
 DENSITIES = (0.0, 0.005, 0.02)
-# The most that may be wrong: of the false accepts the estimate and what their interval by service leaves open.
+# The highest rates at which the gate may decide. For false accepts: of the estimate, and of the upper end of its
+# interval by service.
 FALSE_ACCEPTS, FALSE_ACCEPTS_AT_MOST, FALSE_REJECTS = 0.02, 0.05, 0.1
-# What is about the subject; the others are about the service, whatever the subject's history.
+# The measures of the subject. All other measures concern the service, whatever the subject's history.
 _OWN = ("membership_z", "membership_z_after_rounding", "tail_z")
 _KINDS = (("items", HISTORIES), ("service_users", SIZES), ("density", DENSITIES))
 
 
 def strata(rows: Sequence[Row]) -> dict[str, list[dict[str, Any]]]:
-    """By `items`, `service_users` and `density`, as far as the rows tell them: one entry for each that has rows.
+    """The strata by `items`, `service_users` and `density`, as far as the rows have these fields. Strata without rows
+    are left out.
 
-    `told` is how often the subject lay outside the band before any edit. Of the others the gate says nothing, so false
-    accepts are counted among the told alone: silence is no judgement. `false_reject` counts true re-fits that fail by
-    what is about the subject; `refits_failed` by whatever. `word` is "decides" where at most `FALSE_ACCEPTS` of the
+    `told` is how often the subject lay outside the band before any edit. The gate is inconclusive about all other
+    subjects, so false accepts are counted among the told alone. `false_reject` counts true re-fits that fail a measure
+    of the subject, `refits_failed` those that fail any measure. `word` is "decides" if at most `FALSE_ACCEPTS` of the
     wrong candidates came through, the interval by service ends below `FALSE_ACCEPTS_AT_MOST`, and at most
-    `FALSE_REJECTS` of the true re-fits were failed; otherwise "inconclusive": too many errors, or too few trials to
-    show that there are few.
+    `FALSE_REJECTS` of the true re-fits were failed. Otherwise it is "inconclusive": there are too many errors, or too
+    few trials to show that errors are rare.
     """
     return {
         field: [

@@ -12,8 +12,8 @@ from benchmarks.gate.rates import Rate, Row, rate, service
 from benchmarks.gate.strata import strata
 from benchmarks.gate.trials import CANDIDATES, LATER, LEVEL, OTHERS, RUNGS, TRUTH, WRONG_BEYOND
 
-# Nearer than this to adapters that never saw the user a candidate is as good as never seen, further than
-# `WRONG_BEYOND` it is wrong. In between, either word can be defended.
+# A candidate nearer than this to adapters that never saw the user is right; one further away than `WRONG_BEYOND` is
+# wrong. In between, either verdict can be defended.
 RIGHT_WITHIN = 2.0
 _EDGES = (-6.0, -4.0, -3.0, -2.0, 0.0, 2.0, 3.0, 4.0, 6.0)
 _LENGTHS = (0, 20, 40, 80, 160)
@@ -25,17 +25,19 @@ _UTILITY = ("relative_change_of_held_out_ndcg@10", "held_out_loss")
 def summary(rows: Sequence[Row], *, band: float) -> dict[str, Any]:
     """Rates with their intervals (`rates.share_of`), by candidate, by truth and by how much the subject left behind.
 
-    `false_accept`: of the candidates that stand beyond `WRONG_BEYOND`, those let through; `false_accept_near` of those
-    that stand no further off than twice that, where the gate has something to tell, `false_accept_edited` of those that
-    steer towards the level. `false_reject`: of true re-fits, which never saw the subject, those failed. An
-    `inconclusive` word lets nothing through and accuses nobody; its share stands beside both. `ladder` is about what a
-    service would publish of these deletions without a re-fit: the first of `RUNGS` that the gate let through. `bands`
-    is what other bands of membership would have let through, everything else as it was; `evidence` what membership
-    alone would, by levels as the gate has them and as it would predict them.
+    * `false_accept`: the share of wrong candidates (beyond `WRONG_BEYOND`) that the gate lets through.
+      `false_accept_near` is the same for candidates no further off than twice that, which are not obvious.
+      `false_accept_edited` is the same for candidates that steer towards the level.
+    * `false_reject`: the share of true re-fits, which never saw the subject, that the gate fails.
+    * The share of `inconclusive` verdicts, which neither let a candidate through nor fail it, is given with both.
+    * `ladder`: what a service would publish for these deletions without a re-fit, which is the first of `RUNGS` that
+      the gate let through.
+    * `bands`: what other bands of membership would have let through, with all else unchanged.
+    * `evidence`: what membership alone would let through, with measured levels and with levels that the gate predicts.
 
     Args:
         rows: of finished trials.
-        band: the policy's, for membership.
+        band: the policy's band for membership.
     """
     refits = [row for row in rows if row["candidate"] == TRUTH]
     edited = [row for row in rows if row["candidate"] != TRUTH]
@@ -133,7 +135,7 @@ def _candidate(name: str, rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _refusals(refits: Sequence[Row]) -> dict[str, Rate]:
-    """Which measure fails these candidates, and how often."""
+    """For each measure, how often it fails these candidates."""
     names = sorted({name for row in refits for name in row["measures"]})
     return {
         name: rate(refits, lambda row, name=name: row["measures"].get(name, {}).get("passed") is False)  # type: ignore[misc]
@@ -155,7 +157,7 @@ def _between(
 
 
 def _published(rows: Sequence[Row]) -> list[Row]:
-    """Of each deletion the accepted row of the first rung that has one."""
+    """For each deletion, the accepted row of the first rung that has one."""
     found: dict[tuple[Any, int], Row] = {}
     for rung in RUNGS:
         for row in rows:
@@ -173,8 +175,9 @@ def _accepted(row: Row) -> bool:
 
 
 def _accepted_within(row: Row, band: float) -> bool:
-    """Whether it would be let through if membership had this band: the rule of a run of one. Whoever lay inside it as a
-    member is inconclusive, as to the gate.
+    """Whether the gate would let the row through with this band of membership, by the rule of a run with one subject.
+
+    As for the gate, a subject who lay inside the band before the edit is inconclusive.
     """
     passed = {name: found["passed"] for name, found in row["measures"].items() if name not in _MEMBERSHIP}
     useful = any(passed.get(name) for name in _UTILITY)

@@ -1,4 +1,4 @@
-"""One simulated deletion: several candidates, each with the gate's word on it and the truth beside it."""
+"""One simulated deletion: several candidates, each with the gate's verdict and the truth."""
 
 from __future__ import annotations
 
@@ -32,27 +32,30 @@ from unlearning.levels.never_seen import NeverSeen
 from unlearning.records import canonical_json, sha256_hex, to_plain
 
 TRUTH, OUTPUT, LEVEL = "refit", "least_change_output", "least_change"
-# How far towards its level a subject is brought: the whole way, half of it, and as far again beyond it.
+# How far an edit moves a subject towards their level: all the way, half of the way, or twice as far.
 PORTIONS = {LEVEL: 1.0, "least_change_half": 0.5, "least_change_double": 2.0}
-# The whole way by a cheaper edit: the output layer's, and what of least change any adapter takes at about that price.
+# Cheaper edits that also go all the way: one of the output layer, and a part of least change that any adapter takes at
+# about the same cost.
 CHEAPER: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     OUTPUT: (OUTPUT, {}),
     "least_change_without_repair": (LEVEL, {"repair_steps": 0, "retain_windows": 32}),
 }
 OTHERS = ("do_nothing", "gradient_ascent")
 CANDIDATES = (TRUTH, *CHEAPER, *PORTIONS, *OTHERS)
-# Not of every deletion: see `LaterRungs`.
+# Not every deletion has this candidate, see `LaterRungs`.
 LATER = "least_change_later"
-# What a service would publish without a re-fit: the first of these that is let through.
+# A service without a re-fit would publish the first of these that the gate lets through.
 RUNGS = (OUTPUT, LEVEL, LATER)
-# A candidate further than this from adapters that never saw the user, in their deviations, is not forgotten (or
-# forgotten too much); the gate must not let it through.
+# A candidate further than this from adapters that never saw the user, in their standard deviations, has forgotten too
+# little or too much. The gate must not let it through.
 WRONG_BEYOND = 3.0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which deletions: `deletions` users of one kind in each of `worlds` worlds, each one of `parts` of the users."""
+    """Which deletions to simulate: `deletions` users of one kind in each of `worlds` worlds. A world is one of `parts`
+    parts of all users.
+    """
 
     users: Users
     worlds: int
@@ -60,7 +63,7 @@ class Plan:
     parts: int = 2
 
     def trials(self) -> list[Trial]:
-        """All of them, world by world."""
+        """All trials, world by world."""
         return [
             Trial(self, number, index) for number in range(self.worlds) for index in range(self.deletions)
         ]
@@ -68,7 +71,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Trial:
-    """All candidates for one subject of one world; `number` is the world's place in its plan."""
+    """All candidates for one subject of one world; `number` is the world's index in the plan."""
 
     plan: Plan
     number: int
@@ -93,7 +96,7 @@ class Trial:
         ]
 
     def run(self, workshop: Workshop, cells: Cells) -> None:
-        """Judge every candidate unless that is done."""
+        """Judge every candidate unless the cell is finished."""
         (key,) = self.keys(workshop)
         if cells.get(key) is None:
             cells.put(key, {"commit": commit(), "rows": list(_rows(self, workshop))})
@@ -101,20 +104,20 @@ class Trial:
 
 @dataclass(frozen=True)
 class LaterRungs:
-    """What the ladder tries next of `LEVEL`, where the gate refused both edits to the level in a trial.
+    """The ladder's later rungs of `LEVEL`, for a trial in which the gate refused both edits to the level.
 
-    Judged apart from the trials' candidates: only a refusal leads here, so these are hard cases, and the same subject
-    asks the gate once more.
+    They are judged apart from the trials' candidates. Only a refusal leads here, so these are hard cases, and the gate
+    judges the same subject once more.
     """
 
     trial: Trial
 
     def keys(self, workshop: Workshop) -> list[str]:
-        """The one cell of these rungs; the trial's key holds the policy, and with it the ladder."""
+        """The one cell of these rungs. The trial's key contains the policy and thus the ladder."""
         return [Cells.key({"gate": "later rungs", "trial": self.trial.keys(workshop)[0]})]
 
     def run(self, workshop: Workshop, cells: Cells) -> None:
-        """Judge rung by rung until one is let through, unless that is done."""
+        """Judge rung by rung until one is let through, unless the cell is finished."""
         (key,) = self.keys(workshop)
         if cells.get(key) is not None:
             return
@@ -129,7 +132,7 @@ class LaterRungs:
 def later_rungs(
     plan: Plan, rows_of: Callable[[Trial], Sequence[Mapping[str, Any]]], policy: Policy
 ) -> list[LaterRungs]:
-    """The trials whose edits to the level were refused, if the policy has another rung for them."""
+    """The later rungs for the trials whose edits to the level were refused, if the policy has such rungs."""
     if not _later_rungs(policy):
         return []
     return [
@@ -140,7 +143,7 @@ def later_rungs(
 
 
 class _Deletion:
-    """One subject of one service, and everything that a candidate is made from and judged by."""
+    """One subject of one service, and everything needed to make and judge candidates for them."""
 
     def __init__(self, trial: Trial, workshop: Workshop) -> None:
         world, policy, base = worlds_of(workshop, trial.plan)[trial.number], workshop.policy, workshop.base
@@ -148,7 +151,7 @@ class _Deletion:
         self._place = world.subjects[trial.index]
         self._level = levels_of(workshop, trial.plan, trial.number)[world.places.index(self._place)]
         self._sequence = world.everybody[self._place].train
-        # The re-fit never saw any of the world's subjects: to it, they are not retained users.
+        # The re-fit never saw any of the world's subjects, so they do not count as retained users.
         retained = tuple(world.everybody[other] for other in world.places if other not in world.subjects)
         seed, parent = trial.index, _parent(workshop, world)
         self._task = workshop.regime.task(
@@ -171,11 +174,11 @@ class _Deletion:
         self._before = self._smoothed_nll(parent)
 
     def row(self, name: str, method: Method, portion: float = 1.0) -> dict[str, Any]:
-        """The gate's word on the candidate and the truth beside it.
+        """The gate's verdict on the candidate, and the truth.
 
         Args:
-            name: of the row; `TRUTH` is not made by the method but stands among the fits.
-            portion: how far towards its level the subject is brought.
+            name: of the row. The candidate `TRUTH` is not made by the method but taken from the fits.
+            portion: how far the edit moves the subject towards their level.
         """
         policy, truth = self._workshop.policy, truth_of(self._workshop, self._trial.plan.parts)
         aimed = max(self._before + portion * (self._level.smoothed_nll - self._before), 0.0)
@@ -208,7 +211,7 @@ class _Deletion:
             "measures": {
                 reason.measure: {"value": reason.value, "passed": reason.passed} for reason in reasons
             },
-            # In words, where the candidate was refused.
+            # Why the candidate was refused, in words.
             "objections": sorted(
                 {f"{one.measure}: {one.detail}" for one in reasons if one.binding and not one.passed}
             ),
@@ -232,7 +235,7 @@ def _rows(trial: Trial, workshop: Workshop) -> Iterator[dict[str, Any]]:
 
 
 def _later_rungs(policy: Policy) -> list[Method]:
-    """The rungs that name `LEVEL`, but for the first."""
+    """The rungs that name `LEVEL`, except the first one."""
     rungs = [rung for rung in policy.ladder if rung.method == LEVEL and rung.search is None]
     return [build_method(rung.method, rung.config) for rung in rungs[1:]]
 
@@ -259,7 +262,7 @@ def worlds_of(workshop: Workshop, plan: Plan) -> Sequence[World]:
 
 @lru_cache(maxsize=2)
 def levels_of(workshop: Workshop, plan: Plan, number: int) -> Sequence[NeverSeen]:
-    """The levels that a world of the plan would find, in the order of its places."""
+    """The levels that the service of this world would find, in the order of the world's places."""
     world = worlds_of(workshop, plan)[number]
     return cross_fit(
         workshop.base,
@@ -275,5 +278,5 @@ def levels_of(workshop: Workshop, plan: Plan, number: int) -> Sequence[NeverSeen
 
 @lru_cache(maxsize=1)
 def truth_of(workshop: Workshop, parts: int) -> Truth:
-    """The truth about everybody, by fits on so many parts."""
+    """The truth about every user, from fits on so many parts."""
     return Truth.read(workshop, parts)

@@ -1,4 +1,4 @@
-"""The truth about a candidate: where it stands among adapters that never saw the user."""
+"""The truth about a candidate: its distance from adapters that never saw the user."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from unlearning.levels.never_seen import reading_variance
 
 @dataclass(frozen=True)
 class Truth:
-    """Mean smoothed NLL of every user under adapters that never saw them: `readings` [adapters, users], their `means`,
-    and `deviations` of one more such adapter around them; float64 [users], users as in `orders.shadows`.
+    """Mean smoothed NLL of every user under adapters that never saw them.
+
+    `readings` is [adapters, users]. `means` and `deviations` are float64 [users]; a deviation is that of one more such
+    adapter around the mean. Users are in the order of `orders.shadows`.
     """
 
     readings: Tensor
@@ -27,7 +29,7 @@ class Truth:
 
     @classmethod
     def read(cls, workshop: Workshop, parts: int = 2) -> Truth:
-        """From all fits on so many parts of the users: each user is in one of `parts` of them."""
+        """Read all fits on so many parts of the users. Each user is in one of every `parts` fits."""
         population = workshop.population
         users = everybody(population)
         smoothing, items = workshop.policy.evaluation.smoothing, len(population.catalogue)
@@ -44,7 +46,7 @@ class Truth:
         return cls(readings, readings.mean(0), (variance * (1.0 + 1.0 / len(readings))).sqrt())
 
     def gap(self, place: int, smoothed_nll: float) -> float:
-        """Nats above the mean of the adapters that never saw the user: below 0 the candidate still knows them."""
+        """Nats above the mean of the adapters that never saw the user. Below 0, the candidate still knows them."""
         return smoothed_nll - float(self.means[place])
 
     def z(self, place: int, smoothed_nll: float) -> float:

@@ -1,7 +1,7 @@
-"""Small services whose truth is known: each is one random part of all users, with an adapter of its own.
+"""Small services whose truth is known: each is a random part of all users, with an adapter of its own.
 
-The other fits on such parts never saw some of its users. They say, user by user, what never having been seen looks
-like, and a few fits serve hundreds of deletions.
+Some users of a service are unknown to the fits on other parts. These fits show the true level of each such user, so a
+few fits serve hundreds of deletions.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from unlearning.levels.cross_fitting import scheme_for
 
 Users = Literal["development", "report"]
 
-# Half of the parts are for development, the others for the report.
+# One half of the parts is for development, the other half for the report.
 MOST_WORLDS = SHADOWS // 2
-# Then each user is in two of the fits, one of each kind, and fourteen tell the truth about them.
+# With the most parts, each user is in two of the fits, one of each kind, and the other fourteen give the truth.
 MOST_PARTS = SHADOWS // 2
 _REFIT_SEED, _DRAW_SEED = 9000, 17
 
 
 @dataclass(frozen=True)
 class World:
-    """One service: who belongs to it, and which of them are forgotten, one at a time.
+    """One service: its users, and those of them who are forgotten, one at a time.
 
-    `places` and `subjects` are places in `everybody`: the service's users, then the outsiders.
+    `places` and `subjects` are indices into `everybody`: the population's service users, then the outsiders.
     """
 
     number: int
@@ -49,24 +49,24 @@ class World:
         return tuple(self.everybody[place] for place in self.places)
 
     def name(self, source: str, parts: int) -> str:
-        """What tells it from every other service that was measured."""
+        """A name that is unique among all services that are measured."""
         return f"{source}, part {self.number + 1} of {parts}"
 
     def density(self, items: int) -> float:
-        """Events of a user and item, of a catalogue of so many items; held-out events included."""
+        """Events per user and item, for a catalogue of so many items. Held-out events count too."""
         events = sum(len(split.train) + 2 for split in self.users)
         return events / len(self.places) / items
 
     @property
     def refit(self) -> FitOrder:
-        """An adapter that never saw any of its subjects."""
+        """The fit that never saw any of the world's subjects."""
         gone = set(self.subjects)
         kept = tuple(self.everybody[place].train for place in self.places if place not in gone)
         return FitOrder(f"re-fit of world {self.number}", kept, _REFIT_SEED + self.number)
 
     @property
     def level_fits(self) -> list[FitOrder]:
-        """The fits that its subjects' levels come from."""
+        """The fits from which the subjects' levels are computed."""
         users = self.users
         return [
             FitOrder(
@@ -79,15 +79,15 @@ class World:
 
 
 def worlds(population: Population, kind: Users, count: int, deletions: int, parts: int = 2) -> list[World]:
-    """`count` services, each of one of `parts` of the users; `deletions` users of this kind are forgotten in each.
+    """`count` services, each on one of `parts` parts of the users. Each forgets `deletions` users of this kind.
 
-    Development users are forgotten from the first eight, report users from the others: no service that
-    thresholds were chosen on is reported on. The truth is what all parts of this size tell about whom they never saw. A
-    user may be forgotten in several worlds, each time from another adapter.
+    Development users are forgotten from the first eight services, report users from the others, so no reported figure
+    is about a service on which thresholds were chosen. The truth comes from all parts of this size, each about the
+    users that it never saw. A user may be forgotten in several worlds, each time from another adapter.
 
     Raises:
-        TooFewUsers: more deletions than a world has users of this kind.
-        ValueError: more worlds than parts for this kind.
+        TooFewUsers: a world has fewer users of this kind than deletions.
+        ValueError: there are fewer parts for this kind than worlds.
     """
     everybody = (*population.service, *population.outsiders)
     wanted = set(population.development_users if kind == "development" else population.report_users)

@@ -11,7 +11,7 @@ _SPREAD = ("p50", "p95", "p99", "max")
 
 
 def accept(result: Mapping[str, Any]) -> list[str]:
-    """How long requests waited to be accepted, what recommendations took meanwhile, and what was imported."""
+    """How long forget requests waited to be accepted, how long recommendations took, and what was imported."""
     runs = result["runs"]
     return [
         (

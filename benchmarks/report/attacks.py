@@ -1,4 +1,4 @@
-"""What an attacker gets out of a candidate: membership, and whether what was forgotten comes back."""
+"""What attacks on a candidate find: membership, and whether forgotten items come back."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _RELEARNING = (("adapter", "adapter"), ("gates alone", "gates"))
 
 
 def membership(rows: Rows, pooled: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """AUC and rate of each attack; `pooled` is LiRA over the subjects of all seeds, {} where no shadows were fitted."""
+    """AUC and rate of each attack. `pooled` is LiRA over the subjects of all seeds, {} if no shadows were fitted."""
     head = [
         *rows.label_head,
         *(f"{title}: {figure}" for title, _ in _ATTACKS for figure in ("AUC", "TPR at 1 % FPR")),
@@ -76,7 +76,7 @@ def membership(rows: Rows, pooled: Mapping[str, Mapping[str, Any]]) -> list[str]
 
 
 def durability(rows: Rows) -> list[str]:
-    """What rounding and a little training bring back; [] where neither was measured."""
+    """What rounding and relearning bring back; [] if neither was measured."""
     if not rows.measured("int8.forget_nll_gap") and not rows.measured("relearning.adapter"):
         return []
     head = ["method"]
@@ -111,7 +111,7 @@ def durability(rows: Rows) -> list[str]:
 
 
 def last_nll(rows: Rows, method: str, trained: str) -> dict[str, float]:
-    """Per deletion the NLL after the last step of relearning."""
+    """For each deletion, the NLL after the last step of relearning."""
     return {
         row["deletion"]: row[f"relearning.{trained}"]["nll"][-1]
         for row in rows.of(method)

@@ -17,7 +17,7 @@ _FIGURES = (
 
 
 def basis(result: Mapping[str, Any]) -> list[str]:
-    """The choice on development users, the figures on report users, and what there is to contrast."""
+    """The choice on development users, the figures on report users, and the gaps that U-CAN contrasts."""
     data, rows = result["data"], result["rows"]
     names = list(dict.fromkeys(row["row"] for row in rows))
     deletions = len({row["deletion"] for row in rows})

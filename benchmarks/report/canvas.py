@@ -1,4 +1,4 @@
-"""How plots look, and how they become files that are the same byte for byte whenever they are drawn."""
+"""The look of plots, and how to save them so that the same plot always gives the same bytes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from unlearning import METHODS
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito (2008), told apart by colour-blind readers too; black is the re-fit's, grey the controls'.
+# The palette of Okabe and Ito (2008), which colour-blind readers can tell apart. Black is for the re-fit, grey for the
+# controls.
 _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "s", "D", "v", "P", "<")
-# Beyond this ratio of the largest to the smallest a linear axis shows one method and a heap of others.
+# Beyond this ratio of the largest to the smallest value, a linear axis would squeeze most methods into one spot.
 _WIDE = 15.0
 _CONTROL_MARKERS = ("X", "d", "h", "p")
 _SETTINGS: Any = {
@@ -31,7 +32,7 @@ _SETTINGS: Any = {
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "legend.fontsize": 8,
-    # Words stay words: smaller files, and a reader may search them. Names of shapes are drawn from a fixed salt.
+    # Keep text as text, for smaller files that a reader can search. The fixed salt makes the ids of shapes repeatable.
     "svg.fonttype": "none",
     "svg.hashsalt": "lethe",
 }
@@ -41,7 +42,7 @@ NO_MATPLOTLIB = "plots need matplotlib, which is not installed: pip install 'let
 
 
 class MissingMatplotlib(RuntimeError):
-    """Plots were asked for and matplotlib is not installed; the message says how to get it."""
+    """matplotlib is not installed but plots were requested; the message says how to get it."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Look:
 
     @property
     def points(self) -> dict[str, Any]:
-        """For markers: a control is hollow."""
+        """Options for drawing markers. The marker of a control is hollow."""
         return {
             "color": self.colour,
             "marker": self.marker,
@@ -64,7 +65,7 @@ class Look:
 
 
 def look(method: str) -> Look:
-    """By the place in the registry, whatever else is in the plot."""
+    """The look of a method. It depends only on the method's position in the registry, not on the rest of the plot."""
     if method == REFIT:
         return Look("#000000", "*")
     if method in CONTROLS:
@@ -73,23 +74,23 @@ def look(method: str) -> Look:
     if method not in names:
         return Look("#999933", "p")
     place = names.index(method)
-    # Colours and markers go round at different speeds, so that neither repeats together with the other.
+    # Shift the markers after each round of colours, so that no pair of colour and marker repeats early.
     return Look(_PALETTE[place % len(_PALETTE)], _MARKERS[(place + place // len(_PALETTE)) % len(_MARKERS)])
 
 
 def spans_orders(values: Sequence[float]) -> bool:
-    """Whether an axis has to be logarithmic."""
+    """Whether these values need a logarithmic axis."""
     return 0.0 < min(values) * _WIDE < max(values)
 
 
 @contextmanager
 def drawing() -> Iterator[type[Figure]]:
-    """The class of figures, under our settings.
+    """Yield matplotlib's `Figure` class, with our settings while the block lasts.
 
-    Figures are made without pyplot, so that no screen is looked for and nothing is left open.
+    Figures are made without pyplot, so that no display is needed and no figure stays open.
 
     Raises:
-        MissingMatplotlib: it is not installed.
+        MissingMatplotlib: matplotlib is not installed.
     """
     try:
         import matplotlib as mpl
@@ -99,12 +100,12 @@ def drawing() -> Iterator[type[Figure]]:
             raise
         raise MissingMatplotlib(NO_MATPLOTLIB) from None
     with mpl.rc_context():
-        # What a reader's own settings file says must not change a byte.
+        # The user's own settings file must not change the bytes.
         mpl.rcdefaults()
         mpl.rcParams.update(_SETTINGS)
         yield Figure
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the figure as SVG without the date and the drawing library's version."""
+    """Write the figure as SVG, without the date and the version of matplotlib."""
     figure.savefig(path, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})

@@ -10,7 +10,7 @@ from benchmarks.report.cells import MISSING, number, section, table
 
 
 def chaos(result: Mapping[str, Any]) -> list[str]:
-    """What was promised and not kept, fault by fault."""
+    """The violated promises, fault by fault."""
     rows = result["rows"]
     left_out = ", ".join(result["left_out"])
     return [

@@ -9,7 +9,7 @@ from benchmarks.report.cells import number, table
 
 
 def ucan_cost(result: Mapping[str, Any]) -> list[str]:
-    """Time and memory beside one forward."""
+    """Time and memory, compared with one plain forward pass."""
     columns = (
         ("subjects", "subjects", 0),
         ("tokens", "tokens", 0),

@@ -1,4 +1,4 @@
-"""Figures along an axis: the threshold, the attacker's steps, the number of requests."""
+"""Plots of figures along an axis: the threshold, the attacker's steps, the number of requests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NEAREST = 4
 
 
 def threshold_sweep(figure: Figure, rows: Rows, scenario: str) -> bool:
-    """U-CAN's risk threshold against the three figures of the paper."""
+    """The three figures of the U-CAN paper, by U-CAN's risk threshold."""
     swept = thresholds(rows)
     if len(swept) < 2:
         return False
@@ -53,7 +53,7 @@ def threshold_sweep(figure: Figure, rows: Rows, scenario: str) -> bool:
 
 
 def relearning(figure: Figure, rows: Rows, scenario: str) -> bool:
-    """How fast what was forgotten comes back, of a few methods."""
+    """How fast the forgotten items come back under relearning, for a few methods."""
     if not rows.measured("relearning.adapter"):
         return False
     figure.set_size_inches(9.6, 4.0)
@@ -81,7 +81,7 @@ def relearning(figure: Figure, rows: Rows, scenario: str) -> bool:
 
 
 def requests(figure: Figure, rows: Rows, scenario: str) -> bool:
-    """How the distance grows as requests follow one another."""
+    """How the distance to re-fits grows with the number of requests."""
     checkpoints = [number for number in rows.checkpoints if number is not None]
     if len(checkpoints) < 2:
         return False
@@ -118,7 +118,7 @@ def _line(axes: Axes, method: str, x: Sequence[float], y: Sequence[float]) -> No
 
 
 def _told_apart(rows: Rows) -> list[str]:
-    """The re-fit, doing nothing, U-CAN, the recommended method and those nearest to the re-fits."""
+    """The methods to draw: the re-fit, doing nothing, U-CAN, the recommended method and the nearest to the re-fits."""
     distances = {
         method: distance
         for method in rows.compared

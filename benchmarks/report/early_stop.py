@@ -9,7 +9,7 @@ from benchmarks.report.cells import percent, spread, table
 
 
 def early_stop(result: Mapping[str, Any]) -> list[str]:
-    """What each rule keeps, over the seeds."""
+    """The figures of the epochs that each rule keeps, over the seeds."""
     rows = [
         [
             row["rule"],

@@ -9,7 +9,7 @@ from benchmarks.report.cells import MISSING, number, section, table
 
 
 def everybody(result: Mapping[str, Any]) -> list[str]:
-    """How every batch of requests ended, and what serves when everybody has left."""
+    """How each batch of requests ended, and what serves when every user has left."""
     end = result["end"]
     live = "a version is still live" if end["live"] else "no version is live"
     return [

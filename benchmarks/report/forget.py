@@ -11,7 +11,7 @@ from benchmarks.report.cells import MISSING, number, section, table
 
 
 def forget(result: Mapping[str, Any]) -> list[str]:
-    """Times of the requests, who published, what the load saw, and every request."""
+    """Times of the requests, which method was published, what the load saw, and every request."""
     load = result["load"]
     return [
         (

@@ -291,7 +291,7 @@ def _batches(found: Mapping[str, Any]) -> list[str]:
 
 
 def _service(name: int | str) -> str:
-    """A number, counted from 1, in a result of one population; a name where several are joined."""
+    """The label of a service: a number, counted from 1; the service's name if several results are joined."""
     return str(name + 1) if isinstance(name, int) else name
 
 

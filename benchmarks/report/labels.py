@@ -1,4 +1,4 @@
-"""Names beside points, where there is room for them; the legend has all of them."""
+"""Names beside the points of a plot, if there is room for them. The legend has all names."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# All in typographic points.
+# Font size, width of a letter, height of a line and radius of a marker, in typographic points.
 _SIZE, _LETTER, _HEIGHT, _MARKER = 6.5, 3.9, 8.0, 4.5
-# Where a name may start from its point, the likeliest first: (across, up, which end of the name it is).
+# Possible positions of a name relative to its point, the preferred one first: (right, up, the end of the name that is
+# placed there).
 _PLACES = (
     (6.0, 3.0, "left"),
     (-6.0, 3.0, "right"),
@@ -37,7 +38,7 @@ class Box:
     top: float
 
     def meets(self, others: Iterable[Box]) -> bool:
-        """Whether it covers a part of any of them."""
+        """Whether the box overlaps any of these boxes."""
         return any(
             self.left < other.right
             and other.left < self.right
@@ -47,7 +48,7 @@ class Box:
         )
 
     def inside(self, outer: Box) -> bool:
-        """Whether all of it lies in the other."""
+        """Whether the box lies completely inside the other one."""
         return (
             outer.left <= self.left
             and outer.bottom <= self.bottom
@@ -57,8 +58,8 @@ class Box:
 
 
 def name_points(figure: Figure, axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
-    """Write each name where it covers no marker and no other name; one without such a place stays unnamed."""
-    # Where a point lies on the page is known once everything else has its place.
+    """Write each name where it covers no marker and no other name. A point without such a place gets no name."""
+    # The position of a point on the page is known only after the layout of everything else.
     figure.draw_without_rendering()
     scale = 72.0 / figure.dpi
     page = {

@@ -18,7 +18,7 @@ _LEGEND = (
 
 
 def levels(result: Mapping[str, Any]) -> list[str]:
-    """One line a scheme, over all services."""
+    """One line per scheme, over all services."""
     data = result["data"]
     sizes = data["users_of_a_world"]
     head = (

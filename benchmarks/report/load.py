@@ -11,7 +11,7 @@ _MEGA = 1e6
 
 
 def load(result: Mapping[str, Any]) -> list[str]:
-    """Seconds and peak memory by format, beside the columnar library's."""
+    """Seconds and peak memory by format, compared with those of the columnar library alone."""
     data = result["data"]
     head = (
         f"{data['rows']} generated rows of {data['users']} users and {data['items']} items, with ratings, in the order "

@@ -1,4 +1,4 @@
-"""The rows of a study, picked apart by scenario and method."""
+"""The rows of a study, selected by scenario and method."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.study.variants import CONTROLS
 Row = Mapping[str, Any]
 
 REFIT = "refit"
-# U-CAN with one thing changed at a time: they have tables of their own.
+# Row names of U-CAN with one thing changed at a time. These rows have tables of their own.
 SWEEP, ABLATION = "ucan_threshold_", "ucan_without_"
 
 
@@ -35,7 +35,7 @@ class Rows:
         return tuple(name for name in self.methods if not name.startswith((SWEEP, ABLATION)))
 
     def where(self, wanted: Callable[[Row], bool]) -> Rows:
-        """The rows that are wanted."""
+        """The rows for which `wanted` is true."""
         return Rows([row for row in self.rows if wanted(row)])
 
     def of(self, method: str) -> list[Row]:
@@ -43,15 +43,15 @@ class Rows:
         return [row for row in self.rows if row["method"] == method]
 
     def values(self, method: str, figure: str) -> list[float]:
-        """A figure of one method, of all rows that have it."""
+        """The values of one figure in all rows of a method that have it."""
         return [row[figure] for row in self.of(method) if is_number(row.get(figure))]
 
     def figures(self, figure: str) -> list[float]:
-        """A figure of all rows that have it."""
+        """The values of one figure in all rows that have it."""
         return [row[figure] for row in self.rows if is_number(row.get(figure))]
 
     def mean(self, method: str, figure: str) -> float | None:
-        """Their mean."""
+        """The mean of `values`; None if there are none."""
         values = self.values(method, figure)
         return fmean(values) if values else None
 
@@ -61,7 +61,7 @@ class Rows:
 
     @property
     def checkpoints(self) -> tuple[int | None, ...]:
-        """After how many requests was measured; only None where requests do not follow one another."""
+        """The numbers of requests after which rows were measured; (None,) if requests do not follow one another."""
         return tuple(sorted({row["requests"] for row in self.rows if "requests" in row})) or (None,)
 
     def at(self, requests: int | None) -> Rows:
@@ -70,11 +70,11 @@ class Rows:
 
     @property
     def label_head(self) -> list[str]:
-        """The titles of the columns that say which row it is."""
+        """The titles of the columns that identify a row."""
         return ["method"] if self.checkpoints == (None,) else ["requests", "method"]
 
     def lines(self) -> Iterator[tuple[list[str], Rows, str]]:
-        """Per checkpoint and method: the labels, all rows of the checkpoint, and the method."""
+        """For each checkpoint and method: the labels, all rows of the checkpoint, and the method."""
         for requests in self.checkpoints:
             own = self.at(requests)
             for method in own.compared:
@@ -90,7 +90,7 @@ def scenarios(result: Mapping[str, Any]) -> dict[str, Rows]:
 
 
 def halves(rows: Rows) -> dict[str, Rows]:
-    """Single requests of light and of heavy users: the first half of the deletions is light."""
+    """The rows of light and of heavy users. In single requests, the first half of the deletions is of light users."""
     count = len({row["deletion"] for row in rows.rows})
     return {
         "light": rows.where(lambda row: _number_of(row) < count // 2),
@@ -108,9 +108,9 @@ def labelled(method: str) -> str:
 
 
 def against_controls(rows: Rows, method: str) -> str:
-    """Which controls are as near to the re-fits or nearer, by mean distance, so that the table says so itself.
+    """The controls that are as near to the re-fits as the method, or nearer, by mean distance.
 
-    A control that is beaten on average but not in every deletion is named with the share it lost.
+    A control that is beaten on average but not in every deletion is named with the share of deletions that it lost.
     """
     if method in CONTROLS:
         return "control"
@@ -135,7 +135,7 @@ def against_controls(rows: Rows, method: str) -> str:
 
 
 def _not_always(rows: Rows, method: str, control: str) -> str | None:
-    """In how many deletions the method is nearer than the control; None if in all of them."""
+    """In how many deletions the method is nearer than the control, as text; None if in all of them."""
     theirs = {row["deletion"]: row["distance"] for row in rows.of(control) if is_number(row.get("distance"))}
     pairs = [
         (row["distance"], theirs[row["deletion"]])

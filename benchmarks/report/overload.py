@@ -11,7 +11,7 @@ _SPREAD = ("p50", "p95", "p99", "max")
 
 
 def overload(result: Mapping[str, Any]) -> list[str]:
-    """What callers, memory and log noticed of a flood, and what became of it."""
+    """How a flood affected callers, memory and log, and what happened to the flood itself."""
     measured, flood = result["measured"], result["flood"]
     bodies = flood["bodies"]
     return [

@@ -14,7 +14,7 @@ from benchmarks.report.scatter import forgetting_utility, time_quality
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Each fills an empty figure, or says False where the scenario has nothing of the kind.
+# A plot fills an empty figure; it returns False if the scenario has no data for it.
 Plot = Callable[["Figure", Rows, str], bool]
 _PLOTS: Mapping[str, Plot] = {
     "forgetting-utility": forgetting_utility,
@@ -26,10 +26,10 @@ _PLOTS: Mapping[str, Plot] = {
 
 
 def draw(result: Mapping[str, Any], folder: Path) -> None:
-    """Draw the plots of one result into `folder`, which is made; only `lethe bench unlearn` has any.
+    """Draw the plots of one result into `folder`, which is created. Only results of `lethe bench unlearn` have plots.
 
     Raises:
-        MissingMatplotlib: it is not installed.
+        MissingMatplotlib: matplotlib is not installed.
     """
     if result["benchmark"] != "unlearn":
         return

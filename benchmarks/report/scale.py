@@ -9,7 +9,7 @@ from benchmarks.report.cells import number, table
 
 
 def scale(result: Mapping[str, Any]) -> list[str]:
-    """Seconds of each stage by the number of retained users, and beside the smallest service."""
+    """Seconds of each stage by the number of retained users, and the ratio to the smallest service."""
     rows = result["rows"]
     stages = list(rows[0]["seconds"])
     first = rows[0]["request_seconds"]

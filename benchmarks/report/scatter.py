@@ -1,4 +1,4 @@
-"""One point per method: what it forgets against what it costs."""
+"""Scatter plots with one point per method: what the method forgets against what it costs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Per method the values across and those up, one of each per row.
+# For each method the x values and the y values, one of each per row.
 Points = Mapping[str, tuple[Sequence[float], Sequence[float]]]
-# A control takes microseconds, which would leave the methods a corner of the axis.
+# Shorter times are drawn as this: a control takes microseconds, which would squeeze the methods into a corner.
 _SHORTEST = 1e-3
 
 
 def forgetting_utility(figure: Figure, rows: Rows, scenario: str) -> bool:
-    """Distance of the subjects' NLL from re-fits against held-out Recall@10."""
+    """The distance of the subjects' NLL from re-fits, against held-out Recall@10."""
     rows, when = _last(rows)
     points = _points(rows, "forget_nll_gap", "test_recall@10")
     if not points:
@@ -35,7 +35,7 @@ def forgetting_utility(figure: Figure, rows: Rows, scenario: str) -> bool:
 
 
 def time_quality(figure: Figure, rows: Rows, scenario: str) -> bool:
-    """Seconds of a run against the distance to re-fits."""
+    """The seconds of a run, against the distance to re-fits."""
     rows, when = _last(rows)
     points = _points(rows, "seconds", "distance")
     if not points:

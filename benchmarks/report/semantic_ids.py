@@ -11,7 +11,7 @@ _MILLI = 1e3
 
 
 def semantic_ids(result: Mapping[str, Any]) -> list[str]:
-    """What exact scores cost beside the least forwards, and what each search reads and finds."""
+    """What exact scores cost compared with the least forwards, and what each search reads and finds."""
     data, exact = result["data"], result["exact"]
     head = (
         f"{data['items']} generated items, {data['tuples']} different tuples of {data['tokens_of_an_item']} tokens, "

@@ -16,7 +16,7 @@ _LEGEND = (
 
 
 def sequence(result: Mapping[str, Any]) -> list[str]:
-    """Every walk at a few stops, beside a re-fit that never saw anybody who asked."""
+    """Every walk at a few stops, compared with a re-fit that never saw any user who asked."""
     refit, stops = result["refit"], _stops(result)
     origin = (
         f"Data: {result['data']['source']}. {result['requests']} users of {result['data']['service_users']} ask one "
@@ -74,7 +74,7 @@ def sequence(result: Mapping[str, Any]) -> list[str]:
 
 
 def _why(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What each walk's re-fits answered, by its last row."""
+    """Why each walk re-fitted, from its last row."""
     last = {row["walk"]: row for row in rows}
     lines = []
     for walk, row in last.items():
@@ -89,13 +89,13 @@ def _why(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _words(row: Mapping[str, Any]) -> str:
-    """What the gate said so far; a walk that takes every candidate does not ask it."""
+    """The gate's verdicts so far. A walk that takes every candidate does not ask the gate."""
     words = [row[word] for word in ("passed", "failed", "inconclusive")]
     return " / ".join(map(str, words)) if any(words) else "–"
 
 
 def _stops(result: Mapping[str, Any]) -> list[int]:
-    """Where the walks were looked at nearest to each quarter of the way."""
+    """The stops that are nearest to each quarter of the walk."""
     looked = sorted({row["requests"] for row in result["rows"]})
     quarters = [result["requests"] * quarter / 4 for quarter in range(1, 5)]
     return sorted({min(looked, key=lambda stop: abs(stop - wanted)) for wanted in quarters})

@@ -72,7 +72,7 @@ def _table(rows: Sequence[Trial], chosen: Mapping[str, Mapping[str, Any]]) -> li
 
 
 def _best(trials: Sequence[Trial], config: Mapping[str, Any] | None) -> Trial | None:
-    """The chosen trial; the only one of a method with nothing to choose."""
+    """The chosen trial. For a method with nothing to choose, its only trial."""
     if config is None:
         return trials[0] if len(trials) == 1 else None
     return next((trial for trial in trials if trial["config"] == config), None)

@@ -1,4 +1,4 @@
-"""Who asks in a walk, and what is measured on the way."""
+"""The users who ask in a walk, and the measures that are taken on the way."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _CONSOLIDATION_SEED = 8000
 
 
 def order(workshop: Workshop, requests: int, seed: int) -> tuple[int, ...]:
-    """Who asks, in this order: places of report users.
+    """The users who ask, in this order: indices of report users.
 
     Raises:
-        TooFewUsers: fewer report users than requests.
+        TooFewUsers: there are fewer report users than requests.
     """
     users = workshop.population.report_users
     if requests > len(users):
@@ -41,7 +41,7 @@ def refit_without(workshop: Workshop, gone: frozenset[int], seed: int) -> FitOrd
 
 
 def utility(workshop: Workshop, adapter: Adapter, users: tuple[Split, ...]) -> dict[str, float]:
-    """Held-out NDCG@10 and Recall@10 of these users, validation and test items together."""
+    """Held-out NDCG@10 and Recall@10 of these users, over validation and test items together."""
     found = read(
         attach(workshop.base, adapter),
         workshop.base.style,
@@ -55,7 +55,7 @@ def utility(workshop: Workshop, adapter: Adapter, users: tuple[Split, ...]) -> d
 def places_in_band(
     workshop: Workshop, adapter: Adapter, places: Sequence[int], known: Sequence[NeverSeen]
 ) -> dict[int, float]:
-    """How far each of these users lies below its level, in deviations: above 0 the adapter knows them."""
+    """How far the loss of each user lies below their level, in deviations. Above 0, the adapter knows the user."""
     policy, items = workshop.policy, len(workshop.population.catalogue)
     found = item_log_likelihoods(
         workshop.base, adapter, [workshop.population.service[place].train for place in places]
@@ -70,7 +70,7 @@ def places_in_band(
 
 
 def sides(z: Mapping[int, float], limit: float) -> dict[str, int]:
-    """How many lie inside the band, above it and below it."""
+    """How many users lie inside the band, above it and below it."""
     return {
         "inside_band": sum(abs(value) <= limit for value in z.values()),
         "still_known": sum(value > limit for value in z.values()),

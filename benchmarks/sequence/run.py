@@ -1,4 +1,4 @@
-"""Two hundred requests in a row: `lethe bench sequence`."""
+"""Many requests in a row, two hundred by default: `lethe bench sequence`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.study.levels import levels
 from benchmarks.study.session import session
 from unlearning.records import to_plain
 
-# A method with consolidations, and what happens without them; the others are controls.
+# The method with consolidations, and without them. The other walks are controls.
 WALKS = {
     title(name, consolidates): (name, consolidates)
     for name, consolidates in (
@@ -38,16 +38,16 @@ def run(
     processes: int | None = None,
     regime: Regime | None = None,
 ) -> dict[str, Any]:
-    """Live through `requests` single requests in several ways; returns rows as JSON values.
+    """Walk through `requests` single requests in several ways; returns rows as JSON values.
 
     Args:
-        data: the interactions; `folder`, `processes` and `regime` as `session` takes them.
-        walks: which of `WALKS`.
-        requests: report users who ask, one after the other.
-        seed: of the parent's fit and of who asks.
+        data: the interactions. `folder`, `processes` and `regime` are as in `session`.
+        walks: names from `WALKS`.
+        requests: number of report users who ask, one after the other.
+        seed: of the parent's fit, and for drawing the users who ask.
 
     Raises:
-        TooFewUsers: fewer report users than requests; nothing has been trained then.
+        TooFewUsers: there are fewer report users than requests; raised before any training.
     """
     with session(data, folder, processes=processes, regime=regime) as study:
         workshop, population = study.workshop, study.workshop.population
@@ -60,7 +60,7 @@ def run(
         study.work(lived, "walks")
         kept = tuple(split for place, split in enumerate(population.service) if place not in set(places))
         fitted = workshop.fit(final)
-        # What chance and the levels' own error make of a model that never saw any of them.
+        # The reference shows how chance and the error of the levels judge a model that never saw any of these users.
         z = places_in_band(workshop, fitted.adapter, places, levels(workshop, seed))
         reference = {
             **utility(workshop, fitted.adapter, kept),

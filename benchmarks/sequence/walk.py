@@ -1,4 +1,4 @@
-"""Many requests in a row, as a service lives through them: edit, gate, consolidate when the budget is spent."""
+"""Many requests in a row, as a service handles them: edit, gate, consolidate when the budget is spent."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ from unlearning.evaluation.evaluate import evaluate
 from unlearning.levels.never_seen import NeverSeen
 from unlearning.records import to_plain
 
-# After how many requests everybody who was forgotten is looked at again.
+# After so many requests, all users who were forgotten so far are measured again.
 EVERY = 10
 
 
 @dataclass(frozen=True)
 class Walk:
-    """One way to live: a method for every request, with or without consolidations.
+    """One way to handle the requests: a method for every request, with or without consolidations.
 
-    With them the service climbs the policy's ladder from the first rung that names the method, and refits without
-    everybody forgotten so far where the gate lets no candidate through or the policy's budget is spent. Without them
-    the first candidate is taken unseen.
+    With consolidations, the service tries the policy's ladder from the first rung that names the method. It re-fits
+    without all users forgotten so far if the gate lets no candidate through or the policy's budget is spent. Without
+    consolidations, the first candidate is taken without asking the gate.
     """
 
     name: str
@@ -57,11 +57,11 @@ class Walk:
 
     @property
     def variant(self) -> Variant:
-        """The method, as found for single requests."""
+        """The method with the configuration found for single requests."""
         return Tuned.load().variant(self.name, "single")
 
     def run(self, workshop: Workshop, cells: Cells) -> None:
-        """Walk unless that is done; a walk that was killed goes on from its last consolidation, if it has any."""
+        """Walk unless the cell is finished. A walk that was killed goes on from its last consolidation, if any."""
         (key,) = self.keys(workshop)
         if cells.get(key) is not None:
             return
@@ -95,11 +95,11 @@ class Walk:
 
 @dataclass(frozen=True)
 class State:
-    """Where a walk stands right after a consolidation, or before its first request: all that goes on from there.
+    """The state of a walk before its first request or right after a consolidation, from which it can go on.
 
-    `number` requests are done, `later_rungs` of them by another rung than the first. `inside` are the places of who has
-    been inside the band, `resurgent` of who was known again after that. `refits_because` counts the measures that
-    objected to refused candidates, and spent budgets.
+    `number` requests are done, `later_rungs` of them by another rung than the first. `inside` are the indices of users
+    who have been inside the band, `resurgent` those of users who were known again after that. `refits_because` counts
+    the reasons of re-fits: the measures that objected to refused candidates, and spent budgets.
     """
 
     number: int = 0
@@ -113,12 +113,12 @@ class State:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> State:
-        """Back from JSON."""
+        """The state from JSON values."""
         return cls(**{**plain, "inside": tuple(plain["inside"]), "resurgent": tuple(plain["resurgent"])})
 
 
 def _stage(walk: Walk, workshop: Workshop, state: State) -> tuple[list[dict[str, Any]], State]:
-    """Live on until the next consolidation or the end: the rows on the way, and the state that leads to."""
+    """Walk until the next consolidation or the end; the rows on the way, and the state after them."""
     population, policy = workshop.population, workshop.policy
     places = order(workshop, walk.requests, walk.seed)
     known = levels(workshop, walk.seed)
@@ -148,7 +148,7 @@ def _stage(walk: Walk, workshop: Workshop, state: State) -> tuple[list[dict[str,
                 spent,
                 subjects=spent.subjects + 1,
                 attenuations=spent.attenuations + 1,
-                # As the service counts: what was kept is multiplied.
+                # As the service counts: the shares of utility that were kept are multiplied.
                 utility_loss=1.0 - (1.0 - spent.utility_loss) * (1.0 + (utility_change(report) or 0.0)),
             )
             due = consolidation_due(policy.consolidation, spent)
@@ -204,14 +204,14 @@ def _stage(walk: Walk, workshop: Workshop, state: State) -> tuple[list[dict[str,
 
 
 def _fitted(walk: Walk, workshop: Workshop, gone: Sequence[int]) -> Fit:
-    """The exact fit without those who asked before this."""
+    """The exact fit without the users who have asked so far."""
     if not gone:
         return workshop.fit(orders.parent(workshop.population, walk.seed))
     return workshop.fit(refit_without(workshop, frozenset(gone), walk.seed))
 
 
 def _objections(verdict: Verdict) -> set[str]:
-    """The measures that were in the way."""
+    """The binding measures that did not pass."""
     reasons = (*verdict.reasons, *(reason for subject in verdict.subjects for reason in subject.reasons))
     return {reason.measure for reason in reasons if reason.binding and not reason.passed}
 
@@ -225,7 +225,7 @@ def _task(
     level: NeverSeen,
     number: int,
 ) -> ForgetTask:
-    # Every request edits the adapter, so what was cached of it holds for the first one only: no statistics.
+    # No statistics: every request edits the adapter, so sums cached for it hold for the first request only.
     return workshop.regime.task(
         workshop.base,
         adapter,
@@ -247,7 +247,7 @@ def _climb(
     *,
     parent_is_exact: bool,
 ) -> list[tuple[Candidate, Report, Verdict]]:
-    """What the rungs from the method's first on came to, up to the first candidate that the gate lets through."""
+    """The results of the rungs, from the method's first one to the first whose candidate the gate lets through."""
     policy = workshop.policy
     inputs = EvaluationInputs.prepare(
         workshop.base,
@@ -279,5 +279,5 @@ def _title(walk: Walk) -> str:
 
 
 def title(name: str, consolidates: bool) -> str:
-    """What a walk is called in tables and on the command line."""
+    """The name of a walk in tables and on the command line."""
     return f"{name}, consolidated" if consolidates else name

@@ -1,1 +1,1 @@
-"""The whole service as its user meets it: real processes, measured through HTTP."""
+"""Measures the whole service as a user meets it: real processes, through HTTP."""

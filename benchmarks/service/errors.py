@@ -8,7 +8,7 @@ class ServiceUnmeasurable(Exception):
 
     Args:
         message: one line.
-        log_tail: the last lines of the installation's log, where they say more.
+        log_tail: the last lines of the installation's log, if they say more.
     """
 
     def __init__(self, message: str, log_tail: str = "") -> None:

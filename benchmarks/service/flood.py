@@ -1,6 +1,7 @@
-"""Somebody without a key who wants a gateway to stop, as a process of its own: `python -m benchmarks.service.flood`.
+"""A flood of a gateway by a client without a key, as its own process: `python -m benchmarks.service.flood`.
 
-Prints one JSON object when its standard input is closed. Arguments: port, half-open connections, bodies, bytes of each.
+Arguments: port, number of half-open connections, number of bodies, bytes of each body. The process prints one JSON
+object when its standard input is closed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _ANSWER_SECONDS = 60.0
 
 
 class Flood:
-    """What it did, and what became of it."""
+    """The flood, and counts of what it sent and how the gateway answered."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -29,8 +30,8 @@ class Flood:
         self.answers: Counter[str] = Counter()
 
     async def hold_half_open(self, number: int) -> None:
-        """Send half a head and wait; open it again some seconds after the gateway has closed it."""
-        # Not all in the same millisecond.
+        """Send half of a request's head and wait. Some seconds after the gateway closes the connection, do it again."""
+        # Spread the connections over time.
         await asyncio.sleep(number * 0.001)
         while True:
             try:
@@ -53,7 +54,7 @@ class Flood:
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def send_body(self, size: int) -> None:
-        """Send all of it as fast as it is taken, and read the answer meanwhile."""
+        """Send the body as fast as the gateway takes it, and read the answer meanwhile."""
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
@@ -75,7 +76,7 @@ class Flood:
                 writer.write(_PIECE)
                 await writer.drain()
         except OSError:
-            # Cut off; what counts is whether it was answered before.
+            # The gateway closed the connection. What counts is whether it answered before.
             return
 
 

@@ -1,6 +1,6 @@
-"""A gateway of its own in a temporary folder: the embedded default without what carries requests out.
+"""A gateway of its own in a temporary folder: the embedded default, without a worker unless it is asked for.
 
-Accepting a request needs the gateway and the database. Commands are run as processes, as an operator runs them.
+Accepting a request needs only the gateway and the database. Commands run as processes, as an operator runs them.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ from benchmarks.service.installation import CODE, LEFT_BEHIND, STATE, TAIL_LINES
 
 @dataclass(frozen=True)
 class Site:
-    """An installation that is set up and can be started, more than once and with other settings."""
+    """An installation that is set up. It can be started more than once, with different settings."""
 
     folder: Path
     settings: dict[str, str]
 
     @contextmanager
     def running(self, *commands: str, **settings: str) -> Iterator[Service]:
-        """The gateway, once it is ready, and beside it what `commands` name; all end with the block."""
+        """Start the gateway and the services that `commands` name, and yield when the gateway is ready.
+
+        All of them end with the block.
+        """
         port = free_port()
         environment = self._environment({"LETHE_PORT": str(port), **settings})
         services = []
@@ -54,10 +57,10 @@ class Site:
                 service.stop()
 
     def run(self, *arguments: str) -> str:
-        """What a command printed.
+        """Run a command; what it printed.
 
         Raises:
-            ServiceUnmeasurable: it failed.
+            ServiceUnmeasurable: the command failed.
         """
         done = subprocess.run(
             _lethe(*arguments),
@@ -83,9 +86,9 @@ def set_up(data: Path | None, *, home: Path | None = None, database_url: str | N
     """Migrate, fit and issue a key in a temporary folder, which is deleted at the end.
 
     Args:
-        data: interactions; the demo's generated users otherwise.
-        home: folder of a stopped installation made from the same data; its base is taken, and nothing else.
-        database_url: an empty database; SQLite in the folder otherwise.
+        data: interactions; None for the demo's generated users.
+        home: folder of a stopped installation made from the same data. Only its base is used.
+        database_url: an empty database; None for SQLite in the folder.
 
     Raises:
         ServiceUnmeasurable: a command failed.

@@ -1,4 +1,4 @@
-"""A server that takes connections and never answers: what a broker looks like whose machine hangs."""
+"""A server that accepts connections and never answers, like a broker on a machine that hangs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import contextmanager, suppress
 
 
 class HangingServer:
-    """Listens on `port` of this machine and keeps what connects.
+    """Listens on `port` of this machine and keeps every connection open.
 
     Args:
-        greeting: sent to whoever connects: the beginning of an answer that never ends. With one, a byte follows every
-            now and then, so that a client waits for ever and not until its time is up. Silent without.
+        greeting: the beginning of an answer that never ends, sent to every client. Now and then a further byte follows,
+            so that the client's timeout never expires. If empty, the server sends nothing.
     """
 
     def __init__(self, greeting: bytes = b"") -> None:
@@ -31,7 +31,7 @@ class HangingServer:
 
     @property
     def connections(self) -> int:
-        """How many have connected so far."""
+        """How many clients have connected so far."""
         with self._changed:
             return len(self._connections)
 
@@ -55,7 +55,7 @@ class HangingServer:
             except OSError:
                 return
             if self._greeting:
-                # Not before it has been spoken to: a client may still be setting its socket up.
+                # Wait for the client's first byte: it may still be setting up its socket.
                 connection.recv(1)
                 connection.sendall(self._greeting)
             with self._changed:

@@ -1,6 +1,6 @@
 """A whole installation in a temporary folder: `lethe up` as a process of its own, as a user starts it.
 
-The commands are not imported, they are run: what is measured is what anybody gets.
+Commands are run and not imported, so that the benchmark measures what a user gets.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ import httpx
 from benchmarks.service.errors import ServiceUnmeasurable
 
 CODE = Path(__file__).parents[2]
-# A first start generates or reads the data and fits the base and the adapter.
+# The first start generates or reads the data, and fits the base and the adapter.
 _SET_UP_SECONDS = 3600.0
-# Longer than `lethe up` takes to end its processes the hard way.
+# Longer than `lethe up` takes to kill its processes.
 _STOP_SECONDS = 90.0
 TAIL_LINES = 20
 STATE = "state"
-# What an installation's folder may hold besides: results of other benchmarks, and messages that a sweep sends again.
+# Parts of an installation's folder that are not copied: results of other benchmarks, and messages, which the sweeper
+# sends again.
 LEFT_BEHIND = ("bench", "broker")
 
 
 @dataclass(frozen=True)
 class Service:
-    """An installation that `lethe up` runs: where it answers, and how it is."""
+    """An installation that `lethe up` runs: its URL, its process and its log."""
 
     url: str
     _process: subprocess.Popen[bytes]
@@ -44,13 +45,13 @@ class Service:
     _log: Path
 
     def client(self, *, timeout: float = 30.0) -> httpx.Client:
-        """A client of its own, with the demo's key; whoever asks for it closes it."""
+        """A new HTTP client with the demo's key. The caller closes it."""
         key = self._key()
         return httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {key}"},
             timeout=timeout,
-            # The server closes an idle connection after five seconds; a request must not meet it doing so.
+            # The server closes idle connections after five seconds. A request must not use one that is being closed.
             limits=httpx.Limits(max_connections=None, keepalive_expiry=2.0),
         )
 
@@ -72,7 +73,7 @@ class Service:
     def failure(self, message: str) -> ServiceUnmeasurable:
         """An error to raise, with the end of the log."""
         lines = self._log.read_text(errors="replace").splitlines()
-        # `lethe up` prints how to call it, with its key and somebody's id in each of those lines.
+        # Leave out lines with the key: `lethe up` prints example calls, each with its key and a user id.
         key = self._key()
         told = [line for line in lines if not key or key not in line]
         return ServiceUnmeasurable(f"{message}; its log's end is above", "\n".join(told[-TAIL_LINES:]))
@@ -80,7 +81,7 @@ class Service:
     def wait_until_ready(self) -> None:
         """
         Raises:
-            ServiceUnmeasurable: it ended instead, or needs more than an hour.
+            ServiceUnmeasurable: the installation ended, or takes more than an hour.
         """
         deadline = time.monotonic() + _SET_UP_SECONDS
         while time.monotonic() < deadline:
@@ -94,10 +95,10 @@ class Service:
         raise self.failure(f"the installation was not ready within {_SET_UP_SECONDS:.0f} seconds")
 
     def stop(self) -> None:
-        """End `lethe up` and what it runs.
+        """End `lethe up` and the processes that it runs.
 
-        The signal goes to its group: as long as it sets things up, its child would not hear of it otherwise. Gateway
-        and worker are in groups of their own, and `lethe up` ends them.
+        The signal goes to the process group: during the setup, the child of `lethe up` would not get it otherwise.
+        Gateway and worker are in groups of their own, and `lethe up` ends them.
         """
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGTERM)
@@ -108,24 +109,24 @@ class Service:
             self._process.wait()
 
     def _key(self) -> str:
-        """Empty as long as there is none."""
+        """The demo's key; empty until it exists."""
         file = self._state / "demo-key"
         return file.read_text() if file.exists() else ""
 
 
 @contextmanager
 def temporary_installation(*, data: Path | None = None, home: Path | None = None) -> Iterator[Service]:
-    """Start an installation of its own and wait until it serves; on the way out stop it and delete its folder.
+    """Start a new installation and wait until it serves. When the block ends, stop it and delete its folder.
 
-    Settings come from nowhere but the defaults: the caller's ``LETHE_*`` variables and ``.env`` are left out.
+    All settings have their defaults: the caller's ``LETHE_*`` variables and ``.env`` are ignored.
 
     Args:
-        data: interactions; the demo's generated users otherwise.
-        home: folder of a stopped installation that was made from the same data. A copy of it is started, so the
-            folder stays as it is, and nobody in it is forgotten.
+        data: interactions; None for the demo's generated users.
+        home: folder of a stopped installation that was made from the same data. A copy of it is started, so the folder
+            stays as it is and nobody in it is forgotten.
 
     Raises:
-        ServiceUnmeasurable: it did not come up.
+        ServiceUnmeasurable: the installation did not start.
     """
     with on_signals(signal.default_int_handler):
         folder = Path(tempfile.mkdtemp(prefix="lethe-bench-"))
@@ -137,7 +138,7 @@ def temporary_installation(*, data: Path | None = None, home: Path | None = None
             service.wait_until_ready()
             yield service
         finally:
-            # Once is enough: a second Ctrl-C must not leave processes behind.
+            # Ignore a second Ctrl-C, which would leave processes behind.
             with on_signals(signal.SIG_IGN):
                 if service is not None:
                     service.stop()
@@ -152,13 +153,13 @@ def _start(folder: Path, data: Path | None) -> Service:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "cli.main", *command, *(["--data", str(data.resolve())] if data else [])],
-            # Away from any .env.
+            # A folder without a .env file.
             cwd=folder,
             env=settings | {"PYTHONPATH": os.pathsep.join(paths)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            # Ctrl-C reaches it through us, in order.
+            # Ctrl-C must reach this process first, which then ends the installation in order.
             start_new_session=True,
         )
     return Service(f"http://127.0.0.1:{port}", process, state, log)
@@ -166,7 +167,7 @@ def _start(folder: Path, data: Path | None) -> Service:
 
 @contextmanager
 def on_signals(handler: Callable[[int, FrameType | None], object] | signal.Handlers) -> Iterator[None]:
-    """Answer Ctrl-C and a polite kill with `handler`."""
+    """Handle SIGINT and SIGTERM with `handler` while the block lasts."""
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

@@ -1,4 +1,4 @@
-"""Recommendations asked for at a steady rate while something else is measured."""
+"""A steady load of recommendation requests while something else is measured."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Tally:
     """What the load saw.
 
     Args:
-        answers: all questions.
-        non_200: those not answered with a 200, or not answered at all.
-        mixed: answers whose header and body name two versions.
-        fallbacks: answers that were not personalised, though nobody asked to forget that user.
+        answers: number of all requests.
+        non_200: requests that were answered with another status than 200, or not at all.
+        mixed: answers whose header and body name two different versions.
+        fallbacks: answers that were not personalised, although nobody asked to forget the user.
     """
 
     answers: int = 0
@@ -34,7 +34,7 @@ class Tally:
     fallbacks: int = 0
 
     def count(self, response: httpx.Response | None) -> None:
-        """None stands for a connection that broke."""
+        """Count one response. None stands for a broken connection."""
         self.answers += 1
         if response is None or response.status_code != 200:
             self.non_200 += 1
@@ -48,8 +48,8 @@ class Tally:
 def steady_load(service: Service, users: Sequence[str], per_second: float) -> Iterator[Tally]:
     """Ask for the users' recommendations in turn until the block is left.
 
-    One question at a time: where answers take longer than the rate allows, the next one follows at once and nothing
-    is caught up on.
+    There is one request at a time. If an answer takes longer than the rate allows, the next request follows at once,
+    and missed requests are not made up for.
     """
     tally, stop = Tally(), Event()
     with ThreadPoolExecutor(1) as pool:

@@ -1,4 +1,4 @@
-"""A database of the benchmark's own on a PostgreSQL server."""
+"""A new database on a PostgreSQL server, for one benchmark."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ LOCAL_SERVER = "postgresql://postgres@127.0.0.1:5432/postgres"
 
 @contextmanager
 def own_database(server: str) -> Iterator[str]:
-    """The URL of a new database, which is dropped at the end. No other is touched.
+    """The URL of a new database, which is dropped at the end. No other database is touched.
 
     Args:
-        server: the URL of any database there; its role must be allowed to create databases.
+        server: the URL of any database on the server; its role must be allowed to create databases.
 
     Raises:
-        ServiceUnmeasurable: it is no PostgreSQL server that answers, or does not let us.
+        ServiceUnmeasurable: no PostgreSQL server answers, or it refuses to create the database.
     """
     name = f"lethe_bench_{uuid.uuid4().hex}"
     try:

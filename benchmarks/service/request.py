@@ -13,16 +13,16 @@ from benchmarks.service.watching import watch
 
 _SUPPRESSION_SECONDS = 60.0
 _ANSWER_SECONDS = 60.0
-# As long as a run may take.
+# The longest time that a run may take.
 _DONE_SECONDS = 3600.0
 
 
 def forget(service: Service, client: httpx.Client, user: str) -> dict[str, Any]:
-    """Forget a user and say how long it took and what was tried; nothing in the answer names the user.
+    """Forget a user; how long it took and what was tried. The result does not name the user.
 
-    Seconds count from the arrival of the 202. ``suppressed_seconds`` ends with the first answer of ``/recommend``
-    that is labelled as the fallback of a suppressed user, ``completed_seconds`` with the first look that finds the
-    request completed: looks are `POLL_SECONDS` apart. The attempts' seconds are the service's own.
+    Seconds count from the arrival of the 202. ``suppressed_seconds`` ends with the first answer of ``/recommend`` that
+    is labelled as the fallback of a suppressed user. ``completed_seconds`` ends with the first check that finds the
+    request completed; checks are `POLL_SECONDS` apart. The seconds of attempts are the service's own figures.
 
     Raises:
         ServiceUnmeasurable: the request was not accepted, or was not done within an hour.
@@ -57,12 +57,12 @@ def forget(service: Service, client: httpx.Client, user: str) -> dict[str, Any]:
 
 
 def published_by(attempts: list[dict[str, Any]]) -> str | None:
-    """The method whose candidate went live: a run that had to start over has more than one that was accepted."""
+    """The method whose candidate went live: the last accepted one, because a run that started over may have several."""
     return next((attempt["method"] for attempt in reversed(attempts) if attempt["accepted"]), None)
 
 
 def _is_over(request: dict[str, Any]) -> bool:
-    # Nobody is there to give it the attention.
+    # A request that needs a person will not go on: no person is there.
     return request["done"] or request["status"] == "needs_attention"
 
 

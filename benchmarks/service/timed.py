@@ -1,4 +1,4 @@
-"""Requests sent at set times, each with the seconds until its answer."""
+"""Requests that are sent at set times, with the seconds until each answer."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ NO_ANSWER = "none"
 
 @dataclass
 class Answers:
-    """What became of requests: the status of each, and its seconds. Many threads may add."""
+    """The status and the seconds of each request. Threads may add to it concurrently."""
 
     statuses: Counter[str] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def send(self, client: httpx.Client, method: str, path: str, due: float, **options: Any) -> None:
-        """Ask, and note how long after `due` (monotonic) the answer came: waiting for one's turn here counts too."""
+        """Send a request, and note how long after `due` (`time.monotonic`) the answer came.
+
+        A request that is sent late, because this process was busy, counts from `due` too.
+        """
         try:
             status = str(client.request(method, path, **options).status_code)
         except httpx.TransportError:
@@ -38,7 +41,7 @@ class Answers:
             self.seconds.append(time.monotonic() - due)
 
     def summary(self) -> dict[str, Any]:
-        """Percentiles are measured values (nearest rank)."""
+        """Counts of statuses, and percentiles of the seconds. Percentiles are measured values (nearest rank)."""
         ordered = sorted(self.seconds)
         spread = {
             name: ordered[math.ceil(share * len(ordered)) - 1] if ordered else None
@@ -51,7 +54,7 @@ class Answers:
 def recommendations(service: Service, users: Sequence[str], per_second: float) -> Iterator[Answers]:
     """Ask for the users' recommendations in turn, at a steady rate, until the block is left.
 
-    One at a time. Where an answer is late, the next ones are late too, and count as that.
+    There is one request at a time. A late answer makes the next requests late, and their seconds include that delay.
     """
     answers, stop = Answers(), threading.Event()
 

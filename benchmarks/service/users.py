@@ -1,4 +1,4 @@
-"""Whom a measurement through HTTP may forget."""
+"""The users whom a measurement through HTTP may forget."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from benchmarks.service.installation import Service
 from benchmarks.service.watching import watch
 from recommender import SyntheticConfig, generate_synthetic, load_interactions
 
-# What a fit reads: of whom there is less, nothing is to be unlearned.
+# A fit reads only users with at least so many events. Others leave nothing to unlearn.
 ENOUGH_EVENTS = 3
 _ANSWER_SECONDS = 60.0
-# Other reasons not to personalise are about the moment: who asks again gets another answer.
+# All other fallback reasons are temporary: the next answer may be personalised.
 _ABOUT_THE_USER = ("suppressed", "unknown_user", "no_history")
 
 
@@ -33,10 +33,10 @@ def in_drawn_order(events: Mapping[str, int], seed: int) -> list[str]:
 
 
 def first_personalised(service: Service, client: httpx.Client, users: Sequence[str], count: int) -> list[str]:
-    """The first `count` users the service personalises for: nobody who has been forgotten.
+    """The first `count` users who get personalised answers, and so have not been forgotten.
 
     Raises:
-        ServiceUnmeasurable: there are not so many.
+        ServiceUnmeasurable: there are fewer such users.
     """
     found: list[str] = []
     for user in users:

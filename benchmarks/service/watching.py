@@ -1,4 +1,4 @@
-"""Looking through HTTP until something has come about."""
+"""Polls through HTTP until an answer meets a condition."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def watch(
     seconds: float,
     what: str,
 ) -> dict[str, Any]:
-    """Look every `POLL_SECONDS` until an answer is what was waited for; no answer, or not a 200, is a look in vain.
+    """Poll every `POLL_SECONDS` until an answer meets the condition. No answer, or no 200, counts as not met.
 
     Args:
-        service: what is looked at; it must stay alive.
-        look: one question.
-        found: whether its answer is the one.
+        service: the service, which must stay alive.
+        look: sends one request.
+        found: whether the answer meets the condition.
         seconds: how long to wait.
-        what: what has not come about then, for the error's message.
+        what: the condition in words, for the error's message.
 
     Raises:
-        ServiceUnmeasurable: it did not come about, or the installation ended.
+        ServiceUnmeasurable: the condition was not met in time, or the installation ended.
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

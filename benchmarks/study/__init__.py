@@ -1,1 +1,1 @@
-"""The comparison of all methods: scenarios, cells, what is measured in each, and how they are spread over processes."""
+"""The comparison of all methods: scenarios, cells, the measures of each cell, and the processes that share the work."""

@@ -1,4 +1,4 @@
-"""What is forgotten: drawn from report users for figures, from development users for choices."""
+"""The deletions of a study: drawn from report users for figures, from development users for choices."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class Deletion:
     """One request, or one batch of them, with the population it leaves behind.
 
     Attributes:
-        name: `scenario/seed`, and the subject's number where one user is forgotten at a time.
-        seed: of the parent's fit and of everything drawn.
-        places: of the subjects among the service's users.
-        subjects: training sequences of those who are forgotten.
-        counted: which of their items are forgotten; None for all.
-        retained: what the service still holds: everybody else, and what is left of the subjects where only some of
-            their interactions go. The re-fits the result is compared with are fitted on these.
-        still_there: users whom the request does not name and the re-fits leave out all the same: the subjects of the
-            other requests that share the re-fits. A handful among hundreds.
+        name: `scenario/seed`, and the subject's number if one user is forgotten at a time.
+        seed: of the parent's fit and of everything random.
+        places: indices of the subjects among the service's users.
+        subjects: training sequences of the subjects.
+        counted: which of the subjects' items are forgotten; None for all.
+        retained: what the service still holds: all other users, and the rest of the subjects' interactions if only some
+            of them are forgotten. The re-fits with which the result is compared are fitted on these.
+        still_there: users whom the request does not name but whom the re-fits leave out: the subjects of other requests
+            that share the re-fits. They are a handful among hundreds.
     """
 
     name: str
@@ -39,24 +39,24 @@ class Deletion:
 
     @property
     def retained_sequences(self) -> tuple[tuple[int, ...], ...]:
-        """Training sequences of the retained: what re-fits see."""
+        """Training sequences of the retained users, which the re-fits see."""
         return tuple(split.train for split in self.retained)
 
     @property
     def task_sequences(self) -> tuple[tuple[int, ...], ...]:
-        """Training sequences of everybody whom the request does not name: what a method may keep."""
+        """Training sequences of all users whom the request does not name, which a method may keep."""
         return self.retained_sequences + tuple(split.train for split in self.still_there)
 
     @property
     def items(self) -> int:
-        """How many interactions are forgotten."""
+        """The number of interactions that are forgotten."""
         if self.counted is None:
             return sum(map(len, self.subjects))
         return sum(map(sum, self.counted))
 
 
 def deletions(population: Population, scenario: Scenario, seed: int) -> tuple[Deletion, ...]:
-    """The scenario's deletions for this seed: one, or one per user where requests come singly."""
+    """The scenario's deletions for this seed: one, or one per user if requests are single."""
     if scenario.kind == "interactions":
         return (_interactions(population, scenario, seed),)
     if scenario.kind == "users":
@@ -84,7 +84,7 @@ def whole_users(population: Population, name: str, seed: int, places: Sequence[i
 
 
 def one_by_one(population: Population, name: str, seed: int, places: Sequence[int]) -> tuple[Deletion, ...]:
-    """Forget each of these service users by itself; the re-fits leave out all of them."""
+    """Forget each of these service users in a request of their own. The re-fits leave out all of them."""
     together = whole_users(population, name, seed, places)
     return tuple(
         Deletion(
@@ -109,7 +109,7 @@ def _interactions(population: Population, scenario: Scenario, seed: int) -> Dele
         count = min(round(scenario.share * len(split.train)), len(split.train) - 1)
         gone = set(generator.sample(range(len(split.train)), count))
         marks = tuple(position in gone for position in range(len(split.train)))
-        # The forgotten item leaves the histories of later prompts too: what is left is as if it had never been met.
+        # Later prompts also lose the forgotten item: the rest looks as if the user had never met it.
         left = tuple(item for item, forgotten in zip(split.train, marks, strict=True) if not forgotten)
         retained.append(Split(left, split.validation, split.test))
         if gone:
@@ -137,5 +137,5 @@ def _singles(population: Population, scenario: Scenario, seed: int) -> tuple[int
 
 
 def _row(population: Population, scenario: Scenario, seed: int) -> tuple[int, ...]:
-    """Users in the order they ask."""
+    """Users in the order in which they ask."""
     return tuple(random.Random(seed).sample(population.report_users, scenario.users))

@@ -1,4 +1,4 @@
-"""Simulated requests of development users: the only ones that may steer a choice."""
+"""Simulated requests of development users, the only users who may steer a choice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ BATCH_SHARE, SINGLES, SEED = 0.05, 4, 0
 
 
 def development_deletions(population: Population) -> dict[str, tuple[Deletion, ...]]:
-    """Per setting what is forgotten in the search: one batch; and a few other users, one at a time."""
+    """The deletions of the search, by setting: one batch, and a few other users one at a time."""
     size = max(1, round(BATCH_SHARE * len(population.service)))
     batch, others = population.development_groups(2, size)
     name = user_share(BATCH_SHARE).name

@@ -1,4 +1,4 @@
-"""Whether two samples come from the same distribution: the two-sample test of Kolmogorov and Smirnov."""
+"""The two-sample Kolmogorov-Smirnov test: whether two samples come from the same distribution."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ NO_SCIPY = "comparing methods needs scipy, which is not installed: pip install '
 
 
 def has_scipy() -> bool:
-    """Whether the test can be made here."""
+    """Whether SciPy, which the test needs, is installed."""
     return find_spec("scipy") is not None
 
 
 def kolmogorov_smirnov(first: Tensor, second: Tensor) -> tuple[float, float]:
-    """The greatest distance of the two distribution functions, and its asymptotic two-sided p-value.
+    """The greatest distance D of the two distribution functions, and its asymptotic two-sided p-value.
 
-    The p-value is Kolmogorov's limit at sqrt(n m / (n + m)) D, an approximation for continuous values: with fewer than
-    some tens of them on a side it errs in either direction, and ties make it too large. The power depends on the
-    counts: a few interactions pass anything, many thousands fail the smallest difference. The p-value takes all
-    observations for independent. A user's interactions are not, which makes it too small; two models' readings of the
-    same interactions are not either, which makes it too large, and by far: what makes an item hard is in both samples.
-    Between a candidate and a re-fit a large one says little; read it beside another re-fit's.
+    The p-value is Kolmogorov's limit at sqrt(n m / (n + m)) D, an approximation for continuous values. With fewer than
+    some tens of values in a sample it errs in either direction, and ties make it too large. The power depends on the
+    counts: a few interactions pass any test, many thousands fail for the smallest difference.
+
+    The p-value treats all observations as independent. A user's interactions are not, which makes it too small. Two
+    models' readings of the same interactions are not either, which makes it far too large, because a hard item is hard
+    in both samples. So a large p-value between a candidate and a re-fit says little; compare it with that of another
+    re-fit.
     """
     from scipy.special import kolmogorov
     from scipy.stats import ks_2samp

@@ -1,4 +1,4 @@
-"""The level each subject has to reach, as a service would know it: from cross-fitted parts of its users."""
+"""The level that each subject has to reach, as a service would find it: from cross-fitted parts of its users."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unlearning.levels.never_seen import NeverSeen
 
 @lru_cache(maxsize=2)
 def levels(workshop: Workshop, seed: int) -> Sequence[NeverSeen]:
-    """Of every service user, for the parent of this seed."""
+    """The levels of all service users, for the parent of this seed."""
     population = workshop.population
     return cross_fit(
         workshop.base,
@@ -33,8 +33,8 @@ def levels(workshop: Workshop, seed: int) -> Sequence[NeverSeen]:
 def subject_levels(workshop: Workshop, seed: int, deletion: Deletion) -> tuple[float, ...]:
     """The mean smoothed NLL that each subject of the deletion has to reach, nats per item to forget.
 
-    Where only some items of a user are forgotten, they are asked to rise by what the whole user would: cross-fitted
-    adapters left out users, not items.
+    If only some items of a user are forgotten, their loss has to rise by as much as the whole user's would, because
+    cross-fitted adapters leave out users, not items.
     """
     found = [levels(workshop, seed)[place].smoothed_nll for place in deletion.places]
     if deletion.counted is None:

@@ -1,4 +1,4 @@
-"""Peak memory of a piece of work, as the operating system sees it."""
+"""Peak memory of a piece of work, as the operating system reports it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ _RESET_PEAK = "5"  # proc(5): sets VmHWM back to what is resident now
 
 
 def with_peak(work: Callable[[], T]) -> tuple[T, int | None]:
-    """Do the work; returns its result and the bytes that were resident at its peak beyond those before it.
+    """Do the work; its result, and the increase in resident bytes from before the work to its peak.
 
-    What the allocator keeps of earlier work would count as resident before and hide as much of the peak, so it is
-    asked to give it back first. None where the system does not say (anything but Linux with glibc).
+    Memory that the allocator keeps from earlier work would count as resident before and hide part of the peak, so the
+    allocator is asked to return it first. The increase is None if the system does not report it (anything but Linux
+    with glibc).
     """
     gc.collect()
     try:
@@ -31,10 +32,10 @@ def with_peak(work: Callable[[], T]) -> tuple[T, int | None]:
 
 
 def peak_resident() -> int:
-    """The most bytes that were ever resident in this process.
+    """The peak resident memory of this process, in bytes.
 
     Raises:
-        OSError: the system does not say (anything but Linux).
+        OSError: the system does not report it (anything but Linux).
     """
     return _resident("VmHWM")
 

@@ -1,4 +1,4 @@
-"""Which adapters a study needs fitted. Scenarios share what they can: the same users and seed are fitted once."""
+"""The fits that a study needs. Scenarios share them: each combination of users and seed is fitted once."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class FitOrder:
 
 
 def parent(population: Population, seed: int) -> FitOrder:
-    """The service's adapter: everybody."""
+    """The service's adapter, fitted on all service users."""
     return FitOrder(f"parent, seed {seed}", tuple(split.train for split in population.service), seed)
 
 
 def level_fits(population: Population, seed: int) -> list[FitOrder]:
-    """The fits for every user's level (`unlearning.levels.cross_fitting`), beside the parent of this seed."""
+    """The fits for every user's level (`unlearning.levels.cross_fitting`), for the parent of this seed."""
     users = [split.train for split in population.service]
     return [
         FitOrder(f"part {number + 1}, seed {seed}", tuple(users[place] for place in part.members), part.seed)
@@ -52,7 +52,7 @@ def references(deletion: Deletion) -> list[FitOrder]:
 
 
 def refit(deletion: Deletion) -> FitOrder:
-    """One more re-fit, the row of the table: its distance to the others is the floor that seeds alone make."""
+    """One more re-fit, which is a row of the table. Its distance to the references is due to seeds alone: the floor."""
     return FitOrder(f"re-fit of {deletion.name}", deletion.retained_sequences, _REFIT_SEED + deletion.seed)
 
 
@@ -65,9 +65,10 @@ class Shadow:
 
 
 def shadows(population: Population, count: int = SHADOWS, parts: int = 2) -> list[Shadow]:
-    """Shadow fits; `members` are places in `service + outsiders`. Each `parts` of them share out everybody.
+    """Shadow fits. Every group of `parts` fits divides all users among them; `members` index `service + outsiders`.
 
-    So every user is in exactly one of `parts`: of halves, which come in complementary pairs, in half of them all.
+    So every user is in exactly one fit of each group. Halves come in complementary pairs, and a user is in half of all
+    fits.
     """
     everybody = [split.train for split in (*population.service, *population.outsiders)]
     found: list[Shadow] = []
@@ -89,5 +90,5 @@ def _shared_out(users: int, parts: int, group: int) -> list[set[int]]:
 
 
 def unique(wanted: Sequence[FitOrder]) -> list[FitOrder]:
-    """Each fit once, in the order they were first wanted."""
+    """The fits without duplicates, in the order of first occurrence."""
     return list({(order.sequences, order.seed): order for order in wanted}.values())

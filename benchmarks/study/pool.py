@@ -1,4 +1,4 @@
-"""Work spread over processes, one thread each; what is finished is on disk, so a killed study goes on from there."""
+"""Work spread over processes with one thread each. Finished work is on disk, so a killed study can go on from there."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ T = TypeVar("T")
 
 
 class Work(Protocol):
-    """A piece that makes cells."""
+    """A piece of work that makes cells."""
 
     def keys(self, workshop: Workshop) -> Collection[str]:
         """The cells it makes."""
 
     def run(self, workshop: Workshop, cells: Cells) -> None:
-        """Make those that are not there yet."""
+        """Make the cells that do not exist yet."""
 
 
 _POLL_SECONDS = 2.0
@@ -37,11 +37,11 @@ class Pool:
         self._processes = processes or os.cpu_count() or 1
 
     def fit(self, wanted: Sequence[FitOrder], moved: Callable[[int], None]) -> None:
-        """Make these fits; `moved` hears how many are done."""
+        """Make these fits; `moved` is called with the number of finished ones."""
         self._each(_fit, wanted, moved)
 
     def work(self, jobs: Sequence[Work], moved: Callable[[int], None]) -> None:
-        """Make these jobs' cells; `moved` hears how many cells are there."""
+        """Make these jobs' cells; `moved` is called with the number of finished cells."""
         cells = Cells(self._workshop.folder / "cells")
         keys = frozenset(key for job in jobs for key in job.keys(self._workshop))
         pending = [job for job in jobs if any(cells.get(key) is None for key in job.keys(self._workshop))]
@@ -55,7 +55,7 @@ class Pool:
                 work(piece)
                 moved(done)
             return
-        # A fork would copy torch's threads half-way.
+        # Spawn, because a fork would copy the state of torch's threads but not the threads.
         with ProcessPoolExecutor(
             self._processes,
             mp_context=multiprocessing.get_context("spawn"),
@@ -72,7 +72,7 @@ class Pool:
                     done += len(finished)
                     moved(done)
             except BaseException:
-                # What runs may end; what waits would keep a failed or interrupted study alive.
+                # Let running work end, but cancel what waits: it would keep a failed or interrupted study alive.
                 executor.shutdown(wait=False, cancel_futures=True)
                 raise
 

@@ -1,4 +1,4 @@
-"""The situations a method is tried in."""
+"""The situations in which methods are tried."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ class Scenario:
     """One situation.
 
     Attributes:
-        name: as on the command line and in the tables.
+        name: the name on the command line and in the tables.
         kind: `users` forgets whole users at once, `interactions` single events of many users, `single` one user at a
-            time (each from the same parent), `sequence` one after the other (each from the last one's result).
+            time (each from the same parent), `sequence` one user after the other (each from the previous result).
         share: of the service's users, or of the report users' interactions.
-        users: how many users, where that is fixed.
+        users: the number of users, if it is fixed.
         setting: which of a method's two tuned configurations applies.
-        note: where it comes from.
+        note: the source of the scenario.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Scenario:
 
     @property
     def setting(self) -> Literal["batch", "single"]:
-        """Requests of one user want another strength than batches do."""
+        """The tuned configuration that applies: requests of one user need another strength than batches."""
         return "single" if self.kind in ("single", "sequence") else "batch"
 
 

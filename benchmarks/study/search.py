@@ -1,8 +1,8 @@
 """The search for configurations: the same number of trials for every method, on development users, by distance.
 
 `distance` is that of `Examination.development_distance`: nats between the candidate and an ensemble of re-fits, on the
-subjects, on retained users' own items, and what held-out items lost. It rewards neither too little forgetting nor too
-much, and the re-fit itself scores the floor that seeds make.
+subjects and on retained users' own items, plus the loss on held-out items. It penalises both too little and too much
+forgetting. The re-fit itself scores the floor, which is due to seeds.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ Space = Mapping[str, Sequence[Any]]
 
 _WALK: Space = {"lr": (1e-4, 3e-4, 1e-3, 3e-3), "steps": (10, 30)}
 _SHORT_WALK: Space = {"lr": (3e-5, 1e-4, 3e-4, 1e-3), "steps": (3, 10)}
-# Each is a grid of TRIALS points; what a method does not name keeps its default. Methods without an entry have nothing
-# to choose. Grids were laid where first looks at development users suggested, never elsewhere.
+# Each space is a grid of TRIALS points; options that it does not name keep their defaults. Methods without an entry
+# have nothing to choose. First trials on development users, and nothing else, suggested where to place the grids.
 _BATCH_SPACES: Mapping[str, Space] = {
     "ucan": {"basis": ("rank",), "threshold": (0.2, 0.5), "gamma": (1.5, 3.0, 6.0, 12.0)},
     "e2urec": {"lr": (3e-4, 1e-3), "alpha": (1.0, 2.0), "steps": (20, 40)},
@@ -53,7 +53,7 @@ _BATCH_SPACES: Mapping[str, Space] = {
     "ssd": {"alpha": (1.0, 1.5, 2.0, 4.0), "dampening": (0.5, 1.0)},
     "uniform_shrink": {"factor": (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2)},
 }
-# One user is a single batch, and thirty steps on it are an epoch each.
+# One user is a single batch, so thirty steps are thirty epochs.
 _SINGLE_SPACES: Mapping[str, Space] = {
     **_BATCH_SPACES,
     "cure": {"lr": (1e-4, 3e-4), "circuit_share": (0.25, 0.5), "steps": (3, 10)},
@@ -91,7 +91,7 @@ class Trial:
         ]
 
     def run(self, workshop: Workshop, cells: Cells) -> None:
-        """Measure the distance unless it is known."""
+        """Measure the distance unless the cell is finished."""
         (key,) = self.keys(workshop)
         if cells.get(key) is None:
             cells.put(key, self._measured(workshop))
@@ -124,7 +124,7 @@ class Trial:
 
 
 def trials(names: Sequence[str]) -> list[Trial]:
-    """Every trial of these methods, in both settings; those with nothing to choose get one, for comparison."""
+    """Every trial of these methods, in both settings. A method with nothing to choose gets one, for comparison."""
     return [
         Trial(setting, Variant(name, name, dict(zip(space, point, strict=True))))
         for setting, spaces in SPACES.items()
@@ -135,7 +135,7 @@ def trials(names: Sequence[str]) -> list[Trial]:
 
 
 def chosen(found: Sequence[tuple[Trial, Mapping[str, Any]]]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Per setting and method the configuration with the least distance; the first of equals."""
+    """For each setting and method, the configuration with the least distance; the first one in a tie."""
     best: dict[str, dict[str, dict[str, Any]]] = {}
     least: dict[tuple[str, str], float] = {}
     for trial, cell in found:

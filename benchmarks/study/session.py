@@ -1,4 +1,4 @@
-"""One study from start to end: where it works, what it makes in which order, and what its result says of itself."""
+"""One study from start to end: its folder, the order of its work, and the header of its result."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from unlearning.records import to_plain
 
 @dataclass(frozen=True)
 class Session:
-    """A workshop with the processes that work in it. `commits` are those that made the cells read so far."""
+    """A workshop with its processes. `commits` are the commits that made the cells read so far."""
 
     workshop: Workshop
     bar: Bar
@@ -38,7 +38,7 @@ class Session:
         self.pool.fit(fits, self.counted("fits", len(fits)))
 
     def work(self, jobs: Sequence[Work], title: str) -> None:
-        """Make the cells of these jobs that are not there yet."""
+        """Make the cells of these jobs that do not exist yet."""
         if jobs:
             total = sum(len(job.keys(self.workshop)) for job in jobs)
             self.pool.work(jobs, self.counted(title, total))
@@ -60,13 +60,14 @@ class Session:
         return [row for cell in self.cells(jobs) for row in cell["rows"]]
 
     def counted(self, title: str, total: int) -> Callable[[int], None]:
-        """A bar that is told how many of `total` are done."""
+        """Open a bar; the function that tells it how many of `total` are done."""
         move = self.bar(f"{total} {title}")
         return lambda done: move(Reached(done, total))
 
     def result(self, benchmark: str, data: dict[str, Any], **found: Any) -> dict[str, Any]:
-        """What every result begins with, and what was found; `wall_seconds` are of this run alone, not of earlier ones
-        whose fits and cells it took.
+        """The common header of every result, and what was found.
+
+        `wall_seconds` counts this run alone, not earlier runs whose fits and cells it reused.
         """
         workshop = self.workshop
         return {
@@ -75,7 +76,7 @@ class Session:
             "data": {"source": workshop.population.source, **data},
             "training": to_plain(workshop.regime),
             "policy": {"name": workshop.policy.name, "hash": workshop.policy.hash},
-            # A resumed study can hold cells of earlier code; whoever reads it should know.
+            # A resumed study can contain cells of earlier commits; the result says so.
             **({"commits": sorted(self.commits)} if self.commits else {}),
             "wall_seconds": self.watch.seconds,
             **found,
@@ -95,10 +96,10 @@ def session(
 
     Args:
         data: the interactions.
-        folder: keeps fits and finished cells for a later run on the same data; None for a temporary one.
-        processes: how many work at once; None for one per core.
+        folder: keeps fits and finished cells for a later run on the same data; None for a temporary folder.
+        processes: number of processes; None for one per core.
         regime: how models are trained.
-        kind: of the workshop.
+        kind: class of the workshop.
     """
     one_thread()
     header, watch = environment(), Stopwatch()

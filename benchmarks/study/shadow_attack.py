@@ -1,4 +1,4 @@
-"""LiRA against a candidate: was this user in the training, judged from shadow fits with and without the user."""
+"""LiRA against a candidate: whether a user was in the training, judged by shadow fits with and without the user."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from unlearning.attacks.predictions import item_log_likelihoods
 
 @dataclass(frozen=True)
 class ShadowAttack:
-    """The attacker's reference for one deletion's subjects (first `subjects` users) and all outsiders."""
+    """The attacker's reference for one deletion's subjects (the first `subjects` users) and all outsiders."""
 
     base: Base
     users: tuple[tuple[int, ...], ...]
@@ -28,7 +28,7 @@ class ShadowAttack:
 
     @classmethod
     def prepare(cls, workshop: Workshop, deletion: Deletion) -> ShadowAttack:
-        """Read every shadow's confidence on these users."""
+        """Read the confidence of every shadow fit on these users."""
         base, population = workshop.base, workshop.population
         outside = range(len(population.service), len(population.service) + len(population.outsiders))
         places = (*deletion.places, *outside)
@@ -50,7 +50,7 @@ class ShadowAttack:
         )
 
     def figures(self, adapter: Adapter) -> dict[str, Any]:
-        """How well the attack tells forgotten subjects from outsiders; its scores too, to be pooled over seeds."""
+        """How well the attack tells forgotten subjects from outsiders, with its scores for pooling over seeds."""
         found = confidences(item_log_likelihoods(self.base, adapter, self.users))
         scores = self.reference.log_ratio(found)
         result = membership_attack(scores[: self.subjects], scores[self.subjects :])

@@ -11,17 +11,17 @@ from worker.process import load_worker_base
 
 
 def load_or_make_base(settings: Settings, data: InteractionData, seed: int) -> Base:
-    """The base in LETHE_BASE; where that folder does not exist, one is drawn at random over the data's catalogue.
+    """The base in LETHE_BASE. If that folder does not exist, a base is drawn at random over the data's catalogue.
 
-    A base is what no request to be forgotten can change. So one of our own making is trained on nobody: all that is
-    learnt about users is learnt by the adapter.
+    No forget request can change a base. So a base that Lethe makes is trained on nobody: only the adapter learns about
+    users.
 
     Raises:
-        SettingError: the base was trained on users of this service by an earlier release.
-        ModelLoadError: it cannot be loaded.
+        SettingError: an earlier release trained the base on users of this service.
+        ModelLoadError: the base cannot be loaded.
     """
     directory = Path(settings.base)
-    # A hub id is not a path of this machine; it is recognised by load_base.
+    # A hub id is not a local path; load_base recognises it.
     if not directory.exists() and (directory.is_absolute() or settings.base.startswith(".")):
         _make(directory, data, seed)
     return load_worker_base(settings)
@@ -30,7 +30,7 @@ def load_or_make_base(settings: Settings, data: InteractionData, seed: int) -> B
 def _make(directory: Path, data: InteractionData, seed: int) -> None:
     config = BaseConfig()
     model = draw_base(data.catalogue, config, seed=seed)
-    # Built beside its place and moved there whole: half a base would be taken for one next time.
+    # Build the base in another folder and move it when it is complete: the next start would load half a base.
     building = directory.with_name(directory.name + ".building")
     shutil.rmtree(building, ignore_errors=True)
     save_base(model, data.catalogue, config.style(data.catalogue), building)

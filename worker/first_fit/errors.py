@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class FirstFitError(Exception):
-    """What was asked for cannot be done; the message says why and what to do."""
+    """The first version cannot be made; the message says why and what to do."""

@@ -1,4 +1,4 @@
-"""Whom the first fit tells what it finds and how far it is."""
+"""The interface through which the first fit reports messages and progress."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from recommender import StepReport
 
 class Listener(Protocol):
     def say(self, text: str) -> None:
-        """A line for the operator."""
+        """Show one line to the operator."""
 
     def steps(self, what: str) -> AbstractContextManager[Callable[[StepReport], None]]:
-        """Follow a training while the block lasts."""
+        """Show the progress of a training while the block lasts."""
 
     def parts(self, what: str) -> AbstractContextManager[Callable[[str], None]]:
-        """Follow what is no training; a text that ends in `DONE/ALL` says how far it is."""
+        """Show the progress of other work while the block lasts. A text that ends in `DONE/ALL` says how far it is."""
