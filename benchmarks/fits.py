@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.population import Population, load_population
+from benchmarks.study.summary import ITEM_TOKENS, Terms
 from recommender import (
     BASE_TRAINING,
     Adapter,
@@ -75,6 +76,16 @@ class Regime:
     def policy(self) -> Policy:
         """How candidates are measured and judged."""
         return default_policy()
+
+    @property
+    def terms(self) -> Terms:
+        """When forgetting means something here."""
+        return ITEM_TOKENS
+
+    @property
+    def light(self) -> bool:
+        """Whether rows do without what an attacker would have to train, and without U-CAN's sweep."""
+        return False
 
     def base_key(self, population: Population) -> dict[str, object]:
         """What the base depends on."""

@@ -129,6 +129,7 @@ class Examination:
             **self._distances(measured, candidate.adapter),
             **self._memberships(measured, candidate.adapter),
             **self._near(measured),
+            **self._first_places(measured),
         }
         if self.attacker is not None:
             figures |= self.attacker.figures(candidate.adapter)
@@ -222,6 +223,20 @@ class Examination:
                 ("auc_two_sided", result.auc_two_sided),
                 ("tpr_at_1_fpr", result.tpr_at_1_fpr),
                 ("tpr_floor", result.tpr_floor),
+            )
+        }
+
+    def _first_places(self, measured: Measured) -> dict[str, float]:
+        """Recall at the first place, where a prompt offers so few candidates that 10 are most of them or all."""
+        if self.base.style.ranked_by != "options":
+            return {}
+        held_out = torch.cat([measured.validation_ranks, measured.test_ranks])
+        return {
+            name: float((ranks == 1).double().mean())
+            for name, ranks in (
+                ("forget_recall@1", measured.forget_ranks),
+                ("retained_member_recall@1", measured.member_ranks),
+                ("held_out_recall@1", held_out),
             )
         }
 
