@@ -73,8 +73,7 @@ def _measured(one: Mapping[str, Any]) -> list[str]:
         ]
     if "layers" in training:
         own.append(
-            f"the first {training['layers']} of SmolLM2's 30 layers, the adapter on the last "
-            f"{training['adapted']} of them"
+            f"the first {training['layers']} of SmolLM2's 30 layers, the adapter on attention in the last"
         )
     commits = ", ".join(commit[:12] for commit in one["commits"]) or "unknown"
     return [
@@ -252,6 +251,6 @@ def _ladder(one: Mapping[str, Any]) -> list[str]:
     return section(
         "The default ladder",
         table(["deletion", "rungs", "ends at", "seconds of edits and re-fit"], body),
-        f"As the default policy would, were its gate measured on {one['style']}: it is not, and a service forgets every "
-        "user of this style by the exact re-fit.",
+        f"As the default policy would, were its gate measured on {one['style']}: it is not, and a service forgets "
+        "every user of this style by the exact re-fit.",
     )

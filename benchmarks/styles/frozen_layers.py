@@ -15,6 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM, PreTrainedModel
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer, apply_rotary_pos_emb
+
+# An answer of one token and the token before it: the last two are all that a prompt of letters asks about.
+_ASKED = 2
 
 
 class FrozenLayers(nn.Module):
@@ -29,6 +33,7 @@ class FrozenLayers(nn.Module):
         trunk = model.model
         self._below = (trunk.embed_tokens, tuple(trunk.layers[:layers]), trunk.rotary_emb)
         self._pad, self._folder = pad, folder
+        self.lengths = torch.zeros(0, dtype=torch.int64)
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -42,8 +47,12 @@ class FrozenLayers(nn.Module):
         return self
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Hidden states `[rows, positions, width]` of token ids `[rows, positions]`; 0 at the padding on the right."""
+        """Hidden states `[rows, positions, width]` of token ids `[rows, positions]`; 0 at the padding on the right.
+
+        `lengths`, int64 `[rows]`, are those of the rows read last, without their padding.
+        """
         lengths = [self._length(row) for row in tokens]
+        self.lengths = torch.tensor(lengths)
         found = torch.zeros(*tokens.shape, self.weight.shape[1])
         for row, length in enumerate(lengths):
             found[row, :length] = self._states(tokens[row, :length])
@@ -76,31 +85,65 @@ class FrozenLayers(nn.Module):
         return states[0].clone()
 
 
-def with_frozen_layers(model: PreTrainedModel, adapted: int, pad: int, folder: Path) -> LlamaForCausalLM:
-    """A Llama of the last `adapted` layers of `model`, whose embedding is all that lies below them.
+class AskedLayer(nn.Module):
+    """The last layer, as far as anybody asks: its output at the last two tokens of each row, and its input elsewhere.
 
-    It shares every tensor with `model` and gives the same logits. `folder` keeps hidden states; they are of the users'
-    prompts.
+    All tokens give keys and values (and queries, which methods that look at activations read); attention, its output
+    and the feed-forward part, most of the layer's price, are computed at those two alone.
+    """
+
+    def __init__(self, layer: LlamaDecoderLayer, below: FrozenLayers) -> None:
+        super().__init__()
+        self.self_attn, self.mlp = layer.self_attn, layer.mlp
+        self.input_layernorm = layer.input_layernorm
+        self.post_attention_layernorm = layer.post_attention_layernorm
+        self._below = (below,)
+
+    def forward(
+        self, hidden_states: Tensor, *, position_embeddings: tuple[Tensor, Tensor], **_: Any
+    ) -> Tensor:
+        """As a decoder layer of a Llama, without a cache."""
+        attention, rows = self.self_attn, len(hidden_states)
+        states = self.input_layernorm(hidden_states)
+        queries, keys, values = (
+            projection(states).view(rows, states.shape[1], -1, attention.head_dim).transpose(1, 2)
+            for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
+        )
+        queries, keys = apply_rotary_pos_emb(queries, keys, *position_embeddings)
+        asked = (self._below[0].lengths.unsqueeze(1) - torch.arange(_ASKED, 0, -1)).clamp(min=0)
+        queries = queries.gather(
+            2, asked[:, None, :, None].expand(-1, queries.shape[1], -1, queries.shape[3])
+        )
+        before = torch.arange(states.shape[1]) <= asked.unsqueeze(-1)
+        found = nn.functional.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=before.unsqueeze(1), enable_gqa=True
+        )
+        places = asked.unsqueeze(-1).expand(-1, -1, hidden_states.shape[2])
+        own = hidden_states.gather(1, places)
+        own = own + attention.o_proj(found.transpose(1, 2).reshape(rows, _ASKED, -1))
+        own = own + self.mlp(self.post_attention_layernorm(own))
+        return hidden_states.scatter(1, places, own)
+
+
+def with_frozen_layers(model: PreTrainedModel, pad: int, folder: Path) -> LlamaForCausalLM:
+    """A Llama of the last layer of `model`, whose embedding is all that lies below it.
+
+    It shares every tensor with `model`, and gives the same logits at the last two tokens of each row. An adapter can
+    change `q_proj`, `k_proj` and `v_proj`. `folder` keeps hidden states; they are of the users' prompts.
 
     Raises:
         ValueError: `model` is no Llama, or has no layer to freeze.
     """
-    if not isinstance(model, LlamaForCausalLM) or not 0 < adapted < len(model.model.layers):
-        raise ValueError("only a Llama with more layers than are adapted can have frozen ones")
-    frozen = len(model.model.layers) - adapted
+    if not isinstance(model, LlamaForCausalLM) or len(model.model.layers) < 2:
+        raise ValueError("only a Llama of at least two layers can have frozen ones")
+    frozen = len(model.model.layers) - 1
     below = FrozenLayers(model, frozen, pad, folder)
     config = type(model.config).from_dict(
-        {**model.config.to_dict(), "num_hidden_layers": adapted, "tie_word_embeddings": False}
+        {**model.config.to_dict(), "num_hidden_layers": 1, "tie_word_embeddings": False}
     )
     with torch.device("meta"):
         short = LlamaForCausalLM(config)
-    short.model.layers = nn.ModuleList(model.model.layers[frozen:])
-    for place, layer in enumerate(short.model.layers):
-        layer.self_attn.layer_idx = place
-    short.model.norm, short.model.rotary_emb, short.lm_head = (
-        model.model.norm,
-        model.model.rotary_emb,
-        model.lm_head,
-    )
-    short.model.embed_tokens = below
+    short.model.layers = nn.ModuleList([AskedLayer(model.model.layers[frozen], below)])
+    short.model.norm, short.model.rotary_emb = model.model.norm, model.model.rotary_emb
+    short.model.embed_tokens, short.lm_head = below, model.lm_head
     return short.requires_grad_(False).eval()

@@ -37,7 +37,7 @@ from recommender.text_base import LETTERS, TextBaseConfig, build_text_base, sema
 from unlearning import Policy, default_policy
 from unlearning.records import to_plain
 
-_INNER_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+_ADAPTED = ("q_proj", "k_proj", "v_proj")
 _LETTERS = "ABCDEFGHIJ"
 _LETTER_FRAME: list[dict[str, Any]] = [
     {"text": "Watched:\n"},
@@ -166,7 +166,6 @@ class LettersRegime(SmallRegime):
 
     Attributes:
         layers: how many layers of the language model are kept.
-        adapted: how many of these, from the top, the adapter changes.
         training_draws: see `FewDraws`.
         measured_draws: over how many draws a loss is averaged.
     """
@@ -177,11 +176,10 @@ class LettersRegime(SmallRegime):
     events: int = 9
     retained: int = 30
     layers: int = 6
-    adapted: int = 2
     training_draws: int = 2
     measured_draws: int = 1
     adapter_config: AdapterConfig = field(
-        default_factory=lambda: AdapterConfig(r=16, alpha=32, target_modules=_INNER_LAYERS, dropout=0.0)
+        default_factory=lambda: AdapterConfig(r=16, alpha=32, target_modules=_ADAPTED, dropout=0.0)
     )
     adapter_training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(epochs=6, lr=3e-3, batch_size=8, patience=None)
@@ -203,8 +201,19 @@ class LettersRegime(SmallRegime):
         Raises:
             MissingTextBase: the language model is not installed; said before anything is read.
         """
-        gguf_file()
+        self.require_language_model()
         return super().population(data)
+
+    def require_language_model(self) -> None:
+        """
+        Raises:
+            MissingTextBase: the language model is not installed.
+        """
+        gguf_file()
+
+    def write_language_model(self, folder: Path) -> None:
+        """Put the first layers of the language model, and its tokenizer, into `folder`."""
+        convert(folder, self.layers)
 
     def base_key(self, population: Population) -> dict[str, object]:
         """The model's size and what it is asked; it was trained on nobody of these."""
@@ -212,7 +221,7 @@ class LettersRegime(SmallRegime):
 
     def write_base(self, population: Population, folder: Path, on_step: OnStep | None) -> None:
         """Convert the language model."""
-        convert(folder, self.layers)
+        self.write_language_model(folder)
         population.catalogue.save(folder / CATALOGUE_FILE)
         style = LettersStyle.from_json(self._content(), load_tokenizer(folder), population.catalogue.titles)
         save_style(style, folder)
@@ -225,7 +234,7 @@ class LettersRegime(SmallRegime):
             raise ConfigError(f"{folder} holds no base of letters")
         own = {one.name: getattr(style, one.name) for one in fields(LettersStyle) if one.init}
         few = FewDraws(**own, training_draws=self.training_draws)
-        short = with_frozen_layers(base.model, self.adapted, few.pad_token, folder.parent / "hidden")
+        short = with_frozen_layers(base.model, few.pad_token, folder.parent / "hidden")
         return replace(base, model=short, style=few)
 
     def _content(self) -> dict[str, Any]:
