@@ -104,6 +104,7 @@ def table_of(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
         "size": result.get("size"),
         "regime": result["regime"],
         "ladder": result.get("ladder", []),
+        "power": result.get("power", []),
         "deletions": {
             row["deletion"]: {"users": row["forgotten_users"], "items": row["forgotten_items"]}
             for row in rows

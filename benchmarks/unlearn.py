@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fits import Regime
+from benchmarks.gate.power import power_of_everybody
 from benchmarks.study import orders
 from benchmarks.study.deletions import deletions
 from benchmarks.study.jobs import POPULARITY, SHADOWED_SCENARIO, Job
@@ -104,6 +105,7 @@ def _climbed(workshop: Workshop, plan: Sequence[Job], found: Sequence[Row]) -> d
             "options": style.event_options,
             "draws": style.draws,
         },
+        "power": power_of_everybody(workshop, 0),
         "ladder": ladder_outcomes(found, rungs(workshop.policy, variants)),
     }
 

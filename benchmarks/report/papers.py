@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks.report.cells import MISSING, filled, number, section, significant_spread, spread, table
 from benchmarks.report.measured import REFIT, Rows, against_controls, labelled
 from benchmarks.report.paper import PUBLISHED, beside, directions, verdict
+from benchmarks.report.styled import regime_line, size_of, styled
 
 PAPERS: Mapping[str, Any] = json.loads((Path(__file__).parent / "papers.json").read_text())
 
@@ -37,8 +38,7 @@ def _chapter(one: Mapping[str, Any]) -> list[str]:
         lines += _ucan(rows, cutoff)
     lines += section("Its seven metrics, of everything that we have", _seven(rows, cutoff), _SEVEN_NOTE)
     lines += section("Beside re-fits and controls", _beside_refits(rows, one, cutoff), _DISTANCE_NOTE)
-    lines += _ladder(one)
-    return lines
+    return lines + styled(one)
 
 
 def _offers_few(one: Mapping[str, Any]) -> bool:
@@ -63,43 +63,17 @@ def _measured(one: Mapping[str, Any]) -> list[str]:
         for name, what in one["deletions"].items()
     )
     config = training["adapter_training"]
-    size, own = one["size"] or {}, []
-    if size:
-        options, events = size["options"], size["events_of_a_user"]
-        own = [
-            f"the latest {events} training events of each",
-            f"{options} options an event",
-            f"{size['draws']} draw of candidates where a loss is measured",
-        ]
-    if "layers" in training:
-        own.append(
-            f"the first {training['layers']} of SmolLM2's 30 layers, the adapter on attention in the last"
-        )
     commits = ", ".join(commit[:12] for commit in one["commits"]) or "unknown"
     return [
         f"Data: {data['source']}, {data['items']} items, {data['service_users']} users, {data['outsiders']} outsiders"
-        + "".join(f"; {text}" for text in own)
+        + "".join(f"; {text}" for text in size_of(one))
         + f". Adapter of rank {training['adapter_config']['r']}, {config['epochs']} epochs at {config['lr']:g}. "
         f"Forgotten: {forgotten}. {machine['cores']} shared cores of {machine['processor']}, "
         f"{one['wall_seconds'] / 60:.1f} minutes for the last run (cells and fits of earlier ones are kept), "
         f"commit {commits}. Mean ± standard deviation over deletions.",
         "",
-        _regime(one["regime"]),
+        regime_line(one["regime"]),
     ]
-
-
-def _regime(regime: Mapping[str, Any]) -> str:
-    test, member = regime["test_recall_original_over_base"], regime["member_recall_original_over_refit"]
-    said = {
-        True: "holds",
-        False: "does NOT hold: what follows says little about forgetting",
-        None: "could not be measured",
-    }[regime["holds"]]
-    return (
-        f"Regime: {regime.get('held_out', 'test_recall@10')}, original over base, {number(test, 2)} "
-        f"(at least {regime['test_recall_required']:g}); {regime.get('own_tail', 'forget_recall@10')}, original over "
-        f"re-fit, {number(member, 2)} (at least {regime['member_recall_required']:g}). It {said}."
-    )
 
 
 def _in_words(rows: Rows, claims: Sequence[Mapping[str, Any]]) -> str:
@@ -233,24 +207,4 @@ def _beside_refits(rows: Rows, one: Mapping[str, Any], cutoff: int) -> list[str]
 def _seconds(rows: Rows, method: str) -> str:
     return (
         significant_spread(rows.values(method, "seconds"), 3) if rows.values(method, "forwards") else MISSING
-    )
-
-
-def _ladder(one: Mapping[str, Any]) -> list[str]:
-    if not one["ladder"]:
-        return []
-    body = [
-        [
-            climb["deletion"],
-            ", ".join(f"{step['rung']}: {step['said']}" for step in climb["tried"]),
-            climb["ends_at"],
-            number(climb["seconds"], 1),
-        ]
-        for climb in one["ladder"]
-    ]
-    return section(
-        "The default ladder",
-        table(["deletion", "rungs", "ends at", "seconds of edits and re-fit"], body),
-        f"As the default policy would, were its gate measured on {one['style']}: it is not, and a service forgets "
-        "every user of this style by the exact re-fit.",
     )

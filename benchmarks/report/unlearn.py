@@ -9,6 +9,7 @@ from benchmarks.report.attacks import durability, membership
 from benchmarks.report.cells import MISSING, filled, number, section, significant_spread, spread, table
 from benchmarks.report.measured import REFIT, Rows, against_controls, halves, labelled, scenarios
 from benchmarks.report.paper import paper_tables
+from benchmarks.report.styled import regime_line, size_of, styled
 
 _PAPER_SCENARIO = "interactions-25"
 _BEFORE_DISTANCE = (("forget R@10", "forget_recall@10", 3),)
@@ -64,10 +65,14 @@ def unlearn(result: Mapping[str, Any]) -> list[str]:
         f"{data['outsiders']} who never belonged to it. Policy {result['policy']['name']}. "
         "Mean ± standard deviation over the rows of a method."
     )
-    lines = [about, "", _regime(result["regime"]), "", *_origin(result)]
+    parts = size_of(result)
+    if parts:
+        about += f" Prompt style {result['style']}: {'; '.join(parts)}."
+    regime = regime_line(result["regime"]) if parts else _regime(result["regime"])
+    lines = [about, "", regime, "", *_origin(result)]
     for name, rows in scenarios(result).items():
         lines += _chapter(name, rows, result)
-    return lines[:-1]
+    return [*lines, *styled(result)][:-1]
 
 
 def _origin(result: Mapping[str, Any]) -> list[str]:

@@ -170,19 +170,19 @@ class LettersRegime(SmallRegime):
         measured_draws: over how many draws a loss is averaged.
     """
 
-    users: int = 30
-    outsiders: int = 8
+    users: int = 20
+    outsiders: int = 4
     panel_users: int = 0
-    events: int = 9
-    retained: int = 30
+    events: int = 8
+    retained: int = 20
     layers: int = 6
     training_draws: int = 2
     measured_draws: int = 1
     adapter_config: AdapterConfig = field(
-        default_factory=lambda: AdapterConfig(r=16, alpha=32, target_modules=_ADAPTED, dropout=0.0)
+        default_factory=lambda: AdapterConfig(r=32, alpha=64, target_modules=_ADAPTED, dropout=0.0)
     )
     adapter_training: TrainingConfig = field(
-        default_factory=lambda: TrainingConfig(epochs=6, lr=3e-3, batch_size=8, patience=None)
+        default_factory=lambda: TrainingConfig(epochs=15, lr=3e-3, batch_size=4, patience=None)
     )
 
     @property
