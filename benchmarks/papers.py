@@ -120,10 +120,11 @@ def _kept(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str
         for name, value in row.items()
         if name.partition("_recall@")[0].partition("_mrr@")[0].partition("_ndcg@")[0] in _RANKED
     }
-    return {name: row[name] for name in _KEPT if name in row} | ranked | _trade_offs(row, rows)
+    return {name: row[name] for name in _KEPT if name in row} | ranked | trade_offs(row, rows)
 
 
-def _trade_offs(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def trade_offs(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """U-CAN's Trade-off at each cut-off for which the row has both recalls, beside doing nothing in its deletion."""
     untouched = next((one for one in Rows(rows).of("do_nothing") if one["deletion"] == row["deletion"]), None)
     found = {}
     for cutoff in _CUTOFFS:

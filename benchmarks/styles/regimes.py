@@ -111,10 +111,15 @@ class SmallRegime(Regime):
 class SemanticIdsRegime(SmallRegime):
     """A small Llama of our own, trained on the panel, over an index that knows no user."""
 
+    users: int = 30
+    outsiders: int = 6
+    panel_users: int = 30
+    events: int = 12
+    retained: int = 30
     text_base: TextBaseConfig = field(default_factory=TextBaseConfig)
     base_training: TrainingConfig = field(default_factory=lambda: TrainingConfig(epochs=12, patience=None))
     adapter_training: TrainingConfig = field(
-        default_factory=lambda: TrainingConfig(epochs=12, lr=5e-3, patience=None)
+        default_factory=lambda: TrainingConfig(epochs=16, lr=5e-3, patience=None)
     )
 
     @property
