@@ -6,7 +6,7 @@ U-CAN's is measured anew on letters. The others are filled from finished results
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -70,18 +70,19 @@ def run(
             )
             tables.append(table_of(name, json.loads(json.dumps(found))))
     for result in results:
-        tables += _from(result, [one["paper"] for one in tables])
+        tables += _from(result, {(one["paper"], one["style"]) for one in tables})
     if not tables:
         wanted = ", ".join(sorted({one["scenario"] for one in PAPERS["papers"].values()}))
         raise NothingToShow(f"nothing to show: give --data, or results of the scenarios {wanted}")
     return {"benchmark": "papers", "environment": header, "tables": tables}
 
 
-def _from(result: Mapping[str, Any], there: Sequence[str]) -> list[dict[str, Any]]:
+def _from(result: Mapping[str, Any], there: Set[tuple[str, str]]) -> list[dict[str, Any]]:
+    style = result.get("style", ItemTokenStyle.name)
     return [
         table_of(name, result)
         for name, paper in PAPERS["papers"].items()
-        if name not in there and paper["scenario"] in result.get("scenarios", {})
+        if (name, style) not in there and paper["scenario"] in result.get("scenarios", {})
     ]
 
 
