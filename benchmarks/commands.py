@@ -19,6 +19,7 @@ from benchmarks import (
     tuning,
     ucan_cost,
     unlearn,
+    unlearn from benchmarks.fits import Regime,
 )
 from benchmarks.gate_commands import gate_command, levels_command
 from benchmarks.population import TooFewUsers
@@ -105,10 +106,7 @@ def unlearn_command(
         raise typer.BadParameter("give the interactions to measure on", param_hint="--data")
     if forget is not None and scenarios:
         raise typer.BadParameter("give either scenarios or a share to forget", param_hint="--forget")
-    try:
-        regime = regime_of_style(style)
-    except UnknownStyle as problem:
-        raise typer.BadParameter(str(problem), param_hint="--style") from problem
+    regime = _regime(style)
     names = _methods(methods or ("all" if style == ItemTokenStyle.name else _LADDER))
     if not has_scipy():
         raise typer.BadParameter(NO_SCIPY, param_hint="--data")
@@ -258,6 +256,9 @@ def papers_command(
     data: Annotated[
         Path | None, typer.Option("--data", help="MovieLens-100K, RecBole or CSV interactions.")
     ] = None,
+    style: Annotated[
+        str, typer.Option(help=f"Prompt style on which U-CAN's is measured: {', '.join(REGIMES)}.")
+    ] = LettersStyle.name,
     results: Annotated[
         list[Path] | None,
         typer.Option(
@@ -271,14 +272,15 @@ def papers_command(
     json_file: JsonOption = None,
     markdown_file: MarkdownOption = None,
 ) -> None:
-    """The papers' own tables beside ours: U-CAN's measured on letters, the others from finished results."""
+    """The papers' own tables beside ours: U-CAN's is measured, the others come from finished results."""
+    regime = _regime(style)
     check_places(json_file, markdown_file)
     if data is not None and not has_scipy():
         raise typer.BadParameter(NO_SCIPY, param_hint="--data")
     try:
         result = papers.run(
             data,
-            regime=None if data is None else regime_of_style(LettersStyle.name),
+            regime=None if data is None else regime,
             results=[read_result(one) for one in results or ()],
             seeds=seeds,
             folder=work,
@@ -311,6 +313,13 @@ def report_command(
     write("\n".join(markdown(result) for result in found), markdown_file)
     for result in found:
         draw_plots(result, plots)
+
+
+def _regime(style: str) -> Regime:
+    try:
+        return regime_of_style(style)
+    except UnknownStyle as problem:
+        raise typer.BadParameter(str(problem), param_hint="--style") from problem
 
 
 def _methods(text: str) -> list[str]:

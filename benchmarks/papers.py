@@ -1,6 +1,7 @@
 """The papers' own tables, on the prompt styles they were made for as far as ours go: `lethe bench papers`.
 
-U-CAN's is measured anew on letters. The others are filled from finished results of `lethe bench unlearn`.
+U-CAN's is measured anew, on letters or another style. The others are filled from finished results of
+`lethe bench unlearn`.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ class SemanticIdsRegime(SmallRegime):
     users: int = 30
     outsiders: int = 6
     panel_users: int = 30
-    events: int = 12
+    events: int = 10
     retained: int = 30
     text_base: TextBaseConfig = field(default_factory=TextBaseConfig)
     base_training: TrainingConfig = field(default_factory=lambda: TrainingConfig(epochs=12, patience=None))
