@@ -180,14 +180,14 @@ class LettersRegime(SmallRegime):
     panel_users: int = 0
     events: int = 8
     retained: int = 20
-    layers: int = 6
+    layers: int = 9
     training_draws: int = 2
     measured_draws: int = 1
     adapter_config: AdapterConfig = field(
         default_factory=lambda: AdapterConfig(r=32, alpha=64, target_modules=_ADAPTED, dropout=0.0)
     )
     adapter_training: TrainingConfig = field(
-        default_factory=lambda: TrainingConfig(epochs=15, lr=3e-3, batch_size=4, patience=None)
+        default_factory=lambda: TrainingConfig(epochs=20, lr=3e-3, batch_size=4, patience=None)
     )
 
     @property
@@ -239,7 +239,8 @@ class LettersRegime(SmallRegime):
             raise ConfigError(f"{folder} holds no base of letters")
         own = {one.name: getattr(style, one.name) for one in fields(LettersStyle) if one.init}
         few = FewDraws(**own, training_draws=self.training_draws)
-        short = with_frozen_layers(base.model, few.pad_token, folder.parent / "hidden")
+        kept = folder.parent / f"hidden-{base.digest[:24]}"
+        short = with_frozen_layers(base.model, few.pad_token, kept)
         return replace(base, model=short, style=few)
 
     def _content(self) -> dict[str, Any]:
