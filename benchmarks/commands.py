@@ -19,8 +19,8 @@ from benchmarks import (
     tuning,
     ucan_cost,
     unlearn,
-    unlearn from benchmarks.fits import Regime,
 )
+from benchmarks.fits import Regime
 from benchmarks.gate_commands import gate_command, levels_command
 from benchmarks.population import TooFewUsers
 from benchmarks.publishing import (
