@@ -180,8 +180,8 @@ class LettersRegime(SmallRegime):
     panel_users: int = 0
     events: int = 8
     retained: int = 20
-    layers: int = 9
-    training_draws: int = 2
+    layers: int = 6
+    training_draws: int = 5
     measured_draws: int = 1
     adapter_config: AdapterConfig = field(
         default_factory=lambda: AdapterConfig(r=32, alpha=64, target_modules=_ADAPTED, dropout=0.0)
