@@ -51,6 +51,7 @@ def letters() -> LettersRegime:
         events=6,
         retained=10,
         layers=3,
+        training_draws=2,
         adapter_config=AdapterConfig(r=2, alpha=4, target_modules=("q_proj", "v_proj"), dropout=0.0),
         adapter_training=TrainingConfig(epochs=3, lr=1e-2, batch_size=8, patience=None),
     )
