@@ -31,7 +31,7 @@ from unlearning.evaluation.inputs import whole_history
 from unlearning.evaluation.metrics import HELD_OUT, Measured
 from unlearning.evaluation.reading import Reading, read
 from unlearning.gate.band import z_score
-from unlearning.gate.utility import bootstrap_bounds
+from unlearning.gate.utility import bootstrap_bounds, utility_change
 
 # Relearning and divergences on more subjects than this say the same and take longer.
 _MOST_SUBJECTS = 64
@@ -161,7 +161,9 @@ class Examination:
         return {
             "membership_auc_two_sided": report.membership.auc_two_sided,
             "run_z": z_score(report.membership.run, self.policy),
-            "held_out_change": bootstrap_bounds(report, self.policy)[1],
+            "held_out_change": bootstrap_bounds(report, self.policy)[1]
+            if any(pair.parent > 0 for pair in report.utility)
+            else utility_change(report),
             "subjects": len(decisions),
             "subjects_passed": decisions.count("pass"),
             "subjects_failed": decisions.count("fail"),

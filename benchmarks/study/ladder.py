@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,7 +48,9 @@ def ladder_outcomes(rows: Sequence[Row], climbed: Sequence[Variant]) -> list[dic
                 end = variant.row
                 break
         last = own.get(_EXACT, {}) if end == _EXACT else {}
-        spent = sum(one["seconds"] or 0.0 for one in tried) + (last.get("seconds") or 0.0)
+        spent = math.fsum(own[one["rung"]].get("seconds") or 0.0 for one in tried) + (
+            last.get("seconds") or 0.0
+        )
         found.append(
             {"scenario": scenario, "deletion": deletion, "ends_at": end, "seconds": spent, "tried": tried}
         )

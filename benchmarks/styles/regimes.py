@@ -111,11 +111,11 @@ class SmallRegime(Regime):
 class SemanticIdsRegime(SmallRegime):
     """A small Llama of our own, trained on the panel, over an index that knows no user."""
 
-    users: int = 30
-    outsiders: int = 6
-    panel_users: int = 30
+    users: int = 120
+    outsiders: int = 12
+    panel_users: int = 60
     events: int = 10
-    retained: int = 30
+    retained: int = 24
     text_base: TextBaseConfig = field(default_factory=TextBaseConfig)
     base_training: TrainingConfig = field(default_factory=lambda: TrainingConfig(epochs=12, patience=None))
     adapter_training: TrainingConfig = field(

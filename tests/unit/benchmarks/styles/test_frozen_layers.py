@@ -31,7 +31,7 @@ def model() -> LlamaForCausalLM:
         num_key_value_heads=2,
         tie_word_embeddings=True,
     )
-    return LlamaForCausalLM(config).eval().requires_grad_(False)
+    return LlamaForCausalLM(config).requires_grad_(False)
 
 
 def test_the_short_model_gives_the_logits_of_the_whole_one_where_it_is_asked(
