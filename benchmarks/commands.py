@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import basis, catalogue, early_stop, load, scale, semantic_ids, tuning, ucan_cost, unlearn
+from benchmarks import (
+    basis,
+    catalogue,
+    early_stop,
+    load,
+    papers,
+    scale,
+    semantic_ids,
+    tuning,
+    ucan_cost,
+    unlearn,
+)
+from benchmarks.fits import Regime
 from benchmarks.gate_commands import gate_command, levels_command
 from benchmarks.population import TooFewUsers
 from benchmarks.publishing import (
@@ -37,12 +49,18 @@ from benchmarks.service_commands import (
 from benchmarks.study.kolmogorov_smirnov import NO_SCIPY, has_scipy
 from benchmarks.study.scenarios import SCENARIOS, Scenario, user_share
 from benchmarks.study.variants import UnknownBenchmarkMethod, check_methods
+from benchmarks.styles.regimes import REGIMES, UnknownStyle, regime_of_style
+from benchmarks.styles.smollm2 import MissingTextBase
 from benchmarks.tables import markdown
+from recommender import ItemTokenStyle
+from recommender.styles.letters import LettersStyle
 from unlearning import METHODS
 
 MaybeDataOption = Annotated[
     Path | None, typer.Option("--data", help="Interactions to measure on; generated users without it.")
 ]
+
+_LADDER = "ucan,least_change,refit"
 
 bench_app = typer.Typer(no_args_is_help=True, help="Measure forgetting, utility and cost.")
 
@@ -55,12 +73,22 @@ def unlearn_command(
     list_methods: Annotated[
         bool, typer.Option("--list-methods", help="Describe every method instead of measuring.")
     ] = False,
+    style: Annotated[
+        str,
+        typer.Option(help=f"Prompt style: {', '.join(REGIMES)}. Those that read text take part of the data."),
+    ] = ItemTokenStyle.name,
     scenarios: Annotated[str, typer.Option(help=f"Comma-separated, or 'all': {', '.join(SCENARIOS)}.")] = "",
     forget: Annotated[
         float | None,
         typer.Option(min=0.001, max=0.5, help="Instead of scenarios: this share of the users."),
     ] = None,
-    methods: Annotated[str, typer.Option(help="Comma-separated, or 'all'; see --list-methods.")] = "all",
+    methods: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated, or 'all'; see --list-methods. By default all of item tokens; on other styles the "
+            "ladder's and a re-fit."
+        ),
+    ] = "",
     seeds: Annotated[
         int, typer.Option(min=1, help="Repetitions of batch scenarios, each with its own users and fits.")
     ] = 3,
@@ -78,12 +106,24 @@ def unlearn_command(
         raise typer.BadParameter("give the interactions to measure on", param_hint="--data")
     if forget is not None and scenarios:
         raise typer.BadParameter("give either scenarios or a share to forget", param_hint="--forget")
-    names = _methods(methods)
+    regime = _regime(style)
+    names = _methods(methods or ("all" if style == ItemTokenStyle.name else _LADDER))
     if not has_scipy():
         raise typer.BadParameter(NO_SCIPY, param_hint="--data")
     chosen = _scenarios(scenarios or "users-5") if forget is None else [user_share(forget)]
     check_places(json_file, markdown_file, plots)
-    result = unlearn.run(data, scenarios=chosen, methods=names, seeds=seeds, folder=work, processes=processes)
+    try:
+        result = unlearn.run(
+            data,
+            scenarios=chosen,
+            methods=names,
+            seeds=seeds,
+            folder=work,
+            processes=processes,
+            regime=regime,
+        )
+    except MissingTextBase as problem:
+        raise typer.BadParameter(str(problem), param_hint="--style") from problem
     publish(result, json_file, markdown_file, plots)
 
 
@@ -211,6 +251,48 @@ def sequence_command(
     publish(result, json_file, markdown_file)
 
 
+@bench_app.command("papers")
+def papers_command(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="MovieLens-100K, RecBole or CSV interactions.")
+    ] = None,
+    style: Annotated[
+        str, typer.Option(help=f"Prompt style on which U-CAN's is measured: {', '.join(REGIMES)}.")
+    ] = LettersStyle.name,
+    results: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--result",
+            help="A finished result of `lethe bench unlearn` that fills further tables; one a use.",
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Deletions, each with its own fits.")] = 1,
+    work: WorkOption = WORK_FOLDER,
+    processes: ProcessesOption = None,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """The papers' own tables beside ours: U-CAN's is measured, the others come from finished results."""
+    regime = _regime(style)
+    check_places(json_file, markdown_file)
+    if data is not None and not has_scipy():
+        raise typer.BadParameter(NO_SCIPY, param_hint="--data")
+    try:
+        result = papers.run(
+            data,
+            regime=None if data is None else regime,
+            results=[read_result(one) for one in results or ()],
+            seeds=seeds,
+            folder=work,
+            processes=processes,
+        )
+    except MissingTextBase as problem:
+        raise typer.BadParameter(str(problem), param_hint="--data") from problem
+    except papers.NothingToShow as problem:
+        raise typer.BadParameter(str(problem), param_hint="--result") from problem
+    publish(result, json_file, markdown_file)
+
+
 bench_app.command("gate")(gate_command)
 bench_app.command("levels")(levels_command)
 bench_app.command("forget")(forget_command)
@@ -231,6 +313,13 @@ def report_command(
     write("\n".join(markdown(result) for result in found), markdown_file)
     for result in found:
         draw_plots(result, plots)
+
+
+def _regime(style: str) -> Regime:
+    try:
+        return regime_of_style(style)
+    except UnknownStyle as problem:
+        raise typer.BadParameter(str(problem), param_hint="--style") from problem
 
 
 def _methods(text: str) -> list[str]:

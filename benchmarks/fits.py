@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from benchmarks.population import Population
+from benchmarks.population import Population, load_population
+from benchmarks.study.summary import ITEM_TOKENS, Terms
 from recommender import (
     BASE_TRAINING,
     Adapter,
@@ -18,6 +19,7 @@ from recommender import (
     Base,
     BaseConfig,
     Catalogue,
+    ItemTokenStyle,
     StepReport,
     TrainingConfig,
     build_base,
@@ -26,16 +28,27 @@ from recommender import (
     load_base,
     save_base,
 )
-from unlearning import ActivationStatistics, Candidate, Cost, ForgetTask, Method, Progress
+from unlearning import (
+    ActivationStatistics,
+    Candidate,
+    Cost,
+    ForgetTask,
+    Method,
+    Policy,
+    Progress,
+    default_policy,
+)
 from unlearning.methods.ladder.refit import Refit
 from unlearning.methods.method import Stopwatch
 from unlearning.methods.shared.fitting import Fitted, HeldOut
 from unlearning.records import canonical_json, sha256_hex
 
+OnStep = Callable[[StepReport], None]
+
 
 @dataclass(frozen=True)
 class Regime:
-    """How the base and every adapter of a benchmark are trained.
+    """How the base and every adapter of a benchmark are trained: here with item tokens, on everybody.
 
     Without dropout and early stop the adapter remembers its users about twice as well as a re-fit that never saw
     them; the defaults of the service, chosen for serving, remember less. A benchmark of forgetting needs something to
@@ -46,6 +59,52 @@ class Regime:
     base_training: TrainingConfig = BASE_TRAINING
     adapter_config: AdapterConfig = field(default_factory=lambda: AdapterConfig(dropout=0.0))
     adapter_training: TrainingConfig = field(default_factory=lambda: TrainingConfig(epochs=20, patience=None))
+
+    @property
+    def style(self) -> str:
+        """Name of the prompt style."""
+        return ItemTokenStyle.name
+
+    def population(self, data: Path) -> Population:
+        """Who takes part.
+
+        Raises:
+            DataError: the data cannot be read.
+        """
+        return load_population(data)
+
+    def policy(self) -> Policy:
+        """How candidates are measured and judged."""
+        return default_policy()
+
+    @property
+    def terms(self) -> Terms:
+        """When forgetting means something here."""
+        return ITEM_TOKENS
+
+    @property
+    def light(self) -> bool:
+        """Whether rows do without what an attacker would have to train, and without U-CAN's sweep."""
+        return False
+
+    def base_key(self, population: Population) -> dict[str, object]:
+        """What the base depends on."""
+        return {
+            "panel": population.panel,
+            "config": asdict(self.base_config),
+            "training": self.base_training.to_plain(),
+        }
+
+    def write_base(self, population: Population, folder: Path, on_step: OnStep | None) -> None:
+        """Make the base and put it into `folder`."""
+        model = build_base(
+            population.catalogue, population.panel, self.base_config, self.base_training, on_step=on_step
+        )
+        save_base(model, population.catalogue, self.base_config.style(population.catalogue), folder)
+
+    def open_base(self, folder: Path) -> Base:
+        """The base in `folder`, ready to be adapted."""
+        return load_base(folder)
 
     def training(self, seed: int) -> TrainingConfig:
         """How an adapter is fitted with this seed."""
@@ -91,9 +150,6 @@ def untrained_base(catalogue: Catalogue, config: BaseConfig, folder: Path) -> Ba
     return load_base(folder)
 
 
-OnStep = Callable[[StepReport], None]
-
-
 @dataclass(frozen=True)
 class Fit:
     """An adapter and what fitting it cost when it was made."""
@@ -112,15 +168,12 @@ class Fits:
 
     def base(self, population: Population, on_step: OnStep | None = None) -> Base:
         """The base trained on the panel; bit for bit the same for the same data, threads and libraries."""
-        config, training = self.regime.base_config, self.regime.base_training
-        key = {"panel": population.panel, "config": asdict(config), "training": training.to_plain()}
         with tempfile.TemporaryDirectory() as temporary:
-            folder = (self._folder or Path(temporary)) / f"base-{_digest(key)}"
+            folder = (self._folder or Path(temporary)) / f"base-{_digest(self.regime.base_key(population))}"
             if not folder.is_dir():
-                model = build_base(population.catalogue, population.panel, config, training, on_step=on_step)
                 with _whole(folder) as partial:
-                    save_base(model, population.catalogue, config.style(population.catalogue), partial)
-            return load_base(folder)
+                    self.regime.write_base(population, partial, on_step)
+            return self.regime.open_base(folder)
 
     def adapter(
         self, base: Base, sequences: tuple[tuple[int, ...], ...], seed: int, on_step: OnStep | None = None

@@ -19,6 +19,7 @@ from benchmarks.report.levels import levels
 from benchmarks.report.listing import listing
 from benchmarks.report.load import load
 from benchmarks.report.overload import overload
+from benchmarks.report.papers import papers
 from benchmarks.report.scale import scale
 from benchmarks.report.semantic_ids import semantic_ids
 from benchmarks.report.sequence import sequence
@@ -44,6 +45,7 @@ WRITERS = {
     "everybody": everybody,
     "chaos": chaos,
     "overload": overload,
+    "papers": papers,
 }
 
 

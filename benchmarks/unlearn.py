@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fits import Regime
+from benchmarks.gate.power import power_of_everybody
 from benchmarks.study import orders
 from benchmarks.study.deletions import deletions
 from benchmarks.study.jobs import POPULARITY, SHADOWED_SCENARIO, Job
+from benchmarks.study.ladder import ladder_outcomes, rungs
 from benchmarks.study.scenarios import SCENARIOS, Scenario
 from benchmarks.study.session import session
-from benchmarks.study.summary import SHADOW_SCORES, pooled_shadow_attack, regime_of, summary
+from benchmarks.study.summary import SHADOW_SCORES, Row, pooled_shadow_attack, regime_of, summary
 from benchmarks.study.variants import Tuned, check_methods, paper_rows, rows
 from benchmarks.study.workshop import Workshop
+from recommender import ItemTokenStyle
 from unlearning import METHODS
 
 # Rows of one deletion that one process takes at a time: preparing a deletion costs about as much as two rows.
@@ -58,6 +61,11 @@ def run(
         study.fit(_fits(study.workshop, plan))
         study.work(plan, "cells")
         found = study.rows(*plan)
+        climbed = (
+            {}
+            if study.workshop.regime.style == ItemTokenStyle.name
+            else _climbed(study.workshop, plan, found)
+        )
         return study.result(
             "unlearn",
             {
@@ -81,31 +89,52 @@ def run(
             rows=[{name: value for name, value in row.items() if name not in SHADOW_SCORES} for row in found],
             summary=summary(found),
             shadow_attack=pooled_shadow_attack(found),
-            regime=regime_of(found),
+            regime=regime_of(found, study.workshop.regime.terms),
+            **climbed,
         )
+
+
+def _climbed(workshop: Workshop, plan: Sequence[Job], found: Sequence[Row]) -> dict[str, Any]:
+    """What item tokens do without: the style, how much of the data takes part, and where the ladder would end."""
+    variants = [variant for job in plan for variant in job.variants]
+    style, regime = workshop.base.style, workshop.regime
+    return {
+        "style": style.name,
+        "size": {
+            "events_of_a_user": getattr(regime, "events", None),
+            "options": style.event_options,
+            "draws": style.draws,
+        },
+        "power": power_of_everybody(workshop, 0),
+        "ladder": ladder_outcomes(found, rungs(workshop.policy, variants)),
+    }
 
 
 def _plan(
     workshop: Workshop, scenarios: Sequence[Scenario], methods: Sequence[str], seeds: int, tuned: Tuned
 ) -> list[Job]:
     plan = []
+    light = workshop.regime.light
     for scenario in scenarios:
         single = scenario.setting == "single"
         for seed in range(1 if single else seeds):
             wanted = rows(methods, scenario.setting, tuned)
+            if light:
+                wanted += [one for one in rungs(workshop.policy, wanted) if one not in wanted]
             if scenario.kind == "sequence":
                 plan += [Job(scenario, seed, 0, (variant,)) for variant in wanted]
                 continue
             count = len(deletions(workshop.population, scenario, seed))
             for index in range(count):
                 if scenario.kind == "single":
-                    plan.append(Job(scenario, seed, index, tuple(wanted)))
+                    plan.append(Job(scenario, seed, index, tuple(wanted), light))
                     continue
                 asked = [*wanted, POPULARITY]
                 for start in range(0, len(asked), _ROWS_PER_JOB):
-                    plan.append(Job(scenario, seed, index, tuple(asked[start : start + _ROWS_PER_JOB])))
+                    part = tuple(asked[start : start + _ROWS_PER_JOB])
+                    plan.append(Job(scenario, seed, index, part, light))
             if scenario.name == _PAPER_SCENARIO and "ucan" in methods:
-                plan.append(Job(scenario, seed, 0, tuple(paper_rows(tuned)), light=True))
+                plan.append(Job(scenario, seed, 0, tuple(paper_rows(tuned, sweep=not light)), light=True))
     return plan
 
 
@@ -118,6 +147,6 @@ def _fits(workshop: Workshop, plan: Sequence[Job]) -> list[orders.FitOrder]:
         wanted += orders.level_fits(population, job.seed)
         if any(variant.name == "refit" for variant in job.variants):
             wanted.append(orders.refit(deletion))
-        if job.scenario.name == SHADOWED_SCENARIO:
+        if job.scenario.name == SHADOWED_SCENARIO and not workshop.regime.light:
             wanted += [shadow.order for shadow in orders.shadows(population)]
     return wanted

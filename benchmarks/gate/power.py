@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from benchmarks.gate.truth import everybody
 from benchmarks.gate.worlds import World
+from benchmarks.study import orders
 from benchmarks.study.orders import shadows
 from benchmarks.study.workshop import Workshop
 from recommender import Adapter
@@ -19,6 +21,7 @@ from unlearning.attacks.predictions import item_log_likelihoods
 from unlearning.evaluation.gains import smoothed
 from unlearning.evaluation.report import NeverSeenGain
 from unlearning.gate.band import Band
+from unlearning.levels import cross_fitting
 from unlearning.levels.cross_fitting import HALVES
 
 COUNTS = (1, 2, 3, 5, 10, 20, 40, 80)
@@ -35,17 +38,57 @@ def power_by_items(workshop: Workshop, worlds: Sequence[World], parts: int = 2) 
     subjects = [(world, place) for world in worlds for place in world.subjects]
     found = _Losses(workshop, sorted({place for _, place in subjects}), parts)
     known = {world.number: found.under(workshop.fit(world.shadow.order).adapter) for world in worlds}
+    return _by_items(
+        workshop,
+        [
+            _Told(f"{world.number}/{place}", known[world.number][place], found.unseen[place])
+            for world, place in subjects
+        ],
+    )
+
+
+def power_of_everybody(workshop: Workshop, seed: int) -> list[dict[str, Any]]:
+    """The same of every user of a study's service, from the fits that their levels come from: no other fit is needed.
+
+    Each user is read under the parent of this seed and under the `HALVES.readings` parts that never saw them, as few as
+    a service has.
+    """
+    population = workshop.population
+    users = [split.train for split in population.service]
+    parts = cross_fitting.parts(len(users), HALVES, seed)
+    known = _losses(workshop, workshop.fit(orders.parent(population, seed)).adapter, users)
+    unseen: list[list[Tensor]] = [[] for _ in users]
+    for part in parts:
+        order = orders.FitOrder("", tuple(users[place] for place in part.members), part.seed)
+        losses = _losses(workshop, workshop.fit(order).adapter, users)
+        for place in set(range(len(users))) - set(part.members):
+            unseen[place].append(losses[place])
+    return _by_items(
+        workshop,
+        [_Told(str(place), known[place], unseen[place]) for place in range(len(users))],
+    )
+
+
+@dataclass(frozen=True)
+class _Told:
+    """One user: a name to draw by, smoothed losses [items] under the adapter that knows them, and under the others."""
+
+    name: str
+    known: Tensor
+    unseen: Sequence[Tensor]
+
+
+def _by_items(workshop: Workshop, users: Sequence[_Told]) -> list[dict[str, Any]]:
     rows = []
     for count in COUNTS:
         gaps, readings = [], []
-        for world, place in subjects:
-            own = known[world.number][place]
-            if len(own) < count:
+        for user in users:
+            if len(user.known) < count:
                 continue
-            drawn = random.Random(f"{world.number}/{place}/{count}").sample(range(len(own)), count)
-            unseen = torch.stack([reading[drawn].mean() for reading in found.unseen[place]])
+            drawn = random.Random(f"{user.name}/{count}").sample(range(len(user.known)), count)
+            unseen = torch.stack([reading[drawn].mean() for reading in user.unseen])
             readings.append(float(unseen.var()))
-            gaps.append(float(unseen.mean() - own[drawn].mean()))
+            gaps.append(float(unseen.mean() - user.known[drawn].mean()))
         if gaps:
             rows.append(_row(workshop, count, gaps, fmean(readings) * (1.0 + 1.0 / HALVES.readings)))
     return rows
@@ -78,8 +121,10 @@ class _Losses:
                     self.unseen[place].append(losses)
 
     def under(self, adapter: Adapter) -> dict[int, Tensor]:
-        smoothing, items = self._workshop.policy.evaluation.smoothing, self._workshop.base.style.event_options
-        found = item_log_likelihoods(self._workshop.base, adapter, self._sequences)
-        return {
-            place: smoothed(-own, smoothing, items) for place, own in zip(self._places, found, strict=True)
-        }
+        return dict(zip(self._places, _losses(self._workshop, adapter, self._sequences), strict=True))
+
+
+def _losses(workshop: Workshop, adapter: Adapter, sequences: Sequence[Sequence[int]]) -> list[Tensor]:
+    smoothing, options = workshop.policy.evaluation.smoothing, workshop.base.style.event_options
+    found = item_log_likelihoods(workshop.base, adapter, sequences)
+    return [smoothed(-own, smoothing, options) for own in found]

@@ -42,25 +42,30 @@ def paper_tables(rows: Rows) -> list[str]:
     main, ablation, notes = PUBLISHED["main"], PUBLISHED["ablation"], PUBLISHED["notes"]
     sources = f"Published: {'; '.join(PUBLISHED['sources'].values())}."
     captions = "Published as a figure without numbers."
-    beside = _beside(rows, "method", [_UNEDITED, *main, _UNTUNED], _MAIN)
+    beside_main = beside(rows, "method", [_UNEDITED, *main, _UNTUNED], _MAIN)
     return [
-        *section("U-CAN paper: main results", beside, sources, notes["ours"]),
+        *section("U-CAN paper: main results", beside_main, sources, notes["ours"]),
         *section(
-            "U-CAN paper: ablation", _beside(rows, "variant", ablation, (_KL, *_RECALLS), _ABLATION_OURS)
+            "U-CAN paper: ablation", beside(rows, "variant", ablation, (_KL, *_RECALLS), _ABLATION_OURS)
         ),
-        *section("U-CAN paper: time and throughput", _beside(rows, "method", main, (), _TIME_OURS), captions),
+        *section("U-CAN paper: time and throughput", beside(rows, "method", main, (), _TIME_OURS), captions),
         *section("U-CAN paper: risk threshold", _sweep(rows), captions),
-        *section("U-CAN paper: do its directions reproduce?", _directions(rows), notes["limits"]),
+        *section(
+            "U-CAN paper: do its directions reproduce?",
+            directions(rows, PUBLISHED["directions"]),
+            notes["limits"],
+        ),
     ]
 
 
-def _beside(
+def beside(
     rows: Rows,
     label: str,
     entries: Sequence[Mapping[str, Any]],
     figures: Sequence[tuple[str, str, int, int]],
     ours: Sequence[tuple[str, str, int, Callable[[Sequence[float], int], str]]] = (),
 ) -> list[str]:
+    """A table of published figures with ours beside each, and of figures that only we have."""
     head = [label, *(cell for title, *_ in figures for cell in (f"{title}: paper", "ours"))]
     body = []
     for entry in entries:
@@ -88,19 +93,24 @@ def _sweep(rows: Rows) -> list[str]:
     return filled(["threshold", *(title for title, _, _ in _SWEEP)], body)
 
 
-def _directions(rows: Rows) -> list[str]:
+def directions(rows: Rows, claims: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Whether each published direction is ours too; a claim with `below` says that its row has the least."""
     body = [
-        [one["claim"], *_verdict(rows, one["figure"], one["greater"], one["less"])]
-        for one in PUBLISHED["directions"]
+        [
+            one["claim"],
+            *verdict(rows, one["figure"], one["greater"], one["less"], below=one.get("below", False)),
+        ]
+        for one in claims
     ]
     return table(
         ["the paper's direction", "ours (means)", "does it reproduce?", "deletions in which it does"], body
     )
 
 
-def _verdict(rows: Rows, figure: str, greater: str, less: Sequence[str]) -> list[str]:
-    """Means, whether the one lies above all the others, and in how many deletions it does."""
-    digits = 2 if figure == "tradeoff@10" else 4
+def verdict(rows: Rows, figure: str, greater: str, less: Sequence[str], *, below: bool = False) -> list[str]:
+    """Means, whether the one lies above (or below) all the others, and in how many deletions it does."""
+    digits = 2 if figure.startswith(("tradeoff@", "seconds")) else 4
+    sign = -1.0 if below else 1.0
     means = {name: rows.mean(name, figure) for name in (greater, *less)}
     said = [f"{name} {number(value, digits)}" for name, value in means.items()]
     text = f"{said[0]}; {', '.join(said[1:])}"
@@ -109,7 +119,11 @@ def _verdict(rows: Rows, figure: str, greater: str, less: Sequence[str]) -> list
     if own is None or len(known) < len(others):
         absent = [name for name, value in means.items() if value is None]
         return [text, f"cannot be said: {', '.join(absent)} not measured", MISSING]
-    return [text, _said(own, known), _consistency(rows, figure, greater, less)]
+    return [
+        text,
+        _said(sign * own, [sign * one for one in known]),
+        _consistency(rows, figure, greater, less, sign),
+    ]
 
 
 def _said(own: float, others: Sequence[float]) -> str:
@@ -120,9 +134,9 @@ def _said(own: float, others: Sequence[float]) -> str:
     return "does not reproduce"
 
 
-def _consistency(rows: Rows, figure: str, greater: str, less: Sequence[str]) -> str:
+def _consistency(rows: Rows, figure: str, greater: str, less: Sequence[str], sign: float) -> str:
     own, *others = (
-        {row["deletion"]: row[figure] for row in rows.of(name) if row.get(figure) is not None}
+        {row["deletion"]: sign * row[figure] for row in rows.of(name) if row.get(figure) is not None}
         for name in (greater, *less)
     )
     shared = set(own).intersection(*others)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.report.attacks import durability, membership
 from benchmarks.report.cells import MISSING, filled, number, section, significant_spread, spread, table
 from benchmarks.report.measured import REFIT, Rows, against_controls, halves, labelled, scenarios
 from benchmarks.report.paper import paper_tables
+from benchmarks.report.styled import regime_line, size_of, styled
 
 _PAPER_SCENARIO = "interactions-25"
 _BEFORE_DISTANCE = (("forget R@10", "forget_recall@10", 3),)
@@ -35,10 +36,14 @@ _DESCRIPTIVE = (
     ("held-out change", "held_out_change", 3),
     ("run z", "run_z", 1),
 )
-_MAIN_HEAD = (
-    *(title for title, _, _ in (*_BEFORE_DISTANCE, *_DISTANCES)),
-    "KS p",
-    *(title for title, _, _ in _UTILITY),
+# Where a prompt offers ten candidates, all of them are there at 10.
+_FIRST_PLACES = (("forget R@1", "forget_recall@1", 3),)
+_FIRST_UTILITY = (
+    ("retained own tail R@1", "retained_member_recall@1", 3),
+    ("held-out R@1, both events", "held_out_recall@1", 3),
+    ("held-out NDCG@10", "test_ndcg@10", 3),
+)
+_AFTER_UTILITY = (
     "distance (nats)",
     "× floor",
     "beats",
@@ -64,10 +69,14 @@ def unlearn(result: Mapping[str, Any]) -> list[str]:
         f"{data['outsiders']} who never belonged to it. Policy {result['policy']['name']}. "
         "Mean ± standard deviation over the rows of a method."
     )
-    lines = [about, "", _regime(result["regime"]), "", *_origin(result)]
+    parts = size_of(result)
+    if parts:
+        about += f" Prompt style {result['style']}: {'; '.join(parts)}."
+    regime = regime_line(result["regime"]) if parts else _regime(result["regime"])
+    lines = [about, "", regime, "", *_origin(result)]
     for name, rows in scenarios(result).items():
         lines += _chapter(name, rows, result)
-    return lines[:-1]
+    return [*lines, *styled(result)][:-1]
 
 
 def _origin(result: Mapping[str, Any]) -> list[str]:
@@ -106,22 +115,37 @@ def _counted(rows: Rows) -> str:
 
 def _main(rows: Rows) -> list[str]:
     body = [[*labels, *_main_row(own, method)] for labels, own, method in rows.lines()]
-    return table([*rows.label_head, *_MAIN_HEAD], body)
+    before, utility = _ranked(rows)
+    head = [
+        *(title for title, _, _ in (*before, *_DISTANCES)),
+        "KS p",
+        *(title for title, _, _ in utility),
+        *_AFTER_UTILITY,
+    ]
+    return table([*rows.label_head, *head], body)
+
+
+def _ranked(rows: Rows) -> tuple[Sequence[tuple[str, str, int]], Sequence[tuple[str, str, int]]]:
+    """The recalls that say something here: before the distances, and behind them."""
+    if rows.measured("forget_recall@1"):
+        return _FIRST_PLACES, _FIRST_UTILITY
+    return _BEFORE_DISTANCE, _UTILITY
 
 
 def _main_row(rows: Rows, method: str) -> list[str]:
     floor, own = rows.mean(REFIT, "distance"), rows.mean(method, "distance")
     mark = " (floor)" if method == REFIT else ""
+    before, utility = _ranked(rows)
 
     def distance(figure: str, digits: int) -> str:
         text = spread(rows.values(method, figure), digits)
         return text if text == MISSING else text + mark
 
     return [
-        *(spread(rows.values(method, figure), digits) for _, figure, digits in _BEFORE_DISTANCE),
+        *(spread(rows.values(method, figure), digits) for _, figure, digits in before),
         *(distance(figure, digits) for _, figure, digits in _DISTANCES),
         significant_spread(rows.values(method, "ks_p")) + (mark if rows.values(method, "ks_p") else ""),
-        *(spread(rows.values(method, figure), digits) for _, figure, digits in _UTILITY),
+        *(spread(rows.values(method, figure), digits) for _, figure, digits in utility),
         distance("distance", 3),
         number(own / floor, 2) if own is not None and floor else MISSING,
         against_controls(rows, method),

@@ -15,7 +15,7 @@ from unlearning.records import canonical_json, sha256_hex
 # The configurations are in a cell's key themselves.
 _TUNED = Path(__file__).parent / "tuned.json"
 # What a cell's figures can depend on. Part of every key, so that old and new code never share a table.
-_SOURCES = ("inputs", "recommender", "unlearning", "benchmarks/study")
+_SOURCES = ("inputs", "recommender", "unlearning", "benchmarks/study", "benchmarks/styles")
 _SOURCE_FILES = (
     "benchmarks/basis.py",
     "benchmarks/fits.py",

@@ -31,7 +31,7 @@ from unlearning.evaluation.inputs import whole_history
 from unlearning.evaluation.metrics import HELD_OUT, Measured
 from unlearning.evaluation.reading import Reading, read
 from unlearning.gate.band import z_score
-from unlearning.gate.utility import bootstrap_bounds
+from unlearning.gate.utility import bootstrap_bounds, utility_change
 
 # Relearning and divergences on more subjects than this say the same and take longer.
 _MOST_SUBJECTS = 64
@@ -129,6 +129,7 @@ class Examination:
             **self._distances(measured, candidate.adapter),
             **self._memberships(measured, candidate.adapter),
             **self._near(measured),
+            **self._first_places(measured),
         }
         if self.attacker is not None:
             figures |= self.attacker.figures(candidate.adapter)
@@ -160,7 +161,9 @@ class Examination:
         return {
             "membership_auc_two_sided": report.membership.auc_two_sided,
             "run_z": z_score(report.membership.run, self.policy),
-            "held_out_change": bootstrap_bounds(report, self.policy)[1],
+            "held_out_change": bootstrap_bounds(report, self.policy)[1]
+            if any(pair.parent > 0 for pair in report.utility)
+            else utility_change(report),
             "subjects": len(decisions),
             "subjects_passed": decisions.count("pass"),
             "subjects_failed": decisions.count("fail"),
@@ -222,6 +225,20 @@ class Examination:
                 ("auc_two_sided", result.auc_two_sided),
                 ("tpr_at_1_fpr", result.tpr_at_1_fpr),
                 ("tpr_floor", result.tpr_floor),
+            )
+        }
+
+    def _first_places(self, measured: Measured) -> dict[str, float]:
+        """Recall at the first place, where a prompt offers so few candidates that 10 are most of them or all."""
+        if self.base.style.ranked_by != "options":
+            return {}
+        held_out = torch.cat([measured.validation_ranks, measured.test_ranks])
+        return {
+            name: float((ranks == 1).double().mean())
+            for name, ranks in (
+                ("forget_recall@1", measured.forget_ranks),
+                ("retained_member_recall@1", measured.member_ranks),
+                ("held_out_recall@1", held_out),
             )
         }
 

@@ -222,7 +222,7 @@ def _examination(workshop: Workshop, scenario: Scenario, seed: int, index: int) 
         _deletion(workshop, scenario, seed, index),
         parent,
         workshop.policy,
-        with_shadows=scenario.name == SHADOWED_SCENARIO,
+        with_shadows=scenario.name == SHADOWED_SCENARIO and not workshop.regime.light,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
@@ -10,11 +11,29 @@ import torch
 
 from unlearning.attacks.membership import membership_attack
 
-REGIME_TEST_RATIO, REGIME_MEMBER_RATIO = 2.0, 1.8
 # Lists that a cell keeps for pooling and a result does not show.
 SHADOW_SCORES = ("lira.subject_scores", "lira.outsider_scores")
 _NO_FIGURE = ("seed", "requests")
 Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """When forgetting means something: what the original must have of the base's utility and of a re-fit's memory.
+
+    Attributes:
+        held_out, own_tail: the figures that are compared.
+        held_out_ratio: of the original's over the base's.
+        own_tail_ratio: of the original's over the re-fit's, on the subjects.
+    """
+
+    held_out: str = "test_recall@10"
+    own_tail: str = "forget_recall@10"
+    held_out_ratio: float = 2.0
+    own_tail_ratio: float = 1.8
+
+
+ITEM_TOKENS = Terms()
 
 
 def summary(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -59,7 +78,7 @@ def pooled_shadow_attack(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def regime_of(rows: Sequence[Row]) -> dict[str, Any]:
+def regime_of(rows: Sequence[Row], terms: Terms = ITEM_TOKENS) -> dict[str, Any]:
     """Whether forgetting means something here: the adapter helps, and it remembers whom it was fitted on.
 
     Over the scenario that forgets 5 % of the users, or the first one there is.
@@ -67,16 +86,17 @@ def regime_of(rows: Sequence[Row]) -> dict[str, Any]:
     batch = [row for row in rows if row["scenario"] == "users-5"] or [
         row for row in rows if row["scenario"] == rows[0]["scenario"]
     ]
-    test = _ratio(batch, "test_recall@10", "do_nothing", "drop_adapter")
-    member = _ratio(batch, "forget_recall@10", "do_nothing", "refit")
+    test = _ratio(batch, terms.held_out, "do_nothing", "drop_adapter")
+    member = _ratio(batch, terms.own_tail, "do_nothing", "refit")
     return {
         "test_recall_original_over_base": test,
-        "test_recall_required": REGIME_TEST_RATIO,
+        "test_recall_required": terms.held_out_ratio,
         "member_recall_original_over_refit": member,
-        "member_recall_required": REGIME_MEMBER_RATIO,
+        "member_recall_required": terms.own_tail_ratio,
         "holds": None
         if test is None or member is None
-        else test >= REGIME_TEST_RATIO and member >= REGIME_MEMBER_RATIO,
+        else test >= terms.held_out_ratio and member >= terms.own_tail_ratio,
+        **({} if terms == ITEM_TOKENS else {"held_out": terms.held_out, "own_tail": terms.own_tail}),
     }
 
 
@@ -95,7 +115,7 @@ def _is_number(value: Any) -> bool:
 
 def _ratio(rows: Sequence[Row], metric: str, over: str, under: str) -> float | None:
     values = {
-        name: [row[metric] for row in rows if row["method"] == name and row[metric] is not None]
+        name: [row[metric] for row in rows if row["method"] == name and row.get(metric) is not None]
         for name in (over, under)
     }
     if not values[over] or not values[under] or not fmean(values[under]):

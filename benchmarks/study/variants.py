@@ -83,7 +83,7 @@ def rows(names: Sequence[str], setting: str, tuned: Tuned) -> list[Variant]:
     return [*(tuned.variant(name, setting) for name in METHODS if name in wanted), RETAIN_ONLY]
 
 
-def paper_rows(tuned: Tuned) -> list[Variant]:
+def paper_rows(tuned: Tuned, *, sweep: bool = True) -> list[Variant]:
     """What the U-CAN paper's ablation and threshold sweep need: U-CAN with one thing changed at a time."""
     full = tuned.variant("ucan", "batch").config
     return [
@@ -91,6 +91,6 @@ def paper_rows(tuned: Tuned) -> list[Variant]:
         *(Variant(row, "ucan", {**full, **change}) for row, change in ABLATIONS.items()),
         *(
             Variant(f"ucan_threshold_{threshold:g}", "ucan", {**full, "threshold": threshold})
-            for threshold in THRESHOLDS
+            for threshold in (THRESHOLDS if sweep else ())
         ),
     ]

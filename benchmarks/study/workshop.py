@@ -9,10 +9,10 @@ from pathlib import Path
 from transformers.utils import logging as transformers_logging
 
 from benchmarks.fits import Fit, Fits, Regime
-from benchmarks.population import Population, load_population
+from benchmarks.population import Population
 from benchmarks.study.orders import FitOrder
 from recommender import Base, use_processor
-from unlearning import Policy, default_policy
+from unlearning import Policy
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Workshop:
     @cached_property
     def population(self) -> Population:
         """The users and their roles."""
-        return load_population(self.data)
+        return self.regime.population(self.data)
 
     @cached_property
     def fits(self) -> Fits:
@@ -41,7 +41,7 @@ class Workshop:
     @cached_property
     def policy(self) -> Policy:
         """How candidates are measured and judged."""
-        return default_policy()
+        return self.regime.policy()
 
     def fit(self, order: FitOrder) -> Fit:
         """The fit, from the folder if it was made before."""

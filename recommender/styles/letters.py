@@ -119,14 +119,14 @@ class LettersStyle(TextStyle, ItemEvents):
         """One window for each event from `first_target` on."""
         for event in range(self.first_target, len(sequence)):
             history, item = sequence[:event], sequence[event]
-            offered = self._offered(history, item, draw)
+            offered = self.offered(history, item, draw)
             yield self.event_window(history, item, offered, frame=self.drawn(draw, history, item))
 
     def event_window(
         self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None, *, frame: int = 0
     ) -> Window:
         """The window that offers these candidates, or drawn ones."""
-        offered = self._offered(history, item, 0) if candidates is None else list(candidates)
+        offered = self.offered(history, item, 0) if candidates is None else list(candidates)
         if item not in offered:
             raise DataError("the true item is not among the candidates")
         place = offered.index(item)
@@ -265,8 +265,11 @@ class LettersStyle(TextStyle, ItemEvents):
         chosen = tuple(tokens[:count])
         return self._sets.setdefault(chosen, OptionSet(chosen))
 
-    def _offered(self, history: Sequence[int], item: int, draw: int) -> list[int]:
-        """The true item and as many others that the user has not met. The draw knows nothing of who the user is."""
+    def offered(self, history: Sequence[int], item: int, draw: int) -> list[int]:
+        """The candidates of an event, in their order: the true item and as many others that the user has not met.
+
+        The draw knows nothing of who the user is.
+        """
         generator = random.Random(f"{draw}/{len(history)}/{history[-1] if history else ''}/{item}")
         met = {*history, item}
         wanted = min(self.candidates - 1, self.catalogue_size - len(met))

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.study.summary import pooled_shadow_attack, regime_of, summary
+from benchmarks.study.summary import Terms, pooled_shadow_attack, regime_of, summary
 
 
 def test_rows_are_taken_together_by_scenario_requests_and_method() -> None:
@@ -53,3 +53,18 @@ def test_the_regime_by_hand() -> None:
     assert found["holds"] is True
     assert regime_of(rows[:4])["holds"] is None
     assert regime_of([*rows, row("refit", 0.1, 0.9)])["holds"] is False
+
+
+def test_another_style_goes_by_figures_and_ratios_of_its_own() -> None:
+    terms = Terms("held_out_recall@1", "forget_recall@1", held_out_ratio=1.0, own_tail_ratio=1.5)
+
+    def row(method: str, held_out: float, forget: float) -> dict[str, Any]:
+        figures = {"held_out_recall@1": held_out, "forget_recall@1": forget}
+        return {"scenario": "interactions-25", "method": method, "test_recall@10": 1.0, **figures}
+
+    rows = [row("do_nothing", 0.3, 0.8), row("drop_adapter", 0.1, 0.1), row("refit", 0.2, 0.4)]
+    found = regime_of(rows, terms)
+    assert found["test_recall_original_over_base"] == pytest.approx(3.0)
+    assert found["member_recall_original_over_refit"] == pytest.approx(2.0)
+    assert (found["own_tail"], found["holds"]) == ("forget_recall@1", True)
+    assert regime_of([{**rows[0], "held_out_recall@1": None}, *rows[1:]], terms)["holds"] is None

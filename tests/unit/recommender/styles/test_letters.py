@@ -55,7 +55,7 @@ def test_candidates_are_unmet_and_their_order_says_nothing(letters: LettersStyle
     places = set()
     for draw in range(20):
         (window,) = letters.windows(HISTORY[:2], draw=draw)
-        offered = letters._offered(HISTORY[:1], HISTORY[1], draw)
+        offered = letters.offered(HISTORY[:1], HISTORY[1], draw)
         assert len(set(offered)) == len(offered) == 5
         assert HISTORY[0] not in offered
         assert offered[window.targets[0]] == HISTORY[1]

@@ -1,0 +1,143 @@
+"""The papers' own tables, on the prompt styles they were made for as far as ours go: `lethe bench papers`.
+
+U-CAN's is measured anew, on letters or another style. The others are filled from finished results of
+`lethe bench unlearn`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence, Set
+from pathlib import Path
+from typing import Any
+
+from benchmarks import unlearn
+from benchmarks.environment import environment
+from benchmarks.fits import Regime
+from benchmarks.report.measured import Rows
+from benchmarks.report.papers import PAPERS
+from benchmarks.study.scenarios import SCENARIOS
+from recommender import ItemTokenStyle
+from unlearning.evaluation.metrics import percent_drop
+
+# What of a row is shown; the rest stays in the study's folder.
+_KEPT = (
+    "deletion", "seed", "method", "error", "kl", "prediction_shift", "ppl", "forget_nll_gap_signed", "jsd", "distance",
+    "seconds", "samples_per_second", "publishable", "subjects_passed", "subjects_failed", "subjects_inconclusive",
+    "tradeoff@10", "forwards",
+)  # fmt: skip
+_RANKED = ("forget", "retained_member", "test", "held_out")
+_CUTOFFS = (1, 5, 10)
+
+
+class NothingToShow(ValueError):
+    """A result that fills none of the papers' tables; the message says what would."""
+
+
+def run(
+    data: Path | None,
+    *,
+    papers: Sequence[str] = ("ucan",),
+    regime: Regime | None = None,
+    results: Sequence[Mapping[str, Any]] = (),
+    seeds: int = 1,
+    folder: Path | None = None,
+    processes: int | None = None,
+) -> dict[str, Any]:
+    """Measure some papers' tables and take the others from finished results; returns JSON values.
+
+    Args:
+        data: the interactions; None to measure nothing.
+        papers: which are measured on `regime`.
+        results: of `lethe bench unlearn`; each fills the tables of its scenario that are not measured.
+
+    Raises:
+        NothingToShow: nothing is measured, and a result has the scenario of no paper.
+    """
+    # Where the whole was put together; each table says where it was measured.
+    header = environment()
+    tables = []
+    if data is not None and regime is not None:
+        for name in papers:
+            scenario = SCENARIOS[PAPERS["papers"][name]["scenario"]]
+            found = unlearn.run(
+                data,
+                scenarios=[scenario],
+                methods=PAPERS["papers"][name]["methods"],
+                seeds=seeds,
+                folder=folder,
+                processes=processes,
+                regime=regime,
+            )
+            tables.append(table_of(name, json.loads(json.dumps(found))))
+    for result in results:
+        tables += _from(result, {(one["paper"], one["style"]) for one in tables})
+    if not tables:
+        wanted = ", ".join(sorted({one["scenario"] for one in PAPERS["papers"].values()}))
+        raise NothingToShow(f"nothing to show: give --data, or results of the scenarios {wanted}")
+    return {"benchmark": "papers", "environment": header, "tables": tables}
+
+
+def _from(result: Mapping[str, Any], there: Set[tuple[str, str]]) -> list[dict[str, Any]]:
+    style = result.get("style", ItemTokenStyle.name)
+    return [
+        table_of(name, result)
+        for name, paper in PAPERS["papers"].items()
+        if (name, style) not in there and paper["scenario"] in result.get("scenarios", {})
+    ]
+
+
+def table_of(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    """What a paper's tables need of a result of `lethe bench unlearn`."""
+    paper = PAPERS["papers"][name]
+    rows = [
+        row
+        for row in result["rows"]
+        if row["scenario"] == paper["scenario"] and row["method"] in paper["shown"]
+    ]
+    return {
+        "paper": name,
+        "style": result.get("style", ItemTokenStyle.name),
+        "environment": result["environment"],
+        "commits": result.get("commits", []),
+        "wall_seconds": result["wall_seconds"],
+        "data": result["data"],
+        "training": result["training"],
+        "size": result.get("size"),
+        "regime": result["regime"],
+        "ladder": result.get("ladder", []),
+        "power": result.get("power", []),
+        "deletions": {
+            row["deletion"]: {"users": row["forgotten_users"], "items": row["forgotten_items"]}
+            for row in rows
+        },
+        "rows": [_kept(row, rows) for row in rows],
+    }
+
+
+def _kept(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The figures that are shown, with Trade-off at each cut-off: the paper's, and those that a short list leaves."""
+    ranked = {
+        name: value
+        for name, value in row.items()
+        if name.partition("_recall@")[0].partition("_mrr@")[0].partition("_ndcg@")[0] in _RANKED
+    }
+    return {name: row[name] for name in _KEPT if name in row} | ranked | trade_offs(row, rows)
+
+
+def trade_offs(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """U-CAN's Trade-off at each cut-off for which the row has both recalls, beside doing nothing in its deletion."""
+    untouched = next((one for one in Rows(rows).of("do_nothing") if one["deletion"] == row["deletion"]), None)
+    found = {}
+    for cutoff in _CUTOFFS:
+        held_out = next(
+            (name for name in (f"test_recall@{cutoff}", f"held_out_recall@{cutoff}") if name in row), None
+        )
+        own = f"forget_recall@{cutoff}"
+        if untouched is None or held_out is None or own not in row:
+            continue
+        forgotten = percent_drop(untouched[own], row[own])
+        kept = percent_drop(untouched[held_out], row[held_out])
+        if forgotten is not None and kept is not None:
+            found[f"tradeoff@{cutoff}"] = forgotten - kept
+    return found

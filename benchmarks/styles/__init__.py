@@ -1,0 +1,1 @@
+"""Studies on the other prompt styles: what each is fitted on, how small it is made, what it reads with."""
