@@ -65,7 +65,7 @@ class Errands(Generic[Value]):
                 key, value = next(iter(self._waiting.items()))
             try:
                 self._work(key, value)
-            except Exception as error:  # noqa: BLE001  (the thread must live on, whatever a driver raises)
+            except Exception as error:  # noqa: BLE001  (the thread must go on after any failure)
                 log.error("errand.failed", errands=self._name, error=type(error).__name__)
             # Remove the errand only now, so that the same one is not added while it is being done.
             with self._changed:

@@ -74,7 +74,7 @@ class _Asking:
     def run(self) -> None:
         try:
             self.answer = self._ask()
-        except Exception as error:  # noqa: BLE001  (a probe says no, whatever a driver raises)
+        except Exception as error:  # noqa: BLE001  (any exception counts as False)
             log.error("probe.failed", asked=self._name, error=type(error).__name__)
         finally:
             self.answered.set()

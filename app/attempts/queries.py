@@ -47,7 +47,7 @@ def of_run(session: Session, run_id: str) -> Sequence[Attempt]:
 
 
 def runs_of_rung(session: Session, rung_digest: str) -> list[RunOfRung]:
-    """The results of this very rung in up to 50 runs, the latest first. Parts tried in one run count once."""
+    """The results of this very rung in up to 50 runs, the latest first. Halves of one run's requests count as one."""
     claims = (
         select(Attempt.run_id, Attempt.fence)
         .where(Attempt.rung_digest == rung_digest)

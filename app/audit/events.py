@@ -226,7 +226,7 @@ class VersionDestroyed(Event):
 
 @dataclass(frozen=True)
 class VersionSurvived(Event):
-    """After a restore, this version serves instead of one that must not serve any more; None if none is left."""
+    """After a restore, ``version`` serves instead of ``replaced``, which must not serve; None if no version is left."""
 
     action = "version.survived"
     version: str | None

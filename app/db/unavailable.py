@@ -11,7 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 # defects.
 _STATES = (
     "08",  # connection
-    "0A000",  # a server too old for what is asked
+    "0A000",  # not supported: the server is too old
     "25006",  # read-only
     "28",  # role or password
     "3D",  # no such database

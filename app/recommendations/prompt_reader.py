@@ -77,7 +77,7 @@ class PromptReader:
                 self._ask(question)
             except DatabaseUnavailable:
                 continue
-            except Exception as error:  # noqa: BLE001  (it is answered; whoever asks next meets the defect)
+            except Exception as error:  # noqa: BLE001  (the database has answered; the next reader gets the defect)
                 log.error("database.answered", error=type(error).__name__)
             self._silent = False
             log.info("database.answers")

@@ -126,7 +126,7 @@ class RankerBuilder:
             code, detail = error.code, str(error)
         except StoreError as error:
             code, detail = ReplicaError.STORE_UNAVAILABLE, str(error)
-        except Exception as error:  # noqa: BLE001 - the builder outlives whatever one version does to it
+        except Exception as error:  # noqa: BLE001 - the thread must go on after any failure of a load
             code, detail = ReplicaError.BUILD_FAILED, type(error).__name__
             _log.exception("serving.build.crashed", version=digest)
         else:

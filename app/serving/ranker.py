@@ -75,7 +75,7 @@ class Ranker(Protocol):
 
 
 class RankerLoader(Protocol):
-    """Turns versions into rankers. Safe for any thread."""
+    """Loads versions as rankers. Safe for any thread."""
 
     @property
     def catalogue(self) -> Catalogue:

@@ -117,7 +117,7 @@ class Reconciler:
         vouched_floor = self._vouched_floor()
         try:
             state = self._control.read(after_epoch)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the lease runs on
+        except Exception as error:  # noqa: BLE001 - any failure leaves the lease as it is
             self._metrics.control_failures.labels("read").inc()
             if self._readable:
                 _log.warning("serving.control.unreadable", error=type(error).__name__)
@@ -157,7 +157,7 @@ class Reconciler:
             self._look_now.clear()
             try:
                 self.reconcile()
-            except Exception:  # noqa: BLE001 - the loop must live on to notice when it is over
+            except Exception:  # noqa: BLE001 - the loop must go on, to notice when the failure is over
                 # The replica may no longer follow the control plane, so it must not go on personalising.
                 self._suppression.lapse()
                 _log.exception("serving.reconcile.crashed")

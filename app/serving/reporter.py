@@ -69,7 +69,7 @@ class Reporter:
     def _deliver(self, report: ReplicaReport, *, quietly: bool) -> bool:
         try:
             self._control.report(report)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the report is sent again
+        except Exception as error:  # noqa: BLE001 - after any failure the report is sent again
             self._metrics.control_failures.labels("report").inc()
             if not quietly:
                 _log.warning("serving.control.report_failed", error=type(error).__name__)

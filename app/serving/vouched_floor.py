@@ -52,7 +52,7 @@ class VouchedFloor:
     def _look(self) -> None:
         try:
             floor = self._store.erasure_floor()
-        except Exception as error:  # noqa: BLE001 - whatever it was, the next look tries again
+        except Exception as error:  # noqa: BLE001 - after any failure the next look tries again
             if self._readable:
                 _log.error("serving.floor.unreadable", error=type(error).__name__, detail=str(error))
             self._readable = False

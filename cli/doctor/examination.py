@@ -52,7 +52,7 @@ def _look(what: str, check: Callable[[], Finding | Iterable[Finding]]) -> list[F
         return [
             failure(what, "this user may not look there (PermissionError)", "run as the user who owns it")
         ]
-    except Exception as error:  # noqa: BLE001  (whatever it is, the other checks are still worth making)
+    except Exception as error:  # noqa: BLE001  (any failure: the other checks must still run)
         # Without the exception's text, which may contain a secret.
         return [
             failure(what, f"the check broke ({type(error).__name__})", "see the settings that it looks at")
