@@ -157,7 +157,7 @@ class BoundedConnection(H11Protocol):
         self.transport.abort()
 
     def _look(self) -> None:
-        """Find out what the connection waits for now."""
+        """Determine what the connection waits for now, and set the time limit for it."""
         if self.transport.is_closing():
             self._stop_timer()
             return

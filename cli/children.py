@@ -1,4 +1,4 @@
-"""The processes that `lethe up` starts and watches over."""
+"""The processes that `lethe up` starts and supervises."""
 
 from __future__ import annotations
 

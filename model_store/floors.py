@@ -34,5 +34,5 @@ class Floor(Record):
 
     @property
     def place(self) -> int:
-        """Its epoch."""
+        """The floor's epoch."""
         return self.epoch

@@ -58,5 +58,5 @@ class JournalEntry(Record):
 
     @property
     def place(self) -> int:
-        """Its epoch."""
+        """The entry's epoch."""
         return self.epoch

@@ -50,5 +50,5 @@ class Timeline(Record):
 
     @property
     def place(self) -> int:
-        """Its number."""
+        """The timeline's number."""
         return self.number

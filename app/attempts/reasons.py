@@ -14,7 +14,7 @@ class SkipReason(StrEnum):
 
     NO_TIME = "no_time"  # the exact rung behind it would come too late
     NO_LEVELS = "no_levels"  # it needs levels, and they are missing for somebody
-    SHORT_HISTORY = "short_history"  # the policy decides about no history as short as any of these
+    SHORT_HISTORY = "short_history"  # the policy does not decide about histories as short as these
     UNFIT_ADAPTER = "unfit_adapter"  # its method cannot edit this adapter
     BY_RECORD = "by_record"  # earlier runs say that it is not worth its time
 

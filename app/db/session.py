@@ -1,4 +1,4 @@
-"""Engines and transactions. One `unit_of_work` is one transaction: all or nothing, committed before anyone answers."""
+"""Engines and transactions. One `unit_of_work` is one transaction, committed before a caller gets an answer."""
 
 from __future__ import annotations
 

@@ -16,13 +16,13 @@ _STATES = (
     "28",  # role or password
     "3D",  # no such database
     "3F",  # no such schema
-    "42501",  # no right to it
+    "42501",  # insufficient privilege
     "42P01",  # no such table
     "42703",  # no such column: another release's table
     "53",  # disk, memory, connections
     "55",  # locked
     "57",  # shut down, cancelled
-    "58",  # the server's own surroundings
+    "58",  # system error of the server, such as I/O
     "XX",  # damaged
 )
 _SQLITE_CODES = ("SQLITE_NOTADB", "SQLITE_CORRUPT")

@@ -24,5 +24,5 @@ def gdpr_due_at(received_at: datetime) -> datetime:
 
 
 def time_left(due_at: datetime, now: datetime) -> timedelta:
-    """Negative once overdue."""
+    """The time until the deadline; negative once it has passed."""
     return due_at - now

@@ -87,7 +87,7 @@ class DatabaseControlPlane:
         state = self._read(after_epoch)
         self._read_at = started
         if self._database.timeline.doubted:
-            # The caller's lease has lapsed by now, and is not renewed.
+            # The caller's lease has lapsed since the last read. Do not renew it.
             self._on_rewound()
             raise DatabaseUnconfirmed
         return state

@@ -158,7 +158,7 @@ def _asked_within(seconds: float, ask: Callable[[], str | None]) -> str | None:
     def work() -> None:
         try:
             answers.append(ask())
-        except Exception as error:  # noqa: BLE001  (told below, by its kind alone)
+        except Exception as error:  # noqa: BLE001  (reported below, by its type only)
             answers.append(type(error).__name__)
 
     thread = threading.Thread(target=work, daemon=True)
