@@ -1,4 +1,4 @@
-"""What a request's target means before any route looks at it: the proxy's prefix, its encoding, and HEAD."""
+"""Handles a request's target before routing: the proxy's prefix, the encoding of the path, and HEAD."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from app.errors import Problem, problem_response
 
 
 class Addressing:
-    """Takes requests with and without the proxy's prefix, and refuses targets that are no text.
+    """Accepts requests with and without the proxy's prefix, and refuses targets that are not valid text.
 
-    A server replaces bytes that are not UTF-8, so that two ids would become the same one, and a line break at a
-    path's end would be overlooked by the router.
+    The server would replace bytes that are not UTF-8, so that two ids could become the same one. The router would
+    ignore a line break at the end of a path.
 
     Args:
-        root_path: the prefix; empty where the service has a host of its own. A proxy may strip it or not.
+        root_path: the prefix; empty if the service has a host of its own. The proxy may strip the prefix or keep it.
     """
 
     def __init__(self, app: ASGIApp, root_path: str) -> None:
@@ -30,14 +30,14 @@ class Addressing:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        # As it was sent, without the query that some servers leave in it.
+        # The path as it was sent. Some servers leave the query in `raw_path`.
         sent: bytes = scope["raw_path"].partition(b"?")[0]
         path = _text(sent)
         if path is not None and _text(scope["query_string"]) is not None:
             root = self._root_path
             if path != root and not path.startswith(f"{root}/"):
                 path, sent = root + path, root.encode() + sent
-            # To the routes the path is always the whole one, as ASGI wants it; mounts rely on that.
+            # ASGI requires `path` to include the prefix, and mounted applications rely on that.
             scope.update(path=path, raw_path=sent, root_path=root)
             await self._app(scope, receive, send)
             return
@@ -50,7 +50,7 @@ class Addressing:
 
 
 def _text(encoded: bytes) -> str | None:
-    """Decoded once; None where that is no text."""
+    """The target, percent-decoded once; None if that gives no valid text."""
     try:
         text = unquote_to_bytes(encoded).decode()
     except UnicodeDecodeError:
@@ -60,7 +60,7 @@ def _text(encoded: bytes) -> str | None:
 
 
 class HeadAsGet:
-    """Answers HEAD like GET, without the body. Proxies and monitors ask so."""
+    """Answers HEAD like GET, without the body. Proxies and monitors send HEAD."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -79,6 +79,6 @@ class HeadAsGet:
         try:
             await self._app(asked, receive, send_head)
         finally:
-            # The log and the metrics name the route.
+            # The log and the metrics read the matched route from the original scope.
             if "route" in asked:
                 scope["route"] = asked["route"]

@@ -1,4 +1,4 @@
-"""GET /docs and /openapi.json: the API as OpenAPI, and a page that shows it. Nothing is loaded from elsewhere."""
+"""GET /docs and /openapi.json: the API as OpenAPI, and a page that shows it. It loads nothing from other hosts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.problem_schema import with_problems
 from app.static_files import PublicFiles
 
 _ASSETS = "/static/swagger-ui"
-# The page holds a script of its own that names the schema's address.
+# The page has an inline script that contains the schema's address.
 _POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; frame-ancestors 'none'"
@@ -24,10 +24,11 @@ _POLICY = (
 
 
 def add_docs(app: FastAPI, *, public: bool) -> None:
-    """
+    """Add the routes of the documentation.
+
     Args:
-        app: whose routes are described.
-        public: without a key.
+        app: the application to describe and to extend.
+        public: whether the documentation is readable without a key.
     """
     router = APIRouter(
         include_in_schema=False, dependencies=[] if public else [Depends(require(Scope.DOCS_READ))]

@@ -1,6 +1,6 @@
-"""How Celery reaches the broker, for the gateway that dispatches and for the worker that answers.
+"""Celery's options for the broker, for the gateway that dispatches runs and the worker that receives them.
 
-Pure module: it returns options and imports no Celery.
+Pure module: it returns options and does not import Celery.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ QUEUE = "lethe.runs"
 
 
 def celery_options(settings: Settings) -> dict[str, Any]:
-    """Options shared by both sides; they must agree, or messages end where nobody looks.
+    """The options for both sides. They must agree, or messages go to a queue that nobody reads.
 
     Raises:
-        SettingError: the broker's folder cannot be made.
+        SettingError: the broker's folder cannot be created.
     """
     url = settings.broker_url
     scheme, _, _ = url.partition("://")
@@ -32,12 +32,12 @@ def celery_options(settings: Settings) -> dict[str, Any]:
             "data_folder_in": str(folders["messages"]),
             "data_folder_out": str(folders["messages"]),
             "control_folder": str(folders["control"]),
-            # Looking into a folder costs nothing; a second between two messages adds up.
+            # Looking into a folder is cheap, and the default of one second would delay every message.
             "polling_interval": 0.2,
         }
     elif scheme in ("redis", "rediss"):
         transport = {
-            # The shortest visibility timeout of all programs on a broker wins, so it is set on both sides.
+            # The shortest visibility timeout of all programs on a broker applies, so both sides set it.
             "visibility_timeout": settings.visibility_timeout_seconds,
             "socket_timeout": 5,
             "socket_connect_timeout": 3,
@@ -54,10 +54,10 @@ def celery_options(settings: Settings) -> dict[str, Any]:
 
 
 def make_embedded_folders(settings: Settings) -> dict[str, Path]:
-    """The folders of the embedded broker, made if they are missing; none for a broker that is a server.
+    """The folders of the embedded broker, created if they are missing; empty for a broker that is a server.
 
     Raises:
-        SettingError: a folder cannot be made.
+        SettingError: a folder cannot be created.
     """
     scheme, _, rest = settings.broker_url.partition("://")
     if scheme != "filesystem":
@@ -65,7 +65,7 @@ def make_embedded_folders(settings: Settings) -> dict[str, Path]:
     folders = {name: Path(rest) / name for name in ("messages", "control")}
     for path in (Path(rest), *folders.values()):
         try:
-            # What the transport writes into them has the mode of the umask.
+            # The transport creates its files with the mode of the umask, so the folder must keep others out.
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise SettingError(

@@ -1,8 +1,8 @@
-"""Stable codes that one process writes and another, or a caller, reads.
+"""Stable codes that one process writes and another process, or a caller, reads.
 
-What each one means is in `docs/reference/problems.md`.
+`docs/reference/problems.md` explains each code.
 
-Pure module: a worker and a replica both import it, so that neither spells a code of the other.
+Pure module: worker and replica import it, so that both use the same spelling.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from enum import StrEnum
 
 
 class DetailCode(StrEnum):
-    """What holds a run or a forget request up, or has ended it: ``detail_code`` in the API.
+    """Why a run or a forget request waits, or has ended: ``detail_code`` in the API.
 
-    A defect has no code of its own: the name of its exception stands there instead.
+    A defect has no code: the name of its exception is used instead.
     """
 
-    # The surroundings hold the run up; it goes on by itself.
+    # An outage: the run goes on by itself.
     STORE_FULL = "store_full"
     STORE_READ_ONLY = "store_read_only"
     STORE_UNAVAILABLE = "store_unavailable"
@@ -35,7 +35,7 @@ class DetailCode(StrEnum):
     CLAIMS_EXHAUSTED = "claims_exhausted"
     KNOWN_TO_BASE = "known_to_base"
 
-    # Something else has moved while the run worked.
+    # The serving state has changed while the run worked.
     POINTER_MOVED = "pointer_moved"
     BELOW_ERASURE_FLOOR = "below_erasure_floor"
     NOTHING_TO_CONSOLIDATE = "nothing_to_consolidate"
@@ -58,9 +58,9 @@ class DetailCode(StrEnum):
 
 
 class ReplicaError(StrEnum):
-    """Why a replica does not serve, or has not prepared, what it should: ``error`` of its report."""
+    """Why a replica does not serve or has not prepared the version that it should: ``error`` of its report."""
 
-    # The version may not serve, or not here.
+    # The version may not serve at all, or not on this replica.
     BELOW_ERASURE_FLOOR = "below_erasure_floor"
     VERSION_DESTROYED = "version_destroyed"
     WRONG_BASE = "wrong_base"
@@ -73,6 +73,6 @@ class ReplicaError(StrEnum):
     STORE_UNAVAILABLE = "store_unavailable"
     BUILD_FAILED = "build_failed"
 
-    # The database says less than it once did.
+    # The database has an older state than this replica has seen.
     FEED_REWOUND = "feed_rewound"
     FLOOR_LOWERED = "floor_lowered"

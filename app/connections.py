@@ -1,6 +1,6 @@
-"""Connections under attack: how many there may be, how long each part of a request may take, and who goes first.
+"""Limits of connections: how many may be open, how long each part of a request may take, and which is closed first.
 
-uvicorn waits for ever for a request's head and body, and takes connections until the process has no file left.
+uvicorn waits without limit for a request's head and body, and accepts connections until the process has no file left.
 """
 
 from __future__ import annotations
@@ -13,33 +13,35 @@ import h11
 from prometheus_client import CollectorRegistry, Counter
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-# What one reading takes from a connection. What is refused is read once at most before it is known to be refused.
+# How much one read takes from a connection. A body is read at most once before it is known whether it is refused.
 _READ_BYTES = 16 * 1024
-# Of a refused body, what is read and thrown away so that its sender gets to see the answer.
+# How long, and how much of, a refused body is read and discarded, so that its sender can read the answer.
 _LINGER_SECONDS = 5.0
 _LINGER_BYTES = 16 * 1024 * 1024
-# Of somebody without a key only a little, because reading takes time from everybody else.
+# Less for senders without a key, because reading takes time from everybody else.
 _LINGER_BYTES_OF_STRANGERS = 64 * 1024
 
 
 class Phase(StrEnum):
     """What a connection is waiting for."""
 
-    HEAD = "head"  # the client's, of its first request or of a next one that has begun
-    BODY = "body"  # the client's
-    ANSWER = "answer"  # ours, and that the client takes it
-    LINGER = "linger"  # the rest of a body that was refused
-    IDLE = "idle"  # the next request; uvicorn's own time-out counts
+    HEAD = "head"  # the head of the first request, or of a later one that has begun
+    BODY = "body"  # the body of the request
+    ANSWER = "answer"  # our answer, until the client has taken it
+    LINGER = "linger"  # the rest of a refused body
+    IDLE = "idle"  # the next request; uvicorn's own time-out applies
 
 
 class Connections:
-    """All that are open, and which of them is closed to make room.
+    """All open connections. Decides which one is closed to make room.
+
+    A *stranger* is a client that has not sent a valid key on this connection yet.
 
     Args:
         limit: how many may be open.
-        head_seconds: for the head of a request, and for a stranger to take the answer.
-        body_seconds: for its body.
-        registry: of the metrics.
+        head_seconds: time for the head of a request, and for a stranger to take the answer.
+        body_seconds: time for the body of a request.
+        registry: the registry of the metrics.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class Connections:
             Phase.ANSWER: head_seconds,
             Phase.LINGER: _LINGER_SECONDS,
         }
-        # In the order in which they came, or finished their last request.
+        # Ordered by the time of their arrival, or of the end of their last request.
         self._open: dict[BoundedConnection, None] = {}
         self._closed = Counter(
             "lethe_http_connections_closed", "Connections closed by a limit.", ["reason"], registry=registry
@@ -67,7 +69,7 @@ class Connections:
             self._first_to_go(connection).end("room")
 
     def renew(self, connection: BoundedConnection) -> None:
-        """It has had an answer: others are older now."""
+        """Move the connection to the end of the order, because it has just got an answer."""
         if connection in self._open:
             del self._open[connection]
             self._open[connection] = None
@@ -79,7 +81,7 @@ class Connections:
         self._closed.labels(reason).inc()
 
     def _first_to_go(self, newcomer: BoundedConnection) -> BoundedConnection:
-        """Whoever has shown no key and keeps us waiting; then any without a key; then callers between two requests."""
+        """The connection to close: first a stranger that we wait for, then any stranger, then an idle caller."""
         order: tuple[tuple[bool, frozenset[Phase]], ...] = (
             (True, frozenset({Phase.HEAD})),
             (True, frozenset({Phase.BODY, Phase.LINGER})),
@@ -98,9 +100,10 @@ class Connections:
 
 
 class BoundedConnection(H11Protocol):
-    """uvicorn's HTTP/1.1 within the limits of `Connections`.
+    """uvicorn's HTTP/1.1 protocol within the limits of `Connections`.
 
-    ``stranger`` holds until a request on it has shown a good key; the application says so in the request's state.
+    ``stranger`` is True until a request on the connection has had a valid key. The application sets ``caller`` in the
+    request's state then.
     """
 
     def __init__(self, *arguments: Any, limits: Connections, **options: Any) -> None:
@@ -114,7 +117,7 @@ class BoundedConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # An attribute of the selector loop's transports: the default of 256 KiB is much for somebody unknown.
+        # The selector loop's transports read up to `max_size` at once. The default, 256 KiB, is much for a stranger.
         transport.max_size = _READ_BYTES  # type: ignore[attr-defined]
         self._enter(Phase.HEAD)
         self._limits.add(self)
@@ -130,7 +133,7 @@ class BoundedConnection(H11Protocol):
         if self.phase is Phase.LINGER:
             self._thrown_away += len(data)
             if self._thrown_away > (_LINGER_BYTES_OF_STRANGERS if self.stranger else _LINGER_BYTES):
-                # The rest stays with the sender, who has the seconds that are left to look at the answer.
+                # Read no more. The sender has the rest of the seconds to read the answer.
                 self.flow.pause_reading()
                 return
         super().data_received(data)
@@ -138,7 +141,7 @@ class BoundedConnection(H11Protocol):
 
     def on_response_complete(self) -> None:
         answered = self.cycle
-        # What was not asked for would be kept until the next request.
+        # Drop a body that the application did not read; uvicorn would keep it until the next request.
         answered.body = bytearray()
         self.stranger = not answered.scope.get("state", {}).get("caller")
         self._limits.renew(self)
@@ -146,15 +149,15 @@ class BoundedConnection(H11Protocol):
         self._look()
 
     def end(self, reason: str) -> None:
-        """Close it now; what has been answered is on its way."""
+        """Close the connection at once."""
         self._limits.count(reason)
-        # At once out of the count: the loop tells about the loss only later.
+        # Remove it now: the loop calls `connection_lost` only later.
         self._limits.remove(self)
         self._stop_timer()
         self.transport.abort()
 
     def _look(self) -> None:
-        """Find out what the connection waits for now."""
+        """Determine what the connection waits for now, and set the time limit for it."""
         if self.transport.is_closing():
             self._stop_timer()
             return
@@ -163,7 +166,7 @@ class BoundedConnection(H11Protocol):
             began = cycle is not self._in_flight
             self._in_flight = cycle
             if began and cycle.more_body:
-                # Not before the application asks for it, and it asks nobody without a key.
+                # Read the body only when the application asks for it. It does not ask a stranger for one.
                 self.flow.pause_reading()
             self._enter(Phase.BODY if cycle.more_body else Phase.ANSWER, again=began)
         elif self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY:
@@ -185,7 +188,7 @@ class BoundedConnection(H11Protocol):
     def _too_late(self) -> None:
         self._timer = None
         if self.phase is Phase.ANSWER and self.cycle.scope.get("state", {}).get("caller"):
-            # A caller's request takes as long as it takes.
+            # No limit for the answer to a caller.
             return
         self.end(self.phase)
 

@@ -1,4 +1,4 @@
-"""What endpoints ask for."""
+"""Dependencies of the endpoints."""
 
 from __future__ import annotations
 

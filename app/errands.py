@@ -1,4 +1,4 @@
-"""Work that nobody waits for and that may hang: it gets a thread of its own, so that it holds up nothing else."""
+"""Background work that may hang. It gets a thread of its own, so that it delays nothing else."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _MOST_WAITING = 10_000
 
 
 class Errands(Generic[Value]):
-    """Does one errand after the other, in the order in which they came.
+    """Does one errand after another, in the order in which they were added.
 
-    An errand with a key that waits or is being done already is left out, and so is one beyond `_MOST_WAITING`: only
-    what somebody else makes up for belongs here.
+    An errand is dropped if one with the same key waits or is being done, or if `_MOST_WAITING` errands wait. So an
+    errand must be something that another process makes up for.
 
     Args:
-        name: of the thread, and in the log.
-        work: does one errand; what it raises is logged.
+        name: name of the thread, also used in the log.
+        work: does one errand; its exceptions are logged.
     """
 
     def __init__(self, name: str, work: Callable[[str, Value], None]) -> None:
@@ -31,14 +31,14 @@ class Errands(Generic[Value]):
         self._changed = threading.Condition()
         self._waiting: dict[str, Value] = {}
         self._stopping = False
-        # A daemon: an errand that hangs does not keep the process alive.
+        # A daemon thread, so that a hanging errand does not keep the process alive.
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def add(self, key: str, value: Value) -> None:
-        """Have it done; returns at once."""
+        """Add an errand. Returns at once."""
         with self._changed:
             full = len(self._waiting) >= _MOST_WAITING
             if not full and not self._stopping:
@@ -48,7 +48,7 @@ class Errands(Generic[Value]):
             log.error("errand.left_out", errands=self._name)
 
     def stop(self, seconds: float) -> bool:
-        """Take no more, and give what waits so many seconds; whether all of it was done."""
+        """Accept no more errands, and wait for the others. Returns whether all were done within these seconds."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -65,8 +65,8 @@ class Errands(Generic[Value]):
                 key, value = next(iter(self._waiting.items()))
             try:
                 self._work(key, value)
-            except Exception as error:  # noqa: BLE001  (the thread must live on, whatever a driver raises)
+            except Exception as error:  # noqa: BLE001  (the thread must go on after any failure)
                 log.error("errand.failed", errands=self._name, error=type(error).__name__)
-            # Only now: whoever adds the same while it is being done adds nothing.
+            # Remove the errand only now, so that the same one is not added while it is being done.
             with self._changed:
                 del self._waiting[key]

@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457). No document ever repeats a value that came from the caller."""
+"""Errors as problem documents (RFC 9457). No document ever quotes a value that the caller sent."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 ERRORS_SHOWN = 20
-# Whoever makes up keys makes one such line each.
+# Every request with a made-up key can cause such a log line, so limit them.
 _DATABASE_LINES = LineBudget()
 
 
 class Problem(Exception):
-    """Something the caller must be told. ``slug`` names the kind of problem: docs/reference/problems.md lists them."""
+    """An error for the caller. ``slug`` names the kind of problem: docs/reference/problems.md lists them."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Problem(Exception):
 
 
 class Refusal(ValueError):
-    """What a validator of ours says about a value. The message never quotes the value."""
+    """Raised by our validators for an invalid value. The message never quotes the value."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -84,7 +84,7 @@ def problem_response(request: Request, problem: Problem) -> JSONResponse:
 def _described(item: Any) -> dict[str, str]:
     location = item["loc"]
     if item["type"] == "extra_forbidden":
-        # The name of an unexpected field is the caller's own text.
+        # Hide the name of an unexpected field: it is text from the caller.
         location = (*location[:-1], "?")
     pointer = "/" + "/".join(str(part) for part in location)
     refusal = item.get("ctx", {}).get("error")
@@ -94,7 +94,7 @@ def _described(item: Any) -> dict[str, str]:
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """One shape for every error, whoever raised it."""
+    """Answer every error, whatever raised it, with a problem document."""
 
     @app.exception_handler(Problem)
     def on_problem(request: Request, error: Problem) -> JSONResponse:
@@ -102,7 +102,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        # Pydantic's own report carries the rejected input; only where and what kind leave the house.
+        # Pydantic's own report contains the rejected input. Send only the place and the kind of each error.
         found = error.errors()
         malformed = any(item["type"] == "json_invalid" for item in found)
         errors = [_described(item) for item in found[:ERRORS_SHOWN]]

@@ -1,6 +1,6 @@
-"""Expected failures in one line, for the command line and for a worker's child that has no terminal of its own.
+"""Describes expected failures in one line, for the command line and for a worker's child process.
 
-Pure module: it imports nothing of what it describes.
+Pure module: it does not import the packages whose errors it describes.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from contextlib import contextmanager
 
 
 class SettingError(Exception):
-    """A setting cannot be used; the message names it and says what is the matter."""
+    """A setting cannot be used. The message names the setting and says why."""
 
 
 @contextmanager
 def naming(setting: str, *kinds: type[Exception]) -> Iterator[None]:
-    """Whatever of these kinds is raised inside is about this setting, and its message begins with the name."""
+    """Put the setting's name before the message of every exception of these kinds that the block raises."""
     try:
         yield
     except kinds as error:
@@ -24,7 +24,7 @@ def naming(setting: str, *kinds: type[Exception]) -> Iterator[None]:
 
 
 def describe(error: Exception) -> str | None:
-    """The line to print, or None for a defect. Looks only at packages that are loaded: no other can have raised it."""
+    """The line to print; None for a defect. Checks loaded packages only: no other can have raised the error."""
     if isinstance(error, SettingError):
         return _one_line(error)
     for module, root, about in (

@@ -1,6 +1,6 @@
-"""Ids in requests: the rule of `inputs`, as types that endpoints and bodies declare.
+"""Types of ids for endpoints and bodies, which check the rules of `inputs`.
 
-What does not fit is a 422 whose message says why and never quotes the id.
+An invalid id gives a 422 whose message says why and never quotes the id.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from app.errors import Refusal
 from app.id_schema import ID_IN_BODY, ID_IN_PATH, ID_TEXT
 from inputs import InvalidInput, identifier, number_as_id
 
-# Clients and proxies take these out of a path, as steps to the same and to the upper folder.
+# Clients and proxies remove these segments from a path: they mean the same and the upper folder.
 _REMOVED_FROM_PATHS = frozenset({".", ".."})
 
 
@@ -42,7 +42,7 @@ def _addressable(value: str) -> str:
     return value
 
 
-# In a JSON body an id may be a number, as in a file of JSON.
+# In a JSON body an id may be a number, as in a JSON file.
 Id = Annotated[str, BeforeValidator(_as_text), AfterValidator(_checked), WithJsonSchema(ID_IN_BODY)]
 IdInQuery = Annotated[str, AfterValidator(_checked), WithJsonSchema(ID_TEXT)]
 IdInPath = Annotated[str, AfterValidator(_checked), AfterValidator(_addressable), WithJsonSchema(ID_IN_PATH)]

@@ -1,4 +1,4 @@
-"""One gateway process: everything it holds, built once, closed once."""
+"""One gateway process: all its parts, built at the start and closed at the end."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ from model_store import (
 log = structlog.get_logger()
 
 Result = TypeVar("Result")
-# Of the server's forty threads for requests, writing may take these and no more.
+# How many of the server's forty threads for requests may be writing.
 _WRITERS = 12
-# They take turns at the database: one reads its events meanwhile. More would only take time from the server's loop.
+# Imports take turns at the database: while one writes, the other parses its events. More would slow the event loop.
 _IMPORTERS = 2
-# Anybody may ask whether this replica is ready, and where something hangs each waits for seconds.
+# Anybody may ask whether this replica is ready, and if something hangs, each such request waits for seconds.
 _PROBERS = 4
 _JOURNAL_SECONDS = 3.0
 _JOURNAL_PAUSE_SECONDS = 0.5
@@ -66,9 +66,9 @@ _STORE_HOLDS_SECONDS = 10.0
 
 
 class Gateway:
-    """The parts endpoints work with.
+    """The parts that endpoints use.
 
-    ``links`` are of what answers point to, ``precedence`` is whose turn it is to write.
+    ``links`` makes the links in answers. ``precedence`` orders the threads that write.
     """
 
     def __init__(self, settings: Settings, database: Database, registry: CollectorRegistry) -> None:
@@ -78,8 +78,8 @@ class Gateway:
         self.audit = AuditLog.of(settings)
         self.subject_key = SubjectKey(settings.subject_key.get_secret_value().encode())
         self.store: Store = open_store(settings.store_url)
-        # This and the last one write: who has no key must not keep others from it. A store that took a write is asked
-        # for another one after a while only, or once it has refused an entry of the journal.
+        # This probe and `database_writes` write, so limit their rate: strangers can trigger them. After a successful
+        # write the store is not probed for a while, unless it refuses an entry of the journal.
         self.store_answers = Probe(
             "store",
             lambda: self.store.check().writable,
@@ -114,7 +114,7 @@ class Gateway:
         self.engine: ServingEngine = build_engine(settings, self.store, control, registry)
         self.catalogue = self.engine.catalogue
         self.popularity = PopularityRefresher(database, self.engine, settings.max_recommendations)
-        # Only a model that ranks a few candidates needs somebody to find them.
+        # Only a model that ranks a few candidates needs a retriever to find them.
         self.retriever = (
             None
             if self.engine.most_candidates is None
@@ -123,12 +123,12 @@ class Gateway:
 
     @property
     def surroundings(self) -> Surroundings:
-        """What is beside a version's adapter, for the list of parts."""
+        """The parts of the service beside the adapter, for the list of parts."""
         return Surroundings(self.engine.base_digest, self.retriever is not None)
 
     @property
     def most_recommendations(self) -> int:
-        """In one answer."""
+        """The largest number of items in one answer."""
         return min(self.settings.max_recommendations, len(self.catalogue))
 
     def start(self) -> None:
@@ -152,20 +152,23 @@ class Gateway:
         self.reader.close()
 
     async def write(self, work: Callable[[], Result]) -> Result:
-        """Do what waits for the database's lock in threads that recommendations do not need."""
+        """Run work that may wait for the database's lock, in a limited number of threads.
+
+        So writers never take all the threads that recommendations need.
+        """
         return await run_sync(work, limiter=self._writers)
 
     async def import_(self, work: Callable[[], Result]) -> Result:
-        """The same for an import, in threads that forget requests do not need either."""
+        """Like `write`, for imports: they never take the threads that forget requests need."""
         return await run_sync(work, limiter=self._importers)
 
     async def probe(self, work: Callable[[], Result]) -> Result:
-        """The same for what strangers may ask for."""
+        """Like `write`, for probes, which anybody may request without a key."""
         return await run_sync(work, limiter=self._probers)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """One transaction that goes before imports of this process.
+        """One transaction that takes precedence over imports of this process.
 
         Raises:
             DatabaseUnavailable: the database could not be reached or did not take the commit.
@@ -174,9 +177,9 @@ class Gateway:
             yield transaction
 
     def after_acceptance(self, accepted: Acceptance) -> None:
-        """What follows a 202 and may fail without harm: journal, popularity list, dispatch. The worker makes up for it.
+        """Start what follows a 202 and may fail: journal, popularity list, dispatch. The worker makes up for failures.
 
-        Returns at once: a store or a broker that hangs is met in threads of their own.
+        Returns at once: threads of their own deal with a store or a broker that hangs.
         """
         self.popularity.request()
         if self.retriever is not None:
@@ -187,14 +190,14 @@ class Gateway:
             self.queue.dispatch(accepted.run_id)
 
     def _append_journal(self, _epoch: str, entry: JournalEntry) -> None:
-        """Try until the store takes it: whom no journal holds, a restored database does not learn of again."""
+        """Try until the store takes the entry: a restored database learns only of subjects in the journal."""
         said = False
         while True:
             try:
                 self.store.append_journal(entry)
                 return
             except JournalConflict:
-                # The database was restored before anybody noticed: this epoch was handed out twice.
+                # The database was restored and no process has noticed yet: this epoch was handed out twice.
                 log.error("journal.conflict", epoch=entry.epoch)
                 self._joining.add("timeline", None)
                 return
@@ -204,15 +207,15 @@ class Gateway:
                     log.error("journal.unavailable", epoch=entry.epoch, error=type(error).__name__)
                 said = True
             except StoreError as error:
-                # A damaged object does not mend by itself, and others wait behind this entry.
+                # A damaged object stays damaged, and other entries wait for this one. So do not try again.
                 log.error("journal.unavailable", epoch=entry.epoch, error=type(error).__name__)
                 return
             if self._stopping.wait(_JOURNAL_PAUSE_SECONDS):
-                # The run writes it before it goes on.
+                # The run will write the entry before it goes on.
                 return
 
     def _join_again(self, _key: str, _value: None) -> None:
-        """Everybody gets the fallback until this is done."""
+        """Compare the database with the store, and replay the journal if needed. Until then all get the fallback."""
         doubts = self.database.timeline.doubts
         try:
             stands = timeline_stands(self.database, self.store)
@@ -220,7 +223,7 @@ class Gateway:
             if not stands:
                 readopted = join_timeline(self.database, self.audit, self.store, self.engine.suppressed())
         except StoreError as error:
-            # The reconciler asks for it again, several times a second, as long as it is needed.
+            # The reconciler asks again several times a second as long as joining is needed. Log the first failure only.
             if self._joinable:
                 log.error("timeline.not_joined", error=type(error).__name__, detail=str(error))
             self._joinable = False

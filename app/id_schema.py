@@ -1,4 +1,4 @@
-"""The rules of `inputs` for ids and times as JSON Schema, so that a client can tell beforehand what is refused."""
+"""The rules of `inputs` for ids and times as JSON Schema, so that a client can check values before it sends them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any
 
 from inputs import ID_RULE, MAX_ID_CHARACTERS, TIME_RULE
 
-# Digits that JSON's numbers keep.
+# Beyond this, JSON numbers lose digits.
 _LARGEST_INTEGER = 2**53 - 1
 _LARGEST_TIME = 10**20
 
 _NO_TEXT = {"pattern": r"[\x00-\x1f\x7f-\x9f\u2028\u2029]"}
 _MISSING = {"pattern": r"^\s*([nN][aA][nN]|[nN][uU][lL][lL]|[nN][oO][nN][eE]|<[nN][aA]>)?\s*$"}
-# A pattern draws the line at a power of ten; of what lies between that and 2**53 the rule's text tells.
+# A pattern can express a power of ten only. The text of the rule covers the numbers from 2**53 up to that.
 _LOSSY = {"pattern": r"^\s*-?0*[1-9][0-9]{16,}\.0+\s*$"}
 _STEP = {"pattern": r"^\s*\.{1,2}\s*$"}
 
@@ -29,7 +29,7 @@ _ID_NUMBERS = [
 
 ID_TEXT = _ID_TEXT | {"description": ID_RULE}
 ID_IN_PATH = _text(_NO_TEXT, _MISSING, _LOSSY, _STEP) | {"description": ID_RULE}
-# In a JSON body an id may be a number, as in a file of JSON.
+# In a JSON body an id may be a number, as in a JSON file.
 ID_IN_BODY: dict[str, Any] = {"anyOf": [_ID_TEXT, *_ID_NUMBERS], "description": ID_RULE}
 TIME = {
     "anyOf": [

@@ -1,4 +1,4 @@
-"""Lines that anybody can have written, so many a minute: who has no key must not fill the disk with the log."""
+"""Limits log lines that anybody can cause: requests without a key must not fill the disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SECONDS = 60.0
 
 
 class LineBudget:
-    """So many lines a minute, for all that share it."""
+    """A limit of lines per minute, shared by all users of the object."""
 
     def __init__(self, lines: int = LINES) -> None:
         self._lines = lines
@@ -21,7 +21,7 @@ class LineBudget:
         self._left_out = 0
 
     def take(self) -> int | None:
-        """How many lines were left out before this one; None where this one is to be left out, too."""
+        """Ask for one line. Returns how many lines were left out before it; None if this one must be left out too."""
         now = time.monotonic()
         with self._lock:
             if now - self._since >= _SECONDS:
@@ -35,9 +35,9 @@ class LineBudget:
 
 
 class Sparing(logging.Filter):
-    """Lets warnings and errors of a server's logger through within a budget: each bad request makes one.
+    """Limits the warnings and errors of a server's logger, because each bad request causes one.
 
-    Each level has a budget of its own: warnings that strangers cause leave no error out.
+    Each level has its own budget, so that warnings caused by strangers never suppress an error.
     """
 
     def __init__(self, lines: int = LINES) -> None:

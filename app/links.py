@@ -1,4 +1,4 @@
-"""Where callers find things: every link that an answer carries, below the prefix that a proxy gives the service."""
+"""Makes the links in answers, below the prefix that a proxy gives the service."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Links:
-    """Paths from the host on. ``root`` is the setting ``root_path``: empty, or a prefix like ``/lethe``."""
+    """Absolute paths without the host. ``root`` is the setting ``root_path``: empty, or a prefix like ``/lethe``."""
 
     root: str = ""
 

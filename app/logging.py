@@ -1,6 +1,6 @@
-"""Structured logs: JSON, one object a line, or lines for people on a terminal.
+"""Structured logs: one JSON object per line, or readable lines on a terminal.
 
-Each line has the correlation id of the request or run it belongs to.
+Each line has the correlation id of its request or run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from app.line_budget import Sparing
 from app.settings import LogFormat
 
 CORRELATION_HEADER = "x-request-id"
-# What servers and queues say of themselves tells nobody anything who watches `lethe up`.
+# The INFO lines of these loggers are of no use to somebody who watches `lethe up`.
 _CHATTER = ("uvicorn", "uvicorn.error", "celery", "kombu")
 
 
@@ -24,11 +24,11 @@ def configure_logging(
 ) -> None:
     """Route structlog and the standard library's loggers to standard error.
 
-    uvicorn's access log stays off for good: it prints raw paths, and paths carry user ids (invariant I8).
+    uvicorn's access log is always off: it prints raw paths, and paths contain user ids (invariant I8).
 
     Args:
-        log_format: `auto` is `console` where standard error is a terminal.
-        program: what a line for people begins with; several processes may share the terminal.
+        log_format: `auto` means `console` if standard error is a terminal.
+        program: the name at the beginning of a readable line, because several processes may share the terminal.
     """
     terminal = sys.stderr.isatty()
     readable = log_format == "console" or (log_format == "auto" and terminal)
@@ -44,7 +44,7 @@ def configure_logging(
         cache_logger_on_first_use=True,
     )
     renderer: Any = (
-        # Tracebacks stay plain: one with the values of variables would show ids.
+        # Plain tracebacks: a rich one shows the values of variables, which may be ids.
         structlog.dev.ConsoleRenderer(
             colors=terminal,
             pad_event_to=0,
@@ -70,12 +70,12 @@ def configure_logging(
     for name in ("uvicorn", "uvicorn.error", "celery"):
         logger = logging.getLogger(name)
         logger.handlers[:], logger.propagate = [], True
-    # A line for each request that is none, and asyncio's for each connection that cannot be taken.
+    # uvicorn logs a line for each malformed request, asyncio one for each connection that it cannot accept.
     for name in ("uvicorn.error", "asyncio"):
         logging.getLogger(name).filters[:] = [Sparing()]
     access = logging.getLogger("uvicorn.access")
     access.handlers[:], access.propagate, access.disabled = [], False, True
-    # httpx prints full URLs at INFO; Alembic says on every start that it looked.
+    # At INFO, httpx logs full URLs and Alembic logs every start.
     for name in ("httpx", "httpx2", "alembic", *(_CHATTER if readable else ())):
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -34,7 +34,7 @@ from app.versions import endpoints as adapters
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Build the application; nothing is opened before its lifespan starts."""
+    """Build the application. Nothing is opened before its lifespan starts."""
     settings = settings or get_settings()
     configure_logging(settings.log_format, program="gateway")
     registry = CollectorRegistry()
@@ -45,7 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         try:
             gateway = await anyio.to_thread.run_sync(_open_gateway, settings, database, registry)
         except Exception as error:
-            # The server only knows that the start failed; the command line says why.
+            # The server only logs that the start failed. The command line reads the reason here.
             app.state.startup_error = error
             database.dispose()
             raise
@@ -63,12 +63,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         summary="Forget users inside a fine-tuned recommendation model, and keep the record.",
         version="0.1.0",
         lifespan=lifespan,
-        # A redirect would decode the id in its path once more, and end at somebody else.
+        # A redirect would decode the id in the path a second time, and could reach another user.
         redirect_slashes=False,
         openapi_url=None,
     )
     app.state.startup_error = None
-    # Where the server finds them: connections are its part.
+    # The server, which handles connections, reads the limits here.
     app.state.connections = Connections(
         settings.max_connections,
         head_seconds=settings.request_head_seconds,
@@ -93,14 +93,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(HeadAsGet)
     app.add_middleware(Addressing, root_path=settings.root_path)
     app.add_middleware(RequestContext, metrics=HttpMetrics(registry))
-    # Routes get their schemas when first asked for. FastAPI silences a warning meanwhile, for the whole process: beside
-    # a thread that does likewise, as a model is loaded, either may put back the filters that the other has set.
+    # Build all schemas now. FastAPI builds them at the first request, and changes the process-wide warning filters
+    # meanwhile. A thread that loads a model does the same, and the two could restore each other's filters.
     app.openapi()
     return app
 
 
 def _limits(settings: Settings) -> Limits:
-    """Those of a process that somebody waits for."""
+    """Limits for the gateway, whose callers wait for answers."""
     return Limits(
         connect_seconds=settings.database_connect_seconds,
         checkout_seconds=settings.database_checkout_seconds,

@@ -1,4 +1,4 @@
-"""Prometheus metrics of the HTTP edge and of the queue. Labels are closed sets: no id of anyone can become one."""
+"""Prometheus metrics of the HTTP edge and of the queue. Labels come from closed sets, so no id can become a label."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class HttpMetrics:
 
 
 class QueueMetrics(Collector):
-    """Forget requests by status, read from the database when scraped, so that a restart forgets nothing."""
+    """Forget requests by status. They are read from the database at each scrape, so a restart loses nothing."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -61,7 +61,7 @@ class QueueMetrics(Collector):
 
 
 class ConsolidationMetrics(Collector):
-    """What attenuation has added up to since the last exact fit, read from the database when scraped."""
+    """How much attenuation has added up since the last exact fit, read from the database at each scrape."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""What wraps every request: a correlation id, one log line and one count by route, and who may send a body."""
+"""Middleware for every request: a correlation id, one log line, one metric by route, and a limit for bodies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from app.metrics import HttpMetrics
 log = structlog.get_logger()
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# Of every answer: no page of another site may show it, and no cache keep it.
+# Headers of every answer: no other site may embed it, and no cache may keep it.
 _UNLESS_SAID_OTHERWISE = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -33,7 +33,7 @@ _SAFE_CORRELATION_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
 
 class RequestContext:
-    """Correlation id in, log line and metrics out. Both name the route's template, never the path (invariant I8)."""
+    """Adds a correlation id, and writes log line and metrics. They name the route's template, not the path (I8)."""
 
     def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
         self._app = app
@@ -64,7 +64,7 @@ class RequestContext:
         try:
             await self._app(scope, receive, send_with_id)
         except Exception as error:  # noqa: BLE001  (the last place that can answer)
-            # Caught here and not left to the server: it would print the message, and a message can hold a user id.
+            # Caught here because the server would log the exception's message, which can contain a user id.
             log.error("request.failed", error=type(error).__name__, place=_place(error))
             if not answered:
                 problem = Problem(
@@ -76,13 +76,13 @@ class RequestContext:
         finally:
             seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path_format", "unmatched")
-            # A method is whatever token the caller sends; as a label it must come from a closed set.
+            # The caller can send any token as the method, but a label must come from a closed set.
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.observe(method, route, status, seconds)
             self._write_line(scope, method=method, route=route, status=status, seconds=seconds)
 
     def _write_line(self, scope: Scope, *, method: str, route: str, status: int, seconds: float) -> None:
-        # All are counted by the metrics; a line for each is for callers.
+        # The metrics count all requests. Only callers get a line for each; lines of strangers are limited.
         left_out = 0 if scope.get("state", {}).get("caller") else self._lines_of_strangers.take()
         if left_out is not None:
             more = {"left_out": left_out} if left_out else {}
@@ -100,10 +100,10 @@ def _place(error: BaseException) -> str:
 
 
 class BodyLimit:
-    """Takes bodies from callers alone, and up to a size.
+    """Accepts bodies from callers only, and only up to a size.
 
-    Refused before anything of it is asked for: a body of somebody without a good key, and one whose declared length
-    is too large. Where none is declared, a large one is refused while it arrives.
+    A body from somebody without a valid key, or with too large a declared length, is refused before any of it is read.
+    A body without a declared length is refused as soon as it is too large.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:

@@ -1,4 +1,4 @@
-"""Asking something that may hang, without hanging."""
+"""Checks a service that may hang, without hanging itself."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ log = structlog.get_logger()
 
 
 class Probe:
-    """Asks a question in a thread of its own, one at a time, however many want to know.
+    """Runs a check in a thread of its own, one at a time, however many callers want the answer.
 
     Args:
-        name: of what is asked, in the log.
-        ask: the question; raising is a no.
-        per_second: how often it may be asked; who asks beyond that gets the last answer again. Anybody may ask,
-            without a key and without a pause.
-        yes_holds_seconds: how long nobody asks again after a yes, unless somebody doubts it. After a no, who wants to
-            know asks again.
+        name: name of the checked service, for the log.
+        ask: the check; an exception counts as False.
+        per_second: how often the check may run. Beyond that, callers get the last answer again. Anybody may cause
+            checks, without a key and without a pause.
+        yes_holds_seconds: for how long True is not checked again, unless `doubt` is called. False is always checked
+            again.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Probe:
         self._asking: _Asking | None = None
 
     def answer(self, seconds: float) -> bool:
-        """The answer; False where it does not come within so many seconds."""
+        """The answer; False if it does not come within so many seconds."""
         with self._lock:
             if self._asking is None or (self._asking.answered.is_set() and self._may_ask()):
                 if self._asked_at.maxlen is not None:
@@ -53,7 +53,7 @@ class Probe:
         return asking.answered.wait(seconds) and asking.answer
 
     def doubt(self) -> None:
-        """Ask again: whoever says so has seen it fail."""
+        """Check again at the next question, because the caller has seen the service fail."""
         self._yes_until = 0.0
 
     def _may_ask(self) -> bool:
@@ -74,7 +74,7 @@ class _Asking:
     def run(self) -> None:
         try:
             self.answer = self._ask()
-        except Exception as error:  # noqa: BLE001  (a probe says no, whatever a driver raises)
+        except Exception as error:  # noqa: BLE001  (any exception counts as False)
             log.error("probe.failed", asked=self._name, error=type(error).__name__)
         finally:
             self.answered.set()

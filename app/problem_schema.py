@@ -1,4 +1,4 @@
-"""Errors in the API's description: which problems a route answers with, and how they look."""
+"""Errors in the API's OpenAPI description: the problems that a route can answer with, and their schema."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _SCHEMA = {
         },
     },
 }
-# Any route may get a body, whether it reads it or not.
+# Any route may get a body, even one that it does not read.
 _EVERYWHERE = (401, 403, 413, 422, 503)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For a route's ``responses``: these, and those that every route with a key has."""
+    """For a route's ``responses``: these statuses, and those of every route that needs a key."""
     return {
         status: {
             "description": HTTPStatus(status).phrase,
@@ -47,7 +47,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def with_problems(openapi: dict[str, Any]) -> dict[str, Any]:
-    """The description with the schema that `problems` refers to."""
+    """The OpenAPI description, extended by the schema that `problems` refers to."""
     components = openapi.get("components", {})
     schemas = components.get("schemas", {}) | {"Problem": _SCHEMA}
     return openapi | {"components": components | {"schemas": schemas}}

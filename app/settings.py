@@ -1,6 +1,6 @@
-"""Typed, frozen settings, read once per process from ``LETHE_*`` variables (and a ``.env`` file where there is one).
+"""Typed, frozen settings, read once per process from ``LETHE_*`` variables (and from a ``.env`` file if there is one).
 
-Hyper-parameters are not settings: they travel in the policy of a run and are recorded with it.
+Hyper-parameters are not settings: they belong to the policy of a run and are recorded with it.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from app.failures import SettingError
 
 PLACEHOLDER = "development-only"
 MINIMUM_SECRET_BYTES = 32
-# A replica says at least this often that it lives.
+# A replica reports at least this often.
 REPORT_SECONDS = 2.0
 BROKERS = ("filesystem", "redis", "rediss", "amqp", "amqps")
 _DEVICE = re.compile(r"cpu|mps|(cuda|xpu)(:[0-9]{1,3})?")
 
-# A year; what is longer is a slip, and overflows somewhere.
+# At most a year: a longer time is a mistake, and would overflow somewhere.
 Seconds = Annotated[float, Field(gt=0, le=366 * 86_400, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
 LogFormat = Literal["auto", "json", "console"]
 
 
-# What a path of our own begins with: after such a prefix nobody could tell whether a proxy has stripped it.
+# First segments of our own paths. With such a prefix, one could not tell whether a proxy has stripped it.
 ROUTES = frozenset(
     {
         "adapters", "consolidations", "docs", "forget-requests", "healthz", "interactions", "runs", "metrics",
@@ -48,11 +48,11 @@ def _prefix(value: str) -> str:
 
 
 class Settings(BaseSettings):
-    """Everything that differs between the sizes of an installation.
+    """All options of an installation, from one machine to many.
 
     Raises:
-        pydantic.ValidationError: a value is malformed, a secret is blank or both are the same, or one is
-            missing, a placeholder or too short while ``environment`` is ``production``.
+        pydantic.ValidationError: a value is malformed; a secret is blank; both secrets are the same; or, with
+            ``environment`` ``production``, a secret is missing, a placeholder or too short.
     """
 
     model_config = SettingsConfigDict(env_prefix="LETHE_", env_file=".env", extra="ignore", frozen=True)
@@ -187,7 +187,7 @@ class Settings(BaseSettings):
     def _refuse_unknown_brokers(cls, url: str) -> str:
         scheme, separator, rest = url.partition("://")
         if not separator or scheme not in BROKERS:
-            # What stands before a colon may be a password if the scheme was forgotten.
+            # If the scheme is missing, the text before the colon may be a password.
             named = f"{scheme}:// is not supported" if separator and scheme.isalnum() else "not an address"
             raise ValueError(f"{named}; use filesystem://DIRECTORY, redis://HOST/NUMBER or amqp://HOST")
         if scheme == "filesystem":
@@ -223,7 +223,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_equal_secrets(self) -> Self:
-        # Whoever learns one, by a leak or because their task needs it, must not have learnt the other.
+        # Somebody who learns one secret, by a leak or for their task, must not know the other one with it.
         if self.subject_key.get_secret_value().strip() == self.audit_key.get_secret_value().strip():
             raise ValueError(
                 "LETHE_AUDIT_KEY must not be the same secret as LETHE_SUBJECT_KEY (try: openssl rand -hex 32)"
@@ -246,7 +246,8 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _refuse_contradictions(self) -> Self:
         if self.replica_timeout_seconds < max(2 * self.feed_lease_seconds, 3 * REPORT_SECONDS):
-            # A replica is left out of the acknowledgement only once it is certain that it no longer personalises.
+            # The worker stops waiting for a silent replica after the time-out. By then the replica's lease must have
+            # lapsed, so that it no longer personalises.
             raise ValueError(
                 "LETHE_REPLICA_TIMEOUT_SECONDS must be at least twice LETHE_FEED_LEASE_SECONDS, "
                 f"and at least {3 * REPORT_SECONDS:g}"
@@ -265,7 +266,7 @@ class Settings(BaseSettings):
 
     @property
     def visibility_timeout_seconds(self) -> int:
-        """Above the longest run, or Redis would deliver a run's message again while it is still being worked on."""
+        """Longer than the longest run: otherwise Redis would deliver a run's message again during the run."""
         return 2 * self.run_hard_limit_seconds
 
 
@@ -275,7 +276,7 @@ def get_settings() -> Settings:
 
     Raises:
         pydantic.ValidationError: as `Settings` does.
-        SettingError: the file `.env` is there and cannot be read.
+        SettingError: the file `.env` exists and cannot be read.
     """
     try:
         return Settings()

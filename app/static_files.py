@@ -1,4 +1,4 @@
-"""Files that are the same for everybody."""
+"""Static files, which are the same for everybody."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 
 class PublicFiles(StaticFiles):
-    """Unlike every other answer, they may lie in a cache for an hour."""
+    """Static files. Unlike all other answers, caches may keep them for an hour."""
 
     def file_response(self, *arguments: Any, **options: Any) -> Response:
         response = super().file_response(*arguments, **options)

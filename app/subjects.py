@@ -1,4 +1,4 @@
-"""The edge at which a user id becomes a subject: nothing behind it ever sees the raw id.
+"""Turns a user id into a subject, at the edge of the service. Nothing behind the edge sees the raw id.
 
 Pure module: no I/O, no framework.
 """
@@ -16,10 +16,10 @@ _THE_ID_OF_THAT_NAME = "\x00" + _CHECK
 
 
 class SubjectKey:
-    """Derives the pseudonym under which a user is known inside the service.
+    """Derives the pseudonym of a user inside the service.
 
-    ``HMAC-SHA256(key, user id)``, as 64 hexadecimal digits, over the UTF-8 of the id in its one spelling
-    (`inputs.identifier`). It is pseudonymous personal data, not anonymous: whoever holds the key can test a guess.
+    The pseudonym is ``HMAC-SHA256(key, user id)`` as 64 hexadecimal digits, over the UTF-8 of the id in its canonical
+    spelling (`inputs.identifier`). It is pseudonymous personal data, not anonymous: the key's owner can test a guess.
     Source: our own design, R-21.
     """
 
@@ -30,20 +30,20 @@ class SubjectKey:
 
     @property
     def check(self) -> str:
-        """A value that differs for another key and tells nothing about this one. It is no subject's name.
+        """A check value, which differs for another key and reveals nothing about this one. No subject has this name.
 
-        It is the HMAC of a text that has become a possible id, because ids may hold spaces now. The value stays what
-        it is: every database has it, and a release that changed it there could not be rolled back. Instead the one
-        user of that id is named by another text, which is no id. That changes nobody's name, because no release took
-        that id before.
+        It is the HMAC of a text that is a possible id, since ids may contain spaces now. The value cannot be changed:
+        every database stores it, and a release that changed it there could not be rolled back. Instead, the user with
+        this very id gets the HMAC of another text, which is no id. No existing name changes, because earlier releases
+        did not accept this id.
         """
         return self._hmac(_CHECK)
 
     def subject(self, user_id: str) -> str:
-        """The subject of a user id; all spellings of an id have the same.
+        """The subject of a user id. All spellings of an id give the same subject.
 
         Raises:
-            InvalidInput: the id is missing, too long, or holds what is no text.
+            InvalidInput: the id is missing, too long, or contains characters that are not text.
         """
         found = identifier(user_id)
         return self._hmac(_THE_ID_OF_THAT_NAME if found == _CHECK else found)
@@ -53,5 +53,5 @@ class SubjectKey:
 
 
 def subject_reference(subject_hmac: str) -> str:
-    """A short handle for people (``s_`` and 12 digits); collisions are harmless, it is never used as a key."""
+    """A short name for people to read (``s_`` and 12 digits). It is never used as a key, so collisions do no harm."""
     return f"s_{subject_hmac[:12]}"

@@ -1,4 +1,4 @@
-"""A table of states and events: what happens to what, and what becomes of it. Pure, and the only way to a status."""
+"""State machines as tables of states and events. Pure functions, and the only way to compute a new status."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Event = TypeVar("Event", bound=StrEnum)
 
 
 class IllegalTransition(Exception):
-    """An event came to something that is in no state for it."""
+    """An event happened in a state that does not allow it."""
 
     def __init__(self, state: str, event: str) -> None:
         super().__init__(f"{event} cannot happen to what is {state}")
@@ -20,10 +20,11 @@ class IllegalTransition(Exception):
 
 
 class Transitions(Generic[State, Event]):
-    """`table` holds every event that may happen in a state, and the state after it.
+    """The transitions of a state machine.
 
     Args:
-        states: all there are; a status comes out of the database as text.
+        states: the enumeration of all states, to convert a status from the database, which is text.
+        table: for each state, the events that may happen in it, and the state after each.
     """
 
     def __init__(self, states: type[State], table: Mapping[tuple[State, Event], State]) -> None:
@@ -31,9 +32,10 @@ class Transitions(Generic[State, Event]):
         self.table = table
 
     def after(self, status: str, event: Event) -> State:
-        """
+        """The state after an event.
+
         Raises:
-            IllegalTransition: the event does not happen in this state.
+            IllegalTransition: the event may not happen in this state.
         """
         try:
             return self.table[self._states(status), event]
@@ -41,5 +43,5 @@ class Transitions(Generic[State, Event]):
             raise IllegalTransition(status, event) from None
 
     def before(self, event: Event) -> tuple[State, ...]:
-        """The states in which the event may happen: what a query selects by."""
+        """The states in which the event may happen, for the conditions of queries."""
         return tuple(state for state in self._states if (state, event) in self.table)

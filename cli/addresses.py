@@ -1,4 +1,4 @@
-"""Where the gateway listens, where it is reached, and how that is written."""
+"""The gateway's addresses: where it listens, and the URL that reaches it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from ipaddress import ip_address
 
 from cli.failures import CommandError
 
-# Listening on all addresses is not an address to call.
+# A server can listen on these addresses, but nobody can call them.
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (compared with, not bound to)
 
 
 def gateway_url(host: str, port: int) -> str:
-    """The address to call a gateway of this machine by; an IPv6 address stands in brackets."""
+    """The URL of a gateway on this machine. An IPv6 address is put in brackets."""
     host = _ANYWHERE.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether what is sent there never leaves this machine."""
+    """Whether `host` is a loopback address: data sent there never leave this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -26,9 +26,10 @@ def is_loopback(host: str) -> bool:
 
 
 def require_free_port(host: str, port: int) -> None:
-    """
+    """Check that the gateway can listen there.
+
     Raises:
-        CommandError: something listens there already, or the address is not this machine's.
+        CommandError: another process listens there already, or the address is not this machine's.
     """
     where = f"LETHE_HOST {host}, LETHE_PORT {port}"
     try:

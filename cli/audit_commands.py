@@ -1,4 +1,4 @@
-"""Checking the audit log from the command line."""
+"""Verifies the audit log for `lethe audit verify`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from model_store import open_store
 
 
 def verify() -> Verification:
-    """
+    """Verify the audit log.
+
     Raises:
-        DatabaseError, StoreError: the log, or what vouches for it, cannot be read.
+        DatabaseError, StoreError: the log, or the records that it is compared with, cannot be read.
     """
     settings = get_settings()
     log_warnings_only()

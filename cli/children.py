@@ -1,4 +1,4 @@
-"""The processes that `lethe up` starts and watches over."""
+"""The processes that `lethe up` starts and supervises."""
 
 from __future__ import annotations
 
@@ -26,20 +26,23 @@ class Command:
 
 
 class Children:
-    """Commands that end, then gateway, the making of levels and, after it, the worker. Each in a session of its own so
-    that Ctrl-C reaches them through us, in order, and that nothing which they started outlives them.
+    """Runs commands that end, then the gateway and the making of levels, and after these the worker.
 
-    A worker that began before would take cores from the making of levels, only to wait for them (`worker.levels`). It
-    starts after `_LEVELS_SECONDS` all the same: there may be requests that are due.
+    Each child has a session of its own. So Ctrl-C reaches the children only through this process, which stops them in
+    order, and the processes that a child started can be killed with it.
+
+    The worker starts after the levels are made. Before that it would take cores from the making of levels, only to wait
+    for them (`worker.levels`). After `_LEVELS_SECONDS` it starts in any case, because requests may be due.
 
     Args:
-        lock: an open file that each of them keeps open as long as it, or anything that it started, lives.
+        lock: an open file that every child inherits. It stays open as long as a child, or a process of a child, lives.
     """
 
     def __init__(self, environment: Mapping[str, str], lock: int | None = None) -> None:
         self._environment = {**environment, STARTED_BY_UP: "1"}
         self._inherited = () if lock is None else (lock,)
-        # Nothing is ever written to it. Nobody else has the end that is open here: it closes with this process.
+        # Nothing is ever written to this pipe. Only this process holds the writing end, so it closes when this process
+        # ends, and the children notice.
         self._alive, self._open = os.pipe()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._commands: list[subprocess.Popen[bytes]] = []
@@ -48,7 +51,7 @@ class Children:
         self._worker_at = math.inf
 
     def run(self, *arguments: str) -> None:
-        """Wait for a command.
+        """Run a command and wait for its end.
 
         Raises:
             SystemExit, CommandError: as `finish` does.
@@ -62,11 +65,11 @@ class Children:
         return command
 
     def finish(self, command: Command) -> str:
-        """Wait for it; what it printed, if that was captured.
+        """Wait for the command's end. Returns what it printed, if that was captured.
 
         Raises:
-            SystemExit: it failed, and has said why; with its exit code.
-            CommandError: it was killed.
+            SystemExit: the command failed and has printed why; carries its exit code.
+            CommandError: the command was killed.
         """
         output = command.process.communicate()[0] or b""
         status = command.process.returncode
@@ -77,21 +80,22 @@ class Children:
         return output.decode().strip()
 
     def start(self) -> None:
-        """Requests are accepted and their users suppressed from here on; they are carried out once the worker is up."""
+        """Start the gateway. It accepts requests and suppresses their users; the runs wait for the worker."""
         self._launch("gateway")
 
     def start_levels(self) -> None:
-        """Not started again if it dies: then the worker's first run makes them."""
-        # Others write to the terminal meanwhile: no bar, which they would write across.
+        """Start making levels. If that process dies it is not restarted: the worker's first run makes the levels."""
+        # No progress bar: other processes write to the same terminal.
         self._levels = self._spawn("levels", TTY_INTERACTIVE="0")
         self._worker_at = time.monotonic() + _LEVELS_SECONDS
         print("making the users' levels in the background; forget requests wait for the worker", flush=True)
 
     def keep_alive(self) -> None:
-        """Start the worker when the levels are made, cannot be, or take too long; start again whatever died meanwhile.
+        """Start the worker when the levels are made, cannot be made, or take too long. Restart children that died.
 
         Raises:
-            CommandError: they die faster than it makes sense to start them.
+            CommandError: children die too often to be restarted.
+            SystemExit: a child has reported a wrong setting.
         """
         levels_ended = self._levels is not None and self._levels.poll() is not None
         if "worker" not in self._running and (levels_ended or time.monotonic() >= self._worker_at):
@@ -115,10 +119,11 @@ class Children:
         )
 
     def restart_the_dead(self) -> None:
-        """
+        """Restart children that died.
+
         Raises:
-            CommandError: they die faster than it makes sense to start them.
-            SystemExit: one has said that a setting is wrong, and would say so again.
+            CommandError: children die too often to be restarted.
+            SystemExit: a child has reported a wrong setting; a restart would fail in the same way.
         """
         for name, child in list(self._running.items()):
             if child.poll() is None:
@@ -135,9 +140,9 @@ class Children:
             self._launch(name)
 
     def stop(self) -> None:
-        """The gateway drains, the worker hands its run back; what then still runs, and whatever it started, is killed.
+        """Stop all children. The gateway drains and the worker hands its run back; then all that still runs is killed.
 
-        Levels half made are gone on with by the next start: of each part that is done the readings are kept.
+        The next start continues the making of levels: the readings of finished parts are kept.
         """
         children = [*self._commands, *self._running.values(), *([self._levels] if self._levels else [])]
         for child in children:
@@ -146,12 +151,12 @@ class Children:
         for child in children:
             with suppress(subprocess.TimeoutExpired):
                 child.wait(max(0.0, deadline - time.monotonic()))
-            # The group outlives its leader where a process of it does.
+            # The process group still exists if a process that the child started still runs.
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
 
 
 def lethe(*arguments: str) -> list[str]:
-    """The command line of another command of ours."""
+    """The command line of another `lethe` command."""
     return [sys.executable, "-m", "cli.main", *arguments]

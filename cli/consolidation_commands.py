@@ -1,4 +1,4 @@
-"""Consolidating from the command line, through the database: the sweeper of a running worker dispatches it."""
+"""Requests a consolidation from the command line, by way of the database. A worker's sweeper dispatches the run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _database() -> Database:
 
 
 def request() -> str:
-    """The id of the run.
+    """Request a consolidation. Returns the id of the run.
 
     Raises:
         DatabaseError: nothing is live, or the database cannot be used.
@@ -42,10 +42,10 @@ def request() -> str:
 
 
 def wait_until_ended(run_id: str) -> str | None:
-    """None once it is completed, or why it needs attention.
+    """Wait for the run's end. Returns None if it is completed, or why it needs attention.
 
     Raises:
-        DatabaseError: the database cannot be used any more; the run goes on without this command.
+        DatabaseError: the database cannot be used any more. The run goes on without this command.
     """
     database = _database()
     with watch("consolidation") as show:

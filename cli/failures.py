@@ -1,4 +1,4 @@
-"""Expected failures as one line and exit code 2; anything else is a defect and keeps its traceback."""
+"""Turns expected failures into one line and exit code 2. Any other exception is a defect and keeps its traceback."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.failures import describe
 
 
 class CommandError(Exception):
-    """The command cannot run; the message says why and what to do."""
+    """The command cannot run. The message says why and what to do."""
 
 
 @contextmanager

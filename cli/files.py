@@ -6,25 +6,25 @@ import resource
 
 from cli.failures import CommandError
 
-# For the model, the database, the broker, the store and the log.
+# Files for the model, the database, the broker, the store and the log.
 _OWN_FILES = 128
-# Ticks of the server's loop from a connection's arrival until the one that makes room for it is really closed.
+# When a new connection makes an older one close, the older one is really closed after so many ticks of the event loop.
 _TICKS = 4
 _FEWEST = 8
-# More is never needed, and not every system takes "without limit".
+# More is never needed, and not every system accepts an unlimited number.
 _MOST = 2**17
 
 
 def connections_that_fit(backlog: int) -> int:
-    """Raise the limit as far as this user may, and say how many connections leave room for what else is open.
+    """Raise the limit of open files as far as allowed. Returns how many connections fit beside the process's own files.
 
-    With no file left asyncio accepts nothing more and writes a traceback for each try.
+    When a process has no file left, asyncio accepts no connection and logs a traceback for each try.
 
     Args:
         backlog: connections that arrive at once.
 
     Raises:
-        CommandError: there is no room for any.
+        CommandError: the limit is too low for the fewest connections.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = _MOST if hard == resource.RLIM_INFINITY else min(hard, _MOST)

@@ -1,4 +1,4 @@
-"""`lethe forget USER`: ask a running gateway, follow the request, and say in plain words what was done for it."""
+"""`lethe forget USER`: sends the request to a running gateway, follows it, and describes what was done."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cli.gateway_client import GatewayAway, GatewayClient, checked_user
 from cli.progress import watch
 
 _LOOK_EVERY_SECONDS = 0.5
-# A gateway that is started again meanwhile is no reason to give up: the request goes on without it.
+# The gateway may be restarted while this command waits. The request goes on without it, so the command waits as well.
 _AWAY_SECONDS = 60.0
 _STAGES = {
     "waiting": "waits for a worker",
@@ -26,7 +26,7 @@ _STAGES = {
 def ask(
     gateway: GatewayClient, user_id: str, *, reason: str | None, client_reference: str | None
 ) -> dict[str, Any]:
-    """The forget request of this user, the new one or the one there is."""
+    """Send a forget request. Returns the new request, or the user's existing one."""
     body = {"user_id": checked_user(user_id), "reason": reason, "client_reference": client_reference}
     return gateway.post(
         "/forget-requests", {name: value for name, value in body.items() if value is not None}
@@ -34,10 +34,10 @@ def ask(
 
 
 def follow(gateway: GatewayClient, request: dict[str, Any]) -> dict[str, Any]:
-    """The request's whole record once it is completed or needs attention.
+    """Wait until the request is completed or needs attention. Returns its whole record.
 
     Raises:
-        CommandError: the gateway refuses to show it, or is away for too long; the request goes on all the same.
+        CommandError: the gateway refuses to show it, or is away for too long. The request goes on all the same.
     """
     path = f"/forget-requests/{request['id']}"
     answered = time.monotonic()
@@ -65,7 +65,7 @@ def _show(gateway: GatewayClient, request: dict[str, Any], show: Callable[[str],
     except GatewayAway:
         raise
     except CommandError:
-        # A key may ask for forgetting and see no runs; the waiting needs none.
+        # The key may allow forget requests but not the reading of runs. Waiting does not need the run.
         show(f"waits for {request['waits_for']}")
         return
     stage = _STAGES.get(run["stage"], run["stage"])
@@ -75,7 +75,7 @@ def _show(gateway: GatewayClient, request: dict[str, Any], show: Callable[[str],
 
 
 def describe(request: dict[str, Any]) -> list[str]:
-    """Where it stands, and every rung that was tried or skipped for it where the record has them."""
+    """Lines that say where the request stands, and every rung that was tried or skipped, if the record has them."""
     received, due = (datetime.fromisoformat(request[name]) for name in ("received_at", "due_at"))
     lines = [f"request {request['id']}, received {received:%Y-%m-%d %H:%M} UTC, due {due:%Y-%m-%d}"]
     if request["overdue"]:

@@ -1,4 +1,4 @@
-"""A running gateway's API, for the commands that do what any client could."""
+"""A client of a running gateway's API, for commands that need nothing but the API."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SECONDS = 30.0
 
 
 class GatewayAway(CommandError):
-    """Nobody answers now, or somebody who cannot work; the same again later may do."""
+    """The gateway does not answer, or cannot work at the moment. The same request may succeed later."""
 
 
 class GatewayClient:
-    """One connection, with one key.
+    """One connection with one key.
 
-    Every method raises CommandError, with the problem's own words, for an answer that is an error or does not come.
+    Every method raises CommandError for an error or a missing answer. For a problem, the message has its text.
     """
 
     def __init__(self, url: str, key: str) -> None:
@@ -34,7 +34,7 @@ class GatewayClient:
         self._client = httpx.Client(
             headers={"Authorization": f"Bearer {key}"},
             timeout=_SECONDS,
-            # A proxy of the environment is for other machines.
+            # A proxy set in the environment is meant for other machines.
             trust_env=not is_loopback(urlsplit(url).hostname or ""),
         )
 
@@ -56,7 +56,7 @@ class GatewayClient:
         try:
             response = self._client.request(method, f"{self.url}{path}", **content)
         except httpx.TransportError as error:
-            # Not its text: that may hold the address that was asked for, and with it the user's id.
+            # Without the exception's text, which may contain the URL and, in it, the user's id.
             raise GatewayAway(
                 f"the gateway at {self.url} does not answer ({type(error).__name__}): is it running, and is LETHE_URL "
                 "right?"
@@ -80,10 +80,10 @@ class GatewayClient:
 
 
 def checked_user(user_id: str) -> str:
-    """The id as it was given; the gateway spells it canonically itself.
+    """The id, unchanged: the gateway brings it to its canonical spelling.
 
     Raises:
-        CommandError: it is no id.
+        CommandError: it is not a valid id.
     """
     try:
         identifier(user_id)
@@ -95,17 +95,19 @@ def checked_user(user_id: str) -> str:
 def open_gateway(
     url: str | None, key_file: Path | None, key: str | None, state: Path, *, explicit: bool = False
 ) -> GatewayClient:
-    """The gateway that is named, with its key; else the one that `lethe up` runs on this machine.
+    """Open the named gateway with its key, or else the gateway that `lethe up` runs on this machine.
 
-    A folder's key goes to that folder's address only, and to that address no other key but one of `key_file`.
+    The key in a folder is sent to that folder's address only, and no other key is sent to that address, except one from
+    `key_file`.
 
     Args:
-        url: of --url or LETHE_URL.
-        key: of LETHE_API_KEY; `key_file` goes first.
-        explicit: the folder was named on the command line: `url` and `key`, which the environment gave, are not used.
+        url: from --url or LETHE_URL.
+        key: from LETHE_API_KEY; `key_file` takes precedence.
+        explicit: the folder was named on the command line. Then `url` and `key`, which come from the environment, are
+            not used.
 
     Raises:
-        CommandError: there is no address or no key, or the address is none.
+        CommandError: there is no address or no key, or the address is malformed.
     """
     if url is None or explicit:
         url = _kept_address(state)
@@ -144,7 +146,7 @@ def _kept_address(state: Path) -> str:
         )
     url = _checked(url)
     if not is_loopback(urlsplit(url).hostname or ""):
-        # Whoever can write a folder must not choose where a user's id and a key go.
+        # Write access to a folder must not be enough to choose where a user's id and a key are sent.
         raise CommandError(
             f"the gateway in {state} is not on this machine: name it with --url and --key-file"
         )
@@ -170,7 +172,7 @@ def _checked(url: str) -> str:
 
 
 def _told(problem: Mapping[str, Any]) -> str:
-    """A problem document in one line."""
+    """A problem document as one line."""
     told = f"{problem['title']}: {problem.get('detail', '')}"
     errors = [
         f"{error['pointer'].rpartition('/')[2]}: {error['message']}" for error in problem.get("errors", [])

@@ -1,4 +1,4 @@
-"""One `lethe up` at a time works on a folder, together with all that it has started."""
+"""A lock on the folder, so that only one `lethe up` with its processes works on it at a time."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 from cli.failures import CommandError
 from cli.stopping import GRACE_SECONDS
 
-# What a killed `lethe up` leaves behind ends within its grace, and a little is left for a busy machine.
+# The processes of a killed `lethe up` end within the grace period. A busy machine gets as much time again.
 _WAIT_SECONDS = 2 * GRACE_SECONDS
 
 
 def hold(state: Path) -> int:
-    """Lock the folder; whoever inherits the descriptor holds the lock too.
+    """Lock the folder. Returns the descriptor; a process that inherits it holds the lock too.
 
     Raises:
-        CommandError: another one works on it, or the folder cannot be used.
+        CommandError: another `lethe up` works on the folder, or the folder cannot be used.
     """
     try:
         descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT, 0o600)

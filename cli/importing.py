@@ -1,4 +1,4 @@
-"""An adapter folder as it really comes, made into what `lethe init` takes: `recommender.imports` does it."""
+"""Converts an adapter folder of any layout into folders that `lethe init` takes, by `recommender.imports`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from recommender.imports.importing import ADAPTER, BASE, import_adapter
 def import_folders(
     base: Path, adapter: Path, out: Path, *, before: Path | None, added_untrained: bool, as_json: bool
 ) -> None:
-    """Write both folders and say what was done with each group of tensors.
+    """Write the folders of base and adapter, and print what was done with each group of tensors.
 
     Raises:
-        RecommenderError: one line says what is wrong; nothing is written.
+        RecommenderError: the input cannot be used. The message is one line; nothing is written.
     """
     transformers.utils.logging.disable_progress_bar()
     report = import_adapter(base, adapter, out, before=before, added_untrained=added_untrained)

@@ -1,4 +1,4 @@
-"""The first version, from the command line: `worker.first_fit` makes it, a terminal hears of it."""
+"""Makes the first version from the command line: `worker.first_fit`, with its progress on the terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.first_fit.initialising import Order
 
 
 class _Terminal:
-    """Lines on standard output, bars on standard error."""
+    """Prints lines on standard output and progress bars on standard error."""
 
     def say(self, text: str) -> None:
         print(text)
@@ -27,10 +27,10 @@ class _Terminal:
 
 
 def initialise(order: Order) -> None:
-    """Make the first version live; does nothing if one is.
+    """Make the first version live. Does nothing if a version is live.
 
     Raises:
-        FirstFitError, RecommenderError, StoreError, DatabaseError: one line says what to do.
+        FirstFitError, RecommenderError, StoreError, DatabaseError: the message is one line that says what to do.
     """
     log_warnings_only()
     initialising.initialise(order, get_settings(), _Terminal())

@@ -13,7 +13,7 @@ from app.db.session import Database, open_database
 from app.settings import get_settings
 from cli.failures import CommandError
 
-# Beyond it, a key is valid until it is revoked as far as anybody can tell.
+# A longer validity would have no practical meaning.
 MAX_DAYS = 36_500
 
 
@@ -24,10 +24,10 @@ def _database() -> Database:
 
 
 def issue(name: str, scopes: list[str], days: int | None) -> str:
-    """The new key.
+    """Issue a key and return it.
 
     Raises:
-        CommandError: an unknown scope, a name that is taken, or an absurd number of days.
+        CommandError: a scope is unknown, the name is taken, or the number of days is out of range.
     """
     if days is not None and not 1 <= days <= MAX_DAYS:
         raise CommandError(f"--days must be from 1 to {MAX_DAYS}; without it, the key is valid until revoked")
@@ -57,7 +57,8 @@ def _validity(expires_at: object) -> str:
 
 
 def revoke(name: str) -> None:
-    """
+    """Revoke the key of this name.
+
     Raises:
         CommandError: there is no active key of that name.
     """

@@ -1,4 +1,4 @@
-"""Making the levels of the live version's users from the command line."""
+"""Makes the levels of the live version's users from the command line."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from worker.versions import load_version
 
 
 def make_missing() -> bool:
-    """Make them if they are missing; False if that is impossible: forget requests do without them then.
+    """Make the levels if they are missing. Returns False if that is impossible; forget requests then run without them.
 
     Raises:
-        CommandError, RecommenderError, StoreError, DatabaseError: one line says what to do.
+        CommandError, RecommenderError, StoreError, DatabaseError: the message is one line that says what to do.
     """
     settings = get_settings()
     log_warnings_only()

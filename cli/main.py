@@ -1,8 +1,8 @@
-"""The console command ``lethe``. It only composes: every command imports what it needs when it runs.
+"""The console command ``lethe``. Every command imports what it needs when it runs.
 
-Exit codes: 0 done, or told to stop where it would have run on (`up`, `gateway`, `worker`); 1 it ran and the answer is
-no (a broken audit chain, say); 2 it could not run, and one line on standard error says why and what to do; 130
-interrupted by Ctrl-C before it had done what it was asked to. A second Ctrl-C changes nothing.
+Exit codes: 0 the command succeeded, or was told to stop and runs until then (`up`, `gateway`, `worker`); 1 it ran and
+the answer is no (for example a broken audit chain); 2 it could not run, and one line on standard error says why and
+what to do; 130 it was interrupted by Ctrl-C before it was done. A second Ctrl-C has no further effect.
 """
 
 from __future__ import annotations
@@ -145,10 +145,10 @@ def import_folders(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
-    """Make a base and an adapter that `lethe init` takes out of folders as they come. It needs no settings.
+    """Convert folders of any layout into a base and an adapter that `lethe init` takes. It needs no settings.
 
-    Pickled weights, grown vocabularies, `modules_to_save`, trainable tokens: what was trained becomes a part of the
-    adapter, what was not a part of the base, and each is said. Nothing is written where anything is refused.
+    It handles pickled weights, grown vocabularies, `modules_to_save` and trainable tokens. Trained tensors become part
+    of the adapter, all others part of the base, and each is reported. If anything is refused, nothing is written.
     """
     with loading():
         from cli.importing import import_folders
@@ -160,10 +160,10 @@ def import_folders(
 
 @app.command()
 def levels() -> None:
-    """Find out what models that never saw a user make of them, for every user of the live version.
+    """Measure the level of every user of the live version: what a model that never saw the user makes of them.
 
-    It costs two re-fits, once per exact fit; forget requests then know the level they have to reach. Does nothing
-    where it is known; exit code 1 if there are too few users to tell.
+    It costs two re-fits, once per exact fit. Forget requests then know the level that they have to reach. Does nothing
+    if the levels are known. Exit code 1 if there are too few users to measure them.
     """
     with loading():
         from cli.level_commands import make_missing
@@ -210,7 +210,7 @@ def consolidate(
         bool, typer.Option("--wait", help="until it has ended; exit code 1 if it needs attention")
     ] = False,
 ) -> None:
-    """Request an exact re-fit of the live version and print the run's id; the same id while one waits or works.
+    """Request an exact re-fit of the live version and print the run's id. While one waits or works, print its id.
 
     A running worker takes it up within seconds, unless forget requests wait: those go first.
     """
@@ -248,7 +248,7 @@ def list_keys() -> None:
 
 @keys.command("revoke")
 def revoke_key(name: str) -> None:
-    """Make a key useless; gateways notice within seconds."""
+    """Revoke a key. Gateways notice within seconds."""
     from cli.key_commands import revoke
 
     revoke(name)
@@ -261,7 +261,7 @@ def recover(
         typer.Option("--store-lost", help="The store is lost for good: go on with an empty one."),
     ] = False,
 ) -> None:
-    """After a restored backup or a fail-over: replay the erasure journal, and say what is left to do."""
+    """Replay the erasure journal after a restored backup or a fail-over, and say what is left to do."""
     from cli.recovery import recover as recover_now
 
     needs = recover_now(store_lost=store_lost)
@@ -273,10 +273,10 @@ def recover(
 
 @audit.command("verify")
 def verify_audit() -> None:
-    """Recompute the whole chain, and compare it with the store and with the requests that it speaks of.
+    """Recompute the whole chain, and compare it with the store and with the requests that it names.
 
-    Exit code 1 if an entry is missing or was changed, or if a row does not say what its entry says. What a restored
-    database has lost is said, and is no error.
+    Exit code 1 if an entry is missing or was changed, or if a row contradicts its entry. What a restored database has
+    lost is reported, and is no error.
     """
     from cli.audit_commands import verify
 
@@ -298,8 +298,8 @@ def verify_audit() -> None:
 
 
 def main() -> None:
-    """Run, and turn every expected failure into one line and exit code 2."""
-    # The benchmarks bring their own command group; loading it must not cost the other commands a torch import.
+    """Run a command. Every expected failure becomes one line and exit code 2."""
+    # The benchmarks' commands import torch. Load them only if they are asked for.
     if "bench" in sys.argv[1:2]:
         with loading():
             from benchmarks.commands import bench_app
@@ -309,9 +309,9 @@ def main() -> None:
         app.command("bench", help="Benchmarks; lethe bench --help lists them.")(lambda: None)
     leave_on_ctrl_c()
     end_with_lethe_up()
-    # Database, store, messages and weights are about people: what is made from here on is for its owner only.
+    # Database, store, messages and weights hold personal data: new files are for their owner only.
     os.umask(0o077)
-    # Also where it is no terminal: what is said comes when it is said, and the last word last.
+    # Flush each line, even if the output is no terminal, so that lines appear at once and in order.
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
     with report_failures():

@@ -1,4 +1,4 @@
-"""Commands for people: what is the matter, how things stand, and what any client of the API could do."""
+"""Commands for operators: `doctor`, `status`, and clients of the API (`forget`, `recommend`)."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _examined(state: Path | None, *, explicit: bool) -> Iterator[Finding]:
     from cli.doctor.findings import State, failure
     from cli.doctor.packages import INSTALL, check_versions
 
-    # First, and before anything that needs one of them is imported.
+    # Before any import that needs one of the packages.
     packages = check_versions()
     yield packages
     if packages.state is State.FAILURE:
@@ -128,7 +128,7 @@ def forget(
     with _gateway(context, url, key_file, state) as gateway:
         request = ask(gateway, user, reason=reason, client_reference=client_reference)
         waits = "; Ctrl-C stops the waiting and nothing else" if wait and not request["done"] else ""
-        # Said of every request: whoever meant another installation sees it here, whatever comes of the waiting.
+        # Printed for every request, before the waiting: an operator who meant another gateway sees it here.
         typer.echo(f"{gateway.url}: accepted as {request['id']}{waits}", err=True)
         if wait:
             request = follow(gateway, request)
@@ -180,13 +180,13 @@ def _gateway(
     explicit = _on_command_line(context, "state")
     if explicit and _on_command_line(context, "url"):
         raise CommandError("--url and --state name two gateways: leave one of them out")
-    # No option takes the key itself: everybody on the machine can read a command line.
+    # No option takes the key itself: every user of the machine can read a command line.
     key = os.environ.get("LETHE_API_KEY")
     return open_gateway(url, key_file, key, (state or STATE).resolve(), explicit=explicit)
 
 
 def _on_command_line(context: typer.Context, option: str) -> bool:
-    """Whether the person has typed it: then it wins over whatever the environment says."""
+    """Whether the option was typed. A typed option takes precedence over the environment."""
     source = context.get_parameter_source(option)
     return source is not None and source.name == "COMMANDLINE"
 

@@ -1,4 +1,4 @@
-"""The processes of an installation, each in the foreground until it is told to stop."""
+"""The processes of an installation. Each runs in the foreground until it is told to stop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cli.stopping import GRACE_SECONDS, leave, leave_at_once_when_told, leave_wi
 if TYPE_CHECKING:
     from uvicorn import Config, Server
 
-# Taken at a time, before any of them can be closed again.
+# The server accepts so many connections at a time, before it can close any of them again.
 _BACKLOG = 128
 
 
@@ -41,7 +41,7 @@ def run_gateway() -> None:
     settings = get_settings()
     require_free_port(settings.host, settings.port)
     _require_schema(settings.database_url)
-    # torch comes with it: what is wrong with a setting is said before.
+    # These imports load torch, which takes seconds. Report a wrong setting before.
     with loading():
         import uvicorn
 
@@ -51,7 +51,7 @@ def run_gateway() -> None:
     app = create_app(settings)
     connections = app.state.connections
     connections.limit = min(connections.limit, connections_that_fit(_BACKLOG))
-    # One process is one replica: several uvicorn workers would share a replica's name and its metrics.
+    # One process is one replica. Several uvicorn workers would share one replica's name and its metrics.
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -75,7 +75,7 @@ def run_gateway() -> None:
 
 
 def _without_bars() -> None:
-    """Before transformers is imported: its bars are for whoever waits, and a log is no place for them."""
+    """Turn off the progress bars of transformers: they do not belong in a log. Call before importing transformers."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
@@ -85,7 +85,7 @@ def _server(config: Config) -> Server:
     class PromptServer(uvicorn.Server):
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             if not self.started:
-                # The base model is being loaded, in a thread that cannot be told; nothing waits for an answer yet.
+                # A thread is loading the base and cannot be interrupted. No request waits for an answer yet.
                 leave()
             if not self.should_exit:
                 leave_within(GRACE_SECONDS)
@@ -118,10 +118,10 @@ def run_worker() -> None:
     from worker.start_failure import start_failure
     from worker.stopping import stop_promptly_when_told
 
-    # Also how it ends if its child cannot work: that child says why and tells it to stop.
+    # The worker also ends this way if its child process cannot work: the child records why and stops the worker.
     stop_promptly_when_told(app, lambda: leave(start_failure.read()))
-    # Celery warns of root for the sake of pickled messages, and takes none but JSON here.
+    # Celery warns against running as root because of pickled messages. This worker accepts JSON only.
     warnings.simplefilter("ignore", SecurityWarning)
-    # Quiet: without the banner, which says nothing that Lethe's own log does not.
+    # Quiet: no banner. Lethe's own log has all that it says.
     arguments = ["--quiet", "worker", "--loglevel=INFO"]
     app.worker_main([*arguments, "--without-gossip", "--without-mingle", "--without-heartbeat"])

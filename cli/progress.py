@@ -1,4 +1,4 @@
-"""Progress with the time left, for whatever reports its steps: a bar on a terminal, a line now and then elsewhere."""
+"""Progress with the time left, for work that reports its steps: a bar on a terminal, occasional lines elsewhere."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-# A line after ten seconds and a tenth of the way, whichever is later, but at least one a minute.
+# A line is due after ten seconds and a tenth of the steps, whichever is later, and at the latest after a minute.
 _SECONDS, _SHARE, _AT_LEAST_SECONDS = 10.0, 0.1, 60.0
 
 
 class Step(Protocol):
-    """What a training reports after each step, counted from 1."""
+    """The report of a training after each step, counted from 1."""
 
     @property
     def step(self) -> int: ...
@@ -41,7 +41,7 @@ class Step(Protocol):
 def progress_bar(
     what: str, *, console: Console | None = None, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Callable[[Step], None]]:
-    """A bar on standard error; where that is no terminal, or one that others write to, lines, and one at the end."""
+    """Show a bar on standard error. If that is no terminal, or others write to it, print lines, and one at the end."""
     console = console or Console(stderr=True)
     if not console.is_interactive:
         lines = _Lines(what, console, clock)
@@ -67,9 +67,9 @@ def progress_bar(
 
 @contextmanager
 def watch(what: str, *, console: Console | None = None) -> Iterator[Callable[[str], None]]:
-    """A line on the terminal for what somebody else does; nothing elsewhere.
+    """Show on the terminal what another process does. Shows nothing if there is no terminal.
 
-    What is shown may end in `DONE/ALL`, as a run's progress does: then a bar and the time left are of that part.
+    The text may end in `DONE/ALL`, as a run's progress does. Then a bar and the time left are shown for that part.
     """
     console = console or Console(stderr=True)
     if not console.is_interactive:
@@ -92,7 +92,7 @@ def watch(what: str, *, console: Console | None = None) -> Iterator[Callable[[st
             nonlocal task, shown
             part, done, whole = _share(text)
             if part != shown:
-                # The time left is reckoned from the speed of this part alone.
+                # A new task, so that the time left is computed from the speed of this part alone.
                 bar.remove_task(task)
                 task, shown = bar.add_task(part, total=whole), part
             bar.update(task, completed=done)
@@ -101,7 +101,7 @@ def watch(what: str, *, console: Console | None = None) -> Iterator[Callable[[st
 
 
 class _WhereKnown(ProgressColumn):
-    """Shown only of a part that says how far it is."""
+    """A column that is shown only for a part whose total is known."""
 
     def __init__(self, column: ProgressColumn) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class _Lines:
 
     def on_step(self, step: Step) -> None:
         if self._last is None or step.step < self._last.step:
-            # A training of several parts counts from the start for each.
+            # A training of several parts counts each part's steps from 1.
             self._said_step = 0
         self._last = step
         now = self._clock()

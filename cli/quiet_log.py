@@ -1,4 +1,4 @@
-"""What a command logs while it talks to a person by itself."""
+"""Logging for commands that print their own messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 
 
 def log_warnings_only() -> None:
-    """To standard error; what goes as it should, the command says in its own words."""
+    """Log warnings and errors to standard error, and nothing else: the command itself prints what it does."""
     from app.logging import configure_logging
     from app.settings import get_settings
 

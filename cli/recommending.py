@@ -1,4 +1,4 @@
-"""`lethe recommend USER`: what the service would show this user, and why."""
+"""`lethe recommend USER`: prints what the service recommends to this user, and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""After a restore or a fail-over: teach the database whom it had forgotten, and say what is left to do."""
+"""`lethe recover`: after a restore or a fail-over, replays the erasure journal and says what is left to do."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from model_store import Store, open_store
 
 
 def recover(*, store_lost: bool) -> list[str]:
-    """Replay the erasure journal where the database does not hold it; prints what was found. Safe to repeat.
+    """Replay the journal entries that the database lacks, and print what was found. Safe to repeat.
 
-    Every process of the service does the same by itself when it meets such a database. This is for whoever has restored
-    it and wants to know before anything is started, or while everything runs.
+    Every process of the service does the same when it meets such a database. This command is for an operator who has
+    restored a database and wants to know the result, before the service is started or while it runs.
 
     Args:
-        store_lost: a person says that an empty store is all there is; its journal starts anew.
+        store_lost: the operator says that the old store is lost. The journal starts anew in the empty store.
 
     Returns:
-        What needs a person, a line each; empty if the rest comes about by itself.
+        One line for each thing that a person must do; empty if nothing is left to do.
 
     Raises:
         DatabaseError: the database cannot be used.
         StoreError: the store cannot be read.
-        CommandError: it is not the store of this database.
+        CommandError: the store is not this database's store.
     """
     settings = get_settings()
     log_warnings_only()
@@ -49,7 +49,7 @@ def recover(*, store_lost: bool) -> list[str]:
     with database.read() as session:
         known = session.get_one(Ledger, 1).timeline
     if before is None and known is not None and not store_lost:
-        # An empty folder knows of nobody to be forgotten, and would be taken for the truth.
+        # An empty store has no journal: it would look as if nobody had asked to be forgotten.
         raise CommandError(
             "LETHE_STORE_URL: this store knows no timeline, and the database had one: it is not the store of this "
             "database, is not mounted, or was emptied. If it is lost for good, say --store-lost, and send all requests "
@@ -99,7 +99,7 @@ def recover(*, store_lost: bool) -> list[str]:
 
 
 def _write_journal(database: Database, store: Store, show: Callable[[str], None]) -> None:
-    """What the lost store held of it, as far as the database has it: for the next restore."""
+    """Write the journal of the lost store again, as far as the database knows it: the next restore will need it."""
     with database.read() as session:
         entries = [forget_requests.journal_entry(row) for row in session.scalars(select(ForgetRequest))]
     for done, entry in enumerate(entries):

@@ -1,4 +1,4 @@
-"""`lethe status`: what serves, what waits, what runs, and what attenuation may still add up to."""
+"""`lethe status`: what serves, what waits, what runs, and what is left of the budget for attenuation."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _ITEMS = {
 
 
 def read() -> dict[str, Any]:
-    """One look at the database; plain values, no user and no secret among them.
+    """Read the status from the database, as plain values without user ids or secrets.
 
     Raises:
-        DatabaseError, CommandError: it cannot be used, or is not there.
+        DatabaseError, CommandError: the database cannot be used, or does not exist.
     """
     settings = get_settings()
     file = database_file(settings)
     if file is not None and not file.is_file():
-        # Looking must not make one.
+        # Stop here: connecting would create the file.
         raise CommandError(f"there is no database in {file}: run lethe migrate")
     database = Database(open_database(settings.database_url, pooled=False))
     require_current_schema(database.engine)

@@ -1,4 +1,4 @@
-"""The folder of an installation that `lethe up` has made: its settings, its secrets, and how its gateway is reached."""
+"""The folder of an installation made by `lethe up`: its settings, its secrets, and its gateway's address."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from cli.failures import CommandError
 
 _SECRETS, _KEY, _ADDRESS = "secrets.json", "demo-key", "address"
-# Who has set one of these means another installation, whatever else is missing.
+# An environment with one of these variables means another installation, even if other variables are missing.
 _OF_AN_INSTALLATION = {"LETHE_DATABASE_URL", "LETHE_STORE_URL", "LETHE_SUBJECT_KEY", "LETHE_AUDIT_KEY"}
 
 
 def environment_of(state: Path) -> dict[str, str]:
-    """The settings of an installation in this folder; its secrets are drawn if there are none.
+    """The settings of the installation in this folder. Draws secrets if the folder has none.
 
     Raises:
         CommandError: the folder cannot be used.
@@ -26,7 +26,7 @@ def environment_of(state: Path) -> dict[str, str]:
         "LETHE_BROKER_URL": f"filesystem://{state}/broker",
         "LETHE_STORE_URL": str(state / "store"),
         "LETHE_BASE": str(state / "base"),
-        # One machine, and a person watching: a killed worker's run is taken up again within seconds.
+        # Shorter than the defaults: on one machine, the run of a killed worker is claimed again within seconds.
         "LETHE_LEASE_SECONDS": "15",
         "LETHE_HEARTBEAT_SECONDS": "3",
         "LETHE_SWEEP_SECONDS": "2",
@@ -36,14 +36,15 @@ def environment_of(state: Path) -> dict[str, str]:
 
 
 def use_settings_of(state: Path | None, *, explicit: bool = False) -> None:
-    """Let this command work with the installation in this folder.
+    """Let this command use the settings of the installation in this folder.
 
     Args:
-        state: `.lethe` without one, if `lethe up` has been here and the environment has no complete settings.
-        explicit: the folder was named on the command line: what it says wins over the environment.
+        state: the folder. If None, `.lethe` is used, provided that it holds an installation and the environment has no
+            complete settings.
+        explicit: the folder was named on the command line. Then its settings take precedence over the environment.
 
     Raises:
-        CommandError: there is none in that folder, or this user may not look into it.
+        CommandError: the folder holds no installation, or this user may not read it.
     """
     folder = (state or Path(".lethe")).resolve()
     try:
@@ -72,7 +73,7 @@ def _settings_are_complete() -> bool:
 
 
 def kept_key(state: Path) -> str | None:
-    """The key that `lethe up` has issued for whoever uses this folder."""
+    """The key that `lethe up` has issued for the users of this folder."""
     return _read(state / _KEY)
 
 
@@ -81,7 +82,7 @@ def keep_key(state: Path, key: str) -> None:
 
 
 def kept_address(state: Path) -> str | None:
-    """Where `lethe up` let the gateway listen when it was last started."""
+    """The gateway's address at the last start of `lethe up`."""
     return _read(state / _ADDRESS)
 
 
@@ -90,7 +91,7 @@ def keep_address(state: Path, url: str) -> None:
 
 
 def drop_address(state: Path) -> None:
-    """The gateway is gone: whoever listens there next is somebody else."""
+    """Delete the address after the gateway has ended: another program may listen there next."""
     try:
         (state / _ADDRESS).unlink(missing_ok=True)
     except OSError as error:
@@ -98,7 +99,10 @@ def drop_address(state: Path) -> None:
 
 
 def _secrets(state: Path) -> dict[str, str]:
-    """Drawn once and kept with mode 0600; losing them would orphan every subject in the database."""
+    """The installation's secrets. They are drawn once and stored with mode 0600.
+
+    Without them, no user in the database could be recognised any more.
+    """
     path = state / _SECRETS
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -125,7 +129,7 @@ def _read(path: Path) -> str | None:
 
 
 def _write_privately(path: Path, text: str) -> None:
-    # Written beside its place and moved there whole: half of it would be taken for all of it next time.
+    # Written to a temporary file and then renamed: the next start would take half a file for the whole.
     building = path.with_name(path.name + ".building")
     try:
         building.unlink(missing_ok=True)

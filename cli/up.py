@@ -25,11 +25,11 @@ _SAY_EVERY_SECONDS = 10.0
 
 
 def run_all(state: Path, *, host: str | None, port: int | None, data: Path | None, seed: int) -> None:
-    """Set up what is missing, start gateway and worker, and watch over them until told to stop.
+    """Set up what is missing, start gateway and worker, and restart them if they die, until told to stop.
 
     Raises:
         CommandError: the port is taken, a folder cannot be used, or a process keeps dying.
-        SystemExit: told to stop, or a command failed and has said why.
+        SystemExit: the process was told to stop, or a command failed and has printed why.
     """
     leave_when_told()
     if data is not None and not data.exists():
@@ -41,17 +41,17 @@ def run_all(state: Path, *, host: str | None, port: int | None, data: Path | Non
     source = ["--seed", str(seed), *(["--data", str(data)] if data else [])]
     children = Children(environment, lock)
     try:
-        # One that was killed has left its own.
+        # An earlier `lethe up` that was killed has left its gateway's address.
         drop_address(state)
         children.run("migrate")
-        # Levels come after the first recommendation: whoever waits for it need not wait for them.
+        # Levels are made later, so that the first recommendation does not wait for them.
         children.run("init", "--no-levels", *source)
         url = gateway_url(host, port)
         print(
             f"starting the gateway at {url}: it loads the base model and builds the live version", flush=True
         )
         children.start()
-        # While it loads: neither needs it.
+        # Do this while the gateway loads: neither command needs the gateway.
         user = children.begin("example-user", *source)
         key = _demo_key(state, children)
         _wait_until_ready(url, children)
@@ -73,10 +73,10 @@ def run_all(state: Path, *, host: str | None, port: int | None, data: Path | Non
 
 
 def _listening(environment: dict[str, str]) -> tuple[str, int]:
-    """Where the gateway will listen, once all settings have been looked at.
+    """Check all settings. Returns the host and the port of the gateway.
 
     Raises:
-        pydantic.ValidationError, CommandError: one of them is wrong.
+        pydantic.ValidationError, CommandError: a setting is wrong.
     """
     from app.settings import get_settings
 
@@ -87,7 +87,7 @@ def _listening(environment: dict[str, str]) -> tuple[str, int]:
 
 
 def _environment(state: Path, host: str | None, port: int | None) -> dict[str, str]:
-    """The caller's variables win, so that one part can be moved elsewhere without giving up the rest."""
+    """The folder's settings. The caller's variables take precedence, so that single parts can be replaced."""
     options = {
         "LETHE_HOST": host,
         "LETHE_PORT": None if port is None else str(port),
@@ -106,7 +106,7 @@ def _demo_key(state: Path, children: Children) -> str:
 
 
 def _wait_until_ready(url: str, children: Children) -> None:
-    """Say what is waited for whenever that changes, and that it still is now and then."""
+    """Wait for the gateway. Print what it still lacks whenever that changes, and again after a while."""
     started = time.monotonic()
     said, said_at = "", started
     while (now := time.monotonic()) - started < READY_SECONDS:
@@ -122,9 +122,9 @@ def _wait_until_ready(url: str, children: Children) -> None:
 
 
 def _missing(url: str) -> str | None:
-    """What of a ready gateway is still missing, None if nothing is."""
+    """What the gateway still lacks to be ready; None if nothing."""
     try:
-        # A proxy of the environment is for other machines.
+        # A proxy set in the environment is meant for other machines.
         answer = httpx.get(f"{url}/readyz", timeout=2, trust_env=False)
     except httpx.TransportError:
         return "the gateway: torch and the base model are being loaded"
@@ -166,7 +166,7 @@ Ctrl-C stops everything; the next start goes on where this one was.
 
 
 def _own_command() -> str:
-    """How whoever reads this calls us: by name, by the path they used, or as a module."""
+    """How the user called this command: by name, by a path, or as a module."""
     used = Path(sys.argv[0])
     if used.name != "lethe":
         return f"{shlex.quote(sys.executable)} -m cli.main"

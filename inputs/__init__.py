@@ -1,6 +1,6 @@
 """Rules for input values: ids, titles and times. The same rules hold for files, the API and the commands.
 
-And the one byte string of a JSON value, for every room but the store.
+It also has the canonical JSON form that every room except the store uses.
 """
 
 from inputs.canonical import canonical_json

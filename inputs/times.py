@@ -12,7 +12,7 @@ TIME_RULE = (
 )
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-# Name, first number that is in a larger unit, nanoseconds of one.
+# Name, first number that belongs to a larger unit, nanoseconds per unit.
 # 1e11 is the year 5138 in seconds and 1973 in milliseconds, so no recorded event is ambiguous.
 TIME_UNITS = (
     ("seconds", Decimal("1e11"), 10**9),
@@ -35,12 +35,12 @@ class Moment(NamedTuple):
 
 
 def moment(value: float | str) -> Moment:
-    """A moment from a number.
+    """Read a moment from a number.
 
-    Any number that grows with time is allowed, for example a running number; then only the order has a meaning.
+    Any number that grows with time is allowed, for example a running number. Then only the order has a meaning.
 
     Raises:
-        InvalidInput: it is not a finite number, is negative, or is larger than any time.
+        InvalidInput: the value is not a finite number, is negative, or is larger than any time.
     """
     text = str(value).strip()
     if not _NUMBER.fullmatch(text):

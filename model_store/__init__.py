@@ -1,10 +1,10 @@
-"""Immutable bytes: versions of the adapter, what was measured about them, and whom they forgot.
+"""The store: immutable versions of the adapter, with their measurements and the subjects they have forgotten.
 
-A version is named by the SHA-256 of its manifest, each of its blobs by its own; both are created once and never
-changed. Only safetensors and JSON are accepted, and nothing is handed out before its digest matches.
-Which version serves is not known here: that is a row of the database.
+A version is named by the SHA-256 of its manifest, a blob by the SHA-256 of its bytes. Both are created once and never
+changed. The store accepts only safetensors and JSON, and returns nothing before its digest matches.
+The store does not know which version serves: that is a row of the database.
 
-Imports the standard library only. The wall: nothing of this project, no tensor library.
+This package imports the standard library only: no other package of this project, no tensor library.
 """
 
 from model_store.artefacts import read_version

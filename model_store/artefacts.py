@@ -1,4 +1,4 @@
-"""The rules by which a version's artefacts are accepted, for those who publish and those who load."""
+"""The rules for a version's artefacts: checked before they are published and before they are loaded."""
 
 from collections.abc import Iterable
 
@@ -17,15 +17,15 @@ from model_store.safetensors_header import inspect_safetensors
 
 
 def check_artefact(name: str, ref: BlobRef, content: Content) -> None:
-    """Refuse bytes of the wrong size, or that are not what the end of ``name`` says.
+    """Refuse content that has the wrong size, or not the format that the suffix of ``name`` says.
 
-    Raises DigestMismatch for the size and HostileArtefact for the form.
+    Raises DigestMismatch for the size and HostileArtefact for the format.
     """
     with opened(content) as file:
         size = size_of(file)
         if size != ref.bytes:
             raise DigestMismatch(f"{name}: the manifest states {ref.bytes} bytes, the blob has {size}")
-        # Only of JSON all is looked at.
+        # JSON is read whole. Of a safetensors file, the header is enough.
         text = None if name.endswith(".safetensors") else file.read()
     try:
         if text is None:
@@ -41,17 +41,17 @@ def check_artefact(name: str, ref: BlobRef, content: Content) -> None:
 def read_version(
     store: Store, digest: str, names: Iterable[str] | None = None
 ) -> tuple[Manifest, dict[str, bytes]]:
-    """A living version's manifest and its artefacts' bytes, everything verified; the way to load one.
+    """Return the manifest and the artefacts' bytes of a version that is not destroyed, all verified.
 
-    ``names`` picks artefacts; by default all are read. Raises VersionDestroyed, VersionBelowFloor for the
-    weights of a version that may not serve, InvalidManifest for a name the version lacks, and whatever
-    :class:`~model_store.Store`'s readers raise.
+    Everything that loads a version loads it by this function. ``names`` selects artefacts; the default is all. Raises
+    VersionDestroyed, VersionBelowFloor for the weights of a version that may not serve, InvalidManifest for a name that
+    the version lacks, and all that the reading methods of :class:`~model_store.Store` raise.
     """
     if store.is_destroyed(digest):
         raise VersionDestroyed(f"version {digest} was destroyed: only its manifest is left")
     manifest = store.read_manifest(digest)
     wanted = list(manifest.blobs if names is None else names)
-    # Whoever put back the bytes of a destroyed version can have taken its tombstone away.
+    # Somebody may have put back the blobs of a destroyed version and removed its tombstone. The floor still refuses it.
     if ADAPTER_WEIGHTS in wanted and manifest.forget_epoch < (floor := store.erasure_floor()):
         raise VersionBelowFloor(
             f"version {digest} covers epoch {manifest.forget_epoch}, below the erasure floor {floor}"

@@ -3,8 +3,8 @@
 The canonical form: keys sorted by code point, no white space, non-ASCII escaped (so the bytes are
 ASCII), every number finite. Integers stay integers; a float is written as the shortest decimal that
 reads back as the same IEEE-754 double (Python's ``repr``), so ``1.0`` and ``1`` are two different
-values. Reading is stricter than the JSON standard: no key twice, no NaN or infinity, no number that
-overflows to infinity, bounded nesting.
+values. Reading is stricter than the JSON standard: it refuses duplicate keys, NaN, infinity, numbers that
+overflow to infinity, and deep nesting.
 """
 
 import json
@@ -15,14 +15,14 @@ MAX_DEPTH = 64
 
 
 class NotCanonical(ValueError):
-    """A value or text outside the canonical form; callers turn it into their own error."""
+    """A value or text outside the canonical form. Callers replace it by an error of their own."""
 
 
 def plain(value: Any, depth: int = 0) -> Any:
     """A deep copy of ``value`` made of dict, list, str, int, float, bool and None only.
 
     Tuples become lists and subclasses (enumerations, NumPy doubles) become their plain type, so that
-    what is kept in memory equals what a reader of the bytes gets. Raises :class:`NotCanonical`.
+    the value in memory equals the value that a reader of the bytes gets. Raises :class:`NotCanonical`.
     """
     if depth > MAX_DEPTH:
         raise NotCanonical(f"nested deeper than {MAX_DEPTH} levels")
@@ -62,7 +62,7 @@ def encode(value: Any) -> bytes:
 
 
 def decode(data: bytes) -> Any:
-    """The value in ``data``, read strictly but in any layout. Raises :class:`NotCanonical`."""
+    """The value in ``data``. Checks the values strictly, and accepts any layout. Raises :class:`NotCanonical`."""
     try:
         return json.loads(
             data.decode("utf-8"),
@@ -79,7 +79,7 @@ def decode(data: bytes) -> Any:
 
 
 def decode_canonical(data: bytes) -> Any:
-    """The value in ``data``, which must be byte for byte what :func:`encode` writes."""
+    """The value in ``data``, which must be the bytes that :func:`encode` writes. Raises :class:`NotCanonical`."""
     value = decode(data)
     if encode(value) != data:
         raise NotCanonical("the bytes are not in canonical form")

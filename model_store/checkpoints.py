@@ -1,7 +1,7 @@
-"""Checkpoints of the audit log: how far it had come, said outside the database that holds it.
+"""Checkpoints of the audit log: how far it had come, recorded outside the database that holds the log.
 
-Whoever may write to the database can delete the log, or its tail. They cannot delete what stands here, and without
-the key of the audit log they cannot make up another.
+Somebody with write access to the database can delete the log or its tail. They cannot delete the checkpoints in the
+store, and without the key of the audit log they cannot forge one.
 """
 
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ MAX_SEQUENCE = 10**12 - 1
 
 @dataclass(frozen=True)
 class Checkpoint(Record):
-    """The last entry of the log at some time, by the same values whoever writes it.
+    """The last entry of the log at some time. Every process writes the same values for the same entry.
 
     ``timeline``  number of the timeline that the entry was written in;
     ``sequence``  1 ... 10^12 - 1, of the entry;
     ``head``      the entry's MAC, 64 lower-case hexadecimal characters;
-    ``seal``      HMAC-SHA256 of all that under the key of the audit log, which the store does not know.
+    ``seal``      HMAC-SHA256 of the fields above under the key of the audit log, which the store does not know.
 
     Raises :class:`InvalidCheckpoint`.
     """
@@ -48,10 +48,10 @@ class Checkpoint(Record):
 
     @property
     def place(self) -> int:
-        """Ordered by timeline and then by sequence: a log that was restored counts from an earlier entry again."""
+        """A number that orders by timeline, then by sequence: a restored log counts from an earlier entry again."""
         return self.timeline * (MAX_SEQUENCE + 1) + self.sequence
 
 
 def timeline_of(place: int) -> int:
-    """The timeline of the checkpoint that is stored under this number."""
+    """The timeline of the checkpoint with this ``place``."""
     return place // (MAX_SEQUENCE + 1)

@@ -1,4 +1,4 @@
-"""What is to be stored: bytes, or a file that is read piece by piece and never held whole."""
+"""Content to store: bytes, or a file that is read piece by piece and never held in memory whole."""
 
 import io
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ PIECE_BYTES = 2**20
 
 @contextmanager
 def opened(content: Content) -> Iterator[BinaryIO]:
-    """The content from its beginning. Raises StoreUnavailable where the file cannot be read."""
+    """Open the content at its beginning. Raises StoreUnavailable if the file cannot be read."""
     if isinstance(content, bytes):
         yield io.BytesIO(content)
         return
@@ -30,7 +30,7 @@ def pieces(content: Content) -> Iterator[bytes]:
 
 
 def size_of(file: BinaryIO) -> int:
-    """How many bytes it has; it stands at its beginning afterwards."""
+    """Size of ``file`` in bytes. Leaves the position at the beginning."""
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     return size

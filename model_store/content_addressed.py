@@ -1,8 +1,8 @@
-"""The store's rules over any place that can create, read, list and delete named bytes.
+"""The store's rules, on top of any place that can create, read, list and delete named bytes.
 
-No lock keeps those apart who publish, destroy and sweep. Each version has blobs of its own, so that nobody who deletes
-some can take another version's; and each of the three says what it does, by an object that is created once, before it
-looks at what the others have said.
+Publishing, destroying and sweeping may run at the same time without a lock. Two rules make that safe. Each version has
+its own blobs, so deleting one version's blobs never removes another's. And each of the three operations first announces
+itself by an object that is created once, and only then looks for the announcements of the other two.
 """
 
 import hashlib
@@ -64,12 +64,12 @@ class ContentAddressedStore:
         for name, ref in manifest.blobs.items():
             self._put_blob(digest, ref, name, contents[name])
         self._put_manifest(digest, data)
-        # Whoever destroys or sweeps says so first and deletes second. This looks again after the manifest is there: so
-        # either they have seen the manifest, or what they have said is seen here.
+        # Destroying and sweeping announce themselves first and delete second. This checks again after the manifest is
+        # written. So either they have seen the manifest, or this check sees their announcement.
         try:
             self._require_publishable(digest, manifest)
         except PublicationSwept:
-            # Its manifest stays for ever and its blobs are gone: nobody may take it for a version that there is.
+            # The manifest stays for ever and the blobs are gone. The tombstone shows that the version does not exist.
             self._entomb(digest)
             self._delete_blobs(digest)
             raise
@@ -203,13 +203,13 @@ class ContentAddressedStore:
             self._copy_verified(_manifest_key(digest), digest, "manifest", MAX_MANIFEST_BYTES, _nowhere)
 
     def _sweep_blobs(self, version: str) -> bool:
-        """Delete the blobs of a version that is destroyed or has no manifest; whether there were any."""
+        """Delete the blobs of a version that is destroyed or has no manifest. Returns whether there were any."""
         if not self._blobs_of(version):
             return False
         if not self.is_destroyed(version):
             if self._objects.exists(_manifest_key(version)):
                 return False
-            # It stays for ever, so that also a publisher that wakes up a week later sees it.
+            # This object stays for ever: a publisher that wakes up a week later must still see it.
             self._objects.create(_swept_key(version), [encode({"version": version})])
             if self._objects.exists(_manifest_key(version)):
                 return False
@@ -267,7 +267,7 @@ class ContentAddressedStore:
 
 
 def _nowhere(_piece: bytes) -> None:
-    """For bytes that are only verified."""
+    """Discards the bytes, for a caller that only verifies them."""
 
 
 def _blob_key(version: str, digest: str) -> str:

@@ -1,4 +1,4 @@
-"""SHA-256 digests: the only names objects have."""
+"""SHA-256 digests, which name blobs and versions."""
 
 import hashlib
 import re
@@ -15,7 +15,7 @@ def sha256_hex(data: bytes) -> str:
 
 
 def sha256_of_pieces(pieces: Iterable[bytes]) -> str:
-    """The same of bytes that come in pieces."""
+    """The lower-case hexadecimal SHA-256 of the pieces joined together."""
     digest = hashlib.sha256()
     for piece in pieces:
         digest.update(piece)
@@ -23,7 +23,7 @@ def sha256_of_pieces(pieces: Iterable[bytes]) -> str:
 
 
 def is_digest(text: object) -> bool:
-    """Whether ``text`` has the one form a digest may take; nothing else ever becomes a file name."""
+    """Whether ``text`` is 64 lower-case hexadecimal characters. Nothing else ever becomes a file name."""
     return isinstance(text, str) and _DIGEST.fullmatch(text) is not None
 
 
@@ -37,7 +37,7 @@ def check_digest(text: str) -> str:
 
 
 def require_digest(actual: str, digest: str, what: str) -> None:
-    """Raise :class:`DigestMismatch` where stored bytes hash to something else than their name."""
+    """Raise :class:`DigestMismatch` if stored bytes do not hash to their name."""
     if actual != digest:
         raise DigestMismatch(
             f"{what} {digest} holds bytes that hash to {actual}: it was damaged or changed in place. "
@@ -46,7 +46,7 @@ def require_digest(actual: str, digest: str, what: str) -> None:
 
 
 def checked(pieces: Iterable[bytes], digest: str, what: str) -> Iterator[bytes]:
-    """The pieces unchanged. Raises :class:`DigestMismatch` after the last one if they are not ``digest``."""
+    """The pieces unchanged. Raises :class:`DigestMismatch` after the last one if they do not hash to ``digest``."""
     actual = hashlib.sha256()
     for piece in pieces:
         actual.update(piece)

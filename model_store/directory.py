@@ -1,10 +1,10 @@
 """Named bytes in a local directory: whole, durable, create-only, and never through a symbolic link.
 
-A file is written under a temporary name in the folder it will live in, flushed to the medium, and then
-linked to its real name, which fails if that name is taken; a reader therefore sees nothing or all of it.
-Its writer holds a lock on the temporary file. One that dies lets go of it and leaves a file that no listing
-shows and the next sweep removes.
-Folders are opened part by part from the root, so a link put anywhere below it leads nowhere.
+A file is written under a temporary name in its final folder, flushed to the disk, and then hard-linked to its
+real name. The link fails if that name is taken, so a reader sees either nothing or the whole file.
+The writer holds a lock on the temporary file. If the writer dies, the lock is released; the file stays, no
+listing shows it, and the next sweep removes it.
+Folders are opened one by one from the root, so a symbolic link below the root is never followed.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ from model_store.filesystem_errors import translated
 from model_store.interface import StoreHealth
 
 _TEMPORARY = re.compile(r"\.writing-[0-9a-f]{32}")
-# The store's owner and nobody else, whatever the umask: weights know people. Read-only from birth, because nothing in
-# the store is ever changed.
+# For the store's owner only, whatever the umask: weights are personal data. Objects are created read-only, because
+# nothing in the store is ever changed.
 _FOLDER_MODE, _OBJECT_MODE, _SCRATCH_MODE = 0o700, 0o400, 0o600
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # NONBLOCK: a FIFO must not hang us
@@ -38,7 +38,7 @@ class DirectoryObjects:
         self.root = root.expanduser().absolute()
         with translated("create the folder", self.root):
             self.root.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-        # A store that is read-only, or swept by someone else, is still a good store to read.
+        # The sweep may fail because the store is read-only or another process sweeps it. Reading works all the same.
         with contextlib.suppress(StoreError):
             self.sweep()
 
@@ -47,7 +47,7 @@ class DirectoryObjects:
         *folders, name = key.split("/")
         with translated("write", self.root / key), self._folders(folders, make=True) as chain:
             created = self._write(chain[-1], name, pieces)
-            # Also when another writer was first: it may have died before its own flush.
+            # Flush even if another writer was first: that writer may have died before its own flush.
             for folder in reversed(chain):
                 os.fsync(folder)
         return created
@@ -146,7 +146,7 @@ class DirectoryObjects:
 
     @contextmanager
     def _folders(self, parts: list[str], *, make: bool = False) -> Iterator[list[int]]:
-        """Open the root and each folder below it; the root itself may be a link, nothing under it may."""
+        """Open the root and each folder below it. The root may be a symbolic link, nothing below it may."""
         with translated("open", self.root):
             chain = [os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
         try:
@@ -180,14 +180,14 @@ def _temporary_name() -> str:
 
 
 def _open_temporary(folder: int) -> tuple[str, int]:
-    """A new file that its writer has locked, so that no sweep takes it for one that was left behind."""
+    """Create a temporary file and lock it, so that no sweep takes it for an abandoned one."""
     while True:
         name = _temporary_name()
         handle = os.open(name, _WRITE_FLAGS, _OBJECT_MODE, dir_fd=folder)
         fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:
             return name, handle
-        # A sweep came between the two.
+        # A sweep removed the file between the creation and the lock.
         os.close(handle)
 
 
@@ -197,7 +197,7 @@ def _remove_abandoned(name: str, folder: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.unlink(name, dir_fd=folder)
     except BlockingIOError:
-        # Somebody is writing it.
+        # A living writer holds the lock.
         return
     finally:
         os.close(handle)

@@ -1,26 +1,26 @@
-"""Everything that can go wrong in the store, named for what happened.
+"""The store's errors.
 
 StoreError
 ├── UnsupportedStoreUrl     the address names no store this installation can open
 ├── StoreUnavailable        the place cannot be reached or used at all
-│   └── StoreEmptied        it is there, and nothing of what the database knows is in it
+│   └── StoreEmptied        the place is there, but holds nothing of what the database knows
 ├── StoreReadOnly           reading works, writing is refused by the place
 ├── StoreFull               no room for another object
 ├── InvalidDigest           not 64 lower-case hexadecimal characters
 ├── InvalidManifest         a manifest that breaks the schema
-├── InvalidRecord           a small numbered object that breaks the schema, or was damaged in the store
+├── InvalidRecord           a record that breaks its schema, or was damaged in the store
 │   ├── InvalidJournalEntry
 │   ├── InvalidTimeline
 │   ├── InvalidCheckpoint
 │   └── InvalidFloor
 ├── ManifestMissing         no version of that name was ever published
-├── BlobMissing             a blob nobody put, or one removed by hand
-├── VersionDestroyed        the version, or the only one that used the blob, was destroyed
-├── PublicationSwept        the version was taken for one that its publisher had given up
-├── VersionBelowFloor       the version does not cover everyone whom the store vouches to be forgotten
-├── DigestMismatch          stored bytes are not the bytes their name promises
+├── BlobMissing             a blob that was never stored, or was removed by hand
+├── VersionDestroyed        the version was destroyed
+├── PublicationSwept        a sweep took the unfinished publication for an abandoned one
+├── VersionBelowFloor       the version covers less than the erasure floor in the store
+├── DigestMismatch          stored bytes do not hash to their name
 ├── HostileArtefact         bytes that must not be given to a loader
-└── JournalConflict         an epoch already stands for someone else
+└── JournalConflict         the epoch belongs to another subject
 """
 
 
@@ -37,7 +37,7 @@ class StoreUnavailable(StoreError):
 
 
 class StoreEmptied(StoreUnavailable):
-    """A folder without a timeline for a database that has one: not mounted, another one's, or emptied."""
+    """The store has no timeline and the database has one: not mounted, another database's store, or emptied."""
 
 
 class StoreReadOnly(StoreError):
@@ -57,23 +57,26 @@ class InvalidManifest(StoreError):
 
 
 class InvalidRecord(StoreError):
-    """A record with missing, extra or malformed fields, or not in canonical form; in the store, its object is named."""
+    """A record with missing, extra or malformed fields, or not in canonical form.
+
+    For a record read from the store, the message names the object.
+    """
 
 
 class InvalidJournalEntry(InvalidRecord):
-    """An entry of the erasure journal that is not one."""
+    """An invalid entry of the erasure journal."""
 
 
 class InvalidTimeline(InvalidRecord):
-    """A timeline that is not one."""
+    """An invalid timeline."""
 
 
 class InvalidCheckpoint(InvalidRecord):
-    """A checkpoint of the audit log that is not one."""
+    """An invalid checkpoint of the audit log."""
 
 
 class InvalidFloor(InvalidRecord):
-    """An erasure floor that is not one."""
+    """An invalid erasure floor."""
 
 
 class ManifestMissing(StoreError):
@@ -81,19 +84,19 @@ class ManifestMissing(StoreError):
 
 
 class BlobMissing(StoreError):
-    """No blob with that digest is in the store, and no destroyed version explains why."""
+    """No blob with that digest is in the store, and its version was not destroyed."""
 
 
 class VersionDestroyed(StoreError):
-    """The version's weights were destroyed; only its manifest is left, for lineage."""
+    """The version's weights were destroyed. Its manifest is kept for lineage."""
 
 
 class PublicationSwept(StoreError):
-    """A sweep took the version for one that was given up before its manifest: publish it again, as another."""
+    """A sweep took the unfinished publication for an abandoned one: publish it again as another version."""
 
 
 class VersionBelowFloor(StoreError):
-    """The version lies below the erasure floor: its weights may neither be published nor read again."""
+    """The version lies below the erasure floor: its weights may be neither published nor read."""
 
 
 class DigestMismatch(StoreError):
@@ -105,4 +108,4 @@ class HostileArtefact(StoreError):
 
 
 class JournalConflict(StoreError):
-    """A different entry already occupies that suppression epoch."""
+    """The journal already has an entry of another subject for that epoch."""

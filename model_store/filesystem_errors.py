@@ -1,4 +1,4 @@
-"""What the operating system says, in the store's words and with a way out."""
+"""Translates errors of the operating system into the store's errors, with advice."""
 
 import errno
 from collections.abc import Iterator
@@ -21,9 +21,9 @@ _REFUSED = {
 
 @contextmanager
 def translated(action: str, path: Path, *, absence: bool = False) -> Iterator[None]:
-    """Turn an OSError of the block into a StoreError that says what to do.
+    """Turn an OSError raised in the block into a StoreError that says what to do.
 
-    With ``absence``, FileNotFoundError passes: the caller has a better answer for it.
+    With ``absence``, FileNotFoundError is not translated: the caller handles it.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""The erasure floor, vouched for outside the database: what the row says may only be more."""
+"""The erasure floor as the store records it. The floor in the database may be higher, never lower."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,9 +10,9 @@ from model_store.records import Record
 
 @dataclass(frozen=True)
 class Floor(Record):
-    """No version that covers less than ``epoch`` may be read into memory, or published, again.
+    """From now on no version whose forget epoch is below ``epoch`` may be loaded or published.
 
-    ``epoch``      1 ... 10^12 - 1; the greatest is in force;
+    ``epoch``      1 ... 10^12 - 1; the greatest recorded one is in force;
     ``raised_at``  ISO 8601 with an offset.
 
     Raises :class:`InvalidFloor`.
@@ -34,5 +34,5 @@ class Floor(Record):
 
     @property
     def place(self) -> int:
-        """Its epoch."""
+        """The floor's epoch."""
         return self.epoch

@@ -1,4 +1,4 @@
-"""What every store does, whatever holds the bytes."""
+"""The interface of every store, whatever holds the bytes."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from model_store.timelines import Timeline
 
 @dataclass(frozen=True)
 class StoreHealth:
-    """Whether a small object can be written now. ``free_bytes`` is None where there is no such figure."""
+    """Whether a small object can be written now. ``free_bytes`` is None if the place reports no free space."""
 
     writable: bool
     free_bytes: int | None
@@ -24,7 +24,7 @@ class StoreHealth:
 
 @dataclass(frozen=True)
 class Destruction:
-    """What :meth:`Store.destroy` did: the ``deleted`` blobs of the version are gone."""
+    """The result of :meth:`Store.destroy`: the ``deleted`` blobs of the version are gone."""
 
     version: str
     destroyed_at: str
@@ -34,9 +34,9 @@ class Destruction:
 class Store(Protocol):
     """Immutable bytes. Every object is created once and never changed; only blobs are ever deleted.
 
-    All methods may be called from several threads, processes and hosts at once, and none of them holds a lock: what a
-    store relies on is what an object store does (:mod:`model_store.objects`). Which version may be destroyed is not
-    decided here. Whoever destroys has decided it in the database, under the ledger's lock, by what can never become
+    All methods may be called from several threads, processes and hosts at once. None holds a lock: a store relies only
+    on what an object store guarantees (:mod:`model_store.objects`). The store does not decide which version may be
+    destroyed. The caller decides that in the database, under the ledger's lock, from facts that can never become
     untrue (`worker.completion`, `worker.sweeping`).
 
     Any method may raise :class:`~model_store.StoreUnavailable`; those that write, :class:`~model_store.StoreReadOnly`
@@ -44,116 +44,119 @@ class Store(Protocol):
     """
 
     def publish(self, manifest: Manifest, contents: Mapping[str, Content]) -> str:
-        """Publish a version, blobs first and manifest last, and return its digest. The same again is a no-op.
+        """Publish a version, blobs first and manifest last, and return its digest. A repeat is a no-op.
 
-        Durable when it returns. A file is copied piece by piece. Nothing is published whose content is not what the
-        manifest says, is not well-formed for its name or was damaged in the store: raises InvalidManifest if the names
-        differ, DigestMismatch, HostileArtefact; VersionDestroyed if this version was destroyed, also meanwhile,
-        VersionBelowFloor if it covers less than the erasure floor. Raises PublicationSwept if a sweep took its blobs:
-        then it must be published as another version.
+        The version is durable when this returns. Files are copied piece by piece. Content is refused if it is not what
+        the manifest says, is malformed, or was damaged in the store.
+
+        Raises InvalidManifest if ``contents`` and the manifest name different blobs; DigestMismatch; HostileArtefact;
+        VersionDestroyed if the version was destroyed, before or during this call; VersionBelowFloor if it covers less
+        than the erasure floor; PublicationSwept if a sweep took its blobs: publish it as another version then.
         """
         ...
 
     def read_blob(self, version: str, digest: str) -> bytes:
-        """A blob of the version, whole in memory, verified against ``digest`` before any of it is returned.
+        """A blob of the version, whole in memory and verified against ``digest``.
 
-        Raises BlobMissing, VersionDestroyed, DigestMismatch, or HostileArtefact if what stands under the
-        name is not an ordinary file.
+        Raises BlobMissing, VersionDestroyed, DigestMismatch, or HostileArtefact if the name does not belong to an
+        ordinary file.
         """
         ...
 
     def save_blob(self, version: str, digest: str, path: Path) -> None:
-        """The same into a file, piece by piece: it gets the name ``path`` when it is verified."""
+        """Write a blob into a file, piece by piece. The file gets the name ``path`` only after it is verified.
+
+        Raises as :meth:`read_blob` does.
+        """
         ...
 
     def read_manifest(self, digest: str) -> Manifest:
-        """The version's manifest, also after its destruction.
+        """The version's manifest, which outlives the version's destruction.
 
         Raises ManifestMissing, DigestMismatch, InvalidManifest, HostileArtefact.
         """
         ...
 
     def append_journal(self, entry: JournalEntry) -> None:
-        """Record a suppression. The same subject again is a no-op, and the first entry stays.
+        """Record a suppression. A second entry of the same subject for this epoch is a no-op: the first one stays.
 
-        Raises JournalConflict if the epoch is another subject's.
+        Raises JournalConflict if the epoch belongs to another subject.
         """
         ...
 
     def journal(self, known: Collection[int] = ()) -> Iterator[JournalEntry]:
-        """The entries in order of epoch, but those of ``known`` epochs: an entry never changes.
+        """The entries in order of epoch, without those of the ``known`` epochs, because an entry never changes.
 
-        One listing, and one read of each entry. Raises InvalidJournalEntry at an entry that was damaged, and names its
-        object.
+        Costs one listing and one read of each entry. Raises InvalidJournalEntry, which names the object, at a damaged
+        entry.
         """
         ...
 
     def journal_epochs(self) -> list[int]:
-        """The epochs that have an entry, in order, by one listing; no entry is read."""
+        """The epochs that have an entry, in order. Costs one listing; no entry is read."""
         ...
 
     def start_timeline(self, timeline: Timeline) -> bool:
-        """Record a timeline; whether it is this one that stands under its number now.
+        """Record a timeline. Returns whether its number belongs to this timeline now, and not to another one.
 
-        The same again is a no-op. Raises InvalidTimeline if what stands there was damaged.
+        A repeat is a no-op. Raises InvalidTimeline if the stored one was damaged.
         """
         ...
 
     def newest_timeline(self) -> Timeline | None:
-        """The timeline of the greatest number, or None before the first.
+        """The timeline with the greatest number, or None before the first.
 
         Raises InvalidTimeline if it was damaged.
         """
         ...
 
     def put_checkpoint(self, checkpoint: Checkpoint) -> bool:
-        """Record how far the audit log has come; whether it is this that stands there for its entry now.
+        """Record how far the audit log has come. Returns whether the store holds this checkpoint for the entry now.
 
-        The same again is a no-op. Raises InvalidCheckpoint if what stands there was damaged.
+        A repeat is a no-op. Raises InvalidCheckpoint if the stored one was damaged.
         """
         ...
 
     def newest_checkpoints(self) -> dict[int, Checkpoint]:
-        """The last checkpoint of each timeline that has one, by the timeline's number, in order.
+        """The last checkpoint of each timeline that has one, keyed by the timeline's number, in order.
 
         Raises InvalidCheckpoint if one was damaged.
         """
         ...
 
     def raise_floor(self, floor: Floor) -> None:
-        """Record an erasure floor; a lower one than the greatest changes nothing.
+        """Record an erasure floor. One that is lower than the recorded floor changes nothing.
 
-        Raises InvalidFloor if what stands there was damaged.
+        Raises InvalidFloor if the stored one was damaged.
         """
         ...
 
     def erasure_floor(self) -> int:
-        """The greatest floor that was ever recorded, 0 before the first.
+        """The greatest floor ever recorded; 0 before the first.
 
         Raises InvalidFloor if it was damaged.
         """
         ...
 
     def destroy(self, digest: str) -> Destruction:
-        """Destroy a version: record that (first), then delete its blobs.
+        """Destroy a version: record the destruction first, then delete the blobs. The manifest stays.
 
-        The manifest stays. Call it again after a crash: it ends in the same state, and ``destroyed_at``
-        is that of the first call. Deletes the names; what the medium keeps of the bytes is the
-        operator's to settle. Raises ManifestMissing.
+        Call it again after a crash: the result is the same, with the ``destroyed_at`` of the first call. It deletes
+        names; remains of the bytes on the disk are for the operator to remove. Raises ManifestMissing.
         """
         ...
 
     def delete_orphans(self) -> tuple[str, ...]:
-        """Delete the blobs of versions that are destroyed or have no manifest; the digests of these versions.
+        """Delete the blobs of versions that are destroyed or have no manifest. Returns the digests of these versions.
 
-        An interrupted publication leaves such blobs, and an interrupted writer part of one; they can hold weights that
-        ought to be gone. What is being written stays. A publication under way between its blobs and its manifest is
-        taken for an interrupted one, and refused with PublicationSwept.
+        An interrupted publication leaves such blobs, an interrupted writer leaves part of one, and both can hold
+        weights that should be gone. A blob that is being written stays. A running publication that has stored its
+        blobs but not its manifest looks like an interrupted one: it ends with PublicationSwept.
         """
         ...
 
     def is_destroyed(self, digest: str) -> bool:
-        """Whether the destruction of that version was recorded, even if deleting was interrupted."""
+        """Whether the destruction of that version was recorded, even if the deletion of its blobs was interrupted."""
         ...
 
     def versions(self) -> list[str]:
@@ -161,5 +164,5 @@ class Store(Protocol):
         ...
 
     def check(self) -> StoreHealth:
-        """Try a small write and look at the free space. Never raises."""
+        """Try a small write and read the free space. Never raises."""
         ...

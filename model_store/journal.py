@@ -1,7 +1,7 @@
 """Entries of the erasure journal.
 
-One create-only object per suppression epoch. The journal exists so that a database restored from an
-old backup learns again whom it had forgotten; it therefore holds what re-creating a suppression needs,
+There is one create-only object per suppression epoch. A database that was restored from an old backup learns
+from the journal whom it had forgotten. An entry therefore holds what is needed to create the suppression again,
 and no raw user id: subjects appear as keyed HMACs only.
 """
 
@@ -20,12 +20,12 @@ _REQUEST = re.compile(r"fr_[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class JournalEntry(Record):
-    """One suppression, by the same values whoever writes it, so that writing it twice is harmless.
+    """One suppression. Every process writes the same values for it, so writing it twice is harmless.
 
     ``epoch``          1 ... 10^12 - 1, unique, assigned by the database;
     ``subject_hmac``   HMAC-SHA256 of the subject, 64 lower-case hexadecimal characters;
     ``suppressed_at``  when the suppression was accepted, ISO 8601 with an offset;
-    ``request``        the request's id, so that it is found under it again; None in an entry of an earlier release.
+    ``request``        the request's id, so that a restored request keeps it; None in an entry of an earlier release.
 
     Raises :class:`InvalidJournalEntry`.
     """
@@ -48,7 +48,7 @@ class JournalEntry(Record):
         super().__post_init__()
         self._require_integer("epoch", 1, MAX_EPOCH)
         if not is_digest(self.subject_hmac):
-            # The value is not echoed: it could be the raw id somebody forgot to key.
+            # The message does not quote the value: it may be a raw user id that was not keyed by mistake.
             raise InvalidJournalEntry("subject_hmac: expected 64 lower-case hexadecimal characters")
         self._require_moment("suppressed_at")
         if self.request is not None and (
@@ -58,5 +58,5 @@ class JournalEntry(Record):
 
     @property
     def place(self) -> int:
-        """Its epoch."""
+        """The entry's epoch."""
         return self.epoch

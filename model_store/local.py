@@ -40,5 +40,5 @@ class LocalStore(ContentAddressedStore):
         return super().delete_orphans()
 
     def _clear_shared_blobs(self) -> None:
-        """Those that are left, or were put back from a copy of a store of an earlier release."""
+        """Clear shared blobs that are left, or that were put back from a copy of an earlier release's store."""
         give_each_version_its_blobs(self, self._objects, leave_damaged=False)

@@ -1,7 +1,7 @@
-"""The manifest: what a version is. Its canonical bytes hash to the version's name.
+"""The manifest, which describes a version. The SHA-256 of its canonical bytes is the version's name.
 
 The form is canonical JSON (:mod:`model_store.canonical_json`) with exactly the fields of
-:class:`Manifest`: none missing, none extra. A change of fields is a new ``schema`` number.
+:class:`Manifest`: none missing, none extra. Every change of the fields gets a new ``schema`` number.
 """
 
 import re
@@ -15,12 +15,12 @@ from model_store.digests import is_digest, sha256_hex, sha256_of_pieces
 from model_store.errors import InvalidManifest
 
 SCHEMA = 2
-# Manifests of schema 1 stay readable, with the same digest: they do not say how many items the catalogue had.
+# Manifests of schema 1 stay readable, with the same digest. They lack the number of the catalogue's items.
 _SCHEMAS = (1, SCHEMA)
 MAX_MANIFEST_BYTES = 16 * 2**20
 ADAPTER_WEIGHTS = "adapter_model.safetensors"  # PEFT's own file name
 
-# A name is never used as a path, but readers may write artefacts into a folder under it.
+# The store never uses a name as a path, but readers may write artefacts into a folder under their names.
 _ARTEFACT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}\.(safetensors|json)")
 _METHOD_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -42,7 +42,7 @@ class BlobRef:
 
     @classmethod
     def of(cls, content: Content) -> Self:
-        """The reference to these bytes, or to those of this file. Raises StoreUnavailable if it cannot be read."""
+        """The reference to these bytes or this file. Raises StoreUnavailable if the file cannot be read."""
         with opened(content) as file:
             size = size_of(file)
         return cls(sha256_of_pieces(pieces(content)), size)
@@ -52,20 +52,20 @@ class BlobRef:
 class Manifest:
     """An immutable version: an adapter, where it came from and what was measured about it.
 
-    ``base_digest``, ``catalogue_digest``  the base model and catalogue it belongs to (SHA-256, hex);
+    ``base_digest``, ``catalogue_digest``  the base and the catalogue that it belongs to (SHA-256, hex);
     ``catalogue_items``   number of items of that catalogue, > 0; None in schema 1;
     ``parent``            digest of the version it was made from, or None for a first fit;
     ``forget_epoch``      every suppression up to and including this epoch is covered, >= 0;
     ``method``, ``config``  how the adapter was made, e.g. ``ucan`` with its settings;
     ``report``            the gate's measurements, ``{}`` where none were taken;
-    ``policy_hash``       SHA-256 of the policy it was judged by, or None for a first fit;
+    ``policy_hash``       SHA-256 of the policy whose gate judged it, or None for a first fit;
     ``canary_fingerprint``  scores on fixed synthetic prompts, one row per prompt;
     ``adapter_config``    content of PEFT's ``adapter_config.json``;
     ``blobs``             artefact name -> :class:`BlobRef`; ``adapter_model.safetensors`` is required,
                           other names end in ``.safetensors`` or ``.json``;
-    ``trained_on``        data watermark and seeds;
+    ``trained_on``        watermark of the training data, and seeds;
     ``created_at``        ISO 8601 with an offset;
-    ``library_versions``  name -> version of what computed it.
+    ``library_versions``  library name -> version, of the libraries that computed it.
 
     The containers are copied on construction; do not change them afterwards. Raises
     :class:`InvalidManifest`.
@@ -129,7 +129,7 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Manifest":
-        """Read what :meth:`to_bytes` wrote, and nothing else. Raises :class:`InvalidManifest`."""
+        """Read the bytes that :meth:`to_bytes` writes; anything else raises :class:`InvalidManifest`."""
         if len(data) > MAX_MANIFEST_BYTES:
             raise InvalidManifest(f"the manifest has {len(data)} bytes, the limit is {MAX_MANIFEST_BYTES}")
         try:

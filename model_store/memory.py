@@ -10,7 +10,7 @@ from model_store.interface import StoreHealth
 
 
 class MemoryObjects:
-    """A dictionary with the manners of :class:`~model_store.objects.Objects`."""
+    """:class:`~model_store.objects.Objects` in a dictionary."""
 
     def __init__(self) -> None:
         self._held: dict[str, bytes] = {}
@@ -54,7 +54,7 @@ class MemoryObjects:
         )
 
     def sweep(self) -> None:
-        """Nothing is ever unfinished here."""
+        """Does nothing: no object is ever unfinished here."""
 
     def health(self) -> StoreHealth:
         """Always writable; there is no figure for free space."""
@@ -62,7 +62,7 @@ class MemoryObjects:
 
 
 class MemoryStore(ContentAddressedStore):
-    """A :class:`~model_store.Store` that lives as long as the object does."""
+    """A :class:`~model_store.Store` that lives as long as this object."""
 
     def __init__(self) -> None:
         super().__init__(MemoryObjects())

@@ -1,4 +1,4 @@
-"""Records of one kind in a place for named bytes: created once, found by their numbers."""
+"""Records of one kind: each is created once and found by its number."""
 
 import re
 from typing import Generic, TypeVar
@@ -13,8 +13,8 @@ Kind = TypeVar("Kind", bound=Record)
 class Numbered(Generic[Kind]):
     """All records of one kind.
 
-    A damaged one is an error that names its object, never one that is passed over: what it said may be that somebody
-    is forgotten.
+    A damaged record is never skipped, because it may have recorded that somebody is forgotten. It raises an error that
+    names the object.
     """
 
     def __init__(self, objects: Objects, kind: type[Kind]) -> None:
@@ -23,12 +23,12 @@ class Numbered(Generic[Kind]):
         self._name = re.compile(rf"(\d{{{kind.DIGITS}}})\.json")
 
     def numbers(self) -> list[int]:
-        """The numbers that are taken, in order, by one listing; no record is read."""
+        """The numbers that are taken, in order. Costs one listing; no record is read."""
         matches = (self._name.fullmatch(name) for name in self._objects.names(self._kind.FOLDER))
         return sorted(int(match[1]) for match in matches if match)
 
     def create(self, record: Kind) -> bool:
-        """Whether this call created it; what stands under its number is never touched."""
+        """Create the record unless its number is taken. Returns whether this call created it."""
         return self._objects.create(self._key(record.place), [record.to_bytes()])
 
     def read(self, number: int) -> Kind:

@@ -1,4 +1,4 @@
-"""From an address in the settings to a store."""
+"""Opens the store that an address in the settings names."""
 
 import re
 from urllib.parse import unquote, urlsplit
@@ -15,7 +15,7 @@ _CHOICES = "use memory:, file:///absolute/path, or a plain path"
 def open_store(url: str) -> Store:
     """The store at ``url``: ``memory:`` (new and empty), ``file:///path``, or a plain path.
 
-    Raises :class:`UnsupportedStoreUrl` for anything else, and what :class:`LocalStore` raises.
+    Raises :class:`UnsupportedStoreUrl` for any other address, and what :class:`LocalStore` raises.
     """
     if url == "memory:":
         return MemoryStore()

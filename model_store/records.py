@@ -1,6 +1,6 @@
-"""Small objects that are created once under a number: what they have in common.
+"""The base class of records: small objects that are created once under a number.
 
-Exactly the known fields, as canonical JSON; a change of fields is a new schema number.
+A record is canonical JSON with exactly the known fields. Every change of the fields gets a new schema number.
 """
 
 from abc import abstractmethod
@@ -17,11 +17,11 @@ MAX_RECORD_BYTES = 4096
 
 @dataclass(frozen=True)
 class Record:
-    """One such object.
+    """One record.
 
-    ``WHAT`` it is called, ``REFUSED`` is raised where one breaks the schema, ``LOST`` says what nobody knows
-    without it, ``FOLDER`` and ``DIGITS`` make its name. ``SCHEMA`` is what this release writes, ``LACKS`` which fields
-    the earlier schemas that it reads do not have.
+    ``WHAT`` is the kind's name in messages. ``REFUSED`` is the error for a record that breaks the schema. ``LOST`` says
+    which knowledge is lost with a damaged record. ``FOLDER`` and ``DIGITS`` make the object's name. ``SCHEMA`` is the
+    schema that this release writes, ``LACKS`` names the fields that earlier, still readable schemas lack.
     """
 
     WHAT: ClassVar[str]
@@ -41,7 +41,7 @@ class Record:
     @property
     @abstractmethod
     def place(self) -> int:
-        """The number it is stored under."""
+        """The number that the record is stored under."""
 
     def to_bytes(self) -> bytes:
         """The canonical bytes."""
@@ -50,7 +50,7 @@ class Record:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Read what :meth:`to_bytes` wrote, and nothing else. Raises ``REFUSED``."""
+        """Read the bytes that :meth:`to_bytes` writes; anything else raises ``REFUSED``."""
         try:
             content = decode_canonical(data)
         except NotCanonical as error:

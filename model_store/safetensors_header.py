@@ -2,8 +2,8 @@
 
 The layout (format description of the safetensors project): eight bytes, little endian, the header's
 length N; N bytes of JSON that start with ``{`` and may end in spaces; then the tensors' bytes, which
-the header's offsets must cover exactly, in order, without gap or overlap. Every way in which a file
-can lie about that is refused here, before a loader allocates anything on the header's word.
+the header's offsets must cover exactly, in order, without gap or overlap. A file that breaks any of
+this is refused here, before a loader allocates memory because the header says so.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _BITS = {
     "U64": 64, "I64": 64, "F64": 64, "C64": 64,
 }  # fmt: skip
 
-# Only to name what somebody sent; nothing is accepted or refused by these.
+# These signatures only name a foreign format in the error message. They do not decide what is accepted.
 _FAMILIAR = (
     (b"PK\x03\x04", "a zip archive, as torch.save writes"),
     (b"\x1f\x8b", "gzip"),
@@ -42,7 +42,7 @@ _FAMILIAR = (
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """One tensor as the header declares it; ``begin`` and ``end`` are byte offsets after the header."""
+    """One tensor as the header declares it. ``begin`` and ``end`` are byte offsets, counted from the header's end."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -51,9 +51,9 @@ class TensorInfo:
 
 
 def inspect_safetensors(content: Content) -> dict[str, TensorInfo]:
-    """The tensors a safetensors file declares, by name, in file order, fully checked against its size.
+    """The tensors that a safetensors file declares, by name, in file order, checked against the file's size.
 
-    Of a file that is given by its path nothing but the header is read.
+    Only the header of a file given by its path is read.
 
     Raises :class:`HostileArtefact` for anything that is not exactly one well-formed safetensors file:
     other formats, a truncated file, a header that is too large, malformed, or has a key twice, an unknown
@@ -69,7 +69,7 @@ def inspect_safetensors(content: Content) -> dict[str, TensorInfo]:
 
 
 def _header(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
-    """The header's content, and where the tensors' bytes begin."""
+    """The header's content, and the byte offset at which the tensors begin."""
     start = file.read(_LENGTH_BYTES + 1)
     if start[_LENGTH_BYTES:] != b"{":
         looks_like = next((name for magic, name in _FAMILIAR if start.startswith(magic)), None)

@@ -1,7 +1,7 @@
-"""Stores of earlier releases, in which versions shared their blobs: ``blobs/ab/<sha256>``, ab its first two characters.
+"""Stores of earlier releases, in which versions shared blobs: ``blobs/ab/<sha256>``, ab its first two characters.
 
-Whoever opens such a store gives each living version copies of its own and deletes the shared ones. Killed in between,
-the next one goes on; where several do it at once, each ends with the same.
+The process that opens such a store gives each version that is not destroyed its own copies, and deletes the shared
+blobs. If it is killed, the next process goes on. Several processes may do it at once, with the same result.
 """
 
 import re
@@ -16,18 +16,18 @@ _MAX_BLOB_BYTES = 16 * 2**30
 
 
 def give_each_version_its_blobs(store: Store, objects: Objects, *, leave_damaged: bool) -> None:
-    """Do nothing where no blobs are shared.
+    """Give each version its own copies of shared blobs. Does nothing if no blobs are shared.
 
     Args:
-        leave_damaged: keep the shared blobs where a manifest that may name them is damaged, and raise nothing.
+        leave_damaged: if a manifest is damaged, keep all shared blobs, which it may name, and raise nothing.
 
     Raises:
-        StoreError: the store cannot be read, or cannot be written and would have to be; or a manifest is damaged.
+        StoreError: the store cannot be read, cannot be written although it must be, or a manifest is damaged.
     """
     try:
         shards = list(filter(_SHARD.fullmatch, objects.names("blobs")))
     except HostileArtefact:
-        # Whoever reads a blob is told.
+        # The next reader of a blob gets the error.
         return
     shared = {
         digest: f"blobs/{shard}/{digest}"
@@ -46,12 +46,12 @@ def give_each_version_its_blobs(store: Store, objects: Objects, *, leave_damaged
         except (DigestMismatch, HostileArtefact, InvalidManifest):
             if not leave_damaged:
                 raise
-            # It may be put back from a copy, and then needs what it names.
+            # The manifest may be restored from a copy, and then needs the blobs that it names.
             unread = True
             continue
         for ref in blobs:
             wanted_by.setdefault(ref.digest, []).append(version)
-    # One after the other, so that the copies of one blob are all the room that is needed beside them.
+    # One blob after the other, so that only the copies of one blob need additional room.
     for digest, key in shared.items():
         for version in wanted_by.get(digest, ()):
             _copy(store, objects, key, version, digest)
@@ -61,10 +61,10 @@ def give_each_version_its_blobs(store: Store, objects: Objects, *, leave_damaged
 
 def _copy(store: Store, objects: Objects, key: str, version: str, digest: str) -> None:
     own = f"blobs/{version}/{digest}"
-    # Verified whenever it is read.
+    # Not verified here: every reader of the copy verifies it.
     data = None if objects.exists(own) else read_whole(objects, key, _MAX_BLOB_BYTES)
     if data is not None:
         objects.create(own, [data])
-        # Whoever destroys says so first and deletes second: what they have not seen is deleted here.
+        # Destroying announces itself first and deletes second, so it may have missed this copy. Then delete it here.
         if store.is_destroyed(version):
             objects.delete(own)

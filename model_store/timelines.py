@@ -1,8 +1,8 @@
 """Timelines of the database that a store belongs to.
 
-A database that was restored from a backup, or replaced by a copy that lags behind, hands out numbers that the one
-before has handed out already. So each such turn starts a timeline, by one create-only object: the newest names the
-only database state that may be worked with, and where its numbers begin.
+A database that was restored from a backup, or replaced by a copy that lags behind, would hand out epochs a second time.
+So each such change starts a new timeline, recorded as one create-only object. The newest timeline names the only
+database state that may be used, and the epoch after which its own epochs begin.
 """
 
 import re
@@ -21,8 +21,8 @@ _TOKEN = re.compile(r"[0-9a-f]{32}")
 class Timeline(Record):
     """One timeline.
 
-    ``number``       1 ... 10^9 - 1, the greatest is the one in force;
-    ``token``        32 lower-case hexadecimal characters, also kept in the database that it stands for;
+    ``number``       1 ... 10^9 - 1, the greatest is in force;
+    ``token``        32 lower-case hexadecimal characters, also stored in the database state that it names;
     ``after_epoch``  the last epoch that an earlier timeline may have handed out;
     ``started_at``   ISO 8601 with an offset.
 
@@ -50,5 +50,5 @@ class Timeline(Record):
 
     @property
     def place(self) -> int:
-        """Its number."""
+        """The timeline's number."""
         return self.number

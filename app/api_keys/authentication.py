@@ -1,4 +1,4 @@
-"""Who is calling, and whether they may."""
+"""Authentication by API key, and the check of scopes."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from app.errors import Problem
 from app.recommendations.prompt_reader import PromptReader
 
 REVALIDATE_SECONDS = 5.0
-# What is answered from memory. Nothing else can be done without the database.
+# Requests with these scopes are answered from memory. All others need the database.
 _FROM_MEMORY = frozenset({Scope.RECOMMEND, Scope.METRICS_READ})
 _MAX_KNOWN_CALLERS = 1024
-# Whoever tries keys waits for others who do, and never for a thread that a known caller needs.
+# Lookups of unknown keys get threads of their own, so that guesses of keys never take a thread from a known caller.
 _LOOKUPS_OF_STRANGERS = 2
 _LOOKUPS_OF_CALLERS = 4
 _KEY = re.compile(rf"{api_keys.PREFIX}[0-9a-f]{{64}}")
@@ -39,7 +39,7 @@ _KEY = re.compile(rf"{api_keys.PREFIX}[0-9a-f]{{64}}")
 
 @dataclass(frozen=True)
 class Caller:
-    """``confirmed`` is False where the database is gone and the key is only known to have been good a while ago."""
+    """The owner of a key. ``confirmed`` is False if the database is down and the key was last verified a while ago."""
 
     name: str
     scopes: frozenset[str]
@@ -48,7 +48,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class _Known:
-    """``verified_at`` and ``ends_at`` are readings of `time.monotonic`."""
+    """A remembered caller. ``verified_at`` and ``ends_at`` are values of `time.monotonic`, in seconds."""
 
     caller: Caller
     verified_at: float
@@ -59,10 +59,11 @@ class _Known:
 
 
 class Authenticator:
-    """Looks keys up in the database and remembers a good one for a few seconds.
+    """Looks keys up in the database and remembers a valid one for a few seconds.
 
     Args:
-        lease_seconds: how long a good one is remembered for what is answered from memory while the database is gone.
+        lease_seconds: while the database is down, how long a valid key is remembered for requests that are answered
+            from memory.
     """
 
     def __init__(self, reader: PromptReader, lease_seconds: float) -> None:
@@ -74,7 +75,7 @@ class Authenticator:
         self._callers = CapacityLimiter(_LOOKUPS_OF_CALLERS)
 
     async def identify(self, key: str) -> Caller | None:
-        """The same as `caller`, from the server's loop; what is no key by its form is not looked up.
+        """Like `caller`, but called from the event loop. A string without the form of a key is not looked up.
 
         Raises:
             DatabaseUnavailable: as `caller` does.
@@ -88,9 +89,10 @@ class Authenticator:
         return await run_sync(self.caller, key, limiter=self._strangers if known is None else self._callers)
 
     def caller(self, key: str) -> Caller | None:
-        """
+        """The owner of this key; None if the key is not valid. Blocks the calling thread.
+
         Raises:
-            DatabaseUnavailable: the key cannot be looked up, and is not known from before.
+            DatabaseUnavailable: the key cannot be looked up, and is not remembered.
         """
         digest = api_keys.digest_of(key)
         now = time.monotonic()
@@ -116,7 +118,7 @@ class Authenticator:
 
 
 def _look_up(session: Session, key: str) -> tuple[Caller, float] | None:
-    """The caller of an active key, and for how many seconds it is still valid."""
+    """The owner of an active key, and for how many more seconds the key is valid."""
     now = database_now(session)
     row = key_queries.find_active(session, key, now)
     if row is None:
@@ -126,10 +128,10 @@ def _look_up(session: Session, key: str) -> tuple[Caller, float] | None:
 
 
 async def caller_of(asked: Asked) -> Caller:
-    """Who asks, looked up once for a request. The server reads it from the request's state: it is no stranger's.
+    """The caller, looked up once per request and kept in the request's state, where the server reads it too.
 
     Raises:
-        Problem: 401, there is no good key.
+        Problem: 401, there is no valid key.
         DatabaseUnavailable: the key cannot be looked up.
     """
     state = asked.setdefault("state", {})
@@ -151,8 +153,8 @@ async def caller_of(asked: Asked) -> Caller:
 def require(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
     """A dependency that lets only keys with this scope through.
 
-    The key comes as ``Authorization: Bearer KEY``, or as the password of HTTP Basic so that a browser can open the
-    dashboard; that way only reads are let through.
+    The key is sent as ``Authorization: Bearer KEY``, or as the password of HTTP Basic, so that a browser can open the
+    dashboard. HTTP Basic is accepted for reading only.
     """
 
     async def dependency(request: Request) -> Caller:
@@ -172,7 +174,7 @@ def _presented_key(authorization: str, method: str) -> str:
     scheme, _, value = authorization.partition(" ")
     if scheme.lower() == "bearer":
         return value.strip()
-    # A browser sends Basic credentials along with any form another site makes it post: good for reading only.
+    # A browser also sends Basic credentials with a form that another site makes it post. So accept them for reads only.
     if scheme.lower() == "basic" and method in ("GET", "HEAD"):
         try:
             return base64.b64decode(value, validate=True).decode().partition(":")[2]

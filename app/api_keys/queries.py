@@ -1,4 +1,4 @@
-"""Looking API keys up."""
+"""Queries of API keys."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from app.db.models import ApiKey
 
 
 def find_active(session: Session, key: str, now: datetime) -> ApiKey | None:
-    """The key's row if it exists, has not expired and was not revoked.
+    """The key's row if the key exists, has not expired and was not revoked.
 
-    Looked up by digest: the comparison runs over digests of the guess, so its timing tells nothing about the key.
+    The lookup is by digest. The database compares digests, so the timing reveals nothing about a key.
     """
     row = session.get(ApiKey, digest_of(key))
     if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):

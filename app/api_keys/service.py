@@ -1,4 +1,4 @@
-"""API keys: issuing, revoking, looking up. The key itself is shown once and never stored."""
+"""Issuing and revoking API keys. The key itself is shown once and never stored."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def digest_of(key: str) -> str:
 def issue(
     session: Session, *, name: str, scopes: Sequence[Scope], now: datetime, expires_at: datetime | None = None
 ) -> str:
-    """Create a key and return it; this is the only moment it can be seen."""
+    """Create a key and return it. The key cannot be read again later."""
     key = PREFIX + secrets.token_hex(32)
     session.add(
         ApiKey(
@@ -53,7 +53,7 @@ def issue(
 
 
 def revoke(session: Session, *, name: str, now: datetime) -> bool:
-    """False if there is no active key of that name."""
+    """Revoke the key of this name. Returns False if there is no active one."""
     result = session.execute(
         update(ApiKey).where(ApiKey.name == name, ApiKey.revoked_at.is_(None)).values(revoked_at=now)
     )

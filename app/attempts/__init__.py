@@ -1,1 +1,1 @@
-"""Attempts: what a run tried, rung by rung, what it did without, and why."""
+"""Attempts: which rungs a run tried, which it skipped, and why."""

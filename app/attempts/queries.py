@@ -1,4 +1,4 @@
-"""Reading back what was tried and what was left out: for one request, of one run, and how a rung has done so far."""
+"""Queries of attempts and skipped rungs: for a request, for a run, and for a rung over many runs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from app.attempts.reasons import SkipReason
 from app.db.models import Attempt, AttemptRequest, SkippedRung, SkippedRungRequest
 
 _RECENT = 20
-# So many runs tell what a rung is worth; what it was worth before them is history.
+# A rung is judged by its latest runs; older ones no longer count.
 _RUNS_TOLD = 50
 
 
 @dataclass(frozen=True)
 class RunOfRung:
-    """What came of one rung in one claim of a run, all its attempts together.
+    """The result of one rung in one claim of a run, over all its attempts.
 
-    `watermark` is that of the version it edited. `seconds_after` is how long the rungs behind it then took.
+    `watermark` is that of the edited version. `seconds_after` is the time that the later rungs took in that claim.
     """
 
     fence: int
@@ -32,7 +32,7 @@ class RunOfRung:
 
 
 def of_request(session: Session, request_id: str) -> Sequence[Attempt]:
-    """Every attempt that was made for this request, in whichever run, the oldest first."""
+    """All attempts that were made for this request, in any run, the oldest first."""
     return session.scalars(
         select(Attempt)
         .join(AttemptRequest, AttemptRequest.attempt_id == Attempt.id)
@@ -42,12 +42,12 @@ def of_request(session: Session, request_id: str) -> Sequence[Attempt]:
 
 
 def of_run(session: Session, run_id: str) -> Sequence[Attempt]:
-    """Every attempt of this run, under whichever fence."""
+    """All attempts of this run, under any fence."""
     return session.scalars(select(Attempt).where(Attempt.run_id == run_id).order_by(Attempt.id)).all()
 
 
 def runs_of_rung(session: Session, rung_digest: str) -> list[RunOfRung]:
-    """What became of this very rung, the latest run first, up to 50 of them. Halves tried in one run count once."""
+    """The results of this very rung in up to 50 runs, the latest first. Halves of one run's requests count as one."""
     claims = (
         select(Attempt.run_id, Attempt.fence)
         .where(Attempt.rung_digest == rung_digest)
@@ -85,7 +85,7 @@ def runs_of_rung(session: Session, rung_digest: str) -> list[RunOfRung]:
 
 
 def slowest(session: Session, method: str) -> timedelta | None:
-    """The longest of the last 20 attempts of this method, measurement included; None where there was none."""
+    """The longest of the last 20 attempts of this method, measurement included; None if there was none."""
     recent = session.execute(
         select(Attempt.started_at, Attempt.finished_at)
         .where(Attempt.method == method)
@@ -96,14 +96,14 @@ def slowest(session: Session, method: str) -> timedelta | None:
 
 
 def skipped_of_run(session: Session, run_id: str) -> Sequence[SkippedRung]:
-    """What this run did without, in order."""
+    """The rungs that this run skipped, in order."""
     return session.scalars(
         select(SkippedRung).where(SkippedRung.run_id == run_id).order_by(SkippedRung.id)
     ).all()
 
 
 def skipped_for_request(session: Session, request_id: str) -> Sequence[SkippedRung]:
-    """What was left out for this request, in whichever run, in order."""
+    """The rungs that were skipped for this request, in any run, in order."""
     return session.scalars(
         select(SkippedRung)
         .join(SkippedRungRequest, SkippedRungRequest.skipped_rung_id == SkippedRung.id)
@@ -113,7 +113,7 @@ def skipped_for_request(session: Session, request_id: str) -> Sequence[SkippedRu
 
 
 def runs_without(session: Session, rung_digest: str, *, since_fence: int) -> int:
-    """How many runs have done without this rung because of its record, since the claim with this fence."""
+    """How many runs have skipped this rung because of its record, since the claim with this fence."""
     counted = select(func.count(SkippedRung.run_id.distinct())).where(
         SkippedRung.rung_digest == rung_digest,
         SkippedRung.code == SkipReason.BY_RECORD,

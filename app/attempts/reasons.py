@@ -1,4 +1,4 @@
-"""Why a rung was chosen, refused or skipped, in a sentence for whoever reads the record."""
+"""Sentences for the record that say why a rung was chosen, refused or skipped."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ class SkipReason(StrEnum):
     """Why a rung was not tried."""
 
     NO_TIME = "no_time"  # the exact rung behind it would come too late
-    NO_LEVELS = "no_levels"  # it needs levels, and of somebody there are none
-    SHORT_HISTORY = "short_history"  # the policy decides about no history as short as any of these
+    NO_LEVELS = "no_levels"  # it needs levels, and they are missing for somebody
+    SHORT_HISTORY = "short_history"  # the policy does not decide about histories as short as these
     UNFIT_ADAPTER = "unfit_adapter"  # its method cannot edit this adapter
     BY_RECORD = "by_record"  # earlier runs say that it is not worth its time
 
 
 _BATCH, _COMPANY = "membership_z_of_undecided_subjects", "membership_z_of_those_let_through"
-# Nobody refuses an exact method for what leaving somebody out does to others, or for what any model learns from hints.
+# The gate refuses no exact method for these measures: leaving somebody out affects others, and any model relearns.
 _NOT_OF_EXACT_METHODS = ("neighbour_loss", "relearned")
-# What a measure asks, after "the check of". A measure that is not here is called by its name.
+# Descriptions of the measures, to follow "the check of". A measure that is not listed is called by its name.
 _CHECKS = {
     "membership_z": "whether the subject can still be told from people the model never saw",
     _BATCH: "whether those of whom it cannot be told alone can be told together",
@@ -51,7 +51,7 @@ def why_skipped(code: str, detail: str) -> str:
 
 
 def why_judged(attempt: Attempt) -> str:
-    """What the gate made of an attempt, for the run."""
+    """The gate's judgement of an attempt, for the run as a whole."""
     if "error" in attempt.verdict:
         return f"refused{_draw(attempt)}: it could not be carried out: {attempt.verdict['error']}"
     subjects = attempt.verdict.get("subjects", [])
@@ -65,7 +65,7 @@ def why_judged(attempt: Attempt) -> str:
 
 
 def why_judged_for(attempt: Attempt, request_id: str, *, serves: bool) -> str:
-    """The same for one of its requests, by the run's figures and its own and nobody else's."""
+    """The gate's judgement of an attempt, for one of its requests: by the run's figures and this request's only."""
     if serves or "error" in attempt.verdict:
         return why_judged(attempt)
     requests = attempt.requests or []
@@ -76,13 +76,13 @@ def why_judged_for(attempt: Attempt, request_id: str, *, serves: bool) -> str:
         own = "; ".join(part for part in (own, _failed_together(attempt, _BATCH)) if part)
     told = "; ".join(part for part in (_of_the_run(attempt), own or _of_company(attempt)) if part)
     if not told:
-        # Let through, and published by nobody: another worker took the run over, or this one has yet to publish.
+        # The gate let it through, but it is not published: another worker took the run over, or publishing comes later.
         return f"not what serves the request{_draw(attempt)}: {_let_through(attempt.decision)}"
     return f"refused{_draw(attempt)}: {told}"
 
 
 def _of_the_run(attempt: Attempt) -> str:
-    """What is in the way of the run; of an exact method, without what none is refused for if there is anything else."""
+    """The reasons against the run. For an exact method, `_NOT_OF_EXACT_METHODS` count only if there are no others."""
     reasons = attempt.verdict.get("reasons", [])
     if attempt.report.get("exact"):
         counted = [reason for reason in reasons if reason["measure"] not in _NOT_OF_EXACT_METHODS]
@@ -91,12 +91,12 @@ def _of_the_run(attempt: Attempt) -> str:
 
 
 def _of_company(attempt: Attempt) -> str:
-    """What is in the way of those whose own figures are not; an exact method is not asked."""
+    """The reason against subjects whose own figures pass; empty for an exact method, which is not judged by it."""
     return "" if attempt.report.get("exact") else _failed_together(attempt, _COMPANY)
 
 
 def _failed_together(attempt: Attempt, measure: str) -> str:
-    """It binds nobody else, so it is not among what is in the way of the run."""
+    """The failure of a measure over several subjects together. It is no reason against the rest of the run."""
     return "; ".join(
         _sentence(reason, "failed")
         for reason in attempt.verdict.get("reasons", [])
@@ -123,7 +123,7 @@ def _reasons(subject: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 
 def _told(reasons: Sequence[Mapping[str, Any]]) -> str:
-    """What is in the way: what failed, or else what cannot be told; empty if nothing is."""
+    """The reasons against: failed measures, or else inconclusive ones; empty if there are none."""
     binding = [reason for reason in reasons if reason.get("binding", True)]
     against = [reason for reason in binding if reason["passed"] is False]
     verb = "failed"

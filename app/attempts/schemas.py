@@ -1,4 +1,4 @@
-"""Attempts as the API and the dashboard show them: what was tried, and every measure against its bounds."""
+"""Attempts as the API and the dashboard show them: the rungs tried, and every measure with its bounds."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from app.links import Links
 
 
 class MeasureView(BaseModel):
-    """One measure against its bounds; a bound that is null is open. `passed` is null where the data cannot tell.
+    """One measure with its bounds; a null bound is open. `passed` is null if the data cannot tell.
 
-    What is not `binding` is on record and decides nothing.
+    A measure that is not `binding` is on record and decides nothing.
     """
 
     measure: str
@@ -29,9 +29,9 @@ class MeasureView(BaseModel):
 
 
 class SubjectVerdictView(BaseModel):
-    """The gate's word on one request's subject. `request` is null in what an earlier release recorded.
+    """The gate's verdict on one request's subject. `request` is null in records of an earlier release.
 
-    `in_batch`: nothing could be told of this subject alone, who was judged together with others like that.
+    `in_batch`: the data could not decide about this subject alone, so the gate judged several such subjects together.
     """
 
     request: str | None
@@ -41,7 +41,7 @@ class SubjectVerdictView(BaseModel):
 
 
 class VerdictView(BaseModel):
-    """The gate's word on a candidate; only `error` is set where the method could not be carried out."""
+    """The gate's verdict on a candidate. If the method failed, only `error` is set."""
 
     error: str | None = None
     decision: str | None = None
@@ -68,8 +68,8 @@ class VerdictView(BaseModel):
 
 
 class _Tried(BaseModel):
-    """What ran, with which configuration, and how long. `search` holds every strength tried where one was searched,
-    `why` is the gate's word in a sentence.
+    """The method, its configuration, and how long it ran. If a strength was searched, `search` has every value tried.
+    `why` is the gate's verdict in a sentence.
     """
 
     number: int
@@ -86,7 +86,7 @@ class _Tried(BaseModel):
 
 
 class SkippedView(BaseModel):
-    """A rung that was not tried: `reason` is one of a few codes, `why` the same in a sentence."""
+    """A rung that was not tried. `reason` is a code, `why` says the same in a sentence."""
 
     step: int
     method: str
@@ -131,9 +131,9 @@ class AttemptView(_Tried):
 
 
 class RequestAttemptView(_Tried):
-    """The same as one request may see it: its own verdict and those on the run as a whole, nobody else's.
+    """An attempt as one request may see it: with the verdicts on this request and on the run, and no others.
 
-    `accepted`: it was let through and serves this very request.
+    `accepted`: the gate let it through, and its version serves this request.
     """
 
     run: str
@@ -148,9 +148,9 @@ class RequestAttemptView(_Tried):
     ) -> list[RequestAttemptView]:
         """The attempts that named this request, in their order."""
         serving = None
-        # A published request belongs to the run that serves it; before that, nothing serves it yet.
+        # A published request belongs to the run whose version serves it. Before publication no version does.
         if request.status in (RequestStatus.DEPLOYING, RequestStatus.COMPLETED):
-            # A run that was cut off before it published has accepted one before, under an earlier fence.
+            # A run that was interrupted before it published may have accepted an attempt under an earlier fence too.
             accepted = [one for one in attempts if one.accepted and one.run_id == request.run_id]
             serving = accepted[-1] if accepted else None
         return [cls._of(attempt, request, links, serves=attempt is serving) for attempt in attempts]

@@ -1,4 +1,4 @@
-"""Keeping what a run tried, and what it did without: both are its record."""
+"""Recording which rungs a run tried and which it skipped."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from app.runs.service import Claim, owned
 
 
 def record(transaction: Transaction, claim: Claim, attempt: Attempt) -> None:
-    """Keep one attempt at a rung of the ladder, whatever came of it; gives it its number.
+    """Record one attempt at a rung of the ladder, whatever its result, and number it.
 
     Raises:
-        FenceLost: a zombie's attempt is not recorded.
+        FenceLost: this worker no longer holds the run; its attempt is not recorded.
     """
     session = transaction.session
     owned(session, claim.run_id, claim.fence)
@@ -46,7 +46,7 @@ def record(transaction: Transaction, claim: Claim, attempt: Attempt) -> None:
 def record_skipped(
     transaction: Transaction, claim: Claim, skipped: Sequence[SkippedRung], *, up_to: int
 ) -> None:
-    """Keep which rungs the run does without, before it goes on with `up_to`.
+    """Record which rungs the run skips, before it goes on with `up_to`.
 
     Raises:
         FenceLost: this worker no longer holds the run.

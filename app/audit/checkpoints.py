@@ -1,7 +1,7 @@
-"""How far the audit log has come, kept in the store, where whoever may only write to the database cannot reach it.
+"""Writes checkpoints of the audit log to the store, which somebody with access to the database alone cannot change.
 
-Written off the path of every request: by the worker when it starts and after each run, and by `lethe init`. The log's
-entries after the last checkpoint are vouched for by the database alone.
+No request waits for a checkpoint: the worker writes one when it starts and after each run, and `lethe init` writes one.
+For entries after the last checkpoint, there is no evidence but the database.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ log = structlog.get_logger()
 
 
 def write_checkpoint(database: Database, audit: AuditLog, store: Store) -> Checkpoint | None:
-    """Have the store vouch for the log as it stands; None where there is nothing new, or nothing to vouch for.
+    """Record the present end of the log in the store. Returns None if there is nothing new, or nothing to record.
 
-    A log that does not go on from the last checkpoint gets no other: the newest one of a timeline must stay one that
-    shows it.
+    If the log contradicts the last checkpoint, no new one is written: the newest checkpoint of the timeline must go on
+    to show the contradiction.
 
     Raises:
         StoreError: the store cannot be written or read.
-        DatabaseUnavailable: nobody answers.
+        DatabaseUnavailable: the database does not answer.
     """
-    # The store first: what is said there was in the database before.
+    # Read the store first: everything in it was in the database before.
     timeline = store.newest_timeline()
     last = None if timeline is None else store.newest_checkpoints().get(timeline.number)
     with database.read(snapshot=True) as session:
         ledger = session.get_one(Ledger, 1)
         if timeline is None or ledger.timeline != timeline.token:
-            # Whoever joins next starts a timeline.
+            # The next process that joins starts a timeline.
             return None
         if last is not None:
             mac = session.scalar(select(AuditEntry.mac).where(AuditEntry.sequence == last.sequence))

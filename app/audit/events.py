@@ -1,6 +1,6 @@
-"""Everything that the audit log can say. The names and the data are for ever: logs of before must go on to verify.
+"""All events of the audit log. Names and fields never change, because existing logs must still verify.
 
-A field is a key of the entry's data: JSON values only; references and digests, never a user id.
+The fields become keys of the entry's data. They hold JSON values, references and digests, never a user id.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True)
 class Event:
-    """``action`` is what the entry calls it."""
+    """Base class. ``action`` is the event's name in the entry."""
 
     action: ClassVar[str]
 
@@ -22,7 +22,7 @@ class Event:
 
 @dataclass(frozen=True)
 class ForgetAccepted(Event):
-    """``subject`` is `AuditLog.subject_digest`."""
+    """A forget request was accepted. ``subject`` is a value of `AuditLog.subject_digest`."""
 
     action = "forget.accepted"
     request: str
@@ -39,7 +39,7 @@ class ForgetRetried(Event):
 
 @dataclass(frozen=True)
 class ForgetLeftOut(Event):
-    """It needed a person, and is queued again: what is live now has not read its subject."""
+    """A request that needed a person is queued again, because the version that is live now has not read its subject."""
 
     action = "forget.left_out"
     request: str
@@ -53,7 +53,7 @@ class ForgetReopened(Event):
 
 @dataclass(frozen=True)
 class ForgetSplitOut(Event):
-    """``step`` is the rung that another run starts at with them."""
+    """Requests left their run. ``step`` is the rung at which their next run starts."""
 
     action = "forget.split_out"
     run: str
@@ -129,7 +129,7 @@ class RunNeedsAttention(Event):
 
 @dataclass(frozen=True)
 class _Completed(Event):
-    """``outcomes`` by request; ``parts`` of the service with what was done to each (`app.versions.parts`)."""
+    """``outcomes`` maps requests to outcomes; ``parts`` says what was done to each part (`app.versions.parts`)."""
 
     run: str
     version: str | None
@@ -146,14 +146,14 @@ class ForgetCompleted(_Completed):
 
 @dataclass(frozen=True)
 class ConsolidationCompleted(_Completed):
-    """It has no requests."""
+    """A consolidation was completed. It has no requests."""
 
     action = "consolidation.completed"
 
 
 @dataclass(frozen=True)
 class BaseReadersStated(Event):
-    """Somebody has said how many people of the service a base has read."""
+    """An operator has stated how many users of the service a base has read."""
 
     action = "base.readers_stated"
     base: str
@@ -226,7 +226,7 @@ class VersionDestroyed(Event):
 
 @dataclass(frozen=True)
 class VersionSurvived(Event):
-    """What serves a restored database instead of a version that must not any more; None where nothing is left."""
+    """After a restore, ``version`` serves instead of ``replaced``, which must not serve; None if no version is left."""
 
     action = "version.survived"
     version: str | None
@@ -237,7 +237,7 @@ class VersionSurvived(Event):
 
 @dataclass(frozen=True)
 class TimelineStarted(Event):
-    """``epochs`` are the new ones of requests whose own were handed out twice."""
+    """A timeline was started. ``epochs`` has the new epochs of requests whose old epochs were handed out twice."""
 
     action = "timeline.started"
     timeline: int
@@ -251,7 +251,7 @@ class TimelineStarted(Event):
 
 @dataclass(frozen=True)
 class TimelineConfirmed(Event):
-    """A person says that the timeline began with a restore."""
+    """An operator has confirmed that the timeline began with a restore."""
 
     action = "timeline.confirmed"
     timeline: int

@@ -23,7 +23,7 @@ _ROWS_AT_A_TIME = 1000
 
 
 def entries(session: Session) -> Iterator[AuditEntry]:
-    """The whole log in order, and never all of it in memory."""
+    """The whole log in order, read in blocks: the log may not fit into memory."""
     query = select(AuditEntry).order_by(AuditEntry.sequence).limit(_ROWS_AT_A_TIME)
     some = session.scalars(query).all()
     while some:
@@ -37,9 +37,9 @@ def entries(session: Session) -> Iterator[AuditEntry]:
 class AuditLog:
     """Appends to and verifies the chain.
 
-    The MAC is keyed, so whoever can write to the database but lacks the key can neither change an entry, nor drop
-    one from the middle, nor append. That the tail was cut, or everything deleted, shows by the checkpoints in the store
-    (`app.audit.checkpoints`).
+    The MAC is keyed. Without the key, somebody with write access to the database can neither change an entry, nor
+    remove one from the middle, nor append one. The checkpoints in the store (`app.audit.checkpoints`) show it if the
+    tail or the whole log was deleted.
     """
 
     def __init__(self, key: bytes) -> None:
@@ -71,7 +71,7 @@ class AuditLog:
         ledger.audit_seal = self._seal(sequence, mac)
 
     def first_broken(self, session: Session) -> int | None:
-        """The sequence number of the first entry that does not verify, or None when the whole chain holds."""
+        """The sequence number of the first entry that does not verify; None if the whole chain holds."""
         expected_sequence, head = 1, GENESIS
         for entry in entries(session):
             mac = self._mac(entry.sequence, entry.recorded_at, entry.actor, entry.action, entry.data, head)
@@ -90,20 +90,20 @@ class AuditLog:
         return None if ledger.audit_sequence == last and sealed else expected_sequence
 
     def checkpoint(self, timeline: int, sequence: int, head: str) -> Checkpoint:
-        """What is to be kept outside the database: entry ``sequence`` of this timeline has the MAC ``head``."""
+        """A checkpoint for the store: entry ``sequence`` of this timeline has the MAC ``head``."""
         return Checkpoint(timeline, sequence, head, self._keyed(f"checkpoint {timeline} {sequence} {head}"))
 
     def has_made(self, checkpoint: Checkpoint) -> bool:
-        """Whether it was made under this key."""
+        """Whether the checkpoint was made under this key."""
         made = self.checkpoint(checkpoint.timeline, checkpoint.sequence, checkpoint.head)
         return hmac.compare_digest(made.seal, checkpoint.seal)
 
     def subject_digest(self, subject_hmac: str) -> str:
-        """What entries call a subject: it ties rows to them, and only under the key."""
+        """The name of a subject in entries. Only somebody with the key can match it to rows."""
         return self._keyed(f"subject {subject_hmac}")
 
     def _seal(self, sequence: int, head: str) -> str:
-        """Says under the key which entry is the last: the head alone could be set back to any earlier entry's."""
+        """A keyed seal of the last entry's number. Without it, the head could be set back to an earlier entry's MAC."""
         return self._keyed(f"head {sequence} {head}")
 
     def _mac(

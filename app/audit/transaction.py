@@ -1,4 +1,4 @@
-"""One transaction that changes what the service has promised, and says so in the log."""
+"""A transaction that changes what the service has promised, and records the change in the audit log."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from app.db.session import Database
 
 
 class Transaction:
-    """The session, the ledger, locked, and the log. Whoever is handed one holds the lock.
+    """A session, the locked ledger and the audit log.
 
-    Making one takes the lock: before anything else is locked, as everywhere.
+    The constructor locks the ledger, before anything else is locked. So code that gets a `Transaction` holds the lock.
     """
 
     def __init__(self, session: Session, audit: AuditLog) -> None:
-        """
+        """Lock the ledger.
+
         Raises:
             DatabaseRewound, DatabaseUnconfirmed: as `lock_ledger` does.
         """
@@ -33,14 +34,14 @@ class Transaction:
     @classmethod
     @contextmanager
     def begin(cls, database: Database, audit: AuditLog, *, joining: bool = False) -> Iterator[Transaction]:
-        """Committed when the block ends without an exception; see `Database.unit_of_work`."""
+        """Begin a transaction. It is committed if the block ends without an exception; see `Database.unit_of_work`."""
         with database.unit_of_work(joining=joining) as session:
             yield cls(session, audit)
 
     def now(self) -> datetime:
-        """What the database's clock shows at this moment."""
+        """The present time by the database's clock."""
         return database_now(self.session)
 
     def record(self, event: Event, *, actor: str = "worker") -> None:
-        """Add one entry to the log."""
+        """Add one entry to the audit log."""
         self.audit.append(self.session, self.ledger, actor=actor, event=event)

@@ -1,7 +1,7 @@
-"""Whether the audit log is whole, and whether the rows that it speaks of still say what it says (invariant I12).
+"""Verifies that the audit log is whole, and that the rows it names still agree with it (invariant I12).
 
-Three witnesses: the chain under its key, what stands in the store (checkpoints, erasure journal, floor), and the tables
-of requests and suppressions. Whoever can write to one of them cannot make the others agree.
+It compares three sources: the chain under its key, the store (checkpoints, erasure journal, floor), and the tables of
+requests and suppressions. Somebody who can change one of them cannot make the other two agree.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from model_store import Checkpoint, Store, Timeline
 
 @dataclass(frozen=True)
 class Verification:
-    """``broken`` is the first entry that does not verify. ``problems`` must not be; ``notices`` are to be known."""
+    """The result. ``broken`` is the first entry that does not verify, ``problems`` are errors, ``notices`` are none."""
 
     broken: int | None
     problems: tuple[str, ...]
@@ -45,15 +45,15 @@ class Verification:
 
 @dataclass
 class _Log:
-    """What the entries say, taken at their word."""
+    """The content of the entries, not verified."""
 
     last: int = 0
-    macs: dict[int, str] = field(default_factory=dict)  # of the entries that checkpoints speak of
+    macs: dict[int, str] = field(default_factory=dict)  # of the entries that checkpoints name
     accepted: dict[str, dict[str, Any]] = field(default_factory=dict)  # by request
     completed: dict[str, tuple[Any, Any]] = field(default_factory=dict)  # by request: outcome, and when
-    started: dict[int, int] = field(default_factory=dict)  # timelines, and the entries that started them
-    confirmed: set[int] = field(default_factory=set)  # timelines that began with a restore, as a person says
-    numbered_anew: dict[str, int] = field(default_factory=dict)  # requests, and their epochs since
+    started: dict[int, int] = field(default_factory=dict)  # timeline -> the entry that started it
+    confirmed: set[int] = field(default_factory=set)  # timelines that an operator has confirmed as restores
+    numbered_anew: dict[str, int] = field(default_factory=dict)  # request -> its new epoch
     numbered_anew_unnamed: int = 0
 
     def timeline_of(self, sequence: int) -> int:
@@ -61,13 +61,13 @@ class _Log:
 
 
 def verify(database: Database, audit: AuditLog, store: Store) -> Verification:
-    """Only reads, and may be called while everything works.
+    """Verify the log. Only reads, and may run while the service works.
 
     Raises:
         StoreError: the store cannot be read, or an object that is needed was damaged.
-        DatabaseUnavailable: nobody answers.
+        DatabaseUnavailable: the database does not answer.
     """
-    # The store first: what is said there was in the database before.
+    # Read the store first: everything in it was in the database before.
     timeline = store.newest_timeline()
     checkpoints = list(store.newest_checkpoints().values())
     journaled = {entry.subject_hmac: entry.epoch for entry in store.journal()}
@@ -97,7 +97,7 @@ def verify(database: Database, audit: AuditLog, store: Store) -> Verification:
 def _read(session: Session, of_checkpoints: set[int]) -> _Log:
     log = _Log()
     for entry in entries(session):
-        # Of an entry that was tampered with, anything can be missing; the chain tells of it.
+        # An entry that was tampered with may lack any field. The check of the chain reports that.
         data = defaultdict(lambda: None, entry.data if isinstance(entry.data, dict) else {})
         log.last = entry.sequence
         if entry.sequence in of_checkpoints:
@@ -106,7 +106,7 @@ def _read(session: Session, of_checkpoints: set[int]) -> _Log:
             case ForgetAccepted.action:
                 log.accepted[str(data["request"])] = data
             case ForgetCompleted.action:
-                # Earlier releases named neither.
+                # Entries of earlier releases have neither `outcomes` nor `completed_at`.
                 outcomes = data["outcomes"] or {}
                 log.completed.update(
                     (request, (outcomes.get(request), data["completed_at"]))
@@ -116,7 +116,7 @@ def _read(session: Session, of_checkpoints: set[int]) -> _Log:
                 log.completed.pop(str(data["request"]), None)
             case TimelineStarted.action:
                 log.started[int(data["timeline"] or 0)] = entry.sequence
-                # Earlier releases only counted them.
+                # Entries of earlier releases have only the number of these requests.
                 epochs = data["epochs"]
                 log.numbered_anew.update(epochs or {})
                 log.numbered_anew_unnamed += 0 if epochs is not None else int(data["numbered_anew"] or 0)
@@ -156,8 +156,8 @@ def _compare(
     elif mac == checkpoint.head:
         return
     elif timeline is not None and number < timeline.number and log.timeline_of(sequence) != number:
-        # A later timeline took over from an older state. That is what a restore does, and what whoever wipes the log
-        # can have the next process do: only a person tells them apart, and it is said every time.
+        # A later timeline began from an older state. A restore causes that, and so does an attacker who wipes the log
+        # and lets the next process start a timeline. Only a person can tell the two apart, so it is always reported.
         later = min((later for later in log.started if later > number), default=timeline.number)
         first = log.started.get(later, 1)
         known = number in log.started

@@ -1,1 +1,1 @@
-"""Consolidations: requested, by hand or by the budget."""
+"""Consolidations: requested by hand, or because the budget is spent."""

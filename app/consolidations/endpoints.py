@@ -30,10 +30,10 @@ async def consolidate(
     gateway: GatewayDependency,
     caller: Annotated[Caller, Depends(require(Scope.CONSOLIDATE))],
 ) -> RunView:
-    """Queue an exact re-fit of the live version without everyone forgotten so far.
+    """Queue an exact re-fit that replaces the live version and leaves out everyone forgotten so far.
 
-    While one waits or works, a repeat returns that one. Forget requests that wait go first, but not for longer than
-    the service's patience.
+    While a consolidation waits or works, a repeat returns that one. Waiting forget requests go first, for a limited
+    time.
     """
     try:
         requested = await gateway.write(partial(_request, gateway, caller))

@@ -1,4 +1,4 @@
-"""What attenuation has added up to since the last exact fit, and what it may."""
+"""How much attenuation has added up since the last exact fit, and how much the budget allows."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from app.db.models import Ledger, Run, RunKind, RunStatus, ServingPointer, Versi
 
 @dataclass(frozen=True)
 class Spending:
-    """What has been published since the last exact fit, which was at ``since``; None where no version is live.
+    """The sums over all versions since the last exact fit, which was at ``since`` (None if no version is live).
 
-    ``utility_loss`` is that of all edits together, relative to the exact version; below 0 for a gain.
+    ``utility_loss`` is the relative loss of all edits together against the exact version; negative for a gain.
     """
 
     since: datetime | None
@@ -30,8 +30,8 @@ class Spending:
 def may_start_by_itself(session: Session) -> bool:
     """Whether a spent budget may request a consolidation: none is under way, and the last did not fail on this version.
 
-    Repeating one that needs attention would repeat its cost every few seconds. The next attenuation, or a person,
-    gives it another try.
+    A failed consolidation that is repeated at once would cost a re-fit every few seconds. It is tried again after the
+    next attenuation, or when a person asks.
     """
     newest = session.scalars(
         select(Run)
@@ -61,7 +61,7 @@ def spending(session: Session) -> Spending:
 
 
 def _lineage(session: Session) -> Sequence[Version]:
-    """The live version and those it descends from, up to and with the last exact one that is on record."""
+    """The live version and its ancestors, up to and including the last exact one on record."""
     live = (
         select(Version)
         .join(ServingPointer, ServingPointer.digest == Version.digest)
@@ -75,5 +75,5 @@ def _lineage(session: Session) -> Sequence[Version]:
 
 
 def announced_budget(session: Session) -> dict[str, Any]:
-    """The limits by name, as the worker that started last announced them; empty before the first."""
+    """The limits by name, as announced by the worker that started last; empty before the first."""
     return dict(session.scalars(select(Ledger.consolidation_budget)).one() or {})

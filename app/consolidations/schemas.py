@@ -11,7 +11,7 @@ from app.consolidations import queries as consolidations
 
 
 class BudgetItemView(BaseModel):
-    """``limit`` and ``left`` are null where the policy sets no limit, or no worker has announced one yet."""
+    """One item of the budget. ``limit`` and ``left`` are null without a limit, or before a worker has announced it."""
 
     name: str
     spent: float
@@ -26,7 +26,7 @@ class BudgetItemView(BaseModel):
 
 
 class BudgetView(BaseModel):
-    """What attenuation has added up to since ``last_exact_fit``; a consolidation is due when an item is spent."""
+    """How much attenuation has added up since ``last_exact_fit``. A consolidation is due when an item is spent."""
 
     last_exact_fit: datetime | None
     items: list[BudgetItemView]
@@ -35,7 +35,7 @@ class BudgetView(BaseModel):
     def read(cls, session: Session, now: datetime) -> BudgetView:
         spending = consolidations.spending(session)
         limits = consolidations.announced_budget(session)
-        # Without an edit there is nothing that could grow old.
+        # Without an edit, the age does not count.
         age = (now - spending.since) / timedelta(days=1) if spending.since and spending.attenuations else 0.0
         spent = {
             "attenuated_subjects": spending.subjects,

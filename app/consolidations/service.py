@@ -1,4 +1,4 @@
-"""Requesting a consolidation, and what attenuation has added up to since the last exact fit."""
+"""Requesting a consolidation, and announcing the budget for attenuation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from app.runs.states import CREATED
 
 @dataclass(frozen=True)
 class Requested:
-    """``created`` is False when a consolidation waited or worked already; then nothing was changed."""
+    """``created`` is False if a consolidation waited or worked already. Then nothing was changed."""
 
     run: Run
     created: bool
@@ -37,10 +37,10 @@ def request(
     patience: timedelta,
     now: datetime,
 ) -> Requested:
-    """Queue a consolidation, unless one waits or works: then that one.
+    """Queue a consolidation. If one waits or works already, return that one.
 
     Args:
-        patience: how long it lets forget runs go first.
+        patience: how long the consolidation lets forget runs go first.
 
     Raises:
         NothingToConsolidate: no version is live.
@@ -71,7 +71,7 @@ def request(
 
 
 def announce_budget(session: Session, budget: Mapping[str, Any]) -> None:
-    """Let the gateways, which know no policy, show what this worker's policy allows."""
+    """Store the budget of this worker's policy, so that gateways, which have no policy, can show it."""
     ledger = lock_ledger(session)
     if ledger.consolidation_budget != budget:
         ledger.consolidation_budget = dict(budget)

@@ -1,4 +1,4 @@
-"""The page at /: the worklist by time left, the runs, and what serves. Reads only."""
+"""The dashboard at /: the worklist by time left, the runs, and what serves. It only reads."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Engine, transactions, tables, and how long anybody waits for them. The domain is in the folders beside it."""
+"""Engine, transactions, tables and time limits. The rules about the rows are in the neighbouring packages."""

@@ -1,4 +1,4 @@
-"""Reading LETHE_DATABASE_URL, and showing it without what is secret in it."""
+"""Parses LETHE_DATABASE_URL, and shows it without secrets."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _CHOICES = "use sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 
 
 def parse_address(url: str) -> URL:
-    """The address with the driver that is used for it.
+    """The parsed address, with the driver that is used for this database.
 
     Raises:
-        UnsupportedDatabaseUrl: it cannot be read, or names another database or driver.
+        UnsupportedDatabaseUrl: it cannot be parsed, or names an unsupported database or driver.
     """
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
-        # SQLAlchemy's own words may repeat a part of what may be a password.
+        # SQLAlchemy's message may quote a part of the password.
         raise UnsupportedDatabaseUrl(f"not the address of a database; {_CHOICES}") from error
     driver = _DRIVERS.get(parsed.drivername)
     if driver is None:
@@ -37,7 +37,7 @@ def parse_address(url: str) -> URL:
 
 
 def public_address(url: URL) -> str:
-    """Scheme, host, port and database; no user, password or option."""
+    """Scheme, host, port and database, without user, password and options."""
     if url.get_backend_name() == "sqlite":
         return f"sqlite:///{url.database}"
     port = f":{url.port}" if url.port else ""

@@ -12,7 +12,7 @@ from sqlalchemy.types import TypeDecorator
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An instant. SQLite keeps no zone, so it is stored as UTC there and given its zone back on the way out."""
+    """An instant in UTC. SQLite stores no time zone, so UTC is added again when a value is read."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -31,7 +31,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
-    # Named constraints, so that a migration can refer to them on every database.
+    # Name all constraints, so that a migration can refer to them on every database.
     metadata = MetaData(
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -49,5 +49,5 @@ class Base(DeclarativeBase):
 
 
 def utc_now() -> datetime:
-    """This process's clock, for what is only shown. What several processes compare is `app.db.clock.database_now`."""
+    """The present time by this process's clock, for display only. To compare times, use `app.db.clock.database_now`."""
     return datetime.now(UTC)

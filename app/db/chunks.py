@@ -1,4 +1,4 @@
-"""Many values in one statement: databases take only so many parameters."""
+"""Splits many values over several statements, because databases limit the number of parameters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _ROWS_PER_STATEMENT = 1000
 
 
 def in_chunks(values: Iterable[str]) -> list[list[str]]:
-    """Each of them once, in order, in lists that one statement can take."""
+    """The distinct values, in order, in lists that are short enough for one statement."""
     ordered = sorted(set(values))
     return [
         ordered[start : start + _ROWS_PER_STATEMENT] for start in range(0, len(ordered), _ROWS_PER_STATEMENT)

@@ -1,4 +1,4 @@
-"""Rows into PostgreSQL by COPY, which takes no statement apart for each of them."""
+"""Inserts many rows into PostgreSQL by COPY, which is faster than one statement per row."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _PLACE = "place"
 def copy_ignoring_duplicates(
     session: Session, table: type[Base], columns: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> int:
-    """Insert rows in their order, but those that are there already or come twice; on PostgreSQL only.
+    """Insert rows in their order, and skip duplicates. PostgreSQL only.
 
-    COPY itself stops at a duplicate. So the rows go into a temporary table of the connection first.
+    COPY stops at a duplicate, so the rows are copied into a temporary table of the connection first.
 
     Args:
         columns: the names of the rows' values.
@@ -34,7 +34,7 @@ def copy_ignoring_duplicates(
         The number of rows that were inserted.
 
     Raises:
-        sqlalchemy.exc.DBAPIError: as any statement does, and without the rows' values.
+        sqlalchemy.exc.DBAPIError: as for any statement, without the rows' values.
     """
     incoming = _incoming(table, tuple(columns))
     connection = session.connection()
@@ -42,16 +42,16 @@ def copy_ignoring_duplicates(
     _copy(session, incoming, rows)
     in_order = select(*(incoming.c[name] for name in columns)).order_by(incoming.c[_PLACE])
     insert = postgresql.insert(table).from_select(list(columns), in_order).on_conflict_do_nothing()
-    # Without this option SQLAlchemy does not look at how many rows an INSERT made.
+    # Without this option SQLAlchemy does not return the number of inserted rows.
     inserted = connection.execute(insert.execution_options(preserve_rowcount=True)).rowcount
-    # Emptied by the commit too, but this transaction may have more to copy.
+    # The commit empties the table too, but this transaction may copy more rows before.
     connection.execute(delete(incoming))
     return inserted
 
 
 @cache
 def _incoming(table: type[Base], columns: tuple[str, ...]) -> Table:
-    """The temporary table: the rows' columns and their order. It lives as long as its connection."""
+    """The temporary table: the columns of the rows, and their place. It lives as long as the connection."""
     of_table = table.__table__.c
     return Table(
         f"incoming_{table.__tablename__}",
@@ -73,7 +73,7 @@ def _copy(session: Session, incoming: Table, rows: Iterable[Sequence[Any]]) -> N
             for place, row in enumerate(rows):
                 copy.write_row((place, *row))
     except psycopg.Error as error:
-        # SQLAlchemy does this for its own statements: whoever catches its errors needs to know no driver's.
+        # Translate the driver's error, as SQLAlchemy does for its own statements.
         if driver.closed:
             connection.invalidate(error)
         raised = DBAPIError.instance(

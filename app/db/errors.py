@@ -1,13 +1,13 @@
-"""What can go wrong between the service and its database.
+"""Errors between the service and its database.
 
 DatabaseError
-├── UnsupportedDatabaseUrl  the address cannot be read or names another kind of database
-├── DatabaseUnavailable   nobody answers, or not as this release needs it; nothing was written
-│   ├── DatabaseRewound   it was restored or replaced while this process worked with it
-│   └── DatabaseUnconfirmed  it answers again after a while, and may be another one
-├── FenceLost             another worker owns the run now, or it is over
-├── SubjectKeyChanged     this process names subjects otherwise than the database does
-├── MakingLost            somebody else makes the levels now
+├── UnsupportedDatabaseUrl  the address cannot be parsed, or names an unsupported database
+├── DatabaseUnavailable   the database does not answer, or not as this release needs it; nothing was written
+│   ├── DatabaseRewound   the database was restored or replaced while this process worked with it
+│   └── DatabaseUnconfirmed  the database was silent for a while, and may have been replaced meanwhile
+├── FenceLost             another worker owns the run now, or the run is over
+├── SubjectKeyChanged     this process has another subject key than the database was made with
+├── MakingLost            another process makes the levels now
 ├── PointerMoved          the parent is no longer live; the compare-and-swap found another version
 ├── BelowErasureFloor     the version does not cover everyone already forgotten
 └── NothingToConsolidate  no version is live
@@ -35,7 +35,7 @@ class DatabaseUnavailable(DatabaseError):
 
     @classmethod
     def because(cls, address: str, reason: str) -> DatabaseUnavailable:
-        """Of an address that is fit to be shown, with the driver's own reason."""
+        """The error for an address without secrets, with the driver's own reason."""
         return cls(
             f"LETHE_DATABASE_URL: the database at {address} cannot be used, nothing was written: {reason}"
         )

@@ -1,4 +1,4 @@
-"""The one row that puts accepting, claiming, publishing and finishing in order."""
+"""The ledger: one row whose lock puts accepting, claiming, publishing and finishing in order."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from app.db.timeline import JoinedTimeline
 def lock_ledger(session: Session) -> Ledger:
     """Lock the ledger until the transaction ends.
 
-    Every transaction that takes it takes it first, so there is one lock order and no deadlock; and because epochs
-    are handed out under it, they become visible in order: whoever has read epoch n has not missed n - 1.
+    A transaction that locks the ledger locks it first. So there is one lock order and no deadlock. Epochs are handed
+    out under the lock, so they become visible in order: a reader of epoch n has not missed epoch n - 1.
 
     Raises:
         DatabaseRewound: the database was restored or replaced since this process joined its timeline.
-        DatabaseUnconfirmed: it may have been.
+        DatabaseUnconfirmed: the database may have been restored or replaced.
     """
     ledger = session.execute(select(Ledger).where(Ledger.id == 1).with_for_update()).scalar_one()
     joined: JoinedTimeline | None = session.info.get(TIMELINE)
-    # Once per transaction: later this session may have moved the epoch itself.
+    # Check once per transaction: later, this session may have moved the epoch itself.
     if joined is not None and LEDGER not in session.info:
         joined.require(ledger.timeline, ledger.epoch)
         session.info[LEDGER] = ledger
@@ -31,7 +31,7 @@ def lock_ledger(session: Session) -> Ledger:
 
 
 def require_subject_key(session: Session, check: str) -> None:
-    """Remember the key's check value on the first call, compare it on every other.
+    """Store the key's check value on the first call, and compare it on every later one.
 
     Raises:
         SubjectKeyChanged: another key named the subjects in this database.

@@ -1,4 +1,4 @@
-"""How long a process waits for the database before it goes on without."""
+"""How long a process waits for the database before it gives up."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from sqlalchemy.orm import Session
 
 @dataclass(frozen=True)
 class Limits:
-    """
+    """Time limits, in seconds.
+
     Args:
-        connect_seconds: for a new connection, and for a sign of life of one that has been idle; at least 2.
-        checkout_seconds: for a connection of the pool where all are in use.
+        connect_seconds: for a new connection, and for the check of an idle one; at least 2.
+        checkout_seconds: for a connection from the pool if all are in use.
         lock_seconds: for a lock on PostgreSQL.
-        statement_seconds: what PostgreSQL gives one statement; None for any time.
-        silence_seconds: how long nothing at all may come from PostgreSQL while a statement runs; None for any time. A
-            server that hangs keeps its own limits no more than a proxy does that has stopped to forward.
+        statement_seconds: PostgreSQL's own limit for one statement; None for no limit.
+        silence_seconds: how long PostgreSQL may send nothing while a statement runs; None for no limit. A server that
+            hangs, or a proxy that forwards nothing, does not enforce ``statement_seconds``.
     """
 
     connect_seconds: int = 3
@@ -32,7 +33,7 @@ class Limits:
 
     @property
     def connect_arguments(self) -> dict[str, Any]:
-        """For psycopg. A host that vanishes inside a transaction must not hold the ledger until TCP gives up."""
+        """Arguments for psycopg. A host that vanishes inside a transaction must not keep the ledger locked for long."""
         return {
             "connect_timeout": self.connect_seconds,
             "options": f"-c lock_timeout={round(self.lock_seconds * 1e3)} "
@@ -45,12 +46,12 @@ class Limits:
         }
 
 
-# A worker's, and of every command: what they do may take as long as it takes.
+# For workers and commands, whose statements may take any time.
 PATIENT = Limits()
 
 
 class WatchedConnection(psycopg.Connection[Any]):
-    """Gives a server up that stays silent for too long. The connection is of no use afterwards, and closed."""
+    """Raises an error if the server stays silent for too long. The connection is closed then."""
 
     silence_seconds: float | None = None
 
@@ -62,7 +63,7 @@ class WatchedConnection(psycopg.Connection[Any]):
         try:
             wanted = next(gen)
             while True:
-                # Nothing is ready several times a second, for as long as the server says nothing.
+                # While the server is silent, psycopg returns several times a second without a ready state.
                 ready = yield wanted
                 if ready:
                     heard_at = time.monotonic()
@@ -75,7 +76,7 @@ class WatchedConnection(psycopg.Connection[Any]):
 
 
 def watch(engine: Engine, limits: Limits) -> None:
-    """Have all connections of a PostgreSQL engine keep to the limits."""
+    """Apply the limits to all connections of a PostgreSQL engine."""
 
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: Any, _record: Any, arguments: Any, named: Any) -> WatchedConnection:
@@ -89,13 +90,13 @@ def watch(engine: Engine, limits: Limits) -> None:
 
     @event.listens_for(engine, "checkin")
     def idle(connection: WatchedConnection | None, _record: Any) -> None:
-        # Whoever takes it next asks it for a sign of life first.
+        # The next user of the connection first checks that it is alive.
         if connection is not None:
             connection.silence_seconds = limits.connect_seconds
 
 
 def be_patient(session: Session, seconds: float) -> None:
-    """Let the statements of this transaction stay silent for longer than others of this process may."""
+    """Raise the limit of silence for the statements of this transaction."""
     driver = session.connection().connection.driver_connection
     if isinstance(driver, WatchedConnection) and driver.silence_seconds is not None:
         driver.silence_seconds = max(seconds, driver.silence_seconds)

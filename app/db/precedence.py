@@ -1,4 +1,4 @@
-"""Whose turn it is at the ledger among the threads of one process, so that no forget waits for a whole import."""
+"""Turns at the ledger among the threads of one process, so that no forget request waits for a whole import."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from app.db.session import SQLITE_BUSY_SECONDS
 
 
 class FairLock:
-    """A lock that is given out in the order in which it was asked for.
+    """A lock that threads get in the order in which they asked for it.
 
-    `threading.Lock` goes to whoever comes by, as a rule to the thread that has just let go of it.
+    `threading.Lock` has no order: as a rule, the thread that has just released it gets it again.
     """
 
     def __init__(self) -> None:
@@ -24,12 +24,13 @@ class FairLock:
 
     @contextmanager
     def held(self, patience: float) -> Iterator[None]:
-        """
+        """Hold the lock in the block.
+
         Args:
-            patience: seconds to wait for it.
+            patience: seconds to wait for the lock.
 
         Raises:
-            DatabaseUnavailable: it took longer, so whoever has it gets no answer from the database.
+            DatabaseUnavailable: the wait took longer, so the holder probably gets no answer from the database.
         """
         place = object()
         with self._changed:
@@ -54,10 +55,10 @@ class FairLock:
 
 
 class Precedence:
-    """Turns at the ledger. The database keeps order among processes, this among the threads of one.
+    """Turns at the ledger among the threads of one process. The database orders the processes.
 
-    Whoever writes for somebody who waits takes `turn`. Imports take `import_turn`: there is one of them in the line at
-    a time, whatever their number, so that a forget comes after at most one slice.
+    Code that writes while a caller waits takes `turn`. Imports take `import_turn`. At most one import is in the queue
+    at a time, so a forget request waits for at most one slice.
     """
 
     def __init__(self, patience: float = SQLITE_BUSY_SECONDS) -> None:
@@ -67,9 +68,10 @@ class Precedence:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """
+        """A turn for one transaction.
+
         Raises:
-            DatabaseUnavailable: it did not come within the patience.
+            DatabaseUnavailable: the turn did not come within the patience.
         """
         with self._ledger.held(self._patience):
             yield
@@ -79,12 +81,11 @@ class Precedence:
         """A turn for one slice.
 
         Args:
-            pause: whether all imports then rest for as long as the slice took. SQLite has no line: whoever waits, in
-                another process or in this one, tries again every now and then, and without rests would find the
-                database taken each time.
+            pause: whether all imports pause afterwards for as long as the slice took. SQLite has no queue: a waiting
+                writer polls for the lock, and without pauses would find the database locked each time.
 
         Raises:
-            DatabaseUnavailable: it did not come within the patience.
+            DatabaseUnavailable: the turn did not come within the patience.
         """
         with self._imports.held(self._patience):
             with self._ledger.held(self._patience):

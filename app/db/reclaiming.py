@@ -1,8 +1,8 @@
-"""Taking erased rows out of the database's files: deleting only says that nobody may read them any more.
+"""Removes erased rows from the database's files: DELETE makes rows invisible but leaves their bytes there.
 
-PostgreSQL keeps a deleted row in its page until a vacuum, and bytes of it in the page's free space until something else
-is written there; only a rewrite leaves none. SQLite overwrites what it deletes, and keeps it in the log beside the
-database until that is truncated. What has left these files (archived logs, backups) is the operator's to expire.
+PostgreSQL keeps a deleted row in its page until a vacuum. After that, bytes of the row stay in the page's free space
+until they are overwritten; only a rewrite of the table leaves none. SQLite overwrites deleted rows, but keeps them in
+its write-ahead log until that is truncated. Archived logs and backups are for the operator to expire.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from app.db.session import Database, translated
 
 log = structlog.get_logger()
 
-# Where rows of subjects are deleted. Whoever asked stays in the suppressions and the requests.
+# The tables from which a subject's rows are deleted. Suppressions and requests are kept.
 TABLES = tuple(table.__tablename__ for table in (Interaction, NeverSeenLevel, PartReading, PastReader))
 
-# For transactions that are older than the deletion; most are over by then.
+# How long to wait for transactions that are older than the deletion. Most end sooner.
 SNAPSHOT_SECONDS = 3.0
 _LOOK_EVERY_SECONDS = 0.05
-# Whoever reads or writes meanwhile queues behind a rewrite that waits for its lock. A recommendation has less patience
-# than a rewrite needs beside a long read, and then everybody gets the fallback: so it waits briefly, and several times.
+# While a rewrite waits for its lock, all readers and writers queue behind it. Recommendations give up after a short
+# time, and everybody would get the fallback. So the rewrite waits only briefly, and tries several times.
 REWRITE_LOCK_TIMEOUT = "300ms"
 _REWRITE_TRIES = 5
 _REWRITE_PAUSE_SECONDS = 0.4
 LIMITS = {"lock_timeout": "2s", "statement_timeout": "600s"}
 
-# Whoever still sees what was deleted before a transaction: then a vacuum must leave it. Transactions of other databases
-# count, because the snapshot of a rewrite begins with the oldest of all.
+# Counts snapshots that may still see rows deleted before the marked transaction; a vacuum must keep these rows.
+# Transactions of other databases count too, because the snapshot of a rewrite depends on the oldest of all.
 _OLDER_SNAPSHOTS = text("""
     SELECT count(*) FROM (
         SELECT backend_xmin AS oldest FROM pg_stat_activity
@@ -52,16 +52,16 @@ class Reclaimed(StrEnum):
     """What became of the erased rows' bytes. The members are in order, the worst last."""
 
     REWRITTEN = "rewritten"  # none is left in the database's files
-    VACUUMED = "vacuumed"  # no query finds them; some are left in free space until that is used again
+    VACUUMED = "vacuumed"  # no query finds them; some are left in free space until it is reused
     HELD_BACK = "held_back"  # a transaction, standby or slot is older than the deletion, and keeps them
-    REFUSED = "refused"  # the role may not, or a lock was not to be had
+    REFUSED = "refused"  # the role lacks the right, or the lock was not available
 
 
 def reclaim(database: Database, *, rewrite_up_to_bytes: int) -> Reclaimed:
-    """Never raises: what cannot be reclaimed now is reclaimed by the next run that completes, or by autovacuum.
+    """Remove the erased rows' bytes. Never raises: the next run that completes, or autovacuum, removes what is left.
 
     Args:
-        rewrite_up_to_bytes: a larger table is vacuumed in place, because a rewrite keeps everybody out meanwhile.
+        rewrite_up_to_bytes: a larger table is vacuumed in place, because a rewrite locks the table meanwhile.
     """
     try:
         if database.engine.dialect.name == "sqlite":
@@ -93,7 +93,7 @@ def _vacuum(database: Database, rewrite_up_to_bytes: int) -> Reclaimed:
 
 @contextmanager
 def _maintaining(database: Database) -> Iterator[Connection]:
-    """A connection without transactions, which a vacuum must not be in."""
+    """A connection in autocommit mode, because VACUUM must not run in a transaction."""
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for name, value in LIMITS.items():
             connection.execute(text(f"SET {name} = '{value}'"))
@@ -102,13 +102,13 @@ def _maintaining(database: Database) -> Iterator[Connection]:
             for name in LIMITS:
                 connection.execute(text(f"RESET {name}"))
         except BaseException:
-            # Nobody is to get it with these limits.
+            # Discard the connection: it must not return to the pool with these limits.
             connection.invalidate()
             raise
 
 
 def _wait_for_older_snapshots(connection: Connection) -> bool:
-    """Whether nobody is left who could see what has been deleted; others' transactions are short."""
+    """Wait until no snapshot can see the deleted rows. Returns False after `SNAPSHOT_SECONDS`."""
     mark = connection.scalar(text("SELECT CAST(CAST(pg_current_xact_id() AS xid) AS text)"))
     deadline = time.monotonic() + SNAPSHOT_SECONDS
     while connection.scalar(_OLDER_SNAPSHOTS, {"mark": mark}):
@@ -135,14 +135,14 @@ def _vacuum_table(
                 if left:
                     time.sleep(_REWRITE_PAUSE_SECONDS)
                     continue
-                # Somebody keeps it in use; a vacuum needs nobody out of the way.
+                # The table stays in use. A plain vacuum does not need an exclusive lock.
                 log.warning("rows.not_rewritten", table=table, error=str(error))
     connection.execute(text(f"SET lock_timeout = '{LIMITS['lock_timeout']}'"))
     return _run(connection, f"VACUUM (ANALYZE, INDEX_CLEANUP ON) {table}", Reclaimed.VACUUMED)
 
 
 def _run(connection: Connection, statement: str, achieved: Reclaimed) -> Reclaimed:
-    """A table that the role may not vacuum is left out with a warning, and no error."""
+    """Run a statement. PostgreSQL skips a table that the role may not vacuum with a warning, not with an error."""
     warnings: list[str] = []
 
     def note(notice: Diagnostic) -> None:

@@ -1,4 +1,4 @@
-"""Bringing a database to the current schema, and saying clearly when it is not there."""
+"""Migrates a database to the current schema, and checks that a database has it."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def _config() -> Config:
 
 
 def migrate(engine: Engine) -> None:
-    """Apply every outstanding migration in one transaction; safe to call from several processes at once.
+    """Apply all outstanding migrations in one transaction. Several processes may call this at once.
 
     Raises:
         SchemaUnknown: the database is newer than this release.
-        DatabaseUnavailable: nobody answers, or the role may not.
+        DatabaseUnavailable: the database does not answer, or the role lacks the right.
     """
     config = _config()
     with translated(engine), engine.begin() as connection:
@@ -51,11 +51,12 @@ def migrate(engine: Engine) -> None:
 
 
 def require_current_schema(engine: Engine) -> None:
-    """
+    """Check that the database has the current schema.
+
     Raises:
         SchemaOutdated: a migration is missing.
         SchemaUnknown: the database is newer than this release.
-        DatabaseUnavailable: nobody answers, or this role may not read the tables.
+        DatabaseUnavailable: the database does not answer, or the role may not read the tables.
     """
     scripts = ScriptDirectory.from_config(_config())
     reading = engine.execution_options(read_only=True)
@@ -68,13 +69,13 @@ def require_current_schema(engine: Engine) -> None:
 
 
 def require_writable(engine: Engine) -> None:
-    """For processes whose first write comes late.
+    """Check that the database can be written: a process whose first write comes late finds out early.
 
     Raises:
-        DatabaseUnavailable: the database, or this role in it, can only read.
+        DatabaseUnavailable: the database is read-only, or the role may only read.
     """
     with translated(engine), Session(engine) as session:
-        # A real write: SQLite grants the lock for one also where it then refuses it.
+        # A real write is needed: SQLite may grant the write lock and refuse the write.
         session.execute(update(Ledger).values(epoch=Ledger.epoch))
         session.rollback()
 

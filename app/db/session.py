@@ -1,4 +1,4 @@
-"""Engines and transactions. One `unit_of_work` is one transaction: all or nothing, committed before anyone answers."""
+"""Engines and transactions. One `unit_of_work` is one transaction, committed before a caller gets an answer."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def open_database(url: str, *, pooled: bool = True, limits: Limits = PATIENT) ->
     """An engine for SQLite (WAL) or PostgreSQL.
 
     Args:
-        pooled: False in processes that fork later, so that no connection is ever shared across a fork.
-        limits: how long PostgreSQL is waited for.
+        pooled: False in processes that fork later, so that no connection is shared across a fork.
+        limits: how long to wait for PostgreSQL.
 
     Raises:
-        UnsupportedDatabaseUrl: the URL cannot be read or names another database.
-        DatabaseUnavailable: SQLite's folder cannot be made.
+        UnsupportedDatabaseUrl: the URL cannot be parsed, or names an unsupported database.
+        DatabaseUnavailable: SQLite's folder cannot be created.
     """
     parsed = parse_address(url)
-    # What is bound to a statement is data of users: it stays out of every message and traceback.
+    # Parameters of statements are user data: keep them out of messages and tracebacks.
     options: dict[str, Any] = {"hide_parameters": True} | ({} if pooled else {"poolclass": NullPool})
     if parsed.get_backend_name() == "postgresql":
         if pooled:
@@ -65,8 +65,8 @@ def open_database(url: str, *, pooled: bool = True, limits: Limits = PATIENT) ->
 
 
 def _make_private(path: str) -> None:
-    """Made before SQLite makes it, which gives `-wal` and `-shm` the mode of the database."""
-    # Where it cannot be made, SQLite says why; one that is there keeps the mode its owner gave it.
+    """Create the file for its owner only, before SQLite creates it. SQLite gives `-wal` and `-shm` the same mode."""
+    # If it cannot be created, SQLite will say why. An existing file keeps its mode.
     with suppress(OSError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
@@ -76,11 +76,11 @@ def _drop_data(context: ExceptionContext) -> None:
 
 
 def without_data(original: BaseException, error: BaseException | None) -> None:
-    """PostgreSQL quotes the row that breaks a rule, and the value that does not fit: only the rule is kept.
+    """Remove data from an error. PostgreSQL quotes rows and values in its messages; only the violated rule is kept.
 
     Args:
-        original: the driver's error, which is changed.
-        error: SQLAlchemy's for it, likewise.
+        original: the driver's error, which is changed in place.
+        error: SQLAlchemy's error around it, changed likewise.
     """
     if isinstance(error, DataError):
         kept = type(original).__name__
@@ -93,33 +93,33 @@ def without_data(original: BaseException, error: BaseException | None) -> None:
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
-    # The driver's own transaction handling defers BEGIN; ours starts in _begin_sqlite instead.
+    # The driver would defer BEGIN. Turn that off: `_begin_sqlite` begins the transaction.
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
-    # FULL: a 202 is a promise that also survives the machine losing power.
+    # FULL: what a 202 promises must survive a power failure.
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
-    # Deleted events are overwritten, not left in free pages.
+    # Overwrite deleted events instead of leaving them in free pages.
     cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()
 
 
 def _begin_sqlite(connection: Any) -> None:
-    # IMMEDIATE takes the write lock at once: upgrading a read transaction later can only fail.
+    # IMMEDIATE takes the write lock at once. Upgrading a read transaction later may fail.
     read_only = connection.get_execution_options().get("read_only", False)
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
-# Under these names a session knows the timeline that `lock_ledger` compares the ledger with, and the ledger then.
+# Keys of `Session.info`: the timeline that `lock_ledger` compares the ledger with, and the ledger after that.
 TIMELINE = "timeline"
 LEDGER = "ledger"
 
 
 class Database:
-    """The two ways to touch the database: `read` and `unit_of_work`.
+    """The two ways to use the database: `read` and `unit_of_work`.
 
-    ``timeline`` is what this process has seen of it.
+    ``timeline`` records what this process has seen of the database's timeline.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -132,10 +132,10 @@ class Database:
         """One transaction, committed when the block ends without an exception.
 
         Args:
-            joining: whether it replays the journal, into whatever state the database is in.
+            joining: whether the transaction replays the journal. Then the database's timeline is not checked.
 
         Raises:
-            DatabaseRewound: when it locks the ledger: the database was restored or replaced.
+            DatabaseRewound: at the lock of the ledger, if the database was restored or replaced.
             DatabaseUnavailable: the database could not be reached or did not take the commit.
         """
         with (
@@ -151,10 +151,10 @@ class Database:
 
     @contextmanager
     def read(self, *, snapshot: bool = False) -> Iterator[Session]:
-        """A read-only transaction; on SQLite it never waits for a writer.
+        """A read-only transaction. On SQLite it never waits for a writer.
 
         Args:
-            snapshot: all of its statements see one state, whatever is committed meanwhile. On SQLite they always do.
+            snapshot: whether all statements see one state, whatever is committed meanwhile. On SQLite they always do.
 
         Raises:
             DatabaseUnavailable: the database could not be reached.
@@ -173,14 +173,14 @@ class Database:
 
 
 def insert_ignoring_duplicates(session: Session, table: type[Base]) -> Insert:
-    """An INSERT that leaves rows alone which are there already, in the session's dialect."""
+    """An INSERT in the session's dialect that leaves existing rows unchanged."""
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     return insert(table).on_conflict_do_nothing()
 
 
 @contextmanager
 def translated(engine: Engine) -> Iterator[None]:
-    """Turn a driver's way of saying that the database is of no use now into `DatabaseUnavailable`.
+    """Turn a driver's error that means that the database cannot be used now into `DatabaseUnavailable`.
 
     Raises:
         DatabaseUnavailable: with the driver's own reason, without statement, parameters or password.

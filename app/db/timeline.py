@@ -1,4 +1,4 @@
-"""Noticing that the database is not the one any more that this process has worked with (invariant I15)."""
+"""Notices that the database is no longer the one that this process has worked with (invariant I15)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from app.db.errors import DatabaseRewound, DatabaseUnconfirmed
 
 
 class JoinedTimeline:
-    """The timeline that this process has joined, and how far it has seen its epochs. Safe for any thread.
+    """The timeline that this process has joined, and the greatest epoch it has seen. Safe for any thread.
 
-    A backup has an older epoch than was seen; another database, and one whose journal was replayed by somebody else,
-    have another token. Before the first `join` there is nothing to compare with, and everything is let through.
+    A restored backup has a lower epoch than was seen. Another database has another token, and so has one into which
+    another process has replayed the journal. Before the first `join` there is nothing to compare, and all is accepted.
     """
 
     def __init__(self) -> None:
@@ -30,46 +30,46 @@ class JoinedTimeline:
 
     @property
     def epoch(self) -> int:
-        """The greatest epoch seen."""
+        """The greatest epoch that this process has seen."""
         with self._lock:
             return self._epoch
 
     @property
     def doubts(self) -> int:
-        """How often it was doubted so far."""
+        """How often the database was doubted so far."""
         with self._lock:
             return self._doubts
 
     @property
     def doubted(self) -> bool:
-        """Whether the store is to be asked before this process goes on."""
+        """Whether this process must compare the database with the store before it goes on."""
         with self._lock:
             return self._doubted
 
     def doubt(self) -> None:
-        """Nothing was read for so long that a copy which lags may have taken its place.
+        """Doubt the database: nothing was read for so long that a copy that lags behind may have taken its place.
 
-        What it lacks, this process may never have seen; the journal in the store has it.
+        This process may never have seen the suppressions that the copy lacks. The journal in the store has them.
         """
         with self._lock:
             self._doubts, self._doubted = self._doubts + 1, True
 
     def trust(self, doubts: int) -> None:
-        """The store was asked, and the journal replayed where it had to be.
+        """End the doubt: the database was compared with the store, and the journal was replayed if necessary.
 
         Args:
-            doubts: the number before it was asked; one that has come since stays.
+            doubts: the value of `doubts` before the comparison. A doubt that has come since then stays.
         """
         with self._lock:
             self._doubted = self._doubted and doubts != self._doubts
 
     def join(self, token: str, epoch: int) -> None:
-        """Go on with this timeline, after the journal has been replayed into it."""
+        """Work with this timeline from now on, after the journal has been replayed into it."""
         with self._lock:
             self._token, self._epoch, self._lost = token, epoch, False
 
     def saw(self, epoch: int) -> None:
-        """This process has moved the epoch itself, and that is committed."""
+        """Record an epoch that this process has committed itself."""
         with self._lock:
             self._epoch = max(self._epoch, epoch)
 
@@ -77,8 +77,8 @@ class JoinedTimeline:
         """Whether the database is still the one that was joined.
 
         Args:
-            token, epoch: what was read of it.
-            seen: `epoch` of this object before the read began; others may have seen more since.
+            token, epoch: the values that were read from the database.
+            seen: the value of `epoch` of this object before the read began. Other threads may have seen more since.
         """
         with self._lock:
             if self._token is None:
@@ -90,14 +90,14 @@ class JoinedTimeline:
             return True
 
     def require(self, token: str | None, epoch: int) -> None:
-        """The same of what was read under the ledger's lock.
+        """Like `agrees`, for values that were read under the ledger's lock. Raises instead of returning False.
 
         Raises:
-            DatabaseRewound: it is another one.
-            DatabaseUnconfirmed: it is doubted.
+            DatabaseRewound: the database was restored or replaced.
+            DatabaseUnconfirmed: the database is doubted.
         """
         if self.doubted:
             raise DatabaseUnconfirmed
-        # Nobody can have seen more: what follows this state waits for the lock.
+        # No thread can have seen more, because any later epoch needs the lock.
         if not self.agrees(token, epoch, seen=self.epoch):
             raise DatabaseRewound

@@ -1,4 +1,4 @@
-"""Which of a driver's errors say that the database is of no use now, and which are defects of ours."""
+"""Tells which errors of a driver mean that the database cannot be used now, and which are our own defects."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-# SQLSTATE, by class or in full. Rules and values that are broken (22, 23) and wrong SQL (most of 42) are defects.
+# SQLSTATE codes, by class or in full. Invalid values (22), violated constraints (23) and wrong SQL (most of 42) are
+# defects.
 _STATES = (
     "08",  # connection
-    "0A000",  # a server too old for what is asked
+    "0A000",  # not supported: the server is too old
     "25006",  # read-only
     "28",  # role or password
     "3D",  # no such database
     "3F",  # no such schema
-    "42501",  # no right to it
+    "42501",  # insufficient privilege
     "42P01",  # no such table
     "42703",  # no such column: another release's table
     "53",  # disk, memory, connections
     "55",  # locked
     "57",  # shut down, cancelled
-    "58",  # the server's own surroundings
+    "58",  # system error of the server, such as I/O
     "XX",  # damaged
 )
 _SQLITE_CODES = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
@@ -29,7 +30,7 @@ _HINTS = {"42P01": "lethe migrate", "42703": "lethe migrate", "no such": "lethe 
 
 
 def reason_of(error: DBAPIError | PoolTimeout) -> str | None:
-    """The driver's own words in one line, or None for what no repetition and no other setting would mend."""
+    """The driver's message in one line; None for a defect, which neither a retry nor another setting would cure."""
     if isinstance(error, PoolTimeout):
         return "every connection is in use"
     original = error.orig
@@ -52,5 +53,5 @@ def _is_surroundings(original: Any, state: str) -> bool:
         return state.startswith(_STATES)
     if getattr(original, "sqlite_errorname", "") in _SQLITE_CODES:
         return True
-    # psycopg refuses an option of the address before there is a connection, and so without a state.
+    # psycopg refuses an invalid option of the address before it connects, so there is no SQLSTATE.
     return "invalid connection option" in str(original)

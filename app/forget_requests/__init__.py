@@ -1,1 +1,1 @@
-"""Forget requests: accepted, read back, retried."""
+"""Forget requests: accepting, reading and retrying them."""

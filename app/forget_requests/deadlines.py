@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 
 def gdpr_due_at(received_at: datetime) -> datetime:
-    """One calendar month after receipt: the same-numbered day of the next month, else its last day, 23:59:59 UTC.
+    """One calendar month after receipt: the same day of the next month, or else its last day, at 23:59:59 UTC.
 
-    GDPR Article 12(3) with the earlier reading of Regulation 1182/71: the day of receipt counts, and a weekend
-    does not extend the period. Nothing that happens later moves the result (invariant I11).
+    Source: GDPR Article 12(3), with the stricter reading of Regulation 1182/71: the day of receipt counts, and a
+    weekend does not extend the period. Nothing that happens later moves the result (invariant I11).
 
     Args:
         received_at: an aware instant.
@@ -24,5 +24,5 @@ def gdpr_due_at(received_at: datetime) -> datetime:
 
 
 def time_left(due_at: datetime, now: datetime) -> timedelta:
-    """Negative once overdue."""
+    """The time until the deadline; negative once it has passed."""
     return due_at - now

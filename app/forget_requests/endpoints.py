@@ -47,13 +47,13 @@ async def forget(
 ) -> ForgetRequestView:
     """Accept a request to be forgotten.
 
-    When this answers, the request, the suppression and the queued run are committed together; from here on this
-    replica no longer personalises for the user, and every other one stops within its feed lease. A repeat returns
-    the request there is, with 202 while it runs and 200 once it is completed; its deadline never moves. An unknown
-    user gets the same answer, so that nobody can ask who is a user.
+    Before this answers, the request, the suppression and the queued run are committed in one transaction. From then on
+    this replica no longer personalises for the user, and every other replica stops within its feed lease. A repeat
+    returns the existing request, with 202 until it is completed and with 200 afterwards; its deadline never moves. An
+    unknown user gets the same answer, so that nobody can find out who is a user.
 
-    A proxy that tidies paths up can turn an id with `/./` or `/../` in it into another one: send such ids in the body
-    of `POST /forget-requests`.
+    A proxy that normalises paths can change an id that contains `/./` or `/../` into another one. Send such ids in the
+    body of `POST /forget-requests`.
     """
     accepted, now = await gateway.write(partial(_accept, gateway, caller, user_id, body or ForgetBody()))
     return _answer(accepted, response, gateway.links, now)
@@ -63,7 +63,7 @@ async def forget(
 async def forget_user_in_body(
     body: ForgetUserBody, response: Response, gateway: GatewayDependency, caller: MayForget
 ) -> ForgetRequestView:
-    """The same as `POST /users/{user_id}/forget`, with the id in the body: for every id, and off every path."""
+    """Like `POST /users/{user_id}/forget`, but with the id in the body. This takes any id, and no path contains it."""
     accepted, now = await gateway.write(partial(_accept, gateway, caller, body.user_id, body))
     return _answer(accepted, response, gateway.links, now)
 
@@ -79,7 +79,7 @@ async def retry(
     gateway: GatewayDependency,
     caller: Annotated[Caller, Depends(require(Scope.FORGET_RETRY))],
 ) -> ForgetRequestView:
-    """Queue a request that needs attention again: same request, same clock, earlier attempts kept."""
+    """Queue a request that needs attention again. Its id, its deadline and its earlier attempts are kept."""
     request, now = await gateway.write(partial(_retry, gateway, caller, request_id))
     return _view(request, response, gateway.links, now)
 
@@ -91,7 +91,7 @@ def read(
     gateway: GatewayDependency,
     _caller: Annotated[Caller, Depends(require(Scope.FORGET_READ))],
 ) -> ForgetRequestDetail:
-    """Where a request stands, what it waits for and until when, and every attempt that was made for it."""
+    """Read a request: its state, what it waits for and until when, and every attempt that was made for it."""
     with gateway.database.read() as session:
         request = request_queries.find(session, request_id)
         if request is None:

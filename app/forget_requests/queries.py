@@ -1,4 +1,4 @@
-"""Reading forget requests: one, those of a run, the worklist, and how many there are."""
+"""Queries of forget requests: one request, those of a run, the worklist, and counts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class RequestCounts:
 
 
 def counts(session: Session, now: datetime) -> RequestCounts:
-    """Overdue counts every unfinished state, `needs_attention` above all."""
+    """Count requests. The overdue ones are counted in every unfinished state, also in `needs_attention`."""
     rows = session.execute(
         select(ForgetRequest.status, func.count().label("requests")).group_by(ForgetRequest.status)
     ).all()

@@ -25,7 +25,7 @@ _WAITS_FOR = {
     RequestStatus.DEPLOYING: "every replica to serve the new version, and the destruction of what is older",
     RequestStatus.NEEDS_ATTENTION: "a person; see detail_code and the attempts, then POST …/retry",
 }
-# While the surroundings hold its run up; it goes on by itself.
+# What a request waits for during an outage. It goes on by itself.
 _WAITS_OUT: dict[str, str] = {
     DetailCode.STORE_FULL: "room in the store",
     DetailCode.STORE_READ_ONLY: "the store to take writes again",
@@ -39,7 +39,7 @@ _WAITS_OUT: dict[str, str] = {
 
 
 class ForgetBody(BaseModel):
-    """Everything is optional."""
+    """The body of a forget request. All fields are optional."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -53,13 +53,13 @@ class ForgetBody(BaseModel):
 
 
 class ForgetUserBody(ForgetBody):
-    """The same, with the id in it: any id, also one that a path cannot carry."""
+    """The body of a forget request, with the user's id. Any id is possible, even one that a path cannot carry."""
 
     user_id: Id
 
 
 class ForgetRequestView(BaseModel):
-    """A forget request as its caller sees it; the user id is not in it and not kept."""
+    """A forget request as its caller sees it. It does not contain the user id, which is not stored."""
 
     id: str
     status: RequestStatus
@@ -102,9 +102,9 @@ class ForgetRequestView(BaseModel):
 
 
 class ForgetRequestDetail(ForgetRequestView):
-    """A forget request with everything that was tried for it, and what was not, in whichever run.
+    """A forget request with all attempts and skipped rungs, of any run.
 
-    ``parts`` say of each part of the service whether it is done for this person; empty until the request is.
+    ``parts`` says what was done for this person in each part of the service. Empty until the request is completed.
     """
 
     parts: list[Part]

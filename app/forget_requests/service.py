@@ -1,4 +1,4 @@
-"""Accepting a forget request, and reading it back."""
+"""Accepting, restoring and retrying forget requests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from model_store import JournalEntry
 
 @dataclass(frozen=True)
 class Acceptance:
-    """``created`` is False when the subject already had a request; then nothing was changed, least of all the clock."""
+    """``created`` is False if the subject already had a request. Then nothing was changed, neither was the deadline."""
 
     request: ForgetRequest
     created: bool
@@ -38,9 +38,9 @@ def accept(
     reason: str | None = None,
     client_reference: str | None = None,
 ) -> Acceptance:
-    """Request, suppression, audit entry and queued run: one transaction (invariants I1 and I2).
+    """Store request, suppression, audit entry and queued run in one transaction (invariants I1 and I2).
 
-    Whether the user is known is deliberately not looked at: the answer must not tell.
+    This does not check whether the user is known: the answer must not reveal that.
     """
     existing = transaction.session.scalars(
         select(ForgetRequest)
@@ -48,7 +48,7 @@ def accept(
         .order_by(ForgetRequest.epoch.desc())
     ).first()
     if existing is not None:
-        # Live: the same request. Completed: a suppressed subject can have no new data, so it is still honoured.
+        # If it is unfinished, it is the same request. If it is completed, a suppressed subject can have no new data.
         return Acceptance(existing, created=False, run_id=None)
     return _create(transaction, subject_hmac, requested_by, now, reason, client_reference)
 
@@ -56,10 +56,10 @@ def accept(
 def readopt(
     transaction: Transaction, subject_hmac: str, accepted_at: datetime, request_id: str | None
 ) -> bool:
-    """Learn that a subject had asked to be forgotten; True if this database did not know.
+    """Accept a request again that a restored database has lost. Returns True if this database did not have it.
 
-    A database restored from an old backup has lost requests that were already accepted, and perhaps honoured. They
-    are accepted again under their old id and clock, so that the restored data is erased again.
+    A database restored from an old backup has lost requests that were accepted, and perhaps completed. They are
+    accepted again with their old id and deadline, so that the restored data are erased again.
     """
     session = transaction.session
     known = session.scalar(select(Suppression.epoch).where(Suppression.subject_hmac == subject_hmac))
@@ -68,13 +68,13 @@ def readopt(
     if request_id is not None and session.get(ForgetRequest, request_id) is not None:
         request_id = None
     _create(transaction, subject_hmac, "erasure-journal", accepted_at, "restored", None, request_id)
-    # What had read them may be gone since; "no data" must not be said of them for that.
+    # A version that had read the subject may be destroyed by now. That must not make their outcome `no_data`.
     add_past_readers(session, [subject_hmac])
     return True
 
 
 def journal_entry(request: ForgetRequest) -> JournalEntry:
-    """The request's entry in the erasure journal; the same whoever writes it."""
+    """The request's entry in the erasure journal. Every process makes the same one."""
     return JournalEntry(
         epoch=request.epoch,
         subject_hmac=request.subject_hmac,
@@ -121,16 +121,16 @@ def _create(
 
 
 def retry(transaction: Transaction, request_id: str, *, actor: str, now: datetime) -> ForgetRequest | None:
-    """Put a request that needs attention back into the queue: same request, same clock (invariant I11).
+    """Queue a request that needs attention again, with the same id and deadline (invariant I11).
 
-    It starts at the first rung again. A person retries because something has changed, the policy, the data or the
-    code: then what the rungs once said holds no longer, and a rung's number may mean another method.
+    It starts at the first rung again. A person retries because the policy, the data or the code has changed. Then the
+    results of earlier rungs no longer hold, and a rung's number may mean another method.
 
     Returns:
-        The request, or None if there is none of that id.
+        The request; None if there is none with that id.
 
     Raises:
-        IllegalTransition: it needs no attention.
+        IllegalTransition: the request does not need attention.
     """
     request = transaction.session.get(ForgetRequest, request_id, with_for_update=True)
     if request is not None:

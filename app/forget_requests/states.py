@@ -1,4 +1,4 @@
-"""The life of a forget request. There is no way out of it but `completed`, and no `failed`."""
+"""The states of a forget request. The only final state is `completed`; there is no `failed`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ ACCEPTED = _QUEUED
 class RequestEvent(StrEnum):
     """What can happen to an accepted request."""
 
-    TAKEN = "taken"  # by the run that was claimed
+    TAKEN = "taken"  # a run was claimed and takes it
     RETURNED = "returned"  # its run goes on without it, and another one takes it
-    PUBLISHED = "published"  # with the version of its run, or with the withdrawal
+    PUBLISHED = "published"  # its run has published a version, or withdrawn one
     COMPLETED = "completed"
-    KNOWN_TO_BASE = "read_by_base"  # its run is done, and the base has still read the subject
+    KNOWN_TO_BASE = "read_by_base"  # its run is done, but the base has read the subject
     EXHAUSTED = "exhausted"  # no rung of the ladder is left for it
-    GIVEN_UP = "given_up"  # with its run
+    GIVEN_UP = "given_up"  # its run was given up
     QUEUED_AGAIN = "queued_again"  # by a person, or by a version that has not read the subject
     REOPENED = "reopened"  # it turned out that the base had read the subject
 
@@ -36,7 +36,7 @@ REQUESTS = Transitions(
         (_UNLEARNING, _Event.PUBLISHED): _DEPLOYING,
         (_UNLEARNING, _Event.EXHAUSTED): _NEEDS_ATTENTION,
         (_UNLEARNING, _Event.GIVEN_UP): _NEEDS_ATTENTION,
-        # Where nothing has read the subject there is nothing to publish.
+        # If nothing has read the subject, there is nothing to publish.
         (_UNLEARNING, _Event.COMPLETED): _COMPLETED,
         (_UNLEARNING, _Event.KNOWN_TO_BASE): _NEEDS_ATTENTION,
         (_DEPLOYING, _Event.COMPLETED): _COMPLETED,

@@ -1,4 +1,4 @@
-"""Liveness, readiness, metrics."""
+"""GET /healthz, /readyz and /metrics."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from app.problem_schema import problems
 
 router = APIRouter(tags=["health"])
 
-# Probes come all the time; what hangs must not take one of the server's threads for each.
+# Probes come all the time. If a check hangs, waiting probes must not take up the server's threads.
 _PROBE_SECONDS = 2.0
 
 
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
-    """This process answers; outside the thread pool, so that slow requests do not make it look dead."""
+    """Liveness: 200 as long as this process answers. It needs no thread, so slow requests do not make it fail."""
     return {"status": "ok"}
 
 
@@ -31,7 +31,7 @@ async def healthz() -> dict[str, str]:
     "/readyz", responses={503: {"model": dict[str, bool], "description": "Not ready; the failing checks"}}
 )
 async def readyz(gateway: GatewayDependency, response: Response) -> dict[str, bool]:
-    """Whether this replica should get traffic: 200 if every check holds, 503 with the failing ones otherwise."""
+    """Readiness: whether this replica should get traffic. 200 if every check holds, otherwise 503 with all checks."""
     checks = await gateway.probe(partial(_checks, gateway))
     if not all(checks.values()):
         response.status_code = 503
@@ -61,5 +61,5 @@ def _checks(gateway: Gateway) -> dict[str, bool]:
 def metrics(
     gateway: GatewayDependency, _caller: Annotated[Caller, Depends(require(Scope.METRICS_READ))]
 ) -> Response:
-    """Prometheus text format."""
+    """Metrics in the Prometheus text format."""
     return Response(generate_latest(gateway.registry), media_type=CONTENT_TYPE_LATEST)

@@ -32,21 +32,21 @@ async def ingest(
     gateway: GatewayDependency,
     _caller: Annotated[Caller, Depends(require(Scope.INTERACTIONS_WRITE))],
 ) -> IngestView:
-    """Store events. A batch with a bad id or time in it is refused as a whole, before anything is stored.
+    """Store events. A batch with an invalid id or time is refused as a whole, before anything is stored.
 
-    Stored events count at once as the user's history when recommending; the adapter learns from them at its next fit.
+    Stored events belong to the user's history at once when recommending. The adapter learns from them at its next fit.
 
-    A batch is stored in parts, so that nobody waits for all of it. Where it is answered with a 503, a part may be
-    stored: the whole request is safe to send again, what is stored already then counts as duplicates. The counts are
-    of this call.
+    A batch is stored in slices, so that other requests need not wait for all of it. After a 503, some events may be
+    stored. The whole request is safe to send again: events that are stored already then count as duplicates. The counts
+    are those of this call.
     """
-    # Read in a thread: in the server's one loop ten thousand events would hold up everybody.
+    # Parse in a thread: parsing ten thousand events in the event loop would delay all requests.
     return await gateway.import_(partial(_store, gateway, await request.body()))
 
 
 def _store(gateway: Gateway, body: bytes) -> IngestView:
     events = read_events(body, gateway.subject_key)
-    # Under the spelling that the catalogue gives an item, as everything that reads them does.
+    # Store items under the catalogue's spelling, because all readers of events use that.
     known = [
         replace(event, item_id=gateway.catalogue.item_ids[index])
         for event in events

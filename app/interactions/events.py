@@ -1,4 +1,4 @@
-"""Events as callers send them, and what the rule for ids and times makes of them."""
+"""Parses events that callers send, by the rules for ids and times."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Read = TypeVar("Read")
 
 
 def read_events(content: bytes, key: SubjectKey) -> list[NewInteraction]:
-    """The events of a JSON body in their order, each user as a subject.
+    """The events of a JSON body, in their order. Each user id is replaced by the subject.
 
     Raises:
-        RequestValidationError: it is no JSON, or not what is asked for.
-        Problem: 422, where an id or a time is none; it says in which event.
+        RequestValidationError: the body is not JSON, or does not have the expected structure.
+        Problem: 422, an id or a time is invalid; the problem says in which event.
     """
     try:
         body = IngestBody.model_validate_json(content)
@@ -60,7 +60,7 @@ def _text(value: str | float) -> str:
 
 
 class _Column(Generic[Read]):
-    """One field of all events; a batch holds the same ids over and over, and each is read once."""
+    """One field of all events. A batch repeats the same ids often, so each distinct value is parsed once."""
 
     def __init__(self, name: str, code: str, what: str, read: Callable[[str | float], Read]) -> None:
         self._name, self._code, self._what, self._read = name, code, what, read

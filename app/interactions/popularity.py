@@ -1,4 +1,4 @@
-"""Keeps the fallback's popularity list fresh, so that a forgotten user's events soon stop counting in it."""
+"""Keeps the fallback's popularity list up to date, so that a forgotten user's events soon stop counting."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class PopularityRefresher:
         self._thread.join()
 
     def request(self) -> None:
-        """Refresh soon, in the thread."""
+        """Ask the thread to refresh soon."""
         self._wake.set()
 
     def refresh(self) -> None:
-        """Leave out suppressed subjects' events and replace the list; keep the old one if the database is down."""
+        """Compute the list anew, without suppressed subjects' events. If the database is down, keep the old list."""
         try:
             with self._database.read() as session:
-                # It reads every event there is.
+                # The query reads all events, which takes time.
                 be_patient(session, _PATIENCE_SECONDS)
                 items = interactions.popularity(session, limit=self._limit)
         except DatabaseUnavailable:

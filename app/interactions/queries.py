@@ -1,4 +1,4 @@
-"""Reading users' events: histories, the newest of one user, and what is popular."""
+"""Queries of users' events: histories, one user's newest events, and popular items."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.db.models import Interaction, Suppression
 
 
 def newest_items(session: Session, subject_hmac: str, *, limit: int) -> list[str]:
-    """The subject's last ``limit`` items, oldest first; the same order as training uses."""
+    """The subject's last ``limit`` items, oldest first, in the same order as in training."""
     rows = session.scalars(
         select(Interaction.item_id)
         .where(Interaction.subject_hmac == subject_hmac)
@@ -34,20 +34,20 @@ def newest_rated_items(session: Session, subject_hmac: str, *, limit: int) -> li
 
 
 def subjects(session: Session) -> frozenset[str]:
-    """Everybody of whom an event is stored."""
+    """All subjects with at least one stored event."""
     return frozenset(session.scalars(select(Interaction.subject_hmac).distinct()))
 
 
 def watermark(session: Session) -> int:
-    """The highest id given out so far; 0 before the first event."""
+    """The highest event id handed out so far; 0 before the first event."""
     return session.scalar(select(func.max(Interaction.id))) or 0
 
 
 def histories(session: Session, *, up_to: int, only: Collection[str] | None = None) -> dict[str, list[str]]:
-    """Items by subject, in time order, of the events an adapter with this watermark was trained on.
+    """The items of each subject, in time order, of the events that an adapter with this watermark was trained on.
 
-    Ties in time are broken by order of arrival; `lethe init` stores events in the data loaders' order. ``only``
-    limits the subjects.
+    Events with the same time are in the order of their arrival. `lethe init` stores events in the data loader's order.
+    ``only`` limits the subjects.
     """
     result: dict[str, list[str]] = {}
     query = (
@@ -78,7 +78,7 @@ def rated_histories(session: Session, *, up_to: int) -> dict[str, list[tuple[str
 def histories_without(
     session: Session, left_out: Collection[str], *, up_to: int
 ) -> Iterator[tuple[str, list[str]]]:
-    """Each subject who is not in ``left_out``, one at a time, with their items in time order."""
+    """Yields each subject who is not in ``left_out``, with their items in time order."""
     rows = session.execute(
         select(Interaction.subject_hmac, Interaction.item_id)
         .where(Interaction.id <= up_to)
@@ -91,7 +91,7 @@ def histories_without(
 
 
 def popularity(session: Session, *, limit: int) -> list[str]:
-    """The most popular items over everyone who is not suppressed, ties by item id: what a fallback shows."""
+    """The most popular items for the fallback, over everyone who is not suppressed. Ties are ordered by item id."""
     admitted = ~select(Suppression.epoch).where(Suppression.subject_hmac == Interaction.subject_hmac).exists()
     users = func.count(func.distinct(Interaction.subject_hmac))
     return list(

@@ -18,7 +18,7 @@ from app.id_schema import ID_IN_BODY, TIME
 
 
 class IngestView(BaseModel):
-    """What became of the events. ``dropped_suppressed`` belong to users who asked to be forgotten."""
+    """The result of an import. ``dropped_suppressed`` counts events of users who asked to be forgotten."""
 
     stored: int
     duplicates: int
@@ -27,7 +27,7 @@ class IngestView(BaseModel):
 
 
 MAX_EVENTS = 10_000
-# As in a file of JSON: numbers and text.
+# As in a JSON file, values may be numbers or text.
 _Raw = StrictStr | StrictInt | StrictFloat
 _RawId = Annotated[_Raw, WithJsonSchema(ID_IN_BODY)]
 _RawTime = Annotated[_Raw, WithJsonSchema(TIME)]
@@ -35,7 +35,7 @@ _Rating = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class InteractionBody(BaseModel):
-    """Ids and times are looked at by `read_events`, each of them once in a batch."""
+    """One event. `read_events` checks ids and times, each distinct value once per batch."""
 
     model_config = ConfigDict(extra="forbid")
 

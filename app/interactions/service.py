@@ -1,4 +1,4 @@
-"""Users' events: what the recommender learns from and what an erasure deletes."""
+"""Storing users' events, from which the recommender learns and which an erasure deletes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from app.db.session import Database, insert_ignoring_duplicates
 from app.suppressions.queries import suppressed_among
 
 _ROWS_PER_STATEMENT = 1000
-# Below, a statement is as fast as a temporary table with what it takes to fill and empty it.
+# For fewer rows, a plain INSERT is as fast as COPY into a temporary table.
 _LEAST_TO_COPY = 100
 _COLUMNS = ("subject_hmac", "item_id", "timestamp", "rating")
 _values = attrgetter(*_COLUMNS)
-# The ledger is locked for as long as this takes to store, some twenty milliseconds: a forget waits for no more.
+# Storing a slice locks the ledger for about twenty milliseconds. A forget request waits no longer than that.
 ROWS_PER_SLICE = 500
 
 
@@ -36,7 +36,7 @@ class NewInteraction:
 
 @dataclass(frozen=True)
 class Ingested:
-    """``duplicates`` were stored before; ``suppressed`` belong to forgotten subjects and were dropped."""
+    """Counts of events. ``duplicates`` were stored before; ``suppressed`` belong to suppressed subjects: dropped."""
 
     stored: int
     duplicates: int
@@ -46,21 +46,21 @@ class Ingested:
 def ingest_in_slices(
     database: Database, events: Sequence[NewInteraction], precedence: Precedence | None = None
 ) -> Ingested:
-    """Store any number of events, a slice a transaction, so that nobody else waits for all of them.
+    """Store any number of events in slices, one transaction each, so that nobody else waits for all of them.
 
-    Each slice leaves out whoever is suppressed when it is stored. What an earlier slice stored of somebody who asks
-    meanwhile is erased with the rest.
+    Each slice leaves out everybody who is suppressed at that time. If somebody asks to be forgotten in between, the run
+    erases the events of earlier slices with the rest.
 
     Args:
-        events: in the order in which they are to arrive.
-        precedence: of the threads of this process; without it, nobody else here writes.
+        events: the events, in the order in which they count as having arrived.
+        precedence: orders the threads of this process; None if no other thread writes.
 
     Returns:
-        What became of these events in this call.
+        The counts of this call.
 
     Raises:
-        DatabaseUnavailable: the first slices may be stored, the others are not. The same events are safe to give
-            again: those that are stored then count as duplicates.
+        DatabaseUnavailable: the first slices may be stored, the others are not. The same events can be stored again:
+            those that are stored already then count as duplicates.
     """
     precedence = precedence or Precedence()
     pause = database.engine.dialect.name == "sqlite"
@@ -79,8 +79,8 @@ def ingest(session: Session, events: Sequence[NewInteraction]) -> Ingested:
     """Store events, except those of suppressed subjects (invariants I2 and I10). Repeating a batch changes nothing: an
     event that is stored keeps the rating that it was stored with.
 
-    Takes the ledger's lock: an event either precedes the acceptance of its subject's request, and is erased with the
-    rest, or sees the suppression.
+    This locks the ledger. So an event is either stored before its subject's request is accepted, and erased with the
+    rest, or it is dropped because of the suppression.
     """
     lock_ledger(session)
     subjects = {event.subject_hmac for event in events}
@@ -91,7 +91,7 @@ def ingest(session: Session, events: Sequence[NewInteraction]) -> Ingested:
 
 
 def _store(session: Session, events: Sequence[NewInteraction]) -> int:
-    """How many of these events were not there already; now they all are."""
+    """Store the events. Returns how many of them were not stored before."""
     if session.get_bind().dialect.name == "postgresql" and len(events) >= _LEAST_TO_COPY:
         return copy_ignoring_duplicates(session, Interaction, _COLUMNS, map(_values, events))
     stored = 0

@@ -1,1 +1,1 @@
-"""Levels as the database keeps them, and the making of them by one worker at a time."""
+"""Levels in the database, and their making by one worker at a time."""

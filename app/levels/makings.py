@@ -1,7 +1,7 @@
-"""The making of levels: one maker at a time, by a lease on a row, and what the parts that are done have read.
+"""The making of levels: a lease on a row admits one maker at a time; readings of finished parts are kept.
 
-No lock is held while anybody computes. A maker that dies, or stops, leaves the readings of its finished parts behind;
-whoever takes over goes on from there. The part fits themselves are never kept.
+No lock is held during the computation. If a maker dies or stops, the readings of its finished parts remain, and the
+next maker goes on from there. The part fits themselves are never stored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from app.db.models import Interaction, LevelMaking, PartReading
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """How far somebody else is who makes levels now: `done` of `parts`, both 0 at the beginning."""
+    """The progress of another process that makes levels now: `done` of `parts`, both 0 at the beginning."""
 
     done: int
     parts: int
@@ -31,9 +31,9 @@ class Elsewhere:
 def take(
     session: Session, maker: str, *, watermark: int, smoothing: float, lease: timedelta
 ) -> Elsewhere | None:
-    """Become the maker of these levels, or hear how far the one is who makes levels now.
+    """Become the maker of these levels. If another process makes levels now, return its progress instead.
 
-    Parts that were read of the same events, with the same smoothing, stay for the new maker; others go.
+    Readings of the same events with the same smoothing are kept for the new maker; others are deleted.
     """
     lock_ledger(session)
     now = database_now(session)
@@ -49,7 +49,7 @@ def take(
 
 
 def renew(session: Session, maker: str, *, lease: timedelta, done: int, parts: int) -> bool:
-    """Extend the lease; False means that somebody else makes them, or that nobody needs them any more."""
+    """Extend the lease. Returns False if another process makes the levels now, or if they are no longer needed."""
     renewed = session.execute(
         update(LevelMaking)
         .where(LevelMaking.id == 1, LevelMaking.maker == maker)
@@ -60,7 +60,7 @@ def renew(session: Session, maker: str, *, lease: timedelta, done: int, parts: i
 
 
 def release(session: Session, maker: str) -> None:
-    """Let whoever waits take over at once. What is done so far stays."""
+    """End the lease, so that a waiting process can take over at once. Readings of finished parts are kept."""
     session.execute(
         update(LevelMaking)
         .where(LevelMaking.id == 1, LevelMaking.maker == maker)
@@ -70,9 +70,10 @@ def release(session: Session, maker: str) -> None:
 
 
 def require_maker(session: Session, maker: str) -> None:
-    """
+    """Check that this process still makes the levels.
+
     Raises:
-        MakingLost: somebody else makes them now, or what was made of them was dropped.
+        MakingLost: another process makes them now, or the readings were dropped.
     """
     row = session.get(LevelMaking, 1, with_for_update=True)
     if row is None or row.maker != maker:
@@ -80,10 +81,10 @@ def require_maker(session: Session, maker: str) -> None:
 
 
 def settle_scheme(session: Session, maker: str, scheme: str) -> None:
-    """Drop parts that another scheme cut: a service that has shrunk since is cut otherwise.
+    """Drop parts of another scheme: a service that has shrunk divides its users into other parts.
 
     Raises:
-        MakingLost: somebody else makes them now.
+        MakingLost: another process makes the levels now.
     """
     lock_ledger(session)
     require_maker(session, maker)
@@ -94,10 +95,10 @@ def settle_scheme(session: Session, maker: str, scheme: str) -> None:
 
 
 def forget_part(session: Session, maker: str, part: int) -> None:
-    """Drop what was kept of a part that is read anew.
+    """Drop the readings of a part that is made again.
 
     Raises:
-        MakingLost: somebody else makes them now.
+        MakingLost: another process makes the levels now.
     """
     lock_ledger(session)
     require_maker(session, maker)
@@ -105,14 +106,14 @@ def forget_part(session: Session, maker: str, part: int) -> None:
 
 
 def keep_readings(session: Session, maker: str, part: int, rows: Sequence[dict[str, Any]]) -> None:
-    """Keep what a finished part has read of some of the users. Whoever was erased meanwhile gets no row.
+    """Store a finished part's readings for some of the users. Users who were erased meanwhile get no row.
 
     Args:
         rows: ``subject_hmac``, ``member``, ``smoothed_nll``, ``validation_nll`` and ``test_nll`` of at most
-            `ROWS_PER_SLICE` users: nobody waits for the ledger any longer than that takes.
+            `ROWS_PER_SLICE` users, so that the ledger is not locked for long.
 
     Raises:
-        MakingLost: somebody else makes them now.
+        MakingLost: another process makes the levels now.
     """
     lock_ledger(session)
     require_maker(session, maker)
@@ -126,18 +127,18 @@ def keep_readings(session: Session, maker: str, part: int, rows: Sequence[dict[s
 
 
 def kept(session: Session) -> Sequence[PartReading]:
-    """What finished parts have read, for the maker alone: see `take`."""
+    """The readings of finished parts. Only the maker may use them, see `take`."""
     return session.scalars(select(PartReading)).all()
 
 
 def drop(session: Session) -> None:
-    """Delete what is half made, and let its maker notice."""
+    """Delete a making under way. Its maker notices at the next renewal."""
     session.execute(delete(PartReading))
     session.execute(delete(LevelMaking))
 
 
 def drop_others(session: Session, *, watermark: int) -> None:
-    """The same where it is of another watermark."""
+    """Delete a making under way if it belongs to another watermark."""
     row = session.get(LevelMaking, 1)
     if row is not None and row.watermark != watermark:
         drop(session)

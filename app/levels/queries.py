@@ -1,4 +1,4 @@
-"""Reading levels back."""
+"""Queries of levels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.db.models import NeverSeenLevel
 
 
 def are_made(session: Session, *, watermark: int, smoothing: float) -> bool:
-    """Whether somebody has made those of this watermark, read with this smoothing."""
+    """Whether the levels of this watermark and this smoothing are made."""
     found = select(NeverSeenLevel.subject_hmac).where(_of(watermark, smoothing)).limit(1)
     return session.scalar(found) is not None
 
@@ -19,7 +19,7 @@ def are_made(session: Session, *, watermark: int, smoothing: float) -> bool:
 def of_subjects(
     session: Session, subjects: Collection[str], *, watermark: int, smoothing: float
 ) -> dict[str, NeverSeenLevel]:
-    """Those of these subjects that are there."""
+    """The levels of these subjects; subjects without one are left out."""
     rows = session.scalars(
         select(NeverSeenLevel).where(NeverSeenLevel.subject_hmac.in_(subjects), _of(watermark, smoothing))
     )

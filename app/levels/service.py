@@ -1,7 +1,7 @@
-"""Levels of users under models that never saw them, as the worker's cross-fitting finds them (`app.levels.makings`).
+"""Stores the users' levels, which the worker measures by cross-fitting (`app.levels.makings`).
 
-A level belongs to its user's training sequence, and so to a watermark: it outlives edits and re-fits of the adapter
-until a fit on newer events. All rows are of one making.
+A level belongs to its user's training sequence, and so to a watermark. It stays valid through edits and re-fits of the
+adapter, until a fit reads newer events. All rows come from one making.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def replace_all(
     actor: str,
     now: datetime,
 ) -> None:
-    """Store one making, and drop every older one.
+    """Store the levels of one making, and delete all older ones.
 
-    Whoever was erased while it was made gets no row: no row may be there without the events that it tells about.
+    A user who was erased meanwhile gets no row: no level may exist without the events that it describes.
 
     Args:
         rows: ``subject_hmac``, ``smoothed_nll``, ``deviation`` and ``seen_smoothed_nll`` of each user.
@@ -53,18 +53,18 @@ def replace_all(
 
 
 def drop_all(session: Session) -> None:
-    """Delete every level, also half made: they belong to a fit that is live no more."""
+    """Delete all levels and a making under way: they belong to a fit that is no longer live."""
     session.execute(delete(NeverSeenLevel))
     makings.drop(session)
 
 
 def drop_others(session: Session, *, watermark: int) -> None:
-    """Delete every level of another watermark, also half made: no run can read it any more."""
+    """Delete the levels of other watermarks, and a making under way for one: no run can use them any more."""
     session.execute(delete(NeverSeenLevel).where(NeverSeenLevel.watermark != watermark))
     makings.drop_others(session, watermark=watermark)
 
 
 def drop_of_subjects(session: Session, subjects: Collection[str]) -> None:
-    """Delete what is kept of these subjects, also half made."""
+    """Delete the levels of these subjects, and their readings in a making under way."""
     for table in (NeverSeenLevel, PartReading):
         session.execute(delete(table).where(table.subject_hmac.in_(subjects)))

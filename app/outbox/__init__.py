@@ -1,1 +1,1 @@
-"""The outbox: what is to be told outside, kept in the transaction that gives cause for it."""
+"""The outbox: messages to other processes, stored in the transaction that causes them."""

@@ -1,7 +1,7 @@
-"""What somebody outside is to be told: put with the change it is about, taken after the commit, gone once it is told.
+"""Messages to other processes: stored with their change, sent after the commit, deleted once they are sent.
 
-Whoever has put something tells it at once, if they can; a sweeper tells what is left. So nothing is told that did not
-happen, and nothing is lost with a broker or a process. It may be told twice.
+The process that stored a message sends it at once, if it can; a sweeper sends what is left. So no message is sent for a
+change that did not happen, and none is lost with a broker or a process. A message may be sent twice.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ from app.db.session import insert_ignoring_duplicates
 
 
 class Topic(StrEnum):
-    """What there is to tell."""
+    """The kinds of messages."""
 
     RUN_WAITING = "run_waiting"  # to the workers; the reference is the run's id
 
 
 def put(session: Session, topic: Topic, reference: str, *, now: datetime) -> None:
-    """Have it told once this transaction is committed. What waits already is told once."""
+    """Store a message, to be sent after this transaction is committed. A duplicate of a waiting message is dropped."""
     statement = insert_ignoring_duplicates(session, OutboxEntry)
     session.execute(statement.values(topic=topic, reference=reference, due_at=now))
 
 
 def take(session: Session, topic: Topic, *, now: datetime, again_after: timedelta) -> list[str]:
-    """What is to be told now, the oldest first. It is due again after a while, unless it is `told` by then.
+    """The references of messages to send now, the oldest first.
 
-    So that several sweepers do not all tell it.
+    A message is due again after ``again_after``, unless `told` is called before. So only one of several sweepers sends
+    it.
     """
     taken = session.execute(
         update(OutboxEntry)
@@ -44,7 +45,7 @@ def take(session: Session, topic: Topic, *, now: datetime, again_after: timedelt
 
 
 def told(session: Session, topic: Topic, reference: str) -> None:
-    """It was told, or nobody needs to be told any more."""
+    """Delete a message that was sent, or that nobody needs any more."""
     session.execute(
         delete(OutboxEntry)
         .where(OutboxEntry.topic == topic, OutboxEntry.reference == reference)

@@ -1,4 +1,4 @@
-"""Whom a base, or a version that has been replaced, has read."""
+"""Queries of whom a base, or a replaced version, has read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.db.models import AuditEntry, BaseReader, PastReader
 
 
 def base_readers_among(session: Session, base_digest: str, subjects: Collection[str]) -> frozenset[str]:
-    """Those of these subjects whom the base has read."""
+    """Those of the subjects whom the base has read."""
     return frozenset(
         subject
         for chunk in in_chunks(subjects)
@@ -26,19 +26,19 @@ def base_readers_among(session: Session, base_digest: str, subjects: Collection[
 
 
 def count_base_readers(session: Session, base_digest: str) -> int:
-    """How many people are on record as read by this base."""
+    """How many users are on record as read by this base."""
     counted = select(func.count()).select_from(BaseReader).where(BaseReader.base_digest == base_digest)
     return session.scalar(counted) or 0
 
 
 def is_stated(session: Session, base_digest: str) -> bool:
-    """Whether anybody has said whom this base has read, be it nobody."""
+    """Whether an operator has stated whom this base has read. The statement may be that it has read nobody."""
     stated = session.scalars(select(AuditEntry.data).where(AuditEntry.action == BaseReadersStated.action))
     return any(data.get("base") == base_digest for data in stated)
 
 
 def past_readers_among(session: Session, subjects: Collection[str]) -> frozenset[str]:
-    """Those of these subjects whom a version had read that has been replaced since."""
+    """Those of the subjects whom a version had read that has been replaced since."""
     return frozenset(
         subject
         for chunk in in_chunks(subjects)

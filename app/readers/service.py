@@ -1,6 +1,6 @@
-"""Who has been read by what no longer shows it: a base, and versions that have been replaced.
+"""Records whom a base and replaced versions have read: neither a base nor a destroyed version shows it.
 
-Personal data, by HMAC. Whom the versions in the store have read is recorded with each version.
+These are personal data, by HMAC. For a version in the store, the readership is recorded with the version.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from app.db.models import BaseReader, ForgetRequest, Interaction, PastReader, Re
 from app.db.session import Database, insert_ignoring_duplicates
 from app.forget_requests.states import REQUESTS, RequestEvent
 
-# What a request that needs a person for this reason is marked with.
+# Marks a request that needs a person because the base has read its subject.
 KNOWN_TO_BASE = DetailCode.KNOWN_TO_BASE
 
 
 def record_base_readers(
     database: Database, audit: AuditLog, base_digest: str, subjects: Collection[str], *, actor: str
 ) -> None:
-    """Replace what was recorded of this base, and open again what was settled as if it had not read them.
+    """Replace the record of this base's readers, and reopen settled requests of these readers.
 
-    The record is kept when the base is replaced: it may come back. No edit of an adapter reaches what a base knows.
-    A slice a transaction, so that no forget request waits for all of it. Interrupted, it still names everybody whom it
-    named before; it is to be run again.
+    The record is kept when the base is replaced, because the base may come back. No edit of an adapter reaches what a
+    base knows. Each slice is a transaction, so that no forget request waits for all of them. If this is interrupted,
+    everybody who was on record before is still on record, and it must be run again.
     """
     with database.read() as session:
         before = set(
@@ -54,7 +54,10 @@ def record_base_readers(
 
 
 def reopen_base_readers(transaction: Transaction, base_digest: str, *, actor: str) -> None:
-    """A base comes, or comes back: what was settled while another served does not hold of those whom it has read."""
+    """Reopen settled requests of this base's readers, because the base now serves.
+
+    They were settled while another base served.
+    """
     read = select(BaseReader.subject_hmac).where(BaseReader.base_digest == base_digest)
     _reopen(transaction, ForgetRequest.subject_hmac.in_(read), actor=actor)
 
@@ -66,14 +69,14 @@ def _reopen(transaction: Transaction, whose: ColumnElement[bool], *, actor: str)
         if request.status in REQUESTS.before(RequestEvent.REOPENED):
             request.status = REQUESTS.after(request.status, RequestEvent.REOPENED)
             request.completed_at = None
-        # Between erasing and completing it is still the run's, which ends it as one that needs a person.
+        # A request between erasing and completing still belongs to its run, which will mark it as needing a person.
         request.detail_code, request.outcome = KNOWN_TO_BASE, None
         transaction.record(ForgetReopened(request=request.id), actor=actor)
     add_past_readers(session, [request.subject_hmac for request in settled])
 
 
 def add_past_readers(session: Session, subjects: Collection[str]) -> None:
-    """Remember that a version had read them which is about to go, but of nobody whose request is done."""
+    """Record that a version that is about to be replaced has read these subjects, without those already forgotten."""
     for chunk in in_chunks(subjects):
         done = set(
             session.scalars(
@@ -88,13 +91,13 @@ def add_past_readers(session: Session, subjects: Collection[str]) -> None:
 
 
 def add_everybody_as_past_readers(session: Session) -> None:
-    """Take a version that is about to go to have read everybody of whom something is stored."""
-    # SQLite takes ON CONFLICT for a join's condition unless a WHERE stands before it.
+    """Record everybody with stored events as past readers, for a version whose readership is unknown."""
+    # Without a WHERE clause, SQLite parses ON CONFLICT as the condition of a join.
     everybody = select(Interaction.subject_hmac).distinct().where(Interaction.id > 0)
     session.execute(insert_ignoring_duplicates(session, PastReader).from_select(["subject_hmac"], everybody))
 
 
 def drop_past_readers(session: Session, subjects: Collection[str]) -> None:
-    """Their requests are settled: nobody asks for it again."""
+    """Delete the records of these subjects, whose requests are settled."""
     for chunk in in_chunks(subjects):
         session.execute(delete(PastReader).where(PastReader.subject_hmac.in_(chunk)))

@@ -32,9 +32,9 @@ class ItemView(BaseModel):
 
 
 class RecommendationView(BaseModel):
-    """``version`` computed the items: an adapter's digest, or ``fallback:…`` for the popularity list.
+    """``version`` names what computed the items: a version's digest, or ``fallback:…`` for the popularity list.
 
-    ``retriever`` found the candidates that the model ranked; null where the caller named them, or none were needed.
+    ``retriever`` names what found the candidates; null if the caller named them or none were needed.
     """
 
     items: list[ItemView]
@@ -59,13 +59,13 @@ def recommend(
     ],
     k: Annotated[int, Query(ge=1, description="how many items")] = 10,
 ) -> Response:
-    """The k items the user is most likely to want next, never one already seen.
+    """The k items that the user is most likely to want next, without items that the user has seen.
 
-    A model that ranks the whole catalogue needs no candidates. One that reads titles ranks some: as many as it
-    has letters, or as its style says. They are those of the caller, or else those of the built-in retriever.
+    A model that ranks the whole catalogue needs no candidates. A model that reads titles ranks some candidates: as many
+    as it has letters, or as its style says. They are those of the caller, or else those of the built-in retriever.
 
-    A suppressed user and an unknown one get the same popular items for everyone, labelled as such. Every answer
-    names the version that computed it.
+    Suppressed and unknown users all get the same popular items, labelled as such. Every answer names the version that
+    computed it.
     """
     limit = gateway.most_recommendations
     if k > limit:
@@ -80,22 +80,22 @@ def recommend(
 
 
 class AnswerExpired(Exception):
-    """The head of a personalised answer is sent already, and its body must not be."""
+    """The head of a personalised answer has been sent, and its body must not be sent any more."""
 
 
 class _CheckedLast(Response):
-    """Asks the engine once more when the server takes the answer to send it.
+    """Asks the engine again, right before the answer is sent, whether it may be given.
 
-    Until then it has waited for the server's loop, and a process that is stopped meanwhile goes on with an answer for
-    somebody who has been forgotten. The head of the answer and its body are two writes, and other threads may run in
-    between: if the answer does not hold any more by then, it ends without a body and the connection is closed. What is
-    left is the moment between the last check and the system call.
+    The answer has waited for the event loop. If the process was suspended meanwhile, the user may have been suppressed
+    since. Head and body of the answer are two writes, and other threads may run in between. If the answer may not be
+    given any more by then, it ends without a body and the connection is closed. What remains is the time between the
+    last check and the system call.
     """
 
     def __init__(self, gateway: Gateway, subject: str, answer: Recommendation, k: int) -> None:
         super().__init__()
         self._gateway, self._subject, self._answer, self._k = gateway, subject, answer, k
-        # Written out here, so that little stands between the check and the socket.
+        # Serialise now, so that little happens between the check and the write.
         self._response = _response(answer)
 
     async def __call__(self, scope: ConnectionScope, receive: Receive, send: Send) -> None:
@@ -120,13 +120,13 @@ def _response(answer: Recommendation) -> Response:
         generation=answer.generation,
         retriever=answer.retriever,
     )
-    # Personal answers must not lie in anyone's cache: a forgotten user would live on there.
+    # No cache may keep personal answers: they would outlive a forget request.
     headers = {"Cache-Control": "private, no-store", "Lethe-Version": answer.version}
     return Response(view.model_dump_json(), media_type="application/json", headers=headers)
 
 
 def _candidates(gateway: Gateway, named: list[str]) -> list[int] | None:
-    """Indices of the candidates that a caller names; as in an import, items that the catalogue lacks are left out."""
+    """Indices of the candidates that a caller names. Items that the catalogue lacks are left out, as in an import."""
     if not named:
         return None
     most = gateway.engine.most_candidates or gateway.most_recommendations
@@ -135,7 +135,7 @@ def _candidates(gateway: Gateway, named: list[str]) -> list[int] | None:
         raise Problem(
             HTTPStatus.UNPROCESSABLE_ENTITY, "validation-failed", f"At most {most} candidates.", maximum=most
         )
-    # In the order in which the caller has them: a prompt shows them so.
+    # Keep the caller's order, because the prompt shows the candidates in it.
     return list(dict.fromkeys(index for item in named if (index := gateway.catalogue.index(item)) in found))
 
 
@@ -145,7 +145,7 @@ def _answer(gateway: Gateway, subject: str, k: int, candidates: list[int] | None
     try:
         history = _history(gateway, subject)
     except DatabaseUnavailable:
-        # The lease on the feed has not lapsed yet, but there is nothing to personalise with.
+        # The lease on the feed has not lapsed, so the user may be personalised, but there is no history.
         return gateway.engine.fall_back(k, "no_history")
     retriever = None
     if candidates is None and history.events and gateway.retriever is not None:

@@ -1,4 +1,4 @@
-"""Reading for whoever cannot wait: a recommendation has its fallback in memory, and the database may hang."""
+"""Database reads with a time limit: the database may hang, and a recommendation can use the fallback instead."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from app.db.session import Database
 log = structlog.get_logger()
 
 Found = TypeVar("Found")
-# As many as the server has threads for requests would only wait for each other.
+# Fewer than the server's threads for requests: more would only wait for each other.
 _THREADS = 16
 _PAUSE_SECONDS = 0.5
 
 
 class PromptReader:
-    """Asks the database in threads of its own and waits for the answer for so long and no longer.
+    """Queries the database in threads of its own, and waits a limited time for the answer.
 
-    Once it has not answered, nobody waits for it: a thread repeats the question that was left without an answer until
-    it gets one, and until then every other is refused at once.
+    After one query without an answer, a thread repeats that query until it gets one. Until then, all other queries fail
+    at once, so that nobody waits for a database that does not answer.
 
     Args:
         seconds: how long one caller waits.
@@ -40,9 +40,10 @@ class PromptReader:
         self._closed = threading.Event()
 
     def read(self, question: Callable[[Session], Found]) -> Found:
-        """
+        """The answer to a query.
+
         Raises:
-            DatabaseUnavailable: no answer in time, or none to the question before.
+            DatabaseUnavailable: the answer did not come in time, or an earlier query is still without an answer.
         """
         if self._silent:
             raise DatabaseUnavailable
@@ -76,7 +77,7 @@ class PromptReader:
                 self._ask(question)
             except DatabaseUnavailable:
                 continue
-            except Exception as error:  # noqa: BLE001  (it is answered; whoever asks next meets the defect)
+            except Exception as error:  # noqa: BLE001  (the database has answered; the next reader gets the defect)
                 log.error("database.answered", error=type(error).__name__)
             self._silent = False
             log.info("database.answers")

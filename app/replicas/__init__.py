@@ -1,1 +1,1 @@
-"""What serving replicas read and report."""
+"""The control plane of the replicas: what they read, and what they report."""

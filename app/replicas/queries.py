@@ -1,4 +1,4 @@
-"""Which replicas are alive."""
+"""Queries of replicas."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.db.models import Replica
 
 
 def live_replicas(session: Session, *, now: datetime, timeout: timedelta) -> Sequence[Replica]:
-    """Replicas heard of within ``timeout``. One silent for longer has let its feed lease lapse and falls back."""
+    """Replicas that reported within ``timeout``. The feed lease of any other has lapsed, so it serves the fallback."""
     return session.scalars(
         select(Replica).where(Replica.last_seen_at >= now - timeout).order_by(Replica.id)
     ).all()

@@ -1,4 +1,4 @@
-"""What a serving replica reads and reports. Pull is the truth: whatever is pushed only means "look now"."""
+"""What a replica reads and reports. Replicas poll; a push only tells a replica to poll now."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _FORGET_REPLICA_AFTER = timedelta(days=1)
 
 @dataclass(frozen=True)
 class ControlState:
-    """One consistent look at the pointer and the suppression feed.
+    """The serving pointer and the suppression feed, as one read found them.
 
-    ``epoch`` and ``suppressed`` are numbered in ``timeline``. If not ``vouched`` for, the database is older than what
-    this process has seen of it, or another one, and the journal has not been replayed yet.
+    ``epoch`` and the epochs in ``suppressed`` belong to ``timeline``. If ``vouched`` is False, the database is older
+    than this process has seen it, or another one, and the journal has not been replayed yet.
     """
 
     generation: int
@@ -39,7 +39,7 @@ class ControlState:
 
 @dataclass(frozen=True)
 class ReplicaReport:
-    """What a replica runs: acknowledged generation and digest, prepared candidate, epoch it enforces, or an error."""
+    """What a replica serves: generation and digest, prepared candidate, the epoch that it enforces, and any error."""
 
     replica_id: str
     generation: int
@@ -54,11 +54,10 @@ class DatabaseControlPlane:
     """The control plane of a replica, kept in the database.
 
     Args:
-        on_rewound: called whenever the database that answers is not the one that was joined, or may not be; returns at
-            once.
-        lease_seconds: after a longer pause between two reads the database is doubted: a copy that lags may have taken
-            its place, without what was accepted in the pause.
-        clock: seconds that go on while this process is stopped.
+        on_rewound: called whenever the database is not, or may not be, the one that was joined; returns at once.
+        lease_seconds: after a longer pause between two reads the database is doubted. A copy that lags behind may have
+            replaced it, without the requests that were accepted in the pause.
+        clock: a clock in seconds that does not stand still while this process is suspended.
     """
 
     def __init__(
@@ -79,7 +78,8 @@ class DatabaseControlPlane:
         """The pointer, and every suppression with an epoch above ``after_epoch``.
 
         Raises:
-            DatabaseUnavailable: the caller's lease runs on and it must stop personalising when it lapses.
+            DatabaseUnavailable: nothing was read. The caller's lease is not renewed, and personalising must stop when
+                it lapses.
         """
         started = self._clock()
         if started - self._read_at > self._lease_seconds:
@@ -87,7 +87,7 @@ class DatabaseControlPlane:
         state = self._read(after_epoch)
         self._read_at = started
         if self._database.timeline.doubted:
-            # The caller's lease has lapsed by now, and is not renewed.
+            # The caller's lease has lapsed since the last read. Do not renew it.
             self._on_rewound()
             raise DatabaseUnconfirmed
         return state
@@ -95,7 +95,7 @@ class DatabaseControlPlane:
     def _read(self, after_epoch: int) -> ControlState:
         seen = self._database.timeline.epoch
         with self._database.read() as session:
-            # The epoch is read before the feed: a suppression committed in between is then seen again next time
+            # Read the epoch before the feed. Then a suppression that is committed in between is read again next time,
             # instead of being skipped for good.
             epoch, timeline = session.execute(select(Ledger.epoch, Ledger.timeline)).one()
             pointer = session.get_one(ServingPointer, 1)
@@ -119,7 +119,7 @@ class DatabaseControlPlane:
             )
 
     def report(self, report: ReplicaReport) -> None:
-        """Store what this replica runs; its row is also its sign of life."""
+        """Store the replica's report, which is also its heartbeat."""
         with self._database.unit_of_work() as session:
             session.merge(
                 Replica(

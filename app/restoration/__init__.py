@@ -1,1 +1,1 @@
-"""Teaching a restored or rewound database whom it had forgotten, and what it may serve (invariant I15)."""
+"""After a restore: replaying the erasure journal into the database, and choosing what may serve (invariant I15)."""

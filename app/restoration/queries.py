@@ -1,4 +1,4 @@
-"""Whether the database is still the one that this process joined."""
+"""Checks whether the database is still the one that this process joined."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from model_store import Store
 
 
 def timeline_stands(database: Database, store: Store) -> bool:
-    """Whether this process may go on without replaying anything, as far as a look that reads no entry can tell.
+    """Whether this process may go on without replaying the journal. A quick check, which reads no entry.
 
     Raises:
         StoreError: the store cannot be read.
-        DatabaseUnavailable: nobody answers.
+        DatabaseUnavailable: the database does not answer.
     """
     newest, epochs, floor = store.newest_timeline(), store.journal_epochs(), store.erasure_floor()
     seen = database.timeline.epoch

@@ -1,8 +1,8 @@
-"""Teaching a restored database whom it had forgotten, before anything serves, trains or hands out an epoch.
+"""Replays the erasure journal into a restored database, before anything serves, trains or hands out an epoch.
 
-A database is restored from a backup, or a standby that lags behind takes its place; then it has lost requests that
-were answered with 202, and would hand out their epochs once more. The store knows better: its journal holds whom
-the service has promised to forget, its newest timeline the one database state that may be worked with.
+A database that was restored from a backup, or a standby that lagged behind, has lost requests that were answered with
+202, and would hand out their epochs again. The store has what is needed: its journal names everybody whom the service
+has promised to forget, and its newest timeline names the only database state that may be used.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from model_store import Checkpoint, JournalEntry, Store, StoreEmptied, StoreErro
 
 log = structlog.get_logger()
 
-# A worker of before must not hold the fence of one that claims from now on. Nobody claims this often between backups.
+# Fences skipped by a new timeline, so that no new claim gets the fence of a worker from before the restore. There are
+# never that many claims between two backups.
 _FENCES_LEFT_OUT = 1_000_000
 _MOST_RACES = 20
 
@@ -41,11 +42,11 @@ _MOST_RACES = 20
 class _Differences:
     """What the store and this process know, and the database does not."""
 
-    unknown: dict[str, tuple[datetime, str | None]]  # subjects, when they were accepted and under which id
-    taken: tuple[int, ...]  # epochs of this database that are somebody else's in the journal
+    unknown: dict[str, tuple[datetime, str | None]]  # subject -> time and id of the accepted request
+    taken: tuple[int, ...]  # epochs of this database that belong to other subjects in the journal
     other_timeline: bool
-    behind: bool  # it has not come as far as the journal, a version in the store or this process
-    sunk: bool  # its floor, or what is live, lies below the floor that the store vouches for
+    behind: bool  # its epoch is lower than in the journal, in a version of the store or in this process
+    sunk: bool  # its floor, or the live version, lies below the store's floor
 
     def __bool__(self) -> bool:
         return bool(self.unknown or self.taken or self.other_timeline or self.behind or self.sunk)
@@ -59,28 +60,28 @@ def join_timeline(
     *,
     restored: bool = False,
 ) -> int:
-    """Replay the journal where the database does not hold it, and work with what stands then (I10, I15).
+    """Replay the journal entries that the database lacks, and join the timeline that is in force then (I10, I15).
 
-    Every process does this before it works, and again when it meets a database older than what it has seen: the
-    one that comes first must not be the one that trains on, or serves, somebody who had been forgotten. A database
-    that differs starts a new timeline, whose epochs continue after all that was handed out before, so that whoever
-    has read the feed of the old one reads it anew.
+    Every process does this before it works, and again when it meets a database older than it has seen. Otherwise the
+    first process after a restore could train on, or serve, somebody who had been forgotten. If the database differs, a
+    new timeline starts. Its epochs continue after all that were handed out before, and every reader of the old
+    timeline's feed reads the feed anew.
 
     Args:
-        suppressed: whom this process knows to be suppressed, also where nobody came to write the journal.
-        restored: a person says that the database was. Then it also starts a timeline if it only lacks entries of the
-            log that the store vouches for; of these nobody else can tell a restore from a log that was cut. And in an
-            empty store, which else is taken for one that is not mounted: it knows of nobody to be forgotten.
+        suppressed: subjects whom this process knows to be suppressed, even if the journal does not have them.
+        restored: an operator says that the database was restored. Then a timeline also starts if the database only
+            lacks entries of the audit log that the store's checkpoint names; without the operator, a restore cannot be
+            told from a log that was cut. It also starts in an empty store, which would otherwise count as not mounted.
 
     Returns:
         How many requests were accepted again.
 
     Raises:
-        StoreError: the store cannot be read; going on without it could bring somebody back.
-        StoreEmptied: there is nothing in it, and the database has a timeline.
-        DatabaseUnavailable: nobody answers.
+        StoreError: the store cannot be read; without it, forgotten users could come back.
+        StoreEmptied: the store is empty, and the database has a timeline.
+        DatabaseUnavailable: the database does not answer.
     """
-    # Store and memory first: what is in them was in the database before.
+    # Read store and memory first: everything in them was in the database before.
     newest, entries, floor = store.newest_timeline(), list(store.journal()), store.erasure_floor()
     checkpoint = store.newest_checkpoints().get(newest.number) if restored and newest else None
     seen = max(database.timeline.epoch, _greatest_epoch_of_versions(store), floor)
@@ -99,7 +100,7 @@ def join_timeline(
     with Transaction.begin(database, audit, joining=True) as transaction:
         session, ledger = transaction.session, transaction.ledger
         newest = store.newest_timeline()
-        # Entries are never changed: those that are known are not read again while others wait for the lock.
+        # Entries never change, so read only new ones: others wait for the lock.
         entries += store.journal(known={entry.epoch for entry in entries})
         entries.sort(key=lambda entry: entry.epoch)
         differ = _compare(session, ledger, store, newest, entries, suppressed, seen, floor, checkpoint)
@@ -116,17 +117,17 @@ def join_timeline(
 
 
 def confirm_timeline(database: Database, audit: AuditLog, store: Store) -> bool:
-    """Record a person's word that the timeline in force began with a restore or a fail-over; once for each.
+    """Record an operator's statement that the timeline in force began with a restore or a fail-over.
 
-    Without it `verify` takes what the log lacks for wiped: any process starts a timeline by itself, and whoever may
-    write to the database can make it do so.
+    Without it, `verify` reports the missing log entries as wiped: any process starts a timeline by itself, and somebody
+    with write access to the database can make it do so.
 
     Returns:
-        Whether there was something to say: not of the first timeline, and not twice.
+        Whether a statement was recorded: none is for the first timeline, nor a second one for the same timeline.
 
     Raises:
         StoreError: the store cannot be read.
-        DatabaseUnavailable: nobody answers, or the timeline in force is not this database's.
+        DatabaseUnavailable: the database does not answer, or it does not belong to the timeline in force.
     """
     newest = store.newest_timeline()
     with Transaction.begin(database, audit) as transaction:
@@ -190,14 +191,14 @@ def _start(
     differ: _Differences,
     floor: int,
 ) -> int:
-    """Record a timeline in the store and then here: a crash in between leaves one that is no database's."""
+    """Record a timeline in the store, then in the database. A crash in between leaves a timeline without a database."""
     session, ledger = transaction.session, transaction.ledger
     first = newest is None and ledger.timeline is None
     started = _record(store, newest, after, database_now(session))
     ledger.timeline, ledger.epoch = started.token, after
     if not first:
         ledger.fence += _FENCES_LEFT_OUT
-        # Whoever worked when the backup was taken was not killed by its run.
+        # A run that was working when the backup was taken has not killed its worker. So do not count that claim.
         working = Run.status == RunStatus.RUNNING
         session.execute(update(Run).where(working, Run.claims > 0).values(claims=Run.claims - 1))
     survived = (
@@ -211,7 +212,7 @@ def _start(
     epochs: dict[str, int] = {}
     for epoch in differ.taken:
         epochs |= _number_anew(session, ledger, epoch)
-    # Before any other: what follows it in the log is of this timeline.
+    # Record this event before any other: all later entries belong to the new timeline.
     transaction.record(
         TimelineStarted(
             timeline=started.number,
@@ -247,7 +248,7 @@ def _record(store: Store, newest: Timeline | None, after: int, now: datetime) ->
 
 
 def _last_epoch(ledger: Ledger, newest: Timeline | None, entries: Sequence[JournalEntry], seen: int) -> int:
-    """The last that was handed out, as far as anything here knows."""
+    """The greatest epoch that may have been handed out, according to database, store and process."""
     return max(
         ledger.epoch,
         seen,
@@ -257,20 +258,20 @@ def _last_epoch(ledger: Ledger, newest: Timeline | None, entries: Sequence[Journ
 
 
 def _greatest_epoch_of_versions(store: Store) -> int:
-    """Epochs also tick without a request: a version from before must not cover one that comes now."""
+    """The greatest forget epoch in the store. Claims use epochs too; an old version must not cover a new request."""
     greatest = 0
     for digest in store.versions():
-        # A damaged one is refused wherever it is read.
+        # Skip a damaged manifest: it is refused wherever it is read.
         with suppress(StoreError):
             greatest = max(greatest, store.read_manifest(digest).forget_epoch)
     return greatest
 
 
 def _number_anew(session: Session, ledger: Ledger, epoch: int) -> dict[str, int]:
-    """Whoever was accepted while nobody knew that the database had been restored: their epoch is somebody else's.
+    """Give a new epoch to a request accepted after an unnoticed restore, whose epoch belongs to another subject.
 
     Returns:
-        Their request's epoch from here on.
+        Request id -> new epoch.
     """
     anew = next_epoch(ledger)
     session.flush()

@@ -1,4 +1,4 @@
-"""What a restored database serves: its live version may have been replaced after the backup was taken."""
+"""Chooses what a restored database serves: its live version may have been replaced after the backup was taken."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ log = structlog.get_logger()
 def replace_unservable(
     session: Session, store: Store, *, floor: int, store_lost: bool, now: datetime
 ) -> VersionSurvived | None:
-    """Let the newest version that a run has made serve instead of one that is destroyed, below the floor or lost.
+    """If the live version is destroyed, below the floor or lost, let the newest version made by a run serve instead.
 
-    No replica would load that one, so that every run would wait for an acknowledgement for ever. Whom it had read is
-    noted by nobody any more: everybody of whom something is stored counts as read. Call in the transaction that starts
-    a timeline, under the ledger's lock.
+    No replica would load the old version, so every run would wait for an acknowledgement for ever. Its readership is no
+    longer known, so everybody with stored events counts as read by it. Call this in the transaction that starts a
+    timeline, under the ledger's lock.
 
     Args:
-        floor: what the store vouches for.
-        store_lost: the version was in another store, which is no more.
+        floor: the floor in the store.
+        store_lost: the live version was in another store, which is lost.
     """
     pointer = session.get_one(ServingPointer, 1)
     gone = pointer.digest
@@ -54,7 +54,7 @@ def _newest(store: Store, gone: str, *, floor: int) -> tuple[str | None, Manifes
         manifest = None if store.is_destroyed(digest) else _manifest(store, digest)
         if manifest is None or base is None or manifest.base_digest != base.base_digest:
             continue
-        # A policy stands only in what the gate has let through: a first fit may have been refused.
+        # Only versions that the gate has let through have a policy. A first fit has none, and may have been refused.
         if manifest.policy_hash and manifest.forget_epoch >= floor:
             found.append((manifest.forget_epoch, manifest.created_at, digest, manifest))
     if not found:
@@ -64,7 +64,7 @@ def _newest(store: Store, gone: str, *, floor: int) -> tuple[str | None, Manifes
 
 
 def _manifest(store: Store, digest: str) -> Manifest | None:
-    # A damaged one is refused wherever it is read, and says nothing of the others.
+    # Skip a damaged manifest: it is refused wherever it is read.
     with suppress(ManifestMissing, DigestMismatch, InvalidManifest, HostileArtefact):
         return store.read_manifest(digest)
     return None

@@ -1,6 +1,7 @@
 """Candidates for models that rank a few items and not the whole catalogue.
 
-The counts are over everybody, so they are a part of what knows a user: whoever is suppressed is subtracted exactly.
+The counts include all users, so they are a part of the service that knows a user. Suppressed users are subtracted
+exactly.
 """
 
 from app.retrieval.co_visits import CoVisits

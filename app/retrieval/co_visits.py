@@ -1,4 +1,4 @@
-"""Co-visit counts: which items people meet near each other. Integers, so a person can be subtracted exactly."""
+"""Co-visit counts: how often users visit two items near each other. Integers, so a user can be subtracted exactly."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-# Two events of a person count as a visit together if at most this many steps lie between them.
+# Two events of a user count as a visit together if at most this many steps lie between them.
 _STEPS = 5
-# Candidates follow from so many of a history's latest items.
+# How many of a history's latest items determine the candidates.
 _RECENT = 20
 
 
 class CoVisits:
-    """Counts over sequences of item indices. Not for several threads at once.
+    """Counts over sequences of item indices. Not thread-safe.
 
-    `add` and `remove` of the same sequence cancel to the last bit: counts that fall to 0 are dropped, so that the
-    counts equal those of a build that never saw it.
+    `add` and `remove` of the same sequence cancel exactly. Counts that fall to 0 are dropped, so the result equals
+    counts that never had the sequence.
     """
 
     def __init__(self) -> None:
@@ -24,19 +24,19 @@ class CoVisits:
         self._visits: Counter[int] = Counter()
 
     def add(self, sequence: Sequence[int]) -> None:
-        """Count one person's items, in time order."""
+        """Add one user's items, in time order."""
         self._count(sequence, 1)
 
     def remove(self, sequence: Sequence[int]) -> None:
-        """Subtract what `add` counted for this very sequence."""
+        """Subtract the counts that `add` has made for the same sequence."""
         self._count(sequence, -1)
 
     def candidates(self, history: Sequence[int], count: int) -> list[int]:
         """At most `count` items that are not in `history`, best first.
 
-        An item's score is the sum over the recent items i of c(i, j) / sqrt(n_i n_j), with c the visits together and n
-        the visits: the cosine of the two items' visitors. Items without a score follow by their visits; ties go by
-        index.
+        The score of item j is the sum over the recent items i of c(i, j) / sqrt(n_i n_j), where c is the number of
+        visits together and n that of visits: the cosine similarity of the two items' visitors. Items without a score
+        follow, ordered by visits. Ties are ordered by index.
         """
         seen = set(history)
         scores: defaultdict[int, float] = defaultdict(float)
@@ -61,7 +61,7 @@ class CoVisits:
             return NotImplemented
         return self._visits == other._visits and dict(self._pairs) == dict(other._pairs)
 
-    __hash__ = None  # type: ignore[assignment]  # it changes
+    __hash__ = None  # type: ignore[assignment]  # mutable
 
     def _count(self, sequence: Sequence[int], step: int) -> None:
         for item, other in _near(sequence):

@@ -20,17 +20,17 @@ from app.suppressions import queries as suppressions
 
 log = structlog.get_logger()
 
-# So often is looked whether somebody was suppressed elsewhere, and so often is everything counted anew.
+# How often to look for new suppressions, and how often to count everything anew.
 LOOK_SECONDS = 1.0
 RECOUNT_SECONDS = 300.0
-# Longer than this nobody is served from counts that still hold somebody who is suppressed.
+# For at most this long, counts that still include a suppressed subject may serve.
 MOST_SECONDS_BEHIND = 10.0
 _PATIENCE_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
 class Retrieved:
-    """Item indices, best first, and what found them: `co-visits:` and how many people it had counted and left out."""
+    """Item indices, best first, and the name of the retriever: `co-visits:` with the numbers counted and left out."""
 
     items: tuple[int, ...]
     retriever: str
@@ -40,7 +40,7 @@ class Retriever:
     """Finds candidates. Safe for any thread.
 
     Args:
-        suppressed: everybody whom this process knows to be suppressed.
+        suppressed: returns all subjects whom this process knows to be suppressed.
     """
 
     def __init__(
@@ -52,12 +52,12 @@ class Retriever:
         self._lock = threading.Lock()
         self._counts = CoVisits()
         self._counted = 0
-        # Who is in the counts (by hash: only whether, for millions), whom they do not hold, and up to which event.
+        # Subjects in the counts (their hashes only, to save memory), suppressed subjects left out, and the watermark.
         self._members: set[int] = set()
         self._left_out: frozenset[str] = frozenset()
         self._watermark = 0
         self._recounted = float("-inf")
-        # Since when the counts hold somebody who is suppressed; None if they hold nobody.
+        # Since when the counts have included a suppressed subject; None if they include none.
         self._behind_since: float | None = None
         self._wake = threading.Event()
         self._stopping = False
@@ -73,13 +73,13 @@ class Retriever:
         self._thread.join()
 
     def request(self) -> None:
-        """Look soon, in the thread, who is suppressed."""
+        """Ask the thread to look for new suppressions soon."""
         self._wake.set()
 
     def candidates(self, history: Sequence[int], count: int) -> Retrieved:
         """At most `count` candidates for a history of item indices, oldest first.
 
-        No candidate while the counts could not be freed of somebody suppressed for longer than `MOST_SECONDS_BEHIND`.
+        Returns no candidates if the counts have included a suppressed subject for longer than `MOST_SECONDS_BEHIND`.
         """
         with self._lock:
             name = f"co-visits:{self._counted}-{len(self._left_out)}"
@@ -89,7 +89,7 @@ class Retriever:
             return Retrieved(tuple(self._counts.candidates(history, count)), name)
 
     def refresh(self) -> None:
-        """Subtract whom the counts still hold though they are suppressed; now and then count everything anew."""
+        """Subtract suppressed subjects from the counts. From time to time, count everything anew."""
         try:
             missing = self._subtract_suppressed()
             if missing or time.monotonic() - self._recounted >= RECOUNT_SECONDS:
@@ -98,10 +98,10 @@ class Retriever:
             log.warning("retriever.not_refreshed")
 
     def _subtract_suppressed(self) -> bool:
-        """Free the counts of whoever was suppressed since.
+        """Subtract subjects that were suppressed since the last look.
 
         Returns:
-            Whether somebody could not be subtracted because their events are erased already: then a recount is due.
+            Whether a subject could not be subtracted because their events are erased already. Then a recount is due.
         """
         suppressed = self._suppressed()
         new = suppressed - self._left_out
@@ -129,11 +129,11 @@ class Retriever:
         return missing
 
     def _recount(self) -> None:
-        """Count everybody anew but whoever is suppressed, here or in the database, as of one moment."""
+        """Count everybody anew from one snapshot, without subjects that are suppressed here or in the database."""
         known = self._suppressed()
         counts, members, looked = CoVisits(), set[int](), time.monotonic()
         with self._database.read(snapshot=True) as session:
-            # It reads every event there is.
+            # The query reads all events, which takes time.
             be_patient(session, _PATIENCE_SECONDS)
             left_out = known.union(suppressions.suppressed_subjects(session))
             watermark = interactions.watermark(session)
@@ -141,7 +141,7 @@ class Retriever:
                 counts.add(self._indices(items))
                 members.add(hash(subject))
                 if time.monotonic() - looked > LOOK_SECONDS:
-                    # The counts that serve meanwhile are not left behind for as long as this takes.
+                    # Keep the counts that serve meanwhile up to date, because the recount takes long.
                     self._subtract_suppressed()
                     looked = time.monotonic()
         with self._lock:
@@ -162,5 +162,5 @@ class Retriever:
             try:
                 self.refresh()
             except Exception:
-                # A thread that has ended would leave suppressed people in the counts for good.
+                # The thread must go on: without it, suppressed subjects would stay in the counts.
                 log.exception("retriever.failed")

@@ -1,1 +1,1 @@
-"""Runs: queued, claimed under a fence, tried rung by rung, completed or handed back."""
+"""Runs: queued, claimed under a fence, carried out rung by rung, and completed or handed back."""

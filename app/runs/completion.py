@@ -1,4 +1,4 @@
-"""The end of a run: its subjects' data go, what was older is destroyed, its requests are settled."""
+"""The end of a run: its subjects' data are deleted, and its requests are settled."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def erase_subjects(
         How many interactions were deleted.
 
     Args:
-        unread: those whom nothing has read. Settled in the same transaction as the deletion, because afterwards
-            nothing shows it any more.
-        base_digest: of the base that serves. Whom it has read is looked up here: it may have been said since. All else
-            is erased of them, and then they need a person.
+        unread: the subjects whom nothing has read. Their outcome is settled in the transaction of the deletion, because
+            afterwards nothing shows it any more.
+        base_digest: digest of the base that serves. Its readers are looked up here, because they may have been stated
+            since the claim. All other data of these readers are erased, and then their requests need a person.
 
     Raises:
         FenceLost: this worker no longer holds the run.
@@ -63,7 +63,7 @@ def erase_subjects(
     if not is_past_return(run):
         _settle_without_version(session, claim)
     run.stage = RunStage.ERASING
-    # Whose events go is read from the requests, not taken from the claim: a split may have come in between.
+    # Read the subjects from the requests and not from the claim: a split may have changed them since.
     requests = session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)).all()
     subjects = [request.subject_hmac for request in requests]
     erased = session.execute(delete(Interaction).where(Interaction.subject_hmac.in_(subjects)))
@@ -75,7 +75,7 @@ def erase_subjects(
             request.detail_code, request.outcome = KNOWN_TO_BASE, None
         elif request.outcome is None:
             request.outcome = "no_data" if request.subject_hmac in unread else "erased"
-    # Whom the base has read is still to be erased, and must not be unknown then.
+    # Readers of the base must still be erased later, and the outcome must not be `no_data` then.
     records.add_past_readers(session, of_base)
     records.drop_past_readers(session, [subject for subject in subjects if subject not in of_base])
     transaction.record(InteractionsErased(run=run.id, rows=rows))
@@ -83,7 +83,7 @@ def erase_subjects(
 
 
 def record_reclaimed(transaction: Transaction, claim: Claim, reclaimed: Reclaimed) -> None:
-    """Keep whether bytes of the erased rows are left in the database's files.
+    """Record whether bytes of the erased rows are left in the database's files.
 
     Raises:
         FenceLost: this worker no longer holds the run.
@@ -93,26 +93,26 @@ def record_reclaimed(transaction: Transaction, claim: Claim, reclaimed: Reclaime
 
 
 def _settle_without_version(session: Session, claim: Claim) -> None:
-    """What was found about the subjects holds only while the same version is live, and no older one may come.
+    """Check that what was found about the subjects still holds: the same version must be live.
 
     Raises:
-        PointerMoved: another version became live since.
+        PointerMoved: another version became live since the claim.
     """
     pointer = current(session)
     if pointer.digest != claim.parent_digest:
         raise PointerMoved
     if claim.parent_digest is None:
-        # A first fit may be under way that still reads these subjects: it comes too late.
+        # A first fit that is under way may still read these subjects. The raised floor refuses its version.
         pointer.erasure_floor = max(pointer.erasure_floor, claim.covers_epoch)
 
 
 def complete(transaction: Transaction, claim: Claim, parts: Sequence[Part], *, now: datetime) -> None:
-    """The run and its requests are done; counted once, because the fence is checked in the same transaction.
+    """Complete the run and its requests, once: the fence is checked in the same transaction.
 
-    A request whose subject the base has read is not: what a base knows, no run reaches.
+    A request whose subject the base has read is not completed, because no run changes what a base knows.
 
     Args:
-        parts: of the service, for the record.
+        parts: the parts of the service, for the record.
 
     Raises:
         FenceLost: this worker no longer holds the run.

@@ -1,4 +1,4 @@
-"""GET /runs: what the worker did and does."""
+"""GET /runs: the runs of the workers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MayRead = Annotated[Caller, Depends(require(Scope.RUNS_READ))]
 def list_runs(
     gateway: GatewayDependency, _caller: MayRead, limit: Annotated[int, Query(ge=1, le=500)] = 50
 ) -> dict[str, list[RunView]]:
-    """Runs, the newest first."""
+    """List runs, the newest first."""
     with gateway.database.read() as session:
         return {"runs": [RunView.of(run) for run in run_queries.newest(session, limit=limit)]}
 
@@ -34,7 +34,7 @@ def list_runs(
 def read_run(
     run_id: Annotated[str, Path(pattern=r"^ur_[0-9a-f]{32}$")], gateway: GatewayDependency, _caller: MayRead
 ) -> RunDetail:
-    """One run with every attempt, its measures and its verdicts, and the rungs it did without."""
+    """Read one run with every attempt, its measures and verdicts, and the skipped rungs."""
     with gateway.database.read() as session:
         run = run_queries.find(session, run_id)
         if run is None:

@@ -1,6 +1,7 @@
-"""Runs that their surroundings hold up: that costs no claim and nobody's attention, and ends by itself (I14).
+"""Outages of a run: they cost no claim, need no person, and end by themselves (I14).
 
-The pause is the run's lease: any worker sees it, and the sweeper dispatches it once it is over. Due dates stay (I11).
+The run's lease serves as the pause. Every worker sees it, and the sweeper dispatches the run when it is over. Deadlines
+do not move (I11).
 """
 
 from __future__ import annotations
@@ -20,23 +21,23 @@ from app.runs.service import Claim, owned
 
 @dataclass(frozen=True)
 class Pauses:
-    """How long to wait before another try: twice as long each time, up to a limit."""
+    """How long to wait before the next try: the pause doubles each time, up to a limit."""
 
     first: timedelta
     longest: timedelta
 
     def after(self, outages: int) -> timedelta:
-        # Beyond any limit long before the numbers overflow.
+        # Bounded, so that the power cannot overflow. It exceeds any limit long before.
         return min(self.longest, self.first * 2 ** min(outages, 24))
 
 
 def wait_out(
     transaction: Transaction, claim: Claim, *, code: str, detail: str, pauses: Pauses, now: datetime
 ) -> None:
-    """The claim is over and does not count; the run may be claimed again after a pause.
+    """End the claim without counting it. The run may be claimed again after a pause.
 
     Raises:
-        FenceLost: another worker holds the run, or it is over.
+        FenceLost: another worker holds the run, or the run is over.
     """
     session = transaction.session
     run = owned(session, claim.run_id, claim.fence)
@@ -48,7 +49,7 @@ def wait_out(
 
 
 def say_unclaimed(session: Session, run_id: str, *, code: str, detail: str, now: datetime) -> None:
-    """What keeps everybody from claiming a run, said where it is looked for; the run itself is left as it is."""
+    """Record on a run why no worker can claim it. Its state is not changed."""
     lock_ledger(session)
     run = session.get(Run, run_id, with_for_update=True)
     if run is None or run.status not in (RunStatus.QUEUED, RunStatus.RUNNING):
@@ -58,7 +59,7 @@ def say_unclaimed(session: Session, run_id: str, *, code: str, detail: str, now:
 
 
 def uncount(session: Session, claim: Claim) -> None:
-    """A claim that the surroundings ended does not count, although others have taken the run over since."""
+    """Do not count a claim that an outage ended, although another worker has taken the run over since."""
     lock_ledger(session)
     run = session.get(Run, claim.run_id, with_for_update=True)
     if run is not None and run.status == RunStatus.RUNNING and run.claims > 1:
@@ -70,8 +71,8 @@ def _say(session: Session, run: Run, code: str, detail: str) -> None:
     run.detail_code, run.detail = code, detail[:500]
     waiting = ForgetRequest.run_id == run.id
     if run.status == RunStatus.QUEUED:
-        # It would take these.
+        # A queued run would take the queued requests.
         waiting |= ForgetRequest.status == RequestStatus.QUEUED
-    # What was found out about a request stays.
+    # Keep a code that says something about the request itself.
     free = or_(ForgetRequest.detail_code.is_(None), ForgetRequest.detail_code == before)
     session.execute(update(ForgetRequest).where(waiting, free).values(detail_code=code))

@@ -1,4 +1,4 @@
-"""Reading runs, and whose turn it is among those that wait."""
+"""Queries of runs, and which waiting run is next."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.db.models import Run, RunKind, RunStatus
 
 
 def queued_run(session: Session) -> str | None:
-    """The id of the forget run that waits, if one does; a consolidation may wait beside it."""
+    """The id of the waiting forget run; None if there is none. A consolidation may wait at the same time."""
     return session.scalar(select(Run.id).where(Run.status == RunStatus.QUEUED, Run.kind == RunKind.FORGET))
 
 
@@ -27,9 +27,9 @@ def newest(session: Session, *, limit: int) -> Sequence[Run]:
 def next_queued_run(session: Session, now: datetime) -> str | None:
     """The id of the waiting run to work on next.
 
-    A forget run goes before a consolidation, because its subjects are only suppressed and not yet forgotten, while
-    those of a consolidation are attenuated already. But a consolidation yields for so long only (`Run.yields_until`):
-    a steady stream of requests would put it off for ever.
+    A forget run goes before a consolidation: its subjects are only suppressed, while those of a consolidation are
+    attenuated already. But a consolidation yields for a limited time only (`Run.yields_until`), because otherwise a
+    steady stream of requests would delay it for ever.
     """
     waiting = session.scalars(select(Run).where(Run.status == RunStatus.QUEUED)).all()
     return min(waiting, key=lambda run: _rank(run, now)).id if waiting else None

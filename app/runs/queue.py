@@ -1,4 +1,4 @@
-"""Dispatching: one message tells a worker which run to look at. A lost one loses nothing, a sweeper sends it again."""
+"""Dispatching: a message tells a worker which run to look at. If it is lost, a sweeper sends it again."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ log = structlog.get_logger()
 
 _BROKER_SECONDS = 4.0
 _STOP_SECONDS = 3.0
-# One forget run and one consolidation wait at a time.
+# At most one forget run and one consolidation wait at a time.
 _RUNS_REMEMBERED = 4
 
 
 class RunQueue:
-    """Sends run ids to the workers, in a thread of its own; never raises for a broker that is down.
+    """Sends run ids to the workers, in a thread of its own. Never raises if the broker is down.
 
-    A broker may take connections and never answer. Then the thread waits, and nobody else does.
+    If the broker accepts connections and never answers, only the thread waits.
     """
 
     def __init__(self, settings: Settings, database: Database) -> None:
@@ -43,16 +43,16 @@ class RunQueue:
         self._messages.start()
 
     def dispatch(self, run_id: str) -> None:
-        """Have one message sent, and noted as sent; returns at once. Called after the commit, never inside it.
+        """Send a message and record that it was sent. Returns at once. Call after the commit, never in the transaction.
 
-        A run whose message is on its way, or was sent a moment ago, gets no second one: all its requests are in the one
-        row it points to, and a worker that reads hundreds of messages about it comes to the next run that much later.
+        A run gets no second message while one waits or was sent a moment ago. One is enough, because the run's row has
+        all its requests, and hundreds of messages about one run would delay the next run.
         """
         if time.monotonic() - self._sent.get(run_id, -self._pause) >= self._pause:
             self._messages.add(run_id, None)
 
     def stop(self) -> None:
-        """Give what waits a moment; what is not sent by then the sweeper sends."""
+        """Give waiting messages a moment. The sweeper sends those that are left."""
         if self._messages.stop(_STOP_SECONDS):
             self._celery.close()
 
@@ -71,7 +71,7 @@ class RunQueue:
 
 
 def _impatient(options: dict[str, Any]) -> dict[str, Any]:
-    """The same broker, given up after seconds and one try: a worker waits for its broker, a dispatch is sent again."""
+    """Options for a dispatch: one try and short time-outs, because the sweeper sends it again. Workers wait longer."""
     transport = {**options["broker_transport_options"], "max_retries": 0}
     scheme = options["broker_url"].partition("://")[0]
     if scheme in ("redis", "rediss"):

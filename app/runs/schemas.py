@@ -13,7 +13,7 @@ from app.links import Links
 
 
 class RunView(BaseModel):
-    """One run on the worker; ``reason`` says why a consolidation was requested."""
+    """One run on the worker. ``reason`` says why a consolidation was requested."""
 
     id: str
     kind: RunKind
@@ -55,7 +55,7 @@ class RunView(BaseModel):
 
 
 class RunDetail(RunView):
-    """A run with the requests it serves, every attempt it made and the rungs it did without."""
+    """A run with the requests that it serves, all its attempts, and the rungs that it skipped."""
 
     requests: list[str]
     attempts: list[AttemptView]

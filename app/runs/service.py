@@ -1,7 +1,7 @@
-"""The life of a run: queued, claimed under a fence, kept alive by its lease, ended.
+"""The life cycle of a run: queued, claimed under a fence, kept by a lease, ended.
 
-The row is the truth; a broker message only says "look at this run". Every write of a worker names the fence it holds
-and changes nothing once another worker holds a higher one (invariant I5).
+The row in the database is the truth; a message from the broker only says which run to look at. Every write of a worker
+names the worker's fence, and changes nothing once another worker holds a higher one (invariant I5).
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class ClaimedRequest:
 
 @dataclass(frozen=True)
 class Claim:
-    """What a worker got: the run, its fence, the requests it must serve (the earliest deadline first), and the rung
-    that it starts at.
+    """A claimed run: its fence, the requests that it must serve (the earliest deadline first), and the rung at which it
+    starts.
     """
 
     run_id: str
@@ -63,12 +63,12 @@ class Claim:
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """Whom it must forget."""
+        """The subjects that the run must forget."""
         return tuple(request.subject for request in self.requests)
 
 
 def ensure_queued_run(session: Session, now: datetime) -> str:
-    """The id of the one queued forget run, created if there is none. Call under the ledger's lock."""
+    """The id of the queued forget run. It is created if there is none. Call under the ledger's lock."""
     queued = queued_run(session)
     if queued is not None:
         return queued
@@ -90,11 +90,11 @@ def claim(
     policy: dict[str, Any],
     policy_hash: str,
 ) -> Claim | None:
-    """Take a run, or None where there is nothing to take: it is over, alive elsewhere, or it is another run's turn.
+    """Claim a run. Returns None if the run is over, if another worker holds it, or if another run is next.
 
-    The claim is counted here, so that a worker killed without a word counts too. The policy's hash is on record from
-    here on, before anything is measured (invariant I7). A run that had already published goes on from there; any
-    other starts again under a new epoch.
+    The claim is counted here, so that claims of killed workers count too. The policy's hash is recorded here, before
+    anything is measured (invariant I7). A run that has already published goes on from there; any other starts anew
+    under a new epoch.
     """
     session, ledger = transaction.session, transaction.ledger
     run = session.get(Run, run_id, with_for_update=True)
@@ -144,9 +144,9 @@ def claim(
     ).one()
     outbox.told(session, Topic.RUN_WAITING, run_id)
     if not resumed:
-        # What is published already was made without them.
+        # Not for a resumed run: its published version was made without the queued requests.
         _take_queued_requests(session, claimed, max_subjects, now)
-    # What they waited for until now is over.
+    # The outage that the requests waited for is over.
     session.execute(
         update(ForgetRequest)
         .where(
@@ -201,9 +201,9 @@ def _claimable(session: Session, run: Run, now: datetime) -> bool:
 
 
 def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: datetime) -> None:
-    """Coalesce what waits into this run, the earliest deadline first; leave a queued run for the rest.
+    """Take queued requests into this run, the earliest deadline first, and leave a queued run for the rest.
 
-    Only requests that start at the same rung share a run: the rung of the most urgent one.
+    All requests of a run start at the same rung: that of the most urgent one.
     """
     if run.kind != RunKind.FORGET:
         return
@@ -211,8 +211,8 @@ def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: da
         run.claims > 1
         or session.scalar(select(Attempt.id).where(Attempt.run_id == run.id).limit(1)) is not None
     ):
-        # A run that died before may die again; whoever came later must not go down with it. Nor must they wait for what
-        # a run tries over again that was handed back.
+        # A run that died before may die again, and new requests must not fail with it. After a run was handed back, new
+        # requests must not wait while it repeats its attempts.
         return
     held = session.scalars(select(ForgetRequest.first_step).where(ForgetRequest.run_id == run.id)).all()
     queued = select(ForgetRequest).where(ForgetRequest.status == RequestStatus.QUEUED)
@@ -232,7 +232,7 @@ def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: da
 
 
 def renew(session: Session, run_id: str, fence: int, *, until: datetime, progress: str | None) -> bool:
-    """Extend the lease; False means that the run is no longer this worker's."""
+    """Extend the lease. Returns False if this worker no longer holds the run."""
     result = session.execute(
         update(Run)
         .where(Run.id == run_id, Run.fence == fence, Run.status == RunStatus.RUNNING)
@@ -245,7 +245,7 @@ def owned(session: Session, run_id: str, fence: int) -> Run:
     """The run, locked, if this fence still holds it.
 
     Raises:
-        FenceLost: it does not.
+        FenceLost: another worker holds the run, or the run is over.
     """
     run = session.get(Run, run_id, with_for_update=True)
     if run is None or run.fence != fence or run.status != RunStatus.RUNNING:
@@ -254,7 +254,7 @@ def owned(session: Session, run_id: str, fence: int) -> Run:
 
 
 def give_up(transaction: Transaction, run: Run, *, code: str, detail: str) -> None:
-    """The run ends without a result; its requests need a person. Suppression stays and the clock runs on."""
+    """End the run without a result. Its requests need a person; their suppression and their deadlines stay."""
     session = transaction.session
     # Replicas need not keep a candidate that will never serve.
     session.get_one(ServingPointer, 1).candidate_digest = None
@@ -272,18 +272,18 @@ def give_up(transaction: Transaction, run: Run, *, code: str, detail: str) -> No
 def hand_back(
     transaction: Transaction, claim: Claim, now: datetime, *, first_step: int | None = None
 ) -> None:
-    """Whoever works on the run stops before it is done: it may be claimed again at once, and this claim does not count.
+    """Give the run back before it is done. It may be claimed again at once, and this claim does not count.
 
     Args:
-        first_step: the rung that its next claim starts at; where it started, without it.
+        first_step: the rung at which the next claim starts; None for the same rung as before.
 
     Raises:
-        FenceLost: another worker holds the run, or it is over.
+        FenceLost: another worker holds the run, or the run is over.
     """
     session = transaction.session
     run = owned(session, claim.run_id, claim.fence)
     run.claims -= 1
-    # It stays the worker's own, only that its lease has lapsed: what it had taken up goes on from where it stood.
+    # The run stays `running` with a lapsed lease and keeps its requests, so that the next claim goes on with them.
     run.lease_until, run.dispatched_at = now, None
     if first_step is not None:
         session.execute(
@@ -293,7 +293,7 @@ def hand_back(
 
 
 def due_for_dispatch(session: Session, *, now: datetime, redispatch_after: timedelta) -> Sequence[str]:
-    """Runs a worker should look at now: it was never told of them, or too long ago, or has left them behind and died.
+    """Runs that a worker should look at now: never dispatched, dispatched too long ago, or left by a dead worker.
 
     Marks them as dispatched, so that only one of several sweepers sends the message.
     """
@@ -309,14 +309,14 @@ def due_for_dispatch(session: Session, *, now: datetime, redispatch_after: timed
 
 
 def mark_dispatched(session: Session, run_id: str, now: datetime) -> None:
-    """A message about this run is on its way to the workers."""
-    # The run's row before the outbox's, as a claim takes them: nothing else keeps these two in order.
+    """Record that a message about this run was sent to the workers."""
+    # Lock the run's row before the outbox's, as a claim does; otherwise the two could deadlock.
     session.execute(update(Run).where(Run.id == run_id).values(dispatched_at=now))
     outbox.told(session, Topic.RUN_WAITING, run_id)
 
 
 def heal_queue(session: Session, now: datetime) -> str | None:
-    """Give queued requests a run if they have none; the id of the run if one had to be made."""
+    """Create a run for queued requests that have none. Returns its id; None if none was needed."""
     lock_ledger(session)
     waiting = session.scalar(select(func.count()).where(ForgetRequest.status == RequestStatus.QUEUED))
     if not waiting or queued_run(session) is not None:

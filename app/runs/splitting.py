@@ -1,6 +1,6 @@
-"""Requests that leave a run so that the others can go on: back into the queue, or to a person.
+"""Splitting: requests leave a run so that the others can go on. They return to the queue, or need a person.
 
-Nobody leaves a run in a transaction of its own: whoever calls this decides at once what becomes of those who stay.
+Splitting has no transaction of its own: the caller decides in the same transaction about the remaining requests.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ LADDER_EXHAUSTED = DetailCode.LADDER_EXHAUSTED
 
 @dataclass(frozen=True)
 class SplitOut:
-    """Who leaves a run, by request id.
+    """The requests that leave a run, by id.
 
-    `returned` wait for another run, which starts at the rung given; `exhausted` have failed the last rung and need a
-    person.
+    `returned` maps requests that wait for another run to the rung at which it starts. `exhausted` have failed the last
+    rung and need a person.
     """
 
     returned: Mapping[str, int] = field(default_factory=dict)
@@ -44,7 +44,7 @@ def queue_again(
     actor: str,
     now: datetime,
 ) -> None:
-    """Put requests that need a person back into the queue, from the first rung on, their clocks untouched."""
+    """Queue requests that need a person again, from the first rung on. Their deadlines do not move."""
     for request in requests:
         request.status = REQUESTS.after(request.status, RequestEvent.QUEUED_AGAIN)
         request.detail_code, request.run_id, request.first_step = None, None, 0
@@ -55,7 +55,7 @@ def queue_again(
 
 
 def split_out(transaction: Transaction, run: Run, split: SplitOut, *, now: datetime) -> None:
-    """Take these requests out of the run, which is owned. Their clocks run on untouched (invariant I11)."""
+    """Take these requests out of the run, which the caller owns. Their deadlines do not move (invariant I11)."""
     session = transaction.session
     leaving = session.scalars(
         select(ForgetRequest).where(

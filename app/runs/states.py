@@ -1,4 +1,4 @@
-"""The life of a run. A worker that dies leaves it `running`: its lease lapses, and the next one claims it."""
+"""The states of a run. If its worker dies, it stays `running`; its lease lapses, and another worker claims it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CREATED = _QUEUED
 
 
 class RunEvent(StrEnum):
-    """What can happen to a run. Being handed back, or held up by its surroundings, leaves it `running`."""
+    """What can happen to a run. A run that is handed back, or paused by an outage, stays `running`."""
 
     CLAIMED = "claimed"
     COMPLETED = "completed"
@@ -25,9 +25,9 @@ RUNS = Transitions(
     RunStatus,
     {
         (_QUEUED, RunEvent.CLAIMED): _RUNNING,
-        # Of a worker that is dead, or that has handed it back.
+        # Its worker has died, or has handed it back.
         (_RUNNING, RunEvent.CLAIMED): _RUNNING,
-        # Its claims are used up before another one begins.
+        # It was claimed too often.
         (_QUEUED, RunEvent.GIVEN_UP): _NEEDS_ATTENTION,
         (_RUNNING, RunEvent.GIVEN_UP): _NEEDS_ATTENTION,
         (_RUNNING, RunEvent.COMPLETED): _COMPLETED,
@@ -36,5 +36,5 @@ RUNS = Transitions(
 
 
 def is_past_return(run: Run) -> bool:
-    """Whether the run has published: from then on it can only be finished."""
+    """Whether the run is past the point of no return: it has published, and can only be finished."""
     return run.stage in _PAST_POINT_OF_NO_RETURN

@@ -1,7 +1,7 @@
 """Serving inside one gateway process: which version answers, for whom, and when it must not.
 
-A plain library with threads of its own (inference, reconcile, build, report), called from blocking code. The wall:
-no web framework; and no learning library outside `transformers_ranker`, which `assembly` alone imports.
+This is a plain library with threads of its own (inference, reconcile, build, report), called from blocking code. It
+imports no web framework. Only `transformers_ranker` imports a learning library, and only `assembly` imports that.
 """
 
 from app.serving.config import ServingConfig

@@ -1,4 +1,4 @@
-"""A serving engine from settings. Here it is chosen what computes the rankings; nothing else imports that."""
+"""Builds a serving engine from the settings. It chooses what computes the rankings; no other module imports that."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from app.serving.transformers_ranker import open_loader
 from app.settings import REPORT_SECONDS, Settings
 from model_store import Store
 
-# Stopping a gateway waits for the answers that are under way, not for a long queue.
+# A gateway that stops waits for answers under way, not for a long queue.
 _DRAIN_SECONDS = 2.0
 
 
 def build_engine(
     settings: Settings, store: Store, control: ControlPlane, registry: CollectorRegistry
 ) -> ServingEngine:
-    """An engine that is not started yet, with a fallback in catalogue order until a popularity list replaces it.
+    """An engine that is not started. Its fallback is in catalogue order until a popularity list replaces it.
 
     Raises:
-        recommender.RecommenderError: the base model is missing or unusable, or there is no such device.
+        recommender.RecommenderError: the base is missing or unusable, or the device does not exist.
     """
     config = ServingConfig(
         replica_id=_replica_id(),
@@ -41,5 +41,5 @@ def build_engine(
 
 
 def _replica_id() -> str:
-    # A restarted process is another replica: what it had acknowledged before says nothing about it now.
+    # A restarted process is a new replica: acknowledgements from before the restart no longer hold.
     return f"{socket.gethostname()[:32]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"

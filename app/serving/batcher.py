@@ -1,7 +1,7 @@
 """A work-conserving micro-batcher: one inference thread, no timer.
 
-A lone request never waits; what queued while the thread was busy is the next batch. Source: our own design
-(continuous pick-up instead of a collection window, whose delay is pure loss when there is one caller).
+A single request never waits. The requests that arrive while the thread is busy form the next batch. Source: our own
+design. There is no collection window, because its delay would only slow down a single caller.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class MicroBatcher(Generic[Pinned, Request, Result]):
     """Runs requests of many threads through one function on one thread, first come, first served.
 
     Args:
-        pin: called once per batch; what it returns is used for the whole batch and by nobody after it.
+        pin: called once per batch. Its result is used for this batch only.
         score: answers a batch, one result per request in order. Runs on the inference thread only.
-        token_budget: most tokens of one batch, padding included; a single larger request still runs, alone.
+        token_budget: most tokens of one batch, padding included. A larger request runs in a batch of its own.
         max_queue: requests that may wait.
     """
 
@@ -71,10 +71,10 @@ class MicroBatcher(Generic[Pinned, Request, Result]):
         self._thread.start()
 
     def stop(self, drain_seconds: float) -> bool:
-        """Take no new request, answer those that wait, end the thread.
+        """Accept no new request, answer those that wait, and end the thread.
 
         Returns:
-            Whether everything was answered in time; whatever was not is refused with `Draining`.
+            Whether all requests were answered in time. The others are refused with `Draining`.
         """
         with self._wake:
             self._closed = True
@@ -131,11 +131,11 @@ class MicroBatcher(Generic[Pinned, Request, Result]):
             if not batch:
                 return
             self._run(batch)
-            # Waiting for the next batch must not keep this one's histories and answers in memory.
+            # Do not keep this batch's histories and answers in memory while waiting for the next batch.
             del batch
 
     def _take(self) -> list[_Waiting[Request, Result]]:
-        """Wait for work and take as much as fits the token budget; empty only when closed and drained."""
+        """Wait for requests and take as many as fit into the token budget. Empty only when closed and drained."""
         batch: list[_Waiting[Request, Result]] = []
         longest = 0
         with self._wake:
@@ -150,7 +150,7 @@ class MicroBatcher(Generic[Pinned, Request, Result]):
                     if batch and padded * (len(batch) + 1) > self._token_budget:
                         break
                     waiting = self._queue.popleft()
-                    # A caller that has given up costs no inference.
+                    # Skip a request whose caller has given up.
                     if not waiting.future.set_running_or_notify_cancel():
                         continue
                     if waiting.deadline < now:
@@ -172,9 +172,9 @@ class MicroBatcher(Generic[Pinned, Request, Result]):
                 raise RuntimeError(f"{len(batch)} requests, {len(results)} results")
         except Exception as error:  # noqa: BLE001 - one batch may fail in any way, the thread goes on
             self._metrics.batch_failures.inc()
-            # The message may quote an input, the type cannot.
+            # Log the type only: the message may quote an input.
             _log.error("serving.batch.failed", error=type(error).__name__, requests=len(batch))
-            # A fresh exception each, without the cause: a traceback would keep the pinned version in memory.
+            # New exceptions without a cause: a traceback would keep the pinned version in memory.
             for waiting in batch:
                 waiting.future.set_exception(InferenceFailed())
         else:

@@ -28,12 +28,12 @@ class _Failure:
 
 
 class RankerBuilder:
-    """Level-triggered: told again and again what is wanted, it works towards having exactly that ready.
+    """Prepares the wanted versions. It is level-triggered: `want` states the whole target, as often as necessary.
 
     Args:
         build: (digest, floor) -> ranker, as `RankerLoader.load`; raises `VersionRefused` or `StoreError`.
-        on_change: called on the builder's thread after every attempt.
-        retry_seconds: pause after a failure; doubles with each further one, up to 32 times.
+        on_change: called on the builder's thread after every try.
+        retry_seconds: pause after a failure. It doubles with each further failure, up to 32 times the first pause.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class RankerBuilder:
         self._thread.start()
 
     def stop(self, timeout_seconds: float) -> None:
-        """Drop what is ready and begin nothing new; a load under way is left to finish and is then dropped."""
+        """Drop prepared rankers and begin nothing new. A load under way finishes, and its ranker is dropped."""
         with self._wake:
             self._closed = True
             self._wanted = ()
@@ -72,9 +72,9 @@ class RankerBuilder:
             self._thread.join(timeout_seconds)
 
     def want(self, digests: Sequence[str], floor: int) -> None:
-        """Replace what should be ready, most urgent first; anything else is dropped.
+        """Set the versions that should be ready, the most urgent first. Rankers of all others are dropped.
 
-        A higher floor drops what is ready below it; a failure is tried again when its pause is over.
+        A higher floor also drops the rankers below it. A version that failed is tried again after its pause.
         """
         with self._wake:
             if self._closed:
@@ -95,7 +95,7 @@ class RankerBuilder:
             return self._ready.get(digest)
 
     def error(self, digest: str) -> str | None:
-        """Code of the last failure to prepare this version, None if it has not failed."""
+        """Code of the last failure to prepare this version; None if it has not failed."""
         with self._wake:
             failure = self._failures.get(digest)
             return failure.code if failure else None
@@ -126,7 +126,7 @@ class RankerBuilder:
             code, detail = error.code, str(error)
         except StoreError as error:
             code, detail = ReplicaError.STORE_UNAVAILABLE, str(error)
-        except Exception as error:  # noqa: BLE001 - the builder outlives whatever one version does to it
+        except Exception as error:  # noqa: BLE001 - the thread must go on after any failure of a load
             code, detail = ReplicaError.BUILD_FAILED, type(error).__name__
             _log.exception("serving.build.crashed", version=digest)
         else:

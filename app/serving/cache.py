@@ -1,4 +1,4 @@
-"""Answers that were computed already, kept only while the version that computed them serves."""
+"""A cache of answers. An answer is kept only while the version that computed it serves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.serving.recommendation import RankedItem
 
 
 class CacheKey(NamedTuple):
-    """Content identities only: a name that could be reused for other bytes would serve old answers."""
+    """The key of an answer. It has digests only: a name that is reused for other content would give old answers."""
 
     version: str
     catalogue_digest: str
@@ -23,20 +23,20 @@ class CacheKey(NamedTuple):
 
 
 def history_digest(history: Sequence[int], candidates: Sequence[int] | None = None) -> str:
-    """Identity of a whole history, and of the candidates if there are any: any new event makes another key.
+    """Digest of a whole history, and of the candidates if there are any. Any new event changes it.
 
-    It is 128-bit BLAKE2b over the item indices; -1, which is no index, stands before the candidates.
+    It is the 128-bit BLAKE2b of the item indices. The value -1, which is no index, separates history and candidates.
     """
     numbers = history if candidates is None else (*history, -1, *candidates)
     return hashlib.blake2b(array("q", numbers).tobytes(), digest_size=16).hexdigest()
 
 
 class ResultCache:
-    """The answers of one version at a time, up to a number; the least recently used go first. Safe for any thread.
+    """Answers of one version, up to a number. Evicts the least recently used ones. Safe for any thread.
 
-    An answer that another version computed is dropped on arrival, so that nothing a retired version computed outlives
-    the swap. Whoever puts an answer must look at the suppressions *afterwards*, and purge if the subject is among them.
-    A suppression is entered first and purges after that. So no order of events leaves an entry behind.
+    An answer of another version is not stored, so no answer of a retired version outlives the swap. After `put`, the
+    caller must check the suppressions, and purge the subject's answers if the subject is suppressed. A suppression is
+    first recorded and then purges the cache. So an entry of a suppressed subject is removed in any order of events.
     """
 
     def __init__(self, max_entries: int) -> None:
@@ -51,7 +51,7 @@ class ResultCache:
             return len(self._entries)
 
     def enter(self, version: str | None) -> None:
-        """From now on hold answers of this version; drop those of any other."""
+        """From now on keep answers of this version. Drop those of any other."""
         with self._lock:
             if version != self._version:
                 self._version = version
@@ -77,7 +77,7 @@ class ResultCache:
                 self._forget_key(oldest)
 
     def purge(self, subject_hmac: str) -> int:
-        """Drop every answer of one subject; returns how many there were."""
+        """Drop all answers of one subject. Returns how many there were."""
         with self._lock:
             keys = self._keys_of.pop(subject_hmac, set())
             for key in keys:

@@ -1,4 +1,4 @@
-"""How one replica serves."""
+"""The configuration of one replica's serving engine."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ServingConfig:
-    """Everything the engine may be told; validated on construction.
+    """Options of the engine, validated on construction.
 
     Args:
         replica_id: name of this gateway process in the control plane; unique among live replicas.
         poll_interval_seconds: time between two reads of the control plane, before jitter.
-        poll_jitter: share of the interval by which it varies at random, so that replicas do not read in step.
+        poll_jitter: share of the interval by which it varies at random, so that replicas do not read all at once.
         lease_seconds: a replica whose last successful read *started* longer ago than this stops personalising.
-        report_interval_seconds: an unchanged report is sent again after this long (a changed one at once).
-        floor_interval_seconds: time between two looks at the erasure floor that the store vouches for.
+        report_interval_seconds: an unchanged report is sent again after this time, a changed one at once.
+        floor_interval_seconds: time between two reads of the erasure floor in the store.
         token_budget: most tokens of one batch, padding included (requests x longest history).
         max_queue: requests that may wait for the inference thread; one more is refused.
         request_timeout_seconds: how long one caller waits at most.
-        cache_entries: answers kept; 0 turns the cache off.
-        build_retry_seconds: pause before a version that failed to load is tried again; doubles up to 32 times that.
-        history_limit: how many of a user's newest events are read; an item seen before those may be recommended again.
+        cache_entries: how many answers are kept; 0 turns the cache off.
+        build_retry_seconds: pause before a version that failed to load is tried again; doubles up to 32 times this.
+        history_limit: how many of a user's newest events are read. Items seen earlier may be recommended again.
         drain_seconds: how long ``stop`` waits for queued requests.
 
     Raises:

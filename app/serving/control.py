@@ -1,4 +1,4 @@
-"""The side of the control plane a replica sees: what it reads, and what it says about itself."""
+"""The control plane as a replica sees it: what it reads, and what it reports."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ __all__ = ["ControlPlane", "ControlState", "ReplicaReport"]
 
 
 class ControlPlane(Protocol):
-    """Called from two threads of the replica, one that reads and one that reports.
+    """Called from two threads of the replica: one reads, one reports.
 
-    Any exception means that nothing was read, or that nothing was reported.
+    Any exception means that nothing was read or reported.
     """
 
     def read(self, after_epoch: int) -> ControlState:
         """The serving pointer and the suppression feed.
 
-        ``suppressed`` holds every suppression above ``after_epoch`` that had been committed when the call began;
-        ``epoch`` promises that none at or below it was left out. Epochs become visible in order.
+        ``suppressed`` has every suppression above ``after_epoch`` that was committed when the call began. ``epoch``
+        promises that no suppression at or below it is missing. Epochs become visible in order.
         """
 
     def report(self, report: ReplicaReport) -> None:
-        """Keep what this replica says about itself; the last word counts."""
+        """Store the report of this replica, in place of its earlier one."""

@@ -1,4 +1,4 @@
-"""The serving engine: what the HTTP layer calls, from as many threads as it likes."""
+"""The serving engine, which the HTTP layer calls from any number of threads."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from model_store import Store
 
 
 class ServingEngine:
-    """One replica: the version that serves, and everything that decides who gets it.
+    """One replica: the version that serves, and all that decides who gets it.
 
     Args:
-        loader: turns versions into what can answer; its catalogue is the engine's.
-        store: asked for the erasure floor only; whatever else is read from it, the loader reads.
-        fallback: what everyone gets who must not, or cannot, be personalised.
-        registry: where the metrics go; its own by default.
-        clock: seconds that go on while this process is stopped or its machine asleep.
+        loader: loads versions; its catalogue is the engine's.
+        store: read for the erasure floor only; the loader reads everything else.
+        fallback: the answer for everyone who must not, or cannot, be personalised.
+        registry: registry of the metrics; by default one of its own.
+        clock: a clock in seconds that goes on while this process is suspended or its machine asleep.
     """
 
     def __init__(
@@ -80,16 +80,16 @@ class ServingEngine:
         self.metrics.watch_feed(self._suppression.age_seconds, self._suppression.__len__)
 
     def start(self) -> None:
-        """Begin to follow the control plane; until a version is loaded, answers are the fallback."""
+        """Begin to follow the control plane. Until a version is loaded, all answers are the fallback."""
         self._batcher.start()
         self._vouched.start()
         self._reconciler.start()
 
     def stop(self) -> bool:
-        """Answer what is queued, then end all threads; afterwards every answer is the fallback.
+        """Answer queued requests, then end all threads. Afterwards every answer is the fallback.
 
         Returns:
-            Whether everything queued was answered within ``drain_seconds``.
+            Whether all queued requests were answered within ``drain_seconds``.
         """
         self._draining = True
         drained = self._batcher.stop(self.config.drain_seconds)
@@ -98,15 +98,15 @@ class ServingEngine:
         return drained
 
     def wait_for_version(self, timeout_seconds: float) -> bool:
-        """Block until a version serves; False if none does in time."""
+        """Block until a version serves. Returns False if none does in time."""
         return self._live.wait_for_version(timeout_seconds)
 
     def poke(self) -> None:
-        """Look at the control plane now instead of at the next poll."""
+        """Read the control plane now, not only at the next poll."""
         self._reconciler.poke()
 
     def suppress(self, epoch: int, subject_hmac: str) -> None:
-        """Stop personalising for a subject at once, right after this replica committed the accepting transaction."""
+        """Stop personalising for a subject at once. Call right after this replica has committed the acceptance."""
         self._suppression.apply(epoch, subject_hmac)
         self._cache.purge(subject_hmac)
 
@@ -115,15 +115,15 @@ class ServingEngine:
         return subject_hmac in self._suppression
 
     def suppressed(self) -> frozenset[str]:
-        """Everybody whom this replica knows to be suppressed."""
+        """All subjects whom this replica knows to be suppressed."""
         return self._suppression.subjects()
 
     def must_fall_back(self, subject_hmac: str) -> bool:
-        """Whether this subject gets the fallback whatever their history is; then the history need not be read."""
+        """Whether this subject gets the fallback whatever their history is. Then the history need not be read."""
         return self._draining or self._obstacle(subject_hmac) is not None
 
     def still_holds(self, subject_hmac: str, answer: Recommendation, k: int) -> Recommendation:
-        """The answer, or the fallback if the answer may not be given any more. Asked last, before the bytes leave.
+        """The answer, or the fallback if the answer may not be given any more. Call right before it is sent.
 
         This process may have been suspended since it computed the answer, for seconds or for hours.
         """
@@ -134,7 +134,7 @@ class ServingEngine:
 
     @property
     def feed_is_stale(self) -> bool:
-        """Whether the lease on the suppression feed has lapsed; then nobody is personalised."""
+        """Whether the lease on the suppression feed has lapsed. Then nobody is personalised."""
         return self._suppression.is_stale(self.config.lease_seconds)
 
     @property
@@ -144,12 +144,12 @@ class ServingEngine:
 
     @property
     def history_limit(self) -> int:
-        """How many of a user's newest events to read."""
+        """How many of a user's newest events the caller should read."""
         return self.config.history_limit
 
     @property
     def base_digest(self) -> str:
-        """Of the base model that every version here shares."""
+        """Digest of the base that every version here shares."""
         return self._loader.base_digest
 
     @property
@@ -167,7 +167,7 @@ class ServingEngine:
         return self._loader.event(item, rating)
 
     def replace_fallback(self, fallback: PopularityFallback) -> None:
-        """Use another popularity list from now on; it names itself in the answers.
+        """Use another popularity list from now on. Answers name the list.
 
         Raises:
             ValueError: the list is for another catalogue.
@@ -198,19 +198,19 @@ class ServingEngine:
         candidates: Sequence[int] | None = None,
         timeout_seconds: float | None = None,
     ) -> Recommendation:
-        """The best ``k`` items the subject has not seen, or the labelled fallback; blocks the calling thread.
+        """The best ``k`` items that the subject has not seen, or the labelled fallback. Blocks the calling thread.
 
         Args:
-            subject_hmac: the subject's pseudonym; reaches neither the model nor any metric.
-            history: events, oldest first (see `event`); empty for a user nobody knows.
-            k: how many; fewer come back only if fewer are unseen, or fewer are candidates.
-            candidates: the only item indices that may be ranked; needed if `most_candidates` is a number.
-            timeout_seconds: instead of the configured ``request_timeout_seconds``.
+            subject_hmac: the subject's pseudonym; not passed to the model or to any metric.
+            history: events, oldest first (see `event`); empty for an unknown user.
+            k: how many items. Fewer are returned only if fewer are unseen, or fewer are candidates.
+            candidates: the only item indices that may be ranked; required if `most_candidates` is not None.
+            timeout_seconds: replaces the configured ``request_timeout_seconds``.
 
         Raises:
-            InvalidRequest: ``k`` is not in [1, size of the catalogue], an item or an event is none of the catalogue, or
-                the version needs candidates and got none, or too many.
-            QueueFull, DeadlineExceeded: too busy; both carry ``retry_after_seconds``.
+            InvalidRequest: ``k`` is not in [1, size of the catalogue], an item or an event is not in the catalogue, or
+                the version needs candidates and got none or too many.
+            QueueFull, DeadlineExceeded: the engine is too busy; both have ``retry_after_seconds``.
             InferenceFailed: the model failed on this batch.
         """
         size = len(self.catalogue.item_ids)
@@ -231,7 +231,7 @@ class ServingEngine:
         return self.fall_back(k, outcome)
 
     def fall_back(self, k: int, reason: FallbackReason) -> Recommendation:
-        """The labelled fallback, for a caller that knows already why it is needed.
+        """The labelled fallback, for a caller that already knows the reason.
 
         Raises:
             InvalidRequest: ``k`` is not in [1, size of the catalogue].
@@ -251,11 +251,11 @@ class ServingEngine:
             if not request.history:
                 return "unknown_user"
             answer = self._answer(subject, request, timeout)
-            # While the batch ran the subject may have been suppressed or the feed have gone stale.
+            # Check again: while the batch ran, the subject may have been suppressed, or the lease may have lapsed.
             if reason := self._obstacle(subject):
                 self._cache.purge(subject)
                 return reason
-            # Or the floor may have risen above the version that computed this: then its successor answers.
+            # The floor may have risen above the version that computed the answer. Then try again with its successor.
             if not isinstance(answer, Answer) or answer.forget_epoch >= self._live.serving.floor:
                 return answer
         return "below_erasure_floor"
@@ -278,7 +278,7 @@ class ServingEngine:
         if items is not None:
             return Answer(items, ranker.digest, serving.generation, ranker.forget_epoch)
         tokens = ranker.tokens(request)
-        # Waiting for a batch must not keep a version alive that is retired meanwhile.
+        # Drop the references, so that waiting for a batch does not keep a retired version in memory.
         del serving, ranker
         try:
             answer = self._batcher.call(request, tokens=tokens, timeout_seconds=timeout)

@@ -1,11 +1,11 @@
-"""What can go wrong while serving; each leaf carries a stable ``code`` that may be logged, counted and reported.
+"""Errors while serving. Each leaf has a stable ``code`` for logs, metrics and reports.
 
 ServingError
-├── InvalidRequest          k or the history does not fit the catalogue; the caller is at fault
-├── ServingOverloaded       try again later: carries ``retry_after_seconds``
+├── InvalidRequest          k or the history does not fit the catalogue; an error of the caller
+├── ServingOverloaded       try again later: has ``retry_after_seconds``
 │   ├── QueueFull           too many requests wait already
 │   └── DeadlineExceeded    the request was not answered within its time
-├── Draining                the engine is shutting down (answered with the fallback, never seen by a client)
+├── Draining                the engine is shutting down (clients get the fallback instead)
 ├── InferenceFailed         the batch this request was in raised
 └── VersionRefused          a version may not serve here
     ├── BelowErasureFloor   it does not cover everyone already forgotten

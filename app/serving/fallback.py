@@ -1,4 +1,4 @@
-"""The same answer for everyone: what suppressed and unknown users get, and everybody while the feed is stale."""
+"""The fallback: one answer for all suppressed and unknown users, and for everybody while the feed is stale."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from inputs import canonical_json
 
 
 class PopularityFallback:
-    """An immutable ranking of the whole catalogue that depends on no single user.
+    """An immutable ranking of the whole catalogue, the same for every user.
 
-    Every answer names what computed it. For a fallback that is not an adapter version but this list, so its name
-    is ``fallback:`` followed by the SHA-256 of the canonical JSON of the catalogue's digest and the item ids in
-    order. A list made from other interactions has another name; the same list has the same name on every replica.
+    Every answer names what computed it. A fallback is computed by this list and not by a version. So its name is
+    ``fallback:`` followed by the SHA-256 of the canonical JSON of the catalogue's digest and the item ids in order.
+    The same list has the same name on every replica, and another list has another name.
 
-    Nothing is masked, not even what the user has seen: that would be personalising.
+    No item is left out, not even one that the user has seen: that would be personalising.
     """
 
     def __init__(self, catalogue: Catalogue, ranking: Sequence[int]) -> None:
-        """Args: ranking: item indices, most popular first; items left out follow in catalogue order.
+        """Make the list.
+
+        Args:
+            ranking: item indices, most popular first. Items that are left out follow in catalogue order.
 
         Raises:
             ValueError: an index is outside the catalogue or occurs twice.
@@ -45,7 +48,7 @@ class PopularityFallback:
         return len(self._items)
 
     def recommend(self, k: int, reason: FallbackReason) -> Recommendation:
-        """The first ``k`` items, labelled with why they are not personal.
+        """The first ``k`` items, labelled with the reason why they are not personalised.
 
         Raises:
             InvalidRequest: ``k`` is not in [1, size of the catalogue].
@@ -56,7 +59,7 @@ class PopularityFallback:
 
 
 def popularity_fallback(catalogue: Catalogue, item_ids: Sequence[str]) -> PopularityFallback:
-    """The fallback for a list of item ids, most popular first; ids the catalogue lacks are left out."""
-    # Earlier releases stored item ids as they were given: one item may be there in two spellings.
+    """The fallback for a list of item ids, most popular first. Ids that the catalogue lacks are left out."""
+    # Earlier releases stored item ids as they were sent, so one item may occur in two spellings.
     found = dict.fromkeys(catalogue.index(item) for item in item_ids)
     return PopularityFallback(catalogue, [index for index in found if index is not None])

@@ -1,4 +1,4 @@
-"""What serves now: one immutable value behind one reference."""
+"""The version that serves now: one immutable value behind one reference."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.serving.recommendation import FallbackReason, RankedItem
 
 @dataclass(frozen=True)
 class Answer:
-    """Items, and the version and generation that computed them."""
+    """Items, with the version and the generation that computed them."""
 
     items: tuple[RankedItem, ...]
     version: str
@@ -22,9 +22,9 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class Serving:
-    """A ranker and the generation of the pointer under which it serves, or why there is none.
+    """A ranker with the generation under which it serves, or the reason why there is none.
 
-    ``floor`` is the highest erasure floor ever read here; a ranker below it is never published.
+    ``floor`` is the highest erasure floor that this replica has read. A ranker below it is never published.
 
     Raises:
         ValueError: the ranker is below the floor.
@@ -41,11 +41,11 @@ class Serving:
 
     @property
     def decided(self) -> bool:
-        """Whether this is what the pointer says: a version, or none because the last one was withdrawn."""
+        """Whether this follows from the serving pointer: a version serves, or none because the last was withdrawn."""
         return self.ranker is not None or self.generation > 0
 
     def answer(self, requests: Sequence[RankingRequest]) -> list[Answer | FallbackReason]:
-        """Answer a whole batch from this one version."""
+        """Answer a whole batch with this one version."""
         ranker = self.ranker
         if ranker is None:
             return [self.absence for _ in requests]
@@ -59,9 +59,9 @@ NOTHING = Serving(None, 0, 0)
 
 
 class LiveVersion:
-    """The reference that a swap replaces. One thread publishes; any thread reads, without a lock.
+    """The reference that a swap replaces. One thread publishes, and any thread reads, without a lock.
 
-    Reading once and using only what was read is what keeps two versions out of one answer.
+    A reader reads the reference once and uses only that value, so no answer mixes two versions.
     """
 
     def __init__(self) -> None:
@@ -73,10 +73,10 @@ class LiveVersion:
         return self._serving
 
     def publish(self, serving: Serving) -> None:
-        """Swap.
+        """Swap to this value.
 
         Raises:
-            ValueError: the erasure floor would sink.
+            ValueError: its erasure floor is lower than the present one.
         """
         if serving.floor < self._serving.floor:
             raise ValueError("the erasure floor only grows")
@@ -85,6 +85,6 @@ class LiveVersion:
             self._published.notify_all()
 
     def wait_for_version(self, timeout_seconds: float) -> bool:
-        """Block until some version serves; False if none does in time."""
+        """Block until a version serves. Returns False if none does in time."""
         with self._published:
             return self._published.wait_for(lambda: self._serving.ranker is not None, timeout_seconds)

@@ -1,4 +1,4 @@
-"""What the engine counts. No label ever holds a user, a subject or anything derived from one."""
+"""Metrics of the engine. No label ever contains a user, a subject or anything derived from one."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ class ServingMetrics:
         self._resident: frozenset[str] = frozenset()
 
     def watch_feed(self, age_seconds: Callable[[], float], suppressed: Callable[[], float]) -> None:
-        """Read these gauges when they are scraped: a stuck reconcile loop must not freeze its own age."""
+        """Compute these gauges at each scrape, so that the age still grows if the reconcile loop hangs."""
         self.feed_age_seconds.set_function(age_seconds)
         self.suppressed_subjects.set_function(suppressed)
 
     def set_resident(self, versions: Iterable[str]) -> None:
-        """Show these versions as resident and drop the series of all others. Called from one thread."""
+        """Show these versions as resident, and drop the series of all others. Call from one thread only."""
         resident = frozenset(versions)
         for version in self._resident - resident:
             self.resident.remove(version)

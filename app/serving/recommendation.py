@@ -1,4 +1,4 @@
-"""What the engine answers."""
+"""The answers of the engine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FallbackReason = Literal[
 
 
 class RankedItem(NamedTuple):
-    """One item of an answer; ``score`` is the model's log-odds, None where no model computed it."""
+    """One item of an answer. ``score`` is the model's log-odds; None if no model computed it."""
 
     item: int
     item_id: str
@@ -30,10 +30,10 @@ class RankedItem(NamedTuple):
 class Recommendation:
     """One answer, best item first.
 
-    ``version`` names what computed it: the digest of a version's manifest, or ``fallback:`` and the digest of the
-    popularity list (see `app.serving.fallback`). ``generation`` is the pointer's generation under which that
-    version served, None for a fallback: it does not depend on the pointer. ``retriever`` found the candidates, None
-    where none were needed or the caller named them.
+    ``version`` names what computed the answer: the digest of a version, or ``fallback:`` and the digest of the
+    popularity list (see `app.serving.fallback`). ``generation`` is the generation under which that version served; None
+    for a fallback, which does not depend on the serving pointer. ``retriever`` names what found the candidates; None if
+    none were needed or the caller named them.
     """
 
     items: tuple[RankedItem, ...]

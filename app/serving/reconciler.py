@@ -1,4 +1,4 @@
-"""The loop that makes this replica do what the control plane says. Pull is the truth; a poke only means "look now"."""
+"""The loop that makes this replica follow the control plane. It polls; `poke` only makes it poll at once."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class Reconciler:
-    """Level-triggered: every look compares what is wanted with what is, so restarts and missed pokes heal.
+    """Follows the control plane. It is level-triggered: every look compares the wanted state with the present one, so
+    restarts and missed pokes do no harm.
 
-    The thread only reads. Loading is the builder's work and writing the reporter's, because whatever delays the
-    next read delays the suppression of someone who has just asked to be forgotten.
+    The thread only reads. The builder loads and the reporter writes, because a delay of the next read would delay the
+    suppression of somebody who has just asked to be forgotten.
     """
 
     def __init__(
@@ -45,9 +46,10 @@ class Reconciler:
         vouched_floor: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """
+        """Make a reconciler; `start` starts its thread.
+
         Args:
-            vouched_floor: gives the erasure floor as the store has it; returns at once.
+            vouched_floor: returns the erasure floor in the store, at once.
         """
         self._config = config
         self._vouched_floor = vouched_floor
@@ -83,7 +85,7 @@ class Reconciler:
 
     @property
     def report(self) -> ReplicaReport | None:
-        """What this replica last found about itself, delivered or not; None before the first read."""
+        """This replica's last report, delivered or not; None before the first read."""
         return self._report
 
     def start(self) -> None:
@@ -100,22 +102,22 @@ class Reconciler:
         self._reporter.stop(timeout_seconds)
 
     def poke(self) -> None:
-        """Look now; from any thread, returns at once."""
+        """Make the loop look now. Call from any thread; returns at once."""
         self._look_now.set()
 
     def reconcile(self) -> bool:
-        """Look once; called by the loop only.
+        """Look once. Called by the loop only.
 
         Returns:
-            Whether the control plane could be read. If not, nothing changes and the lease runs on.
+            Whether the control plane could be read. If not, nothing changes and the lease is not renewed.
         """
         after_epoch = self._suppression.cursor
         read_started = self._clock()
-        # Read before the row of the database. The row rises first: if it is lower than this, somebody has edited it.
+        # Read the store's floor before the database's row. The row rises first, so a lower row was edited or restored.
         vouched_floor = self._vouched_floor()
         try:
             state = self._control.read(after_epoch)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the lease runs on
+        except Exception as error:  # noqa: BLE001 - any failure leaves the lease as it is
             self._metrics.control_failures.labels("read").inc()
             if self._readable:
                 _log.warning("serving.control.unreadable", error=type(error).__name__)
@@ -125,7 +127,7 @@ class Reconciler:
             _log.info("serving.control.readable")
         self._readable = True
         rewound = not state.vouched or state.epoch < self._suppression.epoch
-        # Suppressions first: nothing that follows may delay them.
+        # Suppressions come first, so that nothing delays them.
         for subject in self._suppression.catch_up(after_epoch, state, read_started=read_started):
             self._cache.purge(subject)
         if rewound != self._rewound:
@@ -134,10 +136,10 @@ class Reconciler:
                 _log.error("serving.feed.rewound", epoch=state.epoch)
             else:
                 _log.info("serving.feed.stands", epoch=state.epoch)
-        # A database that nobody vouches for is not followed.
+        # Do not follow a database that is not vouched for.
         lowered = False
         if state.vouched:
-            # A row that was edited by hand, or restored, does not lower the floor.
+            # A row that was edited by hand, or restored, must not lower the floor.
             floor = max(self._live.serving.floor, vouched_floor)
             lowered = self._is_lowered(state.erasure_floor, floor)
             self._follow(state, max(floor, state.erasure_floor))
@@ -155,14 +157,14 @@ class Reconciler:
             self._look_now.clear()
             try:
                 self.reconcile()
-            except Exception:  # noqa: BLE001 - the loop must live on to notice when it is over
-                # Whatever this is, the replica may not be following the pointer: it must not go on personalising.
+            except Exception:  # noqa: BLE001 - the loop must go on, to notice when the failure is over
+                # The replica may no longer follow the control plane, so it must not go on personalising.
                 self._suppression.lapse()
                 _log.exception("serving.reconcile.crashed")
             self._look_now.wait(interval * random.uniform(1 - jitter, 1 + jitter))
 
     def _is_lowered(self, row: int, known: int) -> bool:
-        """Whether the row lies below a floor that was in force; says so when that changes."""
+        """Whether the row lies below a floor that was in force. Logs every change."""
         lowered = row < known
         if lowered != self._lowered:
             self._lowered = lowered
@@ -173,7 +175,7 @@ class Reconciler:
         return lowered
 
     def _follow(self, state: ControlState, floor: int) -> None:
-        """Enforce the floor, have the builder prepare what is missing, swap if the pointer's version is ready."""
+        """Enforce the floor, let the builder prepare missing versions, and swap if the pointer's version is ready."""
         serving = self._live.serving
         held = serving.ranker if serving.ranker and serving.ranker.forget_epoch >= floor else None
         missing = [
@@ -196,7 +198,7 @@ class Reconciler:
             if held is not None:
                 self._publish(Serving(held, serving.generation, floor))
             else:
-                # After a withdrawal it is still decided that nothing serves, until the next version is built.
+                # After a withdrawal, serving nothing stays the decided state until the next version is built.
                 generation = serving.generation if serving.ranker is None else 0
                 self._publish(Serving(None, generation, floor, self._absence(serving, state.live_digest)))
 

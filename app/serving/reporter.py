@@ -1,4 +1,4 @@
-"""Tells the control plane about this replica, without ever making the suppression feed wait for a write."""
+"""Reports this replica's state to the control plane. The suppression feed never waits for this write."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 class Reporter:
     """Sends the latest report from a thread of its own: a changed one at once, an unchanged one as a heartbeat.
 
-    A report that could not be delivered is sent again, unless a newer one has taken its place.
+    A report that could not be delivered is sent again, unless a newer one has replaced it.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Reporter:
         self._thread.start()
 
     def stop(self, timeout_seconds: float) -> None:
-        """End the thread after one attempt to deliver what is still undelivered."""
+        """End the thread, after one more try to deliver an undelivered report."""
         with self._wake:
             self._closed = True
             self._wake.notify_all()
@@ -43,7 +43,7 @@ class Reporter:
             self._thread.join(timeout_seconds)
 
     def offer(self, report: ReplicaReport) -> None:
-        """Make this the report to send; never blocks on the control plane."""
+        """Make this the report to send. Never waits for the control plane."""
         with self._wake:
             self._latest = report
             if report != self._delivered:
@@ -69,7 +69,7 @@ class Reporter:
     def _deliver(self, report: ReplicaReport, *, quietly: bool) -> bool:
         try:
             self._control.report(report)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the report is sent again
+        except Exception as error:  # noqa: BLE001 - after any failure the report is sent again
             self._metrics.control_failures.labels("report").inc()
             if not quietly:
                 _log.warning("serving.control.report_failed", error=type(error).__name__)

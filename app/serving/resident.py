@@ -1,6 +1,6 @@
-"""Which versions are still in memory, by evidence: a version is released once its objects have been freed.
+"""Tracks which versions are resident in memory: a version is released once its objects have been freed.
 
-That it has been told to unload is no evidence: its weights may stay, for as long as anything refers to them.
+Unloading a version does not prove that: its weights stay in memory as long as anything refers to them.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class ResidentVersions:
         with self._lock:
             self._version_of.update((token, version) for token, _ in watched)
         for token, item in watched:
-            # The garbage collector may run a finaliser in the middle of anything on any thread, also inside a
-            # lock of ours: appending to a deque is all that is safe there.
+            # The garbage collector may run a finaliser at any point of any thread, even while that thread holds our
+            # lock. So the finaliser takes no lock: it only appends to a deque.
             weakref.finalize(item, self._freed.append, token).atexit = False
 
     def versions(self) -> tuple[str, ...]:
@@ -36,7 +36,7 @@ class ResidentVersions:
         return tuple(sorted(self.counts()))
 
     def counts(self) -> Counter[str]:
-        """Objects still in memory, by version."""
+        """The number of objects still in memory, by version."""
         with self._lock:
             while self._freed:
                 self._version_of.pop(self._freed.popleft(), None)

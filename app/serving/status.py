@@ -1,4 +1,4 @@
-"""What an engine says about itself to its own process."""
+"""The status of an engine, for its own process."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from app.serving.control import ReplicaReport
 
 @dataclass(frozen=True)
 class EngineStatus:
-    """How this replica is doing.
+    """The state of this replica.
 
-    ``ready``: what it answers is up to date, and personalised unless the last version was withdrawn.
+    ``ready``: its answers are up to date, and personalised unless the last version was withdrawn.
     """
 
     ready: bool

@@ -1,4 +1,4 @@
-"""Who must not be personalised, and whether this replica knows that well enough to go on (invariant I2)."""
+"""The suppressed subjects, and whether this replica's knowledge of them is recent enough to personalise (I2)."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from app.serving.control import ControlState
 
 
 class SuppressionSet:
-    """Suppressed subjects, as learnt from the feed and from this replica's own accepts. Safe for any thread.
+    """Suppressed subjects, from the feed and from this replica's own acceptances. Safe for any thread.
 
     Ordering rules:
 
     - The set only grows while the process lives. No feed, however old or late, lifts a suppression.
     - A local ``apply`` takes effect at once but moves neither ``cursor`` nor ``epoch``: this replica may have
-      accepted epoch 7 before it has heard of another replica's epoch 6.
-    - ``cursor`` is the highest epoch received, ``epoch`` the one up to which the feed promises to be complete. If a
-      promise came before one of its entries, the next read, which starts at the cursor, brings that entry.
-    - A feed read from beyond the cursor would leave a hole and is ignored; one that arrives late is merged but
-      moves nothing back and renews no lease.
-    - A feed whose epoch is lower than one already promised comes from a database put back to an older state. The
+      accepted epoch 7 before it has received another replica's epoch 6.
+    - ``cursor`` is the highest epoch received. ``epoch`` is the one up to which the feed promises to be complete. If
+      an entry is missing although it was promised, the next read, which starts at the cursor, returns it.
+    - A feed that was read from beyond the cursor could leave a gap and is ignored. A feed that arrives late is merged,
+      but moves nothing back and does not renew the lease.
+    - A feed with a lower epoch than one already promised comes from a database that was set back to an older state. The
       set is kept, the lease is not renewed, and the next read starts from zero because epochs may be reused.
-    - Cursor and epoch belong to one timeline of the database. In another timeline they mean nothing: the feed is read
-      from zero, however high its epoch is.
-    - A feed that nobody vouches for ends the lease.
+    - Cursor and epoch belong to one timeline of the database. They do not hold in another timeline: there the feed is
+      read from zero, however high its epoch is.
+    - A feed that is not vouched for ends the lease.
     """
 
     def __init__(self, clock: Callable[[], float] = elapsed) -> None:
@@ -48,13 +48,13 @@ class SuppressionSet:
             return len(self._subjects)
 
     def subjects(self) -> frozenset[str]:
-        """Everybody who is suppressed here."""
+        """All subjects that are suppressed here."""
         with self._lock:
             return frozenset(self._subjects)
 
     @property
     def cursor(self) -> int:
-        """Where the next read of the feed starts."""
+        """The epoch from which the next read of the feed starts."""
         with self._lock:
             return self._cursor
 
@@ -84,12 +84,12 @@ class SuppressionSet:
         """Merge one read of the feed.
 
         Args:
-            after_epoch: what the feed was asked for.
-            read_started: reading of the clock before the read began. The lease counts from there: what was
-                accepted while the answer travelled may be missing from it.
+            after_epoch: the epoch after which the feed was read.
+            read_started: time of the clock before the read began. The lease counts from there, because requests that
+                were accepted during the read may be missing from the feed.
 
         Returns:
-            The subjects that were not suppressed before; their cached answers must go.
+            The subjects that were not suppressed before. The caller must purge their cached answers.
         """
         with self._lock:
             received = {subject for _, subject in state.suppressed}
@@ -113,7 +113,7 @@ class SuppressionSet:
             return new
 
     def lapse(self) -> None:
-        """End the lease now: this replica cannot be sure to follow the control plane."""
+        """End the lease now, because this replica may not be following the control plane."""
         with self._lock:
             self._fresh_as_of = -math.inf
 
@@ -123,10 +123,10 @@ class SuppressionSet:
             return self._clock() - self._fresh_as_of
 
     def obstacle(self, subject_hmac: str, lease_seconds: float) -> Literal["suppressed", "stale_feed"] | None:
-        """Why this subject must not be personalised at this moment.
+        """Why this subject must not be personalised at this moment; None if nothing forbids it.
 
-        The clock is looked at after the set, never before: a process that is stopped between the two finds that
-        what it has read of the set is too old.
+        The clock is read after the set, never before. So a process that is suspended between the two finds that the
+        lease has lapsed.
         """
         with self._lock:
             suppressed, fresh_as_of = subject_hmac in self._subjects, self._fresh_as_of

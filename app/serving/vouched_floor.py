@@ -1,4 +1,4 @@
-"""The erasure floor as the store has it: a row of the database can be edited by hand, a record in the store cannot."""
+"""The erasure floor in the store. The database's row can be edited by hand; a record in the store cannot."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class VouchedFloor:
-    """Reads the floor at intervals, in a thread of its own: a store that hangs or is away holds nobody up.
+    """Reads the floor at intervals, in a thread of its own, so that a store that hangs delays nobody.
 
-    The highest floor that was read stays in force. Loading a version compares it with the store in any case
-    (`read_version`); this is for versions that are in memory already.
+    The highest floor that was read stays in force. It is for versions that are in memory already: loading a version
+    checks the store's floor in any case (`read_version`).
 
     Args:
-        on_raise: called when the floor has risen; returns at once.
+        on_raise: called when the floor has risen; must return at once.
     """
 
     def __init__(self, store: Store, *, interval_seconds: float, on_raise: Callable[[], None]) -> None:
@@ -33,7 +33,7 @@ class VouchedFloor:
 
     @property
     def floor(self) -> int:
-        """The highest that was read; 0 before the first."""
+        """The highest floor that was read; 0 before the first read."""
         return self._floor
 
     def start(self) -> None:
@@ -52,7 +52,7 @@ class VouchedFloor:
     def _look(self) -> None:
         try:
             floor = self._store.erasure_floor()
-        except Exception as error:  # noqa: BLE001 - whatever it was, the next look tries again
+        except Exception as error:  # noqa: BLE001 - after any failure the next look tries again
             if self._readable:
                 _log.error("serving.floor.unreadable", error=type(error).__name__, detail=str(error))
             self._readable = False

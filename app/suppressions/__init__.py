@@ -1,1 +1,1 @@
-"""Suppressions: who has asked to be forgotten. Never deleted."""
+"""Suppressions: the subjects who have asked to be forgotten. They are never deleted."""

@@ -1,4 +1,4 @@
-"""Who is suppressed, and since which epoch."""
+"""Queries of suppressed subjects and their epochs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.db.models import Suppression
 
 
 def suppressed_among(session: Session, subjects: Iterable[str]) -> set[str]:
-    """Those of these subjects who are suppressed."""
+    """Those of the subjects who are suppressed."""
     return {
         subject
         for chunk in in_chunks(subjects)
@@ -27,8 +27,8 @@ def suppressed_subjects(session: Session) -> set[str]:
 
 
 def suppression_epochs(session: Session) -> dict[str, int]:
-    """Everyone suppressed, with the epoch of it. Whoever is not in it has an epoch above all of these: suppressions
-    become visible in the order of their epochs, and this is one statement.
+    """All suppressed subjects, with the epochs of their suppressions. Suppressions become visible in the order of their
+    epochs and this is one statement, so a suppression that is missing here has a higher epoch than all of these.
     """
     rows = session.execute(select(Suppression.subject_hmac, Suppression.epoch))
     return {row.subject_hmac: row.epoch for row in rows}

@@ -1,1 +1,1 @@
-"""Versions: what serves, what served, and the floor below which nothing serves again."""
+"""Versions: which one serves, which have served, and the floor below which none may serve again."""

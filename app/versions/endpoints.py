@@ -1,4 +1,4 @@
-"""GET /adapters: what serves, what served, and what every replica says it runs."""
+"""GET /adapters: the version that serves, earlier versions, and the report of every replica."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _SHOWN = 100
 def list_adapters(
     gateway: GatewayDependency, _caller: Annotated[Caller, Depends(require(Scope.ADAPTERS_READ))]
 ) -> AdaptersView:
-    """The serving pointer, what attenuation may still add up, the versions (the newest first) and the replicas."""
+    """Read the serving pointer, the budget for attenuation, the versions (the newest first) and the replicas."""
     with gateway.database.read() as session:
         serving, now = pointer.current(session), database_now(session)
-        # The row may have been edited; this replica knows what was in force, and what the store vouches for.
+        # The row may have been edited. This replica knows the floor in force, and the store's floor.
         floor = max(serving.erasure_floor, gateway.engine.status().erasure_floor)
         return AdaptersView(
             generation=serving.generation,

@@ -1,8 +1,8 @@
-"""The erasure floor's second witness: the store, so that no edited row lets a version serve again (invariant I3).
+"""Keeps the erasure floor in the store too, so that no edited row lets a version serve again (invariant I3).
 
-The row rises first, in the transaction that publishes, and the store right after it, before anything older is
-destroyed and before a request completes. The row is therefore never below the store, unless somebody has edited it or
-the database was restored.
+The row rises first, in the transaction that publishes. The store's floor rises right after it, before older versions
+are destroyed and before a request completes. So the row is never below the store's floor, unless somebody has edited
+the row or the database was restored.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ from model_store import (
 
 log = structlog.get_logger()
 
-# No replica can load such a version either.
+# Errors of an unreadable manifest. No replica can load such a version either.
 _UNREADABLE = (InvalidDigest, ManifestMissing, DigestMismatch, InvalidManifest, HostileArtefact)
 
 
 def vouch_for_floor(database: Database, store: Store) -> None:
-    """Have the store vouch for the floor of the row.
+    """Record the floor of the database's row in the store.
 
     Raises:
         StoreError: the store cannot be written or read.
-        DatabaseUnavailable: nobody answers.
+        DatabaseUnavailable: the database does not answer.
     """
     with database.read(snapshot=True) as session:
         floor, epoch = current(session).erasure_floor, session.get_one(Ledger, 1).epoch
     if floor > epoch:
-        # Nothing that was handed out reaches it. The store never takes a floor back, so it does not take this one.
+        # A floor above all epochs is an error of the row. The store could never lower it again, so do not record it.
         log.error("floor.beyond_epochs", floor=floor, epoch=epoch)
     elif floor > store.erasure_floor():
         store.raise_floor(Floor(floor, utc_now().isoformat()))
 
 
 def is_sunk(session: Session, store: Store, vouched: int) -> bool:
-    """Whether the row of the floor or the live version lies below what must hold: edited by hand, or restored.
+    """Whether the row or the live version lies below the floor in force, because of a manual edit or a restore.
 
     Args:
         vouched: the store's floor, read before this session's first statement.
@@ -64,14 +64,14 @@ def is_sunk(session: Session, store: Store, vouched: int) -> bool:
 
 @dataclass(frozen=True)
 class Lifted:
-    """What was mended: the floor that was found in the row, and the version that was taken out of service."""
+    """What `lift` has changed: the former floor of the row, and the version that was taken out of service."""
 
     floor_before: int
     withdrawn: str | None
 
 
 def lift(session: Session, store: Store, vouched: int) -> Lifted:
-    """Raise the row to what the store vouches for; a live version below it goes, and everybody gets the fallback.
+    """Raise the row to the store's floor. A live version below it is taken out of service; everybody gets the fallback.
 
     Call under the ledger's lock.
     """
@@ -83,17 +83,17 @@ def lift(session: Session, store: Store, vouched: int) -> Lifted:
     serving.generation += 1
     serving.digest, serving.previous_digest, serving.candidate_digest = None, live, None
     serving.moved_by, serving.moved_at = "erasure-floor", utc_now()
-    # They belong to the fit that was live.
+    # The levels belong to the fit that was live.
     levels.drop_all(session)
     return Lifted(before, live)
 
 
 def lies_below(store: Store, digest: str | None, floor: int) -> bool:
-    """Whether it is a version that covers less; not of one whose manifest cannot be read."""
+    """Whether the version covers less than the floor. False if its manifest cannot be read."""
     if digest is None:
         return False
     try:
-        # The manifest and not the row of the version: it is named by its digest, and cannot be edited.
+        # Read the manifest and not the version's row: the digest protects the manifest against edits.
         return store.read_manifest(digest).forget_epoch < floor
     except _UNREADABLE:
         return False

@@ -1,4 +1,4 @@
-"""The parts of a service that may know a user, and what forgetting does to each: done for these, and not for those."""
+"""The parts of a service that may know a user, and what forgetting does about each of them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ State = Literal["edited", "re-fitted", "exact", "attested", "not covered"]
 class Part(BaseModel):
     """One part.
 
-    ``state``: ``edited`` (attenuated, measured, mitigation), ``re-fitted`` (made again without the subjects), ``exact``
-    (freed of them to the last bit), ``attested`` (somebody has said that it does not know them), ``not covered``.
+    ``state``: ``edited`` (attenuated and measured: mitigation), ``re-fitted`` (made again without the subjects),
+    ``exact`` (freed of the subjects to the last bit), ``attested`` (an operator has stated that it does not know them),
+    ``not covered`` (nothing that Lethe does reaches it).
     """
 
     name: str
@@ -29,14 +30,14 @@ class Part(BaseModel):
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What is beside the adapter: the base by its digest, and whether the built-in retriever finds candidates."""
+    """The parts beside the adapter: the base, by its digest, and whether the built-in retriever is used."""
 
     base_digest: str
     retriever: bool
 
 
 def of_version(session: Session, version: Version | None, around: Surroundings) -> list[Part]:
-    """The parts behind a version's answers; None for a service that answers with the fallback alone."""
+    """The parts behind a version's answers. ``version`` is None for a service that only gives the fallback."""
     if version is None:
         adapter = Part(name="adapter", state="exact", detail="none serves")
     elif version.run_id is None:
@@ -51,7 +52,7 @@ def of_version(session: Session, version: Version | None, around: Surroundings) 
 
 
 def of_request(session: Session, request: ForgetRequest, around: Surroundings) -> list[Part]:
-    """What was done for one person, as far as the request is done; the adapter's part follows from the outcome."""
+    """What was done for one person in each part. For the adapter, it follows from the request's outcome."""
     made = None if request.run_id is None else versions.of_run(session, request.run_id)
     serving = versions.current(session)
     live = None if serving.digest is None else session.get(Version, serving.digest)

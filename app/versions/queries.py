@@ -1,4 +1,4 @@
-"""What serves, what has ever served, and what is destroyed."""
+"""Queries of the version that serves, of all that have served, and of those that are destroyed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def versions(session: Session, *, limit: int) -> Sequence[Version]:
 
 
 def of_run(session: Session, run_id: str) -> Version | None:
-    """The version that this run published; None if it published none."""
+    """The version that this run has published; None if it has published none."""
     return session.scalar(select(Version).where(Version.run_id == run_id))
 
 
 def published(session: Session) -> frozenset[str]:
-    """The digests of all that has ever been live, and of what is."""
+    """The digests of all versions that are or were live."""
     digests = session.scalars(select(Version.digest)).all()
     return frozenset(digest for digest in (*digests, current(session).digest) if digest is not None)
 

@@ -1,4 +1,4 @@
-"""What serves. The pointer moves only by compare-and-swap, in the transaction that records why (invariants I3, I6)."""
+"""Moves the serving pointer: only by compare-and-swap, in the transaction that records why (invariants I3, I6)."""
 
 from __future__ import annotations
 
@@ -45,23 +45,24 @@ def install(
     actor: str,
     now: datetime,
 ) -> int:
-    """Make a version that no run made (a first fit, the operator's own adapter) live; the new generation.
+    """Make a version live that no run has made: a first fit, or the operator's own adapter. Returns the new generation.
 
     Args:
-        parent: what was live when the version's training data were read.
-        readers: whom the version has read.
-        base_digest: of the base that the version belongs to.
+        parent: the version that was live when the version's training data were read.
+        readers: the subjects whom the version has read.
+        base_digest: digest of the base that the version belongs to.
 
     Raises:
-        BelowErasureFloor: it has read someone who has been forgotten.
-        PointerMoved: another version became live since.
+        BelowErasureFloor: the version has read somebody who has been forgotten.
+        PointerMoved: another version became live since then.
     """
     session = transaction.session
     _require_nobody_settled(session, readers)
     session.merge(version)
-    # They belong to the fit that was live before, even where this one was fitted on the same events.
+    # The levels belong to the fit that was live before, even if this version was fitted on the same events.
     levels.drop_all(session)
-    # Whoever it left out may complete without another version: what is older must not outlive them.
+    # Requests of subjects that this version has not read may complete without another version. So raise the floor: no
+    # older version may serve again.
     floor = max(current(session).erasure_floor, version.forget_epoch)
     generation = _move(
         session, parent, version.digest, covers=version.forget_epoch, floor=floor, actor=actor, now=now
@@ -76,7 +77,7 @@ def install(
 
 
 def announce_candidate(session: Session, claim: Claim, digest: str) -> None:
-    """Ask the replicas to prepare a version off the request path; nothing serves it yet.
+    """Ask the replicas to prepare a version off the request path. It does not serve yet.
 
     Raises:
         FenceLost: this worker no longer holds the run.
@@ -97,26 +98,27 @@ def publish(
     now: datetime,
     split: SplitOut = NOBODY,
 ) -> int:
-    """Fence check, pointer swap from the run's own parent, floor raised, requests moved on: all or nothing.
+    """Make a run's version live: check the fence, swap the pointer from the run's parent, raise the floor, and move the
+    requests on. All of it happens, or nothing.
 
-    The floor rises to the version's own epoch. That of an exact fit may lie above the claim's: it also leaves out who
-    was suppressed between the claim and the reading of its training data.
+    The floor rises to the version's own epoch. The epoch of an exact fit may be higher than the claim's, because the
+    fit also leaves out everybody who was suppressed between the claim and the reading of its training data.
 
     Args:
-        watermark: up to which events the version was fitted. Levels of any other go: they are read under adapters of
-            people some of whom have been forgotten since, and nobody needs them any more. None where all go: its fit
-            read these events with a larger catalogue.
-        base_digest: of the base that the version belongs to.
-        split: requests whom the version does not serve. They leave the run in this very transaction: what claims
-            the published run later can find only those who are served.
+        watermark: the watermark of the version's fit. Levels of other watermarks are deleted: they were measured with
+            adapters that had read people who have been forgotten since, and nobody needs them any more. None deletes
+            all levels, because the version was fitted on these events with a larger catalogue.
+        base_digest: digest of the base that the version belongs to.
+        split: requests that the version does not serve. They leave the run in this transaction, so that a later claim
+            of the published run finds only requests that are served.
 
     Returns:
         The generation that every replica must reach.
 
     Raises:
         FenceLost: this worker no longer holds the run.
-        PointerMoved: another version became live since the run started; rebase, never overwrite.
-        BelowErasureFloor: the version covers less than what must be covered.
+        PointerMoved: another version became live since the run started; the run must rebase.
+        BelowErasureFloor: the version's forget epoch is below the floor.
     """
     session = transaction.session
     run = owned(session, claim.run_id, claim.fence)
@@ -160,7 +162,7 @@ def publish(
 
 
 def withdraw(transaction: Transaction, claim: Claim, *, base_digest: str, now: datetime) -> int:
-    """Take the live version out of service without a successor: everybody gets the fallback from here on.
+    """Take the live version out of service without a successor: everybody gets the fallback from now on.
 
     Returns:
         The generation that every replica must reach.
@@ -207,9 +209,10 @@ def _deploy(session: Session, run: Run) -> None:
 
 
 def _require_nobody_settled(session: Session, readers: Container[str]) -> None:
-    """A run that edits nothing leaves the floor where it was; what it said of its subjects must stay true.
+    """Refuse a version that has read somebody whose request is settled.
 
-    Whatever epoch the version covers: somebody who waited when it was begun may be read by what is cached with it.
+    The floor is not enough for that: a run that edits nothing settles requests without raising the floor. Nor is the
+    version's epoch: data cached with the version may contain somebody whose request waited when the fit began.
 
     Raises:
         BelowErasureFloor: the version has read somebody whose request is settled.
@@ -227,9 +230,9 @@ def _queue_left_out(
     actor: str,
     now: datetime,
 ) -> None:
-    """Queue again who needs a person, but whom neither the version that is live now has read nor its base.
+    """Queue requests that need a person again, if neither the version that is live now nor its base has read them.
 
-    Their run finds nothing left to edit, and completes.
+    Their run finds nothing to edit, and completes.
     """
     of_base = select(BaseReader).where(
         BaseReader.subject_hmac == ForgetRequest.subject_hmac, BaseReader.base_digest == base_digest
@@ -238,7 +241,7 @@ def _queue_left_out(
         select(ForgetRequest)
         .where(
             ForgetRequest.status.in_(REQUESTS.before(RequestEvent.QUEUED_AGAIN)),
-            # Who was known to another base only has nothing else to wait for, whenever they asked.
+            # A request that needed a person only because another base had read its subject, whatever its epoch.
             or_(ForgetRequest.epoch <= up_to, ForgetRequest.detail_code == KNOWN_TO_BASE),
             ~of_base.exists(),
         )
@@ -283,7 +286,7 @@ def _move(
 
 
 def rebase(session: Session, claim: Claim) -> Claim:
-    """The same claim, starting from what is live now.
+    """The same claim, with the version that is live now as its parent.
 
     Raises:
         FenceLost: this worker no longer holds the run.
@@ -297,7 +300,7 @@ def rebase(session: Session, claim: Claim) -> Claim:
 
 
 def mark_destroyed(transaction: Transaction, claim: Claim, digest: str, *, now: datetime) -> None:
-    """Put the destruction of a version on record.
+    """Record the destruction of a version.
 
     Raises:
         FenceLost: this worker no longer holds the run.
@@ -306,7 +309,7 @@ def mark_destroyed(transaction: Transaction, claim: Claim, digest: str, *, now: 
     owned(session, claim.run_id, claim.fence)
     version = session.get(Version, digest)
     if version is None or version.destroyed_at is not None:
-        # A candidate that never served has no row, and what is on record is on record once.
+        # A candidate that never served has no row, and a destruction is recorded once only.
         return
     version.destroyed_at = now
     transaction.record(VersionDestroyed(run=claim.run_id, version=digest))

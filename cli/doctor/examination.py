@@ -1,4 +1,4 @@
-"""All checks in the order in which whoever mends an installation needs them."""
+"""All checks, in the order in which an operator needs them to repair an installation."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from cli.progress import watch
 
 
 def examine(state: Path) -> Iterator[Finding]:
-    """Every check against the settings in force; one that fails does not keep the others from being made.
+    """Run every check against the settings in force. A failed check does not prevent the others.
 
     Args:
-        state: the folder that `lethe up` keeps, for the files in it.
+        state: the folder of `lethe up`, whose files are checked too.
     """
     settings, wrong = _settings()
     yield from wrong
@@ -44,7 +44,7 @@ def examine(state: Path) -> Iterator[Finding]:
 
 
 def _look(what: str, check: Callable[[], Finding | Iterable[Finding]]) -> list[Finding]:
-    """What the check finds; if it breaks, that is a finding too."""
+    """The findings of a check. A check that raises is a finding too."""
     try:
         found = check()
         return [found] if isinstance(found, Finding) else [*found]
@@ -52,22 +52,22 @@ def _look(what: str, check: Callable[[], Finding | Iterable[Finding]]) -> list[F
         return [
             failure(what, "this user may not look there (PermissionError)", "run as the user who owns it")
         ]
-    except Exception as error:  # noqa: BLE001  (whatever it is, the other checks are still worth making)
-        # Not its text: that may hold a secret.
+    except Exception as error:  # noqa: BLE001  (any failure: the other checks must still run)
+        # Without the exception's text, which may contain a secret.
         return [
             failure(what, f"the check broke ({type(error).__name__})", "see the settings that it looks at")
         ]
 
 
 def _settings() -> tuple[Settings | None, list[Finding]]:
-    """The settings, and what is wrong with them; where that is the secrets alone, those that there are."""
+    """The settings, and what is wrong with them. If only the secrets are wrong, the other settings are returned."""
     try:
         return get_settings(), []
     except (ValidationError, SettingError, OSError, UnicodeDecodeError) as error:
         told = describe(error) or type(error).__name__
     advice = "correct it in the environment or in .env"
     try:
-        # Placeholders are good for looking at all the rest.
+        # With placeholders for the secrets, the rest can still be checked.
         return Settings(environment="development"), [failure("keys", told, advice)]
     except (ValidationError, OSError, UnicodeDecodeError):
         return None, [failure("settings", told, advice)]

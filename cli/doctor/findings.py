@@ -1,4 +1,4 @@
-"""What a check has found, and how it is told."""
+"""Findings of the checks, and how they are printed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: `found` is what is there, `advice` what to do about it. Neither ever holds a secret."""
+    """One line of the output: what was `found`, and `advice` on what to do. Neither ever contains a secret."""
 
     check: str
     state: State
@@ -47,7 +47,7 @@ def healthy(findings: Iterable[Finding]) -> bool:
 
 
 def size(number: float) -> str:
-    """Bytes as people read them."""
+    """A number of bytes, for people to read."""
     for unit in ("bytes", "KiB", "MiB", "GiB"):
         if number < 1024:
             return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"

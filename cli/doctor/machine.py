@@ -1,4 +1,4 @@
-"""What of this machine an installation needs: devices, private files, room on the disk, and its secrets."""
+"""Checks of this machine: devices, file permissions, disk space and secrets."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from cli.doctor.findings import Finding, failure, ok, size, warning
 from cli.doctor.services import database_file, local_folder, newest_version_bytes
 from model_store import StoreError, open_store
 
-# A model is loaded beside what is there, and computes with as much again.
+# The model itself, and as much memory again to compute with.
 _TIMES_THE_BASE = 2
-# A candidate, the live version, one that is about to be destroyed, and the journal.
+# Room for a candidate beside the live version, for a version that is not destroyed yet, and for the journal.
 _VERSIONS_NEEDED, _VERSIONS_WISHED = 2, 10
 _SMALL_VERSION = 64 * 1024 * 1024
 
@@ -80,7 +80,7 @@ def _free_memory() -> int | None:
 
 
 def check_permissions(settings: Settings, state: Path) -> Finding:
-    """Everything of an installation is about people: it is for its owner only."""
+    """Check that only the owner can read the installation's files: all of them may hold personal data."""
     url = settings.broker_url
     broker = Path(url.removeprefix("filesystem://")) if url.startswith("filesystem://") else None
     places = [database_file(settings), local_folder(settings.store_url), broker, Path(".env")]
@@ -114,7 +114,7 @@ def check_disk(settings: Settings) -> Finding:
         return ok("disk", "the store is on no disk of this machine")
     needed = _SMALL_VERSION
     if folder is not None and folder.is_dir():
-        # What is wrong with the store, its own check says.
+        # The store has a check of its own, which reports its errors.
         with suppress(StoreError):
             needed = newest_version_bytes(settings, open_store(settings.store_url)) or needed
     return judge_disk(shutil.disk_usage(place).free, needed, place)

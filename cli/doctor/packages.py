@@ -1,4 +1,4 @@
-"""The installed packages. Imports none of them: whoever lacks one must still be told which."""
+"""Checks the installed packages. Imports none of them, so that it can report a missing one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INSTALL = "pip install -c constraints.txt -e '.[gateway,worker]' installs what t
 
 
 def check_versions() -> Finding:
-    """The installed packages against the pins of this release."""
+    """Compare the installed packages with the pins of this release."""
     try:
         pins = [pin for line in requires("lethe") or () if (pin := _PIN.match(line))]
     except PackageNotFoundError:
@@ -28,10 +28,11 @@ def check_versions() -> Finding:
 def judge_versions(
     pins: Iterable[tuple[str, str, str | None]], installed: Mapping[str, str | None]
 ) -> Finding:
-    """
+    """Compare installed versions with pins.
+
     Args:
         pins: package, version, and the extra that it belongs to.
-        installed: the version of each that is here.
+        installed: the installed version of each package.
     """
     missing: dict[str | None, list[str]] = {}
     other = []
@@ -42,7 +43,7 @@ def judge_versions(
             missing.setdefault(extra, []).append(name)
             continue
         counted += 1
-        # What follows a plus sign is how it was built.
+        # The part after the plus sign names the build, not the version.
         if here.partition("+")[0] != pinned:
             other.append(f"{name} {here} instead of {pinned}")
     if None in missing:

@@ -1,4 +1,4 @@
-"""Database, its clock, broker and store: whether they answer, and are this installation's."""
+"""Checks of the database, its clock, the broker and the store: do they answer, and do they belong together?"""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[^:/?#\[\]]+")
 
 
 def database_file(settings: Settings) -> Path | None:
-    """The file of SQLite; None for a server, or an address that cannot be read."""
+    """The file of an SQLite database; None for a server or an unreadable address."""
     try:
         url = parse_address(settings.database_url)
     except DatabaseError:
@@ -39,7 +39,7 @@ def database_file(settings: Settings) -> Path | None:
 
 
 def local_folder(store_url: str) -> Path | None:
-    """The folder of a store on this machine."""
+    """The folder of the store; None if it is not on this machine."""
     if "://" not in store_url and not store_url.startswith(("file:", "memory:")):
         return Path(store_url)
     parts = urlsplit(store_url)
@@ -49,7 +49,7 @@ def local_folder(store_url: str) -> Path | None:
 def check_database(settings: Settings) -> Finding:
     file = database_file(settings)
     if file is not None and not file.is_file():
-        # Looking must not make one.
+        # Stop here: connecting would create the file.
         return failure("database", f"there is no {file}", "run: lethe migrate")
     try:
         engine = open_database(settings.database_url, pooled=False)
@@ -82,7 +82,7 @@ def check_clock(settings: Settings) -> Finding:
         return warning("clock", "there is no database to compare it with", "run: lethe migrate")
     try:
         with Database(open_database(settings.database_url, pooled=False)).read() as session:
-            # Once to connect: that takes its time.
+            # A first call opens the connection, so that its time is not measured.
             database_now(session)
             before = datetime.now(UTC)
             theirs = database_now(session)
@@ -100,7 +100,7 @@ def check_clock(settings: Settings) -> Finding:
 
 
 def public_broker(url: str) -> str:
-    """Scheme and host of each broker that is named: whatever else stands there may be a secret, or part of one."""
+    """Scheme and host of each broker in the URL. Any other part may be a secret, or part of one."""
     if url.startswith("filesystem://"):
         return url
     return ";".join(_public_part(part) for part in url.split(";"))
@@ -132,7 +132,7 @@ def check_broker(settings: Settings) -> Finding:
 
 
 def _connect(settings: Settings) -> str | None:
-    """What keeps the broker from being reached, without any password."""
+    """Why the broker cannot be reached, without any password; None if it can."""
     from kombu.connection import Connection
     from kombu.exceptions import OperationalError
 
@@ -152,13 +152,13 @@ def _connect(settings: Settings) -> str | None:
 
 
 def _asked_within(seconds: float, ask: Callable[[], str | None]) -> str | None:
-    """The answer, or that there was none in time: a server that accepts and says nothing would hold this for ever."""
+    """The answer, or a message that none came in time. A server that accepts and never answers must not block this."""
     answers: list[str | None] = []
 
     def work() -> None:
         try:
             answers.append(ask())
-        except Exception as error:  # noqa: BLE001  (told below, by its kind alone)
+        except Exception as error:  # noqa: BLE001  (reported below, by its type only)
             answers.append(type(error).__name__)
 
     thread = threading.Thread(target=work, daemon=True)
@@ -201,7 +201,7 @@ def check_store(settings: Settings) -> Finding:
 
 
 def _creates_only_what_is_absent(folder: Path) -> bool:
-    """Whether of two writers of one name the second is refused here, as the store does it: by hard links."""
+    """Whether this file system refuses to create a hard link that exists: the store relies on that."""
     with TemporaryDirectory(dir=folder, prefix=".doctor-") as scratch:
         written, name = Path(scratch) / "written", Path(scratch) / "name"
         written.touch()
@@ -227,7 +227,7 @@ def _has_timeline(settings: Settings) -> bool:
 
 
 def newest_version_bytes(settings: Settings, store: Store) -> int | None:
-    """What the live version takes in the store; None where none is live or it cannot be told."""
+    """Size of the live version in the store, in bytes; None if no version is live or its size is unknown."""
     from app.versions import queries as versions
 
     try:

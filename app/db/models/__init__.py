@@ -1,4 +1,4 @@
-"""Every table of the service. No table holds a raw user id: users are known by their keyed HMAC (``subject_hmac``)."""
+"""All tables of the service. No table holds a raw user id: users are named by a keyed HMAC (``subject_hmac``)."""
 
 from app.db.models.people import BaseReader, Interaction, LevelMaking, NeverSeenLevel, PartReading, PastReader
 from app.db.models.requests import ForgetRequest, Suppression

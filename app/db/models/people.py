@@ -1,4 +1,4 @@
-"""Users' events and what is derived from them: what an erasure deletes."""
+"""Users' events and the data derived from them. An erasure deletes all of this."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from app.db.models.columns import BigId, Digest, ItemId
 
 
 class Interaction(Base):
-    """One event of a user. ``id`` grows with arrival; an adapter's training watermark refers to it.
+    """One event of a user. ``id`` grows in the order of arrival; an adapter's watermark is such an id.
 
-    ``rating`` is what the user gave the item, as far as anybody said. Prompt styles that need none never read it.
+    ``rating`` is what the user gave the item, if anybody said. Prompt styles that need no ratings never read it.
     """
 
     __tablename__ = "interactions"
@@ -27,7 +27,7 @@ class Interaction(Base):
     __table_args__ = (
         UniqueConstraint("subject_hmac", "item_id", "timestamp"),
         Index("ix_interactions_subject_time", "subject_hmac", "timestamp"),
-        # An id must never be used twice, not even after the newest row was erased: the watermark would lie.
+        # An id must never be used twice, even after the newest row was erased: a watermark would wrongly include it.
         {"sqlite_autoincrement": True},
     )
 
@@ -36,9 +36,9 @@ class NeverSeenLevel(Base):
     """What a model that never saw this subject makes of their events up to ``watermark``, nats per event.
 
     Personal data: deleted in the transaction that deletes the subject's interactions. ``smoothing`` is the policy's
-    that the losses were read with. ``seen_smoothed_nll`` is what the adapter showed that had seen the subject. The
-    previous release writes ``nll`` and not that: a row without it counts as not made. ``nll`` goes with the next
-    contraction.
+    smoothing, with which the losses were measured. ``seen_smoothed_nll`` is the loss of the adapter that had seen the
+    subject. The previous release writes ``nll`` and not ``seen_smoothed_nll``; a row without the latter counts as
+    missing. The next contract migration removes ``nll``.
     """
 
     __tablename__ = "never_seen_levels"
@@ -53,10 +53,10 @@ class NeverSeenLevel(Base):
 
 
 class LevelMaking(Base):
-    """One row while levels are made or half made: who makes them, of which events, and how far they are.
+    """One row while levels are being made: who makes them, from which events, and how far they are.
 
-    `lease_until` is by the database's clock: then somebody else goes on from the parts that are kept, which were cut as
-    `scheme` says. `done` of `parts` is for whoever waits.
+    `lease_until` is by the database's clock. After it, another process goes on from the parts that are kept. `scheme`
+    says how the users were divided into parts. `done` and `parts` show the progress to processes that wait.
     """
 
     __tablename__ = "level_makings"
@@ -73,9 +73,10 @@ class LevelMaking(Base):
 
 
 class PartReading(Base):
-    """What one part fit of the making made of one user's events, nats per event: all that is kept of it.
+    """The losses of one user's events under one part fit of the making, in nats per event. Nothing else of it is kept.
 
-    Personal data: gone with the subject's events, or when the levels are made. `member`: it was fitted on this user.
+    Personal data: deleted with the subject's events, or when the levels are made. `member`: the part fit has read this
+    user.
     """
 
     __tablename__ = "part_readings"
@@ -88,7 +89,7 @@ class PartReading(Base):
 
 
 class BaseReader(Base):
-    """Somebody whom a base model has read, as its operator says."""
+    """A user whom a base has read, as stated by the operator."""
 
     __tablename__ = "base_readers"
     base_digest: Mapped[str] = mapped_column(Digest, primary_key=True)
@@ -96,9 +97,10 @@ class BaseReader(Base):
 
 
 class PastReader(Base):
-    """Somebody whom a version had read that has been replaced since, and who has not been forgotten yet.
+    """A user whom a version had read that has been replaced since, and who has not been forgotten yet.
 
-    Noted before the version goes: afterwards nothing shows it any more, and `no_data` would be said of them.
+    The row is written before the version is destroyed. Afterwards nothing else shows that the user was read, and the
+    outcome of their request would wrongly be `no_data`.
     """
 
     __tablename__ = "past_readers"

@@ -13,7 +13,7 @@ from app.db.models.statuses import RequestStatus
 
 
 class ForgetRequest(Base):
-    """One subject's request, with a clock."""
+    """One subject's forget request, with its deadline."""
 
     __tablename__ = "forget_requests"
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -29,7 +29,7 @@ class ForgetRequest(Base):
     due_at: Mapped[datetime]
     completed_at: Mapped[datetime | None]
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"), index=True)
-    # The rung of the policy's ladder that the next run of this request starts at.
+    # The rung of the policy's ladder at which the next run of this request starts.
     first_step: Mapped[int] = mapped_column(default=0, server_default="0")
 
     __table_args__ = (
@@ -45,7 +45,7 @@ class ForgetRequest(Base):
 
 
 class Suppression(Base):
-    """The fact that a subject is suppressed. Never deleted: it is what keeps an erased subject from coming back."""
+    """The fact that a subject is suppressed. Never deleted: it keeps the data of an erased subject from coming back."""
 
     __tablename__ = "suppressions"
     epoch: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)

@@ -1,4 +1,4 @@
-"""Runs, what they tried and did without, and what is to be told of them."""
+"""Runs, the rungs that they tried and skipped, and the outbox."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from app.db.models.statuses import RunKind, RunStage, RunStatus
 
 
 class Run(Base):
-    """One execution on the worker. `dispatched_at` says when a worker was last told of it."""
+    """One execution on the worker. `dispatched_at` is the time of the last message about it to the workers."""
 
     __tablename__ = "runs"
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     kind: Mapped[str] = mapped_column(String(20), default=RunKind.FORGET, server_default=RunKind.FORGET)
     reason: Mapped[str | None] = mapped_column(String(20))
-    # A waiting consolidation lets forget runs go first until then.
+    # Until this time a waiting consolidation lets forget runs go first.
     yields_until: Mapped[datetime | None]
     status: Mapped[str] = mapped_column(String(20), default=RunStatus.QUEUED)
     stage: Mapped[str] = mapped_column(String(20), default=RunStage.WAITING)
@@ -31,7 +31,7 @@ class Run(Base):
     claims: Mapped[int] = mapped_column(default=0)
     fence: Mapped[int] = mapped_column(BigInteger, default=0)
     lease_until: Mapped[datetime | None]
-    # How often the surroundings have held it up: each pause is longer than the one before.
+    # The number of outages so far: each pause is longer than the one before.
     outages: Mapped[int] = mapped_column(default=0, server_default="0")
     progress: Mapped[str | None] = mapped_column(String(120))
     covers_epoch: Mapped[int | None] = mapped_column(BigInteger)
@@ -43,7 +43,7 @@ class Run(Base):
     detail: Mapped[str | None] = mapped_column(String(500))
 
     __table_args__ = (
-        # At most one of each kind waits and at most one works, whatever the processes believe.
+        # At most one run of each kind waits and at most one works. The database enforces it.
         Index(
             "uq_runs_queued",
             "kind",
@@ -65,10 +65,10 @@ class Attempt(Base):
     """One rung of the ladder as it was tried on some of a run's requests. Written once, kept for ever.
 
     `number` counts the attempts of a run under one fence from 0. `requests` are the request ids in the order of the
-    report's subjects. `search` is the interval and every value tried where the rung searched its strength. Number
-    and requests are null in what a release without them recorded: then each rung was tried once, on everybody.
-    `rung_digest` names the rung by all that makes it pass or not (`worker.track_record`), `watermark` the events that
-    the edited version was fitted on; both are null in what an earlier release recorded, and outside of a ladder.
+    report's subjects. `search` has the interval and every value tried, if the rung searched its strength. `number` and
+    `requests` are null in records of an earlier release, which tried each rung once, on everybody.
+    `rung_digest` is a digest of all that decides whether the rung passes (`worker.track_record`). `watermark` is that
+    of the edited version. Both are null in records of an earlier release, and outside of a ladder.
     """
 
     __tablename__ = "attempts"
@@ -95,7 +95,7 @@ class Attempt(Base):
 
 
 class SkippedRung(Base):
-    """A rung that a run did without, for these of its requests. Written once, kept for ever."""
+    """A rung that a run skipped for these of its requests. Written once, kept for ever."""
 
     __tablename__ = "skipped_rungs"
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
@@ -112,7 +112,7 @@ class SkippedRung(Base):
 
 
 class AttemptRequest(Base):
-    """A request that an attempt was made for; `Attempt.requests` has them in the order of the report."""
+    """A request for which an attempt was made. `Attempt.requests` has them in the order of the report."""
 
     __tablename__ = "attempt_requests"
     attempt_id: Mapped[int] = mapped_column(
@@ -122,7 +122,7 @@ class AttemptRequest(Base):
 
 
 class SkippedRungRequest(Base):
-    """A request that a run did without a rung for."""
+    """A request for which a run skipped a rung."""
 
     __tablename__ = "skipped_rung_requests"
     skipped_rung_id: Mapped[int] = mapped_column(
@@ -132,7 +132,7 @@ class SkippedRungRequest(Base):
 
 
 class OutboxEntry(Base):
-    """Something that is to be told outside, until it is told: `app.outbox.service`."""
+    """A message that must still be sent, see `app.outbox.service`."""
 
     __tablename__ = "outbox"
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)

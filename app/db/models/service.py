@@ -13,12 +13,12 @@ from app.db.models.columns import Digest
 
 
 class Ledger(Base):
-    """One row, locked first by every transaction that accepts, claims, publishes or finishes: it puts them in order.
+    """One row. Every transaction that accepts, claims, publishes or finishes locks it first, so they run in order.
 
-    ``epoch`` ticks with each suppression and with each claim, ``fence`` with each claim, ``audit_*`` is the head of
-    the audit chain, ``subject_key_check`` tells whether a process holds the key the subjects were named with.
-    ``consolidation_budget`` is what the policy of the worker that started last allows to add up. ``timeline`` is the
-    token of the store's timeline that this database state belongs to.
+    ``epoch`` grows by one with each suppression and each claim, ``fence`` with each claim. ``audit_*`` is the head of
+    the audit chain. ``subject_key_check`` tells whether a process has the key that named the subjects.
+    ``consolidation_budget`` is the budget of the worker that started last. ``timeline`` is the token of the store's
+    timeline that this database state belongs to.
     """
 
     __tablename__ = "ledger"
@@ -36,7 +36,7 @@ class Ledger(Base):
 
 
 class ApiKey(Base):
-    """A caller. Only the SHA-256 of the key is stored; a key is 256 random bits, so a plain digest is enough."""
+    """An API key. Only its SHA-256 is stored. A key has 256 random bits, so a digest without salt is enough."""
 
     __tablename__ = "api_keys"
     key_digest: Mapped[str] = mapped_column(Digest, primary_key=True)
@@ -48,7 +48,7 @@ class ApiKey(Base):
 
 
 class AuditEntry(Base):
-    """One link of the audit chain. Triggers of the migration refuse UPDATE and DELETE."""
+    """One entry of the audit chain. Triggers in the database refuse UPDATE and DELETE."""
 
     __tablename__ = "audit_entries"
     sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)

@@ -1,4 +1,4 @@
-"""The states of requests and runs, and other closed sets of words that rows hold."""
+"""The states of requests and runs, and other enumerations that rows contain."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from enum import StrEnum
 
 
 class RequestStatus(StrEnum):
-    """Where a forget request stands. There is no `failed`: an erasure can only be late."""
+    """The state of a forget request. There is no `failed`: an erasure can only be late."""
 
     QUEUED = "queued"  # accepted and suppressed; waits for a run
     UNLEARNING = "unlearning"  # a run edits the adapter and the gate measures
-    DEPLOYING = "deploying"  # published; waits for every replica, then destroys what is older
+    DEPLOYING = "deploying"  # published; waits for every replica, then destroys older versions
     COMPLETED = "completed"
-    NEEDS_ATTENTION = "needs_attention"  # a person must act; suppression stays, the clock runs
+    NEEDS_ATTENTION = "needs_attention"  # a person must act; the suppression and the deadline stay
 
 
 class RunStatus(StrEnum):
@@ -23,14 +23,14 @@ class RunStatus(StrEnum):
 
 
 class RunKind(StrEnum):
-    """What a run is for."""
+    """The purpose of a run."""
 
     FORGET = "forget"  # edits the live version so that it forgets the subjects of its requests
     CONSOLIDATION = "consolidation"  # replaces the live version by an exact re-fit; has no requests
 
 
 class ConsolidationReason(StrEnum):
-    """Why a consolidation was requested: by somebody, or because this part of the policy's budget is spent."""
+    """Why a consolidation was requested: on demand, or because this item of the policy's budget is spent."""
 
     ON_DEMAND = "on_demand"
     SUBJECTS = "subjects"
@@ -40,7 +40,7 @@ class ConsolidationReason(StrEnum):
 
 
 class RunStage(StrEnum):
-    """What a running run is doing. From `PUBLISHED` on, a reclaimed run continues instead of starting again."""
+    """What a running run is doing. From `PUBLISHED` on, a run that is claimed again continues where it stood."""
 
     WAITING = "waiting"
     LADDER = "ladder"

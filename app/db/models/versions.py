@@ -14,9 +14,9 @@ from app.db.models.columns import Digest
 class Version(Base):
     """An adapter that has been published at least once, named by the digest of its manifest.
 
-    ``exact``: made by a fit that read nobody suppressed until then, not by an edit of its parent. ``subjects`` is how
-    many an edit was to forget, ``utility_change`` its relative change of held-out NDCG@10, or of AUC - 0.5, where it
-    was measured.
+    ``exact``: made by a fit that read nobody suppressed until then, and not by an edit of its parent. ``subjects`` is
+    the number of subjects that an edit had to forget. ``utility_change`` is its relative change of held-out NDCG@10, or
+    of AUC - 0.5, if it was measured.
     """
 
     __tablename__ = "versions"
@@ -33,7 +33,7 @@ class Version(Base):
 
 
 class ServingPointer(Base):
-    """One row: what serves. `generation` grows by one with each move; `erasure_floor` only grows."""
+    """One row that names what serves. `generation` grows by one with each move; `erasure_floor` only grows."""
 
     __tablename__ = "serving_pointer"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -49,7 +49,7 @@ class ServingPointer(Base):
 
 
 class Replica(Base):
-    """What one gateway process last said about itself."""
+    """The last report of one gateway process about itself."""
 
     __tablename__ = "replicas"
     id: Mapped[str] = mapped_column(String(64), primary_key=True)

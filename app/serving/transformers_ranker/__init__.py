@@ -1,7 +1,6 @@
 """Inference with transformers and PEFT in this process.
 
-The wall: the only part of `app` that imports `recommender` or a learning library, and only `app.serving.assembly`
-imports it.
+No other part of `app` imports `recommender` or a learning library, and only `app.serving.assembly` imports this one.
 """
 
 from app.serving.transformers_ranker.loader import TransformersLoader, open_loader

@@ -1,6 +1,6 @@
-"""From a version in the store to a model in memory, refused unless it proves to be itself.
+"""Loads a version from the store as a model in memory, and refuses it unless all checks hold.
 
-Nothing here calls a PEFT method that changes a model: the base is shared by every version, also by the one that serves.
+Nothing here calls a PEFT method that changes a model, because all versions share the base, even the one that serves.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ _NOT_WHAT_WAS_PUBLISHED = (
 
 
 class TransformersLoader:
-    """Loads versions onto one base model, which all of them share and none of them changes.
+    """Loads versions onto one base, which all of them share and none of them changes.
 
     Args:
         token_budget: most tokens of one forward pass, padding included.
-        fingerprint_tolerance: largest absolute difference between a canary value and the manifest's.
+        fingerprint_tolerance: largest absolute difference allowed between a canary value and the manifest's.
     """
 
     def __init__(
@@ -99,9 +99,9 @@ class TransformersLoader:
     def load(self, digest: str, floor: int) -> TransformersRanker:
         """Read, verify and load a version; see `RankerLoader.load`.
 
-        Everything that can be refused from the manifest is refused before a blob is read, and everything that can be
-        refused from the bytes before a tensor is made. The canary fingerprint then finds what no hash of the adapter
-        can: another base, another scaling, another order of tokens.
+        The manifest is checked before a blob is read, and the bytes are checked before a tensor is made. Then the
+        canary fingerprint finds what no digest of the adapter can: another base, another scaling, another order of
+        tokens.
         """
         base = self._base
         try:
@@ -122,7 +122,7 @@ class TransformersLoader:
         shared = {id(tensor) for tensor in [*base.model.parameters(), *base.model.buffers()]}
         private = [tensor for tensor in [*model.parameters(), *model.buffers()] if id(tensor) not in shared]
         self.resident.watch(digest, [model, *private])
-        # The catalogue may have grown since: the fingerprint is of the items that there were.
+        # The catalogue may have grown since. Compute the fingerprint over the items that existed then.
         computed = canary_fingerprint(Scorer(model, as_made.style, token_budget=self._token_budget))
         if not fingerprints_match(manifest.canary_fingerprint, computed, self._fingerprint_tolerance):
             raise FingerprintMismatch
@@ -134,10 +134,10 @@ class TransformersLoader:
 
 
 def open_loader(settings: Settings, store: Store, *, token_budget: int) -> TransformersLoader:
-    """A loader with the base model of the settings, which it loads.
+    """A loader with the base that the settings name. This loads the base.
 
     Raises:
-        recommender.RecommenderError: the base model is missing or unusable, or there is no such device.
+        recommender.RecommenderError: the base is missing or unusable, or the device does not exist.
     """
     torch.set_num_threads(settings.torch_threads)
     transformers.utils.logging.disable_progress_bar()

@@ -1,4 +1,4 @@
-"""A version as a model in this process: the base that all versions share, with the version's own adapter."""
+"""A version as a model in this process: the shared base, with the version's own adapter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recommender import Catalogue, Scorer
 
 @dataclass(frozen=True, eq=False)
 class TransformersRanker:
-    """The adapter's tensors live exactly as long as the last reference to this."""
+    """A loaded version. The adapter's tensors are freed with the last reference to this object."""
 
     digest: str
     forget_epoch: int
@@ -22,7 +22,7 @@ class TransformersRanker:
     scorer: Scorer = field(repr=False)
 
     def rank(self, requests: Sequence[RankingRequest]) -> list[tuple[RankedItem, ...]]:
-        """The head of each request's scores, see `Scorer.best`; see `Ranker.rank`."""
+        """The best items of each request by `Scorer.best`; see `Ranker.rank`."""
         found = self.scorer.best(
             [request.history for request in requests],
             [request.k for request in requests],
@@ -39,5 +39,5 @@ class TransformersRanker:
         ]
 
     def tokens(self, request: RankingRequest) -> int:
-        """About as many as the prompt has; see `PromptStyle.prompt_tokens`."""
+        """Approximate number of tokens in the prompt, see `PromptStyle.prompt_tokens`."""
         return self.scorer.style.prompt_tokens(request.history)
