@@ -33,7 +33,6 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
         (DOCS / "unlearn" / "least-change.json", "unlearn/least-change.md"),
         (DOCS / "unlearn" / "sparse-users-5.json", "unlearn/sparse-users-5.md"),
         (DOCS / "unlearn" / "dense-users-5.json", "unlearn/dense-users-5.md"),
-        (DOCS / "unlearn" / "semantic-ids-users-20.json", "unlearn/semantic-ids-users-20.md"),
         (DOCS / "papers.json", "papers.md"),
     ],
     ids=[
@@ -53,7 +52,6 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
         "least-change",
         "sparse-users-5",
         "dense-users-5",
-        "semantic-ids-users-20",
         "papers",
     ],
 )
