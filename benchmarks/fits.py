@@ -1,4 +1,4 @@
-"""Fitted models of a benchmark: each is made once, kept in memory, and on disk if a folder is given."""
+"""The fitted models of a benchmark. Each is made once and kept in memory, and on disk if a folder is given."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ OnStep = Callable[[StepReport], None]
 class Regime:
     """How the base and every adapter of a benchmark are trained: here with item tokens, on everybody.
 
-    Without dropout and early stop the adapter remembers its users about twice as well as a re-fit that never saw
-    them; the defaults of the service, chosen for serving, remember less. A benchmark of forgetting needs something to
-    forget, and an early stop would pick another epoch, and with it another amount of memory, for each fit.
+    Without dropout and early stopping, the adapter remembers its users about twice as well as a re-fit that never saw
+    them. The service's defaults, which are chosen for serving, remember less. A benchmark of forgetting needs something
+    to forget, and early stopping would choose another epoch, and so another amount of memory, for each fit.
     """
 
     base_config: BaseConfig = field(default_factory=BaseConfig)
@@ -66,7 +66,7 @@ class Regime:
         return ItemTokenStyle.name
 
     def population(self, data: Path) -> Population:
-        """Who takes part.
+        """The users of the benchmark and their roles.
 
         Raises:
             DataError: the data cannot be read.
@@ -79,16 +79,16 @@ class Regime:
 
     @property
     def terms(self) -> Terms:
-        """When forgetting means something here."""
+        """The conditions under which forgetting is measurable."""
         return ITEM_TOKENS
 
     @property
     def light(self) -> bool:
-        """Whether rows do without what an attacker would have to train, and without U-CAN's sweep."""
+        """Whether rows leave out attacks that need training, and U-CAN's sweep."""
         return False
 
     def base_key(self, population: Population) -> dict[str, object]:
-        """What the base depends on."""
+        """Everything that determines the base."""
         return {
             "panel": population.panel,
             "config": asdict(self.base_config),
@@ -103,7 +103,7 @@ class Regime:
         save_base(model, population.catalogue, self.base_config.style(population.catalogue), folder)
 
     def open_base(self, folder: Path) -> Base:
-        """The base in `folder`, ready to be adapted."""
+        """The base in `folder`, ready for adapters."""
         return load_base(folder)
 
     def training(self, seed: int) -> TrainingConfig:
@@ -124,9 +124,9 @@ class Regime:
         never_seen_nll: tuple[float, ...] | None = None,
         smoothing: float = 0.0,
     ) -> ForgetTask:
-        """The task of forgetting these training sequences and keeping those; a re-fit trains as this regime does.
+        """The task of forgetting the sequences `forget` and keeping the sequences `retain`. A re-fit uses this regime.
 
-        `training_seed` is of the parent's fit, where that is not the method's seed.
+        `training_seed` is the seed of the parent's fit, if it differs from the method's seed.
         """
         return ForgetTask(
             base=base,
@@ -145,14 +145,14 @@ class Regime:
 
 
 def untrained_base(catalogue: Catalogue, config: BaseConfig, folder: Path) -> Base:
-    """A base drawn at random, which has read nobody; put into `folder`."""
+    """A base drawn at random, which has read nobody. It is saved in `folder`."""
     save_base(draw_base(catalogue, config, seed=0), catalogue, config.style(catalogue), folder)
     return load_base(folder)
 
 
 @dataclass(frozen=True)
 class Fit:
-    """An adapter and what fitting it cost when it was made."""
+    """An adapter and the cost of fitting it when it was made."""
 
     adapter: Adapter
     cost: Cost
@@ -167,7 +167,7 @@ class Fits:
         self._kept: dict[str, Fit] = {}
 
     def base(self, population: Population, on_step: OnStep | None = None) -> Base:
-        """The base trained on the panel; bit for bit the same for the same data, threads and libraries."""
+        """The base trained on the panel. The same data, threads and libraries give the same bits."""
         with tempfile.TemporaryDirectory() as temporary:
             folder = (self._folder or Path(temporary)) / f"base-{_digest(self.regime.base_key(population))}"
             if not folder.is_dir():
@@ -178,7 +178,7 @@ class Fits:
     def adapter(
         self, base: Base, sequences: tuple[tuple[int, ...], ...], seed: int, on_step: OnStep | None = None
     ) -> Fit:
-        """The service's adapter: fitted on every service user's training sequence."""
+        """An adapter fitted on these training sequences."""
 
         def fit() -> Fit:
             watch, training = Stopwatch(), self.regime.training(seed)
@@ -197,7 +197,7 @@ class Fits:
         return self._get(self._key(base, sequences, seed), fit)
 
     def candidate(self, method: Method, task: ForgetTask) -> Candidate:
-        """What `method` makes of `task`; a re-fit is an ordinary fit on the retained users, and kept like one."""
+        """The candidate of `method` for `task`. A re-fit is an ordinary fit on the retained users, kept like one."""
         if not isinstance(method, Refit):
             return method.run(task)
         kept = self.adapter(task.base, task.retain, task.seed + method.config.seed_offset)
@@ -214,7 +214,7 @@ class Fits:
         on_step: Callable[[Progress], None] | None,
         should_stop: Callable[[], bool] | None,
     ) -> Fitted:
-        """A shard or a half, kept like any other fit: what a request does not touch is there from the last one."""
+        """Fit a shard or a half, kept like any other fit. A part that no request changes is reused."""
         kept = self.adapter(base, tuple(sequences), training.seed)
         return Fitted(kept.adapter, kept.cost.seconds, kept.cost.forwards)
 
@@ -248,7 +248,7 @@ class Fits:
 
 @contextmanager
 def _whole(folder: Path) -> Iterator[Path]:
-    """A folder that appears under its name when it is complete; who comes second leaves the first one's in place."""
+    """Yield a temporary folder that gets its final name when it is complete, unless another process was faster."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=folder.parent, suffix=".partial"))
     try:

@@ -1,6 +1,6 @@
-"""The papers' own tables, on the prompt styles they were made for as far as ours go: `lethe bench papers`.
+"""The papers' own tables, on the papers' prompt styles as far as Lethe has them: `lethe bench papers`.
 
-U-CAN's is measured anew, on letters or another style. The others are filled from finished results of
+U-CAN's tables are measured anew, on letters or another style. The others are filled from finished results of
 `lethe bench unlearn`.
 """
 
@@ -20,7 +20,7 @@ from benchmarks.study.scenarios import SCENARIOS
 from recommender import ItemTokenStyle
 from unlearning.evaluation.metrics import percent_drop
 
-# What of a row is shown; the rest stays in the study's folder.
+# The fields of a row that are shown. The others stay in the study's folder.
 _KEPT = (
     "deletion", "seed", "method", "error", "kl", "prediction_shift", "ppl", "forget_nll_gap_signed", "jsd", "distance",
     "seconds", "samples_per_second", "publishable", "subjects_passed", "subjects_failed", "subjects_inconclusive",
@@ -31,7 +31,7 @@ _CUTOFFS = (1, 5, 10)
 
 
 class NothingToShow(ValueError):
-    """A result that fills none of the papers' tables; the message says what would."""
+    """The result fills none of the papers' tables; the message says which results would."""
 
 
 def run(
@@ -48,13 +48,13 @@ def run(
 
     Args:
         data: the interactions; None to measure nothing.
-        papers: which are measured on `regime`.
-        results: of `lethe bench unlearn`; each fills the tables of its scenario that are not measured.
+        papers: names of the papers that are measured on `regime`.
+        results: of `lethe bench unlearn`. Each fills those tables of its scenario that are not measured.
 
     Raises:
-        NothingToShow: nothing is measured, and a result has the scenario of no paper.
+        NothingToShow: nothing is measured, and a result's scenario belongs to no paper.
     """
-    # Where the whole was put together; each table says where it was measured.
+    # The environment in which the tables were put together. Each table also says where it was measured.
     header = environment()
     tables = []
     if data is not None and regime is not None:
@@ -88,7 +88,7 @@ def _from(result: Mapping[str, Any], there: Set[tuple[str, str]]) -> list[dict[s
 
 
 def table_of(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
-    """What a paper's tables need of a result of `lethe bench unlearn`."""
+    """The part of a result of `lethe bench unlearn` that a paper's tables need."""
     paper = PAPERS["papers"][name]
     rows = [
         row
@@ -116,7 +116,7 @@ def table_of(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kept(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The figures that are shown, with Trade-off at each cut-off: the paper's, and those that a short list leaves."""
+    """The figures that are shown, with the Trade-off at the paper's cut-off and at those that suit a short list."""
     ranked = {
         name: value
         for name, value in row.items()
@@ -126,7 +126,7 @@ def _kept(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str
 
 
 def trade_offs(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """U-CAN's Trade-off at each cut-off for which the row has both recalls, beside doing nothing in its deletion."""
+    """U-CAN's Trade-off, relative to doing nothing in the same deletion, at each cut-off with both recalls."""
     untouched = next((one for one in Rows(rows).of("do_nothing") if one["deletion"] == row["deletion"]), None)
     found = {}
     for cutoff in _CUTOFFS:

@@ -1,4 +1,4 @@
-"""The control that knows nobody: rank by how many retained users have an item."""
+"""A control that knows no single user: it ranks items by how many retained users have them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unlearning.evaluation.inputs import whole_history
 
 
 def popularity_row(inputs: EvaluationInputs, empty: dict[str, Any]) -> dict[str, Any]:
-    """Ranking figures of popularity on the same questions the models are asked; `empty` names the other figures."""
+    """Ranking figures of popularity, on the same questions as the models get. `empty` holds all other figures."""
     histories_of = {str(place): split.train for place, split in enumerate(inputs.retained)}
     counts = popularity(histories_of, len(inputs.base.catalogue))
     style = inputs.base.style
@@ -54,7 +54,7 @@ def popularity_row(inputs: EvaluationInputs, empty: dict[str, Any]) -> dict[str,
 
 
 def _forgotten(inputs: EvaluationInputs) -> list[list[int]]:
-    """The places that models are asked about: the marked ones, or the last of each subject."""
+    """The positions about which the models are asked: the marked ones, or the last ones of each subject."""
     if inputs.counted is not None:
         return [[place for place, mark in enumerate(marks) if mark] for marks in inputs.counted]
     tail = inputs.config.tail_items

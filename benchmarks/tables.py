@@ -1,4 +1,4 @@
-"""Benchmark results as Markdown, so that what the documentation shows is what a command printed."""
+"""Benchmark results as Markdown, so that the documentation shows what a command printed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ WRITERS = {
 
 
 def rounded(value: Any, digits: int = 5) -> Any:
-    """The same JSON values with floats cut to `digits` significant digits: a result file holds thousands of them."""
+    """The same JSON values with floats rounded to `digits` significant digits: a result file holds thousands."""
     if isinstance(value, float):
         return float(f"{value:.{digits}g}")
     if isinstance(value, Mapping):
@@ -61,7 +61,7 @@ def rounded(value: Any, digits: int = 5) -> Any:
 
 
 def as_json(result: Mapping[str, Any]) -> str:
-    """A result as a file: rounded, and one row a line, so that a difference shows which rows changed."""
+    """The text of a result file: rounded, with one row per line, so that a diff shows which rows changed."""
     fields = []
     for name, value in rounded(result).items():
         if isinstance(value, list) and value:
@@ -73,7 +73,7 @@ def as_json(result: Mapping[str, Any]) -> str:
 
 
 def markdown(result: Mapping[str, Any]) -> str:
-    """The tables of one benchmark's result, headed by where it was measured."""
+    """The tables of one benchmark's result, with a heading that says where it was measured."""
     head = [_where(result["environment"]), ""] if "environment" in result else []
     return "\n".join([*head, *WRITERS[result["benchmark"]](result)]).rstrip("\n") + "\n"
 

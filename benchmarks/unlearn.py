@@ -1,8 +1,8 @@
-"""Every method beside a re-fit and the controls: `lethe bench unlearn`.
+"""Compares every method with a re-fit and the controls: `lethe bench unlearn`.
 
-A study is a matrix of cells: scenario, deletion, method. Fits come first, then cells, both spread over processes and
-kept in a folder, so that a killed study goes on where it was. Every choice was made on development users
-(`benchmarks.tuning`), who are never among the forgotten here.
+A study is a matrix of cells: scenario, deletion, method. First the fits and then the cells are spread over processes.
+Both are kept in a folder, so a killed study goes on where it was. Every choice was made on development users
+(`benchmarks.tuning`), who are never forgotten here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks.study.workshop import Workshop
 from recommender import ItemTokenStyle
 from unlearning import METHODS
 
-# Rows of one deletion that one process takes at a time: preparing a deletion costs about as much as two rows.
+# The number of rows of one deletion that a process takes at a time: preparing a deletion costs about two rows.
 _ROWS_PER_JOB = 6
 _PAPER_SCENARIO = "interactions-25"
 _DEFAULT_SCENARIOS = (SCENARIOS["users-5"],)
@@ -45,14 +45,14 @@ def run(
     """Run the study; returns rows, their summary over seeds and where they were measured, as JSON values.
 
     Args:
-        data: the interactions; `folder`, `processes` and `regime` as `session` takes them.
-        scenarios: in the order they are worked on. Those of single requests use the first seed only.
-        methods: names of the registry; the controls stand in every table whether named or not.
-        seeds: of the parent's fit, of what is forgotten and of the methods, in batch scenarios.
+        data: the interactions. `folder`, `processes` and `regime` are as in `session`.
+        scenarios: in the order of the work. Scenarios of single requests use the first seed only.
+        methods: names from the registry. The controls are in every table, named or not.
+        seeds: number of repetitions of batch scenarios, each with its own parent, deletion and method seed.
         tuned: the methods' configurations; None for the packaged ones.
 
     Raises:
-        UnknownBenchmarkMethod: no method, or one that is not known.
+        UnknownBenchmarkMethod: no method is named, or an unknown one.
     """
     check_methods(methods)
     with session(data, folder, processes=processes, regime=regime) as study:
@@ -95,7 +95,7 @@ def run(
 
 
 def _climbed(workshop: Workshop, plan: Sequence[Job], found: Sequence[Row]) -> dict[str, Any]:
-    """What item tokens do without: the style, how much of the data takes part, and where the ladder would end."""
+    """Fields for other styles than item tokens: the style, how much of the data is used, and where the ladder ends."""
     variants = [variant for job in plan for variant in job.variants]
     style, regime = workshop.base.style, workshop.regime
     return {

@@ -1,4 +1,4 @@
-"""The stored events as training data: read from the database here only, once for a run and a fit that it works on."""
+"""The stored events as training data. Only this module reads them from the database, once per run and fit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from worker.versions import FitRecord
 
 @dataclass(frozen=True)
 class Examples:
-    """``exact_fit`` is how a version fitted on the retained users of ``data`` was fitted, and whom it left out."""
+    """Training data. ``exact_fit`` is the record of a fit on the retained users of ``data``."""
 
     data: TrainingData
     exact_fit: FitRecord
@@ -24,20 +24,20 @@ class Examples:
 def read_examples(
     process: WorkerProcess, fit: FitRecord, *, subjects: Sequence[str], covers_epoch: int, newest: bool
 ) -> Examples:
-    """The events ``fit`` was made on, or with ``newest`` all there are by now.
+    """The events on which ``fit`` was made, or with ``newest`` all events that are stored by now.
 
-    Whom the fit left out is in no part of it. Whoever was suppressed since is not retained.
+    Users whom the fit left out are left out here too. Users who were suppressed since the fit are not retained.
 
     Args:
-        subjects: those whose sequences are wanted, to unlearn them.
-        covers_epoch: everyone with an epoch up to this one is suppressed by now.
+        subjects: the subjects to unlearn.
+        covers_epoch: an epoch up to which every suppression is in the database.
     """
     with process.database.read() as session:
         watermark = max(fit.watermark, interaction_queries.watermark(session)) if newest else fit.watermark
         histories = read_events(session, process.base, up_to=watermark)
-        # Read last, so that nobody suppressed meanwhile is trained on.
+        # Read the suppressions last, so that nothing trains on a user who was suppressed meanwhile.
         suppressed = suppressions.suppression_epochs(session)
-    # Whom the fit left out is in none of its versions: nothing of theirs is cached, and no later run takes it out.
+    # Leave out whom the fit left out. No version of the fit knows them, and no later run could remove what was cached.
     left_out = fit.left_out(suppressed)
     kept = {subject: events for subject, events in histories.items() if subject not in left_out}
     data = split_training_data(
@@ -46,6 +46,6 @@ def read_examples(
         set(suppressed),
         first_target=process.base.style.first_target,
     )
-    # Whoever is not in `suppressed` has a higher epoch than all of these.
+    # Any suppression that is not in `suppressed` has a higher epoch than all of these.
     excluded = max(covers_epoch, *suppressed.values()) if suppressed else covers_epoch
     return Examples(data, replace(fit, watermark=watermark, excludes_up_to_epoch=excluded))

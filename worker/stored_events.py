@@ -1,4 +1,4 @@
-"""Stored interactions as the events of a prompt style: items, or items with what a user thought of them."""
+"""Stored interactions as the events of a prompt style: items, or items with a user's rating."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recommender import Base, Catalogue, PromptStyle
 
 
 def read_events(session: Session, base: Base, *, up_to: int) -> dict[str, list[int]]:
-    """Everybody's stored events up to this watermark as those of the base's style; without any, an empty list."""
+    """Every user's stored events up to this watermark, as events of the base's style. The list may be empty."""
     if not base.style.needs_ratings:
         histories = interactions.histories(session, up_to=up_to)
         return {subject: events_of(items, base.catalogue) for subject, items in histories.items()}
@@ -22,14 +22,14 @@ def read_events(session: Session, base: Base, *, up_to: int) -> dict[str, list[i
 
 
 def events_of(items: Sequence[str], catalogue: Catalogue) -> list[int]:
-    """Item indices, once per item at its first occurrence: next-item prediction never asks for what was seen."""
+    """Item indices, each item once at its first occurrence: next-item prediction never asks for a seen item."""
     return list(dict.fromkeys(index for item in items if (index := catalogue.index(item)) is not None))
 
 
 def rated_events_of(
     history: Sequence[tuple[str, float | None]], catalogue: Catalogue, style: PromptStyle
 ) -> list[int]:
-    """The events with a rating, once per item at its first rating. What has none is nothing that such a style reads."""
+    """The events with a rating, each item once at its first rating. Such a style does not read events without one."""
     first: dict[int, int] = {}
     for item, rating in history:
         index = catalogue.index(item)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from recommender import Split, leave_two_out
 
-# Two are held out, and one is learnt.
+# Two events are held out and one is learnt.
 MINIMUM_EVENTS = 3
-# Fewer than this many retained users cannot be compared with anybody: no method and no fit is worth having.
+# With fewer retained users there is nobody to compare with, so no method and no fit makes sense.
 MINIMUM_RETAINED = 2
 
 
@@ -17,9 +17,11 @@ MINIMUM_RETAINED = 2
 class TrainingData:
     """Histories as the prompt style's events, for most styles item indices.
 
-    ``subjects`` holds each subject with something to unlearn; ``retained`` everyone who has not asked to be forgotten,
-    and ``retained_subjects`` says who they are, in the same order; ``waiting`` those who have, whose events are still
-    there, and whom this run does not serve.
+    Attributes:
+        subjects: each subject of the run who has something to unlearn.
+        retained_subjects: the ids of the retained users, in the order of ``retained``.
+        retained: the retained users.
+        waiting: suppressed users whose events are still stored and whom this run does not serve.
     """
 
     subjects: Mapping[str, Split]
@@ -29,12 +31,12 @@ class TrainingData:
 
     @property
     def everyone(self) -> dict[str, Split]:
-        """Subjects, retained users and those who wait, in the order of their names."""
+        """Subjects, retained and waiting users, in the order of their ids."""
         retained = dict(zip(self.retained_subjects, self.retained, strict=True))
         return dict(sorted({**self.subjects, **self.waiting, **retained}.items()))
 
     def only(self, subjects: Sequence[str]) -> TrainingData:
-        """The same data for these of the subjects; the others wait."""
+        """The same data with these subjects only; the other subjects become ``waiting``."""
         chosen = set(subjects)
         others = {subject: split for subject, split in self.subjects.items() if subject not in chosen}
         return replace(
@@ -53,7 +55,7 @@ class TrainingData:
 
 
 def minimum_events(first_target: int) -> int:
-    """How many events a user needs to be in a fit; the first ones, which the style does not predict, are not learnt."""
+    """How many events a user needs to be in a fit. The first ones, which the style does not predict, are not learnt."""
     return MINIMUM_EVENTS + first_target
 
 
@@ -64,10 +66,9 @@ def split_training_data(
     *,
     first_target: int = 0,
 ) -> TrainingData:
-    """Split each history by leave-two-out; whoever is suppressed but not a subject is in neither half.
+    """Split each history by leave-two-out. Users who are suppressed but no subjects of the run go to ``waiting``.
 
-    Such a person waits for another run and is then unlearned by it: training on them or measuring with them would be
-    wrong (invariant I10). Users with fewer events than `minimum_events` are in none: no fit of ours reads them.
+    Another run unlearns them later. Until then, nothing may train on them or measure with them (invariant I10). Users with fewer events than `minimum_events` are left out: no fit of ours reads them.
 
     Args:
         histories: what `worker.stored_events` found.

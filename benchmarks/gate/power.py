@@ -1,4 +1,4 @@
-"""How many interactions must a subject have before the gate can say anything?"""
+"""How many interactions a subject needs before the gate can be conclusive."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ COUNTS = (1, 2, 3, 5, 10, 20, 40, 80)
 
 
 def power_by_items(workshop: Workshop, worlds: Sequence[World], parts: int = 2) -> list[dict[str, Any]]:
-    """Where subjects stand before any edit, told by only so many of their items: one row per number of items.
+    """How far subjects lie from the band before any edit, judged by a few of their items: one row per number of items.
 
-    Of every subject with enough of them so many items are drawn, and read under the adapter that knows the subject and
-    under those that never saw it. The band is as wide as a service's, whose levels come from `HALVES.readings`
-    readings. Items keep the history before them, which a user with few of them would not have, and the level is a mean
-    of about eight readings where a service has two: for a user of few items this flatters.
+    For every subject with enough items, that number of items is drawn and read under the adapter that knows the subject
+    and under those that never saw them. The band is as wide as a service's, whose levels come from `HALVES.readings`
+    readings. The figures are too good for users with few items, for two reasons: items keep the history before them,
+    which such a user would not have, and the level is a mean of about eight readings where a service has two.
     """
     subjects = [(world, place) for world in worlds for place in world.subjects]
     found = _Losses(workshop, sorted({place for _, place in subjects}), parts)
@@ -48,10 +48,10 @@ def power_by_items(workshop: Workshop, worlds: Sequence[World], parts: int = 2) 
 
 
 def power_of_everybody(workshop: Workshop, seed: int) -> list[dict[str, Any]]:
-    """The same of every user of a study's service, from the fits that their levels come from: no other fit is needed.
+    """As `power_by_items`, for every user of a study's service. Needs only the fits of the users' levels.
 
-    Each user is read under the parent of this seed and under the `HALVES.readings` parts that never saw them, as few as
-    a service has.
+    Each user is read under the parent of this seed and under the `HALVES.readings` parts that never saw them, which are
+    as few as in a service.
     """
     population = workshop.population
     users = [split.train for split in population.service]
@@ -71,7 +71,9 @@ def power_of_everybody(workshop: Workshop, seed: int) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class _Told:
-    """One user: a name to draw by, smoothed losses [items] under the adapter that knows them, and under the others."""
+    """One user: a name that seeds the draw, and smoothed losses [items] under the adapter that knows them and under the
+    others.
+    """
 
     name: str
     known: Tensor
@@ -108,7 +110,7 @@ def _row(workshop: Workshop, count: int, gaps: Sequence[float], variance: float)
 
 
 class _Losses:
-    """Smoothed losses of some users' items, by place: one float64 [items] each."""
+    """Smoothed losses of some users' items, by the user's place: float64 [items] each."""
 
     def __init__(self, workshop: Workshop, places: Sequence[int], parts: int) -> None:
         self._workshop, self._places, self._parts = workshop, places, parts

@@ -1,4 +1,4 @@
-"""The tables of the U-CAN paper in its layout: the published figures of `published.json` beside ours."""
+"""The tables of the U-CAN paper, in its layout: the published figures of `published.json` and ours."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ PUBLISHED: Mapping[str, Any] = json.loads((Path(__file__).parent / "published.js
 _FULL = "ucan"
 _UNEDITED = {"title": "un-edited", "row": "do_nothing"}
 _UNTUNED = {"title": "U-CAN, untuned defaults", "row": "ucan_default"}
-# Title, figure, digits of the paper's and of ours.
+# Title, figure, decimals of the paper's value and of ours.
 _KL = ("KL", "kl", 2, 4)
 _RECALLS = (("R@10 forget", "forget_recall@10", 4, 4), ("R@10 retain", "test_recall@10", 4, 4))
 _MAIN = (("Trade-off@10", "tradeoff@10", 2, 2), *_RECALLS, _KL, ("PPL", "ppl", 2, 2))
-# Title, figure, digits and form of what only we have.
+# Title, figure, decimals and format of figures that only we have.
 _ABLATION_OURS = (("PPL", "ppl", 2, spread), ("distance (nats)", "distance", 3, spread))
 _TIME_OURS = (
     ("seconds", "seconds", 3, significant_spread),
@@ -36,7 +36,7 @@ _SWEEP = (
 
 
 def paper_tables(rows: Rows) -> list[str]:
-    """All of them; [] where U-CAN was not among the methods."""
+    """All tables of the paper; [] if U-CAN was not among the methods."""
     if _FULL not in rows.methods:
         return []
     main, ablation, notes = PUBLISHED["main"], PUBLISHED["ablation"], PUBLISHED["notes"]
@@ -65,7 +65,7 @@ def beside(
     figures: Sequence[tuple[str, str, int, int]],
     ours: Sequence[tuple[str, str, int, Callable[[Sequence[float], int], str]]] = (),
 ) -> list[str]:
-    """A table of published figures with ours beside each, and of figures that only we have."""
+    """A table with each published figure next to ours, and with figures that only we have."""
     head = [label, *(cell for title, *_ in figures for cell in (f"{title}: paper", "ours"))]
     body = []
     for entry in entries:
@@ -94,7 +94,7 @@ def _sweep(rows: Rows) -> list[str]:
 
 
 def directions(rows: Rows, claims: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Whether each published direction is ours too; a claim with `below` says that its row has the least."""
+    """Whether our figures show each published direction. A claim with `below` says that its row has the least value."""
     body = [
         [
             one["claim"],
@@ -108,7 +108,7 @@ def directions(rows: Rows, claims: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def verdict(rows: Rows, figure: str, greater: str, less: Sequence[str], *, below: bool = False) -> list[str]:
-    """Means, whether the one lies above (or below) all the others, and in how many deletions it does."""
+    """The means, whether `greater` lies above (or below) all of `less`, and in how many deletions it does."""
     digits = 2 if figure.startswith(("tradeoff@", "seconds")) else 4
     sign = -1.0 if below else 1.0
     means = {name: rows.mean(name, figure) for name in (greater, *less)}

@@ -1,4 +1,4 @@
-"""The tables of `lethe bench papers`: per paper its figures beside ours, and which of its directions are ours too."""
+"""The tables of `lethe bench papers`: each paper's figures and ours, and which published directions ours confirm."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _chapter(one: Mapping[str, Any]) -> list[str]:
 
 
 def _offers_few(one: Mapping[str, Any]) -> bool:
-    """Whether all candidates fit into ten places."""
+    """Whether a prompt offers so few candidates that all of them fit into ten places."""
     size = one["size"] or {}
     return size.get("options") is not None and size["options"] <= _CATALOGUE
 
@@ -129,7 +129,7 @@ def _ucan(rows: Rows, cutoff: int) -> list[str]:
 
 
 def _renamed(entry: Mapping[str, Any], cutoff: int) -> dict[str, Any]:
-    """Published figures under the names of ours they stand beside."""
+    """The published figures under the names of the figures of ours that they are compared with."""
     return {name.replace("@10", f"@{cutoff}"): value for name, value in entry.items()}
 
 

@@ -1,4 +1,4 @@
-"""What studies on other prompt styles say beside the rest: how small they are, where the ladder ends, what tells."""
+"""Extra sections for studies on other prompt styles: their size, where the ladder ends, and the power by items."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _POWER = (
 
 
 def regime_line(regime: Mapping[str, Any]) -> str:
-    """Whether forgetting means something, by the figures that the style goes by."""
+    """Whether forgetting is measurable, by the figures that the style uses."""
     test, member = regime["test_recall_original_over_base"], regime["member_recall_original_over_refit"]
     said = {
         True: "holds",
@@ -34,7 +34,7 @@ def regime_line(regime: Mapping[str, Any]) -> str:
 
 
 def size_of(result: Mapping[str, Any]) -> list[str]:
-    """How much of the data takes part, and of the language model; [] for item tokens, which take all."""
+    """How much of the data and of the language model is used; [] for item tokens, which use everything."""
     size, training = result.get("size"), result["training"]
     if not size:
         return []

@@ -36,7 +36,7 @@ _DESCRIPTIVE = (
     ("held-out change", "held_out_change", 3),
     ("run z", "run_z", 1),
 )
-# Where a prompt offers ten candidates, all of them are there at 10.
+# If a prompt offers ten candidates, recall at 10 is always 1.
 _FIRST_PLACES = (("forget R@1", "forget_recall@1", 3),)
 _FIRST_UTILITY = (
     ("retained own tail R@1", "retained_member_recall@1", 3),
@@ -61,7 +61,7 @@ _FLOOR = (
 
 
 def unlearn(result: Mapping[str, Any]) -> list[str]:
-    """All chapters, and whether the regime gives them a meaning."""
+    """All chapters, and whether forgetting is measurable in this regime."""
     data = result["data"]
     about = (
         f"Data: {data['source']}, {data['items']} items, {data['service_users']} users in the service, "
@@ -126,7 +126,7 @@ def _main(rows: Rows) -> list[str]:
 
 
 def _ranked(rows: Rows) -> tuple[Sequence[tuple[str, str, int]], Sequence[tuple[str, str, int]]]:
-    """The recalls that say something here: before the distances, and behind them."""
+    """The informative recalls: those in front of the distances, and those behind them."""
     if rows.measured("forget_recall@1"):
         return _FIRST_PLACES, _FIRST_UTILITY
     return _BEFORE_DISTANCE, _UTILITY
@@ -156,7 +156,7 @@ def _main_row(rows: Rows, method: str) -> list[str]:
 
 
 def _seconds(rows: Rows, method: str) -> str:
-    # Popularity says 0 s, which nobody measured: it runs no model and counts no passes.
+    # Popularity has 0 s, which was not measured: it runs no model and counts no passes.
     return (
         significant_spread(rows.values(method, "seconds"), 3) if rows.values(method, "forwards") else MISSING
     )

@@ -1,4 +1,4 @@
-"""Finished cells on disk: what a killed study does not have to do again."""
+"""Finished cells on disk, which a killed study does not have to make again."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 
 from unlearning.records import canonical_json, sha256_hex
 
-# The configurations are in a cell's key themselves.
+# Not part of the digest, because a cell's key contains its configuration.
 _TUNED = Path(__file__).parent / "tuned.json"
-# What a cell's figures can depend on. Part of every key, so that old and new code never share a table.
+# Everything that a cell's figures can depend on. It is part of every key, so that no table mixes old and new code.
 _SOURCES = ("inputs", "recommender", "unlearning", "benchmarks/study", "benchmarks/styles")
 _SOURCE_FILES = (
     "benchmarks/basis.py",
@@ -46,7 +46,7 @@ def code_digest() -> str:
 
 
 class Cells:
-    """Cells by the content that determines them; a cell is written whole or not at all."""
+    """Cells, named by the content that determines them. A cell is written completely or not at all."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -70,5 +70,5 @@ class Cells:
         Path(temporary).replace(self._folder / f"{key}.json")
 
     def finished(self, keys: frozenset[str]) -> int:
-        """How many of these are there."""
+        """How many of these cells exist."""
         return sum((self._folder / f"{key}.json").is_file() for key in keys)

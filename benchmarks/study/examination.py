@@ -1,4 +1,4 @@
-"""Everything that is measured of a candidate, beside the re-fits of its deletion."""
+"""Everything that is measured of a candidate, compared with the re-fits of its deletion."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from unlearning.evaluation.reading import Reading, read
 from unlearning.gate.band import z_score
 from unlearning.gate.utility import bootstrap_bounds, utility_change
 
-# Relearning and divergences on more subjects than this say the same and take longer.
+# Relearning and divergences use at most so many subjects: more would take longer and show the same.
 _MOST_SUBJECTS = 64
 _SAMPLED_RETAINED = 200
 _NEIGHBOURS_OF_ONE, _NEIGHBOURS_IN_BATCH = 50, 10
@@ -42,7 +42,7 @@ _ROUNDINGS: Mapping[str, tuple[Any, Any]] = {"int8": (8, "uniform"), "int4": (4,
 
 @dataclass(frozen=True)
 class Examination:
-    """Prepared once per deletion; asked about each candidate."""
+    """Measures the candidates of one deletion. It is prepared once per deletion."""
 
     deletion: Deletion
     base: Base
@@ -68,10 +68,9 @@ class Examination:
         with_shadows: bool = False,
         most_retained: int | None = None,
     ) -> Examination:
-        """Read what no candidate changes; the fits have to be there or are made.
+        """Read what no candidate changes. Missing fits are made.
 
-        `most_retained` overrides the policy's number of retained users to measure, and leaves the gate's neighbours
-        out.
+        `most_retained` replaces the policy's number of retained users to measure, and leaves out the gate's neighbours.
         """
         base, population = workshop.base, workshop.population
         inputs = EvaluationInputs.prepare(
@@ -110,7 +109,7 @@ class Examination:
             ),
             outsiders_base=item_log_likelihoods(base, None, outsiders),
             sample=sample,
-            # Whose interactions are forgotten is also retained: everybody is a neighbour then, and nobody.
+            # If single interactions are forgotten, the subjects are retained users too, so neighbours have no meaning.
             neighbours=()
             if deletion.counted is not None
             else union(nearest_users(deletion.subjects, sequences, min(near, len(sequences)))),
@@ -118,7 +117,7 @@ class Examination:
         )
 
     def row(self, candidate: Candidate, method: Method, *, attacks: bool = True) -> dict[str, Any]:
-        """All figures of a candidate, JSON values; `attacks` False leaves out what an attacker would have to train."""
+        """All figures of a candidate as JSON values. `attacks` False leaves out attacks that need training."""
         measured = measure(self.inputs, candidate.adapter)
         durability = measure_durability(self.inputs, candidate.adapter)
         report = report_on(self.inputs, measured, durability, candidate, method)
@@ -138,11 +137,11 @@ class Examination:
         return figures | self._rounded(candidate.adapter) | self._relearned(candidate.adapter)
 
     def popularity(self) -> dict[str, Any]:
-        """The row of a ranking by counts, which needs no model: the ranking metrics alone."""
+        """The row of popularity, which needs no model and has ranking metrics only."""
         return popularity_row(self.inputs, {})
 
     def development_distance(self, adapter: Adapter) -> dict[str, float]:
-        """How far from the re-fits in mean NLL per user, in nats: what the search for configurations minimises."""
+        """The distance to the re-fits in mean NLL per user, in nats. The search for configurations minimises it."""
         measured = measure(self.inputs, adapter)
         return self._nll_distances(measured)
 
@@ -173,7 +172,7 @@ class Examination:
         }
 
     def _nll_distances(self, measured: Measured) -> dict[str, float]:
-        """Mean absolute difference of users' mean NLL, of subjects, of retained users' own and held-out items."""
+        """Mean absolute differences of users' mean NLL: of subjects, and of retained users' own and held-out items."""
         forget = nll_gap([-reading.nll for reading in measured.subjects], self.subject_references)
         own, held_out = [], []
         for number, place in enumerate(self.sample):
@@ -187,7 +186,7 @@ class Examination:
             "retained_nll_gap": fmean(own),
             "held_out_nll_gap": fmean(held_out),
         }
-        # Held-out likelihoods differ between re-fits from user to user; only a loss over all users is damage.
+        # Held-out likelihoods of single users differ between re-fits; only a loss over all users is damage.
         distance = found["forget_nll_gap"] + found["retained_nll_gap"] + max(found["held_out_nll_gap"], 0.0)
         return found | {"distance": distance}
 
@@ -229,7 +228,7 @@ class Examination:
         }
 
     def _first_places(self, measured: Measured) -> dict[str, float]:
-        """Recall at the first place, where a prompt offers so few candidates that 10 are most of them or all."""
+        """Recall at 1, for prompts that offer so few candidates that recall at 10 says little or nothing."""
         if self.base.style.ranked_by != "options":
             return {}
         held_out = torch.cat([measured.validation_ranks, measured.test_ranks])
@@ -286,7 +285,7 @@ class Examination:
                 None if counted is None else [counted[place] for place in chosen],
                 replace(RelearningConfig(), trained=trained, seed=self.deletion.seed),
             )
-            # One list per attack: NLL of the items the attacker does not hold, after each number of steps.
+            # One list per attack: the NLL of the items that the attacker does not have, after each number of steps.
             found[f"relearning.{trained}"] = {"steps": list(curve.steps), "nll": list(curve.nll)}
             found[f"relearning.{trained}.gain"] = curve.nll[0] - min(curve.nll)
         return found

@@ -23,7 +23,7 @@ from unlearning.methods.compared.sharded import Sharded
 from unlearning.methods.method import Method
 from unlearning.records import canonical_json, sha256_hex, to_plain
 
-# After these many requests of a sequence the result is examined.
+# The result of a sequence is examined after so many requests.
 CHECKPOINTS = (1, 5, 10, 20)
 SHADOWED_SCENARIO = "users-1"
 POPULARITY = Variant("popularity", "do_nothing", {})
@@ -31,7 +31,7 @@ POPULARITY = Variant("popularity", "do_nothing", {})
 
 @dataclass(frozen=True)
 class Job:
-    """Some rows of one deletion. `light` rows are measured without what an attacker would have to train."""
+    """Some rows of one deletion. `light` rows leave out attacks that need training."""
 
     scenario: Scenario
     seed: int
@@ -58,7 +58,7 @@ class Job:
         }
 
     def run(self, workshop: Workshop, cells: Cells) -> None:
-        """Make the cells that are not there yet."""
+        """Make the cells that do not exist yet."""
         for key, variant in self.keys(workshop).items():
             if cells.get(key) is None:
                 work = _walk if self.scenario.kind == "sequence" else _examine
@@ -67,7 +67,7 @@ class Job:
                 except Interrupted:
                     raise
                 except (UnlearningError, RecommenderError) as error:
-                    # One method that diverges must not end the study, now and at every resumption.
+                    # One method that diverges must not end the study, now or when it is resumed.
                     deletion = _deletion(workshop, self.scenario, self.seed, self.index)
                     found = [{**_head(self.scenario, deletion, variant), "error": str(error)}]
                 cells.put(key, {"commit": commit(), "rows": found})
@@ -91,7 +91,7 @@ def _examine(job: Job, workshop: Workshop, variant: Variant) -> Iterator[dict[st
 
 
 def _walk(job: Job, workshop: Workshop, variant: Variant) -> Iterator[dict[str, Any]]:
-    """Forget one subject after the other, each from the last result; examine on the way."""
+    """Forget one subject after the other, each starting from the previous result, and examine the checkpoints."""
     population = workshop.population
     requests = deletions(population, job.scenario, job.seed)
     parent = workshop.fit(orders.parent(population, job.seed)).adapter
@@ -100,8 +100,8 @@ def _walk(job: Job, workshop: Workshop, variant: Variant) -> Iterator[dict[str, 
     stops = [number for number in CHECKPOINTS if number < len(requests)] + [len(requests)]
     parts = {number: _first(together, number) for number in stops}
     if variant.method.exact:
-        # Nothing of what an exact method does depends on the order: it leaves out all of them at once, at the price of
-        # once, and stands beside every part of the walk.
+        # The order does not matter to an exact method: it leaves out all subjects at once, at the cost of one fit, and
+        # its candidate is compared at every checkpoint.
         task = _task(workshop, job.seed, together, parent, together.retained_sequences, None)
         candidate, _ = _made(workshop, variant.method, together, task)
         for number, part in parts.items():
@@ -110,7 +110,7 @@ def _walk(job: Job, workshop: Workshop, variant: Variant) -> Iterator[dict[str, 
     adapter, spent = parent, Cost(0.0, 0, 0, 0)
     for number in range(1, len(requests) + 1):
         gone = set(places[:number])
-        # Every request edits the adapter, so what was cached of it holds for the first one only: no statistics.
+        # No statistics: every request edits the adapter, so sums cached for it hold for the first request only.
         task = workshop.regime.task(
             workshop.base,
             adapter,
@@ -129,7 +129,7 @@ def _walk(job: Job, workshop: Workshop, variant: Variant) -> Iterator[dict[str, 
 
 
 def _first(together: Deletion, number: int) -> Deletion:
-    """The first requests of a sequence; the re-fits it is compared with leave out all of them."""
+    """The first requests of a sequence. The re-fits of the comparison leave out all of its subjects."""
     return replace(
         together,
         name=f"{together.name}/{number}",
@@ -158,7 +158,7 @@ def _made(
         kept = workshop.fit(orders.refit(deletion))
         return Candidate(adapter=kept.adapter, cost=kept.cost), None
     if isinstance(method, Sharded):
-        # Its shards come from the workshop; what a fit took at its peak is not this process's.
+        # Its shards come from the workshop, where another process may have fitted them, so the peak is not known.
         return Sharded(method.config, fit=workshop.fits.kept).run(task), None
     return with_peak(lambda: method.run(task))
 
@@ -234,7 +234,7 @@ def _examination_on_the_way(workshop: Workshop, deletion: Deletion) -> Examinati
 
 @lru_cache(maxsize=1)
 def _statistics(workshop: Workshop, seed: int) -> ActivationStatistics:
-    """The activation sums a service would have cached when it fitted the parent."""
+    """The activation sums that a service would have cached when it fitted the parent."""
     parent = orders.parent(workshop.population, seed)
     return collect_statistics(
         workshop.base,

@@ -1,4 +1,4 @@
-"""Where the policy's ladder ends: at the first rung whose candidate the gate lets through; and what that cost."""
+"""The rung at which the policy's ladder ends, the first whose candidate the gate lets through, and the cost so far."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EXACT = "refit"
 def rungs(policy: Policy, others: Sequence[Variant] = ()) -> list[Variant]:
     """A row for each rung before the exact one, with the configuration that the policy gives it.
 
-    A rung that is one of the `others` is that row.
+    A rung that equals one of the `others` uses that row.
     """
     found = []
     for number, rung in enumerate(policy.ladder, start=1):
@@ -28,7 +28,7 @@ def rungs(policy: Policy, others: Sequence[Variant] = ()) -> list[Variant]:
 
 
 def ladder_outcomes(rows: Sequence[Row], climbed: Sequence[Variant]) -> list[dict[str, Any]]:
-    """Per scenario and deletion what each rung came to, and at which the ladder ends, in seconds.
+    """For each scenario and deletion, the result of each rung, the rung at which the ladder ends, and the seconds.
 
     A rung whose method cannot edit the adapter is skipped. The exact re-fit ends every ladder.
     """

@@ -1,4 +1,4 @@
-"""Rows of one scenario and method, taken together."""
+"""Summaries of the rows of one scenario and method."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from unlearning.attacks.membership import membership_attack
 
-# Lists that a cell keeps for pooling and a result does not show.
+# Lists that a cell keeps for pooling. A result does not show them.
 SHADOW_SCORES = ("lira.subject_scores", "lira.outsider_scores")
 _NO_FIGURE = ("seed", "requests")
 Row = Mapping[str, Any]
@@ -19,12 +19,12 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Terms:
-    """When forgetting means something: what the original must have of the base's utility and of a re-fit's memory.
+    """The conditions under which forgetting is measurable, on the original adapter's utility and memory.
 
     Attributes:
         held_out, own_tail: the figures that are compared.
-        held_out_ratio: of the original's over the base's.
-        own_tail_ratio: of the original's over the re-fit's, on the subjects.
+        held_out_ratio: least ratio of the original's figure to the base's.
+        own_tail_ratio: least ratio of the original's figure to the re-fit's, on the subjects.
     """
 
     held_out: str = "test_recall@10"
@@ -37,7 +37,7 @@ ITEM_TOKENS = Terms()
 
 
 def summary(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Per scenario (and number of requests, in a sequence) and method: the spread of every figure."""
+    """The spread of every figure, by scenario, number of requests (in a sequence) and method."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault((row["scenario"], row.get("requests"), row["method"]), []).append(row)
@@ -58,7 +58,7 @@ def summary(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def pooled_shadow_attack(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    """Per method LiRA over the subjects of all seeds: eight subjects a seed are too few for a rate at 1 %."""
+    """LiRA by method, over the subjects of all seeds: eight subjects per seed are too few for a rate at 1 %."""
     found: dict[str, dict[str, Any]] = {}
     for method in dict.fromkeys(row["method"] for row in rows):
         own = [row for row in rows if row["method"] == method and "lira.subject_scores" in row]
@@ -79,9 +79,9 @@ def pooled_shadow_attack(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
 
 
 def regime_of(rows: Sequence[Row], terms: Terms = ITEM_TOKENS) -> dict[str, Any]:
-    """Whether forgetting means something here: the adapter helps, and it remembers whom it was fitted on.
+    """Whether forgetting is measurable here: the adapter helps, and it remembers the users on whom it was fitted.
 
-    Over the scenario that forgets 5 % of the users, or the first one there is.
+    Uses the scenario that forgets 5 % of the users; if it is missing, the first scenario.
     """
     batch = [row for row in rows if row["scenario"] == "users-5"] or [
         row for row in rows if row["scenario"] == rows[0]["scenario"]

@@ -1,4 +1,4 @@
-"""The rows of the tables: a method under a name, with the configuration found for it on development users."""
+"""The rows of the tables: each is a named method with the configuration found for it on development users."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 class UnknownBenchmarkMethod(ValueError):
-    """A method name that the benchmark does not know; the message lists those it does."""
+    """The method's name is unknown to the benchmark; the message lists the known names."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A row's name and the method with its configuration behind it."""
+    """A row: its name, and the method with its configuration."""
 
     row: str
     name: str
@@ -44,31 +44,31 @@ class Variant:
         return dict(to_plain(self.method.config))
 
 
-# A walk that never looks at the subjects: what a little more training on the others does by itself.
+# A training that never looks at the subjects. It shows what a little more training on the retained users does alone.
 RETAIN_ONLY = Variant("retain_only", "gradient_difference", {"forget_weight": 0.0})
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """Configurations by setting and method, from `lethe bench tune`; what is not in it runs with its defaults."""
+    """Configurations by setting and method, from `lethe bench tune`. Methods without an entry keep their defaults."""
 
     chosen: Mapping[str, Mapping[str, Mapping[str, Any]]]
 
     @classmethod
     def load(cls, path: Path = TUNED_FILE) -> Tuned:
-        """Read the file that `lethe bench tune --json` wrote; without the file, every method keeps its defaults."""
+        """Read the file that `lethe bench tune --json` wrote. Without the file, every method keeps its defaults."""
         return cls(json.loads(path.read_text())["chosen"]) if path.is_file() else cls({})
 
     def variant(self, name: str, setting: str) -> Variant:
-        """The method as found for this setting."""
+        """The method with the configuration found for this setting."""
         return Variant(name, name, self.chosen.get(setting, {}).get(name, {}))
 
 
 def check_methods(names: Sequence[str]) -> None:
-    """Complain before anything is computed.
+    """Check the names before anything is computed.
 
     Raises:
-        UnknownBenchmarkMethod: no name, or one that is not known.
+        UnknownBenchmarkMethod: no method is named, or an unknown one.
     """
     unknown = [name for name in names if name not in METHODS]
     if unknown or not names:
@@ -78,7 +78,7 @@ def check_methods(names: Sequence[str]) -> None:
 
 
 def rows(names: Sequence[str], setting: str, tuned: Tuned) -> list[Variant]:
-    """The methods of one scenario, in registry order; the controls stand in every table."""
+    """The methods of one scenario, in registry order. The controls are in every table."""
     wanted = {*names, *CONTROLS}
     return [*(tuned.variant(name, setting) for name in METHODS if name in wanted), RETAIN_ONLY]
 

@@ -1,4 +1,4 @@
-"""What every process of a study works with: the population, the base, the fits."""
+"""What every process of a study needs: the population, the base and the fits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unlearning import Policy
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where a study's data and models come from; cheap to send to another process, opened there on first use."""
+    """The source of a study's data and models. It is cheap to send to another process, which opens it on first use."""
 
     data: Path
     folder: Path
@@ -35,7 +35,7 @@ class Workshop:
 
     @cached_property
     def base(self) -> Base:
-        """The base; trained by whoever asks first."""
+        """The base. The first access trains it."""
         return self.fits.base(self.population)
 
     @cached_property
@@ -44,11 +44,11 @@ class Workshop:
         return self.regime.policy()
 
     def fit(self, order: FitOrder) -> Fit:
-        """The fit, from the folder if it was made before."""
+        """Make the fit, or take it from the folder if it was made before."""
         return self.fits.adapter(self.base, order.sequences, order.seed)
 
 
 def one_thread() -> None:
-    """Start a process of a study: work is spread over processes, never threads, which would change the sums."""
+    """Limit a process of a study to one thread. Work is spread over processes: threads would change the sums."""
     use_processor(1)
     transformers_logging.disable_progress_bar()

@@ -1,7 +1,7 @@
 """The layers below an adapter, computed once for each prompt and kept on disk.
 
-An adapter on the last layers of a deep model leaves the layers below them as they are, whatever is fitted. A study
-reads the same prompts under dozens of adapters and over several epochs, so most of its work would be the same sums.
+An adapter on the last layers of a deep model does not change the layers below. A study reads the same prompts under
+dozens of adapters and over several epochs, so it would repeat most of its computation.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from torch import Tensor, nn
 from transformers import LlamaForCausalLM, PreTrainedModel
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer, apply_rotary_pos_emb
 
-# An answer of one token and the token before it: the last two are all that a prompt of letters asks about.
+# A prompt of letters needs the output at its last two tokens only: the answer, which is one token, and the one before.
 _ASKED = 2
 
 
 class FrozenLayers(nn.Module):
-    """Stands in for the embedding of a Llama: from token ids to what the layer above the frozen ones reads.
+    """Replaces the embedding of a Llama: it maps token ids to the hidden states above the frozen layers.
 
-    Every row is computed alone and without its padding, so that a prompt has the same bits in every batch, whether it
-    was computed now or read from disk. The layers are no submodules: no adapter or optimiser sees them.
+    Every row is computed alone and without padding, so that a prompt has the same bits in every batch, whether computed
+    now or read from disk. The layers are no submodules, so no adapter or optimiser sees them.
     """
 
     def __init__(self, model: LlamaForCausalLM, layers: int, pad: int, folder: Path) -> None:
@@ -38,18 +38,18 @@ class FrozenLayers(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The token embeddings, for whoever asks a model about its vocabulary."""
+        """The token embeddings, for callers that read a model's vocabulary from them."""
         weight: Tensor = self._below[0].weight
         return weight
 
     def __deepcopy__(self, memo: dict[int, Any]) -> FrozenLayers:
-        # Every attached adapter copies the tree of modules around the base's tensors.
+        # Attaching an adapter copies the module tree, but the frozen layers and their cache can be shared.
         return self
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Hidden states `[rows, positions, width]` of token ids `[rows, positions]`; 0 at the padding on the right.
 
-        `lengths`, int64 `[rows]`, are those of the rows read last, without their padding.
+        `lengths`, int64 `[rows]`, then holds the lengths of these rows without their padding.
         """
         lengths = [self._length(row) for row in tokens]
         self.lengths = torch.tensor(lengths)
@@ -86,10 +86,10 @@ class FrozenLayers(nn.Module):
 
 
 class AskedLayer(nn.Module):
-    """The last layer, as far as anybody asks: its output at the last two tokens of each row, and its input elsewhere.
+    """The last layer, computed only where needed: its output at the last two tokens of each row, its input elsewhere.
 
-    All tokens give keys and values (and queries, which methods that look at activations read); attention, its output
-    and the feed-forward part, most of the layer's price, are computed at those two alone.
+    Keys and values are computed for all tokens, and so are queries, which methods read that use activations. Attention,
+    its output and the feed-forward part, which are most of the layer's cost, are computed at the last two tokens only.
     """
 
     def __init__(self, layer: LlamaDecoderLayer, below: FrozenLayers) -> None:
@@ -102,7 +102,7 @@ class AskedLayer(nn.Module):
     def forward(
         self, hidden_states: Tensor, *, position_embeddings: tuple[Tensor, Tensor], **_: Any
     ) -> Tensor:
-        """As a decoder layer of a Llama, without a cache."""
+        """The forward pass of a Llama's decoder layer, without a cache."""
         attention, rows = self.self_attn, len(hidden_states)
         states = self.input_layernorm(hidden_states)
         queries, keys, values = (
@@ -126,13 +126,13 @@ class AskedLayer(nn.Module):
 
 
 def with_frozen_layers(model: PreTrainedModel, pad: int, folder: Path) -> LlamaForCausalLM:
-    """A Llama of the last layer of `model`, whose embedding is all that lies below it.
+    """A Llama with only the last layer of `model`; its embedding stands for all layers below.
 
     It shares every tensor with `model`, and gives the same logits at the last two tokens of each row. An adapter can
-    change `q_proj`, `k_proj` and `v_proj`. `folder` keeps hidden states; they are of the users' prompts.
+    change `q_proj`, `k_proj` and `v_proj`. `folder` stores hidden states, which are derived from users' prompts.
 
     Raises:
-        ValueError: `model` is no Llama, or has no layer to freeze.
+        ValueError: `model` is no Llama, or has fewer than two layers.
     """
     if not isinstance(model, LlamaForCausalLM) or len(model.model.layers) < 2:
         raise ValueError("only a Llama of at least two layers can have frozen ones")

@@ -1,4 +1,4 @@
-"""Semantic ids that know no user: places of items in the order of their titles' digests, written as digits."""
+"""Semantic ids that depend on no user: the ranks of items by the digests of their titles, written as digits."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from recommender import Catalogue
 
 
 def hashed_index(catalogue: Catalogue, levels: int = 3) -> dict[str, list[str]]:
-    """{item id: one token for each level}; every item has tokens of its own, and all prefixes have about as many items.
+    """{item id: one token for each level}. No two items share all tokens, and all prefixes have about as many items.
 
-    A quantiser of texts would give similar items a common beginning. A digest does not: what is measured on this index
-    is a model that has to learn each item by itself.
+    A quantiser of texts would give similar items a common prefix. A digest does not, so a model on this index has to
+    learn each item separately.
     """
     names = list(zip(catalogue.item_ids, catalogue.titles, strict=True))
     order = sorted(names, key=lambda name: hashlib.sha256("\n".join(name).encode()).hexdigest())

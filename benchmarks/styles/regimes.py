@@ -1,7 +1,7 @@
 """Regimes of the other prompt styles: small enough for a processor, with something to forget.
 
-One event is one prompt there, and a prompt has a hundred tokens: what item tokens read in one forward pass takes as
-many passes as a user has events. So these studies take part of the users, and of each the latest events.
+In these styles each event is a prompt of about a hundred tokens. Item tokens read a user in one forward pass; here it
+takes one pass per event. So these studies use a part of the users, and only the latest events of each.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ class SmallRegime(Regime):
     """A part of the population.
 
     Attributes:
-        users, outsiders, panel_users: how many take part of each group; the first ones of their random order.
-        events: how many of each user's latest training events.
-        retained: most retained users that a candidate is measured on.
+        users, outsiders, panel_users: how many users of each group take part: the first ones of their random order.
+        events: how many of each user's latest training events are used.
+        retained: the most retained users on whom a candidate is measured.
     """
 
     users: int = 60
@@ -85,19 +85,19 @@ class SmallRegime(Regime):
 
     @property
     def terms(self) -> Terms:
-        """Better than the base on held-out events, and half as much memory again as a re-fit."""
+        """The adapter must beat the base on held-out events, and remember 1.5 times as much as a re-fit."""
         return Terms(held_out_ratio=1.0, own_tail_ratio=1.5)
 
     @property
     def light(self) -> bool:
-        """One event is one prompt: an attack would cost as much as all fits together."""
+        """True: with one prompt per event, an attack would cost as much as all fits together."""
         return True
 
     def _latest(self, split: Split) -> Split:
         return Split(split.train[-self.events :], split.validation, split.test)
 
     def policy(self) -> Policy:
-        """The default one, measured on fewer users, without the attack that trains."""
+        """The default policy, measured on fewer users and without the attack that needs training."""
         whole = default_policy()
         return replace(
             whole,
@@ -109,7 +109,7 @@ class SmallRegime(Regime):
 
 @dataclass(frozen=True)
 class SemanticIdsRegime(SmallRegime):
-    """A small Llama of our own, trained on the panel, over an index that knows no user."""
+    """A small Llama of our own, trained on the panel, with an index that depends on no user."""
 
     users: int = 120
     outsiders: int = 12
@@ -138,7 +138,7 @@ class SemanticIdsRegime(SmallRegime):
         }
 
     def write_base(self, population: Population, folder: Path, on_step: OnStep | None) -> None:
-        """Train it on the panel."""
+        """Train the Llama on the panel."""
         style = semantic_ids_style(
             population.catalogue,
             hashed_index(population.catalogue),
@@ -152,27 +152,27 @@ class SemanticIdsRegime(SmallRegime):
 
 @dataclass(frozen=True, eq=False)
 class FewDraws(LettersStyle):
-    """Letters whose training draws negatives `training_draws` times and then again the same.
+    """Letters whose training repeats its negatives after `training_draws` draws.
 
-    Each draw is another prompt, whose frozen layers have to be computed. Methods see the first of them.
+    Each draw is another prompt, whose frozen layers have to be computed. Methods see the first draw.
     """
 
     training_draws: int = 2
 
     def windows(self, sequence: Sequence[int], *, draw: int) -> Iterator[Window]:
-        """As `LettersStyle.windows`; draws below 0 measure, and stay what they are."""
+        """As `LettersStyle.windows`. Draws below 0, which are for measuring, stay unchanged."""
         own = draw if draw < 0 else 1 + (max(draw, 1) - 1) % self.training_draws
         return super().windows(sequence, draw=own)
 
 
 @dataclass(frozen=True)
 class LettersRegime(SmallRegime):
-    """SmolLM2's first layers; the adapter is on the last of them, and what lies below is computed once.
+    """SmolLM2's first layers. The adapter is on the last of them; the layers below are computed once per prompt.
 
     Attributes:
         layers: how many layers of the language model are kept.
         training_draws: see `FewDraws`.
-        measured_draws: over how many draws a loss is averaged.
+        measured_draws: the number of draws over which a loss is averaged.
     """
 
     users: int = 20
@@ -197,14 +197,14 @@ class LettersRegime(SmallRegime):
 
     @property
     def terms(self) -> Terms:
-        """The same at the first of ten places: all ten are there at 10."""
+        """As for other small regimes, but with recall at 1: a prompt offers ten candidates, so recall at 10 is 1."""
         return Terms("held_out_recall@1", "forget_recall@1", held_out_ratio=1.0, own_tail_ratio=1.5)
 
     def population(self, data: Path) -> Population:
-        """As of a small regime.
+        """The population of a small regime.
 
         Raises:
-            MissingTextBase: the language model is not installed; said before anything is read.
+            MissingTextBase: the language model is not installed. Raised before anything is read.
         """
         self.require_language_model()
         return super().population(data)
@@ -221,7 +221,7 @@ class LettersRegime(SmallRegime):
         convert(folder, self.layers)
 
     def base_key(self, population: Population) -> dict[str, object]:
-        """The model's size and what it is asked; it was trained on nobody of these."""
+        """The model's size and its prompts. No user of the population was used to train it."""
         return {"layers": self.layers, "titles": population.catalogue.titles, "style": self._content()}
 
     def write_base(self, population: Population, folder: Path, on_step: OnStep | None) -> None:
@@ -261,14 +261,14 @@ REGIMES: Mapping[str, type[Regime]] = {
 
 
 class UnknownStyle(ConfigError):
-    """No study is laid out for a prompt style of this name; the message lists those there are."""
+    """There is no study for a prompt style of this name; the message lists the known ones."""
 
 
 def regime_of_style(name: str) -> Regime:
     """The regime of a prompt style.
 
     Raises:
-        UnknownStyle: there is none.
+        UnknownStyle: there is no regime for this style.
     """
     if name not in REGIMES:
         raise UnknownStyle(f"no study of the style {name!r}; choose from {', '.join(REGIMES)}")

@@ -1,7 +1,7 @@
-"""SmolLM2-135M-Instruct as a text base: a small language model that comes as a package and that no user trained.
+"""SmolLM2-135M-Instruct as a text base: a small language model that comes as a package and has read none of the users.
 
-The package holds llama.cpp's file in four bits. transformers reads it, and here it becomes an ordinary folder of
-safetensors in float32, once per study.
+The package holds a file of llama.cpp with four-bit weights. transformers reads it, and this module converts it to an
+ordinary folder of float32 safetensors, once per study.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _READERS = ("accelerate", "gguf", "sentencepiece")
 
 
 class MissingTextBase(RecommenderError):
-    """The packages that hold or read the language model are not installed; the message says which command does it."""
+    """The packages with the language model or its reader are missing; the message gives the command to install them."""
 
 
 def gguf_file() -> Path:
-    """Where the installed package keeps the model.
+    """The path of the model in the installed package.
 
     Raises:
-        MissingTextBase: the package, or what reads it, is not installed.
+        MissingTextBase: the package, or the reader of its file, is not installed.
     """
-    # The package itself is never imported: it wants a program that we do not need.
+    # Do not import the package: the import requires a program that we do not need.
     found = find_spec(_PACKAGE)
     places = [Path(place) / _FILE for place in (found.submodule_search_locations or ())] if found else []
     file = next((place for place in places if place.is_file()), None)
@@ -46,8 +46,8 @@ def gguf_file() -> Path:
 def convert(folder: Path, layers: int) -> None:
     """Write the model's first `layers` layers, in float32, and its tokenizer into `folder`.
 
-    The layers above are left out, and the output layer follows at once: an adapter has to learn how to use it, at a
-    fraction of the price.
+    The other layers are left out, so the output layer follows the last kept one directly. An adapter has to learn how
+    to use it, at a fraction of the cost.
 
     Raises:
         MissingTextBase: see `gguf_file`.
@@ -56,7 +56,7 @@ def convert(folder: Path, layers: int) -> None:
     transformers_logging.disable_progress_bar()
     read = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
     config = {**read.config.to_dict(), "num_hidden_layers": layers}
-    # A model that was read from four bits refuses to be saved, although its weights are ordinary numbers by now.
+    # Remove this entry: transformers refuses to save a model read from four bits, although its weights are float32 now.
     config.pop("quantization_config", None)
     model = LlamaForCausalLM(LlamaConfig.from_dict(config))
     wanted = model.state_dict().keys()

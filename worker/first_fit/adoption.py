@@ -1,6 +1,6 @@
-"""Taking the operator's adapter: is it of this base, does it know these users, and can it be fitted again?
+"""Adopts the operator's adapter: checks its base, whether it knows these users, and whether it can be re-fitted.
 
-Everything that can refuse comes before the one fit, in the order of what it costs.
+All checks that can refuse the adapter run before the trial fit, the cheapest first.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from recommender.recipes import RECIPE_FILE, read_recipe
 from worker.first_fit.errors import FirstFitError
 from worker.first_fit.listener import Listener
 
-# Enough to tell half a nat from nothing, few enough for a large base.
+# Enough users to detect a difference of half a nat, few enough for a large base.
 _MEASURED_USERS = 500
 _CONFIRM = "if it is right all the same, add --confirm-adapter"
 
 
 @dataclass(frozen=True)
 class Adopted:
-    """What a version needs of an operator's adapter. `likeness` is None if no trial fit was asked for."""
+    """What a version needs from an operator's adapter. `likeness` is None if no trial fit was requested."""
 
     adapter: Adapter
     adapter_config: AdapterConfig
@@ -50,7 +50,7 @@ def chosen_recipe(
     epochs: int | None,
     seed: int,
 ) -> TrainingConfig:
-    """The recipe in `file`, else the one in the adapter's folder, else `default` with this seed; `epochs` goes first.
+    """The recipe in `file`, else the one in the adapter's folder, else `default` with this seed. `epochs` overrides it.
 
     Raises:
         ConfigError: the recipe is not valid.
@@ -72,17 +72,17 @@ def adopt(
     confirmed: bool = False,
     trial_fit: bool = True,
 ) -> Adopted:
-    """Read the adapter in `folder`, which was trained on `users`, check it, and fit once by its recipe to compare.
+    """Read the adapter in `folder`, which was trained on `users`, check it, and compare it with one fit by its recipe.
 
-    Says what it finds. A re-fit that does not come near is said and returned, not an error.
+    Reports what it finds. A fit that differs from the adapter is reported and returned; it is no error.
 
     Args:
         recipe: how the adapter was trained, as far as known; every re-fit will follow it.
-        confirmed: the operator vouches for base and users; the checks of both only say what they found.
+        confirmed: whether the operator vouches for base and users; then their checks only report what they find.
 
     Raises:
-        FirstFitError: the adapter is of another base, or does not know these users; not if `confirmed`.
-        ModelLoadError, AdapterMismatch: it cannot be read, does not fit the base, or cannot be fitted again.
+        FirstFitError: the adapter is of another base or does not know these users. Not raised if `confirmed`.
+        ModelLoadError, AdapterMismatch: the adapter cannot be read, does not fit the base, or cannot be re-fitted.
         DataError: there are no users.
     """
     adapter = adopted(base, Adapter.load(folder))
@@ -129,7 +129,7 @@ def _check_origin(base: Base, adapter: Adapter, listener: Listener, *, confirmed
 def _check_answers(
     base: Base, adapter: Adapter, users: Sequence[Split], listener: Listener, *, confirmed: bool
 ) -> None:
-    """Whether the model answers our prompt in the form that it was trained to answer in."""
+    """Check that the model answers our prompt in the form in which it was trained to answer."""
     found = legal_mass(attach(base, adapter), base.style, [user.train for user in users])
     if found is None:
         return

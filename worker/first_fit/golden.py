@@ -1,4 +1,4 @@
-"""Comparing the owner's training rows with ours, before anything is stored or trained."""
+"""Compares golden rows of the owner with our own rows, before anything is stored or trained."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from worker.first_fit.errors import FirstFitError
 
 
 def check_golden(path: Path, base: Base, data: InteractionData) -> int:
-    """How many rows were compared; all of them are the same, token for token.
+    """Check that every golden row equals ours, token for token; how many rows were compared.
 
     Raises:
         DataError: the file cannot be read.
-        FirstFitError: a row is of nobody in the data, or differs; the message shows the first difference, decoded.
+        FirstFitError: a row differs, or its user is not in the data. The message shows the first difference, decoded.
     """
     style = base.style
     if isinstance(style, ItemTokenStyle):
@@ -50,7 +50,7 @@ def check_golden(path: Path, base: Base, data: InteractionData) -> int:
         except DataError as error:
             raise FirstFitError(f"{where}: {error}") from error
         problems = [difference(row, window, style.pad_token, style.decode) for window in windows]
-        # Which of several frames the owner drew for a row, nobody knows.
+        # The owner may have drawn any of the frames for this row.
         if None not in problems:
             several = "" if style.frames == 1 else f"in none of {style.frames} frames; in the first, "
             raise FirstFitError(f"{where}: our prompt is not yours: {several}{problems[0]}")
@@ -58,7 +58,7 @@ def check_golden(path: Path, base: Base, data: InteractionData) -> int:
 
 
 def _events(base: Base, data: InteractionData, user: str) -> list[int]:
-    """The user's events as the base's style has them, of items that the base lists; those that it reads."""
+    """The user's events that the base's style reads, for items that the base lists."""
     ratings = data.ratings.get(user) or repeat(None)
     found = [
         (index, rating)

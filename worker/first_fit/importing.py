@@ -1,4 +1,4 @@
-"""Interactions from files into the database: nobody is left out in silence."""
+"""Imports interactions from files into the database, and reports every row that it skips."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from worker.first_fit.listener import Listener
 
 MAX_LOST_SHARE = 0.01
 _SHOWN = 10
-# Events between two words on how far it is.
+# Events between two reports of the progress.
 _AT_A_TIME = 10_000
 
 
 @dataclass(frozen=True)
 class Imported:
-    """Who was in the data, as subjects: all of them, and those of whom rows were skipped."""
+    """The users in the data, as subjects: all of them, and those with skipped rows."""
 
     mentioned: frozenset[str]
     skipped: frozenset[str] = frozenset()
 
 
 def read(path: Path | None, seed: int) -> InteractionData:
-    """The operator's interactions, all of them, or generated ones.
+    """All interactions of the operator, or generated ones if `path` is None.
 
     Raises:
-        DataError: there is nothing to use, or more than one row in a hundred is bad.
+        DataError: the files hold nothing usable, or more than one row in a hundred is bad.
     """
     return generate_synthetic(SyntheticConfig(seed=seed)) if path is None else load_interactions(path)
 
 
 def report(loaded: InteractionData, listener: Listener) -> None:
-    """Say what is odd about the data, and which rows were skipped."""
+    """Report the warnings about the data, and the rows that were skipped."""
     for warning in loaded.warnings:
         listener.say(f"note: {warning}")
     for row in loaded.rejected[:_SHOWN]:
@@ -53,7 +53,7 @@ def require_known_items(data: InteractionData, base: Base, listener: Listener) -
     """Count the events of items that the base does not list, before anything is stored or trained.
 
     Raises:
-        FirstFitError: they are more than one in a hundred.
+        FirstFitError: more than one event in a hundred is of such an item.
     """
     unknown = {
         item_id: events
@@ -73,10 +73,10 @@ def require_known_items(data: InteractionData, base: Base, listener: Listener) -
 
 
 def require_ratings(data: InteractionData, base: Base, listener: Listener) -> None:
-    """Where the base's prompt style needs ratings, say how many events it does not read.
+    """If the base's prompt style needs ratings, report how many events have none and are not read.
 
     Raises:
-        FirstFitError: no event has one.
+        FirstFitError: no event has a rating.
     """
     if not base.style.needs_ratings:
         return
@@ -95,17 +95,17 @@ def require_ratings(data: InteractionData, base: Base, listener: Listener) -> No
 def store(
     database: Database, key: SubjectKey, data: InteractionData, base: Base, listener: Listener
 ) -> Imported:
-    """Store every event of every user; repeating it stores nothing twice. Events of the suppressed are dropped."""
+    """Store every event of every user, except suppressed users. A repeated call stores nothing twice."""
     with database.unit_of_work() as session:
         require_subject_key(session, key.check)
     subjects = {user: key.subject(user) for user in data.histories}
-    # Under the spelling that the base's catalogue gives an item, as everything that reads them does.
+    # Store each item id in the spelling of the base's catalogue, which every reader uses.
     indices = [base.catalogue.index(item_id) for item_id in data.catalogue.item_ids]
     known = [None if index is None else base.catalogue.item_ids[index] for index in indices]
     total = sum(
         events for item_id, events in zip(known, data.events_of_items(), strict=True) if item_id is not None
     )
-    # A few at a time: as objects, all events of a large service are more than a machine may hold.
+    # A few at a time: all events of a large service, as objects, may not fit into memory.
     arriving = (
         NewInteraction(subjects[user], item_id, event.timestamp, rating)
         for user, history in data.histories.items()
@@ -131,10 +131,10 @@ def read_ids(path: Path, key: SubjectKey) -> frozenset[str]:
     """The subjects of a file with one user id per line.
 
     Raises:
-        FirstFitError: it cannot be read, or a line is no id.
+        FirstFitError: the file cannot be read, or a line is no id.
     """
     try:
-        # Not splitlines(), which takes characters for line ends that no id may hold.
+        # Not splitlines(), which also splits at characters that are no line ends here and that no id may contain.
         lines = path.read_bytes().decode("utf-8-sig").split("\n")
     except OSError as error:
         raise FirstFitError(f"cannot read {path}: {error.strerror}") from error

@@ -1,6 +1,6 @@
 """From a folder of interactions to a live version: base model, interactions, adapter, pointer.
 
-Every step looks first at what is there already, so a killed `init` is simply run again.
+Every step first checks what exists already, so a killed `init` can simply be run again.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ from worker.policy_fit import require_policy_fits_live_version
 from worker.process import load_policy, load_worker_base, refuse_base_trained_on_users, require_worker_device
 from worker.training_data import MINIMUM_EVENTS
 
-# Beyond their tastes, generated users leave nothing that generalises: the best epoch by validation is one that has
-# learnt hardly anything of any one user, and there would be nothing to forget that anybody could measure.
+# Generated users have nothing that generalises except their tastes. The best epoch by validation has hardly learnt
+# anything about a single user, so there would be no measurable memory to forget.
 DEMO_TRAINING = TrainingConfig(epochs=14, patience=None)
 
 
 @dataclass(frozen=True)
 class Order:
-    """What the operator wants of the first version; ``lethe init --help`` says what each means."""
+    """The operator's options for the first version; ``lethe init --help`` explains each of them."""
 
     data: Path | None = None
     adapter: Path | None = None
@@ -76,10 +76,10 @@ class Order:
 
 
 def initialise(order: Order, settings: Settings, listener: Listener) -> None:
-    """Make the first version live; does nothing if one is.
+    """Make the first version live; does nothing if a version is live already.
 
     Raises:
-        FirstFitError, RecommenderError, StoreError, DatabaseError: one line says what to do.
+        FirstFitError, RecommenderError, StoreError, DatabaseError: the message says in one line what to do.
     """
     if order.adapter is not None and order.data is None:
         raise FirstFitError("--adapter needs --data: the folder that the adapter was trained on")
@@ -93,11 +93,11 @@ def initialise(order: Order, settings: Settings, listener: Listener) -> None:
     key = SubjectKey(settings.subject_key.get_secret_value().encode())
     health = model_store.check()
     if not health.writable:
-        # Said now and not after minutes of training.
+        # Fail now and not after minutes of training.
         raise FirstFitError(f"the store at LETHE_STORE_URL cannot be written: {health.detail}")
     join_timeline(database, AuditLog.of(settings), model_store)
     vouch_for_floor(database, model_store)
-    # Read after minutes of training only; what is wrong with them is said now.
+    # These are needed only after minutes of training; check them now.
     require_worker_device(settings)
     policy = load_policy(settings)
     refuse_base_trained_on_users(settings)
@@ -116,7 +116,7 @@ def initialise(order: Order, settings: Settings, listener: Listener) -> None:
         known = interactions.subjects(session)
         used = bool(known) or versions.current(session).generation > 0
     if order.data is None and used:
-        # What is stored is what there is; generated users are for an installation that has none.
+        # Use the stored events. Generated users are only for an installation without any.
         if base_digest(settings.base) is None:
             raise FirstFitError(
                 f"LETHE_BASE: there is no {settings.base}: put it back, or make one with --data"
@@ -128,7 +128,7 @@ def initialise(order: Order, settings: Settings, listener: Listener) -> None:
         made = base_digest(settings.base) is None
         base = load_or_make_base(settings, loaded, order.seed)
         if made and readers is None:
-            # It was drawn at random just now.
+            # The base was drawn at random just now, so it has read nobody.
             readers = frozenset()
         _record_base_readers(database, settings, base.digest, readers, listener)
         require_known_items(loaded, base, listener)
@@ -158,7 +158,7 @@ def _read(order: Order, listener: Listener) -> InteractionData:
 
 
 def example_user(data: Path | None, seed: int) -> str:
-    """A user whom a fit of item tokens reads, as `lethe up` makes it."""
+    """A user whom the fit of `lethe up`, which uses item tokens, reads."""
     histories = read(data, seed).histories
     return min(user for user, history in histories.items() if len(history) >= MINIMUM_EVENTS)
 
@@ -172,15 +172,15 @@ def _is_live(
     *,
     replace_base: bool,
 ) -> bool:
-    """Whether a version on the base in LETHE_BASE is live. Then only what its base has read can be said anew.
+    """Whether a version on the base in LETHE_BASE is live. If so, only the readers of its base can be recorded anew.
 
     Raises:
-        FirstFitError: the live version belongs to another base or to other items, and nobody has said that it is to be
-            replaced.
+        FirstFitError: the live version belongs to another base or to other items, and the operator has not asked to
+            replace it.
     """
     with database.read() as session:
         live = versions.current(session).digest
-    # A database restored from an old backup can point at a version that was destroyed since: then fit again.
+    # A database restored from an old backup can point to a version that was destroyed since. Then fit again.
     if live is None or model_store.is_destroyed(live):
         return False
     manifest, found = model_store.read_manifest(live), base_digest(settings.base)
@@ -220,7 +220,7 @@ def _record_base_readers(
     readers: Collection[str] | None,
     listener: Listener,
 ) -> None:
-    """What the operator says, or what was recorded before; and say it."""
+    """Record whom the base has read, as the operator says; otherwise keep the earlier record. Report the result."""
     audit = AuditLog.of(settings)
     if readers is not None:
         reader_records.record_base_readers(database, audit, digest, readers, actor="lethe init")

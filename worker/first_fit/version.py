@@ -1,4 +1,4 @@
-"""The version that serves before anybody has asked to be forgotten: fitted here, or the operator's own adapter."""
+"""The first version, which serves before any forget request: fitted here, or made from the operator's own adapter."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Fit:
 class Adopt:
     """Take the operator's adapter in `folder`, see `worker.first_fit.adoption`.
 
-    ``without_forgotten``: the operator vouches that it has not read those who have asked to be forgotten and whom
-    its data do not mention.
+    ``without_forgotten``: whether the operator vouches that the adapter has not read users who have asked to be
+    forgotten and whom the data do not mention.
     """
 
     folder: Path
@@ -61,7 +61,7 @@ class Adopt:
 
 @dataclass(frozen=True)
 class _Made:
-    """An adapter with its record."""
+    """An adapter with the record of its fit."""
 
     adapter: Adapter
     fit: FitRecord
@@ -74,8 +74,8 @@ class _Made:
 class _Start:
     """What the first version is made from, read in one transaction.
 
-    Whoever asks from then on has a higher epoch than the version can claim to cover; if a run completes for them
-    meanwhile, installing is refused.
+    A user who asks to be forgotten after that transaction has a higher epoch than the version covers. If a run
+    completes for such a user before the version is installed, the installation is refused.
     """
 
     epoch: int
@@ -96,14 +96,14 @@ def install_first_version(
     policy: Policy,
     listener: Listener,
 ) -> bool:
-    """Make it live; False where everybody has been forgotten and nothing is left to fit on.
+    """Make the first version live. False if everybody has been forgotten and nothing is left to fit on.
 
     Args:
-        source: how to come by the adapter.
-        policy: what a forget run will try on it.
+        source: how to get the adapter.
+        policy: the policy that forget runs will use on it.
 
     Raises:
-        FirstFitError: there never were enough users.
+        FirstFitError: there were never enough users.
         SettingError: the policy names a rung that cannot edit the adapter.
         BelowErasureFloor: the operator's adapter was trained on somebody who has been forgotten since.
     """
@@ -165,7 +165,7 @@ def install_first_version(
                 now=now,
             )
     except (BelowErasureFloor, PointerMoved):
-        # It may know somebody who has been forgotten, and nothing will ever serve it.
+        # The version may know somebody who has been forgotten, and it will never serve.
         store.destroy(digest)
         raise
     vouch_for_floor(database, store)
@@ -203,7 +203,7 @@ def _fit(
     listener: Listener,
 ) -> _Made:
     fit = FitRecord(start.watermark, training, AdapterConfig(), excludes_up_to_epoch=start.epoch)
-    # The same adapter before it has learnt anything: what is wrong with it is said before minutes of training.
+    # Check an untrained adapter of the same shape, to fail before minutes of training.
     require_fitting(Adapter.from_peft(trainable(base, fit.adapter_config.to_peft())))
     data = start.data
     with listener.steps("adapter") as on_step:
@@ -232,16 +232,17 @@ def _adopt(
     require_fitting: Callable[[Adapter], None],
     listener: Listener,
 ) -> _Made:
-    """The operator's adapter. It may have read everybody whom the data mention, also who has too few events.
+    """The operator's adapter. It may have read everybody whom the data mention, even users with too few events.
 
-    Whoever the data mention and who has asked since is known to the adapter, and is unlearned when their turn comes; if
-    that is over already, installing is refused. So it is where the data do not mention everybody who has asked: they
-    are gone from any folder that was made since, and not from an adapter that was trained before.
+    A user whom the data mention and who has asked to be forgotten is known to the adapter. A later run unlearns them;
+    if their request is completed already, the installation is refused. It is also refused if the data do not mention
+    every user who has asked, unless the operator vouches for them: a folder made after a request lacks that user, but
+    an adapter trained before may know them.
 
     Raises:
-        FirstFitError: it may have read somebody who has asked to be forgotten.
+        FirstFitError: the adapter may have read somebody who has asked to be forgotten.
     """
-    # Said before the trial fit, and not after it.
+    # Fail before the trial fit, not after it.
     if _covered(start, imported) < start.floor:
         raise BelowErasureFloor
     absent = len(start.epochs.keys() - imported.mentioned)
