@@ -68,7 +68,8 @@ def split_training_data(
 ) -> TrainingData:
     """Split each history by leave-two-out. Users who are suppressed but no subjects of the run go to ``waiting``.
 
-    Another run unlearns them later. Until then, nothing may train on them or measure with them (invariant I10). Users with fewer events than `minimum_events` are left out: no fit of ours reads them.
+    Another run unlearns them later. Until then, nothing may train on them or measure with them (invariant I10).
+    Users with fewer events than `minimum_events` are left out: no fit of ours reads them.
 
     Args:
         histories: what `worker.stored_events` found.
