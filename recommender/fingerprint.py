@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
+from recommender.base import Base
 from recommender.errors import DataError
 from recommender.scoring import Scorer
 
@@ -15,6 +16,7 @@ Fingerprint = list[list[float]]
 
 _PROMPT_LENGTHS = (0, 1, 5, 20)
 _VALUES_PER_PROMPT = 16
+_FLOAT32_TOLERANCE, _HALF_TOLERANCE = 1e-3, 0.25
 
 
 def canary_fingerprint(scorer: Scorer) -> Fingerprint:
@@ -34,12 +36,22 @@ def canary_fingerprint(scorer: Scorer) -> Fingerprint:
     return values
 
 
+def fingerprint_tolerance(base: Base) -> float:
+    """How far the same version's values may be apart on two processors, absolute, in nats.
+
+    In half precision, sums in another order differ by up to 0.1 (measured between two instruction sets of one
+    processor). There, the fingerprint only finds what differs by more; digests find everything else.
+    """
+    exact = all(weight.dtype == torch.float32 for weight in base.model.parameters())
+    return _FLOAT32_TOLERANCE if exact else _HALF_TOLERANCE
+
+
 def fingerprints_match(
     first: Sequence[Sequence[float]], second: Sequence[Sequence[float]], tolerance: float
 ) -> bool:
     """Whether both have the same shape and every value agrees within `tolerance` (absolute, in nats).
 
-    Another processor or thread count causes differences of 1e-4, another model differences of 1e-2 and more.
+    Another processor or thread count causes differences of 1e-4 in float32, another model differences of 1e-2 and more.
 
     Raises:
         DataError: the tolerance is not positive.

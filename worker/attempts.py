@@ -272,7 +272,7 @@ class Attempts:
         digest = None
         if "error" not in found["verdict"]:
             known = self._levels is not None
-            digest = rung_digest(policy, rung, self._process.base.digest, self._fit, levels_are_known=known)
+            digest = rung_digest(policy, rung, self._process.base, self._fit, levels_are_known=known)
         record_attempt(
             self._process,
             self._claim,

@@ -37,7 +37,7 @@ from worker.live_base import on_catalogue_of
 from worker.making import Making
 from worker.process import WorkerProcess
 from worker.training_data import TrainingData
-from worker.versions import LoadedVersion, read_fit_record
+from worker.versions import FitRecord, LoadedVersion
 
 log = structlog.get_logger()
 
@@ -314,13 +314,17 @@ def _parts(kept: Iterable[PartReading], users: Sequence[str]) -> dict[int, PartR
 def _require_same_fit(session: Session, process: WorkerProcess, parent: LoadedVersion) -> None:
     """
     Raises:
-        PointerMoved: the live version was by now fitted on other events or on another base.
+        PointerMoved: the live version was by now fitted on other events, on other items or on another base.
     """
     digest = pointer.current(session).digest
+    if digest is None:
+        raise PointerMoved
+    manifest = process.store.read_manifest(digest)
     if (
-        digest is None
-        or process.store.read_manifest(digest).base_digest != process.base.digest
-        or read_fit_record(process.store, digest).watermark != parent.fit.watermark
+        manifest.base_digest != process.base.digest
+        # Levels are read among the items that there are: a consolidation may have taken in new ones.
+        or manifest.catalogue_digest != parent.catalogue_digest
+        or FitRecord.from_plain(manifest.trained_on).watermark != parent.fit.watermark
     ):
         raise PointerMoved
 

@@ -14,8 +14,8 @@ class OtherBase(Exception):
     restart the worker.
     """
 
-    def __init__(self) -> None:
-        super().__init__(" ".join((self.__doc__ or "").split()))
+    def __init__(self, what: str | None = None) -> None:
+        super().__init__(what or " ".join((self.__doc__ or "").split()))
 
 
 def require_base_of(process: WorkerProcess, digest: str) -> None:

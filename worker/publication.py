@@ -21,6 +21,7 @@ from app.versions import service as pointer
 from unlearning import utility_change
 from worker.attempts import Chosen
 from worker.lease import Lease
+from worker.live_base import OtherBase
 from worker.past_readers import note_past_readers
 from worker.process import WorkerProcess
 from worker.readership import Readership
@@ -35,7 +36,6 @@ _LOOK_EVERY_SECONDS = 0.1
 _UNFIT = frozenset(
     {
         ReplicaError.WRONG_BASE,
-        ReplicaError.WRONG_CATALOGUE,
         ReplicaError.CORRUPT_VERSION,
         ReplicaError.INCOMPATIBLE_ADAPTER,
         ReplicaError.FINGERPRINT_MISMATCH,
@@ -140,6 +140,8 @@ def _wait_until_prepared(process: WorkerProcess, digest: str, lease: Lease) -> N
         lambda replica: replica.ready_digest == digest or replica.live_digest == digest,
         process.settings.prepare_timeout_seconds,
     )
+    if any(replica.error == ReplicaError.WRONG_CATALOGUE for replica in slow):
+        raise OtherBase("a replica does not hold this worker's items yet: restart it with the new catalogue")
     failed = [replica.error for replica in slow if replica.error in _UNFIT]
     if failed:
         raise CandidateRefused(f"{len(failed)} replica(s) report {failed[0]}")

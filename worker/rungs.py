@@ -160,7 +160,7 @@ class PolicyRungs:
         return rung_digest(
             self._process.policy,
             rung,
-            self._process.base.digest,
+            self._process.base,
             self._parent.fit,
             levels_are_known=self._levels_are_known,
         )

@@ -8,6 +8,7 @@ from statistics import fmean
 from sqlalchemy.orm import Session
 
 from app.attempts import queries as attempts
+from recommender import Base
 from unlearning import Policy, Rung, TrackRecord, build_method
 from unlearning.records import canonical_json, sha256_hex, to_plain
 from worker.versions import FitRecord
@@ -16,13 +17,12 @@ from worker.versions import FitRecord
 _NOT_OF_THE_GATE = ("name", "ladder", "exact_draws", "skipping", "consolidation", "schema")
 
 
-def rung_digest(
-    policy: Policy, rung: Rung, base_digest: str, fit: FitRecord, *, levels_are_known: bool
-) -> str:
+def rung_digest(policy: Policy, rung: Rung, base: Base, fit: FitRecord, *, levels_are_known: bool) -> str:
     """The name of a rung's track record.
 
     Attempts share a record only if they agree in everything that can affect the result: the configuration with its
-    defaults, the base, the adapter's shape and recipe, the gate's thresholds, and whether levels were known.
+    defaults, the base and its items, the adapter's shape and recipe, the gate's thresholds, and whether levels were
+    known.
 
     Args:
         fit: of the version that is edited; another draw of the same fit gives the same name.
@@ -31,7 +31,8 @@ def rung_digest(
     config = to_plain(build_method(rung.method, rung.config).config)
     same = {"method": rung.method, "config": config, "search": rung.search, "levels": levels_are_known}
     adapter = {"shape": fit.adapter_config.to_plain(), "recipe": replace(fit.training, seed=0).to_plain()}
-    return sha256_hex(canonical_json({"rung": same, "base": base_digest, "adapter": adapter, "gate": gate}))
+    place = [base.digest, base.catalogue_digest]
+    return sha256_hex(canonical_json({"rung": same, "base": place, "adapter": adapter, "gate": gate}))
 
 
 def track_record(session: Session, digest: str, *, watermark: int) -> TrackRecord | None:

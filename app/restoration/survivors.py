@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.audit.events import VersionSurvived
 from app.db.models import ServingPointer, Version
+from app.levels import service as levels
 from app.readers.service import add_everybody_as_past_readers
 from app.versions.floor import lies_below
 from model_store import DigestMismatch, HostileArtefact, InvalidManifest, Manifest, ManifestMissing, Store
@@ -43,6 +44,8 @@ def replace_unservable(
     pointer.generation += 1
     pointer.digest, pointer.previous_digest, pointer.candidate_digest = digest, gone, None
     pointer.moved_by, pointer.moved_at = "erasure-journal", now
+    # The restored levels may be of another fit, or of a smaller catalogue.
+    levels.drop_all(session)
     log.warning("version.survived", version=digest, replaced=gone)
     return VersionSurvived(digest, gone, pointer.generation, pointer.erasure_floor)
 

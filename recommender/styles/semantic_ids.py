@@ -42,6 +42,8 @@ Collisions = Literal["popularity", "index"]
 _SCORES, _COLLISIONS = ("vocabulary", "children"), ("popularity", "index")
 # With so few inner nodes, two or three forwards score all items, and a search takes more.
 _FEW_NODES = 1024
+# A search that has read so many prefixes goes on like a scoring of all items, and keeps every prefix besides.
+_MOST_NODES = 4096
 _KEYS = (
     "schema", "style", "frames", "score", "collisions", "max_tokens", "tokenise", "truncate", "supervise",
     "first_target", "pad_token", "frame_draw", "serve_frame",
@@ -251,7 +253,7 @@ class SemanticIdsStyle(TextStyle, ItemEvents):
         nodes = self.trie.fed
         if nodes < _FEW_NODES:
             return None
-        found = self.top_k(model, history, k, seen, most_nodes=nodes // 2)
+        found = self.top_k(model, history, k, seen, most_nodes=min(nodes // 2, _MOST_NODES))
         return tuple(zip(found.items, found.scores, strict=True)) if found.exact else None
 
     def prompt_tokens(self, history: Sequence[int]) -> int:

@@ -189,9 +189,11 @@ def best_items(
     search = _Search(
         PromptCache(model, [prompt], pad, longest=trie.depth - 1), trie, score, frozenset(seen), k
     )
+    # As for all scores: no forward has more nodes, or more logits, than fit into memory.
+    most_at_once = max(1, min(_CHUNK, _MAX_LOGITS // search.cache.last.shape[-1]))
     at_once = max(_AT_ONCE, 2 * k)
     while search.open() and search.cache.nodes < most_nodes:
-        search.step(min(at_once, most_nodes - search.cache.nodes))
+        search.step(min(at_once, most_at_once, most_nodes - search.cache.nodes))
         at_once *= 2
     best = sorted(search.found)[:k]
     return Best(

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from recommender import InteractionData
+from itertools import repeat
+
+from recommender import Base, InteractionData
 from worker.first_fit.listener import Listener
 
 _HELD_OUT = 2
 
 
-def report_other_splits(data: InteractionData, listener: Listener) -> None:
+def report_other_splits(data: InteractionData, base: Base, listener: Listener) -> None:
     """Compare the files' `split` column with the users' last two events, which Lethe holds out.
+
+    Events count as in a fit: those of items that the base lists, with a rating where its style needs ratings.
 
     Where the operator's adapter has read events that are held out here, users look better known on them than they are,
     and a re-fit does not read them; where it has not read earlier events, a re-fit reads more than it did.
     """
     read_late = unread_early = 0
     late, early = set(), set()
-    for user, splits in data.splits.items():
+    known = [base.catalogue.index(item_id) is not None for item_id in data.catalogue.item_ids]
+    for user, own in data.splits.items():
+        ratings = data.ratings.get(user) or repeat(None)
+        splits = [
+            split
+            for event, rating, split in zip(data.histories[user], ratings, own, strict=False)
+            if known[event.item] and (rating is not None or not base.style.needs_ratings)
+        ]
         if len(splits) <= _HELD_OUT:
             continue
         trained_on = sum(split == "train" for split in splits[-_HELD_OUT:])

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice, repeat
 from pathlib import Path
 
 from app.db.ledger import require_subject_key
 from app.db.session import Database
+from app.interactions import queries
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
 from app.subjects import SubjectKey
 from inputs import InvalidInput
-from recommender import Base, InteractionData, SyntheticConfig, generate_synthetic, load_interactions
+from recommender import (
+    Base,
+    InteractionData,
+    ItemTokenStyle,
+    SyntheticConfig,
+    generate_synthetic,
+    load_interactions,
+)
 from worker.first_fit.errors import FirstFitError
 from worker.first_fit.listener import Listener
 
@@ -24,7 +33,7 @@ _AT_A_TIME = 10_000
 
 @dataclass(frozen=True)
 class Imported:
-    """The users in the data, as subjects: all of them, and those with skipped rows."""
+    """The subjects in the data: all of them, and those of whom not everything is stored as the data have it."""
 
     mentioned: frozenset[str]
     skipped: frozenset[str] = frozenset()
@@ -124,7 +133,36 @@ def store(
     if suppressed:
         listener.say(f"dropped {suppressed} interactions of users who have asked to be forgotten")
     skipped = frozenset(key.subject(user) for user in data.skipped_users)
-    return Imported(frozenset(subjects.values()) | skipped, skipped)
+    partly = skipped.union(subjects[user] for user in _read_in_part(database, data, base, subjects))
+    return Imported(frozenset(subjects.values()) | skipped, partly)
+
+
+def _read_in_part(
+    database: Database, data: InteractionData, base: Base, subjects: Mapping[str, str]
+) -> Iterator[str]:
+    """Users of whom an adapter that was trained on these data has read more than is stored, or something else.
+
+    A model that reads text may have read titles that the catalogue does not list. An event that was stored before keeps
+    the rating that it had then, or none.
+    """
+    if isinstance(base.style, ItemTokenStyle):
+        return
+    known = [base.catalogue.index(item_id) for item_id in data.catalogue.item_ids]
+    rated: dict[str, list[tuple[str, float | None]]] = {}
+    if base.style.needs_ratings:
+        with database.read() as session:
+            rated = queries.rated_histories(session, up_to=queries.watermark(session))
+    for user, history in data.histories.items():
+        if any(known[event.item] is None for event in history):
+            yield user
+        elif base.style.needs_ratings:
+            theirs = {
+                (base.catalogue.item_ids[index], rating)
+                for event, rating in zip(history, data.ratings.get(user) or repeat(None), strict=False)
+                if rating is not None and (index := known[event.item]) is not None
+            }
+            if not theirs <= set(rated.get(subjects[user], ())):
+                yield user
 
 
 def read_ids(path: Path, key: SubjectKey) -> frozenset[str]:

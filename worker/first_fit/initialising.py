@@ -134,7 +134,7 @@ def initialise(order: Order, settings: Settings, listener: Listener) -> None:
         require_known_items(loaded, base, listener)
         require_ratings(loaded, base, listener)
         if order.adapter is not None:
-            report_other_splits(loaded, listener)
+            report_other_splits(loaded, base, listener)
         if order.golden is not None:
             rows = check_golden(order.golden, base, loaded)
             listener.say(

@@ -50,6 +50,7 @@ from recommender import (
     load_base,
     require_device,
 )
+from recommender.fingerprint import fingerprint_tolerance
 
 _NOT_WHAT_WAS_PUBLISHED = (
     InvalidDigest, InvalidManifest, ManifestMissing, BlobMissing, DigestMismatch, HostileArtefact, ModelLoadError,
@@ -61,17 +62,18 @@ class TransformersLoader:
 
     Args:
         token_budget: most tokens of one forward pass, padding included.
-        fingerprint_tolerance: largest absolute difference allowed between a canary value and the manifest's.
+        tolerance: largest absolute difference allowed between a canary value and the manifest's; None for that of
+            the base's precision.
     """
 
     def __init__(
-        self, base: Base, store: Store, *, token_budget: int = 8192, fingerprint_tolerance: float = 1e-3
+        self, base: Base, store: Store, *, token_budget: int = 8192, tolerance: float | None = None
     ) -> None:
         self.resident = ResidentVersions()
         self._base = base
         self._store = store
         self._token_budget = token_budget
-        self._fingerprint_tolerance = fingerprint_tolerance
+        self._tolerance = fingerprint_tolerance(base) if tolerance is None else tolerance
 
     @property
     def catalogue(self) -> Catalogue:
@@ -124,7 +126,7 @@ class TransformersLoader:
         self.resident.watch(digest, [model, *private])
         # The catalogue may have grown since. Compute the fingerprint over the items that existed then.
         computed = canary_fingerprint(Scorer(model, as_made.style, token_budget=self._token_budget))
-        if not fingerprints_match(manifest.canary_fingerprint, computed, self._fingerprint_tolerance):
+        if not fingerprints_match(manifest.canary_fingerprint, computed, self._tolerance):
             raise FingerprintMismatch
         scorer = Scorer(model, base.style, token_budget=self._token_budget)
         return TransformersRanker(digest, manifest.forget_epoch, base.catalogue, scorer)

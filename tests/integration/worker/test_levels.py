@@ -19,6 +19,7 @@ import worker.levels
 from app.attempts import queries as attempt_queries
 from app.audit.transaction import Transaction
 from app.db.base import utc_now
+from app.db.errors import PointerMoved
 from app.db.models import Attempt, AuditEntry, NeverSeenLevel, Run, Version
 from app.interactions import queries as interactions
 from app.interactions.service import NewInteraction, ingest
@@ -350,3 +351,11 @@ def test_another_first_version_starts_without_levels(process: WorkerProcess, ins
             now=utc_now(),
         )
     assert rows(process) == {}
+
+
+def test_levels_read_among_fewer_items_are_not_kept_for_a_version_of_more(process: WorkerProcess) -> None:
+    parent = live_version(process)
+    with process.database.read() as session:
+        worker.levels._require_same_fit(session, process, parent)
+        with pytest.raises(PointerMoved):
+            worker.levels._require_same_fit(session, process, replace(parent, catalogue_digest="0" * 64))

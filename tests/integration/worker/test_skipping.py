@@ -65,7 +65,7 @@ def forget(process: WorkerProcess, user: str) -> str:
 def remember(process: WorkerProcess, rung: Rung, results: list[bool], *, number: int = 0) -> None:
     """Runs that took 30 s over this rung, and 10 s over what came behind it."""
     fit = read_fit_record(process.store, live(process))
-    digest = rung_digest(process.policy, rung, process.base.digest, fit, levels_are_known=False)
+    digest = rung_digest(process.policy, rung, process.base, fit, levels_are_known=False)
     now = utc_now()
     with process.database.unit_of_work() as session:
         for place, accepted in enumerate(results, start=number):
@@ -208,7 +208,7 @@ def test_another_shape_of_adapter_has_a_record_of_its_own_and_another_draw_has_n
     fit = read_fit_record(process.store, live(process))
 
     def digest(fit: FitRecord) -> str:
-        return rung_digest(process.policy, NOTHING, process.base.digest, fit, levels_are_known=True)
+        return rung_digest(process.policy, NOTHING, process.base, fit, levels_are_known=True)
 
     again = replace(fit, watermark=fit.watermark + 1, training=replace(fit.training, seed=7))
     assert digest(again) == digest(fit)
