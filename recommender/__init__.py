@@ -29,7 +29,7 @@ from recommender.errors import (
     OtherCatalogue,
     RecommenderError,
 )
-from recommender.fingerprint import canary_fingerprint, fingerprints_match
+from recommender.fingerprint import canary_fingerprint, fingerprint_tolerance, fingerprints_match
 from recommender.fitting import BASE_TRAINING, build_base, fit_adapter
 from recommender.popularity import popularity
 from recommender.processor import use_processor
@@ -72,6 +72,7 @@ __all__ = [
     "canary_fingerprint",
     "check_compatible",
     "draw_base",
+    "fingerprint_tolerance",
     "fingerprints_match",
     "fit_adapter",
     "generate_long_tail",

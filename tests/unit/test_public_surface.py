@@ -78,6 +78,7 @@ SURFACE = {
             "canary_fingerprint",
             "check_compatible",
             "draw_base",
+            "fingerprint_tolerance",
             "fingerprints_match",
             "fit_adapter",
             "load_base",

@@ -46,11 +46,11 @@ from recommender import (
     Scorer,
     attach,
     canary_fingerprint,
+    fingerprint_tolerance,
     fingerprints_match,
     load_base,
     require_device,
 )
-from recommender.fingerprint import fingerprint_tolerance
 
 _NOT_WHAT_WAS_PUBLISHED = (
     InvalidDigest, InvalidManifest, ManifestMissing, BlobMissing, DigestMismatch, HostileArtefact, ModelLoadError,
