@@ -33,6 +33,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
         (DOCS / "unlearn" / "least-change.json", "unlearn/least-change.md"),
         (DOCS / "unlearn" / "sparse-users-5.json", "unlearn/sparse-users-5.md"),
         (DOCS / "unlearn" / "dense-users-5.json", "unlearn/dense-users-5.md"),
+        (DOCS / "unlearn" / "semantic-ids-users-5.json", "unlearn/semantic-ids-users-5.md"),
         (DOCS / "papers.json", "papers.md"),
     ],
     ids=[
@@ -52,6 +53,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
         "least-change",
         "sparse-users-5",
         "dense-users-5",
+        "semantic-ids-users-5",
         "papers",
     ],
 )
