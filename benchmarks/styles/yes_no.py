@@ -1,7 +1,7 @@
 """The regime of yes and no: a small Llama of our own that says whether a user will like one more item.
 
 An event is an item with the user's rating, of which the style keeps whether it is above 3. Events without a rating are
-left out. Such an event tells one bit at most, so a user needs more of them than with other styles.
+left out. Each event has one prompt: no candidates are drawn.
 """
 
 from __future__ import annotations
