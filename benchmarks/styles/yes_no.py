@@ -52,16 +52,19 @@ _FRAME: list[dict[str, Any]] = [
 class YesNoRegime(SmallRegime):
     """A small Llama of our own, trained on the panel's labels."""
 
-    users: int = 120
+    users: int = 60
     outsiders: int = 20
     panel_users: int = 60
-    events: int = 15
-    retained: int = 96
+    events: int = 13
+    retained: int = 60
     text_base: TextBaseConfig = field(default_factory=TextBaseConfig)
-    base_training: TrainingConfig = field(default_factory=lambda: TrainingConfig(epochs=8, patience=None))
+    base_training: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(epochs=3, lr=2e-3, patience=None)
+    )
     adapter_config: AdapterConfig = field(default_factory=lambda: AdapterConfig(dropout=0.0))
+    # At rates of 5e-3 and 1e-2 the adapter does not learn the labels of its own users.
     adapter_training: TrainingConfig = field(
-        default_factory=lambda: TrainingConfig(epochs=16, lr=5e-3, patience=None)
+        default_factory=lambda: TrainingConfig(epochs=20, lr=2e-3, batch_size=8, patience=None)
     )
 
     @property
