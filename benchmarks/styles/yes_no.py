@@ -62,7 +62,6 @@ class YesNoRegime(SmallRegime):
         default_factory=lambda: TrainingConfig(epochs=3, lr=2e-3, patience=None)
     )
     adapter_config: AdapterConfig = field(default_factory=lambda: AdapterConfig(dropout=0.0))
-    # At rates of 5e-3 and 1e-2 the adapter does not learn the labels of its own users.
     adapter_training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(epochs=20, lr=2e-3, batch_size=8, patience=None)
     )
