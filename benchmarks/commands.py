@@ -49,7 +49,7 @@ from benchmarks.service_commands import (
 from benchmarks.study.kolmogorov_smirnov import NO_SCIPY, has_scipy
 from benchmarks.study.scenarios import SCENARIOS, Scenario, user_share
 from benchmarks.study.variants import UnknownBenchmarkMethod, check_methods
-from benchmarks.styles.regimes import REGIMES, UnknownStyle, regime_of_style
+from benchmarks.styles.by_name import REGIMES, UnknownStyle, regime_of_style
 from benchmarks.styles.smollm2 import MissingTextBase
 from benchmarks.tables import markdown
 from recommender import ItemTokenStyle
@@ -257,7 +257,8 @@ def papers_command(
         Path | None, typer.Option("--data", help="MovieLens-100K, RecBole or CSV interactions.")
     ] = None,
     style: Annotated[
-        str, typer.Option(help=f"Prompt style on which U-CAN's is measured: {', '.join(REGIMES)}.")
+        str,
+        typer.Option(help=f"Measure U-CAN's on this style, E2URec's on yes_no: {', '.join(REGIMES)}."),
     ] = LettersStyle.name,
     results: Annotated[
         list[Path] | None,
@@ -272,7 +273,7 @@ def papers_command(
     json_file: JsonOption = None,
     markdown_file: MarkdownOption = None,
 ) -> None:
-    """The papers' own tables beside ours: U-CAN's is measured, the others come from finished results."""
+    """The papers' own tables beside ours: one is measured, the others come from finished results."""
     regime = _regime(style)
     check_places(json_file, markdown_file)
     if data is not None and not has_scipy():

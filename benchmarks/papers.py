@@ -1,7 +1,7 @@
 """The papers' own tables, on the papers' prompt styles as far as Lethe has them: `lethe bench papers`.
 
-U-CAN's tables are measured anew, on letters or another style. The others are filled from finished results of
-`lethe bench unlearn`.
+A paper that has a style of its own here (E2URec: yes and no) is measured on it, and U-CAN on any other. The rest is
+filled from finished results of `lethe bench unlearn`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,13 @@ _KEPT = (
     "tradeoff@10", "forwards",
 )  # fmt: skip
 _RANKED = ("forget", "retained_member", "test", "held_out")
+_LABELLED = (
+    *(f"forget_{figure}" for figure in ("auc", "accuracy", "log_loss")),
+    *(f"held_out_{figure}" for figure in ("auc", "accuracy", "log_loss", "change")),
+    "retained_member_auc",
+    "l2",
+    "symmetric_kl",
+)
 _CUTOFFS = (1, 5, 10)
 
 
@@ -37,7 +44,7 @@ class NothingToShow(ValueError):
 def run(
     data: Path | None,
     *,
-    papers: Sequence[str] = ("ucan",),
+    papers: Sequence[str] | None = None,
     regime: Regime | None = None,
     results: Sequence[Mapping[str, Any]] = (),
     seeds: int = 1,
@@ -48,7 +55,7 @@ def run(
 
     Args:
         data: the interactions; None to measure nothing.
-        papers: names of the papers that are measured on `regime`.
+        papers: names of the papers that are measured on `regime`; None for those of its style.
         results: of `lethe bench unlearn`. Each fills those tables of its scenario that are not measured.
 
     Raises:
@@ -58,7 +65,7 @@ def run(
     header = environment()
     tables = []
     if data is not None and regime is not None:
-        for name in papers:
+        for name in papers or papers_of(regime.style):
             scenario = SCENARIOS[PAPERS["papers"][name]["scenario"]]
             found = unlearn.run(
                 data,
@@ -78,6 +85,12 @@ def run(
     return {"benchmark": "papers", "environment": header, "tables": tables}
 
 
+def papers_of(style: str) -> tuple[str, ...]:
+    """The papers that are measured on this style: those whose own it is, or U-CAN's."""
+    own = tuple(name for name, paper in PAPERS["papers"].items() if paper.get("own_style") == style)
+    return own or ("ucan",)
+
+
 def _from(result: Mapping[str, Any], there: Set[tuple[str, str]]) -> list[dict[str, Any]]:
     style = result.get("style", ItemTokenStyle.name)
     return [
@@ -89,15 +102,17 @@ def _from(result: Mapping[str, Any], there: Set[tuple[str, str]]) -> list[dict[s
 
 def table_of(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a result of `lethe bench unlearn` that a paper's tables need."""
-    paper = PAPERS["papers"][name]
+    paper, style = PAPERS["papers"][name], result.get("style", ItemTokenStyle.name)
+    # On a paper's own style, everything that was measured is shown.
+    whole = style == paper.get("own_style")
     rows = [
         row
         for row in result["rows"]
-        if row["scenario"] == paper["scenario"] and row["method"] in paper["shown"]
+        if row["scenario"] == paper["scenario"] and (whole or row["method"] in paper["shown"])
     ]
     return {
         "paper": name,
-        "style": result.get("style", ItemTokenStyle.name),
+        "style": style,
         "environment": result["environment"],
         "commits": result.get("commits", []),
         "wall_seconds": result["wall_seconds"],
@@ -122,7 +137,8 @@ def _kept(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str
         for name, value in row.items()
         if name.partition("_recall@")[0].partition("_mrr@")[0].partition("_ndcg@")[0] in _RANKED
     }
-    return {name: row[name] for name in _KEPT if name in row} | ranked | trade_offs(row, rows)
+    labelled = {name: row[name] for name in _LABELLED if name in row} if "forget_auc" in row else {}
+    return {name: row[name] for name in _KEPT if name in row} | ranked | labelled | trade_offs(row, rows)
 
 
 def trade_offs(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -16,6 +16,7 @@ drawn with one seed that no benchmark varies, so no run reports on users on whom
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +78,11 @@ class Population:
         return [tuple(sorted(order[start * size : (start + 1) * size])) for start in range(count)]
 
 
-def load_population(path: Path) -> Population:
+# The events of one user of some data, in time order, as the style of a study numbers them.
+EventsOf = Callable[[InteractionData, str], tuple[int, ...]]
+
+
+def load_population(path: Path, events_of: EventsOf = InteractionData.items) -> Population:
     """The population of MovieLens-100K or other data that `load_interactions` reads, reduced to its 5-core.
 
     Generated data is used without that filter.
@@ -86,8 +91,8 @@ def load_population(path: Path) -> Population:
         DataError: the data cannot be read, or there is no generated data of this name.
     """
     if is_generated(path):
-        return _population(str(path), generated(path))
-    return _population(path.name, k_core(load_interactions(path), CORE))
+        return _population(str(path), generated(path), events_of)
+    return _population(path.name, k_core(load_interactions(path), CORE), events_of)
 
 
 def synthetic_population(config: SyntheticConfig | None = None) -> Population:
@@ -95,16 +100,18 @@ def synthetic_population(config: SyntheticConfig | None = None) -> Population:
     return _population("synthetic", generate_synthetic(config or SyntheticConfig()))
 
 
-def _population(source: str, data: InteractionData) -> Population:
+def _population(
+    source: str, data: InteractionData, events_of: EventsOf = InteractionData.items
+) -> Population:
     panel, users = split_panel(data, PANEL_SHARE, SPLIT_SEED)
     random.Random(SPLIT_SEED).shuffle(users)
-    splits = tuple(leave_two_out(data.items(user)) for user in users)
+    splits = tuple(leave_two_out(events_of(data, user)) for user in users)
     outside = round(OUTSIDER_SHARE * len(splits))
     service = splits[: len(splits) - outside]
     return Population(
         source=source,
         catalogue=data.catalogue,
-        panel=tuple(data.items(user) for user in panel),
+        panel=tuple(events_of(data, user) for user in panel),
         service=service,
         development=round(DEVELOPMENT_SHARE * len(service)),
         outsiders=splits[len(service) :],

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report.cells import MISSING, filled, number, section, significant_spread, spread, table
+from benchmarks.report.labelled import label_sections, labelled_rows
 from benchmarks.report.measured import REFIT, Rows, against_controls, labelled
 from benchmarks.report.paper import PUBLISHED, beside, directions, verdict
 from benchmarks.report.styled import regime_line, size_of, styled
@@ -31,11 +32,15 @@ def _chapter(one: Mapping[str, Any]) -> list[str]:
     paper, rows = PAPERS["papers"][one["paper"]], Rows(one["rows"])
     cutoff = _OPTIONS if _offers_few(one) else _CATALOGUE
     claims = _claims(one["paper"], paper, cutoff)
+    if labelled_rows(rows):
+        claims += paper.get("label_directions", [])
     lines = [f"## {paper['title']} on {one['style']}", "", paper["setting"], "", *_measured(one), ""]
     lines += [_in_words(rows, claims), ""]
     lines += section("Directions", directions(rows, claims), *_sources(claims))
     if one["paper"] == "ucan":
         lines += _ucan(rows, cutoff)
+    if labelled_rows(rows):
+        return lines + label_sections(rows) + styled(one)
     lines += section("Its seven metrics, of everything that we have", _seven(rows, cutoff), _SEVEN_NOTE)
     lines += section("Beside re-fits and controls", _beside_refits(rows, one, cutoff), _DISTANCE_NOTE)
     return lines + styled(one)

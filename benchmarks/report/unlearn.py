@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.report.attacks import durability, membership
 from benchmarks.report.cells import MISSING, filled, number, section, significant_spread, spread, table
+from benchmarks.report.labelled import labelled_rows
 from benchmarks.report.measured import REFIT, Rows, against_controls, halves, labelled, scenarios
 from benchmarks.report.paper import paper_tables
 from benchmarks.report.styled import regime_line, size_of, styled
@@ -42,6 +43,17 @@ _FIRST_UTILITY = (
     ("retained own tail R@1", "retained_member_recall@1", 3),
     ("held-out R@1, both events", "held_out_recall@1", 3),
     ("held-out NDCG@10", "test_ndcg@10", 3),
+)
+_LABEL_FIGURES = (
+    ("forget AUC", "forget_auc", 3),
+    ("forget accuracy", "forget_accuracy", 3),
+    ("forget log-loss", "forget_log_loss", 3),
+)
+_LABEL_UTILITY = (
+    ("retained own AUC", "retained_member_auc", 3),
+    ("held-out AUC", "held_out_auc", 3),
+    ("held-out accuracy", "held_out_accuracy", 3),
+    ("held-out log-loss", "held_out_log_loss", 3),
 )
 _AFTER_UTILITY = (
     "distance (nats)",
@@ -129,6 +141,8 @@ def _ranked(rows: Rows) -> tuple[Sequence[tuple[str, str, int]], Sequence[tuple[
     """The informative recalls: those in front of the distances, and those behind them."""
     if rows.measured("forget_recall@1"):
         return _FIRST_PLACES, _FIRST_UTILITY
+    if labelled_rows(rows):
+        return _LABEL_FIGURES, _LABEL_UTILITY
     return _BEFORE_DISTANCE, _UTILITY
 
 

@@ -15,6 +15,7 @@ from benchmarks.popularity import popularity_row
 from benchmarks.study import orders
 from benchmarks.study.deletions import Deletion
 from benchmarks.study.kolmogorov_smirnov import kolmogorov_smirnov
+from benchmarks.study.labels import label_figures, likes_row
 from benchmarks.study.shadow_attack import ShadowAttack
 from benchmarks.study.workshop import Workshop
 from recommender import Adapter, Base, RankingMetrics, attach
@@ -129,6 +130,7 @@ class Examination:
             **self._memberships(measured, candidate.adapter),
             **self._near(measured),
             **self._first_places(measured),
+            **(label_figures(measured, self.subject_references) if measured.labelled else {}),
         }
         if self.attacker is not None:
             figures |= self.attacker.figures(candidate.adapter)
@@ -137,7 +139,9 @@ class Examination:
         return figures | self._rounded(candidate.adapter) | self._relearned(candidate.adapter)
 
     def popularity(self) -> dict[str, Any]:
-        """The row of popularity, which needs no model and has ranking metrics only."""
+        """The row of popularity, which needs no model and has ranking metrics, or those of labels, only."""
+        if self.base.style.ranked_by == "labels":
+            return likes_row(self.inputs)
         return popularity_row(self.inputs, {})
 
     def development_distance(self, adapter: Adapter) -> dict[str, float]:
@@ -242,7 +246,7 @@ class Examination:
         }
 
     def _near(self, measured: Measured) -> dict[str, Any]:
-        if not self.neighbours:
+        if not self.neighbours or measured.labelled:
             return {}
         readings = [measured.retained[place] for place in self.neighbours]
         return {

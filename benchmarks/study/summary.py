@@ -118,6 +118,7 @@ def _ratio(rows: Sequence[Row], metric: str, over: str, under: str) -> float | N
         name: [row[metric] for row in rows if row["method"] == name and row.get(metric) is not None]
         for name in (over, under)
     }
-    if not values[over] or not values[under] or not fmean(values[under]):
+    # An area above chance can be negative, and then it is no share of anything.
+    if not values[over] or not values[under] or fmean(values[under]) <= 0:
         return None
     return fmean(values[over]) / fmean(values[under])

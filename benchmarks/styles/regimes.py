@@ -6,7 +6,7 @@ takes one pass per event. So these studies use a part of the users, and only the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from recommender import (
     AdapterConfig,
     Base,
     ConfigError,
-    ItemTokenStyle,
     Split,
     TrainingConfig,
     load_base,
@@ -73,7 +72,7 @@ class SmallRegime(Regime):
 
     def population(self, data: Path) -> Population:
         """The first users of each group, with their latest events."""
-        whole = load_population(data)
+        whole = self.whole(data)
         service = tuple(self._latest(split) for split in whole.service[: self.users])
         return replace(
             whole,
@@ -82,6 +81,10 @@ class SmallRegime(Regime):
             development=round(DEVELOPMENT_SHARE * len(service)),
             outsiders=tuple(self._latest(split) for split in whole.outsiders[: self.outsiders]),
         )
+
+    def whole(self, data: Path) -> Population:
+        """The population of which a part is taken."""
+        return load_population(data)
 
     @property
     def terms(self) -> Terms:
@@ -251,25 +254,3 @@ class LettersRegime(SmallRegime):
             "supervise": "answer",
             "draws": self.measured_draws,
         }
-
-
-REGIMES: Mapping[str, type[Regime]] = {
-    ItemTokenStyle.name: Regime,
-    LettersStyle.name: LettersRegime,
-    SemanticIdsStyle.name: SemanticIdsRegime,
-}
-
-
-class UnknownStyle(ConfigError):
-    """There is no study for a prompt style of this name; the message lists the known ones."""
-
-
-def regime_of_style(name: str) -> Regime:
-    """The regime of a prompt style.
-
-    Raises:
-        UnknownStyle: there is no regime for this style.
-    """
-    if name not in REGIMES:
-        raise UnknownStyle(f"no study of the style {name!r}; choose from {', '.join(REGIMES)}")
-    return REGIMES[name]()

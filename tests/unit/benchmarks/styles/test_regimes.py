@@ -4,13 +4,8 @@ import pytest
 
 from benchmarks.fits import Fits, Regime
 from benchmarks.population import load_population
-from benchmarks.styles.regimes import (
-    FewDraws,
-    LettersRegime,
-    SemanticIdsRegime,
-    UnknownStyle,
-    regime_of_style,
-)
+from benchmarks.styles.by_name import UnknownStyle, regime_of_style
+from benchmarks.styles.regimes import FewDraws, LettersRegime, SemanticIdsRegime
 from recommender import Base
 from recommender.scoring import reading_windows
 from recommender.styles.semantic_ids import SemanticIdsStyle
@@ -66,9 +61,9 @@ def test_the_base_of_semantic_ids_is_trained_once(
 
 def test_every_style_with_a_study_has_a_regime() -> None:
     assert type(regime_of_style("item_tokens")) is Regime
-    for name in ("letters", "semantic_ids"):
+    for name in ("letters", "semantic_ids", "yes_no"):
         regime = regime_of_style(name)
         assert regime.style == name
         assert regime.light
-    with pytest.raises(UnknownStyle, match="choose from item_tokens, letters, semantic_ids"):
+    with pytest.raises(UnknownStyle, match="choose from item_tokens, letters, semantic_ids, yes_no"):
         regime_of_style("titles")
