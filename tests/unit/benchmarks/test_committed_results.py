@@ -35,6 +35,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
         (DOCS / "unlearn" / "dense-users-5.json", "unlearn/dense-users-5.md"),
         (DOCS / "unlearn" / "semantic-ids-users-5.json", "unlearn/semantic-ids-users-5.md"),
         (DOCS / "papers.json", "papers.md"),
+        (DOCS / "papers-yes-no.json", "papers-yes-no.md"),
     ],
     ids=[
         "gate",
@@ -55,6 +56,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
         "dense-users-5",
         "semantic-ids-users-5",
         "papers",
+        "papers-yes-no",
     ],
 )
 def test_the_tables_are_what_the_result_prints(result: Path, tables: str) -> None:
