@@ -35,9 +35,10 @@ def regime_line(regime: Mapping[str, Any]) -> str:
 
 def size_of(result: Mapping[str, Any]) -> list[str]:
     """How much of the data and of the language model is used; [] for item tokens, which use everything."""
-    size, training = result.get("size"), result["training"]
+    size = result.get("size")
     if not size:
         return []
+    training = result["training"]
     said = [
         f"the latest {size['events_of_a_user']} training events of each",
         f"{size['options']} options an event",

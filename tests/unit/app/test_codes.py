@@ -79,8 +79,13 @@ def test_a_replica_has_a_code_for_every_version_that_it_refuses() -> None:
         ReplicaError.FLOOR_LOWERED,
     }  # fmt: skip
     assert refusals | others == set(ReplicaError)
-    # What a worker takes for the candidate's own fault is a refusal, and neither too old nor gone.
-    assert refusals - _UNFIT == {ReplicaError.BELOW_ERASURE_FLOOR, ReplicaError.VERSION_DESTROYED}
+    # What a worker takes for the candidate's own fault is a refusal, and neither too old nor gone, nor of items that
+    # the replica will hold once it is restarted.
+    assert refusals - _UNFIT == {
+        ReplicaError.BELOW_ERASURE_FLOOR,
+        ReplicaError.VERSION_DESTROYED,
+        ReplicaError.WRONG_CATALOGUE,
+    }
     assert refusals >= _UNFIT
 
 
