@@ -39,8 +39,9 @@ def canary_fingerprint(scorer: Scorer) -> Fingerprint:
 def fingerprint_tolerance(base: Base) -> float:
     """How far the same version's values may be apart on two processors, absolute, in nats.
 
-    In half precision, sums in another order differ by up to 0.1 (measured between two instruction sets of one
-    processor). There, the fingerprint only finds what differs by more; digests find everything else.
+    A number in half precision has eight significant bits: of a logit between 16 and 32 the last one is 0.125, and sums
+    in another order differ in it. There, the fingerprint only finds what differs by two of them; digests find
+    everything else.
     """
     exact = all(weight.dtype == torch.float32 for weight in base.model.parameters())
     return _FLOAT32_TOLERANCE if exact else _HALF_TOLERANCE

@@ -21,25 +21,18 @@ from recommender.choices import OptionSet, Window, batch_of, choice_logits
 from recommender.errors import ConfigError, DataError
 from recommender.styles.style import ItemEvents, RankedBy
 from recommender.styles.text import (
-    SUPERVISE,
-    TOKENISE,
-    TRUNCATE,
     FrameDraw,
     PromptWriter,
     Supervise,
     one_of,
-    read_frames,
-    refuse_unknown,
+    read_text_fields,
     single_token,
     whole_number,
 )
 from recommender.styles.text_style import TextStyle
 
 LabelsRead = Literal["in_context", "alone"]
-_KEYS = (
-    "schema", "style", "frames", "labels", "labels_read", "max_tokens", "tokenise", "truncate", "supervise",
-    "first_target", "draws", "pad_token", "shuffle", "frame_draw", "serve_frame",
-)  # fmt: skip
+_KEYS = ("labels", "labels_read", "draws", "shuffle")
 _DRAWS = 4
 
 
@@ -176,18 +169,10 @@ class LettersStyle(TextStyle, ItemEvents):
     def to_json(self) -> dict[str, Any]:
         """Schema 2 of `style.json`."""
         return {
-            "schema": 2,
-            "style": self.name,
-            **self.frames_to_json(),
+            **self.text_to_json(),
             "labels": self.labels,
             "labels_read": self.labels_read,
-            "max_tokens": self.writer.max_tokens,
-            "tokenise": self.writer.tokenise,
-            "truncate": self.writer.truncate,
-            "supervise": self.supervise,
-            "first_target": self.first_target,
             "draws": self.draws,
-            "pad_token": self.pad_token,
             "shuffle": self.shuffle,
         }
 
@@ -200,36 +185,18 @@ class LettersStyle(TextStyle, ItemEvents):
         Raises:
             ConfigError: a key is missing, unknown or not valid.
         """
-        refuse_unknown(content, _KEYS)
-        frames, frame_draw, serve_frame = read_frames(content, cls.name)
         labels = content.get("labels", "ABCDEFGHIJKLMNOPQRST")
         if not isinstance(labels, str):
             raise ConfigError("labels must be a string of letters")
         shuffle = content.get("shuffle", True)
         if type(shuffle) is not bool:
             raise ConfigError("shuffle must be true or false")
-        writer, *others = (
-            PromptWriter(
-                tokenizer,
-                frame,
-                titles,
-                whole_number(content, "max_tokens", 1536, 16),
-                one_of(content, "tokenise", TOKENISE, "whole"),
-                one_of(content, "truncate", TRUNCATE, "left"),
-            )
-            for frame in frames
-        )
+        fields = read_text_fields(content, cls.name, tokenizer, titles, own_keys=_KEYS)
         return cls(
-            writer=writer,
-            others=tuple(others),
-            frame_draw=frame_draw,
-            serve_frame=serve_frame,
+            **fields,
             labels=labels,
             labels_read=one_of(content, "labels_read", ("in_context", "alone"), "in_context"),
-            supervise=one_of(content, "supervise", SUPERVISE, "answer+eos"),
-            first_target=whole_number(content, "first_target", 1, 0),
             draws=whole_number(content, "draws", _DRAWS, 1),
-            pad=content.get("pad_token"),
             shuffle=shuffle,
         )
 

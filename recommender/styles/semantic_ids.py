@@ -23,16 +23,11 @@ from recommender.styles.item_index import read_index, read_popularity, token_num
 from recommender.styles.item_tokens import only
 from recommender.styles.style import ItemEvents, RankedBy
 from recommender.styles.text import (
-    SUPERVISE,
-    TOKENISE,
-    TRUNCATE,
     FrameDraw,
     PromptWriter,
     Supervise,
     one_of,
-    read_frames,
-    refuse_unknown,
-    whole_number,
+    read_text_fields,
 )
 from recommender.styles.text_style import TextStyle
 from recommender.styles.trie import Trie, check_paths
@@ -44,10 +39,7 @@ _SCORES, _COLLISIONS = ("vocabulary", "children"), ("popularity", "index")
 _FEW_NODES = 1024
 # A search that has read so many prefixes goes on like a scoring of all items, and keeps every prefix besides.
 _MOST_NODES = 4096
-_KEYS = (
-    "schema", "style", "frames", "score", "collisions", "max_tokens", "tokenise", "truncate", "supervise",
-    "first_target", "pad_token", "frame_draw", "serve_frame",
-)  # fmt: skip
+_KEYS = ("score", "collisions")
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,17 +259,9 @@ class SemanticIdsStyle(TextStyle, ItemEvents):
     def to_json(self) -> dict[str, Any]:
         """Schema 2 of `style.json`."""
         return {
-            "schema": 2,
-            "style": self.name,
-            **self.frames_to_json(),
+            **self.text_to_json(),
             "score": self.score,
             "collisions": self.collisions,
-            "max_tokens": self.writer.max_tokens,
-            "tokenise": self.writer.tokenise,
-            "truncate": self.writer.truncate,
-            "supervise": self.supervise,
-            "first_target": self.first_target,
-            "pad_token": self.pad_token,
         }
 
     def index_json(self) -> dict[str, list[str]]:
@@ -298,39 +282,27 @@ class SemanticIdsStyle(TextStyle, ItemEvents):
         Raises:
             ConfigError: a key is missing, unknown or not valid, or the index does not fit catalogue and tokenizer.
         """
-        refuse_unknown(content, _KEYS)
-        frames, frame_draw, serve_frame = read_frames(content, cls.name)
         collisions = content.get("collisions")
         if collisions is not None:
             collisions = one_of(content, "collisions", _COLLISIONS, "index")
         strings = read_index(index, catalogue)
-        writer, *others = (
-            PromptWriter(
-                tokenizer,
-                frame,
-                catalogue.titles,
-                whole_number(content, "max_tokens", 1536, 16),
-                one_of(content, "tokenise", TOKENISE, "whole"),
-                one_of(content, "truncate", TRUNCATE, "left"),
-                sids=["".join(own) for own in strings],
-                answer_tokens=max(map(len, strings), default=1),
-            )
-            for frame in frames
+        fields = read_text_fields(
+            content,
+            cls.name,
+            tokenizer,
+            catalogue.titles,
+            own_keys=_KEYS,
+            sids=["".join(own) for own in strings],
+            answer_tokens=max(map(len, strings), default=1),
         )
         return cls(
-            writer=writer,
-            others=tuple(others),
-            frame_draw=frame_draw,
-            serve_frame=serve_frame,
+            **fields,
             item_ids=catalogue.item_ids,
             index=strings,
             paths=token_numbers(tokenizer, strings, catalogue),
             score=one_of(content, "score", _SCORES, "vocabulary"),
             collisions=collisions,
             popularity=None if popularity is None else read_popularity(popularity, catalogue),
-            supervise=one_of(content, "supervise", SUPERVISE, "answer+eos"),
-            first_target=whole_number(content, "first_target", 1, 0),
-            pad=content.get("pad_token"),
         )
 
     def _prompt(self, history: Sequence[int], writer: PromptWriter) -> list[int]:

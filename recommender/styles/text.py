@@ -19,6 +19,11 @@ Supervise = Literal["answer", "answer+eos", "all"]
 FrameDraw = Literal["first", "random"]
 FRAME_DRAW = ("first", "random")
 TOKENISE, TRUNCATE, SUPERVISE = ("whole", "pieces"), ("left", "history"), ("answer", "answer+eos", "all")
+# What `style.json` may say in every style of text.
+_TEXT_KEYS = (
+    "schema", "style", "frames", "frame_draw", "serve_frame", "max_tokens", "tokenise", "truncate", "supervise",
+    "first_target", "pad_token",
+)  # fmt: skip
 # Files of a Hugging Face folder that decide how text becomes tokens; they belong to the base's digest.
 TOKENIZER_FILES = (
     "added_tokens.json",
@@ -183,7 +188,7 @@ class PromptWriter:
         return sum(len(self.tokenizer(text, add_special_tokens=False).input_ids) for text in texts) + 1
 
 
-def read_frames(content: Mapping[str, Any], name: str) -> tuple[list[Frame], FrameDraw, int]:
+def _read_frames(content: Mapping[str, Any], name: str) -> tuple[list[Frame], FrameDraw, int]:
     """The frames, which of them training draws, and the index of the one that serves.
 
     Raises:
@@ -201,6 +206,54 @@ def read_frames(content: Mapping[str, Any], name: str) -> tuple[list[Frame], Fra
             'of several frames only the first is used: say "frame_draw": "random", or which is the serve_frame'
         )
     return [Frame.from_json(frame) for frame in frames], drawn, serves
+
+
+def read_text_fields(
+    content: Mapping[str, Any],
+    name: str,
+    tokenizer: PreTrainedTokenizerFast,
+    titles: Sequence[str],
+    *,
+    own_keys: Sequence[str],
+    max_tokens: int = 1536,
+    **of_writers: Any,
+) -> dict[str, Any]:
+    """What a `style.json` says in every style of text, as the fields of `recommender.styles.text_style.TextStyle`.
+
+    Args:
+        own_keys: the keys that this style has besides.
+        max_tokens: where the file does not say.
+        of_writers: what else the style's prompt writers need.
+
+    Raises:
+        ConfigError: a key is missing, unknown or not valid.
+    """
+    refuse_unknown(content, (*_TEXT_KEYS, *own_keys))
+    frames, frame_draw, serve_frame = _read_frames(content, name)
+    pad = content.get("pad_token")
+    if pad is not None and (type(pad) is not int or pad < 0):
+        raise ConfigError(f"pad_token must be a token's number, got {pad!r}")
+    writer, *others = (
+        PromptWriter(
+            tokenizer,
+            frame,
+            titles,
+            whole_number(content, "max_tokens", max_tokens, 16),
+            one_of(content, "tokenise", TOKENISE, "whole"),
+            one_of(content, "truncate", TRUNCATE, "left"),
+            **of_writers,
+        )
+        for frame in frames
+    )
+    return {
+        "writer": writer,
+        "others": tuple(others),
+        "frame_draw": frame_draw,
+        "serve_frame": serve_frame,
+        "supervise": one_of(content, "supervise", SUPERVISE, "answer+eos"),
+        "first_target": whole_number(content, "first_target", 1, 0),
+        "pad": pad,
+    }
 
 
 def single_token(label: str, tokens: Sequence[int], where: str = "where the answer stands") -> int:

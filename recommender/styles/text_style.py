@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -22,15 +22,18 @@ class TextStyle:
         others: write those of further frames.
         frame_draw: whether training draws one of all frames for each window and epoch (`random`), or takes the first.
         serve_frame: the place of the frame in which candidates are ranked.
+        first_target: number of a user's first events that are never predicted.
         supervise: which tokens the owner trained: the `answer`, also the end of the sequence (`answer+eos`), or `all`.
         pad: token that pads; None for the tokenizer's.
     """
 
+    name: ClassVar[str]
     writer: PromptWriter
     others: tuple[PromptWriter, ...]
     frame_draw: FrameDraw
     serve_frame: int
     supervise: Supervise
+    first_target: int
     pad: int | None
 
     @property
@@ -54,9 +57,19 @@ class TextStyle:
             return 0
         return random.Random(f"{draw}/frame/{len(history)}/{item}").randrange(self.frames)
 
-    def frames_to_json(self) -> dict[str, Any]:
-        """What `recommender.styles.text.read_frames` reads."""
-        found: dict[str, Any] = {"frames": [writer.frame.to_json() for writer in self.writers]}
+    def text_to_json(self) -> dict[str, Any]:
+        """What `recommender.styles.text.read_text_fields` reads."""
+        found: dict[str, Any] = {
+            "schema": 2,
+            "style": self.name,
+            "frames": [writer.frame.to_json() for writer in self.writers],
+            "max_tokens": self.writer.max_tokens,
+            "tokenise": self.writer.tokenise,
+            "truncate": self.writer.truncate,
+            "supervise": self.supervise,
+            "first_target": self.first_target,
+            "pad_token": self.pad_token,
+        }
         if self.frames > 1:
             found |= {"frame_draw": self.frame_draw, "serve_frame": self.serve_frame}
         return found

@@ -22,15 +22,11 @@ from recommender.errors import ConfigError, DataError
 from recommender.styles.branches import common_beginning, last_logits, may_branch
 from recommender.styles.style import RankedBy
 from recommender.styles.text import (
-    SUPERVISE,
-    TOKENISE,
-    TRUNCATE,
     FrameDraw,
     PromptWriter,
     Supervise,
     one_of,
-    read_frames,
-    refuse_unknown,
+    read_text_fields,
     single_token,
     whole_number,
 )
@@ -38,10 +34,7 @@ from recommender.styles.text_style import TextStyle
 
 LabelsRead = Literal["in_context", "alone"]
 Read = Literal["softmax", "yes_logit"]
-_KEYS = (
-    "schema", "style", "frames", "labels", "labels_read", "liked", "read", "answer_end", "candidates", "max_tokens",
-    "tokenise", "truncate", "supervise", "first_target", "pad_token", "frame_draw", "serve_frame",
-)  # fmt: skip
+_KEYS = ("labels", "labels_read", "liked", "read", "answer_end", "candidates")
 _NO, _YES = 0, 1
 _UNRATED, _DISLIKED, _LIKED, _KINDS = 0, 1, 2, 3
 _CANDIDATES = 50
@@ -230,21 +223,13 @@ class YesNoStyle(TextStyle):
     def to_json(self) -> dict[str, Any]:
         """Schema 2 of `style.json`."""
         return {
-            "schema": 2,
-            "style": self.name,
-            **self.frames_to_json(),
+            **self.text_to_json(),
             "labels": list(self.labels),
             "labels_read": self.labels_read,
             "liked": {"field": "rating", "above": self.above},
             "read": self.read,
             "answer_end": self.answer_end,
             "candidates": self.most_candidates,
-            "max_tokens": self.writer.max_tokens,
-            "tokenise": self.writer.tokenise,
-            "truncate": self.writer.truncate,
-            "supervise": self.supervise,
-            "first_target": self.first_target,
-            "pad_token": self.pad_token,
         }
 
     @classmethod
@@ -256,8 +241,6 @@ class YesNoStyle(TextStyle):
         Raises:
             ConfigError: a key is missing, unknown or not valid.
         """
-        refuse_unknown(content, _KEYS)
-        frames, frame_draw, serve_frame = read_frames(content, cls.name)
         labels, end = content.get("labels", ["No", "Yes"]), content.get("answer_end", "")
         if (
             not isinstance(labels, list)
@@ -267,33 +250,24 @@ class YesNoStyle(TextStyle):
             raise ConfigError("labels must be a list of two texts, for no and for yes")
         if not isinstance(end, str):
             raise ConfigError("answer_end must be a text")
-        writer, *others = (
-            PromptWriter(
-                tokenizer,
-                frame,
-                titles,
-                whole_number(content, "max_tokens", 1024, 16),
-                one_of(content, "tokenise", TOKENISE, "whole"),
-                one_of(content, "truncate", TRUNCATE, "left"),
-                answer_tokens=1 + len(tokenizer(end, add_special_tokens=False).input_ids),
-                rated=True,
-            )
-            for frame in frames
+        fields = read_text_fields(
+            content,
+            cls.name,
+            tokenizer,
+            titles,
+            own_keys=_KEYS,
+            max_tokens=1024,
+            answer_tokens=1 + len(tokenizer(end, add_special_tokens=False).input_ids),
+            rated=True,
         )
         return cls(
-            writer=writer,
-            others=tuple(others),
-            frame_draw=frame_draw,
-            serve_frame=serve_frame,
+            **fields,
             labels=(labels[_NO], labels[_YES]),
             above=_above(content.get("liked")),
             labels_read=one_of(content, "labels_read", ("in_context", "alone"), "in_context"),
             read=one_of(content, "read", ("softmax", "yes_logit"), "softmax"),
             answer_end=end,
             most_candidates=whole_number(content, "candidates", _CANDIDATES, 1),
-            supervise=one_of(content, "supervise", SUPERVISE, "answer+eos"),
-            first_target=whole_number(content, "first_target", 1, 0),
-            pad=content.get("pad_token"),
         )
 
     @cached_property

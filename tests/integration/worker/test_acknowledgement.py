@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from app.audit.transaction import Transaction
+from app.codes import ReplicaError
 from app.db.clock import database_now
 from app.db.models import ServingPointer
 from app.replicas.service import DatabaseControlPlane, ReplicaReport
@@ -105,3 +106,22 @@ def test_nothing_goes_while_a_replica_is_silent(hurried: WorkerProcess, installe
     execute(hurried, run_id)
     assert outcome(hurried, "user-1") == ("completed", "erased")
     assert hurried.store.is_destroyed(installed)
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (ReplicaError.WRONG_CATALOGUE, ("running", 0, "other_base")),
+        (ReplicaError.FINGERPRINT_MISMATCH, ("needs_attention", 1, "candidate_refused")),
+    ],
+)
+def test_a_replica_with_older_items_is_waited_for_and_a_version_that_is_not_itself_is_refused(
+    hurried: WorkerProcess, error: ReplicaError, found: tuple[str, int, str]
+) -> None:
+    before = live(hurried)
+    report(hurried, replace(ACKNOWLEDGED, error=error))
+    run_id = request_forgetting(hurried, "user-1")
+    execute(hurried, run_id)
+    run = run_of(hurried, run_id)
+    assert (run.status, run.claims, run.detail_code) == found
+    assert live(hurried) == before

@@ -16,6 +16,7 @@ from recommender import (
     TrainingConfig,
     attach,
     canary_fingerprint,
+    fingerprint_tolerance,
     fingerprints_match,
     fit_adapter,
     load_base,
@@ -55,11 +56,15 @@ def goes_the_whole_way(exact: Base, loaded: Base, tolerance: float) -> None:
         assert all(".lora_" in name for name in own)
     first, second = (canary_fingerprint(Scorer(model, loaded.style)) for model in models)
     assert fingerprints_match(first, second, 1e-6)
+    # Another adapter, here none, is still another fingerprint.
+    bare = canary_fingerprint(Scorer(loaded.model, loaded.style))
+    assert not fingerprints_match(first, bare, fingerprint_tolerance(loaded))
 
 
 def test_a_base_in_bfloat16(base: Base, base_folder: Path, tmp_path: Path) -> None:
     half = load_base(in_precision(base_folder, tmp_path / "half", precision="bfloat16"))
     assert {tensor.dtype for tensor in half.model.parameters()} == {torch.bfloat16}
+    assert (fingerprint_tolerance(base), fingerprint_tolerance(half)) == (1e-3, 0.25)
     goes_the_whole_way(base, half, tolerance=0.02)
 
 

@@ -184,6 +184,8 @@ def test_labels_are_read_where_the_answer_stands_unless_the_owner_read_them_alon
         ({"supervise": "nothing"}, "supervise must be one of"),
         ({"max_tokens": "many"}, "max_tokens must be a whole number"),
         ({"shuffle": 1}, "shuffle must be true or false"),
+        ({"pad_token": "<pad>"}, "pad_token must be a token's number, got '<pad>'"),
+        ({"pad_token": -1}, "pad_token must be a token's number"),
         ({"colour": 1}, "unknown keys: colour"),
         ({"frames": []}, "a list with one frame"),
         ({"frames": [[*LETTERS["frames"][0][:2], {"slot": "answer"}]]}, "a slot for the candidates"),
