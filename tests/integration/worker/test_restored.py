@@ -31,8 +31,10 @@ from tests.integration.worker.observing import (
 from tests.integration.worker.test_outages import before
 from worker.completion import _destroy_ineligible_versions
 from worker.execution import _claim, execute
+from worker.levels import levels_are_made, make_levels
 from worker.process import WorkerProcess, open_process
 from worker.readership import Readership, read_readership
+from worker.versions import load_version
 
 
 def arrive(process: WorkerProcess, user: str) -> None:
@@ -93,14 +95,21 @@ def test_an_epoch_that_somebody_else_has_in_the_journal_is_given_up(process: Wor
 def test_what_was_destroyed_after_the_backup_is_replaced_by_what_came_after_it(
     process: WorkerProcess, installed: str
 ) -> None:
-    """No replica could load it: without this every run waits for an acknowledgement for ever."""
+    """No replica could load it: without this every run waits for an acknowledgement for ever.
+
+    The levels of the backup are dropped: the survivor may be of another fit, or of a larger catalogue.
+    """
+    first = load_version(process.store, installed)
+    make_levels(process, first, actor="tests", on_step=lambda _: None)
     restore = back_up(process.database.engine)
     execute(process, request_forgetting(process, "user-1"))
     survivor = live(process)
     restore()
     assert live(process) == installed
+    assert levels_are_made(process, first)
     restarted = open_process(process.settings)
     assert live(restarted) == survivor
+    assert not levels_are_made(restarted, load_version(restarted.store, survivor))
     assert serving(restarted).erasure_floor == restarted.store.read_manifest(survivor).forget_epoch
     execute(restarted, waiting_run(restarted))
     assert outcome(restarted, "user-1")[0] == "completed"
