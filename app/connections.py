@@ -13,6 +13,8 @@ import h11
 from prometheus_client import CollectorRegistry, Counter
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from app.last_look import MAY_LEAVE, LateAnswers, LookingTransport, MayLeave
+
 # How much one read takes from a connection. A body is read at most once before it is known whether it is refused.
 _READ_BYTES = 16 * 1024
 # How long, and how much of, a refused body is read and discarded, so that its sender can read the answer.
@@ -59,6 +61,7 @@ class Connections:
         self._closed = Counter(
             "lethe_http_connections_closed", "Connections closed by a limit.", ["reason"], registry=registry
         )
+        self.late_answers = LateAnswers(registry)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -116,7 +119,9 @@ class BoundedConnection(H11Protocol):
         self.stranger = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(
+            LookingTransport(transport, self._may_leave, self._limits.late_answers)  # type: ignore[arg-type]
+        )
         # The selector loop's transports read up to `max_size` at once. The default, 256 KiB, is much for a stranger.
         transport.max_size = _READ_BYTES  # type: ignore[attr-defined]
         self._enter(Phase.HEAD)
@@ -147,6 +152,12 @@ class BoundedConnection(H11Protocol):
         self._limits.renew(self)
         super().on_response_complete()
         self._look()
+
+    def _may_leave(self) -> MayLeave | None:
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return None
+        return cycle.scope["state"].get(MAY_LEAVE)
 
     def end(self, reason: str) -> None:
         """Close the connection at once."""

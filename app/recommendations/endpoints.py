@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
-from starlette.types import Message, Receive, Send
+from starlette.types import Receive, Send
 from starlette.types import Scope as ConnectionScope
 
 from app.api_keys.authentication import Caller, require
@@ -19,6 +19,7 @@ from app.errors import Problem
 from app.fields import IdInQuery
 from app.gateway import Gateway
 from app.interactions import queries as interactions
+from app.last_look import MAY_LEAVE
 from app.problem_schema import problems
 from app.serving import FallbackReason, Recommendation, ServingOverloaded
 
@@ -79,17 +80,11 @@ def recommend(
     return _CheckedLast(gateway, subject, _answer(gateway, subject, k, _candidates(gateway, candidate)), k)
 
 
-class AnswerExpired(Exception):
-    """The head of a personalised answer has been sent, and its body must not be sent any more."""
-
-
 class _CheckedLast(Response):
-    """Asks the engine again, right before the answer is sent, whether it may be given.
+    """Asks the engine again whether the answer may be given: before its head, and around each write (`app.last_look`).
 
     The answer has waited for the event loop. If the process was suspended meanwhile, the user may have been suppressed
-    since. Head and body of the answer are two writes, and other threads may run in between. If the answer may not be
-    given any more by then, it ends without a body and the connection is closed. What remains is the time between the
-    last check and the system call.
+    since.
     """
 
     def __init__(self, gateway: Gateway, subject: str, answer: Recommendation, k: int) -> None:
@@ -101,14 +96,11 @@ class _CheckedLast(Response):
     async def __call__(self, scope: ConnectionScope, receive: Receive, send: Send) -> None:
         holds = self._gateway.engine.still_holds(self._subject, self._answer, self._k)
         response = self._response if holds is self._answer else _response(holds)
-
-        async def send_while_it_holds(message: Message) -> None:
-            last = message["type"] == "http.response.body"
-            if last and self._gateway.engine.still_holds(self._subject, holds, self._k) is not holds:
-                raise AnswerExpired
-            await send(message)
-
-        await response(scope, receive, send_while_it_holds)
+        if holds.personalised:
+            scope.setdefault("state", {})[MAY_LEAVE] = lambda: (
+                self._gateway.engine.still_holds(self._subject, holds, self._k) is holds
+            )
+        await response(scope, receive, send)
 
 
 def _response(answer: Recommendation) -> Response:

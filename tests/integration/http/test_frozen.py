@@ -7,10 +7,12 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.types import Message
 
 import app.recommendations.endpoints
@@ -22,12 +24,12 @@ from app.db.errors import DatabaseUnavailable
 from app.db.session import Database
 from app.forget_requests import service as forget_requests
 from app.gateway import Gateway
-from app.recommendations.endpoints import AnswerExpired
+from app.last_look import MAY_LEAVE
 from app.replicas.service import DatabaseControlPlane
 from app.serving import Recommendation
 from app.settings import Settings
 from tests.integration.http.conftest import gateway_of, issue_key
-from tests.integration.http.gateway_process import gateway_process
+from tests.integration.http.gateway_process import GatewayProcess, gateway_process
 from tests.integration.tiny_model import USERS, subject_of
 
 CALLERS = 6
@@ -71,23 +73,21 @@ def test_the_replica_that_gave_the_202_needs_no_feed_to_know(
     assert answer["fallback_reason"] == "suppressed"
 
 
-def test_a_body_that_must_not_be_sent_any_more_is_held_back(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_transport_can_ask_whether_the_answer_may_leave(client: TestClient) -> None:
     gateway = gateway_of(client)
     subject = subject_of("user-1")
-    sent: list[str] = []
+    seen: list[tuple[str, bool]] = []
+    scope: dict[str, Any] = {"type": "http"}
 
     async def forgotten_after_the_head(message: Message) -> None:
-        sent.append(message["type"])
+        seen.append((message["type"], scope["state"][MAY_LEAVE]()))
         gateway.engine.suppress(1, subject)
 
     answer = gateway.engine.recommend(subject, (1, 2), 3)
     assert answer.personalised
     last = app.recommendations.endpoints._CheckedLast(gateway, subject, answer, 3)
-    with pytest.raises(AnswerExpired):
-        asyncio.run(last({"type": "http"}, None, forgotten_after_the_head))  # type: ignore[arg-type]
-    assert sent == ["http.response.start"]
+    asyncio.run(last(scope, None, forgotten_after_the_head))  # type: ignore[arg-type]
+    assert seen == [("http.response.start", True), ("http.response.body", False)]
 
 
 def test_a_gateway_that_was_frozen_personalises_nobody_who_was_forgotten_meanwhile(
@@ -147,4 +147,17 @@ def test_a_gateway_that_was_frozen_personalises_nobody_who_was_forgotten_meanwhi
             done.set()
             for caller in callers:
                 caller.join()
-    assert wrong == []
+        perhaps_late = _perhaps_late(gateway)
+    # A process can be stopped between its last look and the system call. Such an answer is on record.
+    assert len(wrong) <= perhaps_late
+
+
+def _perhaps_late(gateway: GatewayProcess) -> float:
+    with gateway.client() as client:
+        metrics = text_string_to_metric_families(client.get("/metrics").text)
+    return sum(
+        sample.value
+        for family in metrics
+        for sample in family.samples
+        if sample.name == "lethe_answers_perhaps_late_total"
+    )

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
 from app.connections import BoundedConnection, Connections
+from app.last_look import MAY_LEAVE, AnswerExpired
 
 HEAD = b"GET / HTTP/1.1\r\nHost: here\r\n"
 SOON = 5.0
@@ -27,6 +28,10 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if any(name == b"authorization" for name, _ in scope["headers"]):
         scope["state"]["caller"] = "somebody"
     status = 200
+    if scope["path"].startswith("/may-leave/"):
+        # The last look's answers, in order: before and after the head, before and after the body.
+        looks = [letter == "y" for letter in scope["path"].removeprefix("/may-leave/")]
+        scope["state"][MAY_LEAVE] = lambda: looks.pop(0)
     if scope["path"] == "/read":
         while (message := await receive()).get("more_body"):
             pass
@@ -35,8 +40,11 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     elif any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"]):
         status = 413
     headers = [(b"content-length", b"2")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"ok"})
+    try:
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"ok"})
+    except AnswerExpired:
+        pass
 
 
 @contextmanager
@@ -75,6 +83,10 @@ def connect(port: int, data: bytes = b"") -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", port), timeout=SOON)
     connection.sendall(data)
     return connection
+
+
+def asking_for(port: int, looks: str) -> socket.socket:
+    return connect(port, HEAD.replace(b"/", f"/may-leave/{looks}".encode(), 1) + b"\r\n")
 
 
 def is_closed(connection: socket.socket) -> bool:
@@ -180,3 +192,38 @@ def test_a_stranger_who_goes_on_sending_is_cut_off() -> None:
             _send_until_refused(connection, b"x" * 65536)
         # It was answered all the same.
         assert b"413" in answer(connection)
+
+
+@pytest.mark.parametrize(
+    ("looks", "left", "late"),
+    [
+        ("yyyy", b"ok", 0),
+        ("n", b"", 0),
+        ("yyn", b"\r\n\r\n", 0),
+        ("yyyn", b"ok", 1),
+    ],
+)
+def test_an_answer_is_looked_at_around_each_write(looks: str, left: bytes, late: int) -> None:
+    with serving() as (port, limits), closing(asking_for(port, looks)) as connection:
+        received = b""
+        while not received.endswith(b"ok") and (data := connection.recv(1000)):
+            received += data
+        assert received.endswith(left), received
+        assert (b"200 OK" in received) is (left != b"")
+        closed = looks != "yyyy"
+        assert not closed or is_closed(connection)
+        assert limits.late_answers.count == late
+
+
+def test_a_head_that_left_late_takes_no_body_with_it() -> None:
+    with serving() as (port, limits), closing(asking_for(port, "yn")) as connection:
+        assert b"ok" not in connection.recv(1000)
+        assert is_closed(connection)
+        assert limits.late_answers.count == 1
+
+
+def test_what_comes_after_a_personal_answer_is_no_business_of_its_last_look() -> None:
+    with serving() as (port, _), closing(asking_for(port, "yyyy")) as connection:
+        answer(connection)
+        connection.sendall(b"no HTTP\r\n\r\n")
+        assert b"400" in connection.recv(1000)
