@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import make_url
 
 from app.audit.log import AuditLog
@@ -15,6 +16,14 @@ from app.db.session import Database, open_database
 from app.settings import Settings
 from tests.integration.tiny_model import build_base_folder, install_version, tiny_settings
 from tests.postgres_server import PostgresServer
+
+# structlog's default prints the values of all variables, which takes seconds for one exception of a fit.
+structlog.configure(
+    processors=[
+        structlog.stdlib.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 AUDIT_KEY = b"an audit key for tests, 32 bytes"
 

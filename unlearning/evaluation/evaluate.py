@@ -9,6 +9,7 @@ import importlib.metadata
 import math
 import platform
 from collections.abc import Sequence
+from functools import cache
 from statistics import fmean
 
 from recommender import Adapter, attach
@@ -108,8 +109,13 @@ def report_on(
 
 def library_versions() -> dict[str, str]:
     """Versions of Python and of the libraries that determine the figures."""
-    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    return {"python": platform.python_version(), **versions}
+    return {"python": platform.python_version(), **_versions()}
+
+
+@cache
+def _versions() -> dict[str, str]:
+    # Each look reads a file, and an evaluation of a small model takes less time than four of them.
+    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
 
 
 def measure(
