@@ -12,10 +12,10 @@ from app.db.session import Database
 from app.runs import queries as runs
 from app.settings import Settings
 from tests.integration.worker.split_world import do_without_levels
-from unlearning import Rung
+from unlearning import Rung, default_policy
 from unlearning.policy.policy import Search
 from worker.execution import execute
-from worker.process import open_process
+from worker.process import WorkerProcess, open_process
 
 MEASURE = {"measure", "value", "low", "high", "passed", "detail", "binding"}
 
@@ -28,10 +28,16 @@ def forgotten(client: TestClient, settings: Settings, database: Database) -> lis
     return [client.get(location).json() for location in locations]
 
 
+def opened(settings: Settings, **policy: Any) -> WorkerProcess:
+    """A worker with the whole default ladder, and these fields of the policy changed."""
+    process = open_process(settings)
+    fields = {"ladder": default_policy().ladder, **policy}
+    return replace(process, policy=replace(process.policy, **fields))
+
+
 def serve(settings: Settings, **policy: Any) -> None:
     """Execute the run that waits, under the default policy but for these fields."""
-    process = open_process(settings)
-    process = replace(process, policy=replace(process.policy, **policy))
+    process = opened(settings, **policy)
     with process.database.read() as session:
         run_id = runs.queued_run(session)
     assert run_id is not None
@@ -124,7 +130,7 @@ def test_what_a_run_did_without_is_shown_with_the_reason(
 ) -> None:
     """Of one subject there is no level, so the run does without: three rungs of the default ladder need them."""
     location = client.post("/users/user-1/forget").headers["Location"]
-    process = open_process(settings)
+    process = opened(settings)
     do_without_levels(process)
     with process.database.read() as session:
         run_id = runs.queued_run(session)
