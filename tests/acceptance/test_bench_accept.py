@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
@@ -25,19 +24,18 @@ def databases_called(prefix: str) -> set[str]:
         )
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_forgets_are_accepted_beside_imports(small_data: Path, tmp_path: Path, database: str) -> None:
+def test_forgets_are_accepted_beside_imports(small_data: Path, tmp_path: Path) -> None:
     before = databases_called("lethe_bench_")
     result_file = tmp_path / "result.json"
     bench = Bench(
         tmp_path, "--beside", "import", "--forgets", "20", "--data", str(small_data), "--json", str(result_file),
-        "--database", "sqlite" if database == "sqlite" else postgres_url(), command="accept",
+        "--database", postgres_url(), command="accept",
     )  # fmt: skip
     try:
         assert bench.process.wait(400) == 0, bench.wrote()[-3000:]
         result = json.loads(result_file.read_text())
         (run,) = result["runs"]
-        assert (run["beside"], run["database"]) == ("import", database)
+        assert (run["beside"], run["database"]) == ("import", "postgresql")
         assert (run["forgets"]["count"], run["forgets"]["statuses"]) == (20, {"202": 20})
         assert set(run["imports"]["statuses"]) == {"200"}
         assert run["imports"]["count"] >= 8

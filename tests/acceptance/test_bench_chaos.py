@@ -13,13 +13,11 @@ from tests.services import postgres_url
 
 FAULTS = {
     "sqlite": (
-        "worker before commit of the pointer's move",
         "worker within blob",
         "gateway after commit of the acceptance",
     ),
     "postgresql": (
         "fail-over to a lagging copy",
-        "worker frozen past its lease",
         "gateway frozen past its lease",
     ),
 }
@@ -39,9 +37,9 @@ def test_a_few_runs_break_no_promise(tmp_path: Path, database: str) -> None:
         result = json.loads(result_file.read_text())
         assert sorted(row["fault"] for row in result["rows"]) == sorted(FAULTS[database])
         assert result["violations"] == {}
-        assert result["requests"] >= 3
+        assert result["requests"] >= len(FAULTS[database])
         # Runs that are there are not made again.
-        assert len((work / next(work.iterdir()).name).read_text().splitlines()) == 3
+        assert len((work / next(work.iterdir()).name).read_text().splitlines()) == len(FAULTS[database])
         assert bench.folders() == []
         assert bench.survivors() == []
         assert databases_called("lethe_chaos_") <= before

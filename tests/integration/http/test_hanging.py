@@ -30,6 +30,10 @@ from model_store import JournalEntry, LocalStore
 from tests.integration.http.conftest import gateway_of, issue_key
 from tests.integration.http.gateway_process import gateway_process
 
+# Each broker beside one of the databases: neither knows of the other.
+EACH_BROKER = pytest.mark.parametrize(
+    ("database_url", "scheme"), [("sqlite", "redis"), ("postgresql", "amqp")], indirect=["database_url"]
+)
 FORGETS = 60
 LONG = 60.0
 # The beginning of a simple string; a method frame that announces a megabyte.
@@ -65,7 +69,7 @@ def recommending(client: httpx.Client, answers: list[httpx.Response]) -> Iterato
         thread.join()
 
 
-@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+@EACH_BROKER
 def test_a_broker_that_hangs_holds_up_nobody(
     settings: Settings, database: Database, installed: str, tmp_path: Path, scheme: str
 ) -> None:
@@ -99,7 +103,7 @@ def test_a_broker_that_hangs_holds_up_nobody(
         assert gateway.popen.returncode == 0
 
 
-@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+@EACH_BROKER
 def test_a_silent_broker_is_given_up_and_the_run_left_to_the_sweeper(
     settings: Settings, database: Database, audit: AuditLog, scheme: str
 ) -> None:

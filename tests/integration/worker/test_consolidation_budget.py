@@ -25,6 +25,9 @@ from worker.execution import execute
 from worker.process import WorkerProcess
 from worker.sweeper import Sweeper
 
+# This is about what a worker decides. What depends on the database is tested on both, in files beside this one.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 def budgeted(process: WorkerProcess, budget: ConsolidationBudget, *, days: float = 0.0) -> str | None:
     with process.database.unit_of_work() as session:

@@ -26,6 +26,9 @@ from worker import publication
 from worker.execution import execute
 from worker.process import WorkerProcess, open_process
 
+# This is about what a worker decides. What depends on the database is tested on both, in files beside this one.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 APART = 1_000_000_000
 
 

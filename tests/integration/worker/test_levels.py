@@ -37,6 +37,9 @@ from worker.levels import levels_are_made, make_levels
 from worker.process import WorkerProcess
 from worker.versions import LoadedVersion, load_version
 
+# This is about what a worker decides. What depends on the database is tested on both, in files beside this one.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 EVERYBODY = {subject_of(user) for user in USERS}
 
 

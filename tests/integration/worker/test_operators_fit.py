@@ -20,6 +20,9 @@ from worker.execution import execute
 from worker.process import WorkerProcess, open_process
 from worker.versions import load_version
 
+# This is about what a worker decides. What depends on the database is tested on both, in files beside this one.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 SHAPE = AdapterConfig(
     r=2,
     alpha=2.5,

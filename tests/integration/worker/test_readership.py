@@ -42,6 +42,9 @@ from worker.process import WorkerProcess, open_process
 from worker.readership import Readership, read_by_version, read_readership
 from worker.versions import load_version
 
+# This is about what a worker decides. What depends on the database is tested on both, in files beside this one.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 @pytest.fixture
 def foreign(settings: Settings, database: Database) -> Iterator[WorkerProcess]:

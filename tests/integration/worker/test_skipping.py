@@ -33,6 +33,9 @@ from worker.process import WorkerProcess, open_process
 from worker.track_record import rung_digest
 from worker.versions import FitRecord, read_fit_record
 
+# This is about what a worker decides. What depends on the database is tested on both, in files beside this one.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 NOTHING, REFIT = Rung("do_nothing"), Rung("refit")
 
 

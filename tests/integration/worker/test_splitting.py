@@ -39,6 +39,9 @@ from worker.execution import execute
 from worker.process import WorkerProcess, open_process
 from worker.versions import load_version
 
+# This is about what a worker decides. What depends on the database is tested on both, in files beside this one.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 THREE = ("user-0", "user-1", "user-2")
 FOUR = (*THREE, "user-3")
 REFIT = Rung("refit", {})

@@ -127,7 +127,7 @@ def test_interactions_come_with_the_tables_of_the_paper(data: Path, regime: Regi
         seeds=1,
         regime=regime,
         folder=folder,
-        processes=2,
+        processes=1,
     )
     names = [row["method"] for row in found["rows"]]
     assert {"ucan_without_contrast", "ucan_without_utility", "ucan_without_soft"} <= set(names)
