@@ -4,7 +4,6 @@ PEFT changes the module tree it is given. All versions that serve share one base
 `attach` builds a new tree of modules around the same base tensors.
 """
 
-import copy
 import json
 import math
 import re
@@ -12,7 +11,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import safetensors.torch
@@ -25,6 +24,7 @@ from transformers import PreTrainedModel
 from recommender.adapter_folders import CONFIG_FILE, WEIGHTS_FILE, missing_part
 from recommender.base import Base
 from recommender.errors import AdapterMismatch, ModelLoadError
+from recommender.module_trees import share_tensors
 from recommender.trained_rows import (
     NO_ROWS,
     ROW_TENSORS,
@@ -57,8 +57,6 @@ _skeletons: WeakKeyDictionary[PreTrainedModel, dict[str, tuple[PeftModel, Sequen
     WeakKeyDictionary()
 )
 _MOST_SKELETONS = 4
-
-M = TypeVar("M", bound=nn.Module)
 
 # Options that name a folder, a model or a release and have no effect on the tensors.
 _NOT_OF_THE_SHAPE = ("auto_mapping", "peft_version", "runtime_config")
@@ -168,7 +166,7 @@ def attach_to(base: PreTrainedModel, adapter: Adapter) -> PeftModel:
     """
     skeleton = _skeleton(base, adapter)
     _check_tensors(skeleton, adapter)
-    model = skeleton if _is_quantised(base) else _share_tensors(skeleton)
+    model = skeleton if _is_quantised(base) else share_tensors(skeleton)
     private = {
         # As in PEFT, LoRA computes in float32 even if the base is in half precision.
         _with_adapter_name(name): tensor.detach().to(
@@ -213,7 +211,7 @@ def trainable(base: Base, config: LoraConfig, rows: TrainedRows = NO_ROWS) -> Pe
     Raises:
         AdapterMismatch: the base has none of the target modules, or not these rows.
     """
-    model = _peft_model(_share_tensors(base.model), config)
+    model = _peft_model(share_tensors(base.model), config)
     shapes = row_shapes(base.model, rows)
     put_rows(
         model, rows, {name: torch.zeros(shape, device=base.model.device) for name, shape in shapes.items()}
@@ -263,7 +261,7 @@ def _is_quantised(base: PreTrainedModel) -> bool:
 def _made_around(base: PreTrainedModel, config: LoraConfig) -> PeftModel:
     # The meta device is set for this thread; PEFT's low-memory mode would patch torch for the whole process.
     with torch.device("meta"):
-        return _peft_model(_share_tensors(base), config)
+        return _peft_model(share_tensors(base), config)
 
 
 def _peft_model(tree: PreTrainedModel, config: LoraConfig) -> PeftModel:
@@ -278,11 +276,6 @@ def _peft_model(tree: PreTrainedModel, config: LoraConfig) -> PeftModel:
             return PeftModel(tree, config, adapter_name=_ADAPTER_NAME)
         except (ValueError, TypeError, KeyError, AttributeError, re.error) as error:
             raise AdapterMismatch(f"the adapter does not fit this base: {error}") from error
-
-
-def _share_tensors(model: M) -> M:
-    memo: dict[int, Any] = {id(tensor): tensor for tensor in [*model.parameters(), *model.buffers()]}
-    return copy.deepcopy(model, memo)
 
 
 def plain_lora(config: Mapping[str, Any]) -> LoraConfig:
