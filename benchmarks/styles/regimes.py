@@ -15,7 +15,7 @@ from benchmarks.fits import OnStep, Regime
 from benchmarks.population import DEVELOPMENT_SHARE, Population, load_population
 from benchmarks.study.summary import Terms
 from benchmarks.styles.frozen_layers import with_frozen_layers
-from benchmarks.styles.hashed_index import hashed_index
+from benchmarks.styles.panel_index import panel_index
 from benchmarks.styles.smollm2 import convert, gguf_file
 from recommender import (
     AdapterConfig,
@@ -37,6 +37,7 @@ from unlearning import Policy, default_policy
 from unlearning.records import to_plain
 
 _ADAPTED = ("q_proj", "k_proj", "v_proj")
+_ALL_LAYERS = (*_ADAPTED, "o_proj", "gate_proj", "up_proj", "down_proj")
 _LETTERS = "ABCDEFGHIJ"
 _LETTER_FRAME: list[dict[str, Any]] = [
     {"text": "Watched:\n"},
@@ -47,9 +48,8 @@ _LETTER_FRAME: list[dict[str, Any]] = [
     {"slot": "answer"},
 ]
 _SID_FRAME: list[dict[str, Any]] = [
-    {"text": "Watched:\n"},
-    {"slot": "history", "item": "{sid}", "sep": ",", "max": 10},
-    {"text": "\nNext:\n"},
+    {"slot": "history", "item": "{sid}", "sep": "", "max": 10},
+    {"text": "\n"},
     {"slot": "answer"},
 ]
 
@@ -112,23 +112,38 @@ class SmallRegime(Regime):
 
 @dataclass(frozen=True)
 class SemanticIdsRegime(SmallRegime):
-    """A small Llama of our own, trained on the panel, with an index that depends on no user."""
+    """A small Llama of our own, trained on the panel, with an index of what the panel watched.
 
-    users: int = 120
-    outsiders: int = 12
-    panel_users: int = 60
+    Attributes:
+        panel_events: how many of each panel user's latest events train the base.
+    """
+
+    users: int = 300
+    panel_users: int = 200
     events: int = 10
-    retained: int = 24
+    panel_events: int = 100
     text_base: TextBaseConfig = field(default_factory=TextBaseConfig)
-    base_training: TrainingConfig = field(default_factory=lambda: TrainingConfig(epochs=12, patience=None))
+    base_training: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(epochs=15, lr=3e-3, patience=None)
+    )
+    adapter_config: AdapterConfig = field(
+        default_factory=lambda: AdapterConfig(r=16, alpha=32, target_modules=_ALL_LAYERS, dropout=0.0)
+    )
     adapter_training: TrainingConfig = field(
-        default_factory=lambda: TrainingConfig(epochs=16, lr=5e-3, patience=None)
+        default_factory=lambda: TrainingConfig(epochs=20, lr=1e-3, batch_size=16, patience=None)
     )
 
     @property
     def style(self) -> str:
         """Semantic ids."""
         return SemanticIdsStyle.name
+
+    def population(self, data: Path) -> Population:
+        """The population of a small regime, with more events of the panel's users."""
+        panel = self.whole(data).panel[: self.panel_users]
+        return replace(
+            super().population(data), panel=tuple(history[-self.panel_events :] for history in panel)
+        )
 
     def base_key(self, population: Population) -> dict[str, object]:
         """The panel, the shape, the frame and the training."""
@@ -137,6 +152,7 @@ class SemanticIdsRegime(SmallRegime):
             "titles": population.catalogue.titles,
             "shape": to_plain(self.text_base),
             "frame": _SID_FRAME,
+            "index": "panel",
             "training": self.base_training.to_plain(),
         }
 
@@ -144,7 +160,7 @@ class SemanticIdsRegime(SmallRegime):
         """Train the Llama on the panel."""
         style = semantic_ids_style(
             population.catalogue,
-            hashed_index(population.catalogue),
+            panel_index(population.catalogue, population.panel),
             frames=[_SID_FRAME],
             max_tokens=128,
             supervise="answer",
