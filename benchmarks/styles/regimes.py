@@ -121,6 +121,7 @@ class SemanticIdsRegime(SmallRegime):
     users: int = 300
     panel_users: int = 200
     events: int = 10
+    retained: int = 300
     panel_events: int = 100
     text_base: TextBaseConfig = field(default_factory=TextBaseConfig)
     base_training: TrainingConfig = field(
