@@ -1,7 +1,7 @@
 """The rooms' walls: import-linter's contracts, the third-party packages each room may name, and a bare machine."""
 
-import re
 import os
+import re
 import subprocess
 import sys
 import tomllib
