@@ -8,8 +8,9 @@ from typing import Any
 
 from peft import LoraConfig
 
-from recommender.adapters import Adapter, pattern_problem, plain_lora
+from recommender.adapters import Adapter
 from recommender.errors import AdapterMismatch, ConfigError
+from recommender.plain_lora import pattern_problem, plain_lora
 from recommender.trained_rows import NO_ROWS, TrainedRows
 
 # PEFT's "all-linear" leaves out the output layer. A base that was not trained on the service's users predicts most of

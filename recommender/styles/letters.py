@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -84,19 +84,6 @@ class LettersStyle(TextStyle, ItemEvents):
         for name, tokens in (("answer", self._answers), ("read", self._read)):
             if len(set(tokens)) != len(tokens):
                 raise ConfigError(f"two labels have the same {name} token")
-
-    @property
-    def catalogue_size(self) -> int:
-        """Number of items that can be candidates."""
-        return len(self.writer.titles)
-
-    def first_items(self, count: int) -> LettersStyle:
-        """The letters over the first `count` titles."""
-        return replace(
-            self,
-            writer=self.writer.first_items(count),
-            others=tuple(writer.first_items(count) for writer in self.others),
-        )
 
     @property
     def candidates(self) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Sequence
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, Self
 
 from torch import nn
 
@@ -50,6 +51,19 @@ class TextStyle:
     def serving(self) -> PromptWriter:
         """Writes the prompts after which candidates are ranked."""
         return self.writers[self.serve_frame]
+
+    @property
+    def catalogue_size(self) -> int:
+        """Number of items that have a title."""
+        return len(self.writer.titles)
+
+    def first_items(self, count: int) -> Self:
+        """The style over the first `count` titles."""
+        return replace(  # type: ignore[type-var]  # each style is a dataclass
+            self,
+            writer=self.writer.first_items(count),
+            others=tuple(writer.first_items(count) for writer in self.others),
+        )
 
     def drawn(self, draw: int, history: Sequence[int], item: int) -> int:
         """The frame of a window of this draw: the first one for whatever is not training."""

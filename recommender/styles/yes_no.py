@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -58,7 +58,6 @@ class YesNoStyle(TextStyle):
             it.
         answer_end: text that training wrote behind every answer.
         most_candidates: most items that one request may name.
-        supervise: which tokens the owner trained: the `answer`, also the end of the sequence (`answer+eos`), or `all`.
         first_target: number of a user's first rated events that are never asked about.
 
     Raises:
@@ -105,19 +104,6 @@ class YesNoStyle(TextStyle):
     def redraws(self) -> bool:
         """Whether training draws frames."""
         return self.frame_draw == "random"
-
-    @property
-    def catalogue_size(self) -> int:
-        """Number of items that can be asked about."""
-        return len(self.writer.titles)
-
-    def first_items(self, count: int) -> YesNoStyle:
-        """Yes and no over the first `count` titles."""
-        return replace(
-            self,
-            writer=self.writer.first_items(count),
-            others=tuple(writer.first_items(count) for writer in self.others),
-        )
 
     @property
     def candidates(self) -> int:
@@ -242,11 +228,7 @@ class YesNoStyle(TextStyle):
             ConfigError: a key is missing, unknown or not valid.
         """
         labels, end = content.get("labels", ["No", "Yes"]), content.get("answer_end", "")
-        if (
-            not isinstance(labels, list)
-            or len(labels) != 2
-            or not all(isinstance(one, str) for one in labels)
-        ):
+        if not isinstance(labels, list) or [*map(type, labels)] != [str, str]:
             raise ConfigError("labels must be a list of two texts, for no and for yes")
         if not isinstance(end, str):
             raise ConfigError("answer_end must be a text")

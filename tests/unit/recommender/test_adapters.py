@@ -23,7 +23,8 @@ from recommender import (
     check_compatible,
     load_base,
 )
-from recommender.adapters import _REFUSED_WHEN_SET, _skeletons, trainable
+from recommender.adapters import _skeletons, trainable
+from recommender.plain_lora import _REFUSED_WHEN_SET
 
 HISTORIES = [[], [3], [1, 2, 3, 4, 5, 6, 7, 8], [20, 4]]
 
