@@ -82,9 +82,9 @@ test-gpu: $(INSTALLED) ## Run the tests that need CUDA
 	$(BIN)/python -m pytest -m gpu tests
 
 .PHONY: coverage
-coverage: $(INSTALLED) ## Say which lines of the product its tests run, room by room; takes half as long again as the tests
+coverage: $(INSTALLED) ## Say which lines of the product no test runs; takes half as long again as the tests
 	$(BIN)/python -m pytest -m 'not gpu' $(PARALLEL) --cov --cov-report= tests
-	$(BIN)/coverage report --skip-covered --sort=cover --fail-under=92
+	$(BIN)/coverage report --skip-covered --show-missing --sort=cover --fail-under=92
 
 .PHONY: guards
 guards: $(INSTALLED) ## Take each guard away in a copy and see that a test notices; G=fence takes one guard

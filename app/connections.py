@@ -13,7 +13,7 @@ import h11
 from prometheus_client import CollectorRegistry, Counter
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from app.last_look import MAY_LEAVE, LateAnswers, LookingTransport, MayLeave
+from app.last_look import LAST_LOOK, LastLook, LateAnswers, LookingTransport
 
 # How much one read takes from a connection. A body is read at most once before it is known whether it is refused.
 _READ_BYTES = 16 * 1024
@@ -120,7 +120,7 @@ class BoundedConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(
-            LookingTransport(transport, self._may_leave, self._limits.late_answers)  # type: ignore[arg-type]
+            LookingTransport(transport, self._last_look, self._limits.late_answers)  # type: ignore[arg-type]
         )
         # The selector loop's transports read up to `max_size` at once. The default, 256 KiB, is much for a stranger.
         transport.max_size = _READ_BYTES  # type: ignore[attr-defined]
@@ -131,6 +131,8 @@ class BoundedConnection(H11Protocol):
         self._limits.remove(self)
         self._stop_timer()
         super().connection_lost(exc)
+        # It refers to this connection, which would otherwise keep its last answer until the next collection.
+        self.transport.let_go()  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
@@ -148,16 +150,18 @@ class BoundedConnection(H11Protocol):
         answered = self.cycle
         # Drop a body that the application did not read; uvicorn would keep it until the next request.
         answered.body = bytearray()
-        self.stranger = not answered.scope.get("state", {}).get("caller")
+        state = answered.scope.get("state", {})
+        self.stranger = not state.get("caller")
+        state.pop(LAST_LOOK, None)
         self._limits.renew(self)
         super().on_response_complete()
         self._look()
 
-    def _may_leave(self) -> MayLeave | None:
+    def _last_look(self) -> LastLook | None:
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
             return None
-        return cycle.scope["state"].get(MAY_LEAVE)
+        return cycle.scope["state"].get(LAST_LOOK)
 
     def end(self, reason: str) -> None:
         """Close the connection at once."""

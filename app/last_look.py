@@ -1,7 +1,7 @@
-"""The last look at an answer, when its bytes are handed to the kernel.
+"""The last look at an answer, when its bytes are written to the socket.
 
 A process can be suspended between any two of its instructions. What it computed before must not leave afterwards, when
-the user may have been suppressed. So the application leaves a question in the request's state, and the transport asks
+the user may have been suppressed. So the application leaves a `LastLook` in the request's state, and the transport asks
 it around each write: before it, to hold the answer back, and after it, to report an answer that may have left too late.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -16,9 +17,18 @@ from prometheus_client import CollectorRegistry, Counter
 
 log = structlog.get_logger()
 
-# The key in the request's state. The value is a `MayLeave`; it is absent where an answer may always leave.
-MAY_LEAVE = "may_leave"
-MayLeave = Callable[[], bool]
+# The key in the request's state. It is absent where an answer may always leave.
+LAST_LOOK = "last_look"
+# How often an answer is looked at that waits for a client who does not read.
+_AGAIN_SECONDS = 0.05
+
+
+@dataclass
+class LastLook:
+    """Whether an answer may still leave, and whether a part of it has been written."""
+
+    may_leave: Callable[[], bool]
+    begun: bool = False
 
 
 class AnswerExpired(Exception):
@@ -26,15 +36,15 @@ class AnswerExpired(Exception):
 
 
 class LateAnswers:
-    """Counts the answers that may have left too late: the time between the last look and the system call."""
+    """Counts the answers that may have left too late, between the last look and the system call."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._counter = Counter(
             "lethe_answers_perhaps_late",
-            "Personalised answers that may have left after their user was suppressed.",
+            "Personalised answers that may have left when they no longer were allowed: "
+            "the user was suppressed, or the lease on the feed had lapsed.",
             registry=registry,
         )
-
         self.count = 0
 
     def report(self) -> None:
@@ -44,34 +54,61 @@ class LateAnswers:
 
 
 class LookingTransport:
-    """An asyncio transport that asks `MayLeave` before and after each write.
+    """An asyncio transport that asks the `LastLook` of an answer before and after each write.
 
     Args:
         transport: the transport that writes.
-        question: the `MayLeave` of the answer that is being sent, or None.
+        last_look: the `LastLook` of the answer that is being sent, or None.
         late: where an answer is reported that may have left too late.
     """
 
     def __init__(
-        self, transport: asyncio.Transport, question: Callable[[], MayLeave | None], late: LateAnswers
+        self, transport: asyncio.Transport, last_look: Callable[[], LastLook | None], late: LateAnswers
     ) -> None:
         self._transport = transport
-        self._question = question
+        self._last_look = last_look
         self._late = late
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
+    def let_go(self) -> None:
+        """Hold nobody's answer any longer. Call when the connection is lost."""
+        self._last_look = _nothing
+
     def write(self, data: bytes) -> None:
         """Write the data, or raise `AnswerExpired` if the answer that they belong to may not leave any more."""
-        may_leave = self._question() if data else None
-        if may_leave is None:
+        look = self._last_look() if data else None
+        if look is None:
             self._transport.write(data)
             return
-        if not may_leave():
+        if self._transport.is_closing() or not look.may_leave():
             raise AnswerExpired
+        head, look.begun = not look.begun, True
         self._transport.write(data)
-        if not may_leave():
-            # The kernel took the data before or after the process was suspended. Nobody knows, so it counts as late.
-            self._transport.abort()
+        if not look.may_leave():
+            # Nobody knows whether the process was suspended before the kernel took the data or after it. A head says
+            # nothing of anybody, and no body follows it.
+            self._end(told=not head)
+        elif self._transport.get_write_buffer_size():
+            self._look_later(look)
+
+    def _look_later(self, look: LastLook) -> None:
+        asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._look_again, look)
+
+    def _look_again(self, look: LastLook) -> None:
+        """The client has not read all: the rest waits in this process, and must not leave once it may not."""
+        waits = self._transport.get_write_buffer_size() > 0
+        if not look.may_leave():
+            self._end(told=True)
+        elif waits and not self._transport.is_closing():
+            self._look_later(look)
+
+    def _end(self, *, told: bool) -> None:
+        self._transport.abort()
+        if told:
             self._late.report()
+
+
+def _nothing() -> LastLook | None:
+    return None

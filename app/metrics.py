@@ -15,6 +15,9 @@ from app.db.models import RequestStatus
 from app.db.session import Database
 from app.forget_requests import queries as forget_requests
 
+# The status of a request whose answer was held back (`app.last_look`).
+HELD_BACK = 0
+
 
 class HttpMetrics:
     """Requests by method, route template and status."""

@@ -15,9 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api_keys.authentication import caller_of
 from app.db.errors import DatabaseUnavailable
 from app.errors import Problem, database_problem, problem_response
+from app.last_look import AnswerExpired
 from app.line_budget import LineBudget
 from app.logging import CORRELATION_HEADER
-from app.metrics import HttpMetrics
+from app.metrics import HELD_BACK, HttpMetrics
 
 log = structlog.get_logger()
 
@@ -63,6 +64,10 @@ class RequestContext:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except AnswerExpired:
+            # The server closes the connection, because the answer is not complete. The client got no status.
+            status = HELD_BACK
+            log.warning("answer.held_back")
         except Exception as error:  # noqa: BLE001  (the last place that can answer)
             # Caught here because the server would log the exception's message, which can contain a user id.
             log.error("request.failed", error=type(error).__name__, place=_place(error))

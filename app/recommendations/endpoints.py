@@ -19,7 +19,7 @@ from app.errors import Problem
 from app.fields import IdInQuery
 from app.gateway import Gateway
 from app.interactions import queries as interactions
-from app.last_look import MAY_LEAVE
+from app.last_look import LAST_LOOK, LastLook
 from app.problem_schema import problems
 from app.serving import FallbackReason, Recommendation, ServingOverloaded
 
@@ -81,7 +81,7 @@ def recommend(
 
 
 class _CheckedLast(Response):
-    """Asks the engine again whether the answer may be given: before its head, and around each write (`app.last_look`).
+    """Asks the engine again whether the answer may be given, before it is sent and around each write (`app.last_look`).
 
     The answer has waited for the event loop. If the process was suspended meanwhile, the user may have been suppressed
     since.
@@ -97,8 +97,8 @@ class _CheckedLast(Response):
         holds = self._gateway.engine.still_holds(self._subject, self._answer, self._k)
         response = self._response if holds is self._answer else _response(holds)
         if holds.personalised:
-            scope.setdefault("state", {})[MAY_LEAVE] = lambda: (
-                self._gateway.engine.still_holds(self._subject, holds, self._k) is holds
+            scope.setdefault("state", {})[LAST_LOOK] = LastLook(
+                lambda: self._gateway.engine.still_holds(self._subject, holds, self._k) is holds
             )
         await response(scope, receive, send)
 

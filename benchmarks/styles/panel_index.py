@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from recommender import Catalogue
+from recommender import Catalogue, ConfigError
 
 
 def panel_index(
@@ -19,15 +19,21 @@ def panel_index(
 
     The first level has parts of equal size, by how many of the panel watched an item. Each further level cuts a part
     into equal parts along the first principal component of its items' rows of watchers. Items that the panel does not
-    tell apart are in the order of their titles' digests.
+    tell apart are in the order of their names' digests.
+
+    Raises:
+        ConfigError: nobody is in the panel.
     """
+    if not panel:
+        raise ConfigError("an index of what a panel watched needs somebody in the panel")
     parts = 2
     while parts**levels < len(catalogue):
         parts += 1
     watched = torch.zeros(len(catalogue), len(panel))
     for user, history in enumerate(panel):
         watched[list(set(history)), user] = 1
-    digests = [hashlib.sha256(title.encode()).hexdigest() for title in catalogue.titles]
+    names = zip(catalogue.item_ids, catalogue.titles, strict=True)
+    digests = [hashlib.sha256("\n".join(name).encode()).hexdigest() for name in names]
     tokens: list[list[str]] = [[] for _ in digests]
 
     def divide(members: list[int], level: int) -> None:
@@ -56,5 +62,5 @@ def _first_component(rows: Tensor) -> Tensor:
 
 
 def _rounded(keys: Tensor) -> list[float]:
-    # Differences of rounding must not decide an order.
+    # Most ties are exact; without this, rounding would decide between them.
     return [round(key, 4) for key in keys.tolist()]

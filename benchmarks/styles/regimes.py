@@ -125,13 +125,13 @@ class SemanticIdsRegime(SmallRegime):
     panel_events: int = 100
     text_base: TextBaseConfig = field(default_factory=TextBaseConfig)
     base_training: TrainingConfig = field(
-        default_factory=lambda: TrainingConfig(epochs=3, lr=3e-3, patience=None)
+        default_factory=lambda: TrainingConfig(epochs=15, lr=3e-3, patience=None)
     )
     adapter_config: AdapterConfig = field(
-        default_factory=lambda: AdapterConfig(r=32, alpha=64, target_modules=_ALL_LAYERS, dropout=0.0)
+        default_factory=lambda: AdapterConfig(r=16, alpha=32, target_modules=_ALL_LAYERS, dropout=0.0)
     )
     adapter_training: TrainingConfig = field(
-        default_factory=lambda: TrainingConfig(epochs=20, lr=2e-3, batch_size=16, patience=None)
+        default_factory=lambda: TrainingConfig(epochs=20, lr=1e-3, batch_size=16, patience=None)
     )
 
     @property

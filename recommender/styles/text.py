@@ -282,6 +282,20 @@ def one_of(content: Mapping[str, Any], key: str, choices: Sequence[str], default
     return value
 
 
+def two_texts(
+    content: Mapping[str, Any], key: str, default: tuple[str, str], meaning: str
+) -> tuple[str, str]:
+    """Two texts.
+
+    Raises:
+        ConfigError: another value.
+    """
+    found = content.get(key, list(default))
+    if not isinstance(found, list) or len(found) != 2 or not all(isinstance(one, str) for one in found):
+        raise ConfigError(f"{key} must be a list of two texts, {meaning}")
+    return found[0], found[1]
+
+
 def whole_number(content: Mapping[str, Any], key: str, default: int, least: int) -> int:
     """The value of `key`.
 

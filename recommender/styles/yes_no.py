@@ -28,6 +28,7 @@ from recommender.styles.text import (
     one_of,
     read_text_fields,
     single_token,
+    two_texts,
     whole_number,
 )
 from recommender.styles.text_style import TextStyle
@@ -58,6 +59,7 @@ class YesNoStyle(TextStyle):
             it.
         answer_end: text that training wrote behind every answer.
         most_candidates: most items that one request may name.
+        supervise: which tokens the owner trained: the `answer`, also the end of the sequence (`answer+eos`), or `all`.
         first_target: number of a user's first rated events that are never asked about.
 
     Raises:
@@ -189,7 +191,8 @@ class YesNoStyle(TextStyle):
             else:
                 whole += [(row, item, prompt) for item, prompt in zip(items, prompts, strict=True)]
         for batch in by_token_budget([len(prompt) for _, _, prompt in whole], token_budget):
-            windows = [self._question(whole[index][2]) for index in batch]
+            prompts = [whole[index][2] for index in batch]
+            windows = [Window(own, (0,), (len(own) - 1,), (0,), (self._options_read,)) for own in prompts]
             with torch.inference_mode():
                 logits = choice_logits(model, batch_of(windows, self.pad_token))[:, 0].cpu()
             for index, score in zip(batch, self._score(logits).tolist(), strict=True):
@@ -227,9 +230,8 @@ class YesNoStyle(TextStyle):
         Raises:
             ConfigError: a key is missing, unknown or not valid.
         """
-        labels, end = content.get("labels", ["No", "Yes"]), content.get("answer_end", "")
-        if not isinstance(labels, list) or [*map(type, labels)] != [str, str]:
-            raise ConfigError("labels must be a list of two texts, for no and for yes")
+        labels = two_texts(content, "labels", ("No", "Yes"), "for no and for yes")
+        end = content.get("answer_end", "")
         if not isinstance(end, str):
             raise ConfigError("answer_end must be a text")
         fields = read_text_fields(
@@ -244,7 +246,7 @@ class YesNoStyle(TextStyle):
         )
         return cls(
             **fields,
-            labels=(labels[_NO], labels[_YES]),
+            labels=labels,
             above=_above(content.get("liked")),
             labels_read=one_of(content, "labels_read", ("in_context", "alone"), "in_context"),
             read=one_of(content, "read", ("softmax", "yes_logit"), "softmax"),
@@ -297,9 +299,6 @@ class YesNoStyle(TextStyle):
     def _score(self, logits: Tensor) -> Tensor:
         """One score for each row of logits of no and yes."""
         return logits[:, _YES] - logits[:, _NO] if self.read == "softmax" else logits[:, _YES]
-
-    def _question(self, prompt: list[int]) -> Window:
-        return Window(prompt, (0,), (len(prompt) - 1,), (0,), (self._options_read,))
 
     def _prompt(self, history: Sequence[int], item: int, writer: PromptWriter) -> list[int]:
         self._refuse_unknown(history)

@@ -147,8 +147,10 @@ class Installation:
 
     def logs(self) -> str:
         """All logs, without what children of killed workers say: that nobody listens to them any more."""
-        logs = "\n".join(path.read_text(errors="replace") for path in sorted(self.root.glob("*.log")))
-        return _NOBODY_LISTENS.sub("", logs)
+        logs = {path.name: path.read_text(errors="replace") for path in sorted(self.root.glob("*.log"))}
+        return "\n".join(
+            _NOBODY_LISTENS.sub("", log) if name.startswith("worker") else log for name, log in logs.items()
+        )
 
     def everything_written(self) -> bytes:
         """All bytes of logs, store, embedded database and embedded broker."""

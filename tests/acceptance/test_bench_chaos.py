@@ -11,6 +11,8 @@ from tests.acceptance.test_bench_accept import databases_called
 from tests.acceptance.test_bench_forget import Bench
 from tests.services import postgres_url
 
+# A few of the faults. Those of a worker that is frozen, or dies as the pointer moves, have tests of their own in
+# tests/integration/worker (test_lease, test_execution) and in test_forgetting.
 FAULTS = {
     "sqlite": (
         "worker within blob",

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
+import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
-from starlette.types import Message
 
 import app.recommendations.endpoints
 from app.api_keys.service import Scope
 from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
+from app.connections import BoundedConnection, Connections
 from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable
 from app.db.session import Database
 from app.forget_requests import service as forget_requests
 from app.gateway import Gateway
-from app.last_look import MAY_LEAVE
 from app.replicas.service import DatabaseControlPlane
 from app.serving import Recommendation
 from app.settings import Settings
@@ -73,21 +77,63 @@ def test_the_replica_that_gave_the_202_needs_no_feed_to_know(
     assert answer["fallback_reason"] == "suppressed"
 
 
-def test_the_transport_can_ask_whether_the_answer_may_leave(client: TestClient) -> None:
-    gateway = gateway_of(client)
-    subject = subject_of("user-1")
-    seen: list[tuple[str, bool]] = []
-    scope: dict[str, Any] = {"type": "http"}
+@contextmanager
+def real_server(client: TestClient) -> Iterator[tuple[int, Connections]]:
+    """The client's application behind the server of `lethe gateway`, in a thread of its own."""
+    connections: Connections = client.app.state.connections  # type: ignore[attr-defined]
+    config = uvicorn.Config(
+        client.app, port=0, lifespan="off", log_config=None, ws="none", timeout_graceful_shutdown=1,
+        http=partial(BoundedConnection, limits=connections),  # type: ignore[arg-type]
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=lambda: asyncio.run(server._serve()))
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1], connections
+    finally:
+        server.should_exit = True
+        thread.join()
 
-    async def forgotten_after_the_head(message: Message) -> None:
-        seen.append((message["type"], scope["state"][MAY_LEAVE]()))
-        gateway.engine.suppress(1, subject)
 
-    answer = gateway.engine.recommend(subject, (1, 2), 3)
-    assert answer.personalised
-    last = app.recommendations.endpoints._CheckedLast(gateway, subject, answer, 3)
-    asyncio.run(last(scope, None, forgotten_after_the_head))  # type: ignore[arg-type]
-    assert seen == [("http.response.start", True), ("http.response.body", False)]
+@pytest.mark.parametrize(
+    ("held", "sent", "late"),
+    # Looks in order: before it is sent, before and after the head, before and after the body.
+    [(5, "all", 0), (1, "nothing", 0), (2, "head", 0), (3, "head", 0), (4, "all", 1)],
+)
+def test_an_answer_is_looked_at_when_its_bytes_are_written(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, held: int, sent: str, late: int
+) -> None:
+    engine, looks = gateway_of(client).engine, 0
+    real = engine.still_holds
+
+    def holds_so_often(subject: str, answer: Recommendation, k: int) -> Recommendation:
+        nonlocal looks
+        looks += 1
+        if looks == held + 1:
+            engine.suppress(1, subject)
+        return real(subject, answer, k)
+
+    monkeypatch.setattr(engine, "still_holds", holds_so_often)
+    key = client.headers["Authorization"]
+    with (
+        real_server(client) as (port, connections),
+        closing(socket.create_connection(("127.0.0.1", port), timeout=60)) as connection,
+    ):
+        connection.sendall(
+            f"GET /recommend?user_id=user-1 HTTP/1.1\r\nHost: here\r\nConnection: close\r\n"
+            f"Authorization: {key}\r\n\r\n".encode()
+        )
+        received = b""
+        with suppress(ConnectionResetError):
+            while data := connection.recv(4096):
+                received += data
+        head, _, body = received.partition(b"\r\n\r\n")
+        assert (head.startswith(b"HTTP/1.1 200"), bool(body)) == (sent != "nothing", sent == "all")
+        assert not body or json.loads(body)["personalised"]
+        assert connections.late_answers.count == late
 
 
 def test_a_gateway_that_was_frozen_personalises_nobody_who_was_forgotten_meanwhile(
@@ -108,8 +154,8 @@ def test_a_gateway_that_was_frozen_personalises_nobody_who_was_forgotten_meanwhi
                         late = user in forgotten
                     try:
                         answer = client.get("/recommend", params={"user_id": user}).json()
-                    except httpx.RemoteProtocolError:
-                        # Its head was on its way before the freeze, and its body is held back.
+                    except httpx.TransportError:
+                        # It was held back, and the connection closed.
                         continue
                     with lock:
                         personalised += answer["personalised"]
@@ -148,7 +194,7 @@ def test_a_gateway_that_was_frozen_personalises_nobody_who_was_forgotten_meanwhi
             for caller in callers:
                 caller.join()
         perhaps_late = _perhaps_late(gateway)
-    # A process can be stopped between its last look and the system call. Such an answer is on record.
+    # A process can be stopped between its last look and the system call. Such an answer is on record; a head is none.
     assert len(wrong) <= perhaps_late
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import http.client
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 
 import pytest
@@ -17,10 +19,13 @@ from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
 from app.connections import BoundedConnection, Connections
-from app.last_look import MAY_LEAVE, AnswerExpired
+from app.last_look import LAST_LOOK, AnswerExpired, LastLook
 
 HEAD = b"GET / HTTP/1.1\r\nHost: here\r\n"
 SOON = 5.0
+# More than the kernel takes for a client who does not read.
+LARGE = b"x" * 16 * 2**20
+MAY_LEAVE, WRITTEN = threading.Event(), threading.Event()
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,7 +36,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["path"].startswith("/may-leave/"):
         # The last look's answers, in order: before and after the head, before and after the body.
         looks = [letter == "y" for letter in scope["path"].removeprefix("/may-leave/")]
-        scope["state"][MAY_LEAVE] = lambda: looks.pop(0)
+        scope["state"][LAST_LOOK] = LastLook(lambda: looks.pop(0) if looks else True)
     if scope["path"] == "/read":
         while (message := await receive()).get("more_body"):
             pass
@@ -39,6 +44,12 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             return
     elif any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"]):
         status = 413
+    if scope["path"] == "/large":
+        scope["state"][LAST_LOOK] = LastLook(MAY_LEAVE.is_set)
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": LARGE})
+        WRITTEN.set()
+        return
     headers = [(b"content-length", b"2")]
     try:
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -219,7 +230,7 @@ def test_a_head_that_left_late_takes_no_body_with_it() -> None:
     with serving() as (port, limits), closing(asking_for(port, "yn")) as connection:
         assert b"ok" not in connection.recv(1000)
         assert is_closed(connection)
-        assert limits.late_answers.count == 1
+        assert limits.late_answers.count == 0
 
 
 def test_what_comes_after_a_personal_answer_is_no_business_of_its_last_look() -> None:
@@ -227,3 +238,40 @@ def test_what_comes_after_a_personal_answer_is_no_business_of_its_last_look() ->
         answer(connection)
         connection.sendall(b"no HTTP\r\n\r\n")
         assert b"400" in connection.recv(1000)
+
+
+def test_an_answer_that_nobody_reads_does_not_leave_once_it_may_not() -> None:
+    MAY_LEAVE.set()
+    WRITTEN.clear()
+    with (
+        serving() as (port, limits),
+        closing(connect(port, HEAD.replace(b"/", b"/large", 1) + b"\r\n")) as connection,
+    ):
+        assert WRITTEN.wait(SOON)
+        MAY_LEAVE.clear()
+        deadline = time.monotonic() + SOON
+        while not limits.late_answers.count:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        received = 0
+        with suppress(ConnectionResetError):
+            while data := connection.recv(2**20):
+                received += len(data)
+        assert received < len(LARGE)
+        assert limits.late_answers.count == 1
+
+
+def test_a_connection_keeps_no_answer_once_it_is_closed() -> None:
+    with serving() as (port, limits):
+        gc.collect()
+        gc.disable()
+        try:
+            with closing(asking_for(port, "yyyy")) as connection:
+                answer(connection)
+                (kept,) = map(weakref.ref, limits._open)
+            deadline = time.monotonic() + SOON
+            while kept() is not None:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        finally:
+            gc.enable()

@@ -31,16 +31,21 @@ def models() -> Iterator[nn.Module]:
 
 def outline(value: Any, seen: dict[int, int]) -> Any:
     """What a tree holds, without addresses: two trees of one outline are alike, and alike within."""
+    if isinstance(value, str | int | float | bool | None | torch.dtype | torch.device):
+        return value
+    if isinstance(value, torch.Tensor):
+        return tuple(value.shape), value.is_meta or value.tolist()
     if id(value) in seen:
         return ("seen", seen[id(value)])
-    if isinstance(value, nn.Module | dict | list):
-        seen[id(value)] = len(seen)
-    if isinstance(value, nn.Module):
-        return type(value), outline(value.__dict__, seen)
+    seen[id(value)] = len(seen)
     if isinstance(value, dict):
         return type(value), [(name, outline(one, seen)) for name, one in value.items()]
-    if isinstance(value, list):
-        return [outline(one, seen) for one in value]
+    if isinstance(value, list | tuple):
+        return type(value), [outline(one, seen) for one in value]
+    if isinstance(value, set):
+        return sorted(map(repr, value))
+    if isinstance(value, nn.Module):
+        return type(value), outline(value.__dict__, seen)
     return type(value)
 
 
@@ -61,7 +66,9 @@ def test_it_shares_the_tensors_and_nothing_that_changes() -> None:
             assert own is tensor
         own_modules = {id(module) for module in model.modules()}
         assert own_modules.isdisjoint(id(module) for module in copied.modules())
-        assert all(copied.__dict__["extra"][name] is not extra[name] for name in extra)
+        own_extra = copied.__dict__["extra"]
+        assert (own_extra["list"], own_extra["set"]) == (extra["list"], extra["set"])
+        assert all(own_extra[name] is not extra[name] for name in extra)
 
 
 def test_a_copy_is_changed_and_the_model_is_not() -> None:
