@@ -1,4 +1,4 @@
-"""A whole study on a toy population, in this process and spread over others."""
+"""A whole study on a toy population."""
 
 import json
 from pathlib import Path
