@@ -49,8 +49,8 @@ types: $(INSTALLED) ## Check types (mypy; strict on recommender, unlearning, mod
 walls: $(INSTALLED) ## Check which room imports which (import-linter)
 	$(BIN)/lint-imports --no-logo
 
-# Whole files on every core, in the order of tests/conftest.py: every test has a folder and a database of its own, and
-# one file alone uses Redis.
+# Whole files, as many at a time and in the order as tests/conftest.py says: every test has a folder and a database of
+# its own, and one file alone uses Redis.
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: test

@@ -39,6 +39,13 @@ _TIERS = ("integration", "acceptance", "gpu")
 _NEED_SERVICES = ("integration", "acceptance")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """For `-n auto`: half as many again as cores, because some tests wait for time-outs and for other processes."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores * 3 // 2)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Find or start the services once, before any process of `-n` is there to share them."""
     if hasattr(config, "workerinput") or config.option.collectonly or not _may_need_services(config):
