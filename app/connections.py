@@ -119,9 +119,9 @@ class BoundedConnection(H11Protocol):
         self.stranger = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(
-            LookingTransport(transport, self._last_look, self._limits.late_answers)  # type: ignore[arg-type]
-        )
+        self._looking = LookingTransport(transport, self._last_look, self._limits.late_answers)
+        # It has all that the transport has, by delegation, which a type does not show.
+        super().connection_made(self._looking)  # type: ignore[arg-type]
         # The selector loop's transports read up to `max_size` at once. The default, 256 KiB, is much for a stranger.
         transport.max_size = _READ_BYTES  # type: ignore[attr-defined]
         self._enter(Phase.HEAD)
@@ -132,7 +132,7 @@ class BoundedConnection(H11Protocol):
         self._stop_timer()
         super().connection_lost(exc)
         # It refers to this connection, which would otherwise keep its last answer until the next collection.
-        self.transport.let_go()  # type: ignore[attr-defined]
+        self._looking.let_go()
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():

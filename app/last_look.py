@@ -98,10 +98,11 @@ class LookingTransport:
 
     def _look_again(self, look: LastLook) -> None:
         """The client has not read all: the rest waits in this process, and must not leave once it may not."""
+        # A transport that is closing still sends what waits.
         waits = self._transport.get_write_buffer_size() > 0
         if not look.may_leave():
             self._end(told=True)
-        elif waits and not self._transport.is_closing():
+        elif waits:
             self._look_later(look)
 
     def _end(self, *, told: bool) -> None:

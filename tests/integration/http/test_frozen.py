@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from functools import partial
+from contextlib import closing, suppress
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -23,7 +19,7 @@ import app.recommendations.endpoints
 from app.api_keys.service import Scope
 from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
-from app.connections import BoundedConnection, Connections
+from app.connections import Connections
 from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable
 from app.db.session import Database
@@ -35,6 +31,7 @@ from app.settings import Settings
 from tests.integration.http.conftest import gateway_of, issue_key
 from tests.integration.http.gateway_process import GatewayProcess, gateway_process
 from tests.integration.tiny_model import USERS, subject_of
+from tests.served import served
 
 CALLERS = 6
 FREEZES = 3
@@ -77,27 +74,6 @@ def test_the_replica_that_gave_the_202_needs_no_feed_to_know(
     assert answer["fallback_reason"] == "suppressed"
 
 
-@contextmanager
-def real_server(client: TestClient) -> Iterator[tuple[int, Connections]]:
-    """The client's application behind the server of `lethe gateway`, in a thread of its own."""
-    connections: Connections = client.app.state.connections  # type: ignore[attr-defined]
-    config = uvicorn.Config(
-        client.app, port=0, lifespan="off", log_config=None, ws="none", timeout_graceful_shutdown=1,
-        http=partial(BoundedConnection, limits=connections),  # type: ignore[arg-type]
-    )  # fmt: skip
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=lambda: asyncio.run(server._serve()))
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1], connections
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
 @pytest.mark.parametrize(
     ("held", "sent", "late"),
     # Looks in order: before it is sent, before and after the head, before and after the body.
@@ -118,8 +94,9 @@ def test_an_answer_is_looked_at_when_its_bytes_are_written(
 
     monkeypatch.setattr(engine, "still_holds", holds_so_often)
     key = client.headers["Authorization"]
+    connections: Connections = client.app.state.connections  # type: ignore[attr-defined]  # any ASGI app to Starlette
     with (
-        real_server(client) as (port, connections),
+        served(client.app, connections) as port,
         closing(socket.create_connection(("127.0.0.1", port), timeout=60)) as connection,
     ):
         connection.sendall(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import http.client
 import socket
@@ -11,15 +10,14 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from functools import partial
 
 import pytest
-import uvicorn
 from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
-from app.connections import BoundedConnection, Connections
+from app.connections import Connections
 from app.last_look import LAST_LOOK, AnswerExpired, LastLook
+from tests.served import served
 
 HEAD = b"GET / HTTP/1.1\r\nHost: here\r\n"
 SOON = 5.0
@@ -65,22 +63,8 @@ def serving(
     limits = Connections(
         limit, head_seconds=head_seconds, body_seconds=body_seconds, registry=CollectorRegistry()
     )
-    config = uvicorn.Config(
-        application, port=0, lifespan="off", log_config=None, ws="none",
-        http=partial(BoundedConnection, limits=limits), timeout_graceful_shutdown=1,  # type: ignore[arg-type]
-    )  # fmt: skip
-    server = uvicorn.Server(config)
-    # Signals are the main thread's.
-    thread = threading.Thread(target=lambda: asyncio.run(server._serve()))
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1], limits
-    finally:
-        server.should_exit = True
-        thread.join()
+    with served(application, limits) as port:
+        yield port, limits
 
 
 def answer(connection: socket.socket) -> bytes:
@@ -240,12 +224,13 @@ def test_what_comes_after_a_personal_answer_is_no_business_of_its_last_look() ->
         assert b"400" in connection.recv(1000)
 
 
-def test_an_answer_that_nobody_reads_does_not_leave_once_it_may_not() -> None:
+@pytest.mark.parametrize("connection_header", [b"", b"Connection: close\r\n"], ids=["stays", "closes"])
+def test_an_answer_that_nobody_reads_does_not_leave_once_it_may_not(connection_header: bytes) -> None:
     MAY_LEAVE.set()
     WRITTEN.clear()
     with (
         serving() as (port, limits),
-        closing(connect(port, HEAD.replace(b"/", b"/large", 1) + b"\r\n")) as connection,
+        closing(connect(port, HEAD.replace(b"/", b"/large", 1) + connection_header + b"\r\n")) as connection,
     ):
         assert WRITTEN.wait(SOON)
         MAY_LEAVE.clear()
