@@ -22,9 +22,12 @@ from app.db.schema import require_writable
 from app.db.session import Database
 from app.errands import Errands
 from app.forget_requests import service as forget_requests
+from app.forget_requests.policy import load_request_policy
 from app.forget_requests.service import Acceptance
 from app.interactions.popularity import PopularityRefresher
 from app.links import Links
+from app.outbox import service as outbox
+from app.outbox.service import Topic
 from app.probe import Probe
 from app.recommendations.prompt_reader import PromptReader
 from app.replicas.service import DatabaseControlPlane
@@ -102,7 +105,8 @@ class Gateway:
         self.replica_timeout = timedelta(seconds=settings.replica_timeout_seconds)
         with database.unit_of_work() as session:
             require_subject_key(session, self.subject_key.check)
-        join_timeline(database, self.audit, self.store)
+        self.request_policy = load_request_policy(settings)
+        join_timeline(database, self.audit, self.store, policy=self.request_policy)
         self._joining: Errands[None] = Errands("timeline", self._join_again)
         self._joinable = True
         control = DatabaseControlPlane(
@@ -189,12 +193,20 @@ class Gateway:
         if accepted.run_id is not None:
             self.queue.dispatch(accepted.run_id)
 
+    def after_lift(self, entry: JournalEntry) -> None:
+        """Write the lift of a suppression into the journal. Returns at once; the worker makes up for failures."""
+        self._journal.add(str(entry.epoch), entry)
+        self.engine.poke()
+
     def _append_journal(self, _epoch: str, entry: JournalEntry) -> None:
         """Try until the store takes the entry: a restored database learns only of subjects in the journal."""
         said = False
         while True:
             try:
                 self.store.append_journal(entry)
+                if entry.lifted is not None:
+                    with self.database.unit_of_work() as session:
+                        outbox.told(session, Topic.LIFTED, str(entry.epoch))
                 return
             except JournalConflict:
                 # The database was restored and no process has noticed yet: this epoch was handed out twice.
@@ -221,7 +233,13 @@ class Gateway:
             stands = timeline_stands(self.database, self.store)
             readopted = 0
             if not stands:
-                readopted = join_timeline(self.database, self.audit, self.store, self.engine.suppressed())
+                readopted = join_timeline(
+                    self.database,
+                    self.audit,
+                    self.store,
+                    self.engine.suppression_epochs(),
+                    policy=self.request_policy,
+                )
         except StoreError as error:
             # The reconciler asks again several times a second as long as joining is needed. Log the first failure only.
             if self._joinable:

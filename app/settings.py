@@ -94,6 +94,11 @@ class Settings(BaseSettings):
         ".lethe/base", description="folder or hub id of the base model; must carry catalogue.json"
     )
     policy_file: Path | None = Field(None, description="gate policy as JSON; the packaged default otherwise")
+    request_policy: Text = Field(
+        "default",
+        description="steps before a run takes a request: default (none), strict (approval by a second person, 24 hours "
+        "to cancel), or a JSON file",
+    )
 
     subject_key: SecretStr = Field(
         SecretStr(f"{PLACEHOLDER}-subject-key"),

@@ -7,6 +7,7 @@ import transformers
 from app.audit.log import AuditLog
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
+from app.forget_requests.policy import load_request_policy
 from app.restoration.service import join_timeline
 from app.settings import get_settings
 from app.versions import queries as pointer
@@ -37,7 +38,7 @@ def make_missing() -> bool:
     require_current_schema(database.engine)
     store = open_store(settings.store_url)
     audit = AuditLog.of(settings)
-    join_timeline(database, audit, store)
+    join_timeline(database, audit, store, policy=load_request_policy(settings))
     with database.read() as session:
         live = pointer.current(session).digest
     if live is None or store.is_destroyed(live):

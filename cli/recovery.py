@@ -10,12 +10,15 @@ from app.audit.log import AuditLog
 from app.audit.verification import verify
 from app.db.clock import database_now
 from app.db.models import ForgetRequest, Ledger, RequestStatus
+from app.db.models.statuses import SETTLED
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
+from app.forget_requests.policy import load_request_policy
 from app.restoration.service import confirm_timeline, join_timeline
 from app.settings import get_settings
+from app.suppressions import queries as suppressions
 from app.versions import queries as pointer
 from cli.failures import CommandError
 from cli.progress import watch
@@ -58,7 +61,7 @@ def recover(*, store_lost: bool) -> list[str]:
     audit = AuditLog.of(settings)
     with watch("recovery") as show:
         show("the journal is compared with the database")
-        readopted = join_timeline(database, audit, store, restored=True)
+        readopted = join_timeline(database, audit, store, restored=True, policy=load_request_policy(settings))
         if store_lost and before is None:
             _write_journal(database, store, show)
     now = store.newest_timeline()
@@ -80,9 +83,7 @@ def recover(*, store_lost: bool) -> list[str]:
     with database.read() as session:
         counts = request_queries.counts(session, database_now(session))
         live = pointer.current(session).digest
-    waiting = {
-        status: count for status, count in counts.by_status.items() if status != RequestStatus.COMPLETED
-    }
+    waiting = {status: count for status, count in counts.by_status.items() if status not in SETTLED}
     print(
         "requests that are not completed: "
         + (", ".join(f"{status}: {count}" for status, count in sorted(waiting.items())) or "none")
@@ -102,6 +103,7 @@ def _write_journal(database: Database, store: Store, show: Callable[[str], None]
     """Write the journal of the lost store again, as far as the database knows it: the next restore will need it."""
     with database.read() as session:
         entries = [forget_requests.journal_entry(row) for row in session.scalars(select(ForgetRequest))]
+        entries += suppressions.lifts(session)
     for done, entry in enumerate(entries):
         show(f"the journal is written anew {done}/{len(entries)}")
         store.append_journal(entry)

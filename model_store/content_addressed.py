@@ -105,7 +105,7 @@ class ContentAddressedStore:
 
     def append_journal(self, entry: JournalEntry) -> None:
         """See :meth:`model_store.Store.append_journal`."""
-        if self._journal.create(entry) or self._is_of_same_subject(entry):
+        if self._journal.create(entry) or self._says_the_same(entry):
             return
         raise JournalConflict(
             f"epoch {entry.epoch} is already taken by another suppression: the database was restored from a "
@@ -175,11 +175,12 @@ class ContentAddressedStore:
         """See :meth:`model_store.Store.check`."""
         return self._objects.health()
 
-    def _is_of_same_subject(self, entry: JournalEntry) -> bool:
+    def _says_the_same(self, entry: JournalEntry) -> bool:
         try:
-            return self._journal.read(entry.epoch).subject_hmac == entry.subject_hmac
+            held = self._journal.read(entry.epoch)
         except InvalidJournalEntry:
             return False
+        return (held.subject_hmac, held.lifted) == (entry.subject_hmac, entry.lifted)
 
     def _require_publishable(self, digest: str, manifest: Manifest) -> None:
         if self.is_destroyed(digest):

@@ -15,17 +15,21 @@ from model_store.errors import InvalidJournalEntry, InvalidRecord
 from model_store.records import Record
 
 MAX_EPOCH = 10**12 - 1
+# Why a suppression may be lifted. After a readmission the person's earlier data stay erased.
+LIFTED_BECAUSE = ("cancelled", "denied", "readmitted")
 _REQUEST = re.compile(r"fr_[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
 class JournalEntry(Record):
-    """One suppression. Every process writes the same values for it, so writing it twice is harmless.
+    """One suppression, or the end of one. Every process writes the same values for it, so writing it twice is harmless.
 
     ``epoch``          1 ... 10^12 - 1, unique, assigned by the database;
     ``subject_hmac``   HMAC-SHA256 of the subject, 64 lower-case hexadecimal characters;
-    ``suppressed_at``  when the suppression was accepted, ISO 8601 with an offset;
-    ``request``        the request's id, so that a restored request keeps it; None in an entry of an earlier release.
+    ``suppressed_at``  when the suppression was accepted or lifted, ISO 8601 with an offset;
+    ``request``        the request's id, so that a restored request keeps it; None in an entry of an earlier release;
+    ``lifted``         None for a suppression, or why the suppression of this request was lifted. Only these entries
+                       have schema 3, so that an earlier release writes suppressions as this one does.
 
     Raises :class:`InvalidJournalEntry`.
     """
@@ -35,13 +39,17 @@ class JournalEntry(Record):
     LOST: ClassVar[str] = "whom it suppresses"
     FOLDER: ClassVar[str] = "journal"
     DIGITS: ClassVar[int] = len(str(MAX_EPOCH))
-    SCHEMA: ClassVar[int] = 2
-    LACKS: ClassVar[Mapping[int, frozenset[str]]] = {1: frozenset({"request"})}
+    SCHEMA: ClassVar[int] = 3
+    LACKS: ClassVar[Mapping[int, frozenset[str]]] = {
+        1: frozenset({"request", "lifted"}),
+        2: frozenset({"lifted"}),
+    }
 
     epoch: int
     subject_hmac: str
     suppressed_at: str
     request: str | None = None
+    lifted: str | None = None
     schema: int = field(default=2, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -55,6 +63,12 @@ class JournalEntry(Record):
             self.schema == 1 or not isinstance(self.request, str) or not _REQUEST.fullmatch(self.request)
         ):
             raise InvalidJournalEntry("request: expected fr_ and 32 lower-case hexadecimal characters")
+        if (self.schema == 3) != (self.lifted is not None):
+            raise InvalidJournalEntry(
+                "lifted: only an entry of schema 3 lifts a suppression, and each of them does"
+            )
+        if self.lifted is not None and (self.lifted not in LIFTED_BECAUSE or self.request is None):
+            raise InvalidJournalEntry(f"lifted: expected one of {', '.join(LIFTED_BECAUSE)}, and a request")
 
     @property
     def place(self) -> int:

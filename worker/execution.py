@@ -22,7 +22,6 @@ from app.db.models import RunKind, RunStage
 from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
 from app.restoration.queries import timeline_stands
-from app.restoration.service import join_timeline
 from app.runs import service as runs
 from app.runs.queries import next_queued_run
 from app.runs.service import Claim
@@ -87,7 +86,7 @@ def execute(process: WorkerProcess, run_id: str) -> str | None:
 def _execute(process: WorkerProcess, run_id: str) -> str | None:
     try:
         if not timeline_stands(process.database, process.store):
-            join_timeline(process.database, process.audit, process.store)
+            process.join_timeline()
     except StoreError as error:
         say_unclaimed(process, run_id, error)
         return None
@@ -120,7 +119,7 @@ def _work_on(process: WorkerProcess, claim: Claim) -> str | None:
         # The database was restored and nobody has noticed yet, so an epoch was given out twice.
         log.error("run.journal_conflict")
         try:
-            join_timeline(process.database, process.audit, process.store)
+            process.join_timeline()
         except StoreError as error:
             wait_out(process, claim, error)
             return None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from app.db.models import ForgetRequest, RequestStatus
+from app.db.models import ForgetRequest
+from app.db.models.statuses import SETTLED
 from app.db.session import Database
 from app.interactions import queries as interactions
 from app.readers import service as readers
@@ -30,5 +31,5 @@ def note_past_readers(database: Database, old: Readership | None, new: Readershi
 
 def _everybody(database: Database) -> set[str]:
     with database.read() as session:
-        asking = select(ForgetRequest.subject_hmac).where(ForgetRequest.status != RequestStatus.COMPLETED)
+        asking = select(ForgetRequest.subject_hmac).where(ForgetRequest.status.not_in(SETTLED))
         return {*interactions.subjects(session), *session.scalars(asking)}

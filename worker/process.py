@@ -17,6 +17,7 @@ from app.consolidations import service as consolidations
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.failures import SettingError, naming
+from app.forget_requests.policy import load_request_policy
 from app.restoration.service import join_timeline
 from app.runs.service import Claim
 from app.settings import Settings, get_settings
@@ -51,6 +52,10 @@ class WorkerProcess:
         """One transaction under the ledger's lock."""
         return Transaction.begin(self.database, self.audit)
 
+    def join_timeline(self) -> None:
+        """Replay the journal entries that the database lacks; see `app.restoration.service.join_timeline`."""
+        join_timeline(self.database, self.audit, self.store, policy=load_request_policy(self.settings))
+
 
 def open_process(settings: Settings) -> WorkerProcess:
     """Open everything anew. Call it only in the child, after the fork.
@@ -75,7 +80,7 @@ def _open_on(database: Database, settings: Settings) -> WorkerProcess:
     require_current_schema(database.engine)
     store = open_store(settings.store_url)
     audit = AuditLog.of(settings)
-    join_timeline(database, audit, store)
+    join_timeline(database, audit, store, policy=load_request_policy(settings))
     base = load_worker_base(settings)
     process = WorkerProcess(
         settings=settings,

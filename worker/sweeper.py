@@ -13,17 +13,21 @@ import structlog
 from celery import Celery
 
 from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
 from app.broker import RUN_TASK
 from app.db.clock import database_now
 from app.db.errors import DatabaseRewound, DatabaseUnavailable
 from app.db.session import Database, open_database
+from app.forget_requests import service as forget_requests
+from app.forget_requests.policy import load_request_policy
 from app.outbox import service as outbox
 from app.outbox.service import Topic
 from app.replicas import service as control
 from app.restoration.service import join_timeline
 from app.runs import service as runs
 from app.settings import Settings
-from model_store import StoreError, open_store
+from app.suppressions import queries as suppressions
+from model_store import Store, StoreError, open_store
 
 if TYPE_CHECKING:
     from unlearning import ConsolidationBudget
@@ -71,6 +75,8 @@ class Sweeper:
                     log.info("consolidation.due", run=due)
                 if current_process.cache_info().currsize:
                     return_claims(current_process())
+                end_windows(database, audit)
+                write_lifts(database, open_store(self._settings.store_url), self._settings)
                 dispatched = sweep(database, self._settings)
                 for run_id in dispatched:
                     self._celery.send_task(RUN_TASK, args=[run_id], retry=False)
@@ -88,9 +94,47 @@ class Sweeper:
     def _join(self, database: Database, audit: AuditLog) -> None:
         """Join the database's timeline. Without this, nobody would dispatch the runs of a restored database."""
         try:
-            join_timeline(database, audit, open_store(self._settings.store_url))
+            join_timeline(
+                database,
+                audit,
+                open_store(self._settings.store_url),
+                policy=load_request_policy(self._settings),
+            )
         except (DatabaseUnavailable, StoreError) as error:
             log.warning("sweep.failed", error=type(error).__name__)
+
+
+def end_windows(database: Database, audit: AuditLog) -> int:
+    """Queue requests whose cancel window is over. Returns how many.
+
+    Raises:
+        DatabaseUnavailable: nothing was changed; look again later.
+    """
+    with database.read() as session:
+        if not forget_requests.has_ended_window(session, database_now(session)):
+            return 0
+    with Transaction.begin(database, audit) as transaction:
+        return forget_requests.end_windows(transaction, transaction.now())
+
+
+def write_lifts(database: Database, store: Store, settings: Settings) -> int:
+    """Write lifts of suppressions into the journal that a gateway could not write. Returns how many.
+
+    Raises:
+        StoreError: the store does not take them; look again later.
+        DatabaseUnavailable: look again later.
+    """
+    pause = timedelta(seconds=settings.redispatch_seconds)
+    with database.unit_of_work() as session:
+        epochs = outbox.take(session, Topic.LIFTED, now=database_now(session), again_after=pause)
+        entries = {epoch: suppressions.lift_of(session, int(epoch)) for epoch in epochs}
+    for epoch, entry in entries.items():
+        # A lift that was numbered anew has no entry under its former epoch, and a message of its own.
+        if entry is not None:
+            store.append_journal(entry)
+        with database.unit_of_work() as session:
+            outbox.told(session, Topic.LIFTED, epoch)
+    return len(entries)
 
 
 def sweep(database: Database, settings: Settings) -> list[str]:

@@ -7,7 +7,7 @@ requests and suppressions. Somebody who can change one of them cannot make the o
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,9 @@ from sqlalchemy.orm import Session
 from app.audit.events import (
     ForgetAccepted,
     ForgetCompleted,
+    ForgetExtended,
     ForgetReopened,
+    SuppressionLifted,
     TimelineConfirmed,
     TimelineStarted,
 )
@@ -27,7 +29,7 @@ from app.db.models import ForgetRequest, Ledger, RequestStatus, Suppression
 from app.db.session import Database
 from app.versions.floor import is_sunk
 from app.versions.queries import current
-from model_store import Checkpoint, Store, Timeline
+from model_store import Checkpoint, JournalEntry, Store, Timeline
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ class _Log:
     accepted: dict[str, dict[str, Any]] = field(default_factory=dict)  # by request
     completed: dict[str, tuple[Any, Any]] = field(default_factory=dict)  # by request: outcome, and when
     started: dict[int, int] = field(default_factory=dict)  # timeline -> the entry that started it
+    due: dict[str, Any] = field(default_factory=dict)  # request -> its deadline after an extension
+    lifted: dict[str, dict[str, Any]] = field(
+        default_factory=dict
+    )  # request -> how its suppression was lifted
     confirmed: set[int] = field(default_factory=set)  # timelines that an operator has confirmed as restores
     numbered_anew: dict[str, int] = field(default_factory=dict)  # request -> its new epoch
     numbered_anew_unnamed: int = 0
@@ -70,7 +76,7 @@ def verify(database: Database, audit: AuditLog, store: Store) -> Verification:
     # Read the store first: everything in it was in the database before.
     timeline = store.newest_timeline()
     checkpoints = list(store.newest_checkpoints().values())
-    journaled = {entry.subject_hmac: entry.epoch for entry in store.journal()}
+    journaled = [entry for entry in store.journal() if entry.lifted is None]
     floor = store.erasure_floor()
     problems: list[str] = []
     notices: list[str] = []
@@ -85,7 +91,7 @@ def verify(database: Database, audit: AuditLog, store: Store) -> Verification:
                 f"no checkpoint of timeline {timeline.number} yet: only the database vouches for the log's tail"
             )
         _requests(session, audit, log, problems, notices)
-        problems += _suppressions(session, journaled)
+        problems += _suppressions(session, log, journaled)
         if is_sunk(session, store, floor):
             problems.append(
                 f"the erasure floor of the database is {current(session).erasure_floor}, that of the store {floor}: "
@@ -112,6 +118,10 @@ def _read(session: Session, of_checkpoints: set[int]) -> _Log:
                     (request, (outcomes.get(request), data["completed_at"]))
                     for request in data["requests"] or ()
                 )
+            case ForgetExtended.action:
+                log.due[str(data["request"])] = data["due_at"]
+            case SuppressionLifted.action:
+                log.lifted[str(data["request"])] = data
             case ForgetReopened.action:
                 log.completed.pop(str(data["request"]), None)
             case TimelineStarted.action:
@@ -195,10 +205,10 @@ def _requests(session: Session, audit: AuditLog, log: _Log, problems: list[str],
                 may_differ -= 1
             else:
                 problems.append(f"request {request.id}: its epoch is {request.epoch}, its entry says {epoch}")
-        if request.due_at != _moment(accepted["due_at"]):
+        due_at = log.due.get(request.id, accepted["due_at"])
+        if request.due_at != _moment(due_at):
             problems.append(
-                f"request {request.id}: it is due at {request.due_at.isoformat()}, its entry says "
-                f"{accepted['due_at']}"
+                f"request {request.id}: it is due at {request.due_at.isoformat()}, its entry says {due_at}"
             )
         if accepted["subject"] is None:
             without_subject += 1
@@ -236,9 +246,11 @@ def _completion(request: ForgetRequest, outcome: Any, completed_at: Any) -> Iter
         yield f"request {request.id}: it was not completed when its entry says that it was"
 
 
-def _suppressions(session: Session, journaled: dict[str, int]) -> Iterable[str]:
-    asked = {row.epoch: row.subject_hmac for row in session.scalars(select(ForgetRequest))}
-    suppressed = {row.epoch: row.subject_hmac for row in session.scalars(select(Suppression))}
+def _suppressions(session: Session, log: _Log, journaled: Sequence[JournalEntry]) -> Iterable[str]:
+    requests = session.scalars(select(ForgetRequest)).all()
+    rows = {row.epoch: row for row in session.scalars(select(Suppression))}
+    asked = {request.epoch: request.subject_hmac for request in requests}
+    suppressed = {epoch: row.subject_hmac for epoch, row in rows.items()}
     for epoch in sorted(asked.keys() | suppressed.keys()):
         if epoch not in suppressed:
             yield f"epoch {epoch}: its request has no suppression"
@@ -247,9 +259,27 @@ def _suppressions(session: Session, journaled: dict[str, int]) -> Iterable[str]:
         elif asked[epoch] != suppressed[epoch]:
             yield f"epoch {epoch}: its suppression is of another subject than its request"
     held = set(suppressed.values())
-    for subject, epoch in journaled.items():
-        if subject not in held:
-            yield f"epoch {epoch}: the journal in the store has a suppression that this database does not"
+    for entry in journaled:
+        if entry.subject_hmac not in held:
+            yield f"epoch {entry.epoch}: the journal in the store has a suppression that this database does not"
+    for request in requests:
+        row, lift = rows.get(request.epoch), log.lifted.get(request.id)
+        if row is not None:
+            yield from _lift(request, row, lift)
+
+
+def _lift(request: ForgetRequest, row: Suppression, lift: Mapping[str, Any] | None) -> Iterable[str]:
+    """A suppression that somebody lifted by hand lets a person be personalised again who asked to be forgotten."""
+    if lift is None:
+        if row.lifted_epoch is not None:
+            yield f"request {request.id}: its suppression was lifted, and no entry says so"
+    elif row.lifted_epoch is None:
+        yield f"request {request.id}: its suppression is in force, its entry says that it was lifted"
+    elif row.lifted_because != lift["because"]:
+        yield f"request {request.id}: its suppression was lifted because {row.lifted_because}, its entry says otherwise"
+    withdrawn = request.status in (RequestStatus.CANCELLED, RequestStatus.DENIED)
+    if withdrawn and (row.lifted_epoch is None or row.lifted_because != request.status):
+        yield f"request {request.id}: it is {request.status}, and its suppression does not say so"
 
 
 def _moment(text: object) -> datetime | None:

@@ -15,10 +15,24 @@ def gdpr_due_at(received_at: datetime) -> datetime:
     Args:
         received_at: an aware instant.
     """
+    return _months_after(received_at, 1)
+
+
+def extended_due_at(received_at: datetime) -> datetime:
+    """Three calendar months after receipt, the furthest that GDPR Article 12(3) allows.
+
+    Args:
+        received_at: an aware instant.
+    """
+    return _months_after(received_at, 3)
+
+
+def _months_after(received_at: datetime, months: int) -> datetime:
     if received_at.tzinfo is None:
         raise ValueError("received_at must carry a time zone")
     received = received_at.astimezone(UTC)
-    year, month = (received.year + 1, 1) if received.month == 12 else (received.year, received.month + 1)
+    later = received.month - 1 + months
+    year, month = received.year + later // 12, later % 12 + 1
     day = min(received.day, calendar.monthrange(year, month)[1])
     return datetime(year, month, day, 23, 59, 59, tzinfo=UTC)
 

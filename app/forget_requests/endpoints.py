@@ -13,9 +13,10 @@ from app.api_keys.authentication import Caller, require
 from app.api_keys.service import Scope
 from app.attempts import queries as attempts
 from app.db.clock import database_now
-from app.db.models import ForgetRequest, RequestStatus
+from app.db.models import ForgetRequest
+from app.db.models.statuses import SETTLED
 from app.dependencies import GatewayDependency
-from app.errors import Problem, not_found
+from app.errors import not_found
 from app.fields import IdInPath
 from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
@@ -24,7 +25,6 @@ from app.forget_requests.service import Acceptance
 from app.gateway import Gateway
 from app.links import Links
 from app.problem_schema import problems
-from app.transitions import IllegalTransition
 from app.versions.parts import of_request
 
 router = APIRouter(tags=["forget"])
@@ -68,22 +68,6 @@ async def forget_user_in_body(
     return _answer(accepted, response, gateway.links, now)
 
 
-@router.post(
-    "/forget-requests/{request_id:path}/retry",
-    status_code=HTTPStatus.ACCEPTED,
-    responses=problems(404, 409),
-)
-async def retry(
-    request_id: RequestId,
-    response: Response,
-    gateway: GatewayDependency,
-    caller: Annotated[Caller, Depends(require(Scope.FORGET_RETRY))],
-) -> ForgetRequestView:
-    """Queue a request that needs attention again. Its id, its deadline and its earlier attempts are kept."""
-    request, now = await gateway.write(partial(_retry, gateway, caller, request_id))
-    return _view(request, response, gateway.links, now)
-
-
 @router.get("/forget-requests/{request_id:path}", responses=problems(404))
 def read(
     request_id: RequestId,
@@ -99,7 +83,7 @@ def read(
         tried, now = attempts.of_request(session, request.id), database_now(session)
         left_out = attempts.skipped_for_request(session, request.id)
         parts = of_request(session, request, gateway.surroundings)
-    _describe(request, response)
+    describe(request, response)
     return ForgetRequestDetail.with_attempts(request, tried, left_out, gateway.links, now, parts)
 
 
@@ -112,6 +96,7 @@ def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) ->
             subject_hmac=subject,
             requested_by=caller.name,
             now=now,
+            policy=gateway.request_policy,
             reason=body.reason,
             client_reference=body.client_reference,
         )
@@ -121,39 +106,22 @@ def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) ->
     return accepted, now
 
 
-def _retry(gateway: Gateway, caller: Caller, request_id: str) -> tuple[ForgetRequest, datetime]:
-    try:
-        with gateway.transaction() as transaction:
-            now = transaction.now()
-            request = forget_requests.retry(transaction, request_id, actor=caller.name, now=now)
-    except IllegalTransition as error:
-        raise Problem(
-            HTTPStatus.CONFLICT,
-            "illegal-transition",
-            "Only a request that needs attention can be retried.",
-            status_now=error.state,
-        ) from error
-    if request is None:
-        raise not_found("forget request")
-    gateway.ring_queued_run()
-    return request, now
-
-
 def _answer(accepted: Acceptance, response: Response, links: Links, now: datetime) -> ForgetRequestView:
     request = accepted.request
     if not accepted.created:
         response.headers["Forget-Request-Existing"] = "true"
-    if request.status == RequestStatus.COMPLETED:
+    if request.status in SETTLED:
         response.status_code = HTTPStatus.OK
     response.headers["Location"] = links.request(request.id)
     return _view(request, response, links, now)
 
 
 def _view(request: ForgetRequest, response: Response, links: Links, now: datetime) -> ForgetRequestView:
-    _describe(request, response)
+    describe(request, response)
     return ForgetRequestView.of(request, links, now)
 
 
-def _describe(request: ForgetRequest, response: Response) -> None:
-    if request.status != RequestStatus.COMPLETED:
+def describe(request: ForgetRequest, response: Response) -> None:
+    """Say when to ask again, in the headers."""
+    if request.status not in SETTLED:
         response.headers["Retry-After"] = POLL_SECONDS

@@ -9,7 +9,8 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.db.models import ForgetRequest, RequestStatus
+from app.db.models import ForgetRequest
+from app.db.models.statuses import SETTLED
 
 
 def find(session: Session, request_id: str) -> ForgetRequest | None:
@@ -28,8 +29,8 @@ def by_time_left(session: Session, *, limit: int, include_completed: bool = True
     """The worklist: unfinished first, the nearest deadline first."""
     query = select(ForgetRequest)
     if not include_completed:
-        query = query.where(ForgetRequest.status != RequestStatus.COMPLETED)
-    done_last = ForgetRequest.status == RequestStatus.COMPLETED
+        query = query.where(ForgetRequest.status.not_in(SETTLED))
+    done_last = ForgetRequest.status.in_(SETTLED)
     return session.scalars(
         query.order_by(done_last, ForgetRequest.due_at, ForgetRequest.epoch).limit(limit)
     ).all()
@@ -47,8 +48,6 @@ def counts(session: Session, now: datetime) -> RequestCounts:
         select(ForgetRequest.status, func.count().label("requests")).group_by(ForgetRequest.status)
     ).all()
     overdue = session.scalar(
-        select(func.count()).where(
-            ForgetRequest.status != RequestStatus.COMPLETED, ForgetRequest.due_at < now
-        )
+        select(func.count()).where(ForgetRequest.status.not_in(SETTLED), ForgetRequest.due_at < now)
     )
     return RequestCounts({row.status: row.requests for row in rows}, overdue or 0)

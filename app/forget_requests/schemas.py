@@ -6,20 +6,42 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.attempts.schemas import RequestAttemptView, SkippedView
 from app.codes import DetailCode
 from app.db.models import Attempt, ForgetRequest, RequestStatus, SkippedRung
+from app.db.models.statuses import SETTLED
 from app.fields import Id
 from app.forget_requests.deadlines import time_left
+from app.forget_requests.decisions import Action, allowed
 from app.links import Links
 from app.subjects import subject_reference
 from app.versions.parts import Part
 
 Reason = Literal["withdrawn_consent", "objection", "no_longer_needed", "unlawful", "account_closed", "other"]
 
+DenialReason = Literal[
+    "insufficient_verification",
+    "no_match",
+    "legal_obligation",
+    "legal_claims",
+    "public_interest",
+    "freedom_of_expression",
+    "outside_jurisdiction",
+    "manifestly_unfounded",
+    "suspected_fraud",
+    "other",
+]
+HoldReason = Literal["legal_claims", "legal_obligation", "identity_doubt", "other"]
+CancelReason = Literal["changed_mind", "sent_by_mistake", "duplicate", "other"]
+ExtendReason = Literal["complexity", "number_of_requests"]
+ExpediteReason = Literal["deadline", "authority", "other"]
+
 _WAITS_FOR = {
+    RequestStatus.PENDING_APPROVAL: "a second person to approve it: POST …/approve",
+    RequestStatus.SCHEDULED: "the end of its cancel window",
+    RequestStatus.ON_HOLD: "a person to end the hold: POST …/release",
     RequestStatus.QUEUED: "a worker to claim the run",
     RequestStatus.UNLEARNING: "a candidate that passes the gate",
     RequestStatus.DEPLOYING: "every replica to serve the new version, and the destruction of what is older",
@@ -36,6 +58,9 @@ _WAITS_OUT: dict[str, str] = {
     DetailCode.REPLICAS_SILENT: "every live replica to acknowledge the new version",
     DetailCode.OTHER_BASE: "a worker that was started with the base of the live version",
 }
+
+
+_WITHDRAWN = {RequestStatus.CANCELLED: "cancelled", RequestStatus.DENIED: "denied"}
 
 
 class ForgetBody(BaseModel):
@@ -58,6 +83,38 @@ class ForgetUserBody(ForgetBody):
     user_id: Id
 
 
+class _Decision(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class DenyBody(_Decision):
+    reason: DenialReason
+
+
+class HoldBody(_Decision):
+    reason: HoldReason
+    review_at: AwareDatetime = Field(description="when somebody must look at the hold again")
+
+
+class ReadmitBody(_Decision):
+    reason: Literal["new_consent", "new_contract"]
+
+
+class CancelBody(_Decision):
+    reason: CancelReason = "changed_mind"
+
+
+class ExtendBody(_Decision):
+    """``subject_told`` says that the person was told of the extension and its reason, as the law demands."""
+
+    reason: ExtendReason
+    subject_told: Literal[True]
+
+
+class ExpediteBody(_Decision):
+    reason: ExpediteReason
+
+
 class ForgetRequestView(BaseModel):
     """A forget request as its caller sees it. It does not contain the user id, which is not stored."""
 
@@ -65,7 +122,8 @@ class ForgetRequestView(BaseModel):
     status: RequestStatus
     waits_for: str | None
     done: bool
-    outcome: Literal["erased", "no_data"] | None
+    actions: list[Action]
+    outcome: Literal["erased", "no_data", "cancelled", "denied"] | None
     detail_code: str | None
     subject_ref: str
     client_reference: str | None
@@ -74,20 +132,28 @@ class ForgetRequestView(BaseModel):
     due_at: datetime
     overdue: bool
     seconds_left: int
+    cancel_until: datetime | None
+    extended_at: datetime | None
+    review_at: datetime | None
+    denial_proposed: bool
+    readmission_proposed: bool
+    readmitted_at: datetime | None
     completed_at: datetime | None
+    withdrawn_at: datetime | None
     run: str | None
 
     @classmethod
     def of(cls, request: ForgetRequest, links: Links, now: datetime) -> ForgetRequestView:
         status = RequestStatus(request.status)
-        done = status is RequestStatus.COMPLETED
-        left = time_left(request.due_at, request.completed_at or now)
+        done = status in SETTLED
+        left = time_left(request.due_at, request.completed_at or request.withdrawn_at or now)
         return cls(
             id=request.id,
             status=status,
             waits_for=_WAITS_OUT.get(request.detail_code or "", _WAITS_FOR.get(status)),
             done=done,
-            outcome=request.outcome,
+            actions=allowed(request, now),
+            outcome=_WITHDRAWN.get(status, request.outcome),
             detail_code=request.detail_code,
             subject_ref=subject_reference(request.subject_hmac),
             client_reference=request.client_reference,
@@ -96,7 +162,15 @@ class ForgetRequestView(BaseModel):
             due_at=request.due_at,
             overdue=left.total_seconds() < 0,
             seconds_left=int(left.total_seconds()),
+            cancel_until=request.cancel_until,
+            extended_at=request.extended_at,
+            review_at=request.review_at,
+            denial_proposed=request.denial_proposed_by is not None and not done,
+            readmission_proposed=request.readmission_proposed_by is not None
+            and request.readmitted_at is None,
+            readmitted_at=request.readmitted_at,
             completed_at=request.completed_at,
+            withdrawn_at=request.withdrawn_at,
             run=links.run(request.run_id) if request.run_id else None,
         )
 
@@ -125,7 +199,7 @@ class ForgetRequestDetail(ForgetRequestView):
         view = ForgetRequestView.of(request, links, now)
         return cls(
             **view.model_dump(),
-            parts=list(parts) if view.done else [],
+            parts=list(parts) if view.status is RequestStatus.COMPLETED else [],
             first_step=request.first_step,
             attempts=RequestAttemptView.all_of(attempts, request, links),
             skipped=[SkippedView.of(one, links) for one in skipped],

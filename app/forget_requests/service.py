@@ -1,4 +1,4 @@
-"""Accepting, restoring and retrying forget requests."""
+"""Accepting, restoring and retrying forget requests. What people decide about them is in `decisions`."""
 
 from __future__ import annotations
 
@@ -6,23 +6,30 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy.orm import Session
 
-from app.audit.events import ForgetAccepted, ForgetRetried
+from app.audit.events import ForgetAccepted, ForgetRetried, ForgetWindowEnded
 from app.audit.transaction import Transaction
 from app.db.ledger import next_epoch
-from app.db.models import ForgetRequest, Suppression
+from app.db.models import ForgetRequest, RequestStatus, Suppression
+from app.db.models.statuses import SETTLED
 from app.forget_requests.deadlines import gdpr_due_at
-from app.forget_requests.states import ACCEPTED
+from app.forget_requests.policy import WITHOUT_STEPS, RequestPolicy
+from app.forget_requests.states import ACCEPTED, REQUESTS, RequestEvent
 from app.readers.service import add_past_readers
 from app.runs.service import ensure_queued_run
 from app.runs.splitting import queue_again
+from app.suppressions.queries import suppressed_among
 from model_store import JournalEntry
 
 
 @dataclass(frozen=True)
 class Acceptance:
-    """``created`` is False if the subject already had a request. Then nothing was changed, neither was the deadline."""
+    """``created`` is False if the subject already had a request. Then nothing was changed, neither was the deadline.
+
+    ``run_id`` is None if the request was not created, or does not go into the queue at once.
+    """
 
     request: ForgetRequest
     created: bool
@@ -35,10 +42,12 @@ def accept(
     subject_hmac: str,
     requested_by: str,
     now: datetime,
+    policy: RequestPolicy = WITHOUT_STEPS,
     reason: str | None = None,
     client_reference: str | None = None,
 ) -> Acceptance:
-    """Store request, suppression, audit entry and queued run in one transaction (invariants I1 and I2).
+    """Store request, suppression, audit entry and, unless the policy has a step before it, the queued run, in one
+    transaction (invariants I1 and I2).
 
     This does not check whether the user is known: the answer must not reveal that.
     """
@@ -47,27 +56,34 @@ def accept(
         .where(ForgetRequest.subject_hmac == subject_hmac)
         .order_by(ForgetRequest.epoch.desc())
     ).first()
-    if existing is not None:
+    if existing is not None and (
+        existing.status not in SETTLED or suppressed_among(transaction.session, [subject_hmac])
+    ):
         # If it is unfinished, it is the same request. If it is completed, a suppressed subject can have no new data.
         return Acceptance(existing, created=False, run_id=None)
-    return _create(transaction, subject_hmac, requested_by, now, reason, client_reference)
+    return _create(transaction, subject_hmac, requested_by, now, policy, reason, client_reference)
 
 
 def readopt(
-    transaction: Transaction, subject_hmac: str, accepted_at: datetime, request_id: str | None
+    transaction: Transaction,
+    subject_hmac: str,
+    accepted_at: datetime,
+    request_id: str | None,
+    policy: RequestPolicy,
 ) -> bool:
     """Accept a request again that a restored database has lost. Returns True if this database did not have it.
 
     A database restored from an old backup has lost requests that were accepted, and perhaps completed. They are
-    accepted again with their old id and deadline, so that the restored data are erased again.
+    accepted again with their old id and deadline, so that the restored data are erased again. An approval is lost with
+    them and must be given again. Their cancel window is not opened again.
     """
     session = transaction.session
-    known = session.scalar(select(Suppression.epoch).where(Suppression.subject_hmac == subject_hmac))
-    if known is not None:
+    if suppressed_among(session, [subject_hmac]):
         return False
     if request_id is not None and session.get(ForgetRequest, request_id) is not None:
         request_id = None
-    _create(transaction, subject_hmac, "erasure-journal", accepted_at, "restored", None, request_id)
+    policy = RequestPolicy(approval=policy.approval)
+    _create(transaction, subject_hmac, "erasure-journal", accepted_at, policy, "restored", None, request_id)
     # A version that had read the subject may be destroyed by now. That must not make their outcome `no_data`.
     add_past_readers(session, [subject_hmac])
     return True
@@ -88,6 +104,7 @@ def _create(
     subject_hmac: str,
     requested_by: str,
     now: datetime,
+    policy: RequestPolicy,
     reason: str | None,
     client_reference: str | None,
     request_id: str | None = None,
@@ -107,7 +124,6 @@ def _create(
     )
     session.add(request)
     session.add(Suppression(epoch=epoch, subject_hmac=subject_hmac, suppressed_at=now))
-    run_id = ensure_queued_run(session, now)
     transaction.record(
         ForgetAccepted(
             request=request.id,
@@ -117,7 +133,47 @@ def _create(
         ),
         actor=requested_by,
     )
+    run_id = None if policy.approval else schedule(transaction, request, policy, now=now)
     return Acceptance(request, created=True, run_id=run_id)
+
+
+def schedule(
+    transaction: Transaction, request: ForgetRequest, policy: RequestPolicy, *, now: datetime
+) -> str | None:
+    """Approve a request, and queue it unless the policy has a cancel window.
+
+    Returns:
+        The id of the run that waits for it; None if the window must end first.
+    """
+    request.status = REQUESTS.after(request.status, RequestEvent.APPROVED)
+    request.cancel_until = policy.window_end(now)
+    return end_window(transaction, request, now=now) if request.cancel_until is None else None
+
+
+def end_window(transaction: Transaction, request: ForgetRequest, *, now: datetime) -> str:
+    """Queue a scheduled request. Returns the id of the run that waits for it."""
+    request.status = REQUESTS.after(request.status, RequestEvent.WINDOW_ENDED)
+    transaction.session.flush()
+    return ensure_queued_run(transaction.session, now)
+
+
+def has_ended_window(session: Session, now: datetime) -> bool:
+    """Whether a scheduled request's cancel window is over."""
+    over = select(ForgetRequest.id).where(_window_is_over(now)).limit(1)
+    return session.scalar(over) is not None
+
+
+def end_windows(transaction: Transaction, now: datetime) -> int:
+    """Queue all scheduled requests whose cancel window is over. Returns how many."""
+    over = transaction.session.scalars(select(ForgetRequest).where(_window_is_over(now))).all()
+    for request in over:
+        end_window(transaction, request, now=now)
+        transaction.record(ForgetWindowEnded(request=request.id), actor="worker")
+    return len(over)
+
+
+def _window_is_over(now: datetime) -> ColumnElement[bool]:
+    return and_(ForgetRequest.status == RequestStatus.SCHEDULED, ForgetRequest.cancel_until <= now)
 
 
 def retry(transaction: Transaction, request_id: str, *, actor: str, now: datetime) -> ForgetRequest | None:

@@ -1,4 +1,7 @@
-"""The states of a forget request. The only final state is `completed`; there is no `failed`."""
+"""The life of a forget request, as one table. There is no `failed`: an erasure can only be late.
+
+`docs/reference/states.md` is printed from this table.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,21 @@ from enum import StrEnum
 from app.db.models import RequestStatus
 from app.transitions import Transitions
 
-_QUEUED, _UNLEARNING, _DEPLOYING, _COMPLETED, _NEEDS_ATTENTION = RequestStatus
-
-ACCEPTED = _QUEUED
-
 
 class RequestEvent(StrEnum):
-    """What can happen to an accepted request."""
+    """What can happen to a request."""
 
+    # People do these.
+    APPROVED = "approved"
+    CANCELLED = "cancelled"
+    DENIED = "denied"
+    HELD = "held"
+    RELEASED_TO_APPROVAL = "released_to_approval"  # a hold ends that began before the approval
+    RELEASED = "released"  # a hold ends that began after the approval
+    READMITTED = "readmitted"  # its subject comes back; what was erased stays erased
+    QUEUED_AGAIN = "queued_again"  # by a person, or by a version that has not read the subject
+    # The service does these.
+    WINDOW_ENDED = "window_ended"  # the cancel window is over, or a person ended it
     TAKEN = "taken"  # a run was claimed and takes it
     RETURNED = "returned"  # its run goes on without it, and another one takes it
     PUBLISHED = "published"  # its run has published a version, or withdrawn one
@@ -22,27 +32,40 @@ class RequestEvent(StrEnum):
     KNOWN_TO_BASE = "read_by_base"  # its run is done, but the base has read the subject
     EXHAUSTED = "exhausted"  # no rung of the ladder is left for it
     GIVEN_UP = "given_up"  # its run was given up
-    QUEUED_AGAIN = "queued_again"  # by a person, or by a version that has not read the subject
     REOPENED = "reopened"  # it turned out that the base had read the subject
 
 
-_Event = RequestEvent
+_State, _Event = RequestStatus, RequestEvent
+
+# Where every request begins. Where the policy asks for no approval, it is approved in the same transaction.
+ACCEPTED = _State.PENDING_APPROVAL
+
+# A request that a run has taken can no longer be stopped: the run goes on without its subject's data.
+_BEFORE_A_RUN = (_State.PENDING_APPROVAL, _State.SCHEDULED, _State.QUEUED)
 
 REQUESTS = Transitions(
     RequestStatus,
     {
-        (_QUEUED, _Event.TAKEN): _UNLEARNING,
-        (_UNLEARNING, _Event.RETURNED): _QUEUED,
-        (_UNLEARNING, _Event.PUBLISHED): _DEPLOYING,
-        (_UNLEARNING, _Event.EXHAUSTED): _NEEDS_ATTENTION,
-        (_UNLEARNING, _Event.GIVEN_UP): _NEEDS_ATTENTION,
+        (_State.PENDING_APPROVAL, _Event.APPROVED): _State.SCHEDULED,
+        (_State.SCHEDULED, _Event.WINDOW_ENDED): _State.QUEUED,
+        **{(state, _Event.CANCELLED): _State.CANCELLED for state in (*_BEFORE_A_RUN, _State.ON_HOLD)},
+        **{(state, _Event.DENIED): _State.DENIED for state in (*_BEFORE_A_RUN, _State.ON_HOLD)},
+        **{(state, _Event.HELD): _State.ON_HOLD for state in _BEFORE_A_RUN},
+        (_State.ON_HOLD, _Event.RELEASED_TO_APPROVAL): _State.PENDING_APPROVAL,
+        (_State.ON_HOLD, _Event.RELEASED): _State.SCHEDULED,
+        (_State.QUEUED, _Event.TAKEN): _State.UNLEARNING,
+        (_State.UNLEARNING, _Event.RETURNED): _State.QUEUED,
+        (_State.UNLEARNING, _Event.PUBLISHED): _State.DEPLOYING,
+        (_State.UNLEARNING, _Event.EXHAUSTED): _State.NEEDS_ATTENTION,
+        (_State.UNLEARNING, _Event.GIVEN_UP): _State.NEEDS_ATTENTION,
         # If nothing has read the subject, there is nothing to publish.
-        (_UNLEARNING, _Event.COMPLETED): _COMPLETED,
-        (_UNLEARNING, _Event.KNOWN_TO_BASE): _NEEDS_ATTENTION,
-        (_DEPLOYING, _Event.COMPLETED): _COMPLETED,
-        (_DEPLOYING, _Event.KNOWN_TO_BASE): _NEEDS_ATTENTION,
-        (_DEPLOYING, _Event.GIVEN_UP): _NEEDS_ATTENTION,
-        (_NEEDS_ATTENTION, _Event.QUEUED_AGAIN): _QUEUED,
-        (_COMPLETED, _Event.REOPENED): _NEEDS_ATTENTION,
+        (_State.UNLEARNING, _Event.COMPLETED): _State.COMPLETED,
+        (_State.UNLEARNING, _Event.KNOWN_TO_BASE): _State.NEEDS_ATTENTION,
+        (_State.DEPLOYING, _Event.COMPLETED): _State.COMPLETED,
+        (_State.DEPLOYING, _Event.KNOWN_TO_BASE): _State.NEEDS_ATTENTION,
+        (_State.DEPLOYING, _Event.GIVEN_UP): _State.NEEDS_ATTENTION,
+        (_State.NEEDS_ATTENTION, _Event.QUEUED_AGAIN): _State.QUEUED,
+        (_State.COMPLETED, _Event.READMITTED): _State.COMPLETED,
+        (_State.COMPLETED, _Event.REOPENED): _State.NEEDS_ATTENTION,
     },
 )

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.db.models import Interaction, Suppression
+from app.suppressions.queries import IN_FORCE
 
 
 def newest_items(session: Session, subject_hmac: str, *, limit: int) -> list[str]:
@@ -92,7 +93,11 @@ def histories_without(
 
 def popularity(session: Session, *, limit: int) -> list[str]:
     """The most popular items for the fallback, over everyone who is not suppressed. Ties are ordered by item id."""
-    admitted = ~select(Suppression.epoch).where(Suppression.subject_hmac == Interaction.subject_hmac).exists()
+    admitted = ~(
+        select(Suppression.epoch)
+        .where(Suppression.subject_hmac == Interaction.subject_hmac, IN_FORCE)
+        .exists()
+    )
     users = func.count(func.distinct(Interaction.subject_hmac))
     return list(
         session.scalars(

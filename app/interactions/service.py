@@ -13,7 +13,7 @@ from app.db.ledger import lock_ledger
 from app.db.models import Interaction
 from app.db.precedence import Precedence
 from app.db.session import Database, insert_ignoring_duplicates
-from app.suppressions.queries import suppressed_among
+from app.suppressions.queries import readmissions_among, suppressed_among
 
 _ROWS_PER_STATEMENT = 1000
 # For fewer rows, a plain INSERT is as fast as COPY into a temporary table.
@@ -80,12 +80,18 @@ def ingest(session: Session, events: Sequence[NewInteraction]) -> Ingested:
     event that is stored keeps the rating that it was stored with.
 
     This locks the ledger. So an event is either stored before its subject's request is accepted, and erased with the
-    rest, or it is dropped because of the suppression.
+    rest, or it is dropped because of the suppression. Of somebody who came back after having been forgotten, only
+    events after that moment are stored: an earlier one would bring back what was erased.
     """
     lock_ledger(session)
     subjects = {event.subject_hmac for event in events}
     suppressed = suppressed_among(session, subjects)
-    admitted = [event for event in events if event.subject_hmac not in suppressed]
+    readmitted = readmissions_among(session, subjects - suppressed)
+    admitted = [
+        event
+        for event in events
+        if event.subject_hmac not in suppressed and event.timestamp > readmitted.get(event.subject_hmac, -1)
+    ]
     stored = _store(session, admitted)
     return Ingested(stored, len(admitted) - stored, len(events) - len(admitted))
 

@@ -20,6 +20,7 @@ class Topic(StrEnum):
     """The kinds of messages."""
 
     RUN_WAITING = "run_waiting"  # to the workers; the reference is the run's id
+    LIFTED = "lifted"  # to the erasure journal; the reference is the epoch of the lift
 
 
 def put(session: Session, topic: Topic, reference: str, *, now: datetime) -> None:

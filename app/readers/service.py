@@ -15,7 +15,7 @@ from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
 from app.codes import DetailCode
 from app.db.chunks import in_chunks
-from app.db.models import BaseReader, ForgetRequest, Interaction, PastReader, RequestStatus
+from app.db.models import BaseReader, ForgetRequest, Interaction, PastReader, RequestStatus, Suppression
 from app.db.session import Database, insert_ignoring_duplicates
 from app.forget_requests.states import REQUESTS, RequestEvent
 
@@ -64,7 +64,13 @@ def reopen_base_readers(transaction: Transaction, base_digest: str, *, actor: st
 
 def _reopen(transaction: Transaction, whose: ColumnElement[bool], *, actor: str) -> None:
     session = transaction.session
-    settled = session.scalars(select(ForgetRequest).where(ForgetRequest.outcome.is_not(None), whose)).all()
+    in_force = select(Suppression.epoch).where(Suppression.lifted_epoch.is_(None))
+    settled = session.scalars(
+        # Somebody who came back after having been forgotten has agreed to be known again.
+        select(ForgetRequest).where(
+            ForgetRequest.outcome.is_not(None), ForgetRequest.epoch.in_(in_force), whose
+        )
+    ).all()
     for request in settled:
         if request.status in REQUESTS.before(RequestEvent.REOPENED):
             request.status = REQUESTS.after(request.status, RequestEvent.REOPENED)
@@ -78,10 +84,15 @@ def _reopen(transaction: Transaction, whose: ColumnElement[bool], *, actor: str)
 def add_past_readers(session: Session, subjects: Collection[str]) -> None:
     """Record that a version that is about to be replaced has read these subjects, without those already forgotten."""
     for chunk in in_chunks(subjects):
+        # Somebody who came back after having been forgotten can have been read again.
         done = set(
             session.scalars(
-                select(ForgetRequest.subject_hmac).where(
-                    ForgetRequest.status == RequestStatus.COMPLETED, ForgetRequest.subject_hmac.in_(chunk)
+                select(ForgetRequest.subject_hmac)
+                .join(Suppression, Suppression.epoch == ForgetRequest.epoch)
+                .where(
+                    ForgetRequest.status == RequestStatus.COMPLETED,
+                    Suppression.lifted_epoch.is_(None),
+                    ForgetRequest.subject_hmac.in_(chunk),
                 )
             )
         )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from app.db.clock import database_now
@@ -23,8 +23,9 @@ _FORGET_REPLICA_AFTER = timedelta(days=1)
 class ControlState:
     """The serving pointer and the suppression feed, as one read found them.
 
-    ``epoch`` and the epochs in ``suppressed`` belong to ``timeline``. If ``vouched`` is False, the database is older
-    than this process has seen it, or another one, and the journal has not been replayed yet.
+    ``lifted`` are the ends of suppressions, each with an epoch of its own. All epochs belong to ``timeline``. If
+    ``vouched`` is False, the database is older than this process has seen it, or another one, and the journal has not
+    been replayed yet.
     """
 
     generation: int
@@ -35,6 +36,7 @@ class ControlState:
     suppressed: tuple[tuple[int, str], ...]
     timeline: str | None = None
     vouched: bool = True
+    lifted: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class DatabaseControlPlane:
         self._read_at = clock()
 
     def read(self, after_epoch: int) -> ControlState:
-        """The pointer, and every suppression with an epoch above ``after_epoch``.
+        """The pointer, and every suppression that began or was lifted at an epoch above ``after_epoch``.
 
         Raises:
             DatabaseUnavailable: nothing was read. The caller's lease is not renewed, and personalising must stop when
@@ -100,8 +102,8 @@ class DatabaseControlPlane:
             epoch, timeline = session.execute(select(Ledger.epoch, Ledger.timeline)).one()
             pointer = session.get_one(ServingPointer, 1)
             rows = session.execute(
-                select(Suppression.epoch, Suppression.subject_hmac)
-                .where(Suppression.epoch > after_epoch)
+                select(Suppression.epoch, Suppression.subject_hmac, Suppression.lifted_epoch)
+                .where(or_(Suppression.epoch > after_epoch, Suppression.lifted_epoch > after_epoch))
                 .order_by(Suppression.epoch)
             ).all()
             vouched = self._database.timeline.agrees(timeline, epoch, seen=seen)
@@ -116,6 +118,7 @@ class DatabaseControlPlane:
                 suppressed=tuple((row.epoch, row.subject_hmac) for row in rows),
                 timeline=timeline,
                 vouched=vouched,
+                lifted=tuple((row.lifted_epoch, row.subject_hmac) for row in rows if row.lifted_epoch),
             )
 
     def report(self, report: ReplicaReport) -> None:

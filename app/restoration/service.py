@@ -8,16 +8,16 @@ has promised to forget, and its newest timeline names the only database state th
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 import structlog
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from app.audit.events import TimelineConfirmed, TimelineStarted
+from app.audit.events import ForgetCancelled, ForgetDenied, TimelineConfirmed, TimelineStarted
 from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
 from app.db.clock import database_now
@@ -26,9 +26,16 @@ from app.db.ledger import next_epoch
 from app.db.models import AuditEntry, ForgetRequest, Ledger, Run, RunStatus, Suppression
 from app.db.session import Database
 from app.forget_requests import service as forget_requests
+from app.forget_requests.policy import WITHOUT_STEPS, RequestPolicy
+from app.forget_requests.states import REQUESTS
+from app.outbox import service as outbox
+from app.outbox.service import Topic
+from app.restoration.differences import WITHDRAWALS, Differences, compare
 from app.restoration.survivors import replace_unservable
-from app.versions.floor import is_sunk, lift
-from model_store import Checkpoint, JournalEntry, Store, StoreEmptied, StoreError, Timeline
+from app.suppressions import service as suppressions
+from app.suppressions.service import LiftedBecause
+from app.versions.floor import lift
+from model_store import JournalEntry, Store, StoreEmptied, StoreError, Timeline
 
 log = structlog.get_logger()
 
@@ -38,26 +45,13 @@ _FENCES_LEFT_OUT = 1_000_000
 _MOST_RACES = 20
 
 
-@dataclass(frozen=True)
-class _Differences:
-    """What the store and this process know, and the database does not."""
-
-    unknown: dict[str, tuple[datetime, str | None]]  # subject -> time and id of the accepted request
-    taken: tuple[int, ...]  # epochs of this database that belong to other subjects in the journal
-    other_timeline: bool
-    behind: bool  # its epoch is lower than in the journal, in a version of the store or in this process
-    sunk: bool  # its floor, or the live version, lies below the store's floor
-
-    def __bool__(self) -> bool:
-        return bool(self.unknown or self.taken or self.other_timeline or self.behind or self.sunk)
-
-
 def join_timeline(
     database: Database,
     audit: AuditLog,
     store: Store,
-    suppressed: Collection[str] = (),
+    suppressed: Mapping[str, int] = MappingProxyType({}),
     *,
+    policy: RequestPolicy = WITHOUT_STEPS,
     restored: bool = False,
 ) -> int:
     """Replay the journal entries that the database lacks, and join the timeline that is in force then (I10, I15).
@@ -68,7 +62,9 @@ def join_timeline(
     timeline's feed reads the feed anew.
 
     Args:
-        suppressed: subjects whom this process knows to be suppressed, even if the journal does not have them.
+        suppressed: subjects whom this process knows to be suppressed, with their epochs, even if the journal does not
+            have them.
+        policy: says whether requests that are accepted again must be approved again.
         restored: an operator says that the database was restored. Then a timeline also starts if the database only
             lacks entries of the audit log that the store's checkpoint names; without the operator, a restore cannot be
             told from a log that was cut. It also starts in an empty store, which would otherwise count as not mounted.
@@ -88,7 +84,7 @@ def join_timeline(
     with database.read() as session:
         ledger = session.get_one(Ledger, 1)
         token, epoch = ledger.timeline, ledger.epoch
-        differ = _compare(session, ledger, store, newest, entries, suppressed, seen, floor, checkpoint)
+        differ = compare(session, ledger, store, newest, entries, suppressed, seen, floor, checkpoint)
     if token is not None and newest is None and not restored:
         raise StoreEmptied(
             "the store at LETHE_STORE_URL knows no timeline, and the database has one: it is not mounted, not the "
@@ -103,11 +99,11 @@ def join_timeline(
         # Entries never change, so read only new ones: others wait for the lock.
         entries += store.journal(known={entry.epoch for entry in entries})
         entries.sort(key=lambda entry: entry.epoch)
-        differ = _compare(session, ledger, store, newest, entries, suppressed, seen, floor, checkpoint)
+        differ = compare(session, ledger, store, newest, entries, suppressed, seen, floor, checkpoint)
         readopted = 0
         if differ:
             after = _last_epoch(ledger, newest, entries, seen)
-            readopted = _start(transaction, store, newest, after, differ, floor)
+            readopted = _start(transaction, store, newest, after, differ, floor, policy)
         token, epoch = ledger.timeline, ledger.epoch
     assert token is not None
     database.timeline.join(token, epoch)
@@ -141,55 +137,14 @@ def confirm_timeline(database: Database, audit: AuditLog, store: Store) -> bool:
     return True
 
 
-def _compare(
-    session: Session,
-    ledger: Ledger,
-    store: Store,
-    newest: Timeline | None,
-    entries: Sequence[JournalEntry],
-    suppressed: Collection[str],
-    seen: int,
-    floor: int,
-    checkpoint: Checkpoint | None,
-) -> _Differences:
-    held = {row.epoch: row.subject_hmac for row in session.scalars(select(Suppression))}
-    known = set(held.values())
-    unknown: dict[str, tuple[datetime, str | None]] = {
-        entry.subject_hmac: (datetime.fromisoformat(entry.suppressed_at), entry.request)
-        for entry in entries
-        if entry.subject_hmac not in known
-    }
-    now = database_now(session)
-    unknown |= {
-        subject: (now, None) for subject in suppressed if subject not in known and subject not in unknown
-    }
-    return _Differences(
-        unknown,
-        tuple(
-            entry.epoch
-            for entry in entries
-            if held.get(entry.epoch, entry.subject_hmac) != entry.subject_hmac
-        ),
-        other_timeline=newest is None or newest.token != ledger.timeline or _lacks(session, checkpoint),
-        behind=ledger.epoch < max(seen, entries[-1].epoch if entries else 0),
-        sunk=is_sunk(session, store, floor),
-    )
-
-
-def _lacks(session: Session, checkpoint: Checkpoint | None) -> bool:
-    if checkpoint is None:
-        return False
-    mac = session.scalar(select(AuditEntry.mac).where(AuditEntry.sequence == checkpoint.sequence))
-    return mac != checkpoint.head
-
-
 def _start(
     transaction: Transaction,
     store: Store,
     newest: Timeline | None,
     after: int,
-    differ: _Differences,
+    differ: Differences,
     floor: int,
+    policy: RequestPolicy,
 ) -> int:
     """Record a timeline in the store, then in the database. A crash in between leaves a timeline without a database."""
     session, ledger = transaction.session, transaction.ledger
@@ -227,14 +182,29 @@ def _start(
     )
     if survived is not None:
         transaction.record(survived, actor="erasure-journal")
+    for entry in differ.lifted:
+        _repeat_lift(transaction, entry)
     readopted = sum(
-        forget_requests.readopt(transaction, subject, accepted_at, request_id)
+        forget_requests.readopt(transaction, subject, accepted_at, request_id, policy)
         for subject, (accepted_at, request_id) in differ.unknown.items()
     )
     log.info("timeline.started", timeline=started.number, after_epoch=after, readopted=readopted)
     if differ.sunk:
         log.error("floor.lifted", floor_before=lifted.floor_before, floor=floor, withdrawn=lifted.withdrawn)
     return readopted
+
+
+def _repeat_lift(transaction: Transaction, entry: JournalEntry) -> None:
+    """Withdraw a request again, whose withdrawal the restored database has lost."""
+    session = transaction.session
+    request = session.get_one(ForgetRequest, entry.request)
+    because = LiftedBecause(str(entry.lifted))
+    request.status = REQUESTS.after(request.status, WITHDRAWALS[because])
+    now = database_now(session)
+    request.withdrawn_at, request.held_from, request.review_at = now, None, None
+    suppressions.lift(transaction, request, because, actor="erasure-journal", now=now)
+    recorded = ForgetCancelled if because is LiftedBecause.CANCELLED else ForgetDenied
+    transaction.record(recorded(request=request.id, reason="restored"), actor="erasure-journal")
 
 
 def _record(store: Store, newest: Timeline | None, after: int, now: datetime) -> Timeline:
@@ -278,4 +248,7 @@ def _number_anew(session: Session, ledger: Ledger, epoch: int) -> dict[str, int]
     requests = session.scalars(select(ForgetRequest.id).where(ForgetRequest.epoch == epoch)).all()
     for table in (ForgetRequest, Suppression):
         session.execute(update(table).where(table.epoch == epoch).values(epoch=anew))
+    lifted = update(Suppression).where(Suppression.lifted_epoch == epoch).values(lifted_epoch=anew)
+    if session.execute(lifted.returning(Suppression.epoch)).all():
+        outbox.put(session, Topic.LIFTED, str(anew), now=database_now(session))
     return dict.fromkeys(requests, anew)

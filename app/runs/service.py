@@ -201,7 +201,8 @@ def _claimable(session: Session, run: Run, now: datetime) -> bool:
 
 
 def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: datetime) -> None:
-    """Take queued requests into this run, the earliest deadline first, and leave a queued run for the rest.
+    """Take queued requests into this run, expedited ones and then the earliest deadline first, and leave a queued run
+    for the rest.
 
     All requests of a run start at the same rung: that of the most urgent one.
     """
@@ -216,7 +217,7 @@ def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: da
         return
     held = session.scalars(select(ForgetRequest.first_step).where(ForgetRequest.run_id == run.id)).all()
     queued = select(ForgetRequest).where(ForgetRequest.status == RequestStatus.QUEUED)
-    urgent_first = queued.order_by(ForgetRequest.due_at, ForgetRequest.epoch)
+    urgent_first = queued.order_by(ForgetRequest.expedited.desc(), ForgetRequest.due_at, ForgetRequest.epoch)
     most_urgent = session.scalars(urgent_first.limit(1)).first()
     if most_urgent is None:
         return

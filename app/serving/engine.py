@@ -116,7 +116,11 @@ class ServingEngine:
 
     def suppressed(self) -> frozenset[str]:
         """All subjects whom this replica knows to be suppressed."""
-        return self._suppression.subjects()
+        return frozenset(self._suppression.epochs())
+
+    def suppression_epochs(self) -> dict[str, int]:
+        """All subjects whom this replica knows to be suppressed, with the epochs of their suppressions."""
+        return self._suppression.epochs()
 
     def must_fall_back(self, subject_hmac: str) -> bool:
         """Whether this subject gets the fallback whatever their history is. Then the history need not be read."""

@@ -16,7 +16,9 @@ class SuppressionSet:
 
     Ordering rules:
 
-    - The set only grows while the process lives. No feed, however old or late, lifts a suppression.
+    - A suppression ends only by a lift with a higher epoch than its own, in a feed that is vouched for, not late, and
+      of the timeline in force. No other feed, however old or late, ends one.
+    - A suppression that was lifted here does not come back with an older entry of the feed.
     - A local ``apply`` takes effect at once but moves neither ``cursor`` nor ``epoch``: this replica may have
       accepted epoch 7 before it has received another replica's epoch 6.
     - ``cursor`` is the highest epoch received. ``epoch`` is the one up to which the feed promises to be complete. If
@@ -33,7 +35,8 @@ class SuppressionSet:
     def __init__(self, clock: Callable[[], float] = elapsed) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._subjects: set[str] = set()
+        self._subjects: dict[str, int] = {}  # suppressed subject -> epoch of the suppression
+        self._lifted: dict[str, int] = {}  # subject -> epoch of the last lift that was applied here
         self._timeline: str | None = None
         self._cursor = 0
         self._epoch = 0
@@ -47,10 +50,10 @@ class SuppressionSet:
         with self._lock:
             return len(self._subjects)
 
-    def subjects(self) -> frozenset[str]:
-        """All subjects that are suppressed here."""
+    def epochs(self) -> dict[str, int]:
+        """All subjects that are suppressed here, with the epochs of their suppressions."""
         with self._lock:
-            return frozenset(self._subjects)
+            return dict(self._subjects)
 
     @property
     def cursor(self) -> int:
@@ -77,7 +80,8 @@ class SuppressionSet:
             raise ValueError(f"a suppression epoch starts at 1, not {epoch}")
         with self._lock:
             known = subject_hmac in self._subjects
-            self._subjects.add(subject_hmac)
+            self._subjects[subject_hmac] = max(epoch, self._subjects.get(subject_hmac, 0))
+            self._lifted.pop(subject_hmac, None)
             return not known
 
     def catch_up(self, after_epoch: int, state: ControlState, *, read_started: float) -> frozenset[str]:
@@ -92,25 +96,43 @@ class SuppressionSet:
             The subjects that were not suppressed before. The caller must purge their cached answers.
         """
         with self._lock:
-            received = {subject for _, subject in state.suppressed}
-            new = frozenset(received - self._subjects)
-            self._subjects |= received
+            if state.vouched and state.timeline != self._timeline:
+                self._timeline, self._cursor, self._epoch = state.timeline, 0, 0
+                self._fresh_as_of = -math.inf
+                # In another timeline, a lift may be undone, and its epoch may belong to somebody else.
+                self._lifted.clear()
+            new = self._suppress(state)
             if not state.vouched:
                 self._fresh_as_of = -math.inf
                 return new
-            if state.timeline != self._timeline:
-                self._timeline, self._cursor, self._epoch = state.timeline, 0, 0
-                self._fresh_as_of = -math.inf
             if after_epoch > self._cursor:
                 return new
             if state.epoch < self._epoch:
                 if read_started > self._fresh_as_of:
                     self._cursor = self._epoch = 0
+                    self._lifted.clear()
                 return new
-            self._cursor = max([self._cursor, *(epoch for epoch, _ in state.suppressed)])
+            self._lift(state)
+            self._cursor = max([self._cursor, *(epoch for epoch, _ in (*state.suppressed, *state.lifted))])
             self._epoch = state.epoch
             self._fresh_as_of = max(self._fresh_as_of, read_started)
             return new
+
+    def _suppress(self, state: ControlState) -> frozenset[str]:
+        new = set()
+        for epoch, subject in state.suppressed:
+            if epoch <= self._lifted.get(subject, 0):
+                continue
+            if subject not in self._subjects:
+                new.add(subject)
+            self._subjects[subject] = max(epoch, self._subjects.get(subject, 0))
+        return frozenset(new)
+
+    def _lift(self, state: ControlState) -> None:
+        for epoch, subject in state.lifted:
+            self._lifted[subject] = max(epoch, self._lifted.get(subject, 0))
+            if self._subjects.get(subject, epoch) < epoch:
+                del self._subjects[subject]
 
     def lapse(self) -> None:
         """End the lease now, because this replica may not be following the control plane."""

@@ -15,6 +15,7 @@ from app.audit.log import AuditLog
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.failures import naming
+from app.forget_requests.policy import load_request_policy
 from app.interactions import queries as interactions
 from app.readers import queries as reader_queries
 from app.readers import service as reader_records
@@ -95,7 +96,7 @@ def initialise(order: Order, settings: Settings, listener: Listener) -> None:
     if not health.writable:
         # Fail now and not after minutes of training.
         raise FirstFitError(f"the store at LETHE_STORE_URL cannot be written: {health.detail}")
-    join_timeline(database, AuditLog.of(settings), model_store)
+    join_timeline(database, AuditLog.of(settings), model_store, policy=load_request_policy(settings))
     vouch_for_floor(database, model_store)
     # These are needed only after minutes of training; check them now.
     require_worker_device(settings)

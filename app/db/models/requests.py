@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String
+from sqlalchemy import BigInteger, ForeignKey, Index, String, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base
 from app.db.models.columns import Digest
 from app.db.models.statuses import RequestStatus
+
+_LIVE = "status NOT IN ('completed', 'cancelled', 'denied')"
 
 
 class ForgetRequest(Base):
@@ -20,6 +22,8 @@ class ForgetRequest(Base):
     subject_hmac: Mapped[str] = mapped_column(Digest, index=True)
     epoch: Mapped[int] = mapped_column(BigInteger, unique=True)
     status: Mapped[str] = mapped_column(String(20), default=RequestStatus.QUEUED)
+    # Until then the request can be cancelled without a run having started; None where the policy has no window.
+    cancel_until: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(String(20))
     detail_code: Mapped[str | None] = mapped_column(String(40))
     reason: Mapped[str | None] = mapped_column(String(40))
@@ -27,7 +31,24 @@ class ForgetRequest(Base):
     requested_by: Mapped[str] = mapped_column(String(64))
     received_at: Mapped[datetime]
     due_at: Mapped[datetime]
+    # Set once, by a person, within the legal limit.
+    extended_at: Mapped[datetime | None]
+    # Goes before all others that are queued.
+    expedited: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # When somebody must look at a hold again.
+    review_at: Mapped[datetime | None]
+    # The state before a hold, to which it returns when it is released.
+    held_from: Mapped[str | None] = mapped_column(String(20))
+    # The first of the two people who must deny a request, and the reason that both give.
+    denial_proposed_by: Mapped[str | None] = mapped_column(String(64))
+    denial_reason: Mapped[str | None] = mapped_column(String(40))
     completed_at: Mapped[datetime | None]
+    # When it was cancelled or denied.
+    withdrawn_at: Mapped[datetime | None]
+    # The first of the two people who must readmit a subject, and when the subject came back, after this request was
+    # completed.
+    readmission_proposed_by: Mapped[str | None] = mapped_column(String(64))
+    readmitted_at: Mapped[datetime | None]
     run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"), index=True)
     # The rung of the policy's ladder at which the next run of this request starts.
     first_step: Mapped[int] = mapped_column(default=0, server_default="0")
@@ -37,17 +58,37 @@ class ForgetRequest(Base):
             "uq_forget_requests_live",
             "subject_hmac",
             unique=True,
-            sqlite_where=status != "completed",
-            postgresql_where=status != "completed",
+            sqlite_where=text(_LIVE),
+            postgresql_where=text(_LIVE),
         ),
         Index("ix_forget_requests_queue", "status", "due_at"),
     )
 
 
 class Suppression(Base):
-    """The fact that a subject is suppressed. Never deleted: it keeps the data of an erased subject from coming back."""
+    """The fact that a subject is, or was, suppressed. Never deleted: it keeps the data of an erased subject from coming
+    back.
+
+    A suppression is lifted when its request is cancelled or denied, and when somebody who was forgotten comes back. The
+    lift has an epoch of its own, by which replicas and restored databases learn of it.
+    """
 
     __tablename__ = "suppressions"
     epoch: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    subject_hmac: Mapped[str] = mapped_column(Digest, unique=True)
+    subject_hmac: Mapped[str] = mapped_column(Digest)
     suppressed_at: Mapped[datetime]
+    lifted_epoch: Mapped[int | None] = mapped_column(BigInteger, unique=True)
+    lifted_at: Mapped[datetime | None]
+    lifted_because: Mapped[str | None] = mapped_column(String(20))
+
+    __table_args__ = (
+        # A subject has at most one suppression that is in force, and one row for each that was lifted.
+        Index(
+            "uq_suppressions_in_force",
+            "subject_hmac",
+            unique=True,
+            sqlite_where=lifted_epoch.is_(None),
+            postgresql_where=lifted_epoch.is_(None),
+        ),
+        Index("ix_suppressions_subject_hmac", "subject_hmac"),
+    )

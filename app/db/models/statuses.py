@@ -6,13 +6,25 @@ from enum import StrEnum
 
 
 class RequestStatus(StrEnum):
-    """The state of a forget request. There is no `failed`: an erasure can only be late."""
+    """The state of a forget request. There is no `failed`: an erasure can only be late.
 
-    QUEUED = "queued"  # accepted and suppressed; waits for a run
+    The subject is suppressed in every state but `cancelled` and `denied`.
+    """
+
+    PENDING_APPROVAL = "pending_approval"  # waits for a second person, where the request policy asks for one
+    SCHEDULED = "scheduled"  # waits for the end of its cancel window
+    ON_HOLD = "on_hold"  # a person has stopped it, for example for a legal hold; the deadline stays
+    QUEUED = "queued"  # waits for a run
     UNLEARNING = "unlearning"  # a run edits the adapter and the gate measures
     DEPLOYING = "deploying"  # published; waits for every replica, then destroys older versions
     COMPLETED = "completed"
     NEEDS_ATTENTION = "needs_attention"  # a person must act; the suppression and the deadline stay
+    CANCELLED = "cancelled"  # withdrawn before a run took it; the suppression is lifted
+    DENIED = "denied"  # refused by two people before a run took it; the suppression is lifted
+
+
+# Requests in these states are over.
+SETTLED = frozenset({RequestStatus.COMPLETED, RequestStatus.CANCELLED, RequestStatus.DENIED})
 
 
 class RunStatus(StrEnum):

@@ -199,7 +199,12 @@ def test_nothing_is_written_into_a_restored_database_before_the_journal_is_repla
         service.accept("d")
     with pytest.raises(DatabaseRewound), service.database.unit_of_work() as session:
         interactions.ingest(session, [NewInteraction("b" * 64, "item", 1)])
-    assert join_timeline(service.database, service.audit, store, {"a" * 64, "b" * 64, "c" * 64}) == 2
+    assert (
+        join_timeline(
+            service.database, service.audit, store, dict.fromkeys(("a" * 64, "b" * 64, "c" * 64), 9)
+        )
+        == 2
+    )
     assert suppressed(service) == {"a", "b", "c"}
     with service.database.unit_of_work() as session:
         assert interactions.ingest(session, [NewInteraction("b" * 64, "item", 1)]).suppressed == 1
@@ -252,10 +257,10 @@ def test_a_rewind_that_no_entry_of_the_journal_shows_starts_a_timeline_too(
     assert claim.fence > zombie.fence
     assert claim.covers_epoch > zombie.covers_epoch
     assert not look(feed, other)
-    join_timeline(other.database, other.audit, store, feed.subjects())
+    join_timeline(other.database, other.audit, store, feed.epochs())
     look(feed, other)
     assert look(feed, other)
-    assert {subject[0] for subject in feed.subjects()} == {"d", "e"} == suppressed(other)
+    assert {subject[0] for subject in feed.epochs()} == {"d", "e"} == suppressed(other)
 
 
 def test_whoever_asks_again_under_the_same_epoch_is_no_conflict(start: Start, store: MemoryStore) -> None:
@@ -286,11 +291,11 @@ def test_a_replica_that_was_cut_off_reads_the_feed_anew(start: Start, store: Mem
     join_timeline(working.database, working.audit, store)
     accept(working, store, "7", "8")
     assert not look(feed, cut_off)
-    join_timeline(cut_off.database, cut_off.audit, store, feed.subjects())
+    join_timeline(cut_off.database, cut_off.audit, store, feed.epochs())
     # The first look learns of the other timeline, the second reads it from its beginning.
     assert not look(feed, cut_off)
     assert look(feed, cut_off)
-    assert {subject[0] for subject in feed.subjects()} == set("abcdef78")
+    assert {subject[0] for subject in feed.epochs()} == set("abcdef78")
     assert feed.epoch == epoch_of(working)
 
 

@@ -10,6 +10,14 @@ from app.transitions import IllegalTransition
 
 # What is not here may not happen.
 LEGAL = {
+    "approved": {"pending_approval": "scheduled"},
+    "window_ended": {"scheduled": "queued"},
+    "cancelled": dict.fromkeys(("pending_approval", "scheduled", "queued", "on_hold"), "cancelled"),
+    "denied": dict.fromkeys(("pending_approval", "scheduled", "queued", "on_hold"), "denied"),
+    "held": dict.fromkeys(("pending_approval", "scheduled", "queued"), "on_hold"),
+    "released_to_approval": {"on_hold": "pending_approval"},
+    "released": {"on_hold": "scheduled"},
+    "readmitted": {"completed": "completed"},
     "taken": {"queued": "unlearning"},
     "returned": {"unlearning": "queued"},
     "published": {"unlearning": "deploying"},
@@ -40,7 +48,7 @@ def test_a_query_selects_the_states_in_which_the_event_may_happen(event: Request
     assert set(REQUESTS.before(event)) == set(LEGAL[event])
 
 
-def test_every_state_is_reached_from_the_first_and_every_one_leads_to_completed() -> None:
+def test_every_state_is_reached_from_the_first_and_none_is_a_dead_end_but_a_withdrawal() -> None:
     def reached_from(status: RequestStatus) -> set[RequestStatus]:
         found, new = {status}, {status}
         while new:
@@ -49,4 +57,12 @@ def test_every_state_is_reached_from_the_first_and_every_one_leads_to_completed(
         return found
 
     assert reached_from(ACCEPTED) == set(RequestStatus)
-    assert all(RequestStatus.COMPLETED in reached_from(status) for status in RequestStatus)
+    withdrawn = {RequestStatus.CANCELLED, RequestStatus.DENIED}
+    assert all(reached_from(status) == {status} for status in withdrawn)
+    assert all(RequestStatus.COMPLETED in reached_from(status) for status in set(RequestStatus) - withdrawn)
+
+
+def test_what_a_run_has_taken_cannot_be_stopped() -> None:
+    taken = {RequestStatus.UNLEARNING, RequestStatus.DEPLOYING, RequestStatus.COMPLETED}
+    for event in (RequestEvent.CANCELLED, RequestEvent.DENIED, RequestEvent.HELD):
+        assert not taken & set(REQUESTS.before(event))
