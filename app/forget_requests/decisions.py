@@ -64,31 +64,30 @@ class Decision:
     reason: str = ""
 
 
-_EVENTS: Mapping[Action, tuple[RequestEvent, ...]] = {
-    Action.APPROVE: (RequestEvent.APPROVED,),
-    Action.DENY: (RequestEvent.DENIED,),
-    Action.HOLD: (RequestEvent.HELD,),
-    Action.RELEASE: (RequestEvent.RELEASED, RequestEvent.RELEASED_TO_APPROVAL),
-    Action.CANCEL: (RequestEvent.CANCELLED,),
-    Action.RETRY: (RequestEvent.QUEUED_AGAIN,),
+# The action by which a person causes an event. Extending changes no state, and expediting may change none.
+BY_EVENT: Mapping[RequestEvent, Action] = {
+    RequestEvent.APPROVED: Action.APPROVE,
+    RequestEvent.CANCELLED: Action.CANCEL,
+    RequestEvent.DENIED: Action.DENY,
+    RequestEvent.HELD: Action.HOLD,
+    RequestEvent.RELEASED: Action.RELEASE,
+    RequestEvent.RELEASED_TO_APPROVAL: Action.RELEASE,
+    RequestEvent.QUEUED_AGAIN: Action.RETRY,
+    RequestEvent.READMITTED: Action.READMIT,
 }
 _EXPEDITABLE = (RequestStatus.SCHEDULED, RequestStatus.QUEUED)
 
 
 def allowed(request: ForgetRequest, now: datetime) -> list[Action]:
     """What may be done with the request now, by somebody with the rights."""
-    by_event = [
-        action
-        for action, events in _EVENTS.items()
-        if any(request.status in REQUESTS.before(event) for event in events)
-    ]
+    found = {action for event, action in BY_EVENT.items() if request.status in REQUESTS.before(event)}
+    if request.readmitted_at is not None:
+        found.discard(Action.READMIT)
     if request.status in _EXPEDITABLE and not request.expedited:
-        by_event.append(Action.EXPEDITE)
-    if request.status in REQUESTS.before(RequestEvent.READMITTED) and request.readmitted_at is None:
-        by_event.append(Action.READMIT)
+        found.add(Action.EXPEDITE)
     if may_extend(request, now):
-        by_event.append(Action.EXTEND)
-    return sorted(by_event)
+        found.add(Action.EXTEND)
+    return sorted(found)
 
 
 def may_extend(request: ForgetRequest, now: datetime) -> bool:

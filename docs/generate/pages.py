@@ -9,6 +9,7 @@ from docs.generate.api import api_page
 from docs.generate.commands import commands_page
 from docs.generate.policy import policy_page
 from docs.generate.settings import settings_page
+from docs.generate.states import states_page
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 PAGES: Mapping[Path, Callable[[], str]] = {
@@ -16,4 +17,5 @@ PAGES: Mapping[Path, Callable[[], str]] = {
     REFERENCE / "commands.md": commands_page,
     REFERENCE / "policy.md": policy_page,
     REFERENCE / "settings.md": settings_page,
+    REFERENCE / "states.md": states_page,
 }

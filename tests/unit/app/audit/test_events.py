@@ -68,9 +68,7 @@ ENTRIES: list[tuple[Event, str, str]] = [
     ),
     (events.ForgetReleased("fr_1"), "forget.released", '{"request": "fr_1"}'),
     (
-        events.ForgetExtended(
-            "fr_1", "complexity", "2026-02-28T23:59:59+00:00", "2026-04-30T23:59:59+00:00"
-        ),
+        events.ForgetExtended("fr_1", "complexity", "2026-02-28T23:59:59+00:00", "2026-04-30T23:59:59+00:00"),
         "forget.extended",
         (
             '{"request": "fr_1", "reason": "complexity", "before": "2026-02-28T23:59:59+00:00", '

@@ -1,0 +1,68 @@
+"""The life of a forget request: every state, and every event that may happen in it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+
+from app.db.models import statuses
+from app.db.models.statuses import SETTLED, RequestStatus
+from app.forget_requests import states
+from app.forget_requests.decisions import BY_EVENT
+from app.forget_requests.states import ACCEPTED, REQUESTS, RequestEvent
+from docs.generate.markdown import table
+
+_HEAD = """# The life of a request
+
+Written by `make docs` from `app/forget_requests/states.py`, the one table by which every status is written. An event
+that a state does not name may not happen in it: the API answers 409 `illegal-transition` with `status_now` and the
+actions that are `allowed`. There is no `failed`: an erasure can only be late.
+
+The subject is suppressed from the acceptance on, in every state but `cancelled` and `denied`. The clock never stops.
+"""
+
+
+def states_page() -> str:
+    """One row for each transition, with the action or the part of the service that causes it."""
+    of_state, of_event = _comments(statuses, "RequestStatus"), _comments(states, "RequestEvent")
+    actions = {event: f"`POST …/{action}`" for event, action in BY_EVENT.items()}
+    lines = [_HEAD, "## States", ""]
+    rows = [
+        [f"`{state}`", meant.get(state.name, ""), "yes" if state in SETTLED else ""]
+        for state in RequestStatus
+    ]
+    lines += table(["state", "meaning", "over"], rows)
+    lines += [
+        "",
+        f"Every request begins as `{ACCEPTED}`. Where the request policy asks for no approval and has no",
+        "",
+    ]
+    lines[-1:] = ["cancel window, it is queued in the same transaction.", "", "## Events", ""]
+    lines += table(
+        ["event", "meaning", "from", "to", "by"],
+        [
+            [
+                f"`{event}`",
+                meant.get(event.name, ""),
+                ", ".join(f"`{state}`" for state in REQUESTS.before(event)),
+                ", ".join(sorted({f"`{REQUESTS.table[state, event]}`" for state in REQUESTS.before(event)})),
+                actions.get(event, "the service"),
+            ]
+            for event in RequestEvent
+        ],
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _comments(module: object, kind: str) -> dict[str, str]:
+    """The comments behind the members of an enumeration, by their names."""
+    source = inspect.getsource(module)  # type: ignore[arg-type]
+    lines = source.splitlines()
+    found = {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef) and node.name == kind:
+            for one in node.body:
+                if isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name):
+                    _, _, comment = lines[one.lineno - 1].partition("  # ")
+                    found[one.targets[0].id] = comment
+    return found

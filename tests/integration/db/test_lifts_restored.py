@@ -1,0 +1,199 @@
+"""A restored database learns which suppressions were lifted, and lifts no other (I10, I15)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+
+from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
+from app.audit.verification import verify
+from app.db.models import ForgetRequest
+from app.db.session import Database, open_database
+from app.forget_requests import decisions
+from app.forget_requests import service as forget_requests
+from app.forget_requests.decisions import Decision
+from app.forget_requests.policy import WITHOUT_STEPS, RequestPolicy
+from app.restoration.service import join_timeline
+from app.runs import queries as runs
+from app.suppressions import queries as suppressions
+from model_store import MemoryStore
+from tests.integration.backup import back_up
+from tests.integration.db.conftest import NOON, Service
+
+Start = Callable[..., Service]
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def start(database_url: str, audit: AuditLog, store: MemoryStore) -> Iterator[Start]:
+    """Starts another process on the same database."""
+    opened: list[Database] = []
+
+    def start(policy: RequestPolicy = WITHOUT_STEPS) -> Service:
+        opened.append(Database(open_database(database_url)))
+        join_timeline(opened[-1], audit, store, policy=policy)
+        return Service(opened[-1], audit)
+
+    yield start
+    for database in opened:
+        database.dispose()
+
+
+def accept(service: Service, store: MemoryStore, subject: str, *, journal: bool = True) -> str:
+    request = service.accept(subject).request
+    if journal:
+        store.append_journal(forget_requests.journal_entry(request))
+    return request.id
+
+
+def withdraw(service: Service, store: MemoryStore, request_id: str, *, journal: bool = True) -> None:
+    with service.database.unit_of_work() as session:
+        request = session.get_one(ForgetRequest, request_id)
+        decisions.cancel(Transaction(session, service.audit), request, Decision("portal", NOON, "other"))
+        entries = suppressions.lifts(session)
+    for entry in entries if journal else ():
+        store.append_journal(entry)
+
+
+def suppressed(service: Service) -> set[str]:
+    with service.database.read() as session:
+        return {subject[0] for subject in suppressions.suppressed_subjects(session)}
+
+
+def status(service: Service, request_id: str) -> str:
+    with service.database.read() as session:
+        return session.get_one(ForgetRequest, request_id).status
+
+
+def test_a_request_that_was_cancelled_after_the_backup_is_cancelled_again(
+    start: Start, store: MemoryStore, audit: AuditLog
+) -> None:
+    service = start()
+    request_id = accept(service, store, "a")
+    restore = back_up(service.database.engine)
+    withdraw(service, store, request_id)
+    restore()
+    restored = start()
+    assert (suppressed(restored), status(restored, request_id)) == (set(), "cancelled")
+    assert [one for one in verify(restored.database, audit, store).problems if request_id in one] == []
+
+
+def test_a_request_that_was_accepted_and_cancelled_after_the_backup_stays_away(
+    start: Start, store: MemoryStore
+) -> None:
+    service = start()
+    restore = back_up(service.database.engine)
+    withdraw(service, store, accept(service, store, "a"))
+    restore()
+    assert suppressed(start()) == set()
+
+
+def test_a_request_after_a_cancelled_one_comes_back_alone(start: Start, store: MemoryStore) -> None:
+    service = start()
+    restore = back_up(service.database.engine)
+    withdraw(service, store, accept(service, store, "a"))
+    second = accept(service, store, "a")
+    restore()
+    restored = start()
+    assert suppressed(restored) == {"a"}
+    assert status(restored, second) == "queued"
+
+
+def test_a_lift_lifts_no_other_request_of_the_same_person(start: Start, store: MemoryStore) -> None:
+    """Nobody has noticed the restore when the person asks again, and the new request gets an old epoch."""
+    service = start()
+    restore = back_up(service.database.engine)
+    withdraw(service, store, accept(service, store, "a"))
+    restore()
+    unaware = Service(Database(service.database.engine), service.audit)
+    again = accept(unaware, store, "a", journal=False)
+    restored = start()
+    assert suppressed(restored) == {"a"}
+    assert status(restored, again) == "queued"
+
+
+def test_a_process_that_knows_a_later_request_than_the_lift_has_it_accepted_again(
+    start: Start, store: MemoryStore
+) -> None:
+    service = start()
+    withdraw(service, store, accept(service, store, "a"))
+    restore = back_up(service.database.engine)
+    second = service.accept("a").request
+    restore()
+    known = {second.subject_hmac: second.epoch}
+    assert join_timeline(service.database, service.audit, store, known) == 1
+    assert suppressed(service) == {"a"}
+    # A process that has not heard of the lift yet knows the first request only.
+    other = start()
+    assert join_timeline(other.database, other.audit, store, {"b" * 64: 1}) == 1
+
+
+def test_whoever_came_back_is_forgotten_again_where_the_restored_data_are_the_old_ones(
+    start: Start, store: MemoryStore
+) -> None:
+    service = start()
+    restore = back_up(service.database.engine)
+    request_id = accept(service, store, "a")
+    with service.database.read() as session:
+        run_id = session.get_one(ForgetRequest, request_id).run_id
+    assert run_id is None
+    complete(service)
+    for actor in ("officer", "counsel"):
+        with service.database.unit_of_work() as session:
+            decisions.readmit(
+                Transaction(session, service.audit),
+                session.get_one(ForgetRequest, request_id),
+                Decision(actor, NOON, "new_consent"),
+            )
+            entries = suppressions.lifts(session)
+    for entry in entries:
+        store.append_journal(entry)
+    assert suppressed(start()) == set()
+    restore()
+    restored = start()
+    assert (suppressed(restored), status(restored, request_id)) == ({"a"}, "queued")
+
+
+def complete(service: Service) -> None:
+
+    with service.database.read() as session:
+        run_id = runs.queued_run(session)
+    assert run_id is not None
+    claim = service.claim(run_id, NOON + timedelta(minutes=1))
+    assert claim is not None
+    service.publish(claim, "1")
+    service.finish(claim)
+
+
+def test_a_restored_request_must_be_approved_again_where_the_policy_says_so(
+    start: Start, store: MemoryStore
+) -> None:
+    service = start()
+    restore = back_up(service.database.engine)
+    request_id = accept(service, store, "a")
+    restore()
+    restored = start(RequestPolicy(approval=True, cancel_window_hours=24))
+    assert (suppressed(restored), status(restored, request_id)) == ({"a"}, "pending_approval")
+
+
+def test_a_lift_is_not_taken_for_a_suppression_with_the_same_epoch(start: Start, store: MemoryStore) -> None:
+    """The journal's entry has the epoch that an unaware process hands out to a lift."""
+    service = start()
+    first = accept(service, store, "a")
+    restore = back_up(service.database.engine)
+    accept(service, store, "c")
+    restore()
+    unaware = Service(Database(service.database.engine), service.audit)
+    withdraw(unaware, store, first, journal=False)
+    restored = start()
+    assert suppressed(restored) == {"c"}
+    with restored.database.read() as session:
+        (lift,) = suppressions.lifts(session)
+    store.append_journal(lift)
