@@ -15,10 +15,10 @@ class RequestEvent(StrEnum):
     """What can happen to a request."""
 
     # People do these.
-    APPROVED = "approved"
-    CANCELLED = "cancelled"
-    DENIED = "denied"
-    HELD = "held"
+    APPROVED = "approved"  # by a second person, or by the policy
+    CANCELLED = "cancelled"  # at the person's own wish
+    DENIED = "denied"  # by two people
+    HELD = "held"  # until a person ends the hold
     RELEASED_TO_APPROVAL = "released_to_approval"  # a hold ends that began before the approval
     RELEASED = "released"  # a hold ends that began after the approval
     READMITTED = "readmitted"  # its subject comes back; what was erased stays erased
@@ -28,7 +28,7 @@ class RequestEvent(StrEnum):
     TAKEN = "taken"  # a run was claimed and takes it
     RETURNED = "returned"  # its run goes on without it, and another one takes it
     PUBLISHED = "published"  # its run has published a version, or withdrawn one
-    COMPLETED = "completed"
+    COMPLETED = "completed"  # its run is done
     KNOWN_TO_BASE = "read_by_base"  # its run is done, but the base has read the subject
     EXHAUSTED = "exhausted"  # no rung of the ladder is left for it
     GIVEN_UP = "given_up"  # its run was given up

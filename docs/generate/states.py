@@ -21,6 +21,9 @@ actions that are `allowed`. There is no `failed`: an erasure can only be late.
 The subject is suppressed from the acceptance on, in every state but `cancelled` and `denied`. The clock never stops.
 """
 
+_FIRST = """Where the request policy asks for no approval and has no cancel window, it is
+queued in the same transaction."""
+
 
 def states_page() -> str:
     """One row for each transition, with the action or the part of the service that causes it."""
@@ -28,22 +31,17 @@ def states_page() -> str:
     actions = {event: f"`POST …/{action}`" for event, action in BY_EVENT.items()}
     lines = [_HEAD, "## States", ""]
     rows = [
-        [f"`{state}`", meant.get(state.name, ""), "yes" if state in SETTLED else ""]
+        [f"`{state}`", of_state.get(state.name, ""), "yes" if state in SETTLED else ""]
         for state in RequestStatus
     ]
     lines += table(["state", "meaning", "over"], rows)
-    lines += [
-        "",
-        f"Every request begins as `{ACCEPTED}`. Where the request policy asks for no approval and has no",
-        "",
-    ]
-    lines[-1:] = ["cancel window, it is queued in the same transaction.", "", "## Events", ""]
+    lines += ["", f"Every request begins as `{ACCEPTED}`. {_FIRST}", "", "## Events", ""]
     lines += table(
         ["event", "meaning", "from", "to", "by"],
         [
             [
                 f"`{event}`",
-                meant.get(event.name, ""),
+                of_event.get(event.name, ""),
                 ", ".join(f"`{state}`" for state in REQUESTS.before(event)),
                 ", ".join(sorted({f"`{REQUESTS.table[state, event]}`" for state in REQUESTS.before(event)})),
                 actions.get(event, "the service"),

@@ -17,7 +17,7 @@ class RequestStatus(StrEnum):
     QUEUED = "queued"  # waits for a run
     UNLEARNING = "unlearning"  # a run edits the adapter and the gate measures
     DEPLOYING = "deploying"  # published; waits for every replica, then destroys older versions
-    COMPLETED = "completed"
+    COMPLETED = "completed"  # nothing that exists still knows the subject
     NEEDS_ATTENTION = "needs_attention"  # a person must act; the suppression and the deadline stay
     CANCELLED = "cancelled"  # withdrawn before a run took it; the suppression is lifted
     DENIED = "denied"  # refused by two people before a run took it; the suppression is lifted
