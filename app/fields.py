@@ -1,4 +1,4 @@
-"""Types of ids for endpoints and bodies, which check the rules of `inputs`.
+"""Types of ids and times for endpoints and bodies, which check the rules of `inputs`.
 
 An invalid id gives a 422 whose message says why and never quotes the id.
 """
@@ -10,8 +10,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from app.errors import Refusal
-from app.id_schema import ID_IN_BODY, ID_IN_PATH, ID_TEXT
-from inputs import InvalidInput, identifier, number_as_id
+from app.id_schema import ID_IN_BODY, ID_IN_PATH, ID_TEXT, TIME
+from inputs import InvalidInput, identifier, moment, number_as_id
 
 # Clients and proxies remove these segments from a path: they mean the same and the upper folder.
 _REMOVED_FROM_PATHS = frozenset({".", ".."})
@@ -33,6 +33,15 @@ def _checked(value: str) -> str:
         raise Refusal("invalid_id", f"the id {error}") from error
 
 
+def _seconds(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise Refusal("invalid_time", "the time must be a number")
+    try:
+        return moment(value).seconds
+    except InvalidInput as error:
+        raise Refusal("invalid_time", f"the time {error}") from error
+
+
 def _addressable(value: str) -> str:
     if value in _REMOVED_FROM_PATHS:
         raise Refusal(
@@ -46,3 +55,5 @@ def _addressable(value: str) -> str:
 Id = Annotated[str, BeforeValidator(_as_text), AfterValidator(_checked), WithJsonSchema(ID_IN_BODY)]
 IdInQuery = Annotated[str, AfterValidator(_checked), WithJsonSchema(ID_TEXT)]
 IdInPath = Annotated[str, AfterValidator(_checked), AfterValidator(_addressable), WithJsonSchema(ID_IN_PATH)]
+# Whole seconds since 1970, from a number in any unit.
+Time = Annotated[int, BeforeValidator(_seconds), WithJsonSchema(TIME)]

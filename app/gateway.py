@@ -17,6 +17,7 @@ from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
 from app.db.errors import DatabaseUnavailable
 from app.db.ledger import require_subject_key
+from app.db.models import RunKind
 from app.db.precedence import Precedence
 from app.db.schema import require_writable
 from app.db.session import Database
@@ -188,7 +189,7 @@ class Gateway:
         self.popularity.request()
         if self.retriever is not None:
             self.retriever.request()
-        entry = forget_requests.journal_entry(accepted.request)
+        entry = forget_requests.journal_entry(accepted.request, accepted.selected)
         self._journal.add(str(entry.epoch), entry)
         if accepted.run_id is not None:
             self.queue.dispatch(accepted.run_id)
@@ -253,10 +254,12 @@ class Gateway:
             self.ring_queued_run()
 
     def ring_queued_run(self) -> None:
+        """Send the runs that wait for requests to the workers."""
         with self.database.read() as session:
-            run_id = runs.queued_run(session)
-        if run_id is not None:
-            self.queue.dispatch(run_id)
+            waiting = [runs.queued_run(session, kind) for kind in (RunKind.FORGET, RunKind.SELECTION)]
+        for run_id in waiting:
+            if run_id is not None:
+                self.queue.dispatch(run_id)
 
 
 def _writes(database: Database) -> bool:

@@ -17,6 +17,7 @@ from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
 from app.forget_requests.policy import load_request_policy
 from app.restoration.service import confirm_timeline, join_timeline
+from app.selections import queries as selections
 from app.settings import get_settings
 from app.suppressions import queries as suppressions
 from app.versions import queries as pointer
@@ -102,7 +103,10 @@ def recover(*, store_lost: bool) -> list[str]:
 def _write_journal(database: Database, store: Store, show: Callable[[str], None]) -> None:
     """Write the journal of the lost store again, as far as the database knows it: the next restore will need it."""
     with database.read() as session:
-        entries = [forget_requests.journal_entry(row) for row in session.scalars(select(ForgetRequest))]
+        entries = [
+            forget_requests.journal_entry(row, selections.of_request(session, row.id))
+            for row in session.scalars(select(ForgetRequest))
+        ]
         entries += suppressions.lifts(session)
     for done, entry in enumerate(entries):
         show(f"the journal is written anew {done}/{len(entries)}")

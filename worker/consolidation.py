@@ -29,13 +29,14 @@ def consolidate(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
     """
     # Without a parent there is nothing to consolidate: the version was withdrawn after the request.
     if claim.stage == RunStage.LADDER and claim.parent_digest is not None:
-        claim = _fit_and_publish(process, claim, lease)
+        claim = fit_and_publish(process, claim, lease)
     anchor(process)
     wait_for_acknowledgement(process, claim, lease)
     complete(process, claim)
 
 
-def _fit_and_publish(process: WorkerProcess, claim: Claim, lease: Lease) -> Claim:
+def fit_and_publish(process: WorkerProcess, claim: Claim, lease: Lease) -> Claim:
+    """Re-fit on all events that nobody has asked to forget, and publish the fit; see `consolidate` for the errors."""
     assert claim.parent_digest is not None
     parent = load_version(process.store, claim.parent_digest)
     examples = read_examples(process, parent.fit, subjects=(), covers_epoch=claim.covers_epoch, newest=True)

@@ -32,10 +32,11 @@ def read_examples(
         subjects: the subjects to unlearn.
         covers_epoch: an epoch up to which every suppression is in the database.
     """
-    with process.database.read() as session:
+    # One state of the database, so that no event of it was selected, and nobody suppressed, at an epoch up to the last
+    # suppression without these queries seeing that.
+    with process.database.read(snapshot=True) as session:
         watermark = max(fit.watermark, interaction_queries.watermark(session)) if newest else fit.watermark
         histories = read_events(session, process.base, up_to=watermark)
-        # Read the suppressions last, so that nothing trains on a user who was suppressed meanwhile.
         suppressed = suppressions.suppression_epochs(session)
     # Leave out whom the fit left out. No version of the fit knows them, and no later run could remove what was cached.
     left_out = fit.left_out(suppressed)

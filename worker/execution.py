@@ -27,6 +27,7 @@ from app.runs.queries import next_queued_run
 from app.runs.service import Claim
 from app.runs.splitting import LADDER_EXHAUSTED, NOBODY, SplitOut, split_out
 from app.runs.states import is_past_return
+from app.selections import queries as selections
 from app.versions import service as pointer
 from model_store import JournalConflict, StoreError
 from recommender import Interrupted, RecommenderError
@@ -36,6 +37,7 @@ from worker.attempts import Chosen
 from worker.completion import complete
 from worker.consolidation import consolidate
 from worker.draws import NoTimeToDraw
+from worker.event_erasure import forget_events
 from worker.examples import Examples, read_examples
 from worker.ladder import LadderExhausted, climb
 from worker.lease import Lease
@@ -66,6 +68,7 @@ _MAX_REBASES = 3
 _EXACT_RUN_REFUSED = {
     RunKind.CONSOLIDATION: DetailCode.CONSOLIDATION_REFUSED,
     RunKind.FORGET: DetailCode.REFIT_REFUSED,
+    RunKind.SELECTION: DetailCode.REFIT_REFUSED,
 }
 
 
@@ -154,6 +157,10 @@ def _work(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
         if claim.kind == RunKind.CONSOLIDATION:
             _require_base_of_live_version(process, claim)
             consolidate(process, claim, lease)
+        elif claim.kind == RunKind.SELECTION:
+            _require_base_of_live_version(process, claim)
+            _record_in_journal(process, claim)
+            forget_events(process, claim, lease)
         else:
             _forget(process, claim, lease)
     except FenceLost:
@@ -275,7 +282,8 @@ def _record_in_journal(process: WorkerProcess, claim: Claim) -> None:
     """
     with process.database.read() as session:
         entries = [
-            forget_requests.journal_entry(row) for row in request_queries.of_run(session, claim.run_id)
+            forget_requests.journal_entry(row, selections.of_request(session, row.id))
+            for row in request_queries.of_run(session, claim.run_id)
         ]
     for entry in entries:
         process.store.append_journal(entry)

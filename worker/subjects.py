@@ -8,6 +8,7 @@ from app.db.models import RunStage
 from app.forget_requests import queries as forget_requests
 from app.readers import queries as readers
 from app.runs.service import Claim
+from app.selections import queries as selections
 from worker.process import WorkerProcess
 from worker.readership import read_by_version, read_partly
 from worker.versions import read_fit_record
@@ -19,7 +20,7 @@ class SortedSubjects:
 
     Attributes:
         known: the live version has read them, or may have, so it must be replaced.
-        partly_stored: those of the ``known`` of whom the live version has read more events than are stored.
+        partly_stored: those of the ``known`` of whom the live version has read more events than are stored and shown.
         unread: neither the base nor any version has read them, and they are no past readers.
 
     Any other subject was left out of the fit that the live version is or descends from, or was read only by versions
@@ -44,17 +45,20 @@ def sort_subjects(process: WorkerProcess, claim: Claim) -> SortedSubjects:
         epochs = {row.subject_hmac: row.epoch for row in forget_requests.of_run(session, claim.run_id)}
         of_base = readers.base_readers_among(session, process.base.digest, claim.subjects)
         before = readers.past_readers_among(session, claim.subjects)
+        fit = None if claim.parent_digest is None else read_fit_record(process.store, claim.parent_digest)
+        # Of events that somebody has selected before, the ladder sees nothing, and the version may know them.
+        hidden = selections.hidden_among(session, claim.subjects, up_to=fit.watermark if fit else 0)
     unread = frozenset(claim.subjects).difference(of_base, before, *by_version.values())
     live = by_version.get(claim.parent_digest) if claim.parent_digest is not None else None
     if live is None:
         # Nothing serves, so nothing must be replaced. Other versions that have read the subjects are destroyed.
         return SortedSubjects(unread=unread)
     assert claim.parent_digest is not None
-    fit = read_fit_record(process.store, claim.parent_digest)
+    assert fit is not None
     # A version without a readership may have read anybody, except those whom its fit left out.
     known = live.intersection(epochs) - fit.left_out(epochs)
     return SortedSubjects(
         known=tuple(subject for subject in claim.subjects if subject in known),
-        partly_stored=read_partly(process.store, claim.parent_digest, known),
+        partly_stored=read_partly(process.store, claim.parent_digest, known) | (known & hidden),
         unread=unread,
     )

@@ -15,18 +15,18 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.audit.decision_events import ForgetExtended, SelectionLifted, SuppressionLifted
 from app.audit.events import (
     ForgetAccepted,
     ForgetCompleted,
-    ForgetExtended,
     ForgetReopened,
-    SuppressionLifted,
     TimelineConfirmed,
     TimelineStarted,
 )
 from app.audit.log import AuditLog, entries
-from app.db.models import ForgetRequest, Ledger, RequestStatus, Suppression
+from app.db.models import EventSelection, ForgetRequest, Ledger, RequestScope, RequestStatus, Suppression
 from app.db.session import Database
+from app.suppressions.service import Liftable
 from app.versions.floor import is_sunk
 from app.versions.queries import current
 from model_store import Checkpoint, JournalEntry, Store, Timeline
@@ -120,7 +120,7 @@ def _read(session: Session, of_checkpoints: set[int]) -> _Log:
                 )
             case ForgetExtended.action:
                 log.due[str(data["request"])] = data["due_at"]
-            case SuppressionLifted.action:
+            case SuppressionLifted.action | SelectionLifted.action:
                 log.lifted[str(data["request"])] = data
             case ForgetReopened.action:
                 log.completed.pop(str(data["request"]), None)
@@ -248,8 +248,9 @@ def _completion(request: ForgetRequest, outcome: Any, completed_at: Any) -> Iter
 
 def _suppressions(session: Session, log: _Log, journaled: Sequence[JournalEntry]) -> Iterable[str]:
     requests = session.scalars(select(ForgetRequest)).all()
-    rows = {row.epoch: row for row in session.scalars(select(Suppression))}
-    asked = {request.epoch: request.subject_hmac for request in requests}
+    rows: dict[int, Liftable] = {row.epoch: row for row in session.scalars(select(Suppression))}
+    selections = session.scalars(select(EventSelection)).all()
+    asked = {one.epoch: one.subject_hmac for one in requests if one.scope == RequestScope.USER}
     suppressed = {epoch: row.subject_hmac for epoch, row in rows.items()}
     for epoch in sorted(asked.keys() | suppressed.keys()):
         if epoch not in suppressed:
@@ -258,17 +259,22 @@ def _suppressions(session: Session, log: _Log, journaled: Sequence[JournalEntry]
             yield f"epoch {epoch}: its suppression has no request"
         elif asked[epoch] != suppressed[epoch]:
             yield f"epoch {epoch}: its suppression is of another subject than its request"
-    held = set(suppressed.values())
+    held, selected = set(suppressed.values()), {row.request_id for row in selections}
     for entry in journaled:
-        if entry.subject_hmac not in held:
+        if entry.selection is None and entry.subject_hmac not in held:
             yield f"epoch {entry.epoch}: the journal in the store has a suppression that this database does not"
+        if entry.selection is not None and entry.request not in selected:
+            yield f"epoch {entry.epoch}: the journal in the store has a selection that this database does not"
+    rows |= {row.epoch: row for row in selections}
     for request in requests:
         row, lift = rows.get(request.epoch), log.lifted.get(request.id)
         if row is not None:
             yield from _lift(request, row, lift)
+        elif request.scope == RequestScope.INTERACTIONS:
+            yield f"request {request.id}: the events that it selected are not on record"
 
 
-def _lift(request: ForgetRequest, row: Suppression, lift: Mapping[str, Any] | None) -> Iterable[str]:
+def _lift(request: ForgetRequest, row: Liftable, lift: Mapping[str, Any] | None) -> Iterable[str]:
     """A suppression that somebody lifted by hand lets a person be personalised again who asked to be forgotten."""
     if lift is None:
         if row.lifted_epoch is not None:

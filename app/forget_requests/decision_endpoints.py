@@ -13,7 +13,7 @@ from fastapi import APIRouter, Body, Depends, Response
 from app.api_keys.authentication import Caller, require
 from app.api_keys.service import Scope
 from app.audit.transaction import Transaction
-from app.db.models import ForgetRequest, Suppression
+from app.db.models import ForgetRequest
 from app.dependencies import GatewayDependency
 from app.errors import Problem, not_found
 from app.forget_requests import decisions
@@ -31,7 +31,7 @@ from app.forget_requests.schemas import (
 )
 from app.gateway import Gateway
 from app.problem_schema import problems
-from app.suppressions.service import journal_entry
+from app.suppressions.service import journal_entry, record_of
 from app.transitions import IllegalTransition
 
 router = APIRouter(tags=["forget"])
@@ -222,8 +222,8 @@ def carry_out(
                 status_now=request.status,
                 allowed=allowed(request, now),
             ) from error
-        row = transaction.session.get_one(Suppression, request.epoch)
-        lifted = row if now in (request.withdrawn_at, request.readmitted_at) else None
+        is_lifted = now in (request.withdrawn_at, request.readmitted_at)
+        lifted = record_of(transaction.session, request) if is_lifted else None
     if lifted is not None:
         gateway.after_lift(journal_entry(lifted, request.id))
     gateway.ring_queued_run()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from app.audit.events import (
+from app.audit.decision_events import (
     ForgetApproved,
     ForgetCancelled,
     ForgetDenialProposed,
@@ -23,12 +23,13 @@ from app.audit.events import (
     ReadmissionProposed,
 )
 from app.audit.transaction import Transaction
-from app.db.models import ForgetRequest, RequestStatus
+from app.db.models import ForgetRequest, RequestScope, RequestStatus
 from app.forget_requests.deadlines import extended_due_at
 from app.forget_requests.policy import RequestPolicy
 from app.forget_requests.service import end_window, schedule
 from app.forget_requests.states import REQUESTS, RequestEvent
 from app.runs.service import ensure_queued_run
+from app.runs.states import RUN_OF
 from app.suppressions.service import LiftedBecause, lift
 from app.transitions import IllegalTransition
 
@@ -81,7 +82,7 @@ _EXPEDITABLE = (RequestStatus.SCHEDULED, RequestStatus.QUEUED)
 def allowed(request: ForgetRequest, now: datetime) -> list[Action]:
     """What may be done with the request now, by somebody with the rights."""
     found = {action for event, action in BY_EVENT.items() if request.status in REQUESTS.before(event)}
-    if request.readmitted_at is not None:
+    if request.readmitted_at is not None or request.scope != RequestScope.USER:
         found.discard(Action.READMIT)
     if request.status in _EXPEDITABLE and not request.expedited:
         found.add(Action.EXPEDITE)
@@ -231,7 +232,7 @@ def expedite(transaction: Transaction, request: ForgetRequest, decision: Decisio
     if request.status == RequestStatus.SCHEDULED:
         request.cancel_until = decision.now
         return end_window(transaction, request, now=decision.now)
-    return ensure_queued_run(transaction.session, decision.now)
+    return ensure_queued_run(transaction.session, decision.now, RUN_OF[RequestScope(request.scope)])
 
 
 def readmit(transaction: Transaction, request: ForgetRequest, decision: Decision) -> bool:
@@ -247,7 +248,7 @@ def readmit(transaction: Transaction, request: ForgetRequest, decision: Decision
         IllegalTransition: the request is not completed, or its subject is back already.
         Refused: the same person has said so already.
     """
-    if request.readmitted_at is not None:
+    if request.readmitted_at is not None or request.scope != RequestScope.USER:
         raise IllegalTransition(request.status, RequestEvent.READMITTED)
     request.status = REQUESTS.after(request.status, RequestEvent.READMITTED)
     if request.readmission_proposed_by == decision.actor:

@@ -91,7 +91,12 @@ def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) ->
     subject = gateway.subject_key.subject(user_id)
     with gateway.transaction() as transaction:
         now = transaction.now()
-        accepted = forget_requests.accept(
+        accept = (
+            forget_requests.accept
+            if body.interactions is None
+            else partial(forget_requests.accept_selection, criteria=body.interactions.criteria(subject, now))
+        )
+        accepted = accept(
             transaction,
             subject_hmac=subject,
             requested_by=caller.name,
@@ -101,7 +106,8 @@ def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) ->
             client_reference=body.client_reference,
         )
     if accepted.created:
-        gateway.engine.suppress(accepted.request.epoch, subject)
+        if accepted.selected is None:
+            gateway.engine.suppress(accepted.request.epoch, subject)
         gateway.after_acceptance(accepted)
     return accepted, now
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from app.attempts.schemas import RequestAttemptView, SkippedView
 from app.codes import DetailCode
-from app.db.models import Attempt, ForgetRequest, RequestStatus, SkippedRung
+from app.db.models import Attempt, ForgetRequest, RequestScope, RequestStatus, SkippedRung
 from app.db.models.statuses import SETTLED
-from app.fields import Id
+from app.errors import Refusal
+from app.fields import Id, Time
 from app.forget_requests.deadlines import time_left
 from app.forget_requests.decisions import Action, allowed
 from app.links import Links
+from app.selections.criteria import MOST_ITEMS, Criteria, item_digests
 from app.subjects import subject_reference
 from app.versions.parts import Part
 
@@ -63,11 +65,41 @@ _WAITS_OUT: dict[str, str] = {
 _WITHDRAWN = {RequestStatus.CANCELLED: "cancelled", RequestStatus.DENIED: "denied"}
 
 
+class SelectionBody(BaseModel):
+    """Which of the person's events to forget: those that meet all criteria, of which at least one is needed.
+
+    ``after`` is the earliest time and ``before`` the first that is too late, as in `POST /interactions`. Only events up
+    to the moment of the request are selected.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    items: Annotated[list[Id], Field(min_length=1, max_length=MOST_ITEMS)] | None = None
+    after: Time | None = None
+    before: Time | None = None
+
+    @model_validator(mode="after")
+    def _require_a_criterion(self) -> Self:
+        if self.items is None and self.after is None and self.before is None:
+            raise Refusal("no_criterion", "name items, after or before; without them, forget the whole user")
+        if self.after is not None and self.before is not None and self.after >= self.before:
+            raise Refusal("empty_period", "after must be earlier than before")
+        return self
+
+    def criteria(self, subject_hmac: str, now: datetime) -> Criteria:
+        """The criteria for one subject."""
+        items = None if self.items is None else item_digests(subject_hmac, self.items)
+        return Criteria(items, self.after, self.before, until=int(now.timestamp()))
+
+
 class ForgetBody(BaseModel):
     """The body of a forget request. All fields are optional."""
 
     model_config = ConfigDict(extra="forbid")
 
+    interactions: SelectionBody | None = Field(
+        None, description="only these of the person's events; the person stays personalised on the others"
+    )
     reason: Reason | None = None
     client_reference: str | None = Field(
         None,
@@ -119,6 +151,8 @@ class ForgetRequestView(BaseModel):
     """A forget request as its caller sees it. It does not contain the user id, which is not stored."""
 
     id: str
+    scope: RequestScope
+    selected_events: int | None
     status: RequestStatus
     waits_for: str | None
     done: bool
@@ -149,6 +183,8 @@ class ForgetRequestView(BaseModel):
         left = time_left(request.due_at, request.completed_at or request.withdrawn_at or now)
         return cls(
             id=request.id,
+            scope=RequestScope(request.scope),
+            selected_events=request.selected_events,
             status=status,
             waits_for=_WAITS_OUT.get(request.detail_code or "", _WAITS_FOR.get(status)),
             done=done,

@@ -9,10 +9,11 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
-from app.audit.events import ForgetAccepted, ForgetRetried, ForgetWindowEnded
+from app.audit.decision_events import EventsSelected, ForgetWindowEnded
+from app.audit.events import ForgetAccepted, ForgetRetried
 from app.audit.transaction import Transaction
 from app.db.ledger import next_epoch
-from app.db.models import ForgetRequest, RequestStatus, Suppression
+from app.db.models import EventSelection, ForgetRequest, RequestScope, RequestStatus, Suppression
 from app.db.models.statuses import SETTLED
 from app.forget_requests.deadlines import gdpr_due_at
 from app.forget_requests.policy import WITHOUT_STEPS, RequestPolicy
@@ -20,6 +21,10 @@ from app.forget_requests.states import ACCEPTED, REQUESTS, RequestEvent
 from app.readers.service import add_past_readers
 from app.runs.service import ensure_queued_run
 from app.runs.splitting import queue_again
+from app.runs.states import RUN_OF
+from app.selections import queries as selection_queries
+from app.selections import service as selections
+from app.selections.criteria import Criteria
 from app.suppressions.queries import suppressed_among
 from model_store import JournalEntry
 
@@ -28,12 +33,14 @@ from model_store import JournalEntry
 class Acceptance:
     """``created`` is False if the subject already had a request. Then nothing was changed, neither was the deadline.
 
-    ``run_id`` is None if the request was not created, or does not go into the queue at once.
+    ``run_id`` is None if the request was not created, or does not go into the queue at once. ``selected`` is None if it
+    was not created, or is about the whole person.
     """
 
     request: ForgetRequest
     created: bool
     run_id: str | None
+    selected: EventSelection | None = None
 
 
 def accept(
@@ -53,7 +60,7 @@ def accept(
     """
     existing = transaction.session.scalars(
         select(ForgetRequest)
-        .where(ForgetRequest.subject_hmac == subject_hmac)
+        .where(ForgetRequest.subject_hmac == subject_hmac, ForgetRequest.scope == RequestScope.USER)
         .order_by(ForgetRequest.epoch.desc())
     ).first()
     if existing is not None and (
@@ -64,38 +71,85 @@ def accept(
     return _create(transaction, subject_hmac, requested_by, now, policy, reason, client_reference)
 
 
+def accept_selection(
+    transaction: Transaction,
+    *,
+    criteria: Criteria,
+    subject_hmac: str,
+    requested_by: str,
+    now: datetime,
+    policy: RequestPolicy = WITHOUT_STEPS,
+    reason: str | None = None,
+    client_reference: str | None = None,
+) -> Acceptance:
+    """Store a request to forget some of a person's events, and hide these events, in one transaction.
+
+    An unfinished request that selects the same events is returned instead, and so is the last request of a person who
+    is suppressed: it covers all events.
+    """
+    session = transaction.session
+    if suppressed_among(session, [subject_hmac]):
+        return accept(transaction, subject_hmac=subject_hmac, requested_by=requested_by, now=now)
+    existing = selection_queries.open_request_for(session, subject_hmac, criteria)
+    if existing is not None:
+        return Acceptance(existing, created=False, run_id=None)
+    return _create(
+        transaction, subject_hmac, requested_by, now, policy, reason, client_reference, criteria=criteria
+    )
+
+
 def readopt(
     transaction: Transaction,
     subject_hmac: str,
     accepted_at: datetime,
     request_id: str | None,
     policy: RequestPolicy,
+    criteria: Criteria | None = None,
 ) -> bool:
     """Accept a request again that a restored database has lost. Returns True if this database did not have it.
 
     A database restored from an old backup has lost requests that were accepted, and perhaps completed. They are
     accepted again with their old id and deadline, so that the restored data are erased again. An approval is lost with
     them and must be given again. Their cancel window is not opened again.
+
+    Args:
+        criteria: what the request selects; None if it is about the whole person.
     """
     session = transaction.session
-    if suppressed_among(session, [subject_hmac]):
+    if criteria is None and suppressed_among(session, [subject_hmac]):
         return False
     if request_id is not None and session.get(ForgetRequest, request_id) is not None:
         request_id = None
     policy = RequestPolicy(approval=policy.approval)
-    _create(transaction, subject_hmac, "erasure-journal", accepted_at, policy, "restored", None, request_id)
+    _create(
+        transaction,
+        subject_hmac,
+        "erasure-journal",
+        accepted_at,
+        policy,
+        "restored",
+        None,
+        request_id,
+        criteria=criteria,
+    )
     # A version that had read the subject may be destroyed by now. That must not make their outcome `no_data`.
     add_past_readers(session, [subject_hmac])
     return True
 
 
-def journal_entry(request: ForgetRequest) -> JournalEntry:
-    """The request's entry in the erasure journal. Every process makes the same one."""
+def journal_entry(request: ForgetRequest, selected: EventSelection | None = None) -> JournalEntry:
+    """The request's entry in the erasure journal. Every process makes the same one.
+
+    Args:
+        selected: what the request selects; None if it is about the whole person.
+    """
     return JournalEntry(
         epoch=request.epoch,
         subject_hmac=request.subject_hmac,
         suppressed_at=request.received_at.isoformat(),
         request=request.id,
+        selection=None if selected is None else selected.criteria,
+        schema=2 if selected is None else 4,
     )
 
 
@@ -108,6 +162,8 @@ def _create(
     reason: str | None,
     client_reference: str | None,
     request_id: str | None = None,
+    *,
+    criteria: Criteria | None = None,
 ) -> Acceptance:
     session = transaction.session
     epoch = next_epoch(transaction.ledger)
@@ -115,6 +171,7 @@ def _create(
         id=request_id or f"fr_{uuid.uuid4().hex}",
         subject_hmac=subject_hmac,
         epoch=epoch,
+        scope=RequestScope.USER if criteria is None else RequestScope.INTERACTIONS,
         status=ACCEPTED,
         reason=reason,
         client_reference=client_reference,
@@ -123,7 +180,6 @@ def _create(
         due_at=gdpr_due_at(now),
     )
     session.add(request)
-    session.add(Suppression(epoch=epoch, subject_hmac=subject_hmac, suppressed_at=now))
     transaction.record(
         ForgetAccepted(
             request=request.id,
@@ -133,8 +189,17 @@ def _create(
         ),
         actor=requested_by,
     )
+    selected = None
+    if criteria is None:
+        session.add(Suppression(epoch=epoch, subject_hmac=subject_hmac, suppressed_at=now))
+    else:
+        session.flush()
+        selected = selections.begin(session, request, criteria)
+        transaction.record(
+            EventsSelected(request=request.id, events=request.selected_events or 0), actor=requested_by
+        )
     run_id = None if policy.approval else schedule(transaction, request, policy, now=now)
-    return Acceptance(request, created=True, run_id=run_id)
+    return Acceptance(request, created=True, run_id=run_id, selected=selected)
 
 
 def schedule(
@@ -154,7 +219,7 @@ def end_window(transaction: Transaction, request: ForgetRequest, *, now: datetim
     """Queue a scheduled request. Returns the id of the run that waits for it."""
     request.status = REQUESTS.after(request.status, RequestEvent.WINDOW_ENDED)
     transaction.session.flush()
-    return ensure_queued_run(transaction.session, now)
+    return ensure_queued_run(transaction.session, now, RUN_OF[RequestScope(request.scope)])
 
 
 def has_ended_window(session: Session, now: datetime) -> bool:

@@ -1,4 +1,7 @@
-"""Queries of users' events: histories, one user's newest events, and popular items."""
+"""Queries of users' events: histories, one user's newest events, and popular items.
+
+Events that a request has selected are hidden from all of these. `subjects` and `watermark` count them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.db.models import Interaction, Suppression
+from app.selections.queries import SHOWN
 from app.suppressions.queries import IN_FORCE
 
 
@@ -16,7 +20,7 @@ def newest_items(session: Session, subject_hmac: str, *, limit: int) -> list[str
     """The subject's last ``limit`` items, oldest first, in the same order as in training."""
     rows = session.scalars(
         select(Interaction.item_id)
-        .where(Interaction.subject_hmac == subject_hmac)
+        .where(Interaction.subject_hmac == subject_hmac, SHOWN)
         .order_by(Interaction.timestamp.desc(), Interaction.id.desc())
         .limit(limit)
     ).all()
@@ -27,7 +31,7 @@ def newest_rated_items(session: Session, subject_hmac: str, *, limit: int) -> li
     """As `newest_items`, each item with its rating, None where there is none."""
     rows = session.execute(
         select(Interaction.item_id, Interaction.rating)
-        .where(Interaction.subject_hmac == subject_hmac)
+        .where(Interaction.subject_hmac == subject_hmac, SHOWN)
         .order_by(Interaction.timestamp.desc(), Interaction.id.desc())
         .limit(limit)
     ).all()
@@ -53,7 +57,7 @@ def histories(session: Session, *, up_to: int, only: Collection[str] | None = No
     result: dict[str, list[str]] = {}
     query = (
         select(Interaction.subject_hmac, Interaction.item_id)
-        .where(Interaction.id <= up_to)
+        .where(Interaction.id <= up_to, SHOWN)
         .order_by(Interaction.subject_hmac, Interaction.timestamp, Interaction.id)
     )
     if only is not None:
@@ -68,7 +72,7 @@ def rated_histories(session: Session, *, up_to: int) -> dict[str, list[tuple[str
     result: dict[str, list[tuple[str, float | None]]] = {}
     query = (
         select(Interaction.subject_hmac, Interaction.item_id, Interaction.rating)
-        .where(Interaction.id <= up_to)
+        .where(Interaction.id <= up_to, SHOWN)
         .order_by(Interaction.subject_hmac, Interaction.timestamp, Interaction.id)
     )
     for subject_hmac, item_id, rating in session.execute(query.execution_options(yield_per=10_000)):
@@ -82,7 +86,7 @@ def histories_without(
     """Yields each subject who is not in ``left_out``, with their items in time order."""
     rows = session.execute(
         select(Interaction.subject_hmac, Interaction.item_id)
-        .where(Interaction.id <= up_to)
+        .where(Interaction.id <= up_to, SHOWN)
         .order_by(Interaction.subject_hmac, Interaction.timestamp, Interaction.id)
         .execution_options(yield_per=10_000)
     )
@@ -102,7 +106,7 @@ def popularity(session: Session, *, limit: int) -> list[str]:
     return list(
         session.scalars(
             select(Interaction.item_id)
-            .where(admitted)
+            .where(admitted, SHOWN)
             .group_by(Interaction.item_id)
             .order_by(users.desc(), Interaction.item_id)
             .limit(limit)

@@ -13,6 +13,7 @@ from app.db.ledger import lock_ledger
 from app.db.models import Interaction
 from app.db.precedence import Precedence
 from app.db.session import Database, insert_ignoring_duplicates
+from app.selections.queries import criteria_of
 from app.suppressions.queries import readmissions_among, suppressed_among
 
 _ROWS_PER_STATEMENT = 1000
@@ -36,7 +37,9 @@ class NewInteraction:
 
 @dataclass(frozen=True)
 class Ingested:
-    """Counts of events. ``duplicates`` were stored before; ``suppressed`` belong to suppressed subjects: dropped."""
+    """Counts of events. ``duplicates`` were stored before. ``suppressed`` were dropped, because their subject is
+    suppressed or has asked that these events be forgotten.
+    """
 
     stored: int
     duplicates: int
@@ -81,16 +84,23 @@ def ingest(session: Session, events: Sequence[NewInteraction]) -> Ingested:
 
     This locks the ledger. So an event is either stored before its subject's request is accepted, and erased with the
     rest, or it is dropped because of the suppression. Of somebody who came back after having been forgotten, only
-    events after that moment are stored: an earlier one would bring back what was erased.
+    events after that moment are stored, and none that one of their requests has selected: they would bring back what
+    was erased.
     """
     lock_ledger(session)
     subjects = {event.subject_hmac for event in events}
     suppressed = suppressed_among(session, subjects)
     readmitted = readmissions_among(session, subjects - suppressed)
+    selected = criteria_of(session, subjects - suppressed)
     admitted = [
         event
         for event in events
-        if event.subject_hmac not in suppressed and event.timestamp > readmitted.get(event.subject_hmac, -1)
+        if event.subject_hmac not in suppressed
+        and event.timestamp > readmitted.get(event.subject_hmac, -1)
+        and not any(
+            one.selects(event.subject_hmac, event.item_id, event.timestamp)
+            for one in selected.get(event.subject_hmac, ())
+        )
     ]
     stored = _store(session, admitted)
     return Ingested(stored, len(admitted) - stored, len(events) - len(admitted))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, delete, select, union_all
 from sqlalchemy.orm import Session
 
 from app.audit.events import BaseReadersStated, ForgetReopened
@@ -15,7 +15,15 @@ from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
 from app.codes import DetailCode
 from app.db.chunks import in_chunks
-from app.db.models import BaseReader, ForgetRequest, Interaction, PastReader, RequestStatus, Suppression
+from app.db.models import (
+    BaseReader,
+    EventSelection,
+    ForgetRequest,
+    Interaction,
+    PastReader,
+    RequestStatus,
+    Suppression,
+)
 from app.db.session import Database, insert_ignoring_duplicates
 from app.forget_requests.states import REQUESTS, RequestEvent
 
@@ -64,7 +72,10 @@ def reopen_base_readers(transaction: Transaction, base_digest: str, *, actor: st
 
 def _reopen(transaction: Transaction, whose: ColumnElement[bool], *, actor: str) -> None:
     session = transaction.session
-    in_force = select(Suppression.epoch).where(Suppression.lifted_epoch.is_(None))
+    in_force = union_all(
+        select(Suppression.epoch).where(Suppression.lifted_epoch.is_(None)),
+        select(EventSelection.epoch).where(EventSelection.lifted_epoch.is_(None)),
+    )
     settled = session.scalars(
         # Somebody who came back after having been forgotten has agreed to be known again.
         select(ForgetRequest).where(

@@ -10,10 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db.clock import database_now
-from app.db.models import AuditEntry, ForgetRequest, Ledger, Suppression
+from app.db.models import AuditEntry, EventSelection, ForgetRequest, Ledger, Suppression
 from app.forget_requests.states import REQUESTS, RequestEvent
-from app.suppressions.queries import IN_FORCE
-from app.suppressions.service import LiftedBecause
+from app.suppressions.service import Liftable, LiftedBecause
 from app.versions.floor import is_sunk
 from model_store import Checkpoint, JournalEntry, Store, Timeline
 
@@ -29,6 +28,7 @@ class Differences:
     """What the store and this process know, and the database does not."""
 
     unknown: dict[str, tuple[datetime, str | None]]  # subject -> time and id of the accepted request
+    selected: tuple[JournalEntry, ...]  # selections of events that this database lacks
     lifted: tuple[JournalEntry, ...]  # lifts of suppressions that are still in force in this database
     taken: tuple[int, ...]  # epochs of this database that belong to other entries of the journal
     other_timeline: bool
@@ -36,9 +36,7 @@ class Differences:
     sunk: bool  # its floor, or the live version, lies below the store's floor
 
     def __bool__(self) -> bool:
-        return bool(
-            self.unknown or self.lifted or self.taken or self.other_timeline or self.behind or self.sunk
-        )
+        return any(vars(self).values())
 
 
 def compare(
@@ -61,8 +59,13 @@ def compare(
         checkpoint: the store's checkpoint of the audit log; None if the log must not be compared.
     """
     rows = session.scalars(select(Suppression)).all()
-    held: dict[int, tuple[str, str | None]] = {row.epoch: (row.subject_hmac, None) for row in rows}
-    held |= {row.lifted_epoch: (row.subject_hmac, row.lifted_because) for row in rows if row.lifted_epoch}
+    chosen = session.scalars(select(EventSelection)).all()
+    held: dict[int, tuple[str, str | None]] = {}
+    liftable: list[Liftable] = [*rows, *chosen]
+    for row in liftable:
+        held[row.epoch] = (row.subject_hmac, None)
+        if row.lifted_epoch:
+            held[row.lifted_epoch] = (row.subject_hmac, row.lifted_because)
     in_force = {row.subject_hmac for row in rows if row.lifted_epoch is None}
     last: dict[
         str, int
@@ -75,6 +78,7 @@ def compare(
         entry.subject_hmac: (datetime.fromisoformat(entry.suppressed_at), entry.request)
         for entry in entries
         if entry.lifted is None
+        and entry.selection is None
         and entry.subject_hmac not in in_force
         and entry.epoch > last.get(entry.subject_hmac, 0)
         and (entry.request is None or entry.request not in withdrawn)
@@ -87,6 +91,13 @@ def compare(
     }
     return Differences(
         unknown,
+        tuple(
+            entry
+            for entry in entries
+            if entry.selection is not None
+            and entry.request not in withdrawn
+            and entry.request not in {row.request_id for row in chosen}
+        ),
         _lifts_to_repeat(session, entries),
         tuple(
             entry.epoch
@@ -104,14 +115,11 @@ def _lifts_to_repeat(session: Session, entries: Sequence[JournalEntry]) -> tuple
     withdrawn = {entry.request: entry for entry in entries if entry.lifted in WITHDRAWALS}
     if not withdrawn:
         return ()
+    # What a run has taken by now is past withdrawing.
     open_ = session.scalars(
-        select(ForgetRequest).join(Suppression, Suppression.epoch == ForgetRequest.epoch).where(IN_FORCE)
+        select(ForgetRequest.id).where(ForgetRequest.status.in_(REQUESTS.before(RequestEvent.CANCELLED)))
     )
-    return tuple(
-        withdrawn[request.id]
-        for request in open_
-        if request.id in withdrawn and request.status in REQUESTS.before(RequestEvent.CANCELLED)
-    )
+    return tuple(withdrawn[request] for request in open_ if request in withdrawn)
 
 
 def _lacks(session: Session, checkpoint: Checkpoint | None) -> bool:

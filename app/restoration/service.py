@@ -17,13 +17,23 @@ import structlog
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from app.audit.events import ForgetCancelled, ForgetDenied, TimelineConfirmed, TimelineStarted
+from app.audit.decision_events import ForgetCancelled, ForgetDenied
+from app.audit.events import TimelineConfirmed, TimelineStarted
 from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
 from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable
 from app.db.ledger import next_epoch
-from app.db.models import AuditEntry, ForgetRequest, Ledger, Run, RunStatus, Suppression
+from app.db.models import (
+    AuditEntry,
+    EventSelection,
+    ForgetRequest,
+    Interaction,
+    Ledger,
+    Run,
+    RunStatus,
+    Suppression,
+)
 from app.db.session import Database
 from app.forget_requests import service as forget_requests
 from app.forget_requests.policy import WITHOUT_STEPS, RequestPolicy
@@ -32,6 +42,7 @@ from app.outbox import service as outbox
 from app.outbox.service import Topic
 from app.restoration.differences import WITHDRAWALS, Differences, compare
 from app.restoration.survivors import replace_unservable
+from app.selections.criteria import Criteria
 from app.suppressions import service as suppressions
 from app.suppressions.service import LiftedBecause
 from app.versions.floor import lift
@@ -172,7 +183,7 @@ def _start(
         TimelineStarted(
             timeline=started.number,
             after_epoch=after,
-            readopted=len(differ.unknown),
+            readopted=len(differ.unknown) + len(differ.selected),
             epochs=epochs,
             floor_before=lifted.floor_before,
             floor=max(lifted.floor_before, floor),
@@ -188,6 +199,14 @@ def _start(
         forget_requests.readopt(transaction, subject, accepted_at, request_id, policy)
         for subject, (accepted_at, request_id) in differ.unknown.items()
     )
+    for entry in differ.selected:
+        accepted_at, criteria = (
+            datetime.fromisoformat(entry.suppressed_at),
+            Criteria.from_plain(entry.selection or {}),
+        )
+        readopted += forget_requests.readopt(
+            transaction, entry.subject_hmac, accepted_at, entry.request, policy, criteria
+        )
     log.info("timeline.started", timeline=started.number, after_epoch=after, readopted=readopted)
     if differ.sunk:
         log.error("floor.lifted", floor_before=lifted.floor_before, floor=floor, withdrawn=lifted.withdrawn)
@@ -246,9 +265,12 @@ def _number_anew(session: Session, ledger: Ledger, epoch: int) -> dict[str, int]
     anew = next_epoch(ledger)
     session.flush()
     requests = session.scalars(select(ForgetRequest.id).where(ForgetRequest.epoch == epoch)).all()
-    for table in (ForgetRequest, Suppression):
+    for table in (ForgetRequest, Suppression, EventSelection):
         session.execute(update(table).where(table.epoch == epoch).values(epoch=anew))
-    lifted = update(Suppression).where(Suppression.lifted_epoch == epoch).values(lifted_epoch=anew)
-    if session.execute(lifted.returning(Suppression.epoch)).all():
-        outbox.put(session, Topic.LIFTED, str(anew), now=database_now(session))
+    hidden = update(Interaction).where(Interaction.selected_epoch == epoch)
+    session.execute(hidden.values(selected_epoch=anew))
+    for liftable in (Suppression, EventSelection):
+        lifted = update(liftable).where(liftable.lifted_epoch == epoch).values(lifted_epoch=anew)
+        if session.execute(lifted.returning(liftable.epoch)).all():
+            outbox.put(session, Topic.LIFTED, str(anew), now=database_now(session))
     return dict.fromkeys(requests, anew)

@@ -15,6 +15,7 @@ from app.db.limits import be_patient
 from app.db.session import Database
 from app.interactions import queries as interactions
 from app.retrieval.co_visits import CoVisits
+from app.selections import queries as selections
 from app.serving.ranker import Catalogue
 from app.suppressions import queries as suppressions
 
@@ -56,6 +57,8 @@ class Retriever:
         self._members: set[int] = set()
         self._left_out: frozenset[str] = frozenset()
         self._watermark = 0
+        # The last selection of single events that the counts take into account, by its epoch.
+        self._selected = 0
         self._recounted = float("-inf")
         # Since when the counts have included a suppressed subject; None if they include none.
         self._behind_since: float | None = None
@@ -92,7 +95,10 @@ class Retriever:
         """Subtract suppressed subjects from the counts. From time to time, count everything anew."""
         try:
             missing = self._subtract_suppressed()
-            if missing or time.monotonic() - self._recounted >= RECOUNT_SECONDS:
+            with self._database.read() as session:
+                selected = selections.newest_epoch(session)
+            # Single events cannot be subtracted, because pairs are counted.
+            if missing or selected != self._selected or time.monotonic() - self._recounted >= RECOUNT_SECONDS:
                 self._recount()
         except DatabaseUnavailable:
             log.warning("retriever.not_refreshed")
@@ -136,6 +142,7 @@ class Retriever:
             # The query reads all events, which takes time.
             be_patient(session, _PATIENCE_SECONDS)
             left_out = known.union(suppressions.suppressed_subjects(session))
+            selected = selections.newest_epoch(session)
             watermark = interactions.watermark(session)
             for subject, items in interactions.histories_without(session, left_out, up_to=watermark):
                 counts.add(self._indices(items))
@@ -146,7 +153,7 @@ class Retriever:
                     looked = time.monotonic()
         with self._lock:
             self._counts, self._counted, self._left_out = counts, len(members), frozenset(left_out)
-            self._members, self._watermark = members, watermark
+            self._members, self._watermark, self._selected = members, watermark, selected
         self._recounted = time.monotonic()
         self._behind_since = None
 

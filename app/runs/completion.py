@@ -31,10 +31,15 @@ from app.readers import service as records
 from app.readers.service import KNOWN_TO_BASE
 from app.runs.service import Claim, owned
 from app.runs.states import RUNS, RunEvent, is_past_return
+from app.selections import service as selections
 from app.versions.parts import Part
 from app.versions.queries import current
 
-_COMPLETED = {RunKind.FORGET: ForgetCompleted, RunKind.CONSOLIDATION: ConsolidationCompleted}
+_COMPLETED = {
+    RunKind.FORGET: ForgetCompleted,
+    RunKind.SELECTION: ForgetCompleted,
+    RunKind.CONSOLIDATION: ConsolidationCompleted,
+}
 
 
 def erase_subjects(
@@ -44,7 +49,8 @@ def erase_subjects(
     unread: frozenset[str],
     base_digest: str,
 ) -> int:
-    """Delete the subjects' interactions and levels and settle each request's outcome. Safe to repeat.
+    """Delete the subjects' interactions, or those that the requests select, with the subjects' levels, and settle each
+    request's outcome. Safe to repeat.
 
     Returns:
         How many interactions were deleted.
@@ -66,9 +72,13 @@ def erase_subjects(
     # Read the subjects from the requests and not from the claim: a split may have changed them since.
     requests = session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)).all()
     subjects = [request.subject_hmac for request in requests]
-    erased = session.execute(delete(Interaction).where(Interaction.subject_hmac.in_(subjects)))
+    if run.kind == RunKind.SELECTION:
+        rows = selections.erase(session, [request.epoch for request in requests])
+    else:
+        erased = session.execute(delete(Interaction).where(Interaction.subject_hmac.in_(subjects)))
+        rows = int(erased.rowcount)  # type: ignore[attr-defined]
+    # A level was measured with events that a selection has removed since, so it goes with them.
     levels.drop_of_subjects(session, subjects)
-    rows = int(erased.rowcount)  # type: ignore[attr-defined]
     of_base = reader_queries.base_readers_among(session, base_digest, subjects)
     for request in requests:
         if request.subject_hmac in of_base:
@@ -77,7 +87,8 @@ def erase_subjects(
             request.outcome = "no_data" if request.subject_hmac in unread else "erased"
     # Readers of the base must still be erased later, and the outcome must not be `no_data` then.
     records.add_past_readers(session, of_base)
-    records.drop_past_readers(session, [subject for subject in subjects if subject not in of_base])
+    if run.kind == RunKind.FORGET:
+        records.drop_past_readers(session, [subject for subject in subjects if subject not in of_base])
     transaction.record(InteractionsErased(run=run.id, rows=rows))
     return rows
 

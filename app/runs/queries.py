@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from app.db.models import Run, RunKind, RunStatus
 
 
-def queued_run(session: Session) -> str | None:
-    """The id of the waiting forget run; None if there is none. A consolidation may wait at the same time."""
-    return session.scalar(select(Run.id).where(Run.status == RunStatus.QUEUED, Run.kind == RunKind.FORGET))
+def queued_run(session: Session, kind: RunKind = RunKind.FORGET) -> str | None:
+    """The id of the waiting run of this kind; None if there is none. Runs of other kinds may wait at the same time."""
+    return session.scalar(select(Run.id).where(Run.status == RunStatus.QUEUED, Run.kind == kind))
 
 
 def find(session: Session, run_id: str) -> Run | None:
@@ -29,14 +29,15 @@ def next_queued_run(session: Session, now: datetime) -> str | None:
 
     A forget run goes before a consolidation: its subjects are only suppressed, while those of a consolidation are
     attenuated already. But a consolidation yields for a limited time only (`Run.yields_until`), because otherwise a
-    steady stream of requests would delay it for ever.
+    steady stream of requests would delay it for ever. Forget runs and runs for selected events go in the order of their
+    creation.
     """
     waiting = session.scalars(select(Run).where(Run.status == RunStatus.QUEUED)).all()
-    return min(waiting, key=lambda run: _rank(run, now)).id if waiting else None
+    return min(waiting, key=lambda run: (_rank(run, now), run.created_at)).id if waiting else None
 
 
 def _rank(run: Run, now: datetime) -> int:
-    if run.kind == RunKind.FORGET:
+    if run.kind != RunKind.CONSOLIDATION:
         return 1
     has_yielded = run.yields_until is not None and run.yields_until <= now
     return 0 if has_yielded else 2

@@ -23,6 +23,7 @@ from app.db.ledger import lock_ledger, next_epoch, next_fence
 from app.db.models import (
     Attempt,
     ForgetRequest,
+    RequestScope,
     RequestStatus,
     Run,
     RunKind,
@@ -34,7 +35,7 @@ from app.forget_requests.states import REQUESTS, RequestEvent
 from app.outbox import service as outbox
 from app.outbox.service import Topic
 from app.runs.queries import next_queued_run, queued_run
-from app.runs.states import CREATED, RUNS, RunEvent, is_past_return
+from app.runs.states import CREATED, RUN_OF, RUNS, SCOPE_OF, RunEvent, is_past_return
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,12 @@ class Claim:
         return tuple(request.subject for request in self.requests)
 
 
-def ensure_queued_run(session: Session, now: datetime) -> str:
-    """The id of the queued forget run. It is created if there is none. Call under the ledger's lock."""
-    queued = queued_run(session)
+def ensure_queued_run(session: Session, now: datetime, kind: RunKind = RunKind.FORGET) -> str:
+    """The id of the queued run of this kind. It is created if there is none. Call under the ledger's lock."""
+    queued = queued_run(session, kind)
     if queued is not None:
         return queued
-    run = Run(id=f"ur_{uuid.uuid4().hex}", status=CREATED, created_at=now)
+    run = Run(id=f"ur_{uuid.uuid4().hex}", kind=kind, status=CREATED, created_at=now)
     session.add(run)
     session.flush()
     outbox.put(session, Topic.RUN_WAITING, run.id, now=now)
@@ -206,7 +207,8 @@ def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: da
 
     All requests of a run start at the same rung: that of the most urgent one.
     """
-    if run.kind != RunKind.FORGET:
+    scope = SCOPE_OF.get(RunKind(run.kind))
+    if scope is None:
         return
     if (
         run.claims > 1
@@ -216,7 +218,9 @@ def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: da
         # requests must not wait while it repeats its attempts.
         return
     held = session.scalars(select(ForgetRequest.first_step).where(ForgetRequest.run_id == run.id)).all()
-    queued = select(ForgetRequest).where(ForgetRequest.status == RequestStatus.QUEUED)
+    queued = select(ForgetRequest).where(
+        ForgetRequest.status == RequestStatus.QUEUED, ForgetRequest.scope == scope
+    )
     urgent_first = queued.order_by(ForgetRequest.expedited.desc(), ForgetRequest.due_at, ForgetRequest.epoch)
     most_urgent = session.scalars(urgent_first.limit(1)).first()
     if most_urgent is None:
@@ -229,7 +233,7 @@ def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: da
         request.status = REQUESTS.after(request.status, RequestEvent.TAKEN)
     session.flush()
     if session.scalar(select(queued.exists())):
-        ensure_queued_run(session, now)
+        ensure_queued_run(session, now, RunKind(run.kind))
 
 
 def renew(session: Session, run_id: str, fence: int, *, until: datetime, progress: str | None) -> bool:
@@ -317,9 +321,12 @@ def mark_dispatched(session: Session, run_id: str, now: datetime) -> None:
 
 
 def heal_queue(session: Session, now: datetime) -> str | None:
-    """Create a run for queued requests that have none. Returns its id; None if none was needed."""
+    """Create runs for queued requests that have none. Returns the id of one; None if none was needed."""
     lock_ledger(session)
-    waiting = session.scalar(select(func.count()).where(ForgetRequest.status == RequestStatus.QUEUED))
-    if not waiting or queued_run(session) is not None:
-        return None
-    return ensure_queued_run(session, now)
+    waiting = session.scalars(
+        select(ForgetRequest.scope).where(ForgetRequest.status == RequestStatus.QUEUED).distinct()
+    )
+    kinds = [RUN_OF[RequestScope(scope)] for scope in waiting]
+    missing = [kind for kind in kinds if queued_run(session, kind) is None]
+    healed = [ensure_queued_run(session, now, kind) for kind in missing]
+    return healed[0] if healed else None

@@ -14,9 +14,10 @@ from sqlalchemy import select
 from app.audit.events import ForgetLeftOut, ForgetNeedsAttention, ForgetRetried, ForgetSplitOut
 from app.audit.transaction import Transaction
 from app.codes import DetailCode
-from app.db.models import ForgetRequest, Run
+from app.db.models import ForgetRequest, RequestScope, Run, RunKind
 from app.forget_requests.states import REQUESTS, RequestEvent
 from app.runs.service import ensure_queued_run
+from app.runs.states import RUN_OF
 
 LADDER_EXHAUSTED = DetailCode.LADDER_EXHAUSTED
 
@@ -51,7 +52,8 @@ def queue_again(
         transaction.record(why(request=request.id), actor=actor)
     if requests:
         transaction.session.flush()
-        ensure_queued_run(transaction.session, now)
+    for scope in {RequestScope(request.scope) for request in requests}:
+        ensure_queued_run(transaction.session, now, RUN_OF[scope])
 
 
 def split_out(transaction: Transaction, run: Run, split: SplitOut, *, now: datetime) -> None:
@@ -72,7 +74,7 @@ def split_out(transaction: Transaction, run: Run, split: SplitOut, *, now: datet
             request.detail_code = LADDER_EXHAUSTED
     session.flush()
     if split.returned:
-        ensure_queued_run(session, now)
+        ensure_queued_run(session, now, RunKind(run.kind))
     for step in sorted(set(split.returned.values())):
         requests = [request for request, first_step in split.returned.items() if first_step == step]
         transaction.record(ForgetSplitOut(run=run.id, requests=requests, step=step))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from app.db.models import Run, RunStage, RunStatus
+from app.db.models import RequestScope, Run, RunKind, RunStage, RunStatus
 from app.transitions import Transitions
 
 _QUEUED, _RUNNING, _COMPLETED, _NEEDS_ATTENTION = RunStatus
@@ -33,6 +33,11 @@ RUNS = Transitions(
         (_RUNNING, RunEvent.COMPLETED): _COMPLETED,
     },
 )
+
+
+# The kind of run that serves requests of each scope.
+RUN_OF = {RequestScope.USER: RunKind.FORGET, RequestScope.INTERACTIONS: RunKind.SELECTION}
+SCOPE_OF = {kind: scope for scope, kind in RUN_OF.items()}
 
 
 def is_past_return(run: Run) -> bool:

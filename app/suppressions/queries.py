@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from app.db.chunks import in_chunks
-from app.db.models import ForgetRequest, Suppression
+from app.db.models import EventSelection, ForgetRequest, Suppression
 from app.suppressions.service import LiftedBecause, journal_entry
 from model_store import JournalEntry
 
@@ -57,20 +58,18 @@ def readmissions_among(session: Session, subjects: Iterable[str]) -> dict[str, i
 
 def lift_of(session: Session, epoch: int) -> JournalEntry | None:
     """The journal's entry about the lift with this epoch; None if no lift has it any more."""
-    found = session.execute(
-        select(Suppression, ForgetRequest.id)
-        .join(ForgetRequest, ForgetRequest.epoch == Suppression.epoch)
-        .where(Suppression.lifted_epoch == epoch)
-    ).one_or_none()
-    return None if found is None else journal_entry(found[0], found[1])
+    return next((entry for entry in lifts(session) if entry.epoch == epoch), None)
 
 
 def lifts(session: Session) -> list[JournalEntry]:
-    """The journal's entries about all lifts."""
-    rows = session.execute(
-        select(Suppression, ForgetRequest.id)
-        .join(ForgetRequest, ForgetRequest.epoch == Suppression.epoch)
-        .where(Suppression.lifted_epoch.is_not(None))
-        .order_by(Suppression.lifted_epoch)
-    )
-    return [journal_entry(row, request_id) for row, request_id in rows]
+    """The journal's entries about all lifts, of suppressions and of selections."""
+    found: list[JournalEntry] = []
+    tables: tuple[Any, ...] = (Suppression, EventSelection)
+    for table in tables:
+        rows = session.execute(
+            select(table, ForgetRequest.id)
+            .join(ForgetRequest, ForgetRequest.epoch == table.epoch)
+            .where(table.lifted_epoch.is_not(None))
+        )
+        found += [journal_entry(row, request_id) for row, request_id in rows]
+    return sorted(found, key=lambda entry: entry.epoch)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from app.audit.events import SuppressionLifted
+from app.audit.decision_events import SelectionLifted, SuppressionLifted
 from app.audit.transaction import Transaction
 from app.db.ledger import next_epoch
-from app.db.models import ForgetRequest, Suppression
+from app.db.models import EventSelection, ForgetRequest, RequestScope, Suppression
 from app.outbox import service as outbox
 from app.outbox.service import Topic
+from app.selections import service as selections
 from model_store import JournalEntry
 
 
@@ -24,28 +25,39 @@ class LiftedBecause(StrEnum):
     READMITTED = "readmitted"  # the subject was forgotten, and has come back since
 
 
+Liftable = Suppression | EventSelection
+
+
+def record_of(session: Session, request: ForgetRequest) -> Liftable:
+    """What the request has put in force: a suppression, or a selection of events."""
+    if request.scope == RequestScope.INTERACTIONS:
+        return session.get_one(EventSelection, request.epoch)
+    return session.get_one(Suppression, request.epoch)
+
+
 def lift(
     transaction: Transaction, request: ForgetRequest, because: LiftedBecause, *, actor: str, now: datetime
-) -> Suppression:
-    """End the suppression that the request began. The row stays; replicas and the journal learn of the lift by its
-    epoch.
+) -> None:
+    """End the suppression or the selection that the request began. The row stays; replicas and the journal learn of the
+    lift by its epoch.
 
     Raises:
-        LookupError: the suppression is not in force.
+        LookupError: it is not in force.
     """
     session = transaction.session
-    row = session.scalars(
-        select(Suppression).where(Suppression.epoch == request.epoch, Suppression.lifted_epoch.is_(None))
-    ).one_or_none()
-    if row is None:
-        raise LookupError(f"the suppression of request {request.id} is not in force")
+    row = record_of(session, request)
+    if row.lifted_epoch is not None:
+        raise LookupError(f"what request {request.id} began is not in force")
     row.lifted_epoch = next_epoch(transaction.ledger)
     row.lifted_at, row.lifted_because = now, because
     # The person may be suppressed anew in this transaction, and only one suppression may be in force.
     session.flush()
+    if isinstance(row, EventSelection):
+        selections.show_again(session, row)
     outbox.put(session, Topic.LIFTED, str(row.lifted_epoch), now=now)
+    event = SelectionLifted if isinstance(row, EventSelection) else SuppressionLifted
     transaction.record(
-        SuppressionLifted(
+        event(
             request=request.id,
             epoch=row.lifted_epoch,
             because=because,
@@ -53,10 +65,9 @@ def lift(
         ),
         actor=actor,
     )
-    return row
 
 
-def journal_entry(row: Suppression, request_id: str) -> JournalEntry:
+def journal_entry(row: Liftable, request_id: str) -> JournalEntry:
     """The entry of the erasure journal about a lift. Every process makes the same one."""
     assert row.lifted_epoch is not None
     assert row.lifted_at is not None

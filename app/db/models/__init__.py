@@ -3,8 +3,16 @@
 from app.db.models.people import BaseReader, Interaction, LevelMaking, NeverSeenLevel, PartReading, PastReader
 from app.db.models.requests import ForgetRequest, Suppression
 from app.db.models.runs import Attempt, AttemptRequest, OutboxEntry, Run, SkippedRung, SkippedRungRequest
+from app.db.models.selections import EventSelection
 from app.db.models.service import ApiKey, AuditEntry, Ledger
-from app.db.models.statuses import ConsolidationReason, RequestStatus, RunKind, RunStage, RunStatus
+from app.db.models.statuses import (
+    ConsolidationReason,
+    RequestScope,
+    RequestStatus,
+    RunKind,
+    RunStage,
+    RunStatus,
+)
 from app.db.models.versions import Replica, ServingPointer, Version
 
 __all__ = [
@@ -14,6 +22,7 @@ __all__ = [
     "AuditEntry",
     "BaseReader",
     "ConsolidationReason",
+    "EventSelection",
     "ForgetRequest",
     "Interaction",
     "Ledger",
@@ -23,6 +32,7 @@ __all__ = [
     "PartReading",
     "PastReader",
     "Replica",
+    "RequestScope",
     "RequestStatus",
     "Run",
     "RunKind",

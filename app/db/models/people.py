@@ -23,10 +23,19 @@ class Interaction(Base):
     item_id: Mapped[str] = mapped_column(ItemId)
     timestamp: Mapped[int] = mapped_column(BigInteger)
     rating: Mapped[float | None] = mapped_column(Double)
+    # The request that selected this event, by its epoch. From then on the event is hidden: nothing recommends from it
+    # or trains on it.
+    selected_epoch: Mapped[int | None] = mapped_column(BigInteger)
 
     __table_args__ = (
         UniqueConstraint("subject_hmac", "item_id", "timestamp"),
         Index("ix_interactions_subject_time", "subject_hmac", "timestamp"),
+        Index(
+            "ix_interactions_selected",
+            "selected_epoch",
+            sqlite_where=selected_epoch.is_not(None),
+            postgresql_where=selected_epoch.is_not(None),
+        ),
         # An id must never be used twice, even after the newest row was erased: a watermark would wrongly include it.
         {"sqlite_autoincrement": True},
     )

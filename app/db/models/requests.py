@@ -9,9 +9,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base
 from app.db.models.columns import Digest
-from app.db.models.statuses import RequestStatus
+from app.db.models.statuses import RequestScope, RequestStatus
 
-_LIVE = "status NOT IN ('completed', 'cancelled', 'denied')"
+_LIVE = "status NOT IN ('completed', 'cancelled', 'denied') AND scope = 'user'"
 
 
 class ForgetRequest(Base):
@@ -21,6 +21,11 @@ class ForgetRequest(Base):
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     subject_hmac: Mapped[str] = mapped_column(Digest, index=True)
     epoch: Mapped[int] = mapped_column(BigInteger, unique=True)
+    scope: Mapped[str] = mapped_column(
+        String(20), default=RequestScope.USER, server_default=RequestScope.USER
+    )
+    # How many stored events a request of scope `interactions` selects.
+    selected_events: Mapped[int | None] = mapped_column(BigInteger)
     status: Mapped[str] = mapped_column(String(20), default=RequestStatus.QUEUED)
     # Until then the request can be cancelled without a run having started; None where the policy has no window.
     cancel_until: Mapped[datetime | None]

@@ -23,6 +23,13 @@ class RequestStatus(StrEnum):
     DENIED = "denied"  # refused by two people before a run took it; the suppression is lifted
 
 
+class RequestScope(StrEnum):
+    """What a request asks to forget."""
+
+    USER = "user"  # a person, with everything
+    INTERACTIONS = "interactions"  # some of a person's events; the person stays
+
+
 # Requests in these states are over.
 SETTLED = frozenset({RequestStatus.COMPLETED, RequestStatus.CANCELLED, RequestStatus.DENIED})
 
@@ -38,6 +45,7 @@ class RunKind(StrEnum):
     """The purpose of a run."""
 
     FORGET = "forget"  # edits the live version so that it forgets the subjects of its requests
+    SELECTION = "selection"  # re-fits the live version without the events that its requests select
     CONSOLIDATION = "consolidation"  # replaces the live version by an exact re-fit; has no requests
 
 

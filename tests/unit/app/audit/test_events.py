@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from app.audit import events
+from app.audit import decision_events, events
 from app.audit.events import Event
 from app.db.models import ConsolidationReason
 from app.db.reclaiming import Reclaimed
@@ -54,21 +54,23 @@ ENTRIES: list[tuple[Event, str, str]] = [
             '[{"step": 0, "method": "ucan", "reason": "no_time", "detail": "late"}]}'
         ),
     ),
-    (events.ForgetApproved("fr_1"), "forget.approved", '{"request": "fr_1"}'),
-    (events.ForgetWindowEnded("fr_1"), "forget.window_ended", '{"request": "fr_1"}'),
+    (decision_events.ForgetApproved("fr_1"), "forget.approved", '{"request": "fr_1"}'),
+    (decision_events.ForgetWindowEnded("fr_1"), "forget.window_ended", '{"request": "fr_1"}'),
     (
-        events.ForgetExpedited("fr_1", "deadline"),
+        decision_events.ForgetExpedited("fr_1", "deadline"),
         "forget.expedited",
         '{"request": "fr_1", "reason": "deadline"}',
     ),
     (
-        events.ForgetHeld("fr_1", "legal_claims", "2026-02-01T12:00:00+00:00"),
+        decision_events.ForgetHeld("fr_1", "legal_claims", "2026-02-01T12:00:00+00:00"),
         "forget.held",
         '{"request": "fr_1", "reason": "legal_claims", "review_at": "2026-02-01T12:00:00+00:00"}',
     ),
-    (events.ForgetReleased("fr_1"), "forget.released", '{"request": "fr_1"}'),
+    (decision_events.ForgetReleased("fr_1"), "forget.released", '{"request": "fr_1"}'),
     (
-        events.ForgetExtended("fr_1", "complexity", "2026-02-28T23:59:59+00:00", "2026-04-30T23:59:59+00:00"),
+        decision_events.ForgetExtended(
+            "fr_1", "complexity", "2026-02-28T23:59:59+00:00", "2026-04-30T23:59:59+00:00"
+        ),
         "forget.extended",
         (
             '{"request": "fr_1", "reason": "complexity", "before": "2026-02-28T23:59:59+00:00", '
@@ -76,25 +78,39 @@ ENTRIES: list[tuple[Event, str, str]] = [
         ),
     ),
     (
-        events.ForgetCancelled("fr_1", "changed_mind"),
+        decision_events.ForgetCancelled("fr_1", "changed_mind"),
         "forget.cancelled",
         '{"request": "fr_1", "reason": "changed_mind"}',
     ),
     (
-        events.ForgetDenialProposed("fr_1", "no_match"),
+        decision_events.ForgetDenialProposed("fr_1", "no_match"),
         "forget.denial_proposed",
         '{"request": "fr_1", "reason": "no_match"}',
     ),
-    (events.ForgetDenied("fr_1", "no_match"), "forget.denied", '{"request": "fr_1", "reason": "no_match"}'),
     (
-        events.ReadmissionProposed("fr_1", "new_consent"),
+        decision_events.ForgetDenied("fr_1", "no_match"),
+        "forget.denied",
+        '{"request": "fr_1", "reason": "no_match"}',
+    ),
+    (
+        decision_events.ReadmissionProposed("fr_1", "new_consent"),
         "suppression.readmission_proposed",
         '{"request": "fr_1", "reason": "new_consent"}',
     ),
     (
-        events.SuppressionLifted("fr_1", 7, "cancelled", "ffff"),
+        decision_events.SuppressionLifted("fr_1", 7, "cancelled", "ffff"),
         "suppression.lifted",
         '{"request": "fr_1", "epoch": 7, "because": "cancelled", "subject": "ffff"}',
+    ),
+    (
+        decision_events.EventsSelected("fr_1", 3),
+        "forget.events_selected",
+        '{"request": "fr_1", "events": 3}',
+    ),
+    (
+        decision_events.SelectionLifted("fr_1", 7, "denied", "ffff"),
+        "selection.lifted",
+        '{"request": "fr_1", "epoch": 7, "because": "denied", "subject": "ffff"}',
     ),
     (events.RunHandedBack("ur_1", 3), "run.handed_back", '{"run": "ur_1", "fence": 3}'),
     (

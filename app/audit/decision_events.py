@@ -1,0 +1,118 @@
+"""Events of the audit log: what people decided about requests, and what that did. See `app.audit.events`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.audit.events import Event
+
+
+@dataclass(frozen=True)
+class ForgetApproved(Event):
+    action = "forget.approved"
+    request: str
+
+
+@dataclass(frozen=True)
+class ForgetWindowEnded(Event):
+    """The cancel window of a request is over, and the request is queued."""
+
+    action = "forget.window_ended"
+    request: str
+
+
+@dataclass(frozen=True)
+class ForgetExpedited(Event):
+    """A request goes before the others; its cancel window, if it has one, ends now."""
+
+    action = "forget.expedited"
+    request: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ForgetHeld(Event):
+    action = "forget.held"
+    request: str
+    reason: str
+    review_at: str
+
+
+@dataclass(frozen=True)
+class ForgetReleased(Event):
+    action = "forget.released"
+    request: str
+
+
+@dataclass(frozen=True)
+class ForgetExtended(Event):
+    """The deadline of a request was moved, once and within the legal limit. ``before`` and ``due_at`` are instants."""
+
+    action = "forget.extended"
+    request: str
+    reason: str
+    before: str
+    due_at: str
+
+
+@dataclass(frozen=True)
+class ForgetCancelled(Event):
+    action = "forget.cancelled"
+    request: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ForgetDenialProposed(Event):
+    """The first of two people has denied a request. Nothing changes before the second one does."""
+
+    action = "forget.denial_proposed"
+    request: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ForgetDenied(Event):
+    action = "forget.denied"
+    request: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ReadmissionProposed(Event):
+    """The first of two people wants to readmit somebody who was forgotten."""
+
+    action = "suppression.readmission_proposed"
+    request: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SuppressionLifted(Event):
+    """A suppression was lifted. ``epoch`` is that of the lift, ``subject`` a value of `AuditLog.subject_digest`."""
+
+    action = "suppression.lifted"
+    request: str
+    epoch: int
+    because: str
+    subject: str
+
+
+@dataclass(frozen=True)
+class EventsSelected(Event):
+    """An accepted request is about some of a person's events. ``events`` counts those that are stored."""
+
+    action = "forget.events_selected"
+    request: str
+    events: int
+
+
+@dataclass(frozen=True)
+class SelectionLifted(Event):
+    """A selection was lifted; its events are shown again. The fields are those of `SuppressionLifted`."""
+
+    action = "selection.lifted"
+    request: str
+    epoch: int
+    because: str
+    subject: str

@@ -1,0 +1,1 @@
+"""Selections: some of a person's events that must be forgotten, while the person stays."""

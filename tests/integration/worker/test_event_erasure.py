@@ -1,0 +1,145 @@
+"""Runs that forget some of a person's events: the version that read them is replaced, and the person stays."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from app.attempts import queries as attempt_queries
+from app.audit.transaction import Transaction
+from app.db.base import utc_now
+from app.db.models import RunKind
+from app.forget_requests import decisions
+from app.forget_requests import queries as request_queries
+from app.forget_requests import service as forget_requests
+from app.forget_requests.decisions import Decision
+from app.interactions import queries as interaction_queries
+from app.interactions import service as interactions
+from app.interactions.service import NewInteraction
+from app.runs import queries as runs
+from app.selections.criteria import Criteria, item_digests
+from tests.integration.tiny_model import subject_of
+from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
+from tests.integration.worker.observing import live, rows_of
+from tests.integration.worker.test_execution import Killed, dying
+from worker import event_erasure
+from worker.examples import read_examples
+from worker.execution import execute
+from worker.process import WorkerProcess
+from worker.readership import read_readership
+from worker.versions import read_fit_record
+
+
+def select_events(process: WorkerProcess, user: str, *items: str) -> tuple[str, str]:
+    """The request and the run that will serve it."""
+    subject, now = subject_of(user), utc_now()
+    with process.database.unit_of_work() as session:
+        accepted = forget_requests.accept_selection(
+            Transaction(session, process.audit),
+            criteria=Criteria(item_digests(subject, items), None, None, int(now.timestamp())),
+            subject_hmac=subject,
+            requested_by="tests",
+            now=now,
+        )
+    assert accepted.run_id is not None
+    return accepted.request.id, accepted.run_id
+
+
+def items_of(process: WorkerProcess, user: str) -> list[str]:
+    with process.database.read() as session:
+        return interaction_queries.newest_items(session, subject_of(user), limit=99)
+
+
+def outcome(process: WorkerProcess, request_id: str) -> tuple[str, str | None]:
+    with process.database.read() as session:
+        request = request_queries.find(session, request_id)
+    assert request is not None
+    return request.status, request.outcome
+
+
+def test_the_version_is_fitted_again_without_the_events_and_the_person_stays(
+    process: WorkerProcess, installed: str
+) -> None:
+    before = items_of(process, "user-1")
+    request_id, run_id = select_events(process, "user-1", before[0], before[3])
+    assert execute(process, run_id) is None
+    assert outcome(process, request_id) == ("completed", "erased")
+    assert items_of(process, "user-1") == [item for item in before if item not in (before[0], before[3])]
+    assert rows_of(process, "user-1") == len(before) - 2
+    version = live(process)
+    assert version != installed
+    assert process.store.is_destroyed(installed)
+    readers = read_readership(process.store, version)
+    assert readers is not None
+    assert subject_of("user-1") in readers
+    # The person's own request for everything finds them in the version.
+    assert execute(process, request_forgetting(process, "user-1")) is None
+    assert rows_of(process, "user-1") == 0
+
+
+def test_events_that_no_version_has_read_are_deleted_without_a_fit(
+    process: WorkerProcess, installed: str
+) -> None:
+    with process.database.unit_of_work() as session:
+        interactions.ingest(session, [NewInteraction(subject_of("user-1"), "i23", 5_000)])
+    request_id, run_id = select_events(process, "user-1", "i23")
+    assert execute(process, run_id) is None
+    assert outcome(process, request_id) == ("completed", "no_data")
+    assert live(process) == installed
+    assert "i23" not in items_of(process, "user-1")
+
+
+@pytest.mark.parametrize("step", ["wait_for_acknowledgement", "complete"])
+def test_a_run_that_is_killed_is_taken_up_and_ends_once(
+    process: WorkerProcess, installed: str, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    request_id, run_id = select_events(process, "user-1", items_of(process, "user-1")[0])
+    with monkeypatch.context() as patched:
+        real = getattr(event_erasure, step)
+        patched.setattr(event_erasure, step, dying(real, after=True))
+        with pytest.raises(Killed):
+            execute(process, run_id)
+    published = live(process)
+    assert published != installed
+    let_the_lease_lapse(process.database, run_id)
+    execute(process, run_id)
+    assert outcome(process, request_id) == ("completed", "erased")
+    assert live(process) == published
+
+
+def test_a_person_with_hidden_events_who_asks_for_everything_needs_a_fit_without_them(
+    process: WorkerProcess, installed: str
+) -> None:
+    """The ladder would not see the hidden events, and the live version has read them."""
+    request_id, _ = select_events(process, "user-1", items_of(process, "user-1")[0])
+    with process.transaction() as transaction:
+        # Held, so that the run for the whole person goes first.
+        held = request_queries.find(transaction.session, request_id)
+        assert held is not None
+        decision = Decision("tests", utc_now(), "other")
+        decisions.hold(transaction, held, decision, review_at=utc_now() + timedelta(days=1))
+    for run_id in (queued(process, RunKind.SELECTION), request_forgetting(process, "user-1")):
+        execute(process, run_id)
+    with process.database.read() as session:
+        run = request_queries.of_run(session, run_id)[0].run_id
+        (attempt,) = attempt_queries.of_run(session, str(run))
+    assert attempt.method == "refit"
+    assert rows_of(process, "user-1") == 0
+
+
+def queued(process: WorkerProcess, kind: RunKind) -> str:
+    with process.database.read() as session:
+        run_id = runs.queued_run(session, kind)
+    assert run_id is not None
+    return run_id
+
+
+def test_nothing_trains_on_a_hidden_event(process: WorkerProcess, installed: str) -> None:
+    fit = read_fit_record(process.store, live(process))
+    item = items_of(process, "user-1")[2]
+    select_events(process, "user-1", item)
+    examples = read_examples(process, fit, subjects=(), covers_epoch=0, newest=True)
+    index = process.base.catalogue.index(item)
+    split = examples.data.everyone[subject_of("user-1")]
+    assert index not in split.train
