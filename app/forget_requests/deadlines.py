@@ -1,21 +1,19 @@
-"""When a forget request is due. Pure calendar arithmetic, no I/O."""
+"""The deadline of a request that names no regime and no zone: GDPR in UTC. The rules are in `app/clock/`."""
 
 from __future__ import annotations
 
-import calendar
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+
+from app.clock.deadlines import Regime, due_at, legal_limit
 
 
 def gdpr_due_at(received_at: datetime) -> datetime:
-    """One calendar month after receipt: the same day of the next month, or else its last day, at 23:59:59 UTC.
-
-    Source: GDPR Article 12(3), with the stricter reading of Regulation 1182/71: the day of receipt counts, and a
-    weekend does not extend the period. Nothing that happens later moves the result (invariant I11).
+    """The same day of the next month, or else its last day, at 23:59:59 UTC.
 
     Args:
         received_at: an aware instant.
     """
-    return _months_after(received_at, 1)
+    return due_at(Regime.GDPR, received_at)
 
 
 def extended_due_at(received_at: datetime) -> datetime:
@@ -24,17 +22,7 @@ def extended_due_at(received_at: datetime) -> datetime:
     Args:
         received_at: an aware instant.
     """
-    return _months_after(received_at, 3)
-
-
-def _months_after(received_at: datetime, months: int) -> datetime:
-    if received_at.tzinfo is None:
-        raise ValueError("received_at must carry a time zone")
-    received = received_at.astimezone(UTC)
-    later = received.month - 1 + months
-    year, month = received.year + later // 12, later % 12 + 1
-    day = min(received.day, calendar.monthrange(year, month)[1])
-    return datetime(year, month, day, 23, 59, 59, tzinfo=UTC)
+    return legal_limit(Regime.GDPR, received_at)
 
 
 def time_left(due_at: datetime, now: datetime) -> timedelta:
