@@ -21,6 +21,7 @@ from app.db.session import Database, open_database
 from app.errors import install_error_handlers
 from app.forget_requests import decision_endpoints as decisions
 from app.forget_requests import endpoints as forget_requests
+from app.forget_requests import list_endpoint as forget_request_list
 from app.gateway import Gateway
 from app.health import endpoints as health
 from app.interactions import endpoints as interactions
@@ -31,6 +32,7 @@ from app.recommendations import endpoints as recommendations
 from app.runs import endpoints as runs
 from app.settings import Settings, get_settings
 from app.static_files import PublicFiles
+from app.statistics import endpoints as statistics
 from app.versions import endpoints as adapters
 
 
@@ -79,6 +81,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for room in (
         forget_requests,
         decisions,
+        forget_request_list,
+        statistics,
         consolidations,
         recommendations,
         interactions,

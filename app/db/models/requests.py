@@ -27,7 +27,7 @@ class ForgetRequest(Base):
     outcome: Mapped[str | None] = mapped_column(String(20))
     detail_code: Mapped[str | None] = mapped_column(String(40))
     reason: Mapped[str | None] = mapped_column(String(40))
-    client_reference: Mapped[str | None] = mapped_column(String(64))
+    client_reference: Mapped[str | None] = mapped_column(String(64), index=True)
     requested_by: Mapped[str] = mapped_column(String(64))
     received_at: Mapped[datetime]
     due_at: Mapped[datetime]
@@ -61,7 +61,7 @@ class ForgetRequest(Base):
             sqlite_where=text(_LIVE),
             postgresql_where=text(_LIVE),
         ),
-        Index("ix_forget_requests_queue", "status", "due_at"),
+        Index("ix_forget_requests_pages", "status", "due_at", "epoch"),
     )
 
 

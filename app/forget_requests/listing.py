@@ -1,0 +1,128 @@
+"""Forget requests in the order of a worklist, page by page."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Self
+
+from sqlalchemy import ColumnElement, and_, or_, select, tuple_, union_all
+from sqlalchemy.orm import Session, aliased
+
+from app.db.models import ForgetRequest, RequestStatus
+
+_DONE = frozenset({RequestStatus.COMPLETED})
+
+
+class InvalidCursor(ValueError):
+    """The text is no cursor that this release has given out."""
+
+
+class Cursor(NamedTuple):
+    """The place of a request in the order: unfinished ones first, then the nearest deadline, then the epoch."""
+
+    done: bool
+    due_at: datetime
+    epoch: int
+
+    @classmethod
+    def of(cls, request: ForgetRequest) -> Self:
+        return cls(request.status in _DONE, request.due_at, request.epoch)
+
+    def encoded(self) -> str:
+        """As text for a URL. Callers only send it back."""
+        text = json.dumps([int(self.done), self.due_at.isoformat(), self.epoch])
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    @classmethod
+    def decoded(cls, text: str) -> Self:
+        """The cursor of `encoded`.
+
+        Raises:
+            InvalidCursor: it is none.
+        """
+        try:
+            padded = text.encode("ascii") + b"=" * (-len(text) % 4)
+            done, due_at, epoch = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+            cursor = cls(bool(done), datetime.fromisoformat(due_at), int(epoch))
+        except (binascii.Error, RecursionError, TypeError, ValueError) as error:
+            raise InvalidCursor from error
+        if cursor.encoded() != text or cursor.due_at.tzinfo is None or not 0 <= cursor.epoch < 2**63:
+            raise InvalidCursor
+        return cursor
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which requests to list. None and an empty set leave nothing out."""
+
+    statuses: frozenset[RequestStatus] = frozenset()
+    overdue: bool | None = None
+    client_reference: str | None = None
+    received_from: datetime | None = None
+    received_before: datetime | None = None
+
+    def conditions(self, now: datetime) -> list[ColumnElement[bool]]:
+        """The conditions beside the status."""
+        found: list[ColumnElement[bool]] = []
+        if self.client_reference is not None:
+            found.append(ForgetRequest.client_reference == self.client_reference)
+        if self.received_from is not None:
+            found.append(ForgetRequest.received_at >= self.received_from)
+        if self.received_before is not None:
+            found.append(ForgetRequest.received_at < self.received_before)
+        if self.overdue is not None:
+            found.append(_overdue(now) if self.overdue else ~_overdue(now))
+        return found
+
+
+class Page(NamedTuple):
+    """Some requests in order, and the cursor of the last one if there are more."""
+
+    requests: Sequence[ForgetRequest]
+    next: Cursor | None
+
+
+def page(session: Session, wanted: Wanted, *, after: Cursor | None, limit: int, now: datetime) -> Page:
+    """The requests that follow ``after``, at most ``limit``.
+
+    Each status is read by itself, because an index has the requests of one status in order. So no more than a page of
+    each status is read, however many requests there are.
+    """
+    conditions = wanted.conditions(now)
+    heads = [
+        select(ForgetRequest)
+        .where(ForgetRequest.status == status, *_following(status, after), *conditions)
+        .order_by(ForgetRequest.due_at, ForgetRequest.epoch)
+        .limit(limit + 1)
+        .subquery()
+        for status in RequestStatus
+        if (not wanted.statuses or status in wanted.statuses)
+        and (after is None or not after.done or status in _DONE)
+    ]
+    if not heads:
+        return Page((), None)
+    request = aliased(ForgetRequest, union_all(*(select(head) for head in heads)).subquery())
+    found = session.scalars(
+        select(request).order_by(request.status.in_(_DONE), request.due_at, request.epoch).limit(limit + 1)
+    ).all()
+    if len(found) <= limit:
+        return Page(found, None)
+    return Page(found[:limit], Cursor.of(found[limit - 1]))
+
+
+def _following(status: RequestStatus, after: Cursor | None) -> list[ColumnElement[bool]]:
+    if after is None or after.done != (status in _DONE):
+        return []
+    place = tuple_(ForgetRequest.due_at, ForgetRequest.epoch)
+    return [place > (after.due_at, after.epoch)]
+
+
+def _overdue(now: datetime) -> ColumnElement[bool]:
+    """Whether the deadline passed before the request was completed, or has passed by now."""
+    completed = ForgetRequest.completed_at
+    return and_(ForgetRequest.due_at < now, or_(completed.is_(None), ForgetRequest.due_at < completed))
