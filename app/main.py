@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from app.addressing import Addressing, HeadAsGet
+from app.api_description import operation_id
 from app.api_docs import add_docs
 from app.api_keys.authentication import Authenticator
 from app.connections import Connections
@@ -69,6 +70,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # A redirect would decode the id in the path a second time, and could reach another user.
         redirect_slashes=False,
         openapi_url=None,
+        generate_unique_id_function=operation_id,
     )
     app.state.startup_error = None
     # The server, which handles connections, reads the limits here.

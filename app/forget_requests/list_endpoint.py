@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from app.api_keys.authentication import Caller, require
 from app.api_keys.service import Scope
 from app.db.clock import database_now
 from app.db.models import RequestStatus
 from app.dependencies import GatewayDependency
-from app.errors import Problem
-from app.forget_requests.listing import Cursor, InvalidCursor, Wanted, page
+from app.fields import Instant
+from app.forget_requests.listing import CURSOR, Cursor, Wanted, page
 from app.forget_requests.schemas import ForgetRequestView
 from app.problem_schema import problems
 
@@ -39,16 +38,13 @@ def list_forget_requests(
         bool | None, Query(description="only those that missed their deadline (true) or did not (false)")
     ] = None,
     client_reference: Annotated[
-        str | None, Query(max_length=64, description="the caller's own ticket number")
+        str | None,
+        Query(max_length=64, pattern=r"^[A-Za-z0-9._-]+$", description="the caller's own ticket number"),
     ] = None,
-    received_from: Annotated[
-        AwareDatetime | None, Query(description="received at this instant or later")
-    ] = None,
-    received_before: Annotated[
-        AwareDatetime | None, Query(description="received before this instant")
-    ] = None,
+    received_from: Annotated[Instant | None, Query(description="received at this instant or later")] = None,
+    received_before: Annotated[Instant | None, Query(description="received before this instant")] = None,
     cursor: Annotated[
-        str | None, Query(max_length=200, description="`next_cursor` of the page before")
+        str | None, Query(pattern=CURSOR, description="`next_cursor` of the page before")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=500, description="requests on a page")] = 50,
 ) -> ForgetRequestPage:
@@ -63,7 +59,7 @@ def list_forget_requests(
         received_from=received_from,
         received_before=received_before,
     )
-    after = None if cursor is None else _decoded(cursor)
+    after = None if cursor is None else Cursor.decoded(cursor)
     with gateway.database.read() as session:
         now = database_now(session)
         found = page(session, wanted, after=after, limit=limit, now=now)
@@ -71,21 +67,3 @@ def list_forget_requests(
         forget_requests=[ForgetRequestView.of(request, gateway.links, now) for request in found.requests],
         next_cursor=found.next.encoded() if found.next else None,
     )
-
-
-def _decoded(cursor: str) -> Cursor:
-    try:
-        return Cursor.decoded(cursor)
-    except InvalidCursor as error:
-        raise Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "validation-failed",
-            "A value is missing or not allowed; see errors.",
-            errors=[
-                {
-                    "pointer": "/query/cursor",
-                    "code": "invalid_cursor",
-                    "message": "send next_cursor of an earlier page as it is, or none",
-                }
-            ],
-        ) from error

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Float, and_, case, cast, extract, func, or_, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import ColumnElement, Float, and_, case, cast, extract, func, literal, or_, select
+from sqlalchemy.orm import Session
 
-from app.db.models import ForgetRequest, RequestStatus
+from app.db.models import ForgetRequest
 
 _SECONDS_PER_DAY = timedelta(days=1).total_seconds()
 
@@ -55,18 +55,18 @@ def of_year(session: Session, year: int, now: datetime) -> YearFigures:
     count, overdue = session.execute(
         select(func.count(), func.count(case((missed, 1)))).select_from(ForgetRequest).where(received)
     ).one()
-    completed = and_(received, ForgetRequest.status == RequestStatus.COMPLETED)
+    completed = and_(received, ForgetRequest.completed_at.is_not(None))
     outcomes = tuple(
-        OutcomeFigures(*figures) for figures in _medians(session, completed, ForgetRequest.outcome)
+        OutcomeFigures(*figures) for figures in _medians(session, completed, ForgetRequest.outcome.expression)
     )
-    together = _medians(session, completed, ForgetRequest.status)
+    together = _medians(session, completed, literal("all"))
     return YearFigures(year, count, overdue, outcomes, together[0][2] if together else None)
 
 
 def _medians(
-    session: Session, which: ColumnElement[bool], group: InstrumentedAttribute[Any]
+    session: Session, which: ColumnElement[bool], group: ColumnElement[Any]
 ) -> list[tuple[str, int, float]]:
-    """For each value of a column: the value, the number of requests, and the median of their days.
+    """For each value of an expression: the value, the number of requests, and the median of their days.
 
     The median is the mean of the two middle values. SQLite has no function for it.
     """
@@ -90,7 +90,7 @@ def _medians(
     return [(str(name), int(size), float(median)) for name, size, median in rows]
 
 
-def _days(session: Session) -> ColumnElement[float]:
+def _days(session: Session) -> ColumnElement[Any]:
     """The days from receipt to completion."""
     if session.connection().dialect.name == "postgresql":
         seconds = extract("epoch", ForgetRequest.completed_at - ForgetRequest.received_at)
