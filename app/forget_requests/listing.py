@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Self
 
-from sqlalchemy import ColumnElement, and_, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_, union_all
 from sqlalchemy.orm import Session, aliased
 
 from app.db.models import ForgetRequest, RequestStatus
-
-_DONE = frozenset({RequestStatus.COMPLETED})
-
+from app.db.models.statuses import SETTLED
 
 # Whatever has this form is a place in the order: deadlines from 1970 on, epochs below 2**63.
 CURSOR = r"^[01][0-2][0-9a-f]{14}[0-7][0-9a-f]{15}$"
@@ -24,17 +22,17 @@ _MICROSECOND = timedelta(microseconds=1)
 class Cursor(NamedTuple):
     """The place of a request in the order: unfinished ones first, then the nearest deadline, then the epoch."""
 
-    done: bool
+    settled: bool
     due_at: datetime
     epoch: int
 
     @classmethod
     def of(cls, request: ForgetRequest) -> Self:
-        return cls(request.status in _DONE, request.due_at, request.epoch)
+        return cls(request.status in SETTLED, request.due_at, request.epoch)
 
     def encoded(self) -> str:
         """As text of the form `CURSOR`. Callers only send it back."""
-        return f"{self.done:d}{(self.due_at - _UNIX_EPOCH) // _MICROSECOND:015x}{self.epoch:016x}"
+        return f"{self.settled:d}{(self.due_at - _UNIX_EPOCH) // _MICROSECOND:015x}{self.epoch:016x}"
 
     @classmethod
     def decoded(cls, text: str) -> Self:
@@ -89,13 +87,13 @@ def page(session: Session, wanted: Wanted, *, after: Cursor | None, limit: int, 
         .subquery()
         for status in RequestStatus
         if (not wanted.statuses or status in wanted.statuses)
-        and (after is None or not after.done or status in _DONE)
+        and (after is None or not after.settled or status in SETTLED)
     ]
     if not heads:
         return Page((), None)
     request = aliased(ForgetRequest, union_all(*(select(head) for head in heads)).subquery())
     found = session.scalars(
-        select(request).order_by(request.status.in_(_DONE), request.due_at, request.epoch).limit(limit + 1)
+        select(request).order_by(request.status.in_(SETTLED), request.due_at, request.epoch).limit(limit + 1)
     ).all()
     if len(found) <= limit:
         return Page(found, None)
@@ -103,13 +101,13 @@ def page(session: Session, wanted: Wanted, *, after: Cursor | None, limit: int, 
 
 
 def _following(status: RequestStatus, after: Cursor | None) -> list[ColumnElement[bool]]:
-    if after is None or after.done != (status in _DONE):
+    if after is None or after.settled != (status in SETTLED):
         return []
     place = tuple_(ForgetRequest.due_at, ForgetRequest.epoch)
     return [place > (after.due_at, after.epoch)]
 
 
 def _overdue(now: datetime) -> ColumnElement[bool]:
-    """Whether the deadline passed before the request was completed, or has passed by now."""
-    completed = ForgetRequest.completed_at
-    return and_(ForgetRequest.due_at < now, or_(completed.is_(None), ForgetRequest.due_at < completed))
+    """Whether the deadline passed before the request was over, or has passed by now."""
+    over = func.coalesce(ForgetRequest.completed_at, ForgetRequest.withdrawn_at)
+    return and_(ForgetRequest.due_at < now, or_(over.is_(None), ForgetRequest.due_at < over))

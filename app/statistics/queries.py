@@ -12,11 +12,15 @@ from sqlalchemy.orm import Session
 from app.db.models import ForgetRequest
 
 _SECONDS_PER_DAY = timedelta(days=1).total_seconds()
+# When the request was completed, cancelled or denied.
+_OVER = func.coalesce(ForgetRequest.completed_at, ForgetRequest.withdrawn_at)
+# A request that was cancelled or denied has its state for an outcome, as in the API.
+_OUTCOME = case((ForgetRequest.withdrawn_at.is_not(None), ForgetRequest.status), else_=ForgetRequest.outcome)
 
 
 @dataclass(frozen=True)
 class OutcomeFigures:
-    """The completed requests with one outcome, and the median of the days from receipt to completion."""
+    """The requests with one outcome, and the median of the days from receipt until they were over."""
 
     outcome: str
     requests: int
@@ -48,18 +52,13 @@ def of_year(session: Session, year: int, now: datetime) -> YearFigures:
         ForgetRequest.received_at >= datetime(year, 1, 1, tzinfo=UTC),
         ForgetRequest.received_at < datetime(year + 1, 1, 1, tzinfo=UTC),
     )
-    missed = and_(
-        ForgetRequest.due_at < now,
-        or_(ForgetRequest.completed_at.is_(None), ForgetRequest.due_at < ForgetRequest.completed_at),
-    )
+    missed = and_(ForgetRequest.due_at < now, or_(_OVER.is_(None), ForgetRequest.due_at < _OVER))
     count, overdue = session.execute(
         select(func.count(), func.count(case((missed, 1)))).select_from(ForgetRequest).where(received)
     ).one()
-    completed = and_(received, ForgetRequest.completed_at.is_not(None))
-    outcomes = tuple(
-        OutcomeFigures(*figures) for figures in _medians(session, completed, ForgetRequest.outcome.expression)
-    )
-    together = _medians(session, completed, literal("all"))
+    over = and_(received, _OVER.is_not(None))
+    outcomes = tuple(OutcomeFigures(*figures) for figures in _medians(session, over, _OUTCOME))
+    together = _medians(session, over, literal("all"))
     return YearFigures(year, count, overdue, outcomes, together[0][2] if together else None)
 
 
@@ -91,8 +90,8 @@ def _medians(
 
 
 def _days(session: Session) -> ColumnElement[Any]:
-    """The days from receipt to completion."""
+    """The days from receipt until the request was over."""
     if session.connection().dialect.name == "postgresql":
-        seconds = extract("epoch", ForgetRequest.completed_at - ForgetRequest.received_at)
+        seconds = extract("epoch", _OVER - ForgetRequest.received_at)
         return cast(seconds, Float) / _SECONDS_PER_DAY
-    return func.julianday(ForgetRequest.completed_at) - func.julianday(ForgetRequest.received_at)
+    return func.julianday(_OVER) - func.julianday(ForgetRequest.received_at)

@@ -8,37 +8,37 @@ from app.statistics.queries import YearFigures
 
 
 class OutcomeStatistics(BaseModel):
-    """The completed requests with one outcome."""
+    """The requests with one outcome: `erased`, `no_data`, `cancelled` or `denied`."""
 
     outcome: str
     requests: int
-    median_days: float = Field(description="days from receipt to completion")
+    median_days: float = Field(description="days from receipt until they were closed")
 
 
 class YearStatistics(BaseModel):
     """The forget requests received in one calendar year in UTC.
 
-    ``open`` are not completed yet. ``overdue`` missed their deadline, whether they are completed by now or not.
+    ``closed`` are completed, cancelled or denied, ``open`` are not. ``overdue`` missed their deadline, closed or not.
     """
 
     year: int
     received: int
-    completed: int
+    closed: int
     open: int
     overdue: int
     median_days: float | None = Field(
-        description="days from receipt to completion, of all completed requests"
+        description="days from receipt until they were closed, of all closed requests"
     )
     outcomes: list[OutcomeStatistics]
 
     @classmethod
     def of(cls, figures: YearFigures) -> YearStatistics:
-        completed = sum(one.requests for one in figures.outcomes)
+        closed = sum(one.requests for one in figures.outcomes)
         return cls(
             year=figures.year,
             received=figures.received,
-            completed=completed,
-            open=figures.received - completed,
+            closed=closed,
+            open=figures.received - closed,
             overdue=figures.overdue,
             median_days=_rounded(figures.median_days),
             outcomes=[

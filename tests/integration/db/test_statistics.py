@@ -20,20 +20,26 @@ _EPOCHS = count(1)
 
 
 def add(
-    session: Session, received: datetime, days: float | None, outcome: str | None, due_days: int = 30
+    session: Session,
+    received: datetime,
+    days: float | None,
+    outcome: str | None,
+    *,
+    status: RequestStatus = RequestStatus.COMPLETED,
 ) -> None:
     epoch = next(_EPOCHS)
+    ended = "completed_at" if status is RequestStatus.COMPLETED else "withdrawn_at"
     session.add(
         ForgetRequest(
             id=f"fr_{epoch:032}",
             subject_hmac=f"{epoch:064}",
             epoch=epoch,
-            status=RequestStatus.QUEUED if days is None else RequestStatus.COMPLETED,
+            status=RequestStatus.QUEUED if days is None else status,
             outcome=outcome,
             requested_by="tests",
             received_at=received,
-            due_at=received + timedelta(days=due_days),
-            completed_at=None if days is None else received + timedelta(days=days),
+            due_at=received + timedelta(days=30),
+            **{} if days is None else {ended: received + timedelta(days=days)},
         )
     )
 
@@ -47,7 +53,7 @@ def test_r51_without_requests_there_is_nothing_to_say(database: Database) -> Non
     with database.read() as session:
         assert statistics.years_with_requests(session) == []
     assert YearStatistics.of(read(database, 2026)).model_dump() == {
-        "year": 2026, "received": 0, "completed": 0, "open": 0, "overdue": 0, "median_days": None, "outcomes": [],
+        "year": 2026, "received": 0, "closed": 0, "open": 0, "overdue": 0, "median_days": None, "outcomes": [],
     }  # fmt: skip
 
 
@@ -73,14 +79,16 @@ def test_r51_each_year_and_outcome_is_counted_by_itself(database: Database) -> N
         add(session, new_year, 1, "erased")
         add(session, new_year, 31, "erased")  # too late
         add(session, new_year, 0.5, "no_data")
+        add(session, new_year, 6, None, status=RequestStatus.DENIED)
         add(session, new_year, None, None)  # overdue
         add(session, NOW - timedelta(days=1), None, "erased")  # deletes already, is not completed
     with database.read() as session:
         assert statistics.years_with_requests(session) == [2024, 2025, 2026]
     assert read(database, 2025).median_days == pytest.approx(4, abs=1e-7)
     assert YearStatistics.of(read(database, 2026)).model_dump() == {
-        "year": 2026, "received": 5, "completed": 3, "open": 2, "overdue": 2, "median_days": 1.0,
+        "year": 2026, "received": 6, "closed": 4, "open": 2, "overdue": 2, "median_days": 3.5,
         "outcomes": [
+            {"outcome": "denied", "requests": 1, "median_days": 6.0},
             {"outcome": "erased", "requests": 2, "median_days": 16.0},
             {"outcome": "no_data", "requests": 1, "median_days": 0.5},
         ],

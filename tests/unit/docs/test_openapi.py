@@ -98,7 +98,7 @@ def changed(edit: str) -> list[str]:
         del view["properties"]["title"]
         view["properties"]["rank"] = {"type": "integer"}
         view["properties"]["score"] = {"type": "string"}
-        schemas["RequestStatus"]["enum"] = ["queued", "on_hold"]
+        schemas["RunKind"]["enum"] = ["forget", "audit"]
     elif edit == "rest":
         listing["operationId"] = "worklist"
         del listing["responses"]["403"]
@@ -128,11 +128,8 @@ def changed(edit: str) -> list[str]:
                 "! ItemView: field title removed",
                 "  ItemView: field rank added",
                 "! ItemView: field score changed",
-                "! RequestStatus: value completed removed",
-                "! RequestStatus: value deploying removed",
-                "! RequestStatus: value needs_attention removed",
-                "! RequestStatus: value unlearning removed",
-                "! RequestStatus: value on_hold added",
+                "! RunKind: value consolidation removed",
+                "! RunKind: value audit added",
             ],
         ),
         (
