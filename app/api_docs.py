@@ -9,10 +9,10 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
+from app.api_description import described
 from app.api_keys.authentication import require
 from app.api_keys.service import Scope
 from app.gateway import Gateway
-from app.problem_schema import with_problems
 from app.static_files import PublicFiles
 
 _ASSETS = "/static/swagger-ui"
@@ -37,12 +37,12 @@ def add_docs(app: FastAPI, *, public: bool) -> None:
     @router.get("/openapi.json")
     def openapi(request: Request) -> dict[str, Any]:
         root = request.scope["root_path"]
-        described = deepcopy(with_problems(app.openapi()))
+        document = deepcopy(described(app.openapi()))
         gateway: Gateway = app.state.gateway
-        for parameter in described["paths"]["/recommend"]["get"]["parameters"]:
+        for parameter in document["paths"]["/recommend"]["get"]["parameters"]:
             if parameter["name"] == "k":
                 parameter["schema"]["maximum"] = gateway.most_recommendations
-        return described | ({"servers": [{"url": root}]} if root else {})
+        return document | ({"servers": [{"url": root}]} if root else {})
 
     @router.get("/docs", response_class=HTMLResponse)
     def docs(request: Request) -> HTMLResponse:

@@ -5,9 +5,11 @@ An invalid id gives a 422 whose message says why and never quotes the id.
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, WithJsonSchema
 
 from app.errors import Refusal
 from app.id_schema import ID_IN_BODY, ID_IN_PATH, ID_TEXT, TIME
@@ -51,6 +53,22 @@ def _addressable(value: str) -> str:
     return value
 
 
+def _written_out(value: object) -> object:
+    # Pydantic also takes numbers and other spellings, which the API does not promise.
+    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\dT", value, re.ASCII):
+        raise Refusal("invalid_instant", "write an instant as in 2026-11-21T02:40:11Z")
+    return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise Refusal("invalid_instant", "the instant is out of range") from error
+
+
+# An instant with a zone, as RFC 3339 writes it.
+Instant = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_utc)]
 # In a JSON body an id may be a number, as in a JSON file.
 Id = Annotated[str, BeforeValidator(_as_text), AfterValidator(_checked), WithJsonSchema(ID_IN_BODY)]
 IdInQuery = Annotated[str, AfterValidator(_checked), WithJsonSchema(ID_TEXT)]

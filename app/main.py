@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from app.addressing import Addressing, HeadAsGet
+from app.api_description import operation_id
 from app.api_docs import add_docs
 from app.api_keys.authentication import Authenticator
 from app.connections import Connections
@@ -21,6 +22,7 @@ from app.db.session import Database, open_database
 from app.errors import install_error_handlers
 from app.forget_requests import decision_endpoints as decisions
 from app.forget_requests import endpoints as forget_requests
+from app.forget_requests import list_endpoint as forget_request_list
 from app.gateway import Gateway
 from app.health import endpoints as health
 from app.interactions import endpoints as interactions
@@ -31,6 +33,7 @@ from app.recommendations import endpoints as recommendations
 from app.runs import endpoints as runs
 from app.settings import Settings, get_settings
 from app.static_files import PublicFiles
+from app.statistics import endpoints as statistics
 from app.versions import endpoints as adapters
 
 
@@ -67,6 +70,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # A redirect would decode the id in the path a second time, and could reach another user.
         redirect_slashes=False,
         openapi_url=None,
+        generate_unique_id_function=operation_id,
     )
     app.state.startup_error = None
     # The server, which handles connections, reads the limits here.
@@ -79,6 +83,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for room in (
         forget_requests,
         decisions,
+        forget_request_list,
+        statistics,
         consolidations,
         recommendations,
         interactions,

@@ -18,6 +18,7 @@ from app.broker import RUN_TASK
 from app.db.clock import database_now
 from app.db.errors import DatabaseRewound, DatabaseUnavailable
 from app.db.session import Database, open_database
+from app.forget_requests import deadlines
 from app.forget_requests import service as forget_requests
 from app.forget_requests.policy import load_request_policy
 from app.outbox import service as outbox
@@ -76,6 +77,7 @@ class Sweeper:
                 if current_process.cache_info().currsize:
                     return_claims(current_process())
                 end_windows(database, audit)
+                warn_of_deadlines(database, audit)
                 write_lifts(database, open_store(self._settings.store_url), self._settings)
                 dispatched = sweep(database, self._settings)
                 for run_id in dispatched:
@@ -102,6 +104,20 @@ class Sweeper:
             )
         except (DatabaseUnavailable, StoreError) as error:
             log.warning("sweep.failed", error=type(error).__name__)
+
+
+def warn_of_deadlines(database: Database, audit: AuditLog) -> int:
+    """Record the warnings that are due. Returns how many.
+
+    Raises:
+        DatabaseUnavailable: nothing was recorded; look again later.
+    """
+    with database.read() as session:
+        due = deadlines.due_warnings(session, database_now(session))
+    if due:
+        with Transaction.begin(database, audit) as transaction:
+            deadlines.warn(transaction, due)
+    return len(due)
 
 
 def end_windows(database: Database, audit: AuditLog) -> int:

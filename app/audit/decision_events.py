@@ -116,3 +116,13 @@ class SelectionLifted(Event):
     epoch: int
     because: str
     subject: str
+
+
+@dataclass(frozen=True)
+class ForgetDeadlineNears(Event):
+    """``percent`` of the time until the deadline have passed: 50, 75, 90 or 100."""
+
+    action = "forget.deadline_nears"
+    request: str
+    percent: int
+    due_at: str

@@ -143,9 +143,8 @@ async def extend(
     caller: Annotated[Caller, Depends(require(Scope.FORGET_EXTEND))],
 ) -> ForgetRequestView:
     """Move the deadline to the legal limit: once, before it has passed, and after the person was told."""
-    return await _decide(
-        gateway, caller, request_id, Action.EXTEND, decisions.extend, response, reason=body.reason
-    )
+    decide = partial(decisions.extend, policy=gateway.request_policy)
+    return await _decide(gateway, caller, request_id, Action.EXTEND, decide, response, reason=body.reason)
 
 
 @router.post("/forget-requests/{request_id:path}/expedite", responses=_PROBLEMS)

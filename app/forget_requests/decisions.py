@@ -23,9 +23,11 @@ from app.audit.decision_events import (
     ReadmissionProposed,
 )
 from app.audit.transaction import Transaction
+from app.clock.deadlines import ExtensionRefused, Regime, extended
+from app.clock.deadlines import Refused as NotExtended
 from app.db.models import ForgetRequest, RequestScope, RequestStatus
-from app.forget_requests.deadlines import extended_due_at
-from app.forget_requests.policy import RequestPolicy
+from app.db.models.statuses import SETTLED
+from app.forget_requests.policy import WITHOUT_STEPS, RequestPolicy
 from app.forget_requests.service import end_window, schedule
 from app.forget_requests.states import REQUESTS, RequestEvent
 from app.runs.service import ensure_queued_run
@@ -76,6 +78,11 @@ BY_EVENT: Mapping[RequestEvent, Action] = {
     RequestEvent.QUEUED_AGAIN: Action.RETRY,
     RequestEvent.READMITTED: Action.READMIT,
 }
+_NOT_EXTENDED = {
+    NotExtended.ALREADY_EXTENDED: "The deadline was moved before.",
+    NotExtended.PAST_DUE: "The deadline has passed.",
+    NotExtended.NOT_ALLOWED: "The regime of the request allows no extension.",
+}
 _EXPEDITABLE = (RequestStatus.SCHEDULED, RequestStatus.QUEUED)
 
 
@@ -93,12 +100,7 @@ def allowed(request: ForgetRequest, now: datetime) -> list[Action]:
 
 def may_extend(request: ForgetRequest, now: datetime) -> bool:
     """Whether the deadline may still be moved: once, before it has passed, and while the request is open."""
-    return (
-        request.extended_at is None
-        and request.completed_at is None
-        and request.withdrawn_at is None
-        and now < request.due_at
-    )
+    return request.extended_at is None and request.status not in SETTLED and now <= request.due_at
 
 
 def approve(
@@ -195,18 +197,34 @@ def release(transaction: Transaction, request: ForgetRequest, decision: Decision
     return None
 
 
-def extend(transaction: Transaction, request: ForgetRequest, decision: Decision) -> None:
-    """Move the deadline to the legal limit, once. Only a person does this, never a retry or a failure (I11).
+def extend(
+    transaction: Transaction,
+    request: ForgetRequest,
+    decision: Decision,
+    policy: RequestPolicy = WITHOUT_STEPS,
+) -> None:
+    """Move the deadline to the legal limit of its regime, once. Only a person does this, never a retry or a failure
+    (I11).
 
     Raises:
-        Refused: the deadline was moved before, or has passed; or the request is over.
+        Refused: the deadline was moved before, or has passed; the regime allows no extension; or the request is over.
     """
-    if not may_extend(request, decision.now):
-        raise Refused(
-            "not-extendable", "A deadline can be moved once, before it has passed, while the request is open."
-        )
+    if request.status in SETTLED:
+        raise Refused("not-extendable", "The request is over.")
     before = request.due_at
-    request.due_at = extended_due_at(request.received_at)
+    regime = Regime(request.regime)
+    try:
+        request.due_at = extended(
+            regime,
+            request.clock_started_at or request.received_at,
+            request.zone,
+            due=before,
+            now=decision.now,
+            already=request.extended_at is not None,
+            policy_days=policy.extended_days if regime is Regime.POLICY else None,
+        )
+    except ExtensionRefused as error:
+        raise Refused("not-extendable", _NOT_EXTENDED[error.reason]) from error
     request.extended_at = decision.now
     transaction.record(
         ForgetExtended(

@@ -12,11 +12,12 @@ from fastapi import APIRouter, Body, Depends, Path, Response
 from app.api_keys.authentication import Caller, require
 from app.api_keys.service import Scope
 from app.attempts import queries as attempts
+from app.clock.deadlines import Regime
 from app.db.clock import database_now
 from app.db.models import ForgetRequest
 from app.db.models.statuses import SETTLED
 from app.dependencies import GatewayDependency
-from app.errors import not_found
+from app.errors import Problem, not_found
 from app.fields import IdInPath
 from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
@@ -91,6 +92,13 @@ def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) ->
     subject = gateway.subject_key.subject(user_id)
     with gateway.transaction() as transaction:
         now = transaction.now()
+        asked = body.clock
+        if asked.regime is Regime.POLICY and gateway.request_policy.days is None:
+            raise Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "validation-failed",
+                "The request policy of this service has no days of its own.",
+            )
         accept = (
             forget_requests.accept
             if body.interactions is None
@@ -102,6 +110,7 @@ def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) ->
             requested_by=caller.name,
             now=now,
             policy=gateway.request_policy,
+            asked=asked,
             reason=body.reason,
             client_reference=body.client_reference,
         )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from app.clock.deadlines import Regime, due_at, started_at
+from app.clock.zones import zone_named
 from app.failures import SettingError
 from app.settings import Settings
 
@@ -16,11 +20,35 @@ PACKAGED = ("default", "strict")
 _LONGEST_WINDOW_HOURS = 28 * 24 / 3
 
 
+@dataclass(frozen=True)
+class AskedClock:
+    """What a caller says about the clock of a request; None for what the policy says.
+
+    ``requested_at``: when the person asked, if that was before the request was received. It only shortens the time.
+    """
+
+    regime: Regime | None = None
+    zone: str | None = None
+    requested_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The clock of a request: the rules, the instant it counts from, and the deadline."""
+
+    regime: Regime
+    zone: str
+    started_at: datetime
+    due_at: datetime
+
+
 class RequestPolicy(BaseModel):
     """The steps of a request. The suppression starts at acceptance, whatever the policy says.
 
     ``approval``: a second person must approve. ``cancel_window_hours``: a request waits so long before it is queued,
-    so that it can be cancelled; it can also be cancelled later, until a run takes it.
+    so that it can be cancelled; it can also be cancelled later, until a run takes it. ``regime`` and ``zone`` (an IANA
+    name) set the deadline of requests that name none. ``days`` is the deadline of the regime ``policy``, and
+    ``extended_days`` its extension, if it has one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -28,12 +56,38 @@ class RequestPolicy(BaseModel):
     approval: bool = False
     cancel_window_hours: float = Field(0, ge=0, le=_LONGEST_WINDOW_HOURS, allow_inf_nan=False)
 
+    regime: Regime = Regime.GDPR
+    zone: str = "UTC"
+    days: int | None = Field(None, ge=1, le=365)
+    extended_days: int | None = Field(None, ge=1, le=365)
+
+    @model_validator(mode="after")
+    def _require_a_clock(self) -> Self:
+        zone_named(self.zone)
+        if self.regime is Regime.POLICY and self.days is None:
+            raise ValueError("the regime policy needs days")
+        if self.extended_days is not None and (self.days is None or self.extended_days <= self.days):
+            raise ValueError("extended_days must exceed days")
+        return self
+
+    def clock(self, asked: AskedClock, received_at: datetime) -> Clock:
+        """The clock of a request.
+
+        Raises:
+            ValueError: the zone is unknown, or the regime is ``policy`` and this policy has no days.
+        """
+        regime, zone = asked.regime or self.regime, asked.zone or self.zone
+        started = started_at(received_at, asked.requested_at)
+        days = self.days if regime is Regime.POLICY else None
+        return Clock(regime, zone, started, due_at(regime, started, zone, days))
+
     def window_end(self, now: datetime) -> datetime | None:
         """When a window that opens now ends; None if there is no window."""
         return now + timedelta(hours=self.cancel_window_hours) if self.cancel_window_hours else None
 
 
 WITHOUT_STEPS = RequestPolicy()
+FROM_THE_POLICY = AskedClock()
 
 
 def load_request_policy(settings: Settings) -> RequestPolicy:
@@ -53,7 +107,7 @@ def load_request_policy(settings: Settings) -> RequestPolicy:
         reason = error.strerror if isinstance(error, OSError) else error
         raise SettingError(f"LETHE_REQUEST_POLICY: cannot read {name}: {reason}") from error
     try:
-        return RequestPolicy.model_validate_json(text, strict=True)
+        return RequestPolicy.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"

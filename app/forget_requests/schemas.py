@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from app.attempts.schemas import RequestAttemptView, SkippedView
+from app.clock.deadlines import Regime
+from app.clock.zones import zone_named
 from app.codes import DetailCode
 from app.db.models import Attempt, ForgetRequest, RequestScope, RequestStatus, SkippedRung
 from app.db.models.statuses import SETTLED
@@ -16,6 +18,7 @@ from app.errors import Refusal
 from app.fields import Id, Time
 from app.forget_requests.deadlines import time_left
 from app.forget_requests.decisions import Action, allowed
+from app.forget_requests.policy import AskedClock
 from app.links import Links
 from app.selections.criteria import MOST_ITEMS, Criteria, item_digests
 from app.subjects import subject_reference
@@ -65,6 +68,14 @@ _WAITS_OUT: dict[str, str] = {
 _WITHDRAWN = {RequestStatus.CANCELLED: "cancelled", RequestStatus.DENIED: "denied"}
 
 
+def _known_zone(name: str) -> str:
+    try:
+        zone_named(name)
+    except ValueError as error:
+        raise Refusal("unknown_zone", "no such time zone; use an IANA name like Europe/Berlin") from error
+    return name
+
+
 class SelectionBody(BaseModel):
     """Which of the person's events to forget: those that meet all criteria, of which at least one is needed.
 
@@ -101,12 +112,26 @@ class ForgetBody(BaseModel):
         None, description="only these of the person's events; the person stays personalised on the others"
     )
     reason: Reason | None = None
+    regime: Regime | None = Field(
+        None, description="the rules of the deadline; the request policy's otherwise"
+    )
+    zone: Annotated[str, AfterValidator(_known_zone)] | None = Field(
+        None, max_length=64, description="the person's time zone, an IANA name: a day ends there"
+    )
+    requested_at: AwareDatetime | None = Field(
+        None, description="when the person asked, if that was earlier; it can only shorten the time"
+    )
     client_reference: str | None = Field(
         None,
         max_length=64,
         pattern=r"^[A-Za-z0-9._-]+$",
         description="the caller's own ticket number; it is stored and logged, so it must not identify the user",
     )
+
+    @property
+    def clock(self) -> AskedClock:
+        """What the caller says about the clock."""
+        return AskedClock(self.regime, self.zone, self.requested_at)
 
 
 class ForgetUserBody(ForgetBody):
@@ -163,6 +188,8 @@ class ForgetRequestView(BaseModel):
     client_reference: str | None
     suppression_epoch: int
     received_at: datetime
+    regime: Regime
+    zone: str
     due_at: datetime
     overdue: bool
     seconds_left: int
@@ -195,6 +222,8 @@ class ForgetRequestView(BaseModel):
             client_reference=request.client_reference,
             suppression_epoch=request.epoch,
             received_at=request.received_at,
+            regime=Regime(request.regime),
+            zone=request.zone,
             due_at=request.due_at,
             overdue=left.total_seconds() < 0,
             seconds_left=int(left.total_seconds()),

@@ -15,8 +15,13 @@ from app.audit.transaction import Transaction
 from app.db.ledger import next_epoch
 from app.db.models import EventSelection, ForgetRequest, RequestScope, RequestStatus, Suppression
 from app.db.models.statuses import SETTLED
-from app.forget_requests.deadlines import gdpr_due_at
-from app.forget_requests.policy import WITHOUT_STEPS, RequestPolicy
+from app.forget_requests.policy import (
+    FROM_THE_POLICY,
+    WITHOUT_STEPS,
+    AskedClock,
+    Clock,
+    RequestPolicy,
+)
 from app.forget_requests.states import ACCEPTED, REQUESTS, RequestEvent
 from app.readers.service import add_past_readers
 from app.runs.service import ensure_queued_run
@@ -50,6 +55,7 @@ def accept(
     requested_by: str,
     now: datetime,
     policy: RequestPolicy = WITHOUT_STEPS,
+    asked: AskedClock = FROM_THE_POLICY,
     reason: str | None = None,
     client_reference: str | None = None,
 ) -> Acceptance:
@@ -68,7 +74,8 @@ def accept(
     ):
         # If it is unfinished, it is the same request. If it is completed, a suppressed subject can have no new data.
         return Acceptance(existing, created=False, run_id=None)
-    return _create(transaction, subject_hmac, requested_by, now, policy, reason, client_reference)
+    clock = policy.clock(asked, now)
+    return _create(transaction, subject_hmac, requested_by, now, policy, clock, reason, client_reference)
 
 
 def accept_selection(
@@ -79,6 +86,7 @@ def accept_selection(
     requested_by: str,
     now: datetime,
     policy: RequestPolicy = WITHOUT_STEPS,
+    asked: AskedClock = FROM_THE_POLICY,
     reason: str | None = None,
     client_reference: str | None = None,
 ) -> Acceptance:
@@ -93,8 +101,17 @@ def accept_selection(
     existing = selection_queries.open_request_for(session, subject_hmac, criteria)
     if existing is not None:
         return Acceptance(existing, created=False, run_id=None)
+    clock = policy.clock(asked, now)
     return _create(
-        transaction, subject_hmac, requested_by, now, policy, reason, client_reference, criteria=criteria
+        transaction,
+        subject_hmac,
+        requested_by,
+        now,
+        policy,
+        clock,
+        reason,
+        client_reference,
+        criteria=criteria,
     )
 
 
@@ -120,13 +137,13 @@ def readopt(
         return False
     if request_id is not None and session.get(ForgetRequest, request_id) is not None:
         request_id = None
-    policy = RequestPolicy(approval=policy.approval)
     _create(
         transaction,
         subject_hmac,
         "erasure-journal",
         accepted_at,
-        policy,
+        policy.model_copy(update={"cancel_window_hours": 0}),
+        policy.clock(FROM_THE_POLICY, accepted_at),
         "restored",
         None,
         request_id,
@@ -159,6 +176,7 @@ def _create(
     requested_by: str,
     now: datetime,
     policy: RequestPolicy,
+    clock: Clock,
     reason: str | None,
     client_reference: str | None,
     request_id: str | None = None,
@@ -177,7 +195,10 @@ def _create(
         client_reference=client_reference,
         requested_by=requested_by,
         received_at=now,
-        due_at=gdpr_due_at(now),
+        regime=clock.regime,
+        zone=clock.zone,
+        clock_started_at=clock.started_at,
+        due_at=clock.due_at,
     )
     session.add(request)
     transaction.record(

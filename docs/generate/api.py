@@ -11,16 +11,16 @@ from typing import Any
 from fastapi.routing import APIRoute
 
 from app.api_keys.service import Scope
-from app.main import create_app
-from app.problem_schema import with_problems
-from app.settings import Settings
+from docs.generate.document import application, document_of
 from docs.generate.markdown import paragraph, table
 
 _HEAD = """# API
 
 Written by `make docs` from the routes and their OpenAPI document, which a gateway shows at `/docs` and
-`/openapi.json`. A key goes into the header `Authorization: Bearer KEY`. Errors are [problem documents](problems.md).
-What an id may be and how it is written into a path: [data](data.md) and [call the API](../how-to/call-the-api.md).
+`/openapi.json`; [openapi.json](openapi.json) is that of this release, and `python -m docs.generate.changes REVISION`
+says how it differs from that of a revision. A key goes into the header `Authorization: Bearer KEY`. Errors are
+[problem documents](problems.md). What an id may be and how it is written into a path: [data](data.md) and
+[call the API](../how-to/call-the-api.md).
 """
 # What is in the description of every route with a key.
 _USUAL_ERRORS = {"400", "401", "403", "413", "422", "503"}
@@ -28,9 +28,8 @@ _USUAL_ERRORS = {"400", "401", "403", "413", "422", "503"}
 
 def api_page() -> str:
     """One section for each route, then the bodies."""
-    settings = Settings(environment="development", _env_file=None)  # type: ignore[call-arg]
-    app = create_app(settings)
-    document = with_problems(app.openapi())
+    app = application()
+    document = document_of(app)
     scopes = {(min(route.methods), route.path_format): _scope(route) for route in _routes(app.routes)}
     lines = [_HEAD, "## Routes", ""]
     lines += table(["route", "scope of the key"], _overview(document, scopes))

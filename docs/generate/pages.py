@@ -7,6 +7,7 @@ from pathlib import Path
 
 from docs.generate.api import api_page
 from docs.generate.commands import commands_page
+from docs.generate.document import openapi_page
 from docs.generate.policy import policy_page
 from docs.generate.settings import settings_page
 from docs.generate.states import states_page
@@ -15,6 +16,7 @@ REFERENCE = Path(__file__).parents[1] / "reference"
 PAGES: Mapping[Path, Callable[[], str]] = {
     REFERENCE / "api.md": api_page,
     REFERENCE / "commands.md": commands_page,
+    REFERENCE / "openapi.json": openapi_page,
     REFERENCE / "policy.md": policy_page,
     REFERENCE / "settings.md": settings_page,
     REFERENCE / "states.md": states_page,

@@ -21,6 +21,7 @@ _MOMENT = sa.DateTime(timezone=True)
 _LIVE = "status NOT IN ('completed', 'cancelled', 'denied')"
 _NEW_STATES = "'pending_approval', 'scheduled', 'on_hold'"
 _REQUEST_COLUMNS = (
+    ("clock_started_at", _MOMENT),
     ("cancel_until", _MOMENT),
     ("extended_at", _MOMENT),
     ("review_at", _MOMENT),
@@ -36,6 +37,12 @@ _REQUEST_COLUMNS = (
 def upgrade() -> None:
     for name, kind in _REQUEST_COLUMNS:
         op.add_column("forget_requests", sa.Column(name, kind, nullable=True))
+    for name, length, default in (("regime", 20, "gdpr"), ("zone", 64, "UTC")):
+        column = sa.Column(name, sa.String(length), nullable=False, server_default=default)
+        op.add_column("forget_requests", column)
+    op.add_column(
+        "forget_requests", sa.Column("warned_percent", sa.Integer(), nullable=False, server_default="0")
+    )
     op.add_column(
         "forget_requests", sa.Column("expedited", sa.Boolean(), nullable=False, server_default=sa.false())
     )
@@ -75,7 +82,8 @@ def downgrade() -> None:
         for name in ("lifted_because", "lifted_at", "lifted_epoch"):
             suppressions.drop_column(name)
     _index_of_live_requests("status != 'completed'")
-    op.drop_column("forget_requests", "expedited")
+    for name in ("expedited", "warned_percent", "zone", "regime"):
+        op.drop_column("forget_requests", name)
     for name, _ in reversed(_REQUEST_COLUMNS):
         op.drop_column("forget_requests", name)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 _GATE, _POLICY = "tests/unit/unlearning/gate", "tests/unit/unlearning/policy"
+_CLOCK = "tests/unit/app/clock"
 _UCAN = "tests/unit/unlearning/methods/ladder/ucan"
 _DECISION = tuple(f"{_GATE}/test_{name}.py" for name in ("decision", "decision_together", "decision_draws"))
 
@@ -22,6 +23,10 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "unlearning/policy/consolidation.py": (f"{_POLICY}/test_consolidation.py",),
     "app/transitions.py": ("tests/unit/app/test_transitions.py",),
     "app/runs/states.py": ("tests/unit/app/runs/test_run_states.py",),
+    "app/clock/deadlines.py": (f"{_CLOCK}/test_deadlines_by_regime.py",),
+    "app/clock/prediction.py": (f"{_CLOCK}/test_prediction.py",),
+    "app/clock/thresholds.py": (f"{_CLOCK}/test_thresholds.py",),
+    "app/clock/zones.py": (f"{_CLOCK}/test_deadlines_by_regime.py",),
     "app/forget_requests/deadlines.py": ("tests/unit/app/test_deadlines.py",),
     "app/db/timeline.py": ("tests/unit/app/test_timeline.py",),
     "unlearning/methods/ladder/ucan/scores.py": (f"{_UCAN}/test_scores.py",),

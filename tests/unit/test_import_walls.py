@@ -39,6 +39,8 @@ THIRD_PARTY = {
     "unlearning": LEARNING,
     "model_store": {"safetensors"},
     "app": DATABASE | SETTINGS | WEB | QUEUE,
+    # Its zones are files of the package tzdata.
+    "app.clock": set(),
     "app.db": DATABASE | SETTINGS,
     "app.serving": SETTINGS | {"prometheus_client"},
     "app.serving.transformers_ranker": LEARNING,

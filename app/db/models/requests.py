@@ -32,10 +32,16 @@ class ForgetRequest(Base):
     outcome: Mapped[str | None] = mapped_column(String(20))
     detail_code: Mapped[str | None] = mapped_column(String(40))
     reason: Mapped[str | None] = mapped_column(String(40))
-    client_reference: Mapped[str | None] = mapped_column(String(64))
+    client_reference: Mapped[str | None] = mapped_column(String(64), index=True)
     requested_by: Mapped[str] = mapped_column(String(64))
     received_at: Mapped[datetime]
+    # The clock: its rules, the zone of the subject, and the instant it counts from; None means from receipt.
+    regime: Mapped[str] = mapped_column(String(20), default="gdpr", server_default="gdpr")
+    zone: Mapped[str] = mapped_column(String(64), default="UTC", server_default="UTC")
+    clock_started_at: Mapped[datetime | None]
     due_at: Mapped[datetime]
+    # The last share of the time, in percent, whose passing was recorded as a warning.
+    warned_percent: Mapped[int] = mapped_column(default=0, server_default="0")
     # Set once, by a person, within the legal limit.
     extended_at: Mapped[datetime | None]
     # Goes before all others that are queued.
@@ -66,7 +72,7 @@ class ForgetRequest(Base):
             sqlite_where=text(_LIVE),
             postgresql_where=text(_LIVE),
         ),
-        Index("ix_forget_requests_queue", "status", "due_at"),
+        Index("ix_forget_requests_pages", "status", "due_at", "epoch"),
     )
 
 

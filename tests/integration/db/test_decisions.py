@@ -10,11 +10,12 @@ from sqlalchemy import select, text
 
 from app.audit.transaction import Transaction
 from app.audit.verification import verify
+from app.clock.deadlines import Regime
 from app.db.models import ForgetRequest, Suppression
-from app.forget_requests import decisions
+from app.forget_requests import deadlines, decisions
 from app.forget_requests import service as forget_requests
 from app.forget_requests.decisions import Decision, Refused
-from app.forget_requests.policy import RequestPolicy
+from app.forget_requests.policy import AskedClock, RequestPolicy
 from app.interactions import queries as interaction_queries
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
@@ -203,7 +204,7 @@ def test_r19_a_deadline_is_extended_once_before_it_has_passed(service: Service) 
     request_id = accept(service, "a")
     extended = decide(service, request_id, decisions.extend, reason="complexity")
     assert extended.due_at == datetime(2026, 4, 30, 23, 59, 59, tzinfo=UTC)
-    with pytest.raises(Refused, match="once"):
+    with pytest.raises(Refused, match="moved before"):
         decide(service, request_id, decisions.extend, reason="complexity")
     late = accept(service, "b")
     with pytest.raises(Refused):
@@ -268,3 +269,37 @@ def test_what_may_be_done_now_is_said(service: Service) -> None:
         request = session.get_one(ForgetRequest, request_id)
         assert decisions.allowed(request, NOON) == ["approve", "cancel", "deny", "extend", "hold"]
         assert "extend" not in decisions.allowed(request, NOON + timedelta(days=40))
+
+
+def test_r50_warnings_are_recorded_once_each_and_not_for_what_is_over(service: Service) -> None:
+    open_, over = accept(service, "a"), accept(service, "b")
+    decide(service, over, decisions.cancel)
+    with service.database.read() as session:
+        due_at = session.get_one(ForgetRequest, open_).due_at
+    half = NOON + (due_at - NOON) * 0.6
+    for moment, expected in (
+        (NOON, {}),
+        (half, {open_: 50}),
+        (half, {}),
+        (due_at + timedelta(1), {open_: 100}),
+    ):
+        with service.database.unit_of_work() as session:
+            transaction = Transaction(session, service.audit)
+            due = deadlines.due_warnings(session, moment)
+            assert due == expected
+            deadlines.warn(transaction, due)
+
+
+def test_r48_the_clock_runs_by_the_regime_and_the_zone_that_the_caller_names(service: Service) -> None:
+    with service.database.unit_of_work() as session:
+        request = forget_requests.accept(
+            Transaction(session, service.audit),
+            subject_hmac="a" * 64,
+            requested_by="portal",
+            now=NOON,
+            asked=AskedClock(Regime.CCPA, "Pacific/Kiritimati", NOON - timedelta(days=2)),
+        ).request
+    # 45 days from the day on which the person asked, in their zone, which is 14 hours ahead.
+    assert request.due_at == datetime(2026, 3, 16, 9, 59, 59, tzinfo=UTC)
+    extended = decide(service, request.id, decisions.extend)
+    assert extended.due_at == datetime(2026, 4, 30, 9, 59, 59, tzinfo=UTC)

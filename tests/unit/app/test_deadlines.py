@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.forget_requests.deadlines import gdpr_due_at, time_left
+from app.clock.deadlines import Regime, due_at
+from app.forget_requests.deadlines import time_left
 
 YEAR_9000 = datetime(9000, 1, 1)  # noqa: DTZ001  (hypothesis wants bounds without a zone)
 
@@ -27,18 +28,18 @@ def utc(*parts: int) -> datetime:
     ],
 )
 def test_due_one_calendar_month_after_receipt(received: datetime, due: datetime) -> None:
-    assert gdpr_due_at(received) == due
+    assert due_at(Regime.GDPR, received) == due
 
 
 @given(st.datetimes(max_value=YEAR_9000, timezones=st.just(UTC)))
 def test_never_more_than_a_month_and_never_less_than_28_days(received: datetime) -> None:
-    left = gdpr_due_at(received) - received
+    left = due_at(Regime.GDPR, received) - received
     assert timedelta(days=28) <= left < timedelta(days=32)
 
 
 def test_an_instant_without_a_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="time zone"):
-        gdpr_due_at(datetime(2026, 1, 1))  # noqa: DTZ001  (that is the point)
+        due_at(Regime.GDPR, datetime(2026, 1, 1))  # noqa: DTZ001  (that is the point)
 
 
 def test_time_left_turns_negative() -> None:

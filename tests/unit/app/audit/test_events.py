@@ -112,6 +112,11 @@ ENTRIES: list[tuple[Event, str, str]] = [
         "selection.lifted",
         '{"request": "fr_1", "epoch": 7, "because": "denied", "subject": "ffff"}',
     ),
+    (
+        decision_events.ForgetDeadlineNears("fr_1", 50, "2026-02-28T23:59:59+00:00"),
+        "forget.deadline_nears",
+        '{"request": "fr_1", "percent": 50, "due_at": "2026-02-28T23:59:59+00:00"}',
+    ),
     (events.RunHandedBack("ur_1", 3), "run.handed_back", '{"run": "ur_1", "fence": 3}'),
     (
         events.RunHeldUp("ur_1", 3, "store_full"),

@@ -3,8 +3,8 @@
 Expand: a table, and columns that may be empty or have a default. The previous release sees hidden events: it must not
 serve beside this one once somebody has selected events.
 
-Revision: 0020_selections
-Revises: 0015_request_life
+Revision: 0021_selections
+Revises: 0020_request_pages
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0020_selections"
-down_revision = "0015_request_life"
+revision = "0021_selections"
+down_revision = "0020_request_pages"
 branch_labels = None
 depends_on = None
 

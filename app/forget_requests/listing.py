@@ -1,0 +1,113 @@
+"""Forget requests in the order of a worklist, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, Self
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_, union_all
+from sqlalchemy.orm import Session, aliased
+
+from app.db.models import ForgetRequest, RequestStatus
+from app.db.models.statuses import SETTLED
+
+# Whatever has this form is a place in the order: deadlines from 1970 on, epochs below 2**63.
+CURSOR = r"^[01][0-2][0-9a-f]{14}[0-7][0-9a-f]{15}$"
+_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Cursor(NamedTuple):
+    """The place of a request in the order: unfinished ones first, then the nearest deadline, then the epoch."""
+
+    settled: bool
+    due_at: datetime
+    epoch: int
+
+    @classmethod
+    def of(cls, request: ForgetRequest) -> Self:
+        return cls(request.status in SETTLED, request.due_at, request.epoch)
+
+    def encoded(self) -> str:
+        """As text of the form `CURSOR`. Callers only send it back."""
+        return f"{self.settled:d}{(self.due_at - _UNIX_EPOCH) // _MICROSECOND:015x}{self.epoch:016x}"
+
+    @classmethod
+    def decoded(cls, text: str) -> Self:
+        """The place that a text of the form `CURSOR` stands for."""
+        due_at = _UNIX_EPOCH + int(text[1:16], 16) * _MICROSECOND
+        return cls(text[0] == "1", due_at, int(text[16:], 16))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which requests to list. None and an empty set leave nothing out."""
+
+    statuses: frozenset[RequestStatus] = frozenset()
+    overdue: bool | None = None
+    client_reference: str | None = None
+    received_from: datetime | None = None
+    received_before: datetime | None = None
+
+    def conditions(self, now: datetime) -> list[ColumnElement[bool]]:
+        """The conditions beside the status."""
+        found: list[ColumnElement[bool]] = []
+        if self.client_reference is not None:
+            found.append(ForgetRequest.client_reference == self.client_reference)
+        if self.received_from is not None:
+            found.append(ForgetRequest.received_at >= self.received_from)
+        if self.received_before is not None:
+            found.append(ForgetRequest.received_at < self.received_before)
+        if self.overdue is not None:
+            found.append(_overdue(now) if self.overdue else ~_overdue(now))
+        return found
+
+
+class Page(NamedTuple):
+    """Some requests in order, and the cursor of the last one if there are more."""
+
+    requests: Sequence[ForgetRequest]
+    next: Cursor | None
+
+
+def page(session: Session, wanted: Wanted, *, after: Cursor | None, limit: int, now: datetime) -> Page:
+    """The requests that follow ``after``, at most ``limit``.
+
+    Each status is read by itself, because an index has the requests of one status in order. So no more than a page of
+    each status is read, however many requests there are.
+    """
+    conditions = wanted.conditions(now)
+    heads = [
+        select(ForgetRequest)
+        .where(ForgetRequest.status == status, *_following(status, after), *conditions)
+        .order_by(ForgetRequest.due_at, ForgetRequest.epoch)
+        .limit(limit + 1)
+        .subquery()
+        for status in RequestStatus
+        if (not wanted.statuses or status in wanted.statuses)
+        and (after is None or not after.settled or status in SETTLED)
+    ]
+    if not heads:
+        return Page((), None)
+    request = aliased(ForgetRequest, union_all(*(select(head) for head in heads)).subquery())
+    found = session.scalars(
+        select(request).order_by(request.status.in_(SETTLED), request.due_at, request.epoch).limit(limit + 1)
+    ).all()
+    if len(found) <= limit:
+        return Page(found, None)
+    return Page(found[:limit], Cursor.of(found[limit - 1]))
+
+
+def _following(status: RequestStatus, after: Cursor | None) -> list[ColumnElement[bool]]:
+    if after is None or after.settled != (status in SETTLED):
+        return []
+    place = tuple_(ForgetRequest.due_at, ForgetRequest.epoch)
+    return [place > (after.due_at, after.epoch)]
+
+
+def _overdue(now: datetime) -> ColumnElement[bool]:
+    """Whether the deadline passed before the request was over, or has passed by now."""
+    over = func.coalesce(ForgetRequest.completed_at, ForgetRequest.withdrawn_at)
+    return and_(ForgetRequest.due_at < now, or_(over.is_(None), ForgetRequest.due_at < over))

@@ -1,0 +1,1 @@
+"""Yearly figures about erasures."""
