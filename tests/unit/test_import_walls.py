@@ -31,6 +31,7 @@ SETTINGS = {"pydantic", "pydantic_settings", "structlog"}
 WEB = {"anyio", "fastapi", "h11", "httpx", "jinja2", "prometheus_client", "starlette", "uvicorn"}
 QUEUE = {"celery", "kombu"}
 TERMINAL = {"rich", "typer"}
+SIGNING = {"cryptography", "jwt"}
 
 # The most specific prefix counts. What is not listed here may not be imported there, directly.
 THIRD_PARTY = {
@@ -40,6 +41,8 @@ THIRD_PARTY = {
     "model_store": {"safetensors"},
     "app": DATABASE | SETTINGS | WEB | QUEUE,
     "app.db": DATABASE | SETTINGS,
+    # It alone signs and verifies. Settings and HTTP have files of their own there.
+    "app.signing": {"pydantic", "fastapi"} | SIGNING,
     "app.serving": SETTINGS | {"prometheus_client"},
     "app.serving.transformers_ranker": LEARNING,
     "worker": DATABASE | SETTINGS | QUEUE | LEARNING | {"billiard"},
