@@ -17,6 +17,7 @@ from app.consolidations import service as consolidations
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.failures import SettingError, naming
+from app.release import release
 from app.restoration.service import join_timeline
 from app.runs.service import Claim
 from app.settings import Settings, get_settings
@@ -60,6 +61,8 @@ def open_process(settings: Settings) -> WorkerProcess:
             cannot be opened.
     """
     use_processor(settings.torch_threads)
+    # Read the sources now: this is the code that runs, whatever is installed later.
+    release()
     transformers.utils.logging.disable_progress_bar()
     database = Database(open_database(settings.database_url))
     try:

@@ -70,6 +70,13 @@ class AuditLog:
         ledger.audit_head = mac
         ledger.audit_seal = self._seal(sequence, mac)
 
+    def has_written(self, entry: AuditEntry) -> bool:
+        """Whether the entry is as it was appended under this key. Its place in the chain is not checked."""
+        mac = self._mac(
+            entry.sequence, entry.recorded_at, entry.actor, entry.action, entry.data, entry.previous_mac
+        )
+        return hmac.compare_digest(mac, entry.mac)
+
     def first_broken(self, session: Session) -> int | None:
         """The sequence number of the first entry that does not verify; None if the whole chain holds."""
         expected_sequence, head = 1, GENESIS

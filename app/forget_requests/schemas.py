@@ -58,6 +58,13 @@ class ForgetUserBody(ForgetBody):
     user_id: Id
 
 
+class ReceiptLinks(BaseModel):
+    """The request's receipts. There is none of the completion until the request is completed."""
+
+    acceptance: str
+    completion: str | None
+
+
 class ForgetRequestView(BaseModel):
     """A forget request as its caller sees it. It does not contain the user id, which is not stored."""
 
@@ -76,6 +83,7 @@ class ForgetRequestView(BaseModel):
     seconds_left: int
     completed_at: datetime | None
     run: str | None
+    receipts: ReceiptLinks
 
     @classmethod
     def of(cls, request: ForgetRequest, links: Links, now: datetime) -> ForgetRequestView:
@@ -98,7 +106,20 @@ class ForgetRequestView(BaseModel):
             seconds_left=int(left.total_seconds()),
             completed_at=request.completed_at,
             run=links.run(request.run_id) if request.run_id else None,
+            receipts=ReceiptLinks(
+                acceptance=links.receipt(request.id, "acceptance"),
+                completion=links.receipt(request.id, "completion") if done else None,
+            ),
         )
+
+
+class AcceptedView(ForgetRequestView):
+    """The answer to whoever has sent the user's id. `receipt_salt` opens the commitment to that id in the receipts.
+
+    Nobody else is ever told the salt, so others cannot find out whose receipts they see.
+    """
+
+    receipt_salt: str
 
 
 class ForgetRequestDetail(ForgetRequestView):

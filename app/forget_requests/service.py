@@ -37,6 +37,7 @@ def accept(
     now: datetime,
     reason: str | None = None,
     client_reference: str | None = None,
+    subject_commitment: str | None = None,
 ) -> Acceptance:
     """Store request, suppression, audit entry and queued run in one transaction (invariants I1 and I2).
 
@@ -50,7 +51,15 @@ def accept(
     if existing is not None:
         # If it is unfinished, it is the same request. If it is completed, a suppressed subject can have no new data.
         return Acceptance(existing, created=False, run_id=None)
-    return _create(transaction, subject_hmac, requested_by, now, reason, client_reference)
+    return _create(
+        transaction,
+        subject_hmac,
+        requested_by,
+        now,
+        reason,
+        client_reference,
+        subject_commitment=subject_commitment,
+    )
 
 
 def readopt(
@@ -91,6 +100,7 @@ def _create(
     reason: str | None,
     client_reference: str | None,
     request_id: str | None = None,
+    subject_commitment: str | None = None,
 ) -> Acceptance:
     session = transaction.session
     epoch = next_epoch(transaction.ledger)
@@ -114,6 +124,7 @@ def _create(
             epoch=epoch,
             due_at=request.due_at.isoformat(),
             subject=transaction.audit.subject_digest(subject_hmac),
+            subject_commitment=subject_commitment,
         ),
         actor=requested_by,
     )
