@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from docs.generate.api import api_page
 from docs.generate.commands import commands_page
 from docs.generate.policy import policy_page
+from docs.generate.receipts import VECTORS, vector
 from docs.generate.settings import settings_page
 
 REFERENCE = Path(__file__).parents[1] / "reference"
@@ -16,4 +18,5 @@ PAGES: Mapping[Path, Callable[[], str]] = {
     REFERENCE / "commands.md": commands_page,
     REFERENCE / "policy.md": policy_page,
     REFERENCE / "settings.md": settings_page,
+    **{REFERENCE / "receipts" / name: partial(vector, name) for name in VECTORS},
 }
