@@ -97,7 +97,7 @@ def _told(found: Verified, with_acceptance: bool, with_subject: bool) -> list[st
         f"the {found.kind} receipt of {claims['request']} holds",
         f"issued by {claims['iss']} at {issued}",
         str(claims["statement"]),
-        f"{len(found.entries)} entries are proved to be in the log of {found.head.size} entries",
+        f"proved to be in the log: {len(found.entries)} of its {found.head.size} entries",
     ]
     if with_acceptance:
         lines.append("it completes what the acceptance receipt accepted")

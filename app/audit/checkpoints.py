@@ -29,7 +29,10 @@ def write_checkpoint(database: Database, audit: AuditLog, store: Store) -> Check
         DatabaseUnavailable: the database does not answer.
     """
     # Proofs are asked for later, and then little of the tree is missing.
-    tree.grow(database)
+    try:
+        tree.grow(database)
+    except tree.TreeDamaged:
+        log.error("audit.tree_damaged")
     # Read the store first: everything in it was in the database before.
     timeline = store.newest_timeline()
     last = None if timeline is None else store.newest_checkpoints().get(timeline.number)

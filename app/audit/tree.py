@@ -8,6 +8,7 @@ determine: `disagreements` computes all of it anew.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import structlog
@@ -23,7 +24,12 @@ from app.db.session import Database
 log = structlog.get_logger()
 
 _ENTRIES_AT_A_TIME = 500
+_DIGEST = re.compile("[0-9a-f]{64}")
 Nodes = dict[tuple[int, int], bytes]
+
+
+class TreeDamaged(Exception):
+    """A node of the stored tree is missing or no digest. `lethe audit verify` says which."""
 
 
 def grow(database: Database) -> int:
@@ -33,6 +39,7 @@ def grow(database: Database) -> int:
 
     Raises:
         DatabaseUnavailable: the database does not answer.
+        TreeDamaged: the stored tree is not what was stored.
     """
     with database.read() as session:
         size = session.scalar(select(AuditTree.size)) or 0
@@ -169,9 +176,9 @@ def _compare(session: Session, nodes: Nodes, block: Sequence[AuditEntry]) -> Ite
     for entry in block:
         _take_in(nodes, entry)
     added = [key for key in nodes if key not in known]
-    stored = _nodes(session, added)
+    stored = _stored(session, added)
     for level, place in added:
-        if stored.get((level, place)) != nodes[level, place]:
+        if stored.get((level, place)) != nodes[level, place].hex():
             first, last = (place << level) + 1, (place + 1) << level
             yield f"the Merkle tree's node over entries {first}..{last} is not what the entries give"
     named = select(AuditReference).where(
@@ -193,12 +200,23 @@ def _hashes(session: Session, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
 
 
 def _nodes(session: Session, keys: Iterable[tuple[int, int]]) -> Nodes:
+    """
+    Raises:
+        TreeDamaged: one of them is missing, or no digest.
+    """
     wanted = list(keys)
-    if not wanted:
+    stored = _stored(session, wanted)
+    if any(not _DIGEST.fullmatch(stored.get(key, "")) for key in wanted):
+        raise TreeDamaged("a node of the Merkle tree is missing or no digest")
+    return {key: bytes.fromhex(stored[key]) for key in wanted}
+
+
+def _stored(session: Session, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], str]:
+    if not keys:
         return {}
     stored = session.execute(
         select(AuditNode.level, AuditNode.place, AuditNode.digest).where(
-            tuple_(AuditNode.level, AuditNode.place).in_(wanted)
+            tuple_(AuditNode.level, AuditNode.place).in_(keys)
         )
     )
-    return {(row.level, row.place): bytes.fromhex(row.digest) for row in stored}
+    return {(row.level, row.place): row.digest for row in stored}

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Path, Response
 from app.api_keys.authentication import Caller, require
 from app.api_keys.service import Scope
 from app.audit import tree
+from app.audit.tree import TreeDamaged
 from app.db.models import ForgetRequest
 from app.dependencies import GatewayDependency
 from app.errors import Problem, not_found
@@ -20,6 +21,7 @@ from app.problem_schema import problems
 from app.receipts.claims import TYPE, Kind
 from app.receipts.record import LogContradicted
 from app.receipts.service import NotCompleted, Receipts
+from app.transparency.problems import log_contradicted
 
 router = APIRouter(tags=["evidence"])
 log = structlog.get_logger()
@@ -59,9 +61,9 @@ async def read_completion(request_id: RequestId, gateway: GatewayDependency, _ca
 
 
 def _receipt(gateway: Gateway, request_id: str, kind: Kind) -> str:
-    # The tree must hold what was committed before.
-    size = tree.grow(gateway.database)
     try:
+        # The tree must hold what was committed before.
+        size = tree.grow(gateway.database)
         with gateway.database.unit_of_work() as session:
             # Two readers at once: the second one finds what the first one has issued.
             request = session.get(ForgetRequest, request_id, with_for_update=True)
@@ -75,10 +77,6 @@ def _receipt(gateway: Gateway, request_id: str, kind: Kind) -> str:
             "not-completed",
             "There is a completion receipt once the request is completed.",
         ) from error
-    except LogContradicted as error:
+    except (LogContradicted, TreeDamaged) as error:
         log.error("receipt.refused", request=request_id, reason=str(error))
-        raise Problem(
-            HTTPStatus.CONFLICT,
-            "log-contradicted",
-            "The audit log does not hold this request as it was recorded; lethe audit verify says what is wrong.",
-        ) from error
+        raise log_contradicted() from error

@@ -20,6 +20,7 @@ from app.dependencies import GatewayDependency
 from app.errors import Problem
 from app.gateway import Gateway
 from app.problem_schema import problems
+from app.transparency.problems import log_contradicted
 from app.transparency.schemas import ConsistencyProofView, EntriesView, EntryView, InclusionProofView
 
 router = APIRouter(prefix="/audit", tags=["evidence"])
@@ -31,7 +32,7 @@ _MOST_ENTRIES = 1000
 Found = TypeVar("Found")
 
 
-@router.get("/checkpoint", response_class=PlainTextResponse, responses=problems())
+@router.get("/checkpoint", response_class=PlainTextResponse, responses=problems(409))
 async def read_checkpoint(gateway: GatewayDependency, _caller: MayRead) -> PlainTextResponse:
     """The present size and root of the log, as a signed note (C2SP tlog-checkpoint).
 
@@ -41,7 +42,7 @@ async def read_checkpoint(gateway: GatewayDependency, _caller: MayRead) -> Plain
     return PlainTextResponse(gateway.signer.note(size, root))
 
 
-@router.get("/entries", responses=problems())
+@router.get("/entries", responses=problems(409))
 async def read_entries(
     gateway: GatewayDependency,
     _caller: MayRead,
@@ -52,7 +53,7 @@ async def read_entries(
     return await _read(gateway, partial(_entries, after=after, limit=limit))
 
 
-@router.get("/proof/inclusion", responses=problems())
+@router.get("/proof/inclusion", responses=problems(409))
 async def prove_inclusion(
     gateway: GatewayDependency,
     _caller: MayRead,
@@ -63,7 +64,7 @@ async def prove_inclusion(
     return await _read(gateway, partial(_inclusion, entry=entry, of=size))
 
 
-@router.get("/proof/consistency", responses=problems())
+@router.get("/proof/consistency", responses=problems(409))
 async def prove_consistency(
     gateway: GatewayDependency,
     _caller: MayRead,
@@ -84,7 +85,10 @@ async def _read(gateway: Gateway, read: Callable[[Session, int], Found]) -> Foun
         with gateway.database.read() as session:
             return read(session, size)
 
-    return await gateway.write(work)
+    try:
+        return await gateway.write(work)
+    except tree.TreeDamaged as error:
+        raise log_contradicted() from error
 
 
 def _entries(session: Session, size: int, *, after: int, limit: int) -> EntriesView:
