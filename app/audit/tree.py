@@ -29,7 +29,7 @@ Nodes = dict[tuple[int, int], bytes]
 
 
 class TreeDamaged(Exception):
-    """A node of the stored tree is missing or no digest. `lethe audit verify` says which."""
+    """The stored tree cannot be of this log, or a node is missing or no digest. `lethe audit verify` says more."""
 
 
 def grow(database: Database) -> int:
@@ -42,9 +42,11 @@ def grow(database: Database) -> int:
         TreeDamaged: the stored tree is not what was stored.
     """
     with database.read() as session:
-        size = session.scalar(select(AuditTree.size)) or 0
-        if size == session.scalar(select(Ledger.audit_sequence)):
-            return size
+        size, logged = size_of(session), session.scalar(select(Ledger.audit_sequence)) or 0
+    if size > logged:
+        raise TreeDamaged("the Merkle tree holds more entries than the log")
+    if size == logged:
+        return size
     while True:
         with database.unit_of_work() as session:
             tree = session.execute(select(AuditTree).with_for_update()).scalar_one()

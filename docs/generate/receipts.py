@@ -280,6 +280,7 @@ def _invalid(signer: Signer, acceptance: dict[str, Any], completion: dict[str, A
         ("it is of another type", signer.token(completion, type_="JWT")),
         ("it was signed by somebody else", stranger.token(completion, type_=TYPE)),
         ("its signature was cut off", good.rpartition(".")[0] + "."),
+        ("it is padded", good + "=="),
         ("its last character has bits that Base64url does not use", good[:-1] + _with_unused_bit(good[-1])),
     ]
 

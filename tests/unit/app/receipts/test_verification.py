@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.audit import merkle
-from app.receipts.verification import ReceiptInvalid, require_acceptance, require_subject, verify
+from app.receipts.verification import ReceiptInvalid, _completion, require_acceptance, require_subject, verify
 from app.signing.keys import PublicKeys, SignatureInvalid
 from app.subjects import commitment
 
@@ -57,6 +57,15 @@ def test_published_leaves_and_roots() -> None:
             nodes[level, index] = digest
     roots = [merkle.root(size, lambda *key: nodes[key]).hex() for size in range(len(VECTORS["roots"]))]
     assert roots == VECTORS["roots"]
+
+
+def test_a_policy_that_was_logged_after_the_attempt_is_refused() -> None:
+    """I7, in an honestly signed log: the claim that names the policy comes behind the attempt."""
+    completion = verify(read("completion.jwt"), KEYS)
+    claimed = next(entry for entry in completion.entries if entry["action"] == "run.claimed")
+    late = [{**entry, "sequence": 99} if entry is claimed else entry for entry in completion.entries]
+    with pytest.raises(ReceiptInvalid, match="was not in the log before it"):
+        _completion(completion.claims, tuple(late))
 
 
 def test_a_completion_belongs_to_its_acceptance() -> None:
