@@ -41,6 +41,7 @@ from app.serving import ServingEngine
 from app.serving.assembly import build_engine
 from app.serving.clock import elapsed
 from app.settings import Settings
+from app.signing.from_settings import signer_of
 from app.subjects import SubjectKey
 from app.versions.parts import Surroundings
 from model_store import (
@@ -81,6 +82,7 @@ class Gateway:
         self.registry = registry
         self.audit = AuditLog.of(settings)
         self.subject_key = SubjectKey(settings.subject_key.get_secret_value().encode())
+        self.signer = signer_of(settings)
         self.store: Store = open_store(settings.store_url)
         # This probe and `database_writes` write, so limit their rate: strangers can trigger them. After a successful
         # write the store is not probed for a while, unless it refuses an entry of the journal.

@@ -14,6 +14,9 @@ class Links:
     def request(self, request_id: str) -> str:
         return f"{self.root}/forget-requests/{request_id}"
 
+    def receipt(self, request_id: str, kind: str) -> str:
+        return f"{self.root}/forget-requests/{request_id}/receipts/{kind}"
+
     def run(self, run_id: str) -> str:
         return f"{self.root}/runs/{run_id}"
 

@@ -29,11 +29,14 @@ from app.interactions import endpoints as interactions
 from app.logging import configure_logging
 from app.metrics import ConsolidationMetrics, HttpMetrics, QueueMetrics
 from app.middleware import BodyLimit, RequestContext
+from app.receipts import endpoints as receipts
 from app.recommendations import endpoints as recommendations
 from app.runs import endpoints as runs
 from app.settings import Settings, get_settings
+from app.signing import endpoints as signing
 from app.static_files import PublicFiles
 from app.statistics import endpoints as statistics
+from app.transparency import endpoints as transparency
 from app.versions import endpoints as adapters
 
 
@@ -81,6 +84,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         registry=registry,
     )
     for room in (
+        # Before the routes of requests, whose ids may hold anything.
+        receipts,
         forget_requests,
         decisions,
         forget_request_list,
@@ -92,6 +97,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         adapters,
         health,
         dashboard,
+        signing,
+        transparency,
     ):
         app.include_router(room.router)
     add_docs(app, public=settings.environment == "development")

@@ -21,6 +21,7 @@ MINIMUM_SECRET_BYTES = 32
 # A replica reports at least this often.
 REPORT_SECONDS = 2.0
 BROKERS = ("filesystem", "redis", "rediss", "amqp", "amqps")
+_SEED = re.compile(r"[0-9a-fA-F]{64}")
 _DEVICE = re.compile(r"cpu|mps|(cuda|xpu)(:[0-9]{1,3})?")
 
 # At most a year: a longer time is a mistake, and would overflow somewhere.
@@ -32,8 +33,8 @@ LogFormat = Literal["auto", "json", "console"]
 # First segments of our own paths. With such a prefix, one could not tell whether a proxy has stripped it.
 ROUTES = frozenset(
     {
-        "adapters", "consolidations", "docs", "forget-requests", "healthz", "interactions", "runs", "metrics",
-        "openapi.json", "readyz", "recommend", "static", "users",
+        ".well-known", "adapters", "audit", "consolidations", "docs", "forget-requests", "healthz", "interactions",
+        "runs", "metrics", "openapi.json", "readyz", "recommend", "static", "users",
     }
 )  # fmt: skip
 
@@ -106,6 +107,19 @@ class Settings(BaseSettings):
     )
     audit_key: SecretStr = Field(
         SecretStr(f"{PLACEHOLDER}-audit-key"), description="keys the chain of the audit log"
+    )
+
+    signing_key: SecretStr = Field(
+        SecretStr(f"{PLACEHOLDER}-signing-key"),
+        description="of a gateway: the Ed25519 key that signs receipts and checkpoints, 64 hexadecimal digits",
+    )
+    former_signers: str = Field(
+        "",
+        description="of a gateway: the public keys before it (`x` of /.well-known/jwks.json), separated by spaces; "
+        "they stay published",
+    )
+    issuer: Annotated[str, Field(pattern=r"^[A-Za-z0-9._~:/-]{1,200}$")] = Field(
+        "lethe", description="the service's name in receipts and checkpoints, best a name of yours in the DNS"
     )
 
     host: Text = Field("127.0.0.1", description="where a gateway listens")
@@ -219,7 +233,7 @@ class Settings(BaseSettings):
             raise ValueError(f"{device!r} is no device; use cpu, cuda or cuda:NUMBER")
         return device
 
-    @field_validator("subject_key", "audit_key")
+    @field_validator("subject_key", "audit_key", "signing_key")
     @classmethod
     def _refuse_blank_secrets(cls, secret: SecretStr) -> SecretStr:
         if not secret.get_secret_value().strip():
@@ -233,7 +247,22 @@ class Settings(BaseSettings):
             raise ValueError(
                 "LETHE_AUDIT_KEY must not be the same secret as LETHE_SUBJECT_KEY (try: openssl rand -hex 32)"
             )
+        signing = self.signing_key.get_secret_value().strip()
+        if signing in (
+            self.subject_key.get_secret_value().strip(),
+            self.audit_key.get_secret_value().strip(),
+        ):
+            raise ValueError(
+                "LETHE_SIGNING_KEY must not be the same secret as another one (try: openssl rand -hex 32)"
+            )
         return self
+
+    @field_validator("signing_key")
+    @classmethod
+    def _refuse_malformed_signing_keys(cls, secret: SecretStr) -> SecretStr:
+        if PLACEHOLDER not in secret.get_secret_value() and not _SEED.fullmatch(secret.get_secret_value()):
+            raise ValueError("must be 64 hexadecimal digits (try: openssl rand -hex 32)")
+        return secret
 
     @model_validator(mode="after")
     def _refuse_placeholder_secrets(self) -> Self:

@@ -11,6 +11,7 @@ import hmac
 from inputs import identifier
 
 _CHECK = "subject key check"
+_SALT = "\x00receipt salt\x00"
 # No id holds a control character.
 _THE_ID_OF_THAT_NAME = "\x00" + _CHECK
 
@@ -48,8 +49,31 @@ class SubjectKey:
         found = identifier(user_id)
         return self._hmac(_THE_ID_OF_THAT_NAME if found == _CHECK else found)
 
+    def receipt_salt(self, user_id: str) -> str:
+        """The salt of this user's commitment, 64 hexadecimal digits. Whoever presents the id may have it.
+
+        It is derived and not drawn, so a caller whose answer was lost gets the same one again, and nothing is stored.
+
+        Raises:
+            InvalidInput: as `subject` does.
+        """
+        return self._hmac(_SALT + identifier(user_id))
+
     def _hmac(self, text: str) -> str:
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def commitment(salt: str, user_id: str) -> str:
+    """``SHA-256(salt || user id)`` as 64 hexadecimal digits: what receipts have instead of a user.
+
+    Over the 32 bytes of the salt and the UTF-8 of the id in its canonical spelling. Whoever has salt and id can compute
+    it. Without the salt, nobody can test a guess of the id. Source: R-37.
+
+    Raises:
+        InvalidInput: the id cannot be one.
+        ValueError: the salt is not hexadecimal.
+    """
+    return hashlib.sha256(bytes.fromhex(salt) + identifier(user_id).encode()).hexdigest()
 
 
 def subject_reference(subject_hmac: str) -> str:

@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from app.loading import loading
+from cli.evidence import receipt, verify_consistency
 from cli.failures import report_failures
 from cli.people import people
 from cli.stopping import end_with_lethe_up, leave_on_ctrl_c
@@ -31,7 +32,9 @@ keys = typer.Typer(help="Issue, list and revoke API keys.", no_args_is_help=True
 audit = typer.Typer(help="The audit log.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
 app.add_typer(audit, name="audit")
+app.add_typer(receipt, name="receipt")
 app.add_typer(people)
+audit.command("verify-consistency")(verify_consistency)
 
 _PROBLEMS_SHOWN = 20
 

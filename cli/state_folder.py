@@ -10,6 +10,9 @@ from pathlib import Path
 from cli.failures import CommandError
 
 _SECRETS, _KEY, _ADDRESS = "secrets.json", "demo-key", "address"
+_DRAWN = ("LETHE_SUBJECT_KEY", "LETHE_AUDIT_KEY", "LETHE_SIGNING_KEY")
+# A folder of an earlier release has no such secret yet. Nothing depends on it before the first receipt.
+_LATER = "LETHE_SIGNING_KEY"
 # An environment with one of these variables means another installation, even if other variables are missing.
 _OF_AN_INSTALLATION = {"LETHE_DATABASE_URL", "LETHE_STORE_URL", "LETHE_SUBJECT_KEY", "LETHE_AUDIT_KEY"}
 
@@ -107,16 +110,19 @@ def _secrets(state: Path) -> dict[str, str]:
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
-            drawn = {f"LETHE_{name}_KEY": secrets.token_hex(32) for name in ("SUBJECT", "AUDIT")}
-            _write_privately(path, json.dumps(drawn))
+            _write_privately(path, json.dumps({name: secrets.token_hex(32) for name in _DRAWN}))
         stored = json.loads(path.read_text())
-        return {f"LETHE_{name}_KEY": str(stored[f"LETHE_{name}_KEY"]) for name in ("SUBJECT", "AUDIT")}
+        found = {name: str(stored[name]) for name in _DRAWN if name != _LATER or name in stored}
+        if _LATER not in found:
+            found[_LATER] = secrets.token_hex(32)
+            _write_privately(path, json.dumps(found))
+        return found
     except OSError as error:
         raise CommandError(
             f"cannot use {state}: {error.strerror}; choose another folder with --state or LETHE_STATE"
         ) from error
     except (ValueError, TypeError, KeyError) as error:
-        raise CommandError(f"{path} does not hold the two secrets any more; put back a copy of it") from error
+        raise CommandError(f"{path} does not hold the secrets any more; put back a copy of it") from error
 
 
 def _read(path: Path) -> str | None:

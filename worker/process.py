@@ -18,6 +18,7 @@ from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.failures import SettingError, naming
 from app.forget_requests.policy import load_request_policy
+from app.release import release
 from app.restoration.service import join_timeline
 from app.runs.service import Claim
 from app.settings import Settings, get_settings
@@ -65,6 +66,8 @@ def open_process(settings: Settings) -> WorkerProcess:
             cannot be opened.
     """
     use_processor(settings.torch_threads)
+    # Read the sources now: this is the code that runs, whatever is installed later.
+    release()
     transformers.utils.logging.disable_progress_bar()
     database = Database(open_database(settings.database_url))
     try:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 import safetensors.torch
 import structlog
+from sqlalchemy.orm import Session
 
 from app.codes import ReplicaError
 from app.db.clock import database_now
 from app.db.models import Replica, RunStage, Version
 from app.replicas.queries import live_replicas
+from app.runs import completion
 from app.runs.service import Claim
 from app.versions import queries as version_queries
 from app.versions import service as pointer
@@ -171,6 +173,9 @@ def wait_for_acknowledgement(process: WorkerProcess, claim: Claim, lease: Lease)
     if missing:
         errors = sorted({replica.error or "no error reported" for replica in missing})
         raise ReplicasSilent(f"{len(missing)} live replica(s) have not acknowledged: {', '.join(errors)}")
+    with process.transaction() as transaction:
+        replicas = _live(process, transaction.session)
+        completion.record_acknowledged(transaction, claim, generation=generation, replicas=len(replicas))
 
 
 def _wait(
@@ -181,12 +186,13 @@ def _wait(
     while True:
         lease.check()
         with process.database.read() as session:
-            replicas = live_replicas(
-                session,
-                now=database_now(session),
-                timeout=timedelta(seconds=process.settings.replica_timeout_seconds),
-            )
+            replicas = _live(process, session)
         missing = [replica for replica in replicas if not holds(replica)]
         if not missing or time.monotonic() > deadline:
             return missing
         time.sleep(_LOOK_EVERY_SECONDS)
+
+
+def _live(process: WorkerProcess, session: Session) -> Sequence[Replica]:
+    timeout = timedelta(seconds=process.settings.replica_timeout_seconds)
+    return live_replicas(session, now=database_now(session), timeout=timeout)

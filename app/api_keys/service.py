@@ -36,6 +36,8 @@ class Scope(StrEnum):
     ADAPTERS_READ = "adapters:read"
     METRICS_READ = "metrics:read"
     DOCS_READ = "docs:read"
+    RECEIPTS_READ = "receipts:read"
+    AUDIT_READ = "audit:read"
 
 
 def digest_of(key: str) -> str:

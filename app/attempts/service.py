@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 
 from sqlalchemy import func, select
@@ -39,8 +41,22 @@ def record(transaction: Transaction, claim: Claim, attempt: Attempt) -> None:
             decision=attempt.decision,
             accepted=attempt.accepted,
             policy_hash=attempt.policy_hash,
+            record=record_digest(attempt),
         )
     )
+
+
+def record_digest(attempt: Attempt) -> str:
+    """SHA-256 of the attempt's configuration, measures and verdict, so that the audit log vouches for them too."""
+    content = {
+        "requests": attempt.requests,
+        "config": attempt.config,
+        "search": attempt.search,
+        "report": attempt.report,
+        "verdict": attempt.verdict,
+    }
+    # Not `inputs.canonical_json`: whatever a database takes, and be it a NaN, has a digest.
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def record_skipped(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import structlog
 from sqlalchemy import select
 
+from app.audit import tree
 from app.audit.log import AuditLog
 from app.db.models import AuditEntry, Ledger
 from app.db.session import Database
@@ -27,6 +28,11 @@ def write_checkpoint(database: Database, audit: AuditLog, store: Store) -> Check
         StoreError: the store cannot be written or read.
         DatabaseUnavailable: the database does not answer.
     """
+    # Proofs are asked for later, and then little of the tree is missing.
+    try:
+        tree.grow(database)
+    except tree.TreeDamaged:
+        log.error("audit.tree_damaged")
     # Read the store first: everything in it was in the database before.
     timeline = store.newest_timeline()
     last = None if timeline is None else store.newest_checkpoints().get(timeline.number)

@@ -99,15 +99,6 @@ class SuppressionLifted(Event):
 
 
 @dataclass(frozen=True)
-class EventsSelected(Event):
-    """An accepted request is about some of a person's events. ``events`` counts those that are stored."""
-
-    action = "forget.events_selected"
-    request: str
-    events: int
-
-
-@dataclass(frozen=True)
 class SelectionLifted(Event):
     """A selection was lifted; its events are shown again. The fields are those of `SuppressionLifted`."""
 

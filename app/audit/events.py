@@ -22,13 +22,21 @@ class Event:
 
 @dataclass(frozen=True)
 class ForgetAccepted(Event):
-    """A forget request was accepted. ``subject`` is a value of `AuditLog.subject_digest`."""
+    """A forget request was accepted. ``subject`` is a value of `AuditLog.subject_digest`.
+
+    ``subject_commitment`` is what the requester can open with a salt (`app.subjects.commitment`). None if nobody told
+    the id: the request was read from the erasure journal. ``scope`` says what the request is about;
+    ``selected_events`` counts the stored events that a request of scope `interactions` selects.
+    """
 
     action = "forget.accepted"
     request: str
     epoch: int
     due_at: str
     subject: str
+    subject_commitment: str | None = None
+    scope: str = "user"
+    selected_events: int | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,8 @@ class ForgetNeedsAttention(Event):
 
 @dataclass(frozen=True)
 class RunClaimed(Event):
+    """A worker took the run. ``code`` names the code that it runs (`app.release`)."""
+
     action = "run.claimed"
     run: str
     kind: str
@@ -80,10 +90,13 @@ class RunClaimed(Event):
     policy_hash: str | None
     parent: str | None
     requests: Sequence[str]
+    code: str | None = None
 
 
 @dataclass(frozen=True)
 class RunAttempted(Event):
+    """A rung was tried. ``record`` is the digest of the attempt's row (`app.attempts.service.record_digest`)."""
+
     action = "run.attempted"
     run: str
     fence: int
@@ -93,6 +106,7 @@ class RunAttempted(Event):
     decision: str
     accepted: bool
     policy_hash: str
+    record: str | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +179,21 @@ class ConsolidationRequested(Event):
     action = "consolidation.requested"
     run: str
     reason: str
+
+
+@dataclass(frozen=True)
+class ReplicasAcknowledged(Event):
+    """Every live replica had acknowledged the generation, and no longer held the run's parent.
+
+    ``replicas`` counts them.
+    """
+
+    action = "replicas.acknowledged"
+    run: str
+    fence: int
+    generation: int
+    version: str | None
+    replicas: int
 
 
 @dataclass(frozen=True)

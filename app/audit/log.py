@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.audit.events import Event
@@ -20,18 +21,39 @@ from model_store import Checkpoint
 
 GENESIS = "0" * 64
 _ROWS_AT_A_TIME = 1000
+# How SQLite's driver words it.
+_NO_TEXT = "Could not decode"
 
 
-def entries(session: Session) -> Iterator[AuditEntry]:
-    """The whole log in order, read in blocks: the log may not fit into memory."""
-    query = select(AuditEntry).order_by(AuditEntry.sequence).limit(_ROWS_AT_A_TIME)
-    some = session.scalars(query).all()
+class LogUnreadable(Exception):
+    """A row of the log holds bytes that are no text, no JSON or no time. Somebody has changed it."""
+
+
+def entries(session: Session, *, at_a_time: int = _ROWS_AT_A_TIME) -> Iterator[AuditEntry]:
+    """The whole log in order, read in blocks: the log may not fit into memory.
+
+    Raises:
+        LogUnreadable: one of the next `at_a_time` rows cannot be read.
+    """
+    query = select(AuditEntry).order_by(AuditEntry.sequence).limit(at_a_time)
+    some = _read(session, query)
     while some:
         last = some[-1].sequence
         for entry in some:
             session.expunge(entry)
             yield entry
-        some = session.scalars(query.where(AuditEntry.sequence > last)).all()
+        some = _read(session, query.where(AuditEntry.sequence > last))
+
+
+def _read(session: Session, query: Select[AuditEntry]) -> Sequence[AuditEntry]:
+    try:
+        return session.scalars(query).all()
+    except ValueError as error:
+        raise LogUnreadable("a row of the log cannot be read") from error
+    except OperationalError as error:
+        if str(error.orig).startswith(_NO_TEXT):
+            raise LogUnreadable("a row of the log cannot be read") from error
+        raise
 
 
 class AuditLog:
@@ -70,18 +92,41 @@ class AuditLog:
         ledger.audit_head = mac
         ledger.audit_seal = self._seal(sequence, mac)
 
+    def has_written(self, entry: AuditEntry) -> bool:
+        """Whether the entry is as it was appended under this key. Its place in the chain is not checked."""
+        try:
+            mac = self._mac(
+                entry.sequence, entry.recorded_at, entry.actor, entry.action, entry.data, entry.previous_mac
+            )
+        except ValueError:
+            # A number that JSON does not have.
+            return False
+        # As bytes: a changed MAC may hold any character.
+        return hmac.compare_digest(mac.encode(), entry.mac.encode())
+
     def first_broken(self, session: Session) -> int | None:
         """The sequence number of the first entry that does not verify; None if the whole chain holds."""
+        try:
+            return self._first_broken(session, _ROWS_AT_A_TIME)
+        except LogUnreadable:
+            # Row by row, to find out which one it is.
+            return self._first_broken(session, 1)
+
+    def _first_broken(self, session: Session, at_a_time: int) -> int | None:
         expected_sequence, head = 1, GENESIS
-        for entry in entries(session):
-            mac = self._mac(entry.sequence, entry.recorded_at, entry.actor, entry.action, entry.data, head)
-            if (
-                entry.sequence != expected_sequence
-                or entry.previous_mac != head
-                or not hmac.compare_digest(mac, entry.mac)
-            ):
-                return expected_sequence
-            expected_sequence, head = expected_sequence + 1, entry.mac
+        try:
+            for entry in entries(session, at_a_time=at_a_time):
+                if not (
+                    entry.sequence == expected_sequence
+                    and entry.previous_mac == head
+                    and self.has_written(entry)
+                ):
+                    return expected_sequence
+                expected_sequence, head = expected_sequence + 1, entry.mac
+        except LogUnreadable:
+            if at_a_time > 1:
+                raise
+            return expected_sequence
         ledger = session.execute(select(Ledger)).scalar_one()
         last = expected_sequence - 1
         if last == ledger.audit_sequence == 0:

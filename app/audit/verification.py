@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.audit import tree
 from app.audit.decision_events import ForgetExtended, SelectionLifted, SuppressionLifted
 from app.audit.events import (
     ForgetAccepted,
@@ -23,7 +24,7 @@ from app.audit.events import (
     TimelineConfirmed,
     TimelineStarted,
 )
-from app.audit.log import AuditLog, entries
+from app.audit.log import AuditLog, LogUnreadable, entries
 from app.db.models import EventSelection, ForgetRequest, Ledger, RequestScope, RequestStatus, Suppression
 from app.db.session import Database
 from app.suppressions.service import Liftable
@@ -82,7 +83,11 @@ def verify(database: Database, audit: AuditLog, store: Store) -> Verification:
     notices: list[str] = []
     with database.read(snapshot=True) as session:
         broken = audit.first_broken(session)
-        log = _read(session, {checkpoint.sequence for checkpoint in checkpoints})
+        try:
+            log = _read(session, {checkpoint.sequence for checkpoint in checkpoints})
+            problems += tree.disagreements(session)
+        except LogUnreadable as error:
+            return Verification(broken, (str(error),), ())
         problems += _timeline(session, log, timeline)
         for checkpoint in checkpoints:
             _compare(audit, log, checkpoint, timeline, problems, notices)

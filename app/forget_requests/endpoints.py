@@ -21,11 +21,18 @@ from app.errors import Problem, not_found
 from app.fields import IdInPath
 from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
-from app.forget_requests.schemas import ForgetBody, ForgetRequestDetail, ForgetRequestView, ForgetUserBody
-from app.forget_requests.service import Acceptance
+from app.forget_requests.schemas import (
+    AcceptedView,
+    ForgetBody,
+    ForgetRequestDetail,
+    ForgetRequestView,
+    ForgetUserBody,
+)
+from app.forget_requests.service import Acceptance, Asked
 from app.gateway import Gateway
 from app.links import Links
 from app.problem_schema import problems
+from app.subjects import commitment
 from app.versions.parts import of_request
 
 router = APIRouter(tags=["forget"])
@@ -33,9 +40,7 @@ router = APIRouter(tags=["forget"])
 RequestId = Annotated[str, Path(pattern=r"^fr_[0-9a-f]{32}$")]
 MayForget = Annotated[Caller, Depends(require(Scope.FORGET_CREATE))]
 POLL_SECONDS = "2"
-_ACCEPTED = problems(400) | {
-    200: {"model": ForgetRequestView, "description": "A repeat of a completed request"}
-}
+_ACCEPTED = problems(400) | {200: {"model": AcceptedView, "description": "A repeat of a completed request"}}
 
 
 @router.post("/users/{user_id:path}/forget", status_code=HTTPStatus.ACCEPTED, responses=_ACCEPTED)
@@ -45,7 +50,7 @@ async def forget(
     gateway: GatewayDependency,
     caller: MayForget,
     body: Annotated[ForgetBody | None, Body()] = None,
-) -> ForgetRequestView:
+) -> AcceptedView:
     """Accept a request to be forgotten.
 
     Before this answers, the request, the suppression and the queued run are committed in one transaction. From then on
@@ -57,16 +62,16 @@ async def forget(
     body of `POST /forget-requests`.
     """
     accepted, now = await gateway.write(partial(_accept, gateway, caller, user_id, body or ForgetBody()))
-    return _answer(accepted, response, gateway.links, now)
+    return _answer(accepted, response, gateway, user_id, now)
 
 
 @router.post("/forget-requests", status_code=HTTPStatus.ACCEPTED, responses=_ACCEPTED)
 async def forget_user_in_body(
     body: ForgetUserBody, response: Response, gateway: GatewayDependency, caller: MayForget
-) -> ForgetRequestView:
+) -> AcceptedView:
     """Like `POST /users/{user_id}/forget`, but with the id in the body. This takes any id, and no path contains it."""
     accepted, now = await gateway.write(partial(_accept, gateway, caller, body.user_id, body))
-    return _answer(accepted, response, gateway.links, now)
+    return _answer(accepted, response, gateway, body.user_id, now)
 
 
 @router.get("/forget-requests/{request_id:path}", responses=problems(404))
@@ -92,8 +97,7 @@ def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) ->
     subject = gateway.subject_key.subject(user_id)
     with gateway.transaction() as transaction:
         now = transaction.now()
-        asked = body.clock
-        if asked.regime is Regime.POLICY and gateway.request_policy.days is None:
+        if body.regime is Regime.POLICY and gateway.request_policy.days is None:
             raise Problem(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
                 "validation-failed",
@@ -110,9 +114,12 @@ def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) ->
             requested_by=caller.name,
             now=now,
             policy=gateway.request_policy,
-            asked=asked,
-            reason=body.reason,
-            client_reference=body.client_reference,
+            asked=Asked(
+                reason=body.reason,
+                client_reference=body.client_reference,
+                clock=body.clock,
+                subject_commitment=commitment(gateway.subject_key.receipt_salt(user_id), user_id),
+            ),
         )
     if accepted.created:
         if accepted.selected is None:
@@ -121,14 +128,17 @@ def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) ->
     return accepted, now
 
 
-def _answer(accepted: Acceptance, response: Response, links: Links, now: datetime) -> ForgetRequestView:
+def _answer(
+    accepted: Acceptance, response: Response, gateway: Gateway, user_id: str, now: datetime
+) -> AcceptedView:
     request = accepted.request
     if not accepted.created:
         response.headers["Forget-Request-Existing"] = "true"
     if request.status in SETTLED:
         response.status_code = HTTPStatus.OK
-    response.headers["Location"] = links.request(request.id)
-    return _view(request, response, links, now)
+    response.headers["Location"] = gateway.links.request(request.id)
+    view = _view(request, response, gateway.links, now)
+    return AcceptedView(**view.model_dump(), receipt_salt=gateway.subject_key.receipt_salt(user_id))
 
 
 def _view(request: ForgetRequest, response: Response, links: Links, now: datetime) -> ForgetRequestView:

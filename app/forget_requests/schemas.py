@@ -172,6 +172,13 @@ class ExpediteBody(_Decision):
     reason: ExpediteReason
 
 
+class ReceiptLinks(BaseModel):
+    """The request's receipts. There is none of the completion until the request is completed."""
+
+    acceptance: str
+    completion: str | None
+
+
 class ForgetRequestView(BaseModel):
     """A forget request as its caller sees it. It does not contain the user id, which is not stored."""
 
@@ -202,6 +209,7 @@ class ForgetRequestView(BaseModel):
     completed_at: datetime | None
     withdrawn_at: datetime | None
     run: str | None
+    receipts: ReceiptLinks
 
     @classmethod
     def of(cls, request: ForgetRequest, links: Links, now: datetime) -> ForgetRequestView:
@@ -237,7 +245,22 @@ class ForgetRequestView(BaseModel):
             completed_at=request.completed_at,
             withdrawn_at=request.withdrawn_at,
             run=links.run(request.run_id) if request.run_id else None,
+            receipts=ReceiptLinks(
+                acceptance=links.receipt(request.id, "acceptance"),
+                completion=links.receipt(request.id, "completion")
+                if status is RequestStatus.COMPLETED
+                else None,
+            ),
         )
+
+
+class AcceptedView(ForgetRequestView):
+    """The answer to whoever has sent the user's id. `receipt_salt` opens the commitment to that id in the receipts.
+
+    Nobody else is ever told the salt, so others cannot find out whose receipts they see.
+    """
+
+    receipt_salt: str
 
 
 class ForgetRequestDetail(ForgetRequestView):

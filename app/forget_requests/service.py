@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
-from app.audit.decision_events import EventsSelected, ForgetWindowEnded
+from app.audit.decision_events import ForgetWindowEnded
 from app.audit.events import ForgetAccepted, ForgetRetried
 from app.audit.transaction import Transaction
 from app.db.ledger import next_epoch
@@ -19,7 +19,6 @@ from app.forget_requests.policy import (
     FROM_THE_POLICY,
     WITHOUT_STEPS,
     AskedClock,
-    Clock,
     RequestPolicy,
 )
 from app.forget_requests.states import ACCEPTED, REQUESTS, RequestEvent
@@ -48,6 +47,19 @@ class Acceptance:
     selected: EventSelection | None = None
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a request says beside its subject. ``subject_commitment``: see `app.subjects.commitment`."""
+
+    reason: str | None = None
+    client_reference: str | None = None
+    clock: AskedClock = FROM_THE_POLICY
+    subject_commitment: str | None = None
+
+
+NOTHING_ELSE = Asked()
+
+
 def accept(
     transaction: Transaction,
     *,
@@ -55,14 +67,15 @@ def accept(
     requested_by: str,
     now: datetime,
     policy: RequestPolicy = WITHOUT_STEPS,
-    asked: AskedClock = FROM_THE_POLICY,
-    reason: str | None = None,
-    client_reference: str | None = None,
+    asked: Asked = NOTHING_ELSE,
 ) -> Acceptance:
     """Store request, suppression, audit entry and, unless the policy has a step before it, the queued run, in one
     transaction (invariants I1 and I2).
 
     This does not check whether the user is known: the answer must not reveal that.
+
+    Raises:
+        ValueError: the clock that was asked for cannot be set.
     """
     existing = transaction.session.scalars(
         select(ForgetRequest)
@@ -74,8 +87,7 @@ def accept(
     ):
         # If it is unfinished, it is the same request. If it is completed, a suppressed subject can have no new data.
         return Acceptance(existing, created=False, run_id=None)
-    clock = policy.clock(asked, now)
-    return _create(transaction, subject_hmac, requested_by, now, policy, clock, reason, client_reference)
+    return _create(transaction, subject_hmac, requested_by, now, policy, asked)
 
 
 def accept_selection(
@@ -86,14 +98,15 @@ def accept_selection(
     requested_by: str,
     now: datetime,
     policy: RequestPolicy = WITHOUT_STEPS,
-    asked: AskedClock = FROM_THE_POLICY,
-    reason: str | None = None,
-    client_reference: str | None = None,
+    asked: Asked = NOTHING_ELSE,
 ) -> Acceptance:
     """Store a request to forget some of a person's events, and hide these events, in one transaction.
 
     An unfinished request that selects the same events is returned instead, and so is the last request of a person who
     is suppressed: it covers all events.
+
+    Raises:
+        ValueError: as `accept` does.
     """
     session = transaction.session
     if suppressed_among(session, [subject_hmac]):
@@ -101,18 +114,7 @@ def accept_selection(
     existing = selection_queries.open_request_for(session, subject_hmac, criteria)
     if existing is not None:
         return Acceptance(existing, created=False, run_id=None)
-    clock = policy.clock(asked, now)
-    return _create(
-        transaction,
-        subject_hmac,
-        requested_by,
-        now,
-        policy,
-        clock,
-        reason,
-        client_reference,
-        criteria=criteria,
-    )
+    return _create(transaction, subject_hmac, requested_by, now, policy, asked, criteria=criteria)
 
 
 def readopt(
@@ -143,10 +145,8 @@ def readopt(
         "erasure-journal",
         accepted_at,
         policy.model_copy(update={"cancel_window_hours": 0}),
-        policy.clock(FROM_THE_POLICY, accepted_at),
-        "restored",
-        None,
-        request_id,
+        Asked(reason="restored"),
+        request_id=request_id,
         criteria=criteria,
     )
     # A version that had read the subject may be destroyed by now. That must not make their outcome `no_data`.
@@ -176,14 +176,13 @@ def _create(
     requested_by: str,
     now: datetime,
     policy: RequestPolicy,
-    clock: Clock,
-    reason: str | None,
-    client_reference: str | None,
-    request_id: str | None = None,
+    asked: Asked,
     *,
+    request_id: str | None = None,
     criteria: Criteria | None = None,
 ) -> Acceptance:
     session = transaction.session
+    clock = policy.clock(asked.clock, now)
     epoch = next_epoch(transaction.ledger)
     request = ForgetRequest(
         id=request_id or f"fr_{uuid.uuid4().hex}",
@@ -191,8 +190,8 @@ def _create(
         epoch=epoch,
         scope=RequestScope.USER if criteria is None else RequestScope.INTERACTIONS,
         status=ACCEPTED,
-        reason=reason,
-        client_reference=client_reference,
+        reason=asked.reason,
+        client_reference=asked.client_reference,
         requested_by=requested_by,
         received_at=now,
         regime=clock.regime,
@@ -201,24 +200,24 @@ def _create(
         due_at=clock.due_at,
     )
     session.add(request)
-    transaction.record(
-        ForgetAccepted(
-            request=request.id,
-            epoch=epoch,
-            due_at=request.due_at.isoformat(),
-            subject=transaction.audit.subject_digest(subject_hmac),
-        ),
-        actor=requested_by,
-    )
     selected = None
     if criteria is None:
         session.add(Suppression(epoch=epoch, subject_hmac=subject_hmac, suppressed_at=now))
     else:
         session.flush()
         selected = selections.begin(session, request, criteria)
-        transaction.record(
-            EventsSelected(request=request.id, events=request.selected_events or 0), actor=requested_by
-        )
+    transaction.record(
+        ForgetAccepted(
+            request=request.id,
+            epoch=epoch,
+            due_at=request.due_at.isoformat(),
+            subject=transaction.audit.subject_digest(subject_hmac),
+            subject_commitment=asked.subject_commitment,
+            scope=request.scope,
+            selected_events=request.selected_events,
+        ),
+        actor=requested_by,
+    )
     run_id = None if policy.approval else schedule(transaction, request, policy, now=now)
     return Acceptance(request, created=True, run_id=run_id, selected=selected)
 

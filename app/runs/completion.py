@@ -13,6 +13,7 @@ from app.audit.events import (
     ForgetCompleted,
     ForgetNeedsAttention,
     InteractionsErased,
+    ReplicasAcknowledged,
     RowsReclaimed,
 )
 from app.audit.transaction import Transaction
@@ -91,6 +92,24 @@ def erase_subjects(
         records.drop_past_readers(session, [subject for subject in subjects if subject not in of_base])
     transaction.record(InteractionsErased(run=run.id, rows=rows))
     return rows
+
+
+def record_acknowledged(transaction: Transaction, claim: Claim, *, generation: int, replicas: int) -> None:
+    """Record that every live replica has acknowledged the generation.
+
+    Raises:
+        FenceLost: this worker no longer holds the run.
+    """
+    run = owned(transaction.session, claim.run_id, claim.fence)
+    transaction.record(
+        ReplicasAcknowledged(
+            run=run.id,
+            fence=claim.fence,
+            generation=generation,
+            version=current(transaction.session).digest,
+            replicas=replicas,
+        )
+    )
 
 
 def record_reclaimed(transaction: Transaction, claim: Claim, reclaimed: Reclaimed) -> None:

@@ -34,6 +34,7 @@ from app.db.models import (
 from app.forget_requests.states import REQUESTS, RequestEvent
 from app.outbox import service as outbox
 from app.outbox.service import Topic
+from app.release import release
 from app.runs.queries import next_queued_run, queued_run
 from app.runs.states import CREATED, RUN_OF, RUNS, SCOPE_OF, RunEvent, is_past_return
 
@@ -172,6 +173,7 @@ def claim(
             policy_hash=claimed.policy_hash,
             parent=claimed.parent_digest,
             requests=[request.id for request in requests],
+            code=release(),
         )
     )
     return Claim(

@@ -108,6 +108,7 @@ def set_up(data: Path | None, *, home: Path | None = None, database_url: str | N
                 "LETHE_BASE": str(state / "base"),
                 "LETHE_SUBJECT_KEY": secrets.token_hex(32),
                 "LETHE_AUDIT_KEY": secrets.token_hex(32),
+                "LETHE_SIGNING_KEY": secrets.token_hex(32),
             },
         )
         source: Sequence[str] = ["--data", str(data.resolve())] if data is not None else []

@@ -29,7 +29,13 @@ def check_keys(settings: Settings) -> Finding:
             "placeholders, which everybody knows",
             "fit for development only: openssl rand -hex 32 draws one",
         )
-    return ok("keys", "LETHE_SUBJECT_KEY and LETHE_AUDIT_KEY are set, and differ")
+    if settings.environment != "development" and PLACEHOLDER in settings.signing_key.get_secret_value():
+        return warning(
+            "keys",
+            "LETHE_SIGNING_KEY is not set, so no gateway starts here",
+            "a worker needs none; for a gateway, openssl rand -hex 32 draws one",
+        )
+    return ok("keys", "LETHE_SUBJECT_KEY, LETHE_AUDIT_KEY and LETHE_SIGNING_KEY are set, and differ")
 
 
 def check_devices(settings: Settings) -> Iterable[Finding]:

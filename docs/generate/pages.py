@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from docs.generate.api import api_page
 from docs.generate.commands import commands_page
 from docs.generate.document import openapi_page
 from docs.generate.policy import policy_page
+from docs.generate.receipts import VECTORS, vector
 from docs.generate.settings import settings_page
 from docs.generate.states import states_page
 
@@ -20,4 +22,5 @@ PAGES: Mapping[Path, Callable[[], str]] = {
     REFERENCE / "policy.md": policy_page,
     REFERENCE / "settings.md": settings_page,
     REFERENCE / "states.md": states_page,
+    **{REFERENCE / "receipts" / name: partial(vector, name) for name in VECTORS},
 }

@@ -39,6 +39,7 @@ from worker.versions import FitRecord, store_version
 ITEMS = 24
 SECRET = "a secret of at least thirty-two bytes"
 AUDIT_SECRET = "another secret of at least 32 bytes"
+SIGNING_KEY = "5e" * 32
 USERS = {f"user-{number}": [(number * 5 + step) % ITEMS for step in range(8)] for number in range(12)}
 
 
@@ -69,6 +70,7 @@ def tiny_settings(database_url: str, base: Path, root: Path) -> Settings:
         policy_file=policy,
         subject_key=SECRET,  # type: ignore[arg-type]
         audit_key=AUDIT_SECRET,  # type: ignore[arg-type]
+        signing_key=SIGNING_KEY,  # type: ignore[arg-type]
         max_body_bytes=4096,
         feed_lease_seconds=5.0,
         database_prompt_seconds=5.0,

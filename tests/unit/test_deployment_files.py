@@ -17,7 +17,13 @@ from app.settings import Settings
 REPOSITORY = Path(__file__).parents[2]
 TARGETS = {"gateway", "worker", "migrate"}
 OURS = {"migrate", "init", "gateway", "worker"}
-SECRETS = {"LETHE_POSTGRES_PASSWORD", "LETHE_REDIS_PASSWORD", "LETHE_SUBJECT_KEY", "LETHE_AUDIT_KEY"}
+SECRETS = {
+    "LETHE_POSTGRES_PASSWORD",
+    "LETHE_REDIS_PASSWORD",
+    "LETHE_SUBJECT_KEY",
+    "LETHE_AUDIT_KEY",
+    "LETHE_SIGNING_KEY",
+}
 
 
 def read(name: str) -> str:

@@ -31,6 +31,7 @@ SETTINGS = {"pydantic", "pydantic_settings", "structlog"}
 WEB = {"anyio", "fastapi", "h11", "httpx", "jinja2", "prometheus_client", "starlette", "uvicorn"}
 QUEUE = {"celery", "kombu"}
 TERMINAL = {"rich", "typer"}
+SIGNING = {"cryptography", "jwt"}
 
 # The most specific prefix counts. What is not listed here may not be imported there, directly.
 THIRD_PARTY = {
@@ -42,6 +43,8 @@ THIRD_PARTY = {
     # Its zones are files of the package tzdata.
     "app.clock": set(),
     "app.db": DATABASE | SETTINGS,
+    # It alone signs and verifies. Settings and HTTP have files of their own there.
+    "app.signing": {"pydantic", "fastapi"} | SIGNING,
     "app.serving": SETTINGS | {"prometheus_client"},
     "app.serving.transformers_ranker": LEARNING,
     "worker": DATABASE | SETTINGS | QUEUE | LEARNING | {"billiard"},

@@ -1,5 +1,6 @@
 """All tables of the service. No table holds a raw user id: users are named by a keyed HMAC (``subject_hmac``)."""
 
+from app.db.models.evidence import AuditNode, AuditReference, AuditTree, Receipt
 from app.db.models.people import BaseReader, Interaction, LevelMaking, NeverSeenLevel, PartReading, PastReader
 from app.db.models.requests import ForgetRequest, Suppression
 from app.db.models.runs import Attempt, AttemptRequest, OutboxEntry, Run, SkippedRung, SkippedRungRequest
@@ -20,6 +21,9 @@ __all__ = [
     "Attempt",
     "AttemptRequest",
     "AuditEntry",
+    "AuditNode",
+    "AuditReference",
+    "AuditTree",
     "BaseReader",
     "ConsolidationReason",
     "EventSelection",
@@ -31,6 +35,7 @@ __all__ = [
     "OutboxEntry",
     "PartReading",
     "PastReader",
+    "Receipt",
     "Replica",
     "RequestScope",
     "RequestStatus",

@@ -6,7 +6,7 @@ import subprocess
 
 from app.settings import Settings
 from tests.commands import run, without_settings
-from tests.integration.tiny_model import AUDIT_SECRET, SECRET
+from tests.integration.tiny_model import AUDIT_SECRET, SECRET, SIGNING_KEY
 
 # A command that has not ended by then is killed.
 _SECONDS = 120
@@ -35,4 +35,5 @@ def environment_of(settings: Settings) -> dict[str, str]:
         "LETHE_BASE": settings.base,
         "LETHE_SUBJECT_KEY": SECRET,
         "LETHE_AUDIT_KEY": AUDIT_SECRET,
+        "LETHE_SIGNING_KEY": SIGNING_KEY,
     }

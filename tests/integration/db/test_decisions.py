@@ -16,6 +16,7 @@ from app.forget_requests import deadlines, decisions
 from app.forget_requests import service as forget_requests
 from app.forget_requests.decisions import Decision, Refused
 from app.forget_requests.policy import AskedClock, RequestPolicy
+from app.forget_requests.service import Asked
 from app.interactions import queries as interaction_queries
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
@@ -297,7 +298,7 @@ def test_r48_the_clock_runs_by_the_regime_and_the_zone_that_the_caller_names(ser
             subject_hmac="a" * 64,
             requested_by="portal",
             now=NOON,
-            asked=AskedClock(Regime.CCPA, "Pacific/Kiritimati", NOON - timedelta(days=2)),
+            asked=Asked(clock=AskedClock(Regime.CCPA, "Pacific/Kiritimati", NOON - timedelta(days=2))),
         ).request
     # 45 days from the day on which the person asked, in their zone, which is 14 hours ahead.
     assert request.due_at == datetime(2026, 3, 16, 9, 59, 59, tzinfo=UTC)

@@ -55,6 +55,9 @@ WRITES: dict[str, Write] = {
     "erase_subjects": lambda transaction, claim: completion.erase_subjects(
         transaction, claim, unread=frozenset(), base_digest=BASE
     ),
+    "record_acknowledged": lambda transaction, claim: completion.record_acknowledged(
+        transaction, claim, generation=1, replicas=1
+    ),
     "record_reclaimed": lambda transaction, claim: completion.record_reclaimed(
         transaction, claim, Reclaimed.REWRITTEN
     ),

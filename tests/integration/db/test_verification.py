@@ -26,6 +26,9 @@ EVERYTHING = (
     "UPDATE ledger SET timeline = NULL",
     "DELETE FROM forget_requests",
     "DELETE FROM suppressions",
+    "DELETE FROM audit_nodes",
+    "DELETE FROM audit_references",
+    "UPDATE audit_tree SET size = 0",
 )
 
 
@@ -117,6 +120,22 @@ def test_a_wiped_log_does_not_verify_with_its_requests_wiped_too(joined: Service
         "DELETE FROM suppressions",
     )
     assert_found(look(joined, store), "epoch 1: the journal in the store has a suppression")
+
+
+def test_a_tree_that_was_changed_is_a_problem(joined: Service, store: MemoryStore) -> None:
+    """Also one that goes on: what was added after the checkpoint is looked at as well."""
+    checkpoint(joined, store)
+    edit(joined, f"UPDATE audit_nodes SET digest = '{'0' * 64}' WHERE level = 0 AND place = 2")
+    assert_found(look(joined, store), "the Merkle tree's node over entries 3..3 is not what the entries give")
+
+
+def test_a_row_that_cannot_be_read_is_where_the_chain_breaks(joined: Service, store: MemoryStore) -> None:
+    if joined.database.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL takes nothing into the column that is no JSON")
+    tamper(joined, "UPDATE audit_entries SET data = '{' WHERE sequence = 2")
+    found = look(joined, store)
+    assert found.broken == 2
+    assert_found(found, "a row of the log cannot be read")
 
 
 def test_a_cut_tail_does_not_verify_though_its_own_seal_was_kept(joined: Service, store: MemoryStore) -> None:

@@ -63,6 +63,7 @@ def gateway_process(
         "LETHE_BASE": settings.base,
         "LETHE_SUBJECT_KEY": settings.subject_key.get_secret_value(),
         "LETHE_AUDIT_KEY": settings.audit_key.get_secret_value(),
+        "LETHE_SIGNING_KEY": settings.signing_key.get_secret_value(),
         "LETHE_PORT": str(port),
         "LETHE_FEED_LEASE_SECONDS": str(settings.feed_lease_seconds),
         **environment,

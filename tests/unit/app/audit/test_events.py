@@ -15,7 +15,10 @@ ENTRIES: list[tuple[Event, str, str]] = [
     (
         events.ForgetAccepted("fr_1", 7, "2026-02-28T23:59:59+00:00", "s" * 4),
         "forget.accepted",
-        '{"request": "fr_1", "epoch": 7, "due_at": "2026-02-28T23:59:59+00:00", "subject": "ssss"}',
+        (
+            '{"request": "fr_1", "epoch": 7, "due_at": "2026-02-28T23:59:59+00:00", "subject": "ssss", '
+            '"subject_commitment": null, "scope": "user", "selected_events": null}'
+        ),
     ),
     (events.ForgetRetried("fr_1"), "forget.retried", '{"request": "fr_1"}'),
     (events.ForgetLeftOut("fr_1"), "forget.left_out", '{"request": "fr_1"}'),
@@ -35,7 +38,7 @@ ENTRIES: list[tuple[Event, str, str]] = [
         "run.claimed",
         (
             '{"run": "ur_1", "kind": "forget", "fence": 3, "claim": 1, "covers_epoch": 8, "policy_hash": "ffff", '
-            '"parent": null, "requests": ["fr_1"]}'
+            '"parent": null, "requests": ["fr_1"], "code": null}'
         ),
     ),
     (
@@ -43,7 +46,7 @@ ENTRIES: list[tuple[Event, str, str]] = [
         "run.attempted",
         (
             '{"run": "ur_1", "fence": 3, "number": 0, "step": 0, "method": "ucan", "decision": "accept", '
-            '"accepted": true, "policy_hash": "ffff"}'
+            '"accepted": true, "policy_hash": "ffff", "record": null}'
         ),
     ),
     (
@@ -103,11 +106,6 @@ ENTRIES: list[tuple[Event, str, str]] = [
         '{"request": "fr_1", "epoch": 7, "because": "cancelled", "subject": "ffff"}',
     ),
     (
-        decision_events.EventsSelected("fr_1", 3),
-        "forget.events_selected",
-        '{"request": "fr_1", "events": 3}',
-    ),
-    (
         decision_events.SelectionLifted("fr_1", 7, "denied", "ffff"),
         "selection.lifted",
         '{"request": "fr_1", "epoch": 7, "because": "denied", "subject": "ffff"}',
@@ -152,6 +150,11 @@ ENTRIES: list[tuple[Event, str, str]] = [
         events.ConsolidationRequested("ur_1", ConsolidationReason.ON_DEMAND),
         "consolidation.requested",
         '{"run": "ur_1", "reason": "on_demand"}',
+    ),
+    (
+        events.ReplicasAcknowledged("ur_1", 3, 5, "vvvv", 2),
+        "replicas.acknowledged",
+        '{"run": "ur_1", "fence": 3, "generation": 5, "version": "vvvv", "replicas": 2}',
     ),
     (events.InteractionsErased("ur_1", 12), "interactions.erased", '{"run": "ur_1", "rows": 12}'),
     (

@@ -66,7 +66,13 @@ def test_what_others_may_look_into_is_named_with_the_command_that_closes_it(tmp_
 
 def test_placeholders_are_warned_of_and_secrets_never_told(tmp_path: Path) -> None:
     assert check_keys(settings_in(tmp_path, environment="development")).state is State.WARNING
-    found = check_keys(settings_in(tmp_path, subject_key=SECRET, audit_key=SECRET[::-1]))
+    secrets = {"subject_key": SECRET, "audit_key": SECRET[::-1]}
+    found = check_keys(settings_in(tmp_path, **secrets))
+    assert (found.state, found.found) == (
+        State.WARNING,
+        "LETHE_SIGNING_KEY is not set, so no gateway starts here",
+    )
+    found = check_keys(settings_in(tmp_path, **secrets, signing_key="5e" * 32))
     assert found.state is State.OK
     assert SECRET not in found.line()
 

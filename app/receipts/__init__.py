@@ -1,0 +1,1 @@
+"""Receipts: what was accepted and what was done, signed, so that the requester can prove it without this service."""
