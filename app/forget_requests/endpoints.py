@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
@@ -22,6 +23,7 @@ from app.forget_requests import service as forget_requests
 from app.forget_requests.schemas import ForgetBody, ForgetRequestDetail, ForgetRequestView, ForgetUserBody
 from app.forget_requests.service import Acceptance
 from app.gateway import Gateway
+from app.idempotency.once import Once, OnceRequest, respond
 from app.links import Links
 from app.problem_schema import problems
 from app.transitions import IllegalTransition
@@ -32,19 +34,24 @@ router = APIRouter(tags=["forget"])
 RequestId = Annotated[str, Path(pattern=r"^fr_[0-9a-f]{32}$")]
 MayForget = Annotated[Caller, Depends(require(Scope.FORGET_CREATE))]
 POLL_SECONDS = "2"
-_ACCEPTED = problems(400) | {
+_ACCEPTED = problems(400, 409) | {
     200: {"model": ForgetRequestView, "description": "A repeat of a completed request"}
 }
 
 
-@router.post("/users/{user_id:path}/forget", status_code=HTTPStatus.ACCEPTED, responses=_ACCEPTED)
+@router.post(
+    "/users/{user_id:path}/forget",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=ForgetRequestView,
+    responses=_ACCEPTED,
+)
 async def forget(
     user_id: Annotated[IdInPath, Path(description="percent-encoded, a slash in it as %2F")],
-    response: Response,
     gateway: GatewayDependency,
     caller: MayForget,
+    once: Once,
     body: Annotated[ForgetBody | None, Body()] = None,
-) -> ForgetRequestView:
+) -> Response:
     """Accept a request to be forgotten.
 
     Before this answers, the request, the suppression and the queued run are committed in one transaction. From then on
@@ -55,33 +62,36 @@ async def forget(
     A proxy that normalises paths can change an id that contains `/./` or `/../` into another one. Send such ids in the
     body of `POST /forget-requests`.
     """
-    accepted, now = await gateway.write(partial(_accept, gateway, caller, user_id, body or ForgetBody()))
-    return _answer(accepted, response, gateway.links, now)
+    return await once.write(partial(_accept, gateway, once, caller, user_id, body or ForgetBody()))
 
 
-@router.post("/forget-requests", status_code=HTTPStatus.ACCEPTED, responses=_ACCEPTED)
+@router.post(
+    "/forget-requests",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=ForgetRequestView,
+    responses=_ACCEPTED,
+)
 async def forget_user_in_body(
-    body: ForgetUserBody, response: Response, gateway: GatewayDependency, caller: MayForget
-) -> ForgetRequestView:
+    body: ForgetUserBody, gateway: GatewayDependency, caller: MayForget, once: Once
+) -> Response:
     """Like `POST /users/{user_id}/forget`, but with the id in the body. This takes any id, and no path contains it."""
-    accepted, now = await gateway.write(partial(_accept, gateway, caller, body.user_id, body))
-    return _answer(accepted, response, gateway.links, now)
+    return await once.write(partial(_accept, gateway, once, caller, body.user_id, body))
 
 
 @router.post(
     "/forget-requests/{request_id:path}/retry",
     status_code=HTTPStatus.ACCEPTED,
+    response_model=ForgetRequestView,
     responses=problems(404, 409),
 )
 async def retry(
     request_id: RequestId,
-    response: Response,
     gateway: GatewayDependency,
     caller: Annotated[Caller, Depends(require(Scope.FORGET_RETRY))],
-) -> ForgetRequestView:
+    once: Once,
+) -> Response:
     """Queue a request that needs attention again. Its id, its deadline and its earlier attempts are kept."""
-    request, now = await gateway.write(partial(_retry, gateway, caller, request_id))
-    return _view(request, response, gateway.links, now)
+    return await once.write(partial(_retry, gateway, once, caller, request_id))
 
 
 @router.get("/forget-requests/{request_id:path}", responses=problems(404))
@@ -99,13 +109,13 @@ def read(
         tried, now = attempts.of_request(session, request.id), database_now(session)
         left_out = attempts.skipped_for_request(session, request.id)
         parts = of_request(session, request, gateway.surroundings)
-    _describe(request, response)
+    response.headers.update(_poll_headers(request))
     return ForgetRequestDetail.with_attempts(request, tried, left_out, gateway.links, now, parts)
 
 
-def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) -> tuple[Acceptance, datetime]:
+def _accept(gateway: Gateway, once: OnceRequest, caller: Caller, user_id: str, body: ForgetBody) -> Response:
     subject = gateway.subject_key.subject(user_id)
-    with gateway.transaction() as transaction:
+    with once.transaction() as transaction:
         now = transaction.now()
         accepted = forget_requests.accept(
             transaction,
@@ -115,17 +125,21 @@ def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) ->
             reason=body.reason,
             client_reference=body.client_reference,
         )
+        answer = once.keep(transaction, _answer(accepted, gateway.links, now))
     if accepted.created:
         gateway.engine.suppress(accepted.request.epoch, subject)
         gateway.after_acceptance(accepted)
-    return accepted, now
+    return answer
 
 
-def _retry(gateway: Gateway, caller: Caller, request_id: str) -> tuple[ForgetRequest, datetime]:
+def _retry(gateway: Gateway, once: OnceRequest, caller: Caller, request_id: str) -> Response:
     try:
-        with gateway.transaction() as transaction:
+        with once.transaction() as transaction:
             now = transaction.now()
             request = forget_requests.retry(transaction, request_id, actor=caller.name, now=now)
+            if request is None:
+                raise not_found("forget request")
+            answer = once.keep(transaction, _view(request, gateway.links, now))
     except IllegalTransition as error:
         raise Problem(
             HTTPStatus.CONFLICT,
@@ -133,27 +147,30 @@ def _retry(gateway: Gateway, caller: Caller, request_id: str) -> tuple[ForgetReq
             "Only a request that needs attention can be retried.",
             status_now=error.state,
         ) from error
-    if request is None:
-        raise not_found("forget request")
     gateway.ring_queued_run()
-    return request, now
+    return answer
 
 
-def _answer(accepted: Acceptance, response: Response, links: Links, now: datetime) -> ForgetRequestView:
+def _answer(accepted: Acceptance, links: Links, now: datetime) -> Response:
     request = accepted.request
+    headers = {"Location": links.request(request.id)}
     if not accepted.created:
-        response.headers["Forget-Request-Existing"] = "true"
-    if request.status == RequestStatus.COMPLETED:
-        response.status_code = HTTPStatus.OK
-    response.headers["Location"] = links.request(request.id)
-    return _view(request, response, links, now)
+        headers["Forget-Request-Existing"] = "true"
+    done = request.status == RequestStatus.COMPLETED
+    return _view(request, links, now, HTTPStatus.OK if done else HTTPStatus.ACCEPTED, headers)
 
 
-def _view(request: ForgetRequest, response: Response, links: Links, now: datetime) -> ForgetRequestView:
-    _describe(request, response)
-    return ForgetRequestView.of(request, links, now)
+def _view(
+    request: ForgetRequest,
+    links: Links,
+    now: datetime,
+    status: HTTPStatus = HTTPStatus.ACCEPTED,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    return respond(
+        ForgetRequestView.of(request, links, now), status, {**(headers or {}), **_poll_headers(request)}
+    )
 
 
-def _describe(request: ForgetRequest, response: Response) -> None:
-    if request.status != RequestStatus.COMPLETED:
-        response.headers["Retry-After"] = POLL_SECONDS
+def _poll_headers(request: ForgetRequest) -> dict[str, str]:
+    return {} if request.status == RequestStatus.COMPLETED else {"Retry-After": POLL_SECONDS}

@@ -1,5 +1,6 @@
 """All tables of the service. No table holds a raw user id: users are named by a keyed HMAC (``subject_hmac``)."""
 
+from app.db.models.idempotency import KeptAnswer
 from app.db.models.people import BaseReader, Interaction, LevelMaking, NeverSeenLevel, PartReading, PastReader
 from app.db.models.requests import ForgetRequest, Suppression
 from app.db.models.runs import Attempt, AttemptRequest, OutboxEntry, Run, SkippedRung, SkippedRungRequest
@@ -16,6 +17,7 @@ __all__ = [
     "ConsolidationReason",
     "ForgetRequest",
     "Interaction",
+    "KeptAnswer",
     "Ledger",
     "LevelMaking",
     "NeverSeenLevel",
