@@ -14,6 +14,9 @@ class Links:
     def request(self, request_id: str) -> str:
         return f"{self.root}/forget-requests/{request_id}"
 
+    def batch(self, batch_id: str) -> str:
+        return f"{self.root}/forget-batches/{batch_id}"
+
     def run(self, run_id: str) -> str:
         return f"{self.root}/runs/{run_id}"
 

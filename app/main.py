@@ -19,6 +19,7 @@ from app.db.limits import Limits
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.errors import install_error_handlers
+from app.forget_batches import endpoints as forget_batches
 from app.forget_requests import endpoints as forget_requests
 from app.gateway import Gateway
 from app.health import endpoints as health
@@ -77,6 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     for room in (
         forget_requests,
+        forget_batches,
         consolidations,
         recommendations,
         interactions,

@@ -32,7 +32,8 @@ LogFormat = Literal["auto", "json", "console"]
 # First segments of our own paths. With such a prefix, one could not tell whether a proxy has stripped it.
 ROUTES = frozenset(
     {
-        "adapters", "consolidations", "docs", "forget-requests", "healthz", "interactions", "runs", "metrics",
+        "adapters", "consolidations", "docs", "forget-batches", "forget-requests", "healthz", "interactions", "runs",
+        "metrics",
         "openapi.json", "readyz", "recommend", "static", "users",
     }
 )  # fmt: skip

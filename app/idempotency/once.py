@@ -32,6 +32,9 @@ _MEANING = f"the same request with the same key gets the same answer for {KEPT_F
 _Key = Annotated[
     str | None, Header(alias=_HEADER, min_length=1, max_length=255, pattern=_FORM, description=_MEANING)
 ]
+_HiddenKey = Annotated[
+    str | None, Header(alias=_HEADER, min_length=1, max_length=255, pattern=_FORM, include_in_schema=False)
+]
 
 
 class _Refused(Problem):
@@ -50,7 +53,7 @@ class OnceRequest:
     """One request that is to have one effect, however often it is sent. Without a key, nothing is kept.
 
     A route does its work in `write`, opens its transaction with `transaction`, and passes its answer through `keep` in
-    the transaction's block.
+    the transaction's block. Work in several transactions, each of which may be repeated, uses `keep_alone` at its end.
     """
 
     def __init__(self, gateway: Gateway, request: Request, keyed: KeyedRequest | None) -> None:
@@ -67,12 +70,8 @@ class OnceRequest:
         return await self._one_at_a_time(self._gateway.write, work)
 
     async def import_(self, work: Callable[[], Response]) -> Response:
-        """Like `Gateway.import_`, for work in several transactions that may be repeated. The answer is kept at its end.
-
-        Raises:
-            Problem: as `write` does.
-        """
-        return await self._one_at_a_time(self._gateway.import_, lambda: self.keep_alone(work()))
+        """Like `write`, in the threads of `Gateway.import_`."""
+        return await self._one_at_a_time(self._gateway.import_, work)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -157,13 +156,21 @@ def _to_keep(keyed: KeyedRequest, response: Response) -> Answer:
     return Answer(keyed.fingerprint, response.status_code, headers, bytes(response.body).decode())
 
 
-def _replay(keyed: KeyedRequest, answer: Answer) -> Response:
-    if answer.fingerprint != keyed.fingerprint:
+def require_same(keyed: KeyedRequest, fingerprint: str) -> None:
+    """
+    Raises:
+        Problem: 422, the key was sent with another request.
+    """
+    if fingerprint != keyed.fingerprint:
         raise _Refused(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "idempotency-key-reused",
             "This key was sent with another request. Take a new key for each request.",
         )
+
+
+def _replay(keyed: KeyedRequest, answer: Answer) -> Response:
+    require_same(keyed, answer.fingerprint)
     return Response(answer.body, answer.status, {**answer.headers, REPLAYED: "true"})
 
 
@@ -177,13 +184,26 @@ def _in_flight() -> Problem:
 
 
 async def _once(request: Request, gateway: GatewayDependency, key: _Key = None) -> OnceRequest:
+    return await _request(request, gateway, key)
+
+
+async def _keyed_once(request: Request, gateway: GatewayDependency, key: _HiddenKey = None) -> OnceRequest:
+    if key is None:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            "idempotency-key-required",
+            f"Send an {_HEADER}, so that the same request can be sent again after a broken connection.",
+        )
+    return await _request(request, gateway, key)
+
+
+async def _request(request: Request, gateway: Gateway, key: str | None) -> OnceRequest:
     if key is None:
         return OnceRequest(gateway, request, None)
-    caller = await caller_of(request.scope)
     scope = request.scope
     keyed = KeyedRequest(
         gateway.subject_key,
-        principal=caller.name,
+        principal=(await caller_of(scope)).name,
         route=f"{scope['method']} {scope['route'].path_format}",
         key=key,
         target=f"{scope['path']}?{scope['query_string'].decode()}",
@@ -193,17 +213,12 @@ async def _once(request: Request, gateway: GatewayDependency, key: _Key = None) 
 
 
 Once = Annotated[OnceRequest, Depends(_once)]
-
-
-def _keyed_once(once: Once) -> OnceRequest:
-    if once.keyed is None:
-        raise Problem(
-            HTTPStatus.BAD_REQUEST,
-            "idempotency-key-required",
-            "Send an Idempotency-Key, so that the same request can be sent again after a broken connection.",
-        )
-    return once
-
-
-# For routes that refuse a request without a key.
+# For routes that refuse a request without a key. They describe it with `KEY_PARAMETER`, because it is not optional.
 KeyedOnce = Annotated[OnceRequest, Depends(_keyed_once)]
+KEY_PARAMETER = {
+    "name": _HEADER,
+    "in": "header",
+    "required": True,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": _FORM},
+    "description": _MEANING,
+}

@@ -13,7 +13,7 @@ from app.api_keys.authentication import Caller, require
 from app.api_keys.service import Scope
 from app.dependencies import GatewayDependency
 from app.gateway import Gateway
-from app.idempotency.once import Once, respond
+from app.idempotency.once import Once, OnceRequest, respond
 from app.interactions.events import read_events
 from app.interactions.schemas import BODY_SCHEMA, IngestView
 from app.interactions.service import ingest_in_slices
@@ -44,10 +44,10 @@ async def ingest(
     are those of this call.
     """
     # Parse in a thread: parsing ten thousand events in the event loop would delay all requests.
-    return await once.import_(partial(_store, gateway, await request.body()))
+    return await once.import_(partial(_store, gateway, once, await request.body()))
 
 
-def _store(gateway: Gateway, body: bytes) -> Response:
+def _store(gateway: Gateway, once: OnceRequest, body: bytes) -> Response:
     events = read_events(body, gateway.subject_key)
     # Store items under the catalogue's spelling, because all readers of events use that.
     known = [
@@ -56,11 +56,10 @@ def _store(gateway: Gateway, body: bytes) -> Response:
         if (index := gateway.catalogue.index(event.item_id)) is not None
     ]
     result = ingest_in_slices(gateway.database, known, gateway.precedence)
-    return respond(
-        IngestView(
-            stored=result.stored,
-            duplicates=result.duplicates,
-            dropped_suppressed=result.suppressed,
-            dropped_unknown_item=len(events) - len(known),
-        )
+    view = IngestView(
+        stored=result.stored,
+        duplicates=result.duplicates,
+        dropped_suppressed=result.suppressed,
+        dropped_unknown_item=len(events) - len(known),
     )
+    return once.keep_alone(respond(view))

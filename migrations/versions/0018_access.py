@@ -1,6 +1,6 @@
-"""Answers to requests with an idempotency key.
+"""Answers to requests with an idempotency key, and batches of forget requests.
 
-Expand: a new table, which the previous release leaves alone.
+Expand: new tables, which the previous release leaves alone.
 
 Revision: 0018_access
 Revises: 0014_ratings
@@ -29,7 +29,40 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key_mac", name=op.f("pk_kept_answers")),
     )
     op.create_index(op.f("ix_kept_answers_expires_at"), "kept_answers", ["expires_at"], unique=False)
+    op.create_table(
+        "forget_batches",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("key_mac", sa.String(length=64), nullable=True),
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("requested_by", sa.String(length=64), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_forget_batches")),
+        sa.UniqueConstraint("key_mac", name=op.f("uq_forget_batches_key_mac")),
+    )
+    op.create_table(
+        "forget_batch_items",
+        sa.Column("batch_id", sa.String(length=40), nullable=False),
+        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("result", sa.String(length=20), nullable=False),
+        sa.Column("request_id", sa.String(length=40), nullable=True),
+        sa.Column("errors", sa.JSON(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["batch_id"], ["forget_batches.id"], name=op.f("fk_forget_batch_items_batch_id_forget_batches")
+        ),
+        sa.ForeignKeyConstraint(
+            ["request_id"],
+            ["forget_requests.id"],
+            name=op.f("fk_forget_batch_items_request_id_forget_requests"),
+        ),
+        sa.PrimaryKeyConstraint("batch_id", "position", name=op.f("pk_forget_batch_items")),
+    )
+    op.create_index(
+        op.f("ix_forget_batch_items_request_id"), "forget_batch_items", ["request_id"], unique=False
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("forget_batch_items")
+    op.drop_table("forget_batches")
     op.drop_table("kept_answers")

@@ -1,5 +1,6 @@
 """All tables of the service. No table holds a raw user id: users are named by a keyed HMAC (``subject_hmac``)."""
 
+from app.db.models.batches import ForgetBatch, ForgetBatchItem
 from app.db.models.idempotency import KeptAnswer
 from app.db.models.people import BaseReader, Interaction, LevelMaking, NeverSeenLevel, PartReading, PastReader
 from app.db.models.requests import ForgetRequest, Suppression
@@ -15,6 +16,8 @@ __all__ = [
     "AuditEntry",
     "BaseReader",
     "ConsolidationReason",
+    "ForgetBatch",
+    "ForgetBatchItem",
     "ForgetRequest",
     "Interaction",
     "KeptAnswer",
