@@ -86,6 +86,12 @@ class Settings(BaseSettings):
         86_400.0,
         description="a key that was good is good for recommendations and metrics for this long without the database",
     )
+    key_days: int = Field(
+        90,
+        ge=1,
+        le=36_500,
+        description="validity of a new key, unless said otherwise; in development, until revoked",
+    )
     broker_url: Text = Field(
         "filesystem://.lethe/broker",
         description="filesystem://DIRECTORY (needs no server), redis://…, or amqp://…",

@@ -1,6 +1,7 @@
-"""Answers to requests with an idempotency key, and batches of forget requests.
+"""Answers to requests with an idempotency key, and batches of forget requests, and several keys of one name.
 
-Expand: new tables, which the previous release leaves alone.
+Expand: new tables and a column with a default, which the previous release leaves alone. It revokes by name, which then
+means all keys of the name.
 
 Revision: 0018_access
 Revises: 0014_ratings
@@ -60,9 +61,25 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_forget_batch_items_request_id"), "forget_batch_items", ["request_id"], unique=False
     )
+    with op.batch_alter_table("api_keys") as keys:
+        keys.add_column(sa.Column("rotation", sa.Integer(), server_default="0", nullable=False))
+        keys.drop_constraint(op.f("uq_api_keys_name"), type_="unique")
+        keys.create_unique_constraint(op.f("uq_api_keys_name_rotation"), ["name", "rotation"])
 
 
 def downgrade() -> None:
+    """Of several keys of one name, the newest stays."""
+    keys = sa.table("api_keys", sa.column("name", sa.String()), sa.column("rotation", sa.Integer()))
+    newer = keys.alias()
+    op.execute(
+        sa.delete(keys).where(
+            sa.exists().where(newer.c.name == keys.c.name, newer.c.rotation > keys.c.rotation)
+        )
+    )
+    with op.batch_alter_table("api_keys") as table:
+        table.drop_constraint(op.f("uq_api_keys_name_rotation"), type_="unique")
+        table.create_unique_constraint(op.f("uq_api_keys_name"), ["name"])
+        table.drop_column("rotation")
     op.drop_table("forget_batch_items")
     op.drop_table("forget_batches")
     op.drop_table("kept_answers")
