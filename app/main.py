@@ -27,6 +27,7 @@ from app.interactions import endpoints as interactions
 from app.logging import configure_logging
 from app.metrics import ConsolidationMetrics, HttpMetrics, QueueMetrics
 from app.middleware import BodyLimit, RequestContext
+from app.oidc.tokens import TokenVerifier
 from app.recommendations import endpoints as recommendations
 from app.runs import endpoints as runs
 from app.settings import Settings, get_settings
@@ -51,7 +52,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             database.dispose()
             raise
         app.state.gateway = gateway
-        app.state.authenticator = Authenticator(gateway.reader, settings.key_lease_seconds)
+        app.state.authenticator = Authenticator(
+            gateway.reader, settings.key_lease_seconds, TokenVerifier.of(settings, gateway.subject_key)
+        )
         gateway.start()
         try:
             yield

@@ -32,7 +32,7 @@ from app.versions.parts import of_request
 router = APIRouter(tags=["forget"])
 
 RequestId = Annotated[str, Path(pattern=r"^fr_[0-9a-f]{32}$")]
-MayForget = Annotated[Caller, Depends(require(Scope.FORGET_CREATE))]
+MayForget = Annotated[Caller, Depends(require(Scope.FORGET_CREATE, own=True))]
 POLL_SECONDS = "2"
 _ACCEPTED = problems(400, 409) | {
     200: {"model": ForgetRequestView, "description": "A repeat of a completed request"}
@@ -99,15 +99,18 @@ def read(
     request_id: RequestId,
     response: Response,
     gateway: GatewayDependency,
-    _caller: Annotated[Caller, Depends(require(Scope.FORGET_READ))],
+    caller: Annotated[Caller, Depends(require(Scope.FORGET_READ, own=True))],
 ) -> ForgetRequestDetail:
     """Read a request: its state, what it waits for and until when, and every attempt that was made for it."""
     with gateway.database.read() as session:
         request = request_queries.find(session, request_id)
-        if request is None:
+        if request is None or not caller.acts_for(request.subject_hmac):
             raise not_found("forget request")
         tried, now = attempts.of_request(session, request.id), database_now(session)
         left_out = attempts.skipped_for_request(session, request.id)
+        if caller.subject is not None:
+            # How the service works and what it measures is for those who run it.
+            tried, left_out = [], []
         parts = of_request(session, request, gateway.surroundings)
     response.headers.update(_poll_headers(request))
     return ForgetRequestDetail.with_attempts(request, tried, left_out, gateway.links, now, parts)
@@ -115,6 +118,8 @@ def read(
 
 def _accept(gateway: Gateway, once: OnceRequest, caller: Caller, user_id: str, body: ForgetBody) -> Response:
     subject = gateway.subject_key.subject(user_id)
+    if not caller.acts_for(subject):
+        raise Problem(HTTPStatus.FORBIDDEN, "not-requester", "A user's token is good for that user only.")
     with once.transaction() as transaction:
         now = transaction.now()
         accepted = forget_requests.accept(

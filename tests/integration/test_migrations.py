@@ -256,7 +256,7 @@ def test_the_previous_release_goes_on_writing_events_without_ratings(database_ur
 
 def scopes_of(engine: Engine) -> dict[str, list[str]]:
     with Session(engine) as session:
-        return dict(session.execute(select(ApiKey.name, ApiKey.scopes)).tuples().all())
+        return {row.name: row.scopes for row in session.execute(select(ApiKey.name, ApiKey.scopes))}
 
 
 def back_to(engine: Engine, revision: str) -> None:

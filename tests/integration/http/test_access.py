@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -15,6 +16,7 @@ from app.settings import Settings
 from tests.integration.http.access_table import ALLOWED
 from tests.integration.http.conftest import issue_key
 from tests.routes import routes_of
+from tests.tokens import AUDIENCE, ISSUER, Issuer
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -29,8 +31,14 @@ ANONYMOUS = "nobody"
 
 
 @pytest.fixture
-def gateway(settings: Settings) -> Iterator[TestClient]:
-    with TestClient(create_app(settings)) as opened:
+def issuer(tmp_path: Path) -> Issuer:
+    return Issuer(tmp_path)
+
+
+@pytest.fixture
+def gateway(settings: Settings, issuer: Issuer) -> Iterator[TestClient]:
+    provider = {"oidc_issuer": ISSUER, "oidc_audience": AUDIENCE, "oidc_jwks": str(issuer.file)}
+    with TestClient(create_app(settings.model_copy(update=provider))) as opened:
         yield opened
 
 
@@ -46,10 +54,13 @@ def test_r46_every_route_is_in_the_table(settings: Settings) -> None:
     assert routes == ALLOWED.keys()
 
 
-def test_r46_every_route_lets_the_roles_of_the_table_through(gateway: TestClient, database: Database) -> None:
+def test_r46_every_route_lets_the_roles_of_the_table_through(
+    gateway: TestClient, database: Database, issuer: Issuer
+) -> None:
     headers = {
         str(role): {"Authorization": f"Bearer {issue_key(database, role, *SCOPES_OF[role])}"} for role in Role
     }
+    headers["user"] = {"Authorization": f"Bearer {issuer.token(PARAMETERS['user_id'])}"}
     wrong = []
     for route, allowed in ALLOWED.items():
         for role, sent in [*headers.items(), (ANONYMOUS, {})]:
