@@ -81,7 +81,8 @@ def problem_response(request: Request, problem: Problem) -> JSONResponse:
     return JSONResponse(document, problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
 
 
-def _described(item: Any) -> dict[str, str]:
+def described(item: Any) -> dict[str, str]:
+    """One of pydantic's errors, without the value and without names that the caller has made up."""
     location = item["loc"]
     if item["type"] == "extra_forbidden":
         # Hide the name of an unexpected field: it is text from the caller.
@@ -105,7 +106,7 @@ def install_error_handlers(app: FastAPI) -> None:
         # Pydantic's own report contains the rejected input. Send only the place and the kind of each error.
         found = error.errors()
         malformed = any(item["type"] == "json_invalid" for item in found)
-        errors = [_described(item) for item in found[:ERRORS_SHOWN]]
+        errors = [described(item) for item in found[:ERRORS_SHOWN]]
         problem = (
             Problem(HTTPStatus.BAD_REQUEST, "invalid-request", "The body is not valid JSON.", errors=errors)
             if malformed

@@ -12,6 +12,7 @@ import structlog
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from prometheus_client import CollectorRegistry
+from sqlalchemy.orm import Session
 
 from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
@@ -73,7 +74,8 @@ _STORE_HOLDS_SECONDS = 10.0
 class Gateway:
     """The parts that endpoints use.
 
-    ``links`` makes the links in answers. ``precedence`` orders the threads that write.
+    ``links`` makes the links in answers. ``precedence`` orders the threads that write. ``keys_in_flight`` has the names
+    of idempotency keys whose requests this process is working on; only the event loop uses it.
     """
 
     def __init__(self, settings: Settings, database: Database, registry: CollectorRegistry) -> None:
@@ -100,6 +102,7 @@ class Gateway:
         self.queue = RunQueue(settings, database)
         self.links = Links(settings.root_path)
         self.precedence = Precedence()
+        self.keys_in_flight: set[str] = set()
         self._writers = CapacityLimiter(_WRITERS)
         self._importers = CapacityLimiter(_IMPORTERS)
         self._probers = CapacityLimiter(_PROBERS)
@@ -174,14 +177,19 @@ class Gateway:
         return await run_sync(work, limiter=self._probers)
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self, before_lock: Callable[[Session], None] | None = None) -> Iterator[Transaction]:
         """One transaction that takes precedence over imports of this process.
+
+        Args:
+            before_lock: called with the session before the ledger is locked. It must not wait.
 
         Raises:
             DatabaseUnavailable: the database could not be reached or did not take the commit.
         """
-        with self.precedence.turn(), Transaction.begin(self.database, self.audit) as transaction:
-            yield transaction
+        with self.precedence.turn(), self.database.unit_of_work() as session:
+            if before_lock is not None:
+                before_lock(session)
+            yield Transaction(session, self.audit)
 
     def after_acceptance(self, accepted: Acceptance) -> None:
         """Start what follows a 202 and may fail: journal, popularity list, dispatch. The worker makes up for failures.

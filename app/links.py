@@ -17,6 +17,9 @@ class Links:
     def receipt(self, request_id: str, kind: str) -> str:
         return f"{self.root}/forget-requests/{request_id}/receipts/{kind}"
 
+    def batch(self, batch_id: str) -> str:
+        return f"{self.root}/forget-batches/{batch_id}"
+
     def run(self, run_id: str) -> str:
         return f"{self.root}/runs/{run_id}"
 

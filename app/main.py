@@ -20,6 +20,7 @@ from app.db.limits import Limits
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.errors import install_error_handlers
+from app.forget_batches import endpoints as forget_batches
 from app.forget_requests import decision_endpoints as decisions
 from app.forget_requests import endpoints as forget_requests
 from app.forget_requests import list_endpoint as forget_request_list
@@ -29,6 +30,7 @@ from app.interactions import endpoints as interactions
 from app.logging import configure_logging
 from app.metrics import ConsolidationMetrics, HttpMetrics, QueueMetrics
 from app.middleware import BodyLimit, RequestContext
+from app.oidc.tokens import TokenVerifier
 from app.receipts import endpoints as receipts
 from app.recommendations import endpoints as recommendations
 from app.runs import endpoints as runs
@@ -57,7 +59,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             database.dispose()
             raise
         app.state.gateway = gateway
-        app.state.authenticator = Authenticator(gateway.reader, settings.key_lease_seconds)
+        app.state.authenticator = Authenticator(
+            gateway.reader, settings.key_lease_seconds, TokenVerifier.of(settings, gateway.subject_key)
+        )
         gateway.start()
         try:
             yield
@@ -90,6 +94,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         decisions,
         forget_request_list,
         statistics,
+        forget_batches,
         consolidations,
         recommendations,
         interactions,

@@ -17,6 +17,7 @@ from cli.state_folder import kept_address, kept_key
 from inputs import InvalidInput, identifier
 
 _SECONDS = 30.0
+_LATER = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 class GatewayAway(CommandError):
@@ -49,8 +50,11 @@ class GatewayClient:
     def get(self, path: str, **parameters: str | int) -> dict[str, Any]:
         return self._answer("GET", path, params=parameters)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        return self._answer("POST", path, json=dict(body))
+    def post(
+        self, path: str, body: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        return self._answer("POST", path, json=dict(body), headers=headers)
 
     def _answer(self, method: str, path: str, **content: Any) -> dict[str, Any]:
         try:
@@ -75,8 +79,8 @@ class GatewayClient:
             raise CommandError(
                 f"{self.url} answers {response.status_code} and not as Lethe does; is LETHE_URL right?"
             )
-        away = response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
-        raise (GatewayAway if away else CommandError)(_told(answer))
+        later = response.status_code in _LATER or answer.get("code") == "idempotency-in-flight"
+        raise (GatewayAway if later else CommandError)(_told(answer))
 
 
 def checked_user(user_id: str) -> str:

@@ -18,6 +18,7 @@ import typer
 from app.loading import loading
 from cli.evidence import receipt, verify_consistency
 from cli.failures import report_failures
+from cli.keys import keys
 from cli.people import people
 from cli.stopping import end_with_lethe_up, leave_on_ctrl_c
 
@@ -28,7 +29,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-keys = typer.Typer(help="Issue, list and revoke API keys.", no_args_is_help=True)
 audit = typer.Typer(help="The audit log.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
 app.add_typer(audit, name="audit")
@@ -226,35 +226,6 @@ def consolidate(
         if problem is not None:
             typer.echo(problem)
             raise typer.Exit(1)
-
-
-@keys.command("issue")
-def issue_key(
-    name: str,
-    scope: Annotated[list[str], typer.Option(help="repeat it for several; 'all' for every scope")],
-    days: Annotated[int | None, typer.Option(help="valid for this long; without it, until revoked")] = None,
-) -> None:
-    """Create a key and print it, once."""
-    from cli.key_commands import issue
-
-    typer.echo(issue(name, scope, days))
-
-
-@keys.command("list")
-def list_keys() -> None:
-    """Names, scopes and validity of every key."""
-    from cli.key_commands import describe_all
-
-    for line in describe_all():
-        typer.echo(line)
-
-
-@keys.command("revoke")
-def revoke_key(name: str) -> None:
-    """Revoke a key. Gateways notice within seconds."""
-    from cli.key_commands import revoke
-
-    revoke(name)
 
 
 @app.command()

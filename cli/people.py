@@ -108,7 +108,21 @@ def status(context: typer.Context, state: StateOption = None, as_json: JsonOptio
 @people.command()
 def forget(
     context: typer.Context,
-    user: UserArgument,
+    user: Annotated[
+        str | None, typer.Argument(metavar="[USER]", help="the user's id, as the service is given it")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="instead of USER: CSV with a header, or one id on each line")
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option(help="the column of the ids in the CSV; user_id otherwise")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="with --file: say what would be accepted, and send nothing")
+    ] = False,
+    show_ids: Annotated[
+        bool, typer.Option("--show-ids", help="with --file: print malformed ids, and not their lines only")
+    ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="until it is completed; exit code 1 if it needs attention")
     ] = False,
@@ -121,8 +135,20 @@ def forget(
     state: StateOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask a running gateway to forget a user. A repeat shows how the request stands; its deadline never moves."""
+    """Ask a running gateway to forget a user. A repeat shows how the request stands; its deadline never moves.
+
+    With --file, ask it to forget many users. Exit code 1 if a line holds no id. Sending a file again is harmless.
+    """
     _require_httpx()
+    if file is not None:
+        if user is not None or wait:
+            raise CommandError("--file takes neither a USER nor --wait")
+        with _gateway(context, url, key_file, state) as gateway:
+            shared = {"reason": reason, "client_reference": client_reference}
+            _forget_many(gateway, file, column, shared, dry_run=dry_run, show_ids=show_ids, as_json=as_json)
+        return
+    if user is None or column is not None or dry_run or show_ids:
+        raise CommandError("name a USER, or a file of users with --file, which the other options are for")
     from cli.forgetting import ask, describe, follow
 
     with _gateway(context, url, key_file, state) as gateway:
@@ -138,6 +164,28 @@ def forget(
         for line in describe(request):
             typer.echo(line)
     if wait and not request["done"]:
+        raise typer.Exit(1)
+
+
+def _forget_many(
+    gateway: GatewayClient,
+    file: Path,
+    column: str | None,
+    shared: dict[str, str | None],
+    *,
+    dry_run: bool,
+    show_ids: bool,
+    as_json: bool,
+) -> None:
+    from cli.forgetting_many import describe, read_lines, send, to_plain
+
+    sent = send(gateway, read_lines(file, column), **shared, dry_run=dry_run)
+    if as_json:
+        _echo_json(to_plain(sent))
+    else:
+        for line in describe(sent, show_ids=show_ids):
+            typer.echo(line)
+    if sent.malformed:
         raise typer.Exit(1)
 
 

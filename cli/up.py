@@ -100,7 +100,7 @@ def _demo_key(state: Path, children: Children) -> str:
     key = kept_key(state)
     if key is None:
         name = f"demo-{secrets.token_hex(4)}"
-        key = children.finish(children.begin("keys", "issue", name, "--scope", "all"))
+        key = children.finish(children.begin("keys", "issue", name, "--scope", "all", "--until-revoked"))
         keep_key(state, key)
     return key
 

@@ -21,6 +21,7 @@ from app.db.session import Database, open_database
 from app.forget_requests import deadlines
 from app.forget_requests import service as forget_requests
 from app.forget_requests.policy import load_request_policy
+from app.idempotency import service as kept_answers
 from app.outbox import service as outbox
 from app.outbox.service import Topic
 from app.replicas import service as control
@@ -165,6 +166,7 @@ def sweep(database: Database, settings: Settings) -> list[str]:
         if healed is not None:
             log.warning("run.missing", run=healed)
         control.forget_old_replicas(session, now)
+        kept_answers.delete_expired(session, now)
         pause = timedelta(seconds=settings.redispatch_seconds)
         due = runs.due_for_dispatch(session, now=now, redispatch_after=pause)
         # Runs that a gateway could not dispatch, because its broker was away or the gateway died.

@@ -1,4 +1,4 @@
-"""Authentication by API key, and the check of scopes."""
+"""Authentication by API key or token, and the check of scopes."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from app.api_keys.service import Scope
 from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable
 from app.errors import Problem
+from app.oidc.provider_keys import KeysUnavailable
+from app.oidc.tokens import TokenVerifier, is_token
 from app.recommendations.prompt_reader import PromptReader
 
 REVALIDATE_SECONDS = 5.0
@@ -39,11 +41,20 @@ _KEY = re.compile(rf"{api_keys.PREFIX}[0-9a-f]{{64}}")
 
 @dataclass(frozen=True)
 class Caller:
-    """The owner of a key. ``confirmed`` is False if the database is down and the key was last verified a while ago."""
+    """The owner of a key, or the holder of a token.
+
+    ``confirmed`` is False if the database is down and the key was last verified a while ago. ``subject`` is set for an
+    end user, whose scopes hold for their own requests only.
+    """
 
     name: str
     scopes: frozenset[str]
     confirmed: bool = True
+    subject: str | None = None
+
+    def acts_for(self, subject_hmac: str) -> bool:
+        """Whether the caller may act for this subject: an end user for themselves, everybody else for all."""
+        return self.subject in (None, subject_hmac)
 
 
 @dataclass(frozen=True)
@@ -59,15 +70,19 @@ class _Known:
 
 
 class Authenticator:
-    """Looks keys up in the database and remembers a valid one for a few seconds.
+    """Looks keys up in the database, verifies tokens, and remembers valid ones for a few seconds.
 
     Args:
+        tokens: verifies bearer tokens; None if no issuer is set.
         lease_seconds: while the database is down, how long a valid key is remembered for requests that are answered
             from memory.
     """
 
-    def __init__(self, reader: PromptReader, lease_seconds: float) -> None:
+    def __init__(
+        self, reader: PromptReader, lease_seconds: float, tokens: TokenVerifier | None = None
+    ) -> None:
         self._reader = reader
+        self._tokens = tokens
         self._lease = lease_seconds
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
@@ -75,12 +90,12 @@ class Authenticator:
         self._callers = CapacityLimiter(_LOOKUPS_OF_CALLERS)
 
     async def identify(self, key: str) -> Caller | None:
-        """Like `caller`, but called from the event loop. A string without the form of a key is not looked up.
+        """Like `caller`, but called from the event loop. A string without the form of a key or token is not looked up.
 
         Raises:
-            DatabaseUnavailable: as `caller` does.
+            DatabaseUnavailable, KeysUnavailable: as `caller` does.
         """
-        if not _KEY.fullmatch(key):
+        if not (_KEY.fullmatch(key) or self._may_be_token(key)):
             return None
         with self._lock:
             known = self._known.get(api_keys.digest_of(key))
@@ -89,10 +104,11 @@ class Authenticator:
         return await run_sync(self.caller, key, limiter=self._strangers if known is None else self._callers)
 
     def caller(self, key: str) -> Caller | None:
-        """The owner of this key; None if the key is not valid. Blocks the calling thread.
+        """The owner of this key or token; None if it is not valid. Blocks the calling thread.
 
         Raises:
             DatabaseUnavailable: the key cannot be looked up, and is not remembered.
+            KeysUnavailable: a token cannot be verified.
         """
         digest = api_keys.digest_of(key)
         now = time.monotonic()
@@ -101,7 +117,7 @@ class Authenticator:
         if known is not None and known.still_good(now, REVALIDATE_SECONDS):
             return known.caller
         try:
-            found = self._reader.read(lambda session: _look_up(session, key))
+            found = self._find(key)
         except DatabaseUnavailable:
             if known is not None and known.still_good(now, self._lease):
                 return replace(known.caller, confirmed=False)
@@ -115,6 +131,17 @@ class Authenticator:
                 self._known.pop(next(iter(self._known)))
             self._known[digest] = _Known(caller, now, now + left)
             return caller
+
+    def _may_be_token(self, key: str) -> bool:
+        return self._tokens is not None and is_token(key)
+
+    def _find(self, key: str) -> tuple[Caller, float] | None:
+        if self._tokens is not None and is_token(key):
+            holder = self._tokens.holder(key)
+            if holder is None:
+                return None
+            return Caller(holder.name, holder.scopes, subject=holder.subject), holder.seconds_left
+        return self._reader.read(lambda session: _look_up(session, key))
 
 
 def _look_up(session: Session, key: str) -> tuple[Caller, float] | None:
@@ -131,27 +158,39 @@ async def caller_of(asked: Asked) -> Caller:
     """The caller, looked up once per request and kept in the request's state, where the server reads it too.
 
     Raises:
-        Problem: 401, there is no valid key.
+        Problem: 401, there is no valid key; 503, a token cannot be verified.
         DatabaseUnavailable: the key cannot be looked up.
     """
     state = asked.setdefault("state", {})
     if "caller" not in state:
         key = _presented_key(Headers(scope=asked).get("authorization", ""), asked["method"])
         authenticator: Authenticator = asked["app"].state.authenticator
-        state["caller"] = await authenticator.identify(key)
+        try:
+            state["caller"] = await authenticator.identify(key)
+        except KeysUnavailable as error:
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "identity-provider-unavailable",
+                "The issuer's keys cannot be read, so the token cannot be verified. API keys work.",
+                headers={"Retry-After": "10"},
+            ) from error
     caller: Caller | None = state["caller"]
     if caller is None:
         raise Problem(
             HTTPStatus.UNAUTHORIZED,
             "unauthenticated",
-            "Send a valid API key as 'Authorization: Bearer KEY'.",
+            "Send a valid API key, or a token of the issuer, as 'Authorization: Bearer KEY'.",
             headers={"WWW-Authenticate": 'Bearer realm="lethe", Basic realm="lethe"'},
         )
     return caller
 
 
-def require(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
-    """A dependency that lets only keys with this scope through.
+def require(scope: Scope, *, own: bool = False) -> Callable[[Request], Awaitable[Caller]]:
+    """A dependency that lets only callers with this scope through.
+
+    Args:
+        scope: what the caller must be allowed to do.
+        own: whether end users are let through too. Then the route must ask `Caller.acts_for`.
 
     The key is sent as ``Authorization: Bearer KEY``, or as the password of HTTP Basic, so that a browser can open the
     dashboard. HTTP Basic is accepted for reading only.
@@ -161,7 +200,7 @@ def require(scope: Scope) -> Callable[[Request], Awaitable[Caller]]:
         caller = await caller_of(request.scope)
         if not caller.confirmed and scope not in _FROM_MEMORY:
             raise DatabaseUnavailable
-        if scope not in caller.scopes:
+        if scope not in caller.scopes or (caller.subject is not None and not own):
             raise Problem(
                 HTTPStatus.FORBIDDEN, "missing-scope", f"This key lacks the scope {scope}.", scope=str(scope)
             )

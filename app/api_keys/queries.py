@@ -24,4 +24,4 @@ def find_active(session: Session, key: str, now: datetime) -> ApiKey | None:
 
 
 def all_keys(session: Session) -> Sequence[ApiKey]:
-    return session.scalars(select(ApiKey).order_by(ApiKey.created_at)).all()
+    return session.scalars(select(ApiKey).order_by(ApiKey.created_at, ApiKey.name, ApiKey.rotation)).all()

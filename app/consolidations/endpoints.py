@@ -18,42 +18,50 @@ from app.db.models import ConsolidationReason
 from app.dependencies import GatewayDependency
 from app.errors import Problem
 from app.gateway import Gateway
+from app.idempotency.once import Once, OnceRequest, respond
+from app.links import Links
 from app.problem_schema import problems
 from app.runs.schemas import RunView
 
 router = APIRouter(tags=["consolidations"])
 
 
-@router.post("/consolidations", status_code=HTTPStatus.ACCEPTED, responses=problems(409))
+@router.post(
+    "/consolidations", status_code=HTTPStatus.ACCEPTED, response_model=RunView, responses=problems(409)
+)
 async def consolidate(
-    response: Response,
     gateway: GatewayDependency,
     caller: Annotated[Caller, Depends(require(Scope.CONSOLIDATE))],
-) -> RunView:
+    once: Once,
+) -> Response:
     """Queue an exact re-fit that replaces the live version and leaves out everyone forgotten so far.
 
     While a consolidation waits or works, a repeat returns that one. Waiting forget requests go first, for a limited
     time.
     """
+    return await once.write(partial(_request, gateway, once, caller))
+
+
+def _request(gateway: Gateway, once: OnceRequest, caller: Caller) -> Response:
     try:
-        requested = await gateway.write(partial(_request, gateway, caller))
+        with once.transaction() as transaction:
+            requested = consolidations.request(
+                transaction,
+                reason=ConsolidationReason.ON_DEMAND,
+                requested_by=caller.name,
+                patience=timedelta(seconds=gateway.settings.consolidation_patience_seconds),
+                now=transaction.now(),
+            )
+            answer = once.keep(transaction, _answer(requested, gateway.links))
     except NothingToConsolidate as error:
         raise Problem(HTTPStatus.CONFLICT, "nothing-to-consolidate", str(error)) from error
-    if not requested.created:
-        response.headers["Consolidation-Existing"] = "true"
-    response.headers["Location"] = gateway.links.run(requested.run.id)
-    return RunView.of(requested.run)
-
-
-def _request(gateway: Gateway, caller: Caller) -> Requested:
-    with gateway.transaction() as transaction:
-        requested = consolidations.request(
-            transaction,
-            reason=ConsolidationReason.ON_DEMAND,
-            requested_by=caller.name,
-            patience=timedelta(seconds=gateway.settings.consolidation_patience_seconds),
-            now=transaction.now(),
-        )
     if requested.created:
         gateway.queue.dispatch(requested.run.id)
-    return requested
+    return answer
+
+
+def _answer(requested: Requested, links: Links) -> Response:
+    headers = {"Location": links.run(requested.run.id)}
+    if not requested.created:
+        headers["Consolidation-Existing"] = "true"
+    return respond(RunView.of(requested.run), HTTPStatus.ACCEPTED, headers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Path, Response
 
@@ -22,7 +22,6 @@ from app.fields import IdInPath
 from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
 from app.forget_requests.schemas import (
-    AcceptedView,
     ForgetBody,
     ForgetRequestDetail,
     ForgetRequestView,
@@ -30,27 +29,45 @@ from app.forget_requests.schemas import (
 )
 from app.forget_requests.service import Acceptance, Asked
 from app.gateway import Gateway
+from app.idempotency.once import Once, OnceRequest, respond
 from app.links import Links
 from app.problem_schema import problems
-from app.subjects import commitment
+from app.subjects import SubjectKey, commitment
 from app.versions.parts import of_request
 
 router = APIRouter(tags=["forget"])
 
 RequestId = Annotated[str, Path(pattern=r"^fr_[0-9a-f]{32}$")]
-MayForget = Annotated[Caller, Depends(require(Scope.FORGET_CREATE))]
+MayForget = Annotated[Caller, Depends(require(Scope.FORGET_CREATE, own=True))]
 POLL_SECONDS = "2"
-_ACCEPTED = problems(400) | {200: {"model": AcceptedView, "description": "A repeat of a completed request"}}
+# Opens the commitment to the user's id in receipts. A header, because no answer that is kept may hold it.
+RECEIPT_SALT = "Lethe-Receipt-Salt"
+_SALTED = {
+    RECEIPT_SALT: {"schema": {"type": "string"}, "description": "opens the receipts' commitment to the id"}
+}
+_ACCEPTED: dict[int | str, dict[str, Any]] = problems(400, 409) | {
+    200: {
+        "model": ForgetRequestView,
+        "description": "A repeat of a request that is over",
+        "headers": _SALTED,
+    },
+    202: {"headers": _SALTED},
+}
 
 
-@router.post("/users/{user_id:path}/forget", status_code=HTTPStatus.ACCEPTED, responses=_ACCEPTED)
+@router.post(
+    "/users/{user_id:path}/forget",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=ForgetRequestView,
+    responses=_ACCEPTED,
+)
 async def forget(
     user_id: Annotated[IdInPath, Path(description="percent-encoded, a slash in it as %2F")],
-    response: Response,
     gateway: GatewayDependency,
     caller: MayForget,
+    once: Once,
     body: Annotated[ForgetBody | None, Body()] = None,
-) -> AcceptedView:
+) -> Response:
     """Accept a request to be forgotten.
 
     Before this answers, the request, the suppression and the queued run are committed in one transaction. From then on
@@ -61,17 +78,20 @@ async def forget(
     A proxy that normalises paths can change an id that contains `/./` or `/../` into another one. Send such ids in the
     body of `POST /forget-requests`.
     """
-    accepted, now = await gateway.write(partial(_accept, gateway, caller, user_id, body or ForgetBody()))
-    return _answer(accepted, response, gateway, user_id, now)
+    return await _forget(gateway, once, caller, user_id, body or ForgetBody())
 
 
-@router.post("/forget-requests", status_code=HTTPStatus.ACCEPTED, responses=_ACCEPTED)
+@router.post(
+    "/forget-requests",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=ForgetRequestView,
+    responses=_ACCEPTED,
+)
 async def forget_user_in_body(
-    body: ForgetUserBody, response: Response, gateway: GatewayDependency, caller: MayForget
-) -> AcceptedView:
+    body: ForgetUserBody, gateway: GatewayDependency, caller: MayForget, once: Once
+) -> Response:
     """Like `POST /users/{user_id}/forget`, but with the id in the body. This takes any id, and no path contains it."""
-    accepted, now = await gateway.write(partial(_accept, gateway, caller, body.user_id, body))
-    return _answer(accepted, response, gateway, body.user_id, now)
+    return await _forget(gateway, once, caller, body.user_id, body)
 
 
 @router.get("/forget-requests/{request_id:path}", responses=problems(404))
@@ -79,23 +99,37 @@ def read(
     request_id: RequestId,
     response: Response,
     gateway: GatewayDependency,
-    _caller: Annotated[Caller, Depends(require(Scope.FORGET_READ))],
+    caller: Annotated[Caller, Depends(require(Scope.FORGET_READ, own=True))],
 ) -> ForgetRequestDetail:
     """Read a request: its state, what it waits for and until when, and every attempt that was made for it."""
     with gateway.database.read() as session:
         request = request_queries.find(session, request_id)
-        if request is None:
+        if request is None or not caller.acts_for(request.subject_hmac):
             raise not_found("forget request")
         tried, now = attempts.of_request(session, request.id), database_now(session)
         left_out = attempts.skipped_for_request(session, request.id)
+        if caller.subject is not None:
+            # How the service works and what it measures is for those who run it.
+            tried, left_out = [], []
         parts = of_request(session, request, gateway.surroundings)
-    describe(request, response)
+    response.headers.update(poll_headers(request))
     return ForgetRequestDetail.with_attempts(request, tried, left_out, gateway.links, now, parts)
 
 
-def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) -> tuple[Acceptance, datetime]:
+async def _forget(
+    gateway: Gateway, once: OnceRequest, caller: Caller, user_id: str, body: ForgetBody
+) -> Response:
+    answer = await once.write(partial(_accept, gateway, once, caller, user_id, body))
+    if answer.status_code in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
+        answer.headers[RECEIPT_SALT] = gateway.subject_key.receipt_salt(user_id)
+    return answer
+
+
+def _accept(gateway: Gateway, once: OnceRequest, caller: Caller, user_id: str, body: ForgetBody) -> Response:
     subject = gateway.subject_key.subject(user_id)
-    with gateway.transaction() as transaction:
+    if not caller.acts_for(subject):
+        raise Problem(HTTPStatus.FORBIDDEN, "not-requester", "A user's token is good for that user only.")
+    with once.transaction() as transaction:
         now = transaction.now()
         if body.regime is Regime.POLICY and gateway.request_policy.days is None:
             raise Problem(
@@ -114,39 +148,35 @@ def _accept(gateway: Gateway, caller: Caller, user_id: str, body: ForgetBody) ->
             requested_by=caller.name,
             now=now,
             policy=gateway.request_policy,
-            asked=Asked(
-                reason=body.reason,
-                client_reference=body.client_reference,
-                clock=body.clock,
-                subject_commitment=commitment(gateway.subject_key.receipt_salt(user_id), user_id),
-            ),
+            asked=asked_by(gateway.subject_key, user_id, body),
         )
+        answer = once.keep(transaction, _answer(accepted, gateway.links, now))
     if accepted.created:
         if accepted.selected is None:
             gateway.engine.suppress(accepted.request.epoch, subject)
         gateway.after_acceptance(accepted)
-    return accepted, now
+    return answer
 
 
-def _answer(
-    accepted: Acceptance, response: Response, gateway: Gateway, user_id: str, now: datetime
-) -> AcceptedView:
+def asked_by(key: SubjectKey, user_id: str, body: ForgetBody) -> Asked:
+    """What the body of a request says, with the commitment to the user's id."""
+    return Asked(
+        reason=body.reason,
+        client_reference=body.client_reference,
+        clock=body.clock,
+        subject_commitment=commitment(key.receipt_salt(user_id), user_id),
+    )
+
+
+def _answer(accepted: Acceptance, links: Links, now: datetime) -> Response:
     request = accepted.request
+    headers = {"Location": links.request(request.id)}
     if not accepted.created:
-        response.headers["Forget-Request-Existing"] = "true"
-    if request.status in SETTLED:
-        response.status_code = HTTPStatus.OK
-    response.headers["Location"] = gateway.links.request(request.id)
-    view = _view(request, response, gateway.links, now)
-    return AcceptedView(**view.model_dump(), receipt_salt=gateway.subject_key.receipt_salt(user_id))
+        headers["Forget-Request-Existing"] = "true"
+    status = HTTPStatus.OK if request.status in SETTLED else HTTPStatus.ACCEPTED
+    return respond(ForgetRequestView.of(request, links, now), status, {**headers, **poll_headers(request)})
 
 
-def _view(request: ForgetRequest, response: Response, links: Links, now: datetime) -> ForgetRequestView:
-    describe(request, response)
-    return ForgetRequestView.of(request, links, now)
-
-
-def describe(request: ForgetRequest, response: Response) -> None:
-    """Say when to ask again, in the headers."""
-    if request.status not in SETTLED:
-        response.headers["Retry-After"] = POLL_SECONDS
+def poll_headers(request: ForgetRequest) -> dict[str, str]:
+    """When to ask again, unless the request is over."""
+    return {} if request.status in SETTLED else {"Retry-After": POLL_SECONDS}

@@ -254,15 +254,6 @@ class ForgetRequestView(BaseModel):
         )
 
 
-class AcceptedView(ForgetRequestView):
-    """The answer to whoever has sent the user's id. `receipt_salt` opens the commitment to that id in the receipts.
-
-    Nobody else is ever told the salt, so others cannot find out whose receipts they see.
-    """
-
-    receipt_salt: str
-
-
 class ForgetRequestDetail(ForgetRequestView):
     """A forget request with all attempts and skipped rungs, of any run.
 

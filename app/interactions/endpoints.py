@@ -7,12 +7,13 @@ from functools import partial
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 
 from app.api_keys.authentication import Caller, require
 from app.api_keys.service import Scope
 from app.dependencies import GatewayDependency
 from app.gateway import Gateway
+from app.idempotency.once import Once, OnceRequest, respond
 from app.interactions.events import read_events
 from app.interactions.schemas import BODY_SCHEMA, IngestView
 from app.interactions.service import ingest_in_slices
@@ -24,14 +25,16 @@ router = APIRouter(tags=["interactions"])
 @router.post(
     "/interactions",
     status_code=HTTPStatus.OK,
-    responses=problems(400),
+    response_model=IngestView,
+    responses=problems(400, 409),
     openapi_extra={"requestBody": BODY_SCHEMA},
 )
 async def ingest(
     request: Request,
     gateway: GatewayDependency,
     _caller: Annotated[Caller, Depends(require(Scope.INTERACTIONS_WRITE))],
-) -> IngestView:
+    once: Once,
+) -> Response:
     """Store events. A batch with an invalid id or time is refused as a whole, before anything is stored.
 
     Stored events belong to the user's history at once when recommending. The adapter learns from them at its next fit.
@@ -41,10 +44,10 @@ async def ingest(
     are those of this call.
     """
     # Parse in a thread: parsing ten thousand events in the event loop would delay all requests.
-    return await gateway.import_(partial(_store, gateway, await request.body()))
+    return await once.import_(partial(_store, gateway, once, await request.body()))
 
 
-def _store(gateway: Gateway, body: bytes) -> IngestView:
+def _store(gateway: Gateway, once: OnceRequest, body: bytes) -> Response:
     events = read_events(body, gateway.subject_key)
     # Store items under the catalogue's spelling, because all readers of events use that.
     known = [
@@ -53,9 +56,10 @@ def _store(gateway: Gateway, body: bytes) -> IngestView:
         if (index := gateway.catalogue.index(event.item_id)) is not None
     ]
     result = ingest_in_slices(gateway.database, known, gateway.precedence)
-    return IngestView(
+    view = IngestView(
         stored=result.stored,
         duplicates=result.duplicates,
         dropped_suppressed=result.suppressed,
         dropped_unknown_item=len(events) - len(known),
     )
+    return once.keep_alone(respond(view))

@@ -3,7 +3,7 @@
 Expand: the previous release uses the new index like the old one.
 
 Revision: 0020_request_pages
-Revises: 0016_evidence
+Revises: 0018_access
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0020_request_pages"
-down_revision = "0016_evidence"
+down_revision = "0018_access"
 branch_labels = None
 depends_on = None
 

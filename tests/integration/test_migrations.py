@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, insert, inspect, select, text
+from sqlalchemy import JSON, Engine, column, insert, inspect, select, table, text
 from sqlalchemy.orm import Session
 
 from app.attempts import queries as attempts
@@ -193,10 +193,17 @@ def test_a_key_for_jobs_opens_the_runs_and_still_works_for_the_previous_release(
     engine = open_database(database_url, pooled=False)
     back_to(engine, "0012_outbox")
     issued = {"old": ["forget:read", "jobs:read"], "other": ["forget:read"]}
-    with Session(engine) as session:
+    names = [column(name) for name in ("key_digest", "name", "created_at")]
+    former = table("api_keys", *names, column("scopes", JSON))
+    with engine.begin() as connection:
         for name, scopes in issued.items():
-            session.add(ApiKey(key_digest=name * 8, name=name, scopes=scopes, created_at=utc_now()))
-        session.commit()
+            key = {
+                "key_digest": name * 8,
+                "name": name,
+                "scopes": scopes,
+                "created_at": "2026-01-01 00:00:00",
+            }
+            connection.execute(insert(former).values(key))
     migrate(engine)
     assert scopes_of(engine) == {"old": ["forget:read", "jobs:read", "runs:read"], "other": ["forget:read"]}
     with Session(engine) as session:
@@ -204,6 +211,28 @@ def test_a_key_for_jobs_opens_the_runs_and_still_works_for_the_previous_release(
         session.commit()
     back_to(engine, "0012_outbox")
     assert scopes_of(engine) == {**issued, "new": ["jobs:read"]}
+    migrate(engine)
+    engine.dispose()
+
+
+def test_of_several_keys_of_a_name_the_newest_stays_for_the_previous_release(database_url: str) -> None:
+    engine = open_database(database_url, pooled=False)
+    with Session(engine) as session:
+        for name, rotation in (("crm", 0), ("crm", 1), ("shop", 0)):
+            session.add(
+                ApiKey(
+                    key_digest=f"{name}{rotation}",
+                    name=name,
+                    rotation=rotation,
+                    scopes=[],
+                    created_at=utc_now(),
+                )
+            )
+        session.commit()
+    back_to(engine, "0014_ratings")
+    with engine.connect() as connection:
+        left = connection.exec_driver_sql("SELECT key_digest FROM api_keys ORDER BY 1").scalars().all()
+    assert left == ["crm1", "shop0"]
     migrate(engine)
     engine.dispose()
 
@@ -227,7 +256,7 @@ def test_the_previous_release_goes_on_writing_events_without_ratings(database_ur
 
 def scopes_of(engine: Engine) -> dict[str, list[str]]:
     with Session(engine) as session:
-        return {key.name: key.scopes for key in session.scalars(select(ApiKey))}
+        return {row.name: row.scopes for row in session.execute(select(ApiKey.name, ApiKey.scopes))}
 
 
 def back_to(engine: Engine, revision: str) -> None:

@@ -28,7 +28,18 @@ LEARNING = {"huggingface_hub", "numpy", "peft", "safetensors", "tokenizers", "to
 COLUMNAR = {"pyarrow"}
 DATABASE = {"alembic", "psycopg", "sqlalchemy"}
 SETTINGS = {"pydantic", "pydantic_settings", "structlog"}
-WEB = {"anyio", "fastapi", "h11", "httpx", "jinja2", "prometheus_client", "starlette", "uvicorn"}
+WEB = {
+    "anyio",
+    "fastapi",
+    "h11",
+    "httpx",
+    "jinja2",
+    "jwt",
+    "limits",
+    "prometheus_client",
+    "starlette",
+    "uvicorn",
+}
 QUEUE = {"celery", "kombu"}
 TERMINAL = {"rich", "typer"}
 SIGNING = {"cryptography", "jwt"}

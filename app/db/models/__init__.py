@@ -1,6 +1,8 @@
 """All tables of the service. No table holds a raw user id: users are named by a keyed HMAC (``subject_hmac``)."""
 
+from app.db.models.batches import ForgetBatch, ForgetBatchItem
 from app.db.models.evidence import AuditNode, AuditReference, AuditTree, Receipt
+from app.db.models.idempotency import KeptAnswer
 from app.db.models.people import BaseReader, Interaction, LevelMaking, NeverSeenLevel, PartReading, PastReader
 from app.db.models.requests import ForgetRequest, Suppression
 from app.db.models.runs import Attempt, AttemptRequest, OutboxEntry, Run, SkippedRung, SkippedRungRequest
@@ -27,8 +29,11 @@ __all__ = [
     "BaseReader",
     "ConsolidationReason",
     "EventSelection",
+    "ForgetBatch",
+    "ForgetBatchItem",
     "ForgetRequest",
     "Interaction",
+    "KeptAnswer",
     "Ledger",
     "LevelMaking",
     "NeverSeenLevel",

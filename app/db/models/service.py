@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, String
+from sqlalchemy import BigInteger, CheckConstraint, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base
@@ -36,15 +36,21 @@ class Ledger(Base):
 
 
 class ApiKey(Base):
-    """An API key. Only its SHA-256 is stored. A key has 256 random bits, so a digest without salt is enough."""
+    """An API key. Only its SHA-256 is stored. A key has 256 random bits, so a digest without salt is enough.
+
+    Keys of one name, told apart by ``rotation``, belong to the same caller.
+    """
 
     __tablename__ = "api_keys"
     key_digest: Mapped[str] = mapped_column(Digest, primary_key=True)
-    name: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[str] = mapped_column(String(64))
+    rotation: Mapped[int] = mapped_column(default=0, server_default="0")
     scopes: Mapped[list[str]]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+
+    __table_args__ = (UniqueConstraint("name", "rotation"),)
 
 
 class AuditEntry(Base):

@@ -153,6 +153,30 @@ def test_keys_are_issued_listed_and_revoked(environment: dict[str, str]) -> None
     assert_one_line(lethe("keys", "revoke", "shop", **environment), "no active key")
 
 
+def test_keys_of_a_role_expire_and_are_rotated(environment: dict[str, str]) -> None:
+    lethe("migrate", **environment)
+    issued = lethe("keys", "issue", "crm", "--role", "service", **environment)
+    assert issued.stderr.startswith("valid until ")
+    assert_one_line(lethe("keys", "rotate", "crm", "--overlap", "soon", **environment), "--overlap")
+    rotated = lethe("keys", "rotate", "crm", "--overlap", "2h", "--until-revoked", **environment)
+    assert rotated.stdout.startswith("lethe_")
+    assert rotated.stdout != issued.stdout
+    first, second = lethe("keys", "list", **environment).stdout.splitlines()
+    assert first.split("\t")[1] == second.split("\t")[1]
+    assert "forget:cancel" in first
+    assert first.split("\t")[2].startswith("until 2")
+    assert second.startswith("crm (rotation 1)\t")
+    assert second.endswith("until revoked")
+    assert_one_line(lethe("keys", "issue", "crm", "--role", "viewer", **environment), "lethe keys rotate crm")
+    assert_one_line(lethe("keys", "issue", "x", **environment), "--role", "approver")
+    assert_one_line(lethe("keys", "issue", "x", "--role", "root", **environment), "unknown role root")
+    both = lethe("keys", "issue", "x", "--role", "viewer", "--days", "3", "--until-revoked", **environment)
+    assert_one_line(both, "contradict")
+    assert lethe("keys", "revoke", "crm", **environment).returncode == 0
+    assert lethe("keys", "list", **environment).stdout.count("revoked 2") == 2
+    assert_one_line(lethe("keys", "rotate", "crm", **environment), "no valid key")
+
+
 @pytest.mark.parametrize("command", ["gateway", "worker", "migrate", "init"])
 def test_no_process_starts_on_placeholder_secrets(command: str, environment: dict[str, str]) -> None:
     del environment["LETHE_SUBJECT_KEY"]

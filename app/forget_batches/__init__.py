@@ -1,0 +1,1 @@
+"""Batches of forget requests: accepted item by item, with a result for each."""

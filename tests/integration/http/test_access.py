@@ -1,0 +1,73 @@
+"""R-46: every route with every role, at a running gateway, against the table in `access_table.py`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.api_keys.roles import SCOPES_OF, Role
+from app.db.session import Database
+from app.main import create_app
+from app.settings import Settings
+from tests.integration.http.access_table import ALLOWED
+from tests.integration.http.conftest import issue_key
+from tests.routes import routes_of
+from tests.tokens import AUDIENCE, ISSUER, Issuer
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+# A value of the form that each parameter of a path has. Nothing of that name exists.
+PARAMETERS = {
+    "batch_id": "fb_" + "0" * 32,
+    "request_id": "fr_" + "0" * 32,
+    "run_id": "ur_" + "0" * 32,
+    "user_id": "somebody",
+}
+ANONYMOUS = "nobody"
+
+
+@pytest.fixture
+def issuer(tmp_path: Path) -> Issuer:
+    return Issuer(tmp_path)
+
+
+@pytest.fixture
+def gateway(settings: Settings, issuer: Issuer) -> Iterator[TestClient]:
+    provider = {"oidc_issuer": ISSUER, "oidc_audience": AUDIENCE, "oidc_jwks": str(issuer.file)}
+    with TestClient(create_app(settings.model_copy(update=provider))) as opened:
+        yield opened
+
+
+def status_of(client: TestClient, route: str, headers: dict[str, str]) -> int:
+    method, template = route.split(" ")
+    path = re.sub(r"{(\w+)}", lambda found: PARAMETERS[found[1]], template)
+    return client.request(method, path, headers=headers).status_code
+
+
+def test_r46_every_route_is_in_the_table(settings: Settings) -> None:
+    app = create_app(settings)
+    routes = {f"{method} {route.path_format}" for route in routes_of(app) for method in route.methods}
+    assert routes == ALLOWED.keys()
+
+
+def test_r46_every_route_lets_the_roles_of_the_table_through(
+    gateway: TestClient, database: Database, issuer: Issuer
+) -> None:
+    headers = {
+        str(role): {"Authorization": f"Bearer {issue_key(database, role, *SCOPES_OF[role])}"} for role in Role
+    }
+    headers["user"] = {"Authorization": f"Bearer {issuer.token(PARAMETERS['user_id'])}"}
+    wrong = []
+    for route, allowed in ALLOWED.items():
+        for role, sent in [*headers.items(), (ANONYMOUS, {})]:
+            status = status_of(gateway, route, sent)
+            passed = status not in (401, 403)
+            if passed != (allowed == "everybody" or role in allowed.split()):
+                wrong.append(f"{role}: {route} answers {status}")
+            elif not passed and status != (401 if role == ANONYMOUS else 403):
+                wrong.append(f"{role}: {route} refuses with {status}")
+    assert wrong == []

@@ -1,0 +1,21 @@
+"""R-10: every route that changes something takes an `Idempotency-Key`."""
+
+from app.idempotency.once import _keyed_once, _once
+from app.main import create_app
+from app.settings import Settings
+from tests.routes import depends_on, routes_of
+
+# They answer a question that is too long for an address.
+_CHANGE_NOTHING = {"POST /forget-batches/dry-run"}
+
+
+def test_r10_every_route_that_changes_something_takes_a_key() -> None:
+    app = create_app(Settings(environment="development", _env_file=None))  # type: ignore[call-arg]
+    changing = {
+        f"{method} {route.path_format}": depends_on(route.dependant, _once)
+        or depends_on(route.dependant, _keyed_once)
+        for route in routes_of(app)
+        for method in route.methods - {"GET", "HEAD", "OPTIONS"}
+    }
+    assert "POST /users/{user_id}/forget" in changing
+    assert {name for name, takes_key in changing.items() if not takes_key} == _CHANGE_NOTHING
