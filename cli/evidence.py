@@ -45,7 +45,7 @@ def verify_receipt(
         Path | None, typer.Option(help="the acceptance receipt that a completion receipt must complete")
     ] = None,
     salt: Annotated[
-        str | None, typer.Option(help="receipt_salt of the answer to the forget request; with --user")
+        str | None, typer.Option(help="Lethe-Receipt-Salt of the answer to the forget request; with --user")
     ] = None,
     user: Annotated[
         str | None, typer.Option(help="the id of the user whom the receipt must be about")

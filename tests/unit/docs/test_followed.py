@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from app.forget_requests.schemas import AcceptedView
+from app.forget_requests.schemas import ForgetRequestView
 from app.recommendations.endpoints import RecommendationView
 from tests.documents import DOCS, FOLLOWED, REPOSITORY, answers, blocks, commands, rows
 
@@ -33,7 +33,7 @@ _ELSEWHERE = {
     "lethe doctor": {"tests/integration/cli/test_people.py": r'"doctor"'},
     "lethe bench report": {"tests/unit/benchmarks": r'\["report", str'},
 }
-_MODELS = {"AcceptedView": AcceptedView, "RecommendationView": RecommendationView}
+_MODELS = {"ForgetRequestView": ForgetRequestView, "RecommendationView": RecommendationView}
 
 
 def named(document: str) -> set[str]:
