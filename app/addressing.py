@@ -59,6 +59,10 @@ def _text(encoded: bytes) -> str | None:
     return None if controls else text
 
 
+# In the scope of a HEAD request, which a route sees as GET. A route whose answer has no end must look.
+HEAD = "lethe.head"
+
+
 class HeadAsGet:
     """Answers HEAD like GET, without the body. Proxies and monitors send HEAD."""
 
@@ -75,7 +79,7 @@ class HeadAsGet:
                 message = {**message, "body": b""}
             await send(message)
 
-        asked = {**scope, "method": "GET"}
+        asked = {**scope, "method": "GET", HEAD: True}
         try:
             await self._app(asked, receive, send_head)
         finally:

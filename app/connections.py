@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import h11
@@ -14,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.last_look import LAST_LOOK, LastLook, LateAnswers, LookingTransport
+from app.long_answers import HANG_UP, WHEN_STOPPING
 
 # How much one read takes from a connection. A body is read at most once before it is known whether it is refused.
 _READ_BYTES = 16 * 1024
@@ -130,6 +132,9 @@ class BoundedConnection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._limits.remove(self)
         self._stop_timer()
+        if self.cycle is not None:
+            # It refers to this connection.
+            self.cycle.scope["state"].pop(HANG_UP, None)
         super().connection_lost(exc)
         # It refers to this connection, which would otherwise keep its last answer until the next collection.
         self._looking.let_go()
@@ -152,10 +157,18 @@ class BoundedConnection(H11Protocol):
         answered.body = bytearray()
         state = answered.scope.get("state", {})
         self.stranger = not state.get("caller")
-        state.pop(LAST_LOOK, None)
+        for ours in (LAST_LOOK, HANG_UP, WHEN_STOPPING):
+            state.pop(ours, None)
         self._limits.renew(self)
         super().on_response_complete()
         self._look()
+
+    def shutdown(self) -> None:
+        """Let an answer without an end come to its end, because the server stops."""
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.scope["state"].get(WHEN_STOPPING, _nothing)()
+        super().shutdown()
 
     def _last_look(self) -> LastLook | None:
         cycle = self.cycle
@@ -180,6 +193,8 @@ class BoundedConnection(H11Protocol):
         if cycle is not None and not cycle.response_complete:
             began = cycle is not self._in_flight
             self._in_flight = cycle
+            if began:
+                cycle.scope["state"][HANG_UP] = partial(self.end, "slow")
             if began and cycle.more_body:
                 # Read the body only when the application asks for it. It does not ask a stranger for one.
                 self.flow.pause_reading()
@@ -211,3 +226,7 @@ class BoundedConnection(H11Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _nothing() -> None:
+    return None

@@ -23,6 +23,7 @@ from app.db.precedence import Precedence
 from app.db.schema import require_writable
 from app.db.session import Database
 from app.errands import Errands
+from app.events.feed import EventFeed
 from app.forget_requests import service as forget_requests
 from app.forget_requests.policy import load_request_policy
 from app.forget_requests.service import Acceptance
@@ -65,6 +66,8 @@ _WRITERS = 12
 _IMPORTERS = 2
 # Anybody may ask whether this replica is ready, and if something hangs, each such request waits for seconds.
 _PROBERS = 4
+# Streams of events that begin read old events; many may begin at once, after a gateway has restarted.
+_EVENT_READERS = 4
 _JOURNAL_SECONDS = 3.0
 _JOURNAL_PAUSE_SECONDS = 0.5
 _WRITES_PER_SECOND = 4
@@ -106,6 +109,8 @@ class Gateway:
         self._writers = CapacityLimiter(_WRITERS)
         self._importers = CapacityLimiter(_IMPORTERS)
         self._probers = CapacityLimiter(_PROBERS)
+        self.event_readers = CapacityLimiter(_EVENT_READERS)
+        self.events = EventFeed(database)
         self._journal: Errands[JournalEntry] = Errands("journal", self._append_journal)
         self._stopping = threading.Event()
         self.replica_timeout = timedelta(seconds=settings.replica_timeout_seconds)
@@ -146,11 +151,13 @@ class Gateway:
         if self.retriever is not None:
             self.retriever.start()
         self.queue.start()
+        self.events.start()
         self._journal.start()
         self._joining.start()
         self.engine.start()
 
     def stop(self) -> None:
+        self.events.stop()
         self.popularity.stop()
         if self.retriever is not None:
             self.retriever.stop()

@@ -20,6 +20,7 @@ from app.db.limits import Limits
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.errors import install_error_handlers
+from app.events import endpoints as events
 from app.forget_batches import endpoints as forget_batches
 from app.forget_requests import decision_endpoints as decisions
 from app.forget_requests import endpoints as forget_requests
@@ -100,6 +101,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         interactions,
         runs,
         adapters,
+        events,
         health,
         dashboard,
         signing,

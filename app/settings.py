@@ -34,7 +34,7 @@ RoleName = Literal["viewer", "operator", "approver", "auditor", "service", "admi
 # First segments of our own paths. With such a prefix, one could not tell whether a proxy has stripped it.
 ROUTES = frozenset(
     {
-        ".well-known", "adapters", "audit", "consolidations", "docs", "forget-batches", "forget-requests", "healthz",
+        ".well-known", "adapters", "audit", "consolidations", "docs", "events", "forget-batches", "forget-requests", "healthz",
         "interactions", "metrics", "openapi.json", "readyz", "recommend", "runs", "static", "statistics", "users",
     }
 )  # fmt: skip
@@ -172,6 +172,12 @@ class Settings(BaseSettings):
     )
     request_head_seconds: Seconds = Field(10.0, description="for the head of a request to arrive")
     request_body_seconds: Seconds = Field(60.0, description="for its body to arrive")
+    max_event_streams: int = Field(
+        100,
+        ge=1,
+        le=100_000,
+        description="streams of events at a time, and never more than half of the connections",
+    )
     max_recommendations: int = Field(100, ge=1, le=100_000, description="in one answer")
 
     feed_poll_seconds: Seconds = Field(
@@ -226,6 +232,12 @@ class Settings(BaseSettings):
     )
     run_hard_limit_seconds: int = Field(
         3600, ge=1, le=366 * 86_400, description="after so long its process is killed"
+    )
+    events_kept_seconds: int = Field(
+        7 * 86_400,
+        ge=4 * 86_400,
+        le=366 * 86_400,
+        description="how long public events can be read again; longer than a webhook is tried",
     )
 
     @field_validator("broker_url")

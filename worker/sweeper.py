@@ -1,6 +1,7 @@
 """Dispatches a run again if its message was lost: never sent, flushed with the broker, or lost with its worker.
 
-It also checks whether a consolidation is due, because the age of a fit grows without any other event.
+It also checks whether a consolidation is due, because the age of a fit grows without any other event, and drops old
+public events.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from app.broker import RUN_TASK
 from app.db.clock import database_now
 from app.db.errors import DatabaseRewound, DatabaseUnavailable
 from app.db.session import Database, open_database
+from app.events import service as events
 from app.forget_requests import deadlines
 from app.forget_requests import service as forget_requests
 from app.forget_requests.policy import load_request_policy
@@ -166,6 +168,7 @@ def sweep(database: Database, settings: Settings) -> list[str]:
         if healed is not None:
             log.warning("run.missing", run=healed)
         control.forget_old_replicas(session, now)
+        events.drop_old(session, before=now - timedelta(seconds=settings.events_kept_seconds))
         kept_answers.delete_expired(session, now)
         pause = timedelta(seconds=settings.redispatch_seconds)
         due = runs.due_for_dispatch(session, now=now, redispatch_after=pause)

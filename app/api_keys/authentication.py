@@ -209,6 +209,17 @@ def require(scope: Scope, *, own: bool = False) -> Callable[[Request], Awaitable
     return dependency
 
 
+async def still_allowed(asked: Asked, scope: Scope) -> bool:
+    """Whether the key of a request that is still being answered is still valid. True while the database is away."""
+    authenticator: Authenticator = asked["app"].state.authenticator
+    try:
+        key = _presented_key(Headers(scope=asked).get("authorization", ""), asked["method"])
+        caller = await authenticator.identify(key)
+    except DatabaseUnavailable:
+        return True
+    return caller is not None and scope in caller.scopes
+
+
 def _presented_key(authorization: str, method: str) -> str:
     scheme, _, value = authorization.partition(" ")
     if scheme.lower() == "bearer":

@@ -40,6 +40,7 @@ class Scope(StrEnum):
     WEBHOOKS_MANAGE = "webhooks:manage"
     METRICS_READ = "metrics:read"
     DOCS_READ = "docs:read"
+    EVENTS_READ = "events:read"
 
 
 def digest_of(key: str) -> str:

@@ -72,8 +72,8 @@ class AuditLog:
         """The log under the service's key."""
         return cls(settings.audit_key.get_secret_value().encode())
 
-    def append(self, session: Session, ledger: Ledger, *, actor: str, event: Event) -> None:
-        """Add one entry inside the caller's transaction, under the ledger's lock."""
+    def append(self, session: Session, ledger: Ledger, *, actor: str, event: Event) -> datetime:
+        """Add one entry inside the caller's transaction, under the ledger's lock. Returns its time."""
         recorded_at, action, data = database_now(session), event.action, event.data()
         sequence = ledger.audit_sequence + 1
         mac = self._mac(sequence, recorded_at, actor, action, data, ledger.audit_head)
@@ -91,6 +91,7 @@ class AuditLog:
         ledger.audit_sequence = sequence
         ledger.audit_head = mac
         ledger.audit_seal = self._seal(sequence, mac)
+        return recorded_at
 
     def has_written(self, entry: AuditEntry) -> bool:
         """Whether the entry is as it was appended under this key. Its place in the chain is not checked."""

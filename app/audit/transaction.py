@@ -1,4 +1,4 @@
-"""A transaction that changes what the service has promised, and records the change in the audit log."""
+"""A transaction that changes what the service has promised, records the change in the audit log, and tells others."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from app.audit.log import AuditLog
 from app.db.clock import database_now
 from app.db.ledger import lock_ledger
 from app.db.session import Database
+from app.events.service import tell
 
 
 class Transaction:
@@ -43,5 +44,6 @@ class Transaction:
         return database_now(self.session)
 
     def record(self, event: Event, *, actor: str = "worker") -> None:
-        """Add one entry to the audit log."""
-        self.audit.append(self.session, self.ledger, actor=actor, event=event)
+        """Add one entry to the audit log, and the public events that follow from it."""
+        recorded_at = self.audit.append(self.session, self.ledger, actor=actor, event=event)
+        tell(self.session, self.ledger, event, recorded_at)

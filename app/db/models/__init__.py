@@ -1,6 +1,7 @@
 """All tables of the service. No table holds a raw user id: users are named by a keyed HMAC (``subject_hmac``)."""
 
 from app.db.models.batches import ForgetBatch, ForgetBatchItem
+from app.db.models.events import PublicEvent
 from app.db.models.evidence import AuditNode, AuditReference, AuditTree, Receipt
 from app.db.models.idempotency import KeptAnswer
 from app.db.models.people import BaseReader, Interaction, LevelMaking, NeverSeenLevel, PartReading, PastReader
@@ -40,6 +41,7 @@ __all__ = [
     "OutboxEntry",
     "PartReading",
     "PastReader",
+    "PublicEvent",
     "Receipt",
     "Replica",
     "RequestScope",

@@ -18,7 +18,7 @@ class Ledger(Base):
     ``epoch`` grows by one with each suppression and each claim, ``fence`` with each claim. ``audit_*`` is the head of
     the audit chain. ``subject_key_check`` tells whether a process has the key that named the subjects.
     ``consolidation_budget`` is the budget of the worker that started last. ``timeline`` is the token of the store's
-    timeline that this database state belongs to.
+    timeline that this database state belongs to. ``event_sequence`` is the number of the last public event.
     """
 
     __tablename__ = "ledger"
@@ -31,6 +31,7 @@ class Ledger(Base):
     subject_key_check: Mapped[str | None] = mapped_column(Digest)
     consolidation_budget: Mapped[dict[str, Any] | None]
     timeline: Mapped[str | None] = mapped_column(String(32))
+    event_sequence: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
     __table_args__ = (CheckConstraint("id = 1", name="single_row"),)
 

@@ -49,6 +49,9 @@ def test_every_answer_is_one_that_is_described(gateway: GatewayProcess) -> None:
     assert {operation.label for operation in operations} >= {"POST /users/{user_id}/forget", "GET /metrics"}
     found: list[str] = []
     for operation in operations:
+        if "text/event-stream" in operation.definition.raw["responses"].get("200", {}).get("content", {}):
+            # Its answer has no end.
+            continue
         for mode in GenerationMode:
             try:
                 _fuzz(operation, mode, gateway)

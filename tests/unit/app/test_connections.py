@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import http.client
 import socket
@@ -17,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.connections import Connections
 from app.last_look import LAST_LOOK, AnswerExpired, LastLook
+from app.long_answers import HANG_UP
 from tests.served import served
 
 HEAD = b"GET / HTTP/1.1\r\nHost: here\r\n"
@@ -48,6 +50,11 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
             return
     elif any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"]):
         status = 413
+    if scope["path"] == "/hang-up":
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        asyncio.get_running_loop().call_soon(scope["state"][HANG_UP])
+        await send({"type": "http.response.body", "body": LARGE, "more_body": True})
+        return
     if scope["path"] == "/large":
         scope["state"][LAST_LOOK] = LastLook(_looked_at)
         await send({"type": "http.response.start", "status": status, "headers": []})
@@ -268,3 +275,14 @@ def test_a_connection_keeps_no_answer_once_it_is_closed() -> None:
                 time.sleep(0.01)
         finally:
             gc.enable()
+
+
+def test_the_application_can_close_the_connection_of_a_client_that_does_not_read() -> None:
+    with serving() as (port, limits), closing(connect(port)) as connection:
+        connection.sendall(HEAD.replace(b"/", b"/hang-up", 1) + b"Authorization: key\r\n\r\n")
+        received = 0
+        with suppress(ConnectionResetError):
+            while data := connection.recv(2**16):
+                received += len(data)
+        assert received < len(LARGE)
+        assert limits._closed.labels("slow")._value.get() == 1

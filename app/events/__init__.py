@@ -1,0 +1,1 @@
+"""Public events: what happened to requests and versions, told to others by stream and webhook."""

@@ -1,0 +1,25 @@
+"""Which entries of the log are told, and that each has what the telling needs."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from app.events.names import OF_GIVEN_UP_RUNS, OF_REQUESTS, OF_VERSIONS, EventName
+
+
+def test_each_entry_has_the_field_that_says_what_the_event_is_about() -> None:
+    for kind in OF_REQUESTS:
+        assert {"request", "requests"} & {field.name for field in fields(kind)}, kind
+    for table, name in ((OF_VERSIONS, "version"), (OF_GIVEN_UP_RUNS, "run")):
+        for kind in table:
+            assert name in {field.name for field in fields(kind)}, kind
+
+
+def test_every_name_is_of_some_entry() -> None:
+    named = {
+        name
+        for table in (OF_REQUESTS, OF_VERSIONS, OF_GIVEN_UP_RUNS)
+        for names in table.values()
+        for name in names
+    }
+    assert set(EventName) - named == {EventName.SERVICE_RESTORED}
