@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.telling_examples import TARGET, TELLING_ANSWERS, TELLING_BODIES
+
 _REQUEST = "fr_4bf8fd21bb1b44e8956b9c0e170381fb"
 _RUN = "ur_95c08a0a2fab45a5bd0a1b5c854e3642"
 _DIGEST = "20242fc5f57ee0643fa850b68562be2c6b4f577541feafb122ec339a3a47b1a3"
@@ -85,6 +87,7 @@ _COMPLETED: dict[str, Any] = _QUEUED | {
     "completed_at": "2026-11-21T02:40:58Z",
     "run": f"/runs/{_RUN}",
     "parts": _PARTS,
+    "targets": [TARGET],
     "first_step": 0,
     "attempts": [
         _TRIED
@@ -181,7 +184,7 @@ _READMISSION: dict[str, Any] = {
     name: value for name, value in (_COMPLETED | {"readmission_proposed": True}).items() if name in _QUEUED
 }
 
-BODIES: dict[str, Any] = {
+BODIES: dict[str, Any] = TELLING_BODIES | {
     "deny_forget_request": {"reason": "insufficient_verification"},
     "cancel_forget_request": {"reason": "changed_mind"},
     "hold_forget_request": {"reason": "legal_claims", "review_at": "2026-12-01T09:00:00Z"},
@@ -192,7 +195,7 @@ BODIES: dict[str, Any] = {
     "forget_user_in_body": {"user_id": "auth0|5f7c8ec7c33c6c004bbafe82", **_FORGET},
 }
 
-ANSWERS: dict[str, Any] = {
+ANSWERS: dict[str, Any] = TELLING_ANSWERS | {
     "forget": _QUEUED,
     "forget_user_in_body": _QUEUED,
     "list_forget_requests": {

@@ -26,6 +26,9 @@ class DetailCode(StrEnum):
     REPLICAS_SILENT = "replicas_silent"
     OTHER_BASE = "other_base"
 
+    # The run is done, and others are not.
+    RECIPIENTS_SILENT = "recipients_silent"
+
     # A person has to decide.
     LADDER_EXHAUSTED = "ladder_exhausted"
     REFIT_REFUSED = "refit_refused"

@@ -18,7 +18,7 @@ from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
 from app.db.errors import DatabaseUnavailable
 from app.db.ledger import require_subject_key
-from app.db.models import RunKind
+from app.db.models import ForgetTarget, RunKind
 from app.db.precedence import Precedence
 from app.db.schema import require_writable
 from app.db.session import Database
@@ -45,7 +45,11 @@ from app.serving.clock import elapsed
 from app.settings import Settings
 from app.signing.from_settings import signer_of
 from app.subjects import SubjectKey
+from app.targets import completion as targets
 from app.versions.parts import Surroundings
+from app.webhooks.deliverer import Deliverer
+from app.webhooks.sending import Sender
+from app.webhooks.signing import Signer
 from model_store import (
     JournalConflict,
     JournalEntry,
@@ -111,6 +115,7 @@ class Gateway:
         self._probers = CapacityLimiter(_PROBERS)
         self.event_readers = CapacityLimiter(_EVENT_READERS)
         self.events = EventFeed(database)
+        self.deliverer = self._deliverer() if settings.webhook_key is not None else None
         self._journal: Errands[JournalEntry] = Errands("journal", self._append_journal)
         self._stopping = threading.Event()
         self.replica_timeout = timedelta(seconds=settings.replica_timeout_seconds)
@@ -152,12 +157,16 @@ class Gateway:
             self.retriever.start()
         self.queue.start()
         self.events.start()
+        if self.deliverer is not None:
+            self.deliverer.start()
         self._journal.start()
         self._joining.start()
         self.engine.start()
 
     def stop(self) -> None:
         self.events.stop()
+        if self.deliverer is not None:
+            self.deliverer.stop(_JOURNAL_SECONDS)
         self.popularity.stop()
         if self.retriever is not None:
             self.retriever.stop()
@@ -210,6 +219,22 @@ class Gateway:
         self._journal.add(str(entry.epoch), entry)
         if accepted.run_id is not None:
             self.queue.dispatch(accepted.run_id)
+
+    def _deliverer(self) -> Deliverer:
+        assert self.settings.webhook_key is not None
+        sender = Sender(private=self.settings.allow_private_webhooks)
+        signer = Signer(self.settings.webhook_key.get_secret_value().encode())
+
+        def acknowledge(request_id: str, name: str) -> None:
+            self.acknowledge(request_id, name, by=name)
+
+        return Deliverer(self.database, self.transaction, sender, signer, acknowledge)
+
+    def acknowledge(self, request_id: str, name: str, *, by: str) -> ForgetTarget | None:
+        """Take the acknowledgement of a recipient; None if the request was not told to it."""
+        with self.transaction() as transaction:
+            around, now = self.surroundings, transaction.now()
+            return targets.take(transaction, request_id, name, by=by, around=around, now=now)
 
     def after_lift(self, entry: JournalEntry) -> None:
         """Write the lift of a suppression into the journal. Returns at once; the worker makes up for failures."""

@@ -23,5 +23,8 @@ class Links:
     def run(self, run_id: str) -> str:
         return f"{self.root}/runs/{run_id}"
 
+    def webhook_endpoint(self, endpoint_id: str) -> str:
+        return f"{self.root}/webhook-endpoints/{endpoint_id}"
+
     def static(self, name: str) -> str:
         return f"{self.root}/static/{name}"

@@ -39,8 +39,10 @@ from app.settings import Settings, get_settings
 from app.signing import endpoints as signing
 from app.static_files import PublicFiles
 from app.statistics import endpoints as statistics
+from app.targets import endpoints as targets
 from app.transparency import endpoints as transparency
 from app.versions import endpoints as adapters
+from app.webhooks import endpoints as webhooks
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -102,6 +104,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         runs,
         adapters,
         events,
+        webhooks,
+        targets,
         health,
         dashboard,
         signing,

@@ -12,9 +12,10 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from app.failures import SettingError
+from app.telling_settings import TellingSettings
 
 PLACEHOLDER = "development-only"
 MINIMUM_SECRET_BYTES = 32
@@ -34,8 +35,9 @@ RoleName = Literal["viewer", "operator", "approver", "auditor", "service", "admi
 # First segments of our own paths. With such a prefix, one could not tell whether a proxy has stripped it.
 ROUTES = frozenset(
     {
-        ".well-known", "adapters", "audit", "consolidations", "docs", "events", "forget-batches", "forget-requests", "healthz",
-        "interactions", "metrics", "openapi.json", "readyz", "recommend", "runs", "static", "statistics", "users",
+        ".well-known", "adapters", "audit", "consolidations", "docs", "events", "forget-batches", "forget-requests",
+        "healthz", "interactions", "metrics", "openapi.json", "readyz", "recommend", "runs", "static", "statistics",
+        "users", "webhook-deliveries", "webhook-endpoints",
     }
 )  # fmt: skip
 
@@ -49,7 +51,7 @@ def _prefix(value: str) -> str:
     return value
 
 
-class Settings(BaseSettings):
+class Settings(TellingSettings):
     """All options of an installation, from one machine to many.
 
     Raises:
@@ -115,7 +117,6 @@ class Settings(BaseSettings):
     audit_key: SecretStr = Field(
         SecretStr(f"{PLACEHOLDER}-audit-key"), description="keys the chain of the audit log"
     )
-
     signing_key: SecretStr = Field(
         SecretStr(f"{PLACEHOLDER}-signing-key"),
         description="of a gateway: the Ed25519 key that signs receipts and checkpoints, 64 hexadecimal digits",
@@ -172,12 +173,6 @@ class Settings(BaseSettings):
     )
     request_head_seconds: Seconds = Field(10.0, description="for the head of a request to arrive")
     request_body_seconds: Seconds = Field(60.0, description="for its body to arrive")
-    max_event_streams: int = Field(
-        100,
-        ge=1,
-        le=100_000,
-        description="streams of events at a time, and never more than half of the connections",
-    )
     max_recommendations: int = Field(100, ge=1, le=100_000, description="in one answer")
 
     feed_poll_seconds: Seconds = Field(
@@ -232,12 +227,6 @@ class Settings(BaseSettings):
     )
     run_hard_limit_seconds: int = Field(
         3600, ge=1, le=366 * 86_400, description="after so long its process is killed"
-    )
-    events_kept_seconds: int = Field(
-        7 * 86_400,
-        ge=4 * 86_400,
-        le=366 * 86_400,
-        description="how long public events can be read again; longer than a webhook is tried",
     )
 
     @field_validator("broker_url")
@@ -294,6 +283,9 @@ class Settings(BaseSettings):
             raise ValueError(
                 "LETHE_SIGNING_KEY must not be the same secret as another one (try: openssl rand -hex 32)"
             )
+        others = {secret.get_secret_value().strip() for secret in (self.subject_key, self.audit_key)}
+        if self.webhook_key is not None and self.webhook_key.get_secret_value().strip() in {*others, signing}:
+            raise ValueError("LETHE_WEBHOOK_KEY must be a secret of its own (try: openssl rand -hex 32)")
         return self
 
     @field_validator("signing_key")
@@ -307,7 +299,14 @@ class Settings(BaseSettings):
     def _refuse_placeholder_secrets(self) -> Self:
         if self.environment == "development":
             return self
-        for name in ("subject_key", "audit_key"):
+        if self.allow_private_webhooks:
+            raise ValueError(
+                "LETHE_ALLOW_PRIVATE_WEBHOOKS works only with LETHE_ENVIRONMENT=development: whoever registers a "
+                "webhook could reach what only this network can"
+            )
+        for name in ("subject_key", "audit_key", "webhook_key"):
+            if getattr(self, name) is None:
+                continue
             secret = getattr(self, name).get_secret_value()
             if PLACEHOLDER in secret or len(secret.strip().encode()) < MINIMUM_SECRET_BYTES:
                 raise ValueError(

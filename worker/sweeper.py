@@ -1,7 +1,7 @@
 """Dispatches a run again if its message was lost: never sent, flushed with the broker, or lost with its worker.
 
 It also checks whether a consolidation is due, because the age of a fit grows without any other event, and drops old
-public events.
+public events and deliveries.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from app.restoration.service import join_timeline
 from app.runs import service as runs
 from app.settings import Settings
 from app.suppressions import queries as suppressions
+from app.webhooks import service as webhooks
 from model_store import Store, StoreError, open_store
 
 if TYPE_CHECKING:
@@ -168,8 +169,10 @@ def sweep(database: Database, settings: Settings) -> list[str]:
         if healed is not None:
             log.warning("run.missing", run=healed)
         control.forget_old_replicas(session, now)
-        events.drop_old(session, before=now - timedelta(seconds=settings.events_kept_seconds))
         kept_answers.delete_expired(session, now)
+        old = now - timedelta(seconds=settings.events_kept_seconds)
+        webhooks.drop_old(session, before=old)
+        events.drop_old(session, before=old)
         pause = timedelta(seconds=settings.redispatch_seconds)
         due = runs.due_for_dispatch(session, now=now, redispatch_after=pause)
         # Runs that a gateway could not dispatch, because its broker was away or the gateway died.

@@ -40,7 +40,7 @@ class Scope(StrEnum):
     WEBHOOKS_MANAGE = "webhooks:manage"
     METRICS_READ = "metrics:read"
     DOCS_READ = "docs:read"
-    EVENTS_READ = "events:read"
+    TARGETS_ACKNOWLEDGE = "targets:acknowledge"
 
 
 def digest_of(key: str) -> str:

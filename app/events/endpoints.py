@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -22,7 +22,7 @@ from app.problem_schema import problems
 
 router = APIRouter(tags=["events"])
 
-_STREAM = {
+_STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Server-sent events: `id` is the event's `sequence`, `data` a JSON object",
         "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
@@ -32,7 +32,7 @@ _STREAM = {
 _LARGEST = 2**53 - 1
 
 
-@router.get("/events", response_class=StreamingResponse, responses={**_STREAM, **problems()})
+@router.get("/events", response_class=StreamingResponse, responses=_STREAM | problems())
 async def stream_events(
     request: Request,
     gateway: GatewayDependency,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
+from app.audit import decision_events as decided
 from app.audit import events as audit
+from app.audit import target_events
 from app.audit.events import Event
 
 
@@ -13,12 +15,25 @@ class EventName(StrEnum):
     """The names of the public events."""
 
     FORGET_ACCEPTED = "forget.accepted"
+    FORGET_SCHEDULED = "forget.scheduled"
+    FORGET_HELD = "forget.held"
+    FORGET_RELEASED = "forget.released"
+    FORGET_EXPEDITED = "forget.expedited"
+    FORGET_EXTENDED = "forget.extended"
+    FORGET_CANCELLED = "forget.cancelled"
+    FORGET_DENIED = "forget.denied"
     FORGET_STARTED = "forget.started"
+    FORGET_RECIPIENT_NOTICE = "forget.recipient_notice"
     FORGET_QUEUED = "forget.queued"
     FORGET_NEEDS_ATTENTION = "forget.needs_attention"
     FORGET_COMPLETED = "forget.completed"
     FORGET_REOPENED = "forget.reopened"
+    FORGET_DEADLINE_WARNING = "forget.deadline.warning"
+    FORGET_DEADLINE_BREACHED = "forget.deadline.breached"
     SUPPRESSION_ACTIVE = "suppression.active"
+    SUPPRESSION_LIFTED = "suppression.lifted"
+    SELECTION_ACTIVE = "selection.active"
+    SELECTION_LIFTED = "selection.lifted"
     VERSION_PUBLISHED = "version.published"
     VERSION_WITHDRAWN = "version.withdrawn"
     VERSION_DESTROYED = "version.destroyed"
@@ -30,7 +45,19 @@ _Name = EventName
 # About each request that the entry names in its field ``request`` or ``requests``.
 OF_REQUESTS: Mapping[type[Event], Sequence[EventName]] = {
     audit.ForgetAccepted: (_Name.FORGET_ACCEPTED, _Name.SUPPRESSION_ACTIVE),
+    decided.ForgetApproved: (_Name.FORGET_SCHEDULED,),
+    decided.ForgetWindowEnded: (_Name.FORGET_QUEUED,),
+    decided.ForgetHeld: (_Name.FORGET_HELD,),
+    decided.ForgetReleased: (_Name.FORGET_RELEASED,),
+    decided.ForgetExpedited: (_Name.FORGET_EXPEDITED,),
+    decided.ForgetExtended: (_Name.FORGET_EXTENDED,),
+    decided.ForgetCancelled: (_Name.FORGET_CANCELLED,),
+    decided.ForgetDenied: (_Name.FORGET_DENIED,),
+    decided.SuppressionLifted: (_Name.SUPPRESSION_LIFTED,),
+    decided.SelectionLifted: (_Name.SELECTION_LIFTED,),
+    decided.ForgetDeadlineNears: (_Name.FORGET_DEADLINE_WARNING,),
     audit.RunClaimed: (_Name.FORGET_STARTED,),
+    target_events.RecipientsNotified: (_Name.FORGET_RECIPIENT_NOTICE,),
     audit.ForgetRetried: (_Name.FORGET_QUEUED,),
     audit.ForgetLeftOut: (_Name.FORGET_QUEUED,),
     audit.ForgetSplitOut: (_Name.FORGET_QUEUED,),
@@ -49,3 +76,10 @@ OF_VERSIONS: Mapping[type[Event], Sequence[EventName]] = {
     audit.VersionWithdrawn: (_Name.VERSION_WITHDRAWN,),
     audit.VersionDestroyed: (_Name.VERSION_DESTROYED,),
 }
+
+
+def about_requests(event: Event) -> Sequence[EventName]:
+    """What follows for each request that the entry names in its field ``request`` or ``requests``."""
+    if isinstance(event, decided.ForgetDeadlineNears) and event.percent >= 100:
+        return (EventName.FORGET_DEADLINE_BREACHED,)
+    return OF_REQUESTS.get(type(event), ())

@@ -8,29 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from functools import partial
 
 from sqlalchemy import delete, select
+from sqlalchemy.event import listen
 from sqlalchemy.orm import Session
 
 from app.audit import events as audit
 from app.audit.events import Event
 from app.db.chunks import in_chunks
-from app.db.models import ForgetRequest, Ledger, PublicEvent, RequestStatus
-from app.events.names import OF_GIVEN_UP_RUNS, OF_REQUESTS, OF_VERSIONS, EventName
+from app.db.models import ForgetRequest, Ledger, PublicEvent, RequestScope, RequestStatus
+from app.events.names import OF_GIVEN_UP_RUNS, OF_VERSIONS, EventName, about_requests
 
 # A restored database would use numbers again that its readers have seen. So each timeline after a restore starts at a
 # multiple of this. The numbers stay exact as JavaScript's numbers for two million timelines.
 _NUMBERS_OF_A_TIMELINE = 2**32
+# The key in `Session.info` of the events that this transaction has not written yet.
+_TOLD = "told"
 
 
 def tell(session: Session, ledger: Ledger, event: Event, now: datetime) -> None:
-    """Write the public events that follow from an entry of the audit log. Call under the ledger's lock."""
+    """Note the public events that follow from an entry of the audit log. Call under the ledger's lock.
+
+    They are numbered and written when the transaction is committed, with the status that each request has by then.
+    """
     if isinstance(event, audit.TimelineStarted) and event.timeline > 1:
         ledger.event_sequence = max(ledger.event_sequence, event.timeline * _NUMBERS_OF_A_TIMELINE)
+    told: list[PublicEvent] = session.info.setdefault(_TOLD, [])
     for name, about in _public(session, event):
-        ledger.event_sequence += 1
-        session.add(PublicEvent(sequence=ledger.event_sequence, name=name, recorded_at=now, **about))
+        if not told:
+            listen(session, "before_commit", partial(_write, ledger), once=True)
+        told.append(PublicEvent(name=name, recorded_at=now, **about))
 
 
 def drop_old(session: Session, *, before: datetime) -> None:
@@ -42,37 +50,47 @@ def drop_old(session: Session, *, before: datetime) -> None:
     )
 
 
-def _public(session: Session, event: Event) -> Iterator[tuple[EventName, dict[str, Any]]]:
-    """Names of public events, and the columns that say what each is about."""
+def _public(session: Session, event: Event) -> Iterator[tuple[EventName, dict[str, str | None]]]:
+    """Names of public events, and the column that says what each is about."""
     kind, data = type(event), event.data()
-    for request in _requests(session, event, data):
-        for name in (*OF_REQUESTS.get(kind, ()), *OF_GIVEN_UP_RUNS.get(kind, ())):
-            yield name, request
+    if names := about_requests(event):
+        for request in [data["request"]] if "request" in data else data["requests"]:
+            for name in names:
+                yield name, {"request_id": request}
+    if kind in OF_GIVEN_UP_RUNS:
+        for request in _given_up(session, data["run"]):
+            for name in OF_GIVEN_UP_RUNS[kind]:
+                yield name, {"request_id": request}
     for name in OF_VERSIONS.get(kind, ()):
         yield name, {"version": data["version"]}
     if isinstance(event, audit.TimelineStarted) and event.timeline > 1:
         yield EventName.SERVICE_RESTORED, {}
 
 
-def _requests(session: Session, event: Event, data: dict[str, Any]) -> Sequence[dict[str, Any]]:
-    """The requests that the entry is about, with their present status, in the entry's order."""
-    columns = select(ForgetRequest.id, ForgetRequest.client_reference, ForgetRequest.status)
-    if type(event) in OF_GIVEN_UP_RUNS:
-        attention = ForgetRequest.status == RequestStatus.NEEDS_ATTENTION
-        query = columns.where(ForgetRequest.run_id == data["run"], attention).order_by(ForgetRequest.epoch)
-        found = session.execute(query).all()
-    elif type(event) in OF_REQUESTS:
-        named = [data["request"]] if "request" in data else list(data["requests"])
-        found = [
-            row
-            for ids in in_chunks(named)
-            for row in session.execute(columns.where(ForgetRequest.id.in_(ids))).all()
-        ]
-        place = {request: number for number, request in enumerate(named)}
-        found.sort(key=lambda row: place[row.id])
-    else:
-        found = []
-    return [
-        {"request_id": row.id, "client_reference": row.client_reference, "status": row.status}
-        for row in found
-    ]
+def _given_up(session: Session, run_id: str) -> Sequence[str]:
+    attention = ForgetRequest.status == RequestStatus.NEEDS_ATTENTION
+    query = select(ForgetRequest.id).where(ForgetRequest.run_id == run_id, attention)
+    return session.scalars(query.order_by(ForgetRequest.epoch)).all()
+
+
+def _write(ledger: Ledger, session: Session) -> None:
+    """Add the events of this transaction, with what is known of their requests now."""
+    told: list[PublicEvent] = session.info.pop(_TOLD)
+    columns = select(
+        ForgetRequest.id, ForgetRequest.scope, ForgetRequest.client_reference, ForgetRequest.status
+    )
+    requests = {
+        row.id: row
+        for ids in in_chunks(event.request_id for event in told if event.request_id is not None)
+        for row in session.execute(columns.where(ForgetRequest.id.in_(ids)))
+    }
+    for event in told:
+        request = requests.get(event.request_id)
+        if request is not None:
+            if event.name == EventName.SUPPRESSION_ACTIVE and request.scope != RequestScope.USER:
+                # Only some of a person's events are to be forgotten. The person goes on being personalised for.
+                event.name = EventName.SELECTION_ACTIVE
+            event.client_reference, event.status = request.client_reference, request.status
+        ledger.event_sequence += 1
+        event.sequence = ledger.event_sequence
+        session.add(event)

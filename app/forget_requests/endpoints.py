@@ -33,6 +33,7 @@ from app.idempotency.once import Once, OnceRequest, respond
 from app.links import Links
 from app.problem_schema import problems
 from app.subjects import SubjectKey, commitment
+from app.targets import service as targets
 from app.versions.parts import of_request
 
 router = APIRouter(tags=["forget"])
@@ -112,8 +113,9 @@ def read(
             # How the service works and what it measures is for those who run it.
             tried, left_out = [], []
         parts = of_request(session, request, gateway.surroundings)
+        told = targets.of_request(session, request.id)
     response.headers.update(poll_headers(request))
-    return ForgetRequestDetail.with_attempts(request, tried, left_out, gateway.links, now, parts)
+    return ForgetRequestDetail.with_attempts(request, tried, left_out, gateway.links, now, parts, told)
 
 
 async def _forget(

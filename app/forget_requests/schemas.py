@@ -12,7 +12,7 @@ from app.attempts.schemas import RequestAttemptView, SkippedView
 from app.clock.deadlines import Regime
 from app.clock.zones import zone_named
 from app.codes import DetailCode
-from app.db.models import Attempt, ForgetRequest, RequestScope, RequestStatus, SkippedRung
+from app.db.models import Attempt, ForgetRequest, ForgetTarget, RequestScope, RequestStatus, SkippedRung
 from app.db.models.statuses import SETTLED
 from app.errors import Refusal
 from app.fields import Id, Time
@@ -22,6 +22,7 @@ from app.forget_requests.policy import AskedClock
 from app.links import Links
 from app.selections.criteria import MOST_ITEMS, Criteria, item_digests
 from app.subjects import subject_reference
+from app.targets.schemas import TargetView
 from app.versions.parts import Part
 
 Reason = Literal["withdrawn_consent", "objection", "no_longer_needed", "unlawful", "account_closed", "other"]
@@ -62,6 +63,7 @@ _WAITS_OUT: dict[str, str] = {
     DetailCode.DATABASE_UNAVAILABLE: "the run to be taken up again after the database was away",
     DetailCode.REPLICAS_SILENT: "every live replica to acknowledge the new version",
     DetailCode.OTHER_BASE: "a worker that was started with the base of the live version",
+    DetailCode.RECIPIENTS_SILENT: "every mandatory recipient to acknowledge; see targets",
 }
 
 
@@ -258,9 +260,11 @@ class ForgetRequestDetail(ForgetRequestView):
     """A forget request with all attempts and skipped rungs, of any run.
 
     ``parts`` says what was done for this person in each part of the service. Empty until the request is completed.
+    ``targets`` has the recipients that were told of the request: other systems that hold the person.
     """
 
     parts: list[Part]
+    targets: list[TargetView]
     first_step: int
     attempts: list[RequestAttemptView]
     skipped: list[SkippedView]
@@ -274,11 +278,13 @@ class ForgetRequestDetail(ForgetRequestView):
         links: Links,
         now: datetime,
         parts: Sequence[Part],
+        targets: Sequence[ForgetTarget],
     ) -> ForgetRequestDetail:
         view = ForgetRequestView.of(request, links, now)
         return cls(
             **view.model_dump(),
             parts=list(parts) if view.status is RequestStatus.COMPLETED else [],
+            targets=[TargetView.of(one) for one in targets],
             first_step=request.first_step,
             attempts=RequestAttemptView.all_of(attempts, request, links),
             skipped=[SkippedView.of(one, links) for one in skipped],

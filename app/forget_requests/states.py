@@ -28,7 +28,8 @@ class RequestEvent(StrEnum):
     TAKEN = "taken"  # a run was claimed and takes it
     RETURNED = "returned"  # its run goes on without it, and another one takes it
     PUBLISHED = "published"  # its run has published a version, or withdrawn one
-    COMPLETED = "completed"  # its run is done
+    AWAITED = "recipients_awaited"  # its run is done, but a mandatory recipient has not acknowledged
+    COMPLETED = "completed"  # its run is done, and every mandatory recipient has acknowledged
     KNOWN_TO_BASE = "read_by_base"  # its run is done, but the base has read the subject
     EXHAUSTED = "exhausted"  # no rung of the ladder is left for it
     GIVEN_UP = "given_up"  # its run was given up
@@ -58,6 +59,8 @@ REQUESTS = Transitions(
         (_State.UNLEARNING, _Event.PUBLISHED): _State.DEPLOYING,
         (_State.UNLEARNING, _Event.EXHAUSTED): _State.NEEDS_ATTENTION,
         (_State.UNLEARNING, _Event.GIVEN_UP): _State.NEEDS_ATTENTION,
+        (_State.UNLEARNING, _Event.AWAITED): _State.DEPLOYING,
+        (_State.DEPLOYING, _Event.AWAITED): _State.DEPLOYING,
         # If nothing has read the subject, there is nothing to publish.
         (_State.UNLEARNING, _Event.COMPLETED): _State.COMPLETED,
         (_State.UNLEARNING, _Event.KNOWN_TO_BASE): _State.NEEDS_ATTENTION,

@@ -17,12 +17,16 @@ from app.audit.events import (
     RowsReclaimed,
 )
 from app.audit.transaction import Transaction
+from app.codes import DetailCode
 from app.db.errors import PointerMoved
 from app.db.models import (
     ForgetRequest,
     Interaction,
+    RequestStatus,
+    Run,
     RunKind,
     RunStage,
+    RunStatus,
 )
 from app.db.reclaiming import Reclaimed
 from app.forget_requests.states import REQUESTS, RequestEvent
@@ -33,8 +37,9 @@ from app.readers.service import KNOWN_TO_BASE
 from app.runs.service import Claim, owned
 from app.runs.states import RUNS, RunEvent, is_past_return
 from app.selections import service as selections
-from app.versions.parts import Part
-from app.versions.queries import current
+from app.targets import service as targets
+from app.versions.parts import Part, Surroundings, of_version
+from app.versions.queries import current, of_run
 
 _COMPLETED = {
     RunKind.FORGET: ForgetCompleted,
@@ -50,8 +55,8 @@ def erase_subjects(
     unread: frozenset[str],
     base_digest: str,
 ) -> int:
-    """Delete the subjects' interactions, or those that the requests select, with the subjects' levels, and settle each
-    request's outcome. Safe to repeat.
+    """Delete the subjects' interactions, or those that the requests select, with the subjects' levels, settle each
+    request's outcome, and tell the recipients to do the same. Safe to repeat.
 
     Returns:
         How many interactions were deleted.
@@ -91,6 +96,9 @@ def erase_subjects(
     if run.kind == RunKind.FORGET:
         records.drop_past_readers(session, [subject for subject in subjects if subject not in of_base])
     transaction.record(InteractionsErased(run=run.id, rows=rows))
+    if run.kind == RunKind.FORGET:
+        # A notice cannot say which events of a person are meant: recipients would erase the whole person.
+        targets.notify(transaction, [request.id for request in requests], now=transaction.now())
     return rows
 
 
@@ -139,7 +147,8 @@ def _settle_without_version(session: Session, claim: Claim) -> None:
 def complete(transaction: Transaction, claim: Claim, parts: Sequence[Part], *, now: datetime) -> None:
     """Complete the run and its requests, once: the fence is checked in the same transaction.
 
-    A request whose subject the base has read is not completed, because no run changes what a base knows.
+    A request whose subject the base has read is not completed, because no run changes what a base knows. Nor is one
+    that a mandatory recipient has not acknowledged: `complete_acknowledged` does that.
 
     Args:
         parts: the parts of the service, for the record.
@@ -154,23 +163,63 @@ def complete(transaction: Transaction, claim: Claim, parts: Sequence[Part], *, n
     run.detail_code, run.detail = None, None
     requests = session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)).all()
     known = [request for request in requests if request.detail_code == KNOWN_TO_BASE]
+    awaited = targets.waiting(session, [request.id for request in requests if request not in known])
+    completed = [request for request in requests if request not in known and request.id not in awaited]
     for request in requests:
         if request in known:
             request.status = REQUESTS.after(request.status, RequestEvent.KNOWN_TO_BASE)
-        else:
-            request.status = REQUESTS.after(request.status, RequestEvent.COMPLETED)
-            request.completed_at = now
-    transaction.record(
-        _COMPLETED[RunKind(run.kind)](
-            run=run.id,
-            version=run.version_digest,
-            requests=[request.id for request in requests if request not in known],
-            outcomes={request.id: request.outcome for request in requests if request not in known},
-            parts={part.name: part.state for part in parts},
-            completed_at=now.isoformat(),
-        )
-    )
+        elif request.id in awaited:
+            request.status = REQUESTS.after(request.status, RequestEvent.AWAITED)
+            request.detail_code = DetailCode.RECIPIENTS_SILENT
+    _complete(transaction, run, completed, parts, now=now)
     if known:
         transaction.record(
             ForgetNeedsAttention(run=run.id, requests=[request.id for request in known], code=KNOWN_TO_BASE)
         )
+
+
+def complete_acknowledged(
+    transaction: Transaction, request_id: str, around: Surroundings, *, now: datetime
+) -> None:
+    """Complete a request that has waited for recipients only, if all mandatory ones have acknowledged."""
+    session = transaction.session
+    request = session.get_one(ForgetRequest, request_id, with_for_update=True)
+    run = None if request.run_id is None else session.get_one(Run, request.run_id)
+    if (
+        run is None
+        or run.status != RunStatus.COMPLETED
+        or request.status != RequestStatus.DEPLOYING
+        or targets.waiting(session, [request_id])
+    ):
+        return
+    # The readers of the base may have been stated while the request waited.
+    if reader_queries.base_readers_among(session, around.base_digest, [request.subject_hmac]):
+        request.status = REQUESTS.after(request.status, RequestEvent.KNOWN_TO_BASE)
+        request.detail_code, request.outcome = KNOWN_TO_BASE, None
+        transaction.record(ForgetNeedsAttention(run=run.id, requests=[request_id], code=KNOWN_TO_BASE))
+        return
+    request.detail_code = None
+    _complete(transaction, run, [request], of_version(session, of_run(session, run.id), around), now=now)
+
+
+def _complete(
+    transaction: Transaction,
+    run: Run,
+    requests: Sequence[ForgetRequest],
+    parts: Sequence[Part],
+    *,
+    now: datetime,
+) -> None:
+    for request in requests:
+        request.status = REQUESTS.after(request.status, RequestEvent.COMPLETED)
+        request.completed_at = now
+    transaction.record(
+        _COMPLETED[RunKind(run.kind)](
+            run=run.id,
+            version=run.version_digest,
+            requests=[request.id for request in requests],
+            outcomes={request.id: request.outcome for request in requests},
+            parts={part.name: part.state for part in parts},
+            completed_at=now.isoformat(),
+        )
+    )

@@ -40,6 +40,7 @@ WEB = {
     "starlette",
     "uvicorn",
 }
+WEBHOOKS = {"httpcore", "idna", "standardwebhooks"}
 QUEUE = {"celery", "kombu"}
 TERMINAL = {"rich", "typer"}
 SIGNING = {"cryptography", "jwt"}
@@ -56,6 +57,7 @@ THIRD_PARTY = {
     "app.db": DATABASE | SETTINGS,
     # It alone signs and verifies. Settings and HTTP have files of their own there.
     "app.signing": {"pydantic", "fastapi"} | SIGNING,
+    "app.webhooks": DATABASE | SETTINGS | WEB | WEBHOOKS,
     "app.serving": SETTINGS | {"prometheus_client"},
     "app.serving.transformers_ranker": LEARNING,
     "worker": DATABASE | SETTINGS | QUEUE | LEARNING | {"billiard"},

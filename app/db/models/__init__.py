@@ -17,7 +17,15 @@ from app.db.models.statuses import (
     RunStage,
     RunStatus,
 )
+from app.db.models.targets import ForgetTarget
 from app.db.models.versions import Replica, ServingPointer, Version
+from app.db.models.webhooks import (
+    DeliveryState,
+    EndpointState,
+    Recipient,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 
 __all__ = [
     "ApiKey",
@@ -29,10 +37,13 @@ __all__ = [
     "AuditTree",
     "BaseReader",
     "ConsolidationReason",
+    "DeliveryState",
+    "EndpointState",
     "EventSelection",
     "ForgetBatch",
     "ForgetBatchItem",
     "ForgetRequest",
+    "ForgetTarget",
     "Interaction",
     "KeptAnswer",
     "Ledger",
@@ -43,6 +54,7 @@ __all__ = [
     "PastReader",
     "PublicEvent",
     "Receipt",
+    "Recipient",
     "Replica",
     "RequestScope",
     "RequestStatus",
@@ -55,4 +67,6 @@ __all__ = [
     "SkippedRungRequest",
     "Suppression",
     "Version",
+    "WebhookDelivery",
+    "WebhookEndpoint",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -13,7 +14,9 @@ from app.db.clock import database_now
 from app.db.models import ForgetRequest, Run
 from app.events import queries as events
 from app.events.service import drop_old
+from app.forget_requests import decisions
 from app.forget_requests import service as forget_requests
+from app.forget_requests.decisions import Decision
 from app.runs import service as runs
 from tests.integration.db.conftest import NOON, Service
 
@@ -82,6 +85,26 @@ def test_a_run_that_is_given_up_is_told_of_each_of_its_requests_and_the_retry_to
     ]
 
 
+def test_what_people_decide_is_told_with_the_status_that_the_request_has_afterwards(service: Service) -> None:
+    held, cancelled = service.accept("a").request.id, service.accept("b").request.id
+    now = Decision("officer", NOON, "other")
+
+    def decide(request_id: str, decision: Callable[[Transaction, ForgetRequest], object]) -> None:
+        with Transaction.begin(service.database, service.audit) as transaction:
+            decision(transaction, transaction.session.get_one(ForgetRequest, request_id))
+
+    decide(held, lambda work, request: decisions.hold(work, request, now, review_at=NOON + timedelta(days=1)))
+    # It is recorded before the request is queued again, in the same transaction.
+    decide(held, lambda work, request: decisions.release(work, request, now))
+    decide(cancelled, lambda work, request: decisions.cancel(work, request, now))
+    assert told(service, 4) == [
+        ("forget.held", held, "on_hold"),
+        ("forget.released", held, "queued"),
+        ("suppression.lifted", cancelled, "cancelled"),
+        ("forget.cancelled", cancelled, "cancelled"),
+    ]
+
+
 def test_nothing_is_told_of_what_did_not_happen_and_no_number_is_lost(service: Service) -> None:
     def fail() -> None:
         with Transaction.begin(service.database, service.audit) as transaction:
@@ -138,9 +161,8 @@ def test_a_restored_database_uses_no_number_again_that_was_read_before(service: 
         assert [(event.sequence, event.name) for event in found] == [(2 * 2**32 + 1, "service.restored")]
 
 
-def test_an_event_of_a_request_that_is_not_there_is_not_told(service: Service) -> None:
-    """A log that names a request which a restored database has lost."""
+def test_a_request_that_is_not_there_is_told_of_without_a_status(service: Service) -> None:
+    """As in a database that was restored from before the request."""
     with Transaction.begin(service.database, service.audit) as transaction:
-        assert transaction.session.get(ForgetRequest, "fr_1") is None
         transaction.record(ForgetRetried("fr_1"))
-    assert told(service) == []
+    assert told(service) == [("forget.queued", "fr_1", None)]

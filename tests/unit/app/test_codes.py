@@ -62,14 +62,14 @@ def test_a_worker_has_a_code_for_every_error_of_the_store_and_of_the_database() 
     by_word = {
         DetailCode.DATABASE_UNAVAILABLE, DetailCode.LADDER_EXHAUSTED, DetailCode.REFIT_REFUSED,
         DetailCode.CONSOLIDATION_REFUSED, DetailCode.CANDIDATE_REFUSED, DetailCode.INVALID_INPUT,
-        DetailCode.CLAIMS_EXHAUSTED, DetailCode.KNOWN_TO_BASE,
+        DetailCode.CLAIMS_EXHAUSTED, DetailCode.KNOWN_TO_BASE, DetailCode.RECIPIENTS_SILENT,
     }  # fmt: skip
     assert set(DetailCode) == named | by_word, "no code is left over"
 
 
 def test_a_request_says_what_it_waits_for_whatever_holds_its_run_up() -> None:
     held_up = {code_of(error.__new__(error)) for error in (*SURROUNDINGS, StoreEmptied)}
-    assert set(_WAITS_OUT) == held_up | {DetailCode.DATABASE_UNAVAILABLE}
+    assert set(_WAITS_OUT) == held_up | {DetailCode.DATABASE_UNAVAILABLE, DetailCode.RECIPIENTS_SILENT}
 
 
 def test_a_replica_has_a_code_for_every_version_that_it_refuses() -> None:

@@ -111,3 +111,21 @@ def test_a_prefix_is_empty_or_a_path_without_a_slash_at_its_end(value: str) -> N
     assert settings(environment="development", root_path="/privacy/lethe-2").root_path == "/privacy/lethe-2"
     with pytest.raises(ValidationError, match="without a slash at its end"):
         settings(environment="development", root_path=value)
+
+
+def test_webhooks_are_off_without_a_key_of_their_own() -> None:
+    both = {"subject_key": SECRET, "audit_key": OTHER_SECRET}
+    assert settings(**both).webhook_key is None
+    assert settings(**both, webhook_key=" ").webhook_key is None
+    for weak in ("too short", "development-only-webhook-key-of-32-bytes"):
+        with pytest.raises(ValidationError, match="LETHE_WEBHOOK_KEY must be a secret"):
+            settings(**both, webhook_key=weak)
+    with pytest.raises(ValidationError, match="LETHE_WEBHOOK_KEY must be a secret of its own"):
+        settings(**both, webhook_key=f"{OTHER_SECRET} ")
+    assert settings(environment="development", webhook_key="development-only").webhook_key is not None
+
+
+def test_webhooks_go_into_private_networks_in_development_only() -> None:
+    with pytest.raises(ValidationError, match="LETHE_ALLOW_PRIVATE_WEBHOOKS works only with"):
+        settings(subject_key=SECRET, audit_key=OTHER_SECRET, allow_private_webhooks=True)
+    assert settings(environment="development", allow_private_webhooks=True).allow_private_webhooks

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from app.audit import decision_events, events
+from app.audit import decision_events, events, target_events, webhook_events
 from app.audit.events import Event
 from app.db.models import ConsolidationReason
 from app.db.reclaiming import Reclaimed
@@ -200,6 +200,34 @@ ENTRIES: list[tuple[Event, str, str]] = [
         ),
     ),
     (events.TimelineConfirmed(2), "timeline.confirmed", '{"timeline": 2}'),
+    (
+        target_events.RecipientsNotified(["fr_1"], ["cache", "features"], ["features"]),
+        "forget.recipients_notified",
+        '{"requests": ["fr_1"], "targets": ["cache", "features"], "mandatory": ["features"]}',
+    ),
+    (
+        target_events.TargetAcknowledged("fr_1", "cache"),
+        "forget.target_acknowledged",
+        '{"request": "fr_1", "target": "cache"}',
+    ),
+    (
+        webhook_events.WebhookRegistered("we_1", "crm"),
+        "webhook.registered",
+        '{"endpoint": "we_1", "name": "crm"}',
+    ),
+    (webhook_events.WebhookChallenged("we_1"), "webhook.challenged", '{"endpoint": "we_1"}'),
+    (webhook_events.WebhookActivated("we_1"), "webhook.activated", '{"endpoint": "we_1"}'),
+    (
+        webhook_events.WebhookDisabled("we_1", "gone"),
+        "webhook.disabled",
+        '{"endpoint": "we_1", "reason": "gone"}',
+    ),
+    (webhook_events.WebhookRemoved("we_1"), "webhook.removed", '{"endpoint": "we_1"}'),
+    (
+        webhook_events.WebhookReplayed("we_1", 3, 9),
+        "webhook.replayed",
+        '{"endpoint": "we_1", "first": 3, "last": 9}',
+    ),
 ]
 
 

@@ -21,6 +21,7 @@ LEGAL = {
     "taken": {"queued": "unlearning"},
     "returned": {"unlearning": "queued"},
     "published": {"unlearning": "deploying"},
+    "recipients_awaited": {"unlearning": "deploying", "deploying": "deploying"},
     "completed": {"unlearning": "completed", "deploying": "completed"},
     "read_by_base": {"unlearning": "needs_attention", "deploying": "needs_attention"},
     "exhausted": {"unlearning": "needs_attention"},

@@ -1,0 +1,1 @@
+"""Targets: other systems that hold the users, and whose acknowledgement a request waits for."""

@@ -1,0 +1,225 @@
+"""Webhook endpoints and their deliveries, for those who manage them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated, TypeVar
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+
+from app.api_keys.authentication import Caller, require
+from app.api_keys.service import Scope
+from app.audit.transaction import Transaction
+from app.db.models import DeliveryState, EndpointState, WebhookDelivery, WebhookEndpoint
+from app.dependencies import GatewayDependency
+from app.errors import Problem, not_found
+from app.gateway import Gateway
+from app.problem_schema import problems
+from app.webhooks import queries
+from app.webhooks import service as webhooks
+from app.webhooks.addresses import UrlRefused, parse_target
+from app.webhooks.deliverer import Deliverer
+from app.webhooks.schemas import (
+    DeliveryList,
+    DeliveryView,
+    EndpointId,
+    EndpointList,
+    EndpointView,
+    RegisterBody,
+    RegisteredView,
+    ReplayBody,
+    ReplayedView,
+)
+
+router = APIRouter(tags=["webhooks"])
+
+MayManage = Annotated[Caller, Depends(require(Scope.WEBHOOKS_MANAGE))]
+EndpointPath = Annotated[str, Path(pattern=r"^we_[0-9a-f]{32}$")]
+DeliveryPath = Annotated[str, Path(pattern=r"^wd_[0-9a-f]{32}$")]
+Result = TypeVar("Result")
+
+
+@router.post("/webhook-endpoints", status_code=HTTPStatus.CREATED, responses=problems(409))
+async def register_webhook_endpoint(
+    body: RegisterBody, response: Response, gateway: GatewayDependency, caller: MayManage
+) -> RegisteredView:
+    """Register an endpoint for public events.
+
+    The answer has the endpoint's secret, which is never shown again. The endpoint is then sent a signed message of the
+    type `webhook.challenge`. It becomes active when it answers 2xx with `{"challenge": …}`, the challenge of that
+    message, and is then told of all events since its registration.
+    """
+    deliverer = _deliverer(gateway)
+    try:
+        target = parse_target(body.url, private=gateway.settings.allow_private_webhooks)
+    except UrlRefused as error:
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "validation-failed",
+            "A value is missing or not allowed; see errors.",
+            errors=[{"pointer": "/body/url", "code": error.code, "message": f"The URL {error}."}],
+        ) from error
+    try:
+        endpoint = await gateway.write(partial(_register, gateway, caller, body, target.url))
+    except webhooks.NameTaken as error:
+        raise Problem(HTTPStatus.CONFLICT, "name-taken", "Another endpoint has this name.") from error
+    except webhooks.TooManyEndpoints as error:
+        raise Problem(
+            HTTPStatus.CONFLICT, "too-many-endpoints", "Remove an endpoint before you register another one."
+        ) from error
+    deliverer.wake()
+    response.headers["Location"] = gateway.links.webhook_endpoint(endpoint.id)
+    view = EndpointView.of(endpoint).model_dump()
+    return RegisteredView(**view, secret=deliverer.signer.secret(endpoint.id))
+
+
+@router.get("/webhook-endpoints", responses=problems())
+def list_webhook_endpoints(gateway: GatewayDependency, _caller: MayManage) -> EndpointList:
+    """List the registered endpoints."""
+    with gateway.database.read() as session:
+        return EndpointList(endpoints=[EndpointView.of(one) for one in queries.endpoints(session)])
+
+
+@router.get("/webhook-endpoints/{endpoint_id:path}", responses=problems(404))
+def read_webhook_endpoint(
+    endpoint_id: EndpointPath, gateway: GatewayDependency, _caller: MayManage
+) -> EndpointView:
+    """Read one endpoint."""
+    with gateway.database.read() as session:
+        endpoint = queries.find_endpoint(session, endpoint_id)
+        if endpoint is None:
+            raise not_found("webhook endpoint")
+        return EndpointView.of(endpoint)
+
+
+@router.delete(
+    "/webhook-endpoints/{endpoint_id:path}", status_code=HTTPStatus.NO_CONTENT, responses=problems(404)
+)
+async def remove_webhook_endpoint(
+    endpoint_id: EndpointPath, gateway: GatewayDependency, caller: MayManage
+) -> None:
+    """Remove an endpoint with its deliveries. An attempt that is under way may still arrive."""
+
+    def work(transaction: Transaction, endpoint: WebhookEndpoint) -> None:
+        webhooks.remove(transaction, endpoint, actor=caller.name)
+
+    await gateway.write(partial(_with_endpoint, gateway, endpoint_id, work))
+
+
+@router.post(
+    "/webhook-endpoints/{endpoint_id:path}/challenge",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=problems(404, 409),
+)
+async def challenge_webhook_endpoint(
+    endpoint_id: EndpointPath, gateway: GatewayDependency, caller: MayManage
+) -> EndpointView:
+    """Send another challenge to an endpoint that is not active.
+
+    Once it answers, it is also told what happened meanwhile, as far as that is still kept.
+    """
+    deliverer = _deliverer(gateway)
+
+    def work(transaction: Transaction, endpoint: WebhookEndpoint) -> EndpointView:
+        if endpoint.state == EndpointState.ACTIVE:
+            raise Problem(
+                HTTPStatus.CONFLICT,
+                "illegal-transition",
+                "The endpoint is active.",
+                status_now=str(endpoint.state),
+            )
+        webhooks.challenge_again(transaction, endpoint, actor=caller.name, now=transaction.now())
+        return EndpointView.of(endpoint)
+
+    view = await gateway.write(partial(_with_endpoint, gateway, endpoint_id, work))
+    deliverer.wake()
+    return view
+
+
+@router.post(
+    "/webhook-endpoints/{endpoint_id:path}/replay", status_code=HTTPStatus.ACCEPTED, responses=problems(404)
+)
+async def replay_webhook_events(
+    endpoint_id: EndpointPath, body: ReplayBody, gateway: GatewayDependency, caller: MayManage
+) -> ReplayedView:
+    """Send all events of a range again that the endpoint wants and that are still kept."""
+
+    def work(transaction: Transaction, endpoint: WebhookEndpoint) -> ReplayedView:
+        now, actor = transaction.now(), caller.name
+        sent = webhooks.replay(transaction, endpoint, first=body.first, last=body.last, actor=actor, now=now)
+        return ReplayedView(events=sent)
+
+    return await gateway.write(partial(_with_endpoint, gateway, endpoint_id, work))
+
+
+@router.get("/webhook-deliveries", responses=problems())
+def list_webhook_deliveries(
+    gateway: GatewayDependency,
+    _caller: MayManage,
+    endpoint: Annotated[EndpointId | None, Query()] = None,
+    state: DeliveryState | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> DeliveryList:
+    """List deliveries, the newest first."""
+    with gateway.database.read() as session:
+        found = queries.deliveries(session, endpoint=endpoint, state=state, limit=limit)
+        return DeliveryList(deliveries=[DeliveryView.of(one) for one in found])
+
+
+@router.post(
+    "/webhook-deliveries/{delivery_id:path}/redeliver",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=problems(404, 409),
+)
+async def redeliver_webhook(
+    delivery_id: DeliveryPath, gateway: GatewayDependency, caller: MayManage
+) -> DeliveryView:
+    """Send an event to its endpoint again, whether or not it had arrived."""
+    return await gateway.write(partial(_redeliver, gateway, caller, delivery_id))
+
+
+def _deliverer(gateway: Gateway) -> Deliverer:
+    if gateway.deliverer is None:
+        raise Problem(
+            HTTPStatus.CONFLICT, "webhooks-off", "Webhooks are off: this gateway has no LETHE_WEBHOOK_KEY."
+        )
+    return gateway.deliverer
+
+
+def _register(gateway: Gateway, caller: Caller, body: RegisterBody, url: str) -> WebhookEndpoint:
+    with gateway.transaction() as transaction:
+        return webhooks.register(
+            transaction,
+            name=body.name,
+            url=url,
+            events=[str(name) for name in body.events],
+            recipient=body.recipient,
+            actor=caller.name,
+            now=transaction.now(),
+        )
+
+
+def _with_endpoint(
+    gateway: Gateway, endpoint_id: str, work: Callable[[Transaction, WebhookEndpoint], Result]
+) -> Result:
+    with gateway.transaction() as transaction:
+        endpoint = transaction.session.get(WebhookEndpoint, endpoint_id, with_for_update=True)
+        if endpoint is None:
+            raise not_found("webhook endpoint")
+        return work(transaction, endpoint)
+
+
+def _redeliver(gateway: Gateway, caller: Caller, delivery_id: str) -> DeliveryView:
+    with gateway.transaction() as transaction:
+        delivery = transaction.session.get(WebhookDelivery, delivery_id, with_for_update=True)
+        if delivery is None:
+            raise not_found("webhook delivery")
+        try:
+            webhooks.redeliver(transaction, delivery, actor=caller.name, now=transaction.now())
+        except webhooks.NotKept as error:
+            raise Problem(
+                HTTPStatus.CONFLICT, "event-not-kept", "There is no event any more to send again."
+            ) from error
+        return DeliveryView.of(delivery)
