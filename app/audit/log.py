@@ -45,7 +45,7 @@ def entries(session: Session, *, at_a_time: int = _ROWS_AT_A_TIME) -> Iterator[A
         some = _read(session, query.where(AuditEntry.sequence > last))
 
 
-def _read(session: Session, query: Select[tuple[AuditEntry]]) -> Sequence[AuditEntry]:
+def _read(session: Session, query: Select[AuditEntry]) -> Sequence[AuditEntry]:
     try:
         return session.scalars(query).all()
     except ValueError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, Depends, Path, Response
@@ -37,7 +37,7 @@ class Token(Response):
 
 RequestId = Annotated[str, Path(pattern=r"^fr_[0-9a-f]{32}$")]
 MayRead = Annotated[Caller, Depends(require(Scope.RECEIPTS_READ))]
-_ANSWER = {200: {"description": f"A compact JWS of the type {TYPE}"}}
+_ANSWER: dict[int | str, dict[str, Any]] = {200: {"description": f"A compact JWS of the type {TYPE}"}}
 
 
 @router.get(

@@ -48,7 +48,8 @@ def verify(token: str, keys: PublicKeys) -> Verified:
         raise ReceiptInvalid("it says neither acceptance nor completion") from error
     _require(head.origin == claims.get("iss"), "its checkpoint is of another service's log")
     listed = _field(claims, "log", "entries")
-    _require(isinstance(listed, list) and listed, "it names no entry of the log")
+    if not isinstance(listed, list) or not listed:
+        raise ReceiptInvalid("it names no entry of the log")
     entries = tuple(_entry(item, head) for item in listed)
     try:
         (_acceptance if kind is Kind.ACCEPTANCE else _completion)(claims, entries)
