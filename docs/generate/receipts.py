@@ -185,7 +185,7 @@ def _files() -> Mapping[str, str]:
     ranges = merkle.consistency_ranges(_SIZE_BEFORE, log.size)
     return {
         "jwks.json": _json({"warning": _WARNING, **signer.published.jwks}),
-        **tokens,
+        **{name: f"{token}\n" for name, token in tokens.items()},
         "checkpoint-old.txt": signer.note(_SIZE_BEFORE, log.root(_SIZE_BEFORE)),
         "checkpoint-new.txt": signer.note(log.size, log.root(log.size)),
         "consistency.json": _json(

@@ -20,7 +20,8 @@ KEYS = PublicKeys.of_jwks(json.loads((FOLDER / "jwks.json").read_text()))
 
 
 def read(name: str) -> str:
-    return (FOLDER / name).read_text(encoding="utf-8")
+    text = (FOLDER / name).read_text(encoding="utf-8")
+    return text.rstrip("\n") if name.endswith(".jwt") else text
 
 
 def flipped(text: str) -> Iterator[str]:
