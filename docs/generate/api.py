@@ -23,7 +23,7 @@ Written by `make docs` from the routes and their OpenAPI document, which a gatew
 What an id may be and how it is written into a path: [data](data.md) and [call the API](../how-to/call-the-api.md).
 """
 # What is in the description of every route with a key.
-_USUAL_ERRORS = {"400", "401", "403", "413", "422", "503"}
+_USUAL_ERRORS = {"400", "401", "403", "413", "422", "429", "503"}
 
 
 def api_page() -> str:

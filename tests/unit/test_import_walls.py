@@ -50,6 +50,8 @@ THIRD_PARTY = {
     "unlearning": LEARNING,
     "model_store": {"safetensors"},
     "app": DATABASE | SETTINGS | WEB | QUEUE,
+    # It counts requests in Redis, for all gateways together.
+    "app.api_keys": DATABASE | SETTINGS | WEB | {"redis"},
     "app.db": DATABASE | SETTINGS,
     "app.serving": SETTINGS | {"prometheus_client"},
     "app.serving.transformers_ranker": LEARNING,
