@@ -13,6 +13,7 @@ from app.addressing import Addressing, HeadAsGet
 from app.api_description import operation_id
 from app.api_docs import add_docs
 from app.api_keys.authentication import Authenticator
+from app.api_keys.rate_limits import CallerLimits, FailedLogins
 from app.connections import Connections
 from app.consolidations import endpoints as consolidations
 from app.dashboard import endpoints as dashboard
@@ -63,13 +64,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             raise
         app.state.gateway = gateway
         app.state.authenticator = Authenticator(
-            gateway.reader, settings.key_lease_seconds, TokenVerifier.of(settings, gateway.subject_key)
+            gateway.reader,
+            settings.key_lease_seconds,
+            TokenVerifier.of(settings, gateway.subject_key),
+            FailedLogins(settings.failed_logins),
         )
+        app.state.caller_limits = CallerLimits.of(settings)
         gateway.start()
         try:
             yield
         finally:
             await anyio.to_thread.run_sync(gateway.stop)
+            await app.state.caller_limits.close()
             database.dispose()
 
     app = FastAPI(

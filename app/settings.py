@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from app.access_settings import AccessSettings
 from app.failures import SettingError
 from app.telling_settings import TellingSettings
 
@@ -29,7 +30,6 @@ _DEVICE = re.compile(r"cpu|mps|(cuda|xpu)(:[0-9]{1,3})?")
 Seconds = Annotated[float, Field(gt=0, le=366 * 86_400, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
 LogFormat = Literal["auto", "json", "console"]
-RoleName = Literal["viewer", "operator", "approver", "auditor", "service", "admin"]
 
 
 # First segments of our own paths. With such a prefix, one could not tell whether a proxy has stripped it.
@@ -51,7 +51,7 @@ def _prefix(value: str) -> str:
     return value
 
 
-class Settings(TellingSettings):
+class Settings(AccessSettings, TellingSettings):
     """All options of an installation, from one machine to many.
 
     Raises:
@@ -89,12 +89,6 @@ class Settings(TellingSettings):
         86_400.0,
         description="a key that was good is good for recommendations and metrics for this long without the database",
     )
-    key_days: int = Field(
-        90,
-        ge=1,
-        le=36_500,
-        description="validity of a new key, unless said otherwise; in development, until revoked",
-    )
     broker_url: Text = Field(
         "filesystem://.lethe/broker",
         description="filesystem://DIRECTORY (needs no server), redis://…, or amqp://…",
@@ -128,26 +122,6 @@ class Settings(TellingSettings):
     )
     issuer: Annotated[str, Field(pattern=r"^[A-Za-z0-9._~:/-]{1,200}$")] = Field(
         "lethe", description="the service's name in receipts and checkpoints, best a name of yours in the DNS"
-    )
-    oidc_issuer: str = Field(
-        "",
-        description="issuer of bearer tokens, exactly as their `iss` has it; without it, API keys alone are taken",
-    )
-    oidc_audience: str = Field("", description="what `aud` of a token must name")
-    oidc_jwks: str = Field(
-        "", description="the issuer's keys: an https:// address (http:// on this machine), or a file"
-    )
-    oidc_roles_claim: Text = Field(
-        "roles",
-        description="claim with the roles, a list or a text; points lead into members: realm_access.roles",
-    )
-    oidc_roles: dict[str, RoleName] = Field(
-        default_factory=dict,
-        description='JSON: the role for each role of the issuer, like {"lethe-ops": "operator"}. A token without one '
-        "is an end user's",
-    )
-    oidc_user_claim: Text = Field(
-        "sub", description="claim of an end user's token with the user's id, as the service is given it"
     )
 
     host: Text = Field("127.0.0.1", description="where a gateway listens")
@@ -312,20 +286,6 @@ class Settings(TellingSettings):
                 raise ValueError(
                     f"LETHE_{name.upper()} must be a secret of at least {MINIMUM_SECRET_BYTES} bytes "
                     "(try: openssl rand -hex 32); placeholders work only with LETHE_ENVIRONMENT=development"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _refuse_half_a_provider(self) -> Self:
-        named = [self.oidc_issuer, self.oidc_audience, self.oidc_jwks]
-        if any(named) and not all(named):
-            raise ValueError("LETHE_OIDC_ISSUER, LETHE_OIDC_AUDIENCE and LETHE_OIDC_JWKS are set together")
-        if "://" in self.oidc_jwks:
-            parts = urlsplit(self.oidc_jwks)
-            here = parts.hostname in ("localhost", "127.0.0.1", "::1")
-            if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and here)):
-                raise ValueError(
-                    "LETHE_OIDC_JWKS must be https://…, or a file; whoever is between could change keys"
                 )
         return self
 

@@ -21,6 +21,7 @@ from starlette.types import Scope as Asked
 
 from app.api_keys import queries as key_queries
 from app.api_keys import service as api_keys
+from app.api_keys.rate_limits import CallerLimits, FailedLogins
 from app.api_keys.service import Scope
 from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable
@@ -32,10 +33,15 @@ from app.recommendations.prompt_reader import PromptReader
 REVALIDATE_SECONDS = 5.0
 # Requests with these scopes are answered from memory. All others need the database.
 _FROM_MEMORY = frozenset({Scope.RECOMMEND, Scope.METRICS_READ})
+# Requests with these scopes come with every page of a shop, or every few seconds from a monitor.
+_NOT_COUNTED = frozenset({Scope.RECOMMEND, Scope.INTERACTIONS_WRITE, Scope.METRICS_READ})
 _MAX_KNOWN_CALLERS = 1024
 # Lookups of unknown keys get threads of their own, so that guesses of keys never take a thread from a known caller.
 _LOOKUPS_OF_STRANGERS = 2
 _LOOKUPS_OF_CALLERS = 4
+# For addresses that have failed too often. A valid key is still found, only later: otherwise anybody behind the same
+# proxy or network could lock it out.
+_LOOKUPS_OF_SUSPECTS = 1
 _KEY = re.compile(rf"{api_keys.PREFIX}[0-9a-f]{{64}}")
 
 
@@ -69,39 +75,68 @@ class _Known:
         return now - self.verified_at < seconds and now < self.ends_at
 
 
+class TooManyFailures(Exception):
+    """An address has sent too many keys that are not valid. It may send others after ``seconds``."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+
 class Authenticator:
     """Looks keys up in the database, verifies tokens, and remembers valid ones for a few seconds.
 
     Args:
         tokens: verifies bearer tokens; None if no issuer is set.
+        failures: counts what is not valid by address.
         lease_seconds: while the database is down, how long a valid key is remembered for requests that are answered
             from memory.
     """
 
     def __init__(
-        self, reader: PromptReader, lease_seconds: float, tokens: TokenVerifier | None = None
+        self,
+        reader: PromptReader,
+        lease_seconds: float,
+        tokens: TokenVerifier | None = None,
+        failures: FailedLogins | None = None,
     ) -> None:
         self._reader = reader
         self._tokens = tokens
+        self._failures = failures or FailedLogins("")
         self._lease = lease_seconds
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
         self._strangers = CapacityLimiter(_LOOKUPS_OF_STRANGERS)
         self._callers = CapacityLimiter(_LOOKUPS_OF_CALLERS)
+        self._suspects = CapacityLimiter(_LOOKUPS_OF_SUSPECTS)
 
-    async def identify(self, key: str) -> Caller | None:
+    async def identify(self, key: str, address: str = "") -> Caller | None:
         """Like `caller`, but called from the event loop. A string without the form of a key or token is not looked up.
+
+        Args:
+            key: what the client has sent; empty if it has sent nothing.
+            address: where it came from. Callers who are remembered are not asked for it.
 
         Raises:
             DatabaseUnavailable, KeysUnavailable: as `caller` does.
+            TooManyFailures: the key is not valid, and the address has sent too many such keys.
         """
-        if not (_KEY.fullmatch(key) or self._may_be_token(key)):
+        if not key:
             return None
         with self._lock:
             known = self._known.get(api_keys.digest_of(key))
         if known is not None and known.still_good(time.monotonic(), REVALIDATE_SECONDS):
             return known.caller
-        return await run_sync(self.caller, key, limiter=self._strangers if known is None else self._callers)
+        wait = self._failures.exceeded(address) if known is None else None
+        found = None
+        if _KEY.fullmatch(key) or self._may_be_token(key):
+            line = self._callers if known is not None else self._strangers if wait is None else self._suspects
+            found = await run_sync(self.caller, key, limiter=line)
+        if found is None:
+            self._failures.count(address)
+            if wait is not None:
+                raise TooManyFailures(wait)
+        return found
 
     def caller(self, key: str) -> Caller | None:
         """The owner of this key or token; None if it is not valid. Blocks the calling thread.
@@ -158,7 +193,7 @@ async def caller_of(asked: Asked) -> Caller:
     """The caller, looked up once per request and kept in the request's state, where the server reads it too.
 
     Raises:
-        Problem: 401, there is no valid key; 503, a token cannot be verified.
+        Problem: 401, there is no valid key; 429, as before, and it is one of many; 503, a token cannot be verified.
         DatabaseUnavailable: the key cannot be looked up.
     """
     state = asked.setdefault("state", {})
@@ -166,7 +201,14 @@ async def caller_of(asked: Asked) -> Caller:
         key = _presented_key(Headers(scope=asked).get("authorization", ""), asked["method"])
         authenticator: Authenticator = asked["app"].state.authenticator
         try:
-            state["caller"] = await authenticator.identify(key)
+            state["caller"] = await authenticator.identify(key, (asked.get("client") or ("",))[0])
+        except TooManyFailures as error:
+            raise Problem(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "too-many-failures",
+                "Too many keys from this address are not valid.",
+                headers={"Retry-After": str(error.seconds)},
+            ) from error
         except KeysUnavailable as error:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -200,6 +242,8 @@ def require(scope: Scope, *, own: bool = False) -> Callable[[Request], Awaitable
         caller = await caller_of(request.scope)
         if not caller.confirmed and scope not in _FROM_MEMORY:
             raise DatabaseUnavailable
+        if scope not in _NOT_COUNTED:
+            await _count(request, caller)
         if scope not in caller.scopes or (caller.subject is not None and not own):
             raise Problem(
                 HTTPStatus.FORBIDDEN, "missing-scope", f"This key lacks the scope {scope}.", scope=str(scope)
@@ -218,6 +262,18 @@ async def still_allowed(asked: Asked, scope: Scope) -> bool:
     except (DatabaseUnavailable, KeysUnavailable):
         return True
     return caller is not None and scope in caller.scopes
+
+
+async def _count(request: Request, caller: Caller) -> None:
+    limits: CallerLimits = request.app.state.caller_limits
+    seconds = await limits.take(caller.name, end_user=caller.subject is not None)
+    if seconds is not None:
+        raise Problem(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            "rate-limited",
+            "This caller has sent too many requests.",
+            headers={"Retry-After": str(seconds)},
+        )
 
 
 def _presented_key(authorization: str, method: str) -> str:

@@ -136,9 +136,9 @@ def body_schema() -> dict[str, Any]:
                         "items": {
                             "type": "array",
                             "minItems": 1,
-                            "maxItems": MAX_ITEMS,
                             "items": {},
-                            "description": "each like the body of `POST /forget-requests`",
+                            # More get a 413, like too many bytes, which a schema cannot say.
+                            "description": f"at most {MAX_ITEMS}, each like the body of `POST /forget-requests`",
                         }
                     },
                 }

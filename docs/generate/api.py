@@ -23,7 +23,7 @@ says how it differs from that of a revision. A key goes into the header `Authori
 [call the API](../how-to/call-the-api.md).
 """
 # What is in the description of every route with a key.
-_USUAL_ERRORS = {"400", "401", "403", "413", "422", "503"}
+_USUAL_ERRORS = {"400", "401", "403", "413", "422", "429", "503"}
 
 
 def api_page() -> str:

@@ -13,9 +13,9 @@ from docs.generate.markdown import paragraph, table
 
 _HEAD = """# Settings
 
-Written by `make docs` from `app/settings.py`. A setting is an environment variable, or a line of the file `.env` in
-the folder where the process starts. Settings are read once, when a process starts; a setting that is wrong ends the
-process with one line that names it.
+Written by `make docs` from `app/settings.py` and `app/access_settings.py`. A setting is an environment variable, or a
+line of the file `.env` in the folder where the process starts. Settings are read once, when a process starts; a setting
+that is wrong ends the process with one line that names it.
 
 `lethe up` has a default of its own for each address and interval that depends on the folder of `--state`; a variable
 that you set goes before it.

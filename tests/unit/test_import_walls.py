@@ -54,6 +54,8 @@ THIRD_PARTY = {
     "app": DATABASE | SETTINGS | WEB | QUEUE,
     # Its zones are files of the package tzdata.
     "app.clock": set(),
+    # It counts requests in Redis, for all gateways together.
+    "app.api_keys": DATABASE | SETTINGS | WEB | {"redis"},
     "app.db": DATABASE | SETTINGS,
     # It alone signs and verifies. Settings and HTTP have files of their own there.
     "app.signing": {"pydantic", "fastapi"} | SIGNING,
