@@ -11,7 +11,6 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.api_keys.service import Scope
-from app.connections import Connections
 from app.db.schema import migrate
 from app.db.session import Database, open_database
 from app.main import create_app
@@ -36,7 +35,7 @@ def client(base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     application = create_app(settings)
     with (
         TestClient(application) as lifespan,
-        served(application, Connections(10, head_seconds=10, body_seconds=60)) as port,
+        served(application, application.state.connections) as port,
         Client(f"http://127.0.0.1:{port}", key, retries=0) as opened,
     ):
         assert gateway_of(lifespan).engine.wait_for_version(30)

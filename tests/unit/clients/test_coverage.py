@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -14,9 +15,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+import lethe_client
 from app.api_examples import ANSWERS
 from lethe_client import AsyncClient, Client, models
 from lethe_client.models import Interaction
+from tests.documents import DOCS, REPOSITORY
 from tests.unit.clients.described_service import DOCUMENT, OPERATIONS, DescribedService
 
 REQUEST, RUN = f"fr_{'0' * 32}", f"ur_{'0' * 32}"
@@ -158,6 +161,15 @@ def test_a_value_that_the_client_may_send_is_one_that_the_service_takes(
     literal: Any, values: set[str]
 ) -> None:
     assert set(literal.__args__) == values
+
+
+def test_the_how_to_names_what_there_is() -> None:
+    pages = [DOCS / "how-to" / "python-client.md", REPOSITORY / "clients" / "python" / "README.md"]
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    assert {name for name in re.findall(r"client\.(\w+)\(", text) if not hasattr(Client, name)} == set()
+    assert {
+        name for name in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for name in re.findall(r"\w+", name)
+    } <= {*lethe_client.__all__}
 
 
 def test_the_package_needs_httpx_and_pydantic_only() -> None:

@@ -108,8 +108,9 @@ class ForgetRequests(Connection):
     ) -> Iterator[ForgetRequest]:
         """All forget requests that `list_forget_requests` finds, page after page.
 
-        >>> [request.client_reference for request in client.each_forget_request(client_reference="zd-4411")]
-        ['zd-4411']
+        >>> request = client.forget("user-9", client_reference="zd-4412")
+        >>> [one.id for one in client.each_forget_request(client_reference="zd-4412")] == [request.id]
+        True
         """
         cursor = None
         while True:
