@@ -9,7 +9,7 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).parents[2] / "clients" / "python" / "lethe_client"
 _HEAD = "# Derived from lethe_client/sync/ by `python -m docs.generate`: edit the file of this name there.\n"
-_OWN = r"_ask|_act|_send|_http\.request|close|list_forget_requests|read_forget_request"
+_OWN = r"_ask|_act|_receipt|_send|_http\.request|close|list_forget_requests|read_forget_request"
 # In this order.
 _CHANGES = (
     # An example in a docstring is left to the other client, whose examples a test runs.

@@ -18,6 +18,7 @@ from lethe_client.errors import (
     Unavailable,
     UnexpectedAnswer,
 )
+from lethe_client.models import AcceptedRequest, ForgetRequest
 
 T = TypeVar("T")
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 60.0
@@ -116,6 +117,21 @@ def read_as(kind: type[T], response: httpx.Response) -> T:
         places = ", ".join(".".join(map(str, one["loc"])) or "the body" for one in error.errors()[:5])
         # Without the error itself, which quotes the answer.
         raise UnexpectedAnswer(f"the answer has another form than this client knows: {places}") from None
+
+
+def accepted(response: httpx.Response) -> AcceptedRequest:
+    """The answer to a forget request. Two of its fields are headers.
+
+    Raises:
+        UnexpectedAnswer: it has another form.
+    """
+    request = read_as(ForgetRequest, response)
+    headers = response.headers
+    return AcceptedRequest(
+        **dict(request),
+        existing=headers.get("Forget-Request-Existing") == "true",
+        receipt_salt=headers.get("Lethe-Receipt-Salt"),
+    )
 
 
 def _said(values: Mapping[str, Any]) -> dict[str, Any]:

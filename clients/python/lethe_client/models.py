@@ -39,16 +39,28 @@ ExpediteReason = Literal["deadline", "authority", "other"]
 ReadmitReason = Literal["new_consent", "new_contract"]
 
 
+Regime = Literal["gdpr", "uk_gdpr", "ccpa", "policy"]
+
+
 class Model(BaseModel):
     """The base of all answers: immutable."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class ReceiptLinks(Model):
+    """The links of a request's receipts; None until it is completed."""
+
+    acceptance: str
+    completion: str | None
+
+
 class ForgetRequest(Model):
     """A forget request. ``actions`` is what may be done with it now, by a key with the scope for it."""
 
     id: str
+    scope: str
+    selected_events: int | None
     status: str
     waits_for: str | None
     done: bool
@@ -59,6 +71,8 @@ class ForgetRequest(Model):
     client_reference: str | None
     suppression_epoch: int
     received_at: datetime
+    regime: str
+    zone: str
     due_at: datetime
     overdue: bool
     seconds_left: int
@@ -71,6 +85,18 @@ class ForgetRequest(Model):
     completed_at: datetime | None
     withdrawn_at: datetime | None
     run: str | None
+    receipts: ReceiptLinks
+
+
+class AcceptedRequest(ForgetRequest):
+    """The answer to `forget`.
+
+    ``existing``: there was such a request before, and nothing changed. ``receipt_salt`` opens the commitment to the
+    user's id in receipts: keep it with your ticket.
+    """
+
+    existing: bool
+    receipt_salt: str | None
 
 
 class Part(Model):

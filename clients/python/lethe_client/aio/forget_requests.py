@@ -9,9 +9,11 @@ from asyncio import sleep
 from time import monotonic
 from typing import Any
 
+from lethe_client.batches import ForgetItem, Selection
 from lethe_client.errors import NeedsAttention, WaitTimeout
-from lethe_client.exchange import Call, id_of, segment
+from lethe_client.exchange import Call, accepted, id_of, segment
 from lethe_client.models import (
+    AcceptedRequest,
     CancelReason,
     DenialReason,
     ErasureStatistics,
@@ -23,6 +25,7 @@ from lethe_client.models import (
     HoldReason,
     ReadmitReason,
     Reason,
+    Regime,
     Status,
 )
 from lethe_client.aio.connection import Connection
@@ -37,16 +40,38 @@ class ForgetRequests(Connection):
         *,
         reason: Reason | None = None,
         client_reference: str | None = None,
+        interactions: Selection | None = None,
+        regime: Regime | None = None,
+        zone: str | None = None,
+        requested_at: datetime | None = None,
         idempotency_key: str | None = None,
-    ) -> ForgetRequest:
+    ) -> AcceptedRequest:
         """Ask for a user to be forgotten. The id travels in the body, so no log of addresses has it.
 
         A repeat returns the same request. Somebody who is not known gets the same answer.
+
+        Args:
+            user_id: any id.
+            reason: why the person asks.
+            client_reference: your own ticket number; it must not identify the user.
+            interactions: only these of the person's events; everything otherwise.
+            regime: the rules of the deadline; the service's own otherwise.
+            zone: the person's time zone, an IANA name: a day ends there.
+            requested_at: when the person asked, if that was earlier; it can only shorten the time.
+            idempotency_key: makes the call safe to repeat, see `AsyncClient`.
         """
-        body = {"user_id": user_id, "reason": reason, "client_reference": client_reference}
-        return await self._ask(
-            Call("POST", "/forget-requests", body=body, idempotency_key=idempotency_key), ForgetRequest
+        item = ForgetItem(
+            user_id=user_id,
+            reason=reason,
+            client_reference=client_reference,
+            interactions=interactions,
+            regime=regime,
+            zone=zone,
+            requested_at=requested_at,
         )
+        body = item.model_dump(mode="json", exclude_none=True)
+        response = await self._send(Call("POST", "/forget-requests", body=body, idempotency_key=idempotency_key))
+        return accepted(response)
 
     async def forget_in_path(
         self,
@@ -54,12 +79,26 @@ class ForgetRequests(Connection):
         *,
         reason: Reason | None = None,
         client_reference: str | None = None,
+        interactions: Selection | None = None,
+        regime: Regime | None = None,
+        zone: str | None = None,
+        requested_at: datetime | None = None,
         idempotency_key: str | None = None,
-    ) -> ForgetRequest:
+    ) -> AcceptedRequest:
         """Like `forget`, with the id in the path. Proxies log paths; `forget` is the better choice."""
-        body = {"reason": reason, "client_reference": client_reference}
+        item = ForgetItem(
+            user_id=user_id,
+            reason=reason,
+            client_reference=client_reference,
+            interactions=interactions,
+            regime=regime,
+            zone=zone,
+            requested_at=requested_at,
+        )
+        body = item.model_dump(mode="json", exclude_none=True, exclude={"user_id"})
         path = f"/users/{segment(user_id)}/forget"
-        return await self._ask(Call("POST", path, body=body, idempotency_key=idempotency_key), ForgetRequest)
+        response = await self._send(Call("POST", path, body=body, idempotency_key=idempotency_key))
+        return accepted(response)
 
     async def list_forget_requests(
         self,

@@ -7,9 +7,11 @@ from datetime import datetime
 from time import monotonic, sleep
 from typing import Any
 
+from lethe_client.batches import ForgetItem, Selection
 from lethe_client.errors import NeedsAttention, WaitTimeout
-from lethe_client.exchange import Call, id_of, segment
+from lethe_client.exchange import Call, accepted, id_of, segment
 from lethe_client.models import (
+    AcceptedRequest,
     CancelReason,
     DenialReason,
     ErasureStatistics,
@@ -21,6 +23,7 @@ from lethe_client.models import (
     HoldReason,
     ReadmitReason,
     Reason,
+    Regime,
     Status,
 )
 from lethe_client.sync.connection import Connection
@@ -35,22 +38,45 @@ class ForgetRequests(Connection):
         *,
         reason: Reason | None = None,
         client_reference: str | None = None,
+        interactions: Selection | None = None,
+        regime: Regime | None = None,
+        zone: str | None = None,
+        requested_at: datetime | None = None,
         idempotency_key: str | None = None,
-    ) -> ForgetRequest:
+    ) -> AcceptedRequest:
         """Ask for a user to be forgotten. The id travels in the body, so no log of addresses has it.
 
         A repeat returns the same request. Somebody who is not known gets the same answer.
 
+        Args:
+            user_id: any id.
+            reason: why the person asks.
+            client_reference: your own ticket number; it must not identify the user.
+            interactions: only these of the person's events; everything otherwise.
+            regime: the rules of the deadline; the service's own otherwise.
+            zone: the person's time zone, an IANA name: a day ends there.
+            requested_at: when the person asked, if that was earlier; it can only shorten the time.
+            idempotency_key: makes the call safe to repeat, see `Client`.
+
         >>> request = client.forget("user-1", reason="withdrawn_consent", client_reference="zd-4411")
         >>> request.status, request.done
         ('queued', False)
-        >>> client.forget("user-1").id == request.id
-        True
+        >>> again = client.forget("user-1")
+        >>> again.id == request.id, again.existing
+        (True, True)
         """
-        body = {"user_id": user_id, "reason": reason, "client_reference": client_reference}
-        return self._ask(
-            Call("POST", "/forget-requests", body=body, idempotency_key=idempotency_key), ForgetRequest
+        item = ForgetItem(
+            user_id=user_id,
+            reason=reason,
+            client_reference=client_reference,
+            interactions=interactions,
+            regime=regime,
+            zone=zone,
+            requested_at=requested_at,
         )
+        body = item.model_dump(mode="json", exclude_none=True)
+        response = self._send(Call("POST", "/forget-requests", body=body, idempotency_key=idempotency_key))
+        return accepted(response)
 
     def forget_in_path(
         self,
@@ -58,16 +84,30 @@ class ForgetRequests(Connection):
         *,
         reason: Reason | None = None,
         client_reference: str | None = None,
+        interactions: Selection | None = None,
+        regime: Regime | None = None,
+        zone: str | None = None,
+        requested_at: datetime | None = None,
         idempotency_key: str | None = None,
-    ) -> ForgetRequest:
+    ) -> AcceptedRequest:
         """Like `forget`, with the id in the path. Proxies log paths; `forget` is the better choice.
 
         >>> client.forget_in_path("user-2").outcome is None
         True
         """
-        body = {"reason": reason, "client_reference": client_reference}
+        item = ForgetItem(
+            user_id=user_id,
+            reason=reason,
+            client_reference=client_reference,
+            interactions=interactions,
+            regime=regime,
+            zone=zone,
+            requested_at=requested_at,
+        )
+        body = item.model_dump(mode="json", exclude_none=True, exclude={"user_id"})
         path = f"/users/{segment(user_id)}/forget"
-        return self._ask(Call("POST", path, body=body, idempotency_key=idempotency_key), ForgetRequest)
+        response = self._send(Call("POST", path, body=body, idempotency_key=idempotency_key))
+        return accepted(response)
 
     def list_forget_requests(
         self,
