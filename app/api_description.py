@@ -9,8 +9,6 @@ from fastapi.routing import APIRoute
 from app.api_examples import ANSWERS, BODIES
 from app.problem_schema import with_problems
 
-_JSON = "application/json"
-
 
 def operation_id(route: APIRoute) -> str:
     """The name of an operation, which clients rely on: that of its function.
@@ -49,5 +47,5 @@ def _first_sentence(description: str) -> str:
 
 
 def _with_example(described: dict[str, Any], example: Any) -> dict[str, Any]:
-    content = described["content"]
-    return described | {"content": content | {_JSON: content[_JSON] | {"example": example}}}
+    (kind, content), *_ = described["content"].items()
+    return described | {"content": described["content"] | {kind: content | {"example": example}}}

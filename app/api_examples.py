@@ -11,6 +11,7 @@ _RUN = "ur_95c08a0a2fab45a5bd0a1b5c854e3642"
 _DIGEST = "20242fc5f57ee0643fa850b68562be2c6b4f577541feafb122ec339a3a47b1a3"
 _PARENT = "7f3b2c7de6d5a1c0b5f0f1d7a3c9e8b4a6d2c1e0f9a8b7c6d5e4f3a2b1c0d9e8"
 _POLICY = "c0a1d3f5b7e9c0a1d3f5b7e9c0a1d3f5b7e9c0a1d3f5b7e9c0a1d3f5b7e9c0a1"
+_RECEIPTS = f"/forget-requests/{_REQUEST}/receipts"
 _FORGET: dict[str, Any] = {"reason": "withdrawn_consent", "client_reference": "zd-4411"}
 _QUEUED: dict[str, Any] = {
     "id": _REQUEST,
@@ -40,6 +41,7 @@ _QUEUED: dict[str, Any] = {
     "completed_at": None,
     "withdrawn_at": None,
     "run": None,
+    "receipts": {"acceptance": f"{_RECEIPTS}/acceptance", "completion": None},
 }
 _PARTS: list[dict[str, Any]] = [
     {
@@ -86,6 +88,7 @@ _COMPLETED: dict[str, Any] = _QUEUED | {
     "seconds_left": 2668740,
     "completed_at": "2026-11-21T02:40:58Z",
     "run": f"/runs/{_RUN}",
+    "receipts": {"acceptance": f"{_RECEIPTS}/acceptance", "completion": f"{_RECEIPTS}/completion"},
     "parts": _PARTS,
     "targets": [TARGET],
     "first_step": 0,
@@ -184,7 +187,35 @@ _READMISSION: dict[str, Any] = {
     name: value for name, value in (_COMPLETED | {"readmission_proposed": True}).items() if name in _QUEUED
 }
 
+_BATCH: dict[str, Any] = {
+    "id": "fb_0f8a6c1f5f3e4c5f9d6b7a8c9d0e1f2a",
+    "received_at": "2026-11-21T02:40:11.412000Z",
+    "size": 2,
+    "results": {"accepted": 1, "existing": 0, "invalid": 1},
+    "statuses": {"queued": 1},
+    "done": False,
+}
+_INVALID: list[dict[str, Any]] = [
+    {"pointer": "/items/1/user_id", "code": "missing", "message": "Field required"}
+]
+_BATCH_ITEMS: list[dict[str, Any]] = [
+    {
+        "position": 0,
+        "result": "accepted",
+        "request": f"/forget-requests/{_REQUEST}",
+        "status": "queued",
+        "errors": [],
+    },
+    {"position": 1, "result": "invalid", "request": None, "status": None, "errors": _INVALID},
+]
+_ITEMS: dict[str, Any] = {"items": [{"user_id": "user-17"}, {"client_reference": "zd-4412"}]}
+_HASH = "5b0f3cf4a1b1b0d4f8d9c6a7e5f4d3c2b1a09f8e7d6c5b4a39281706f5e4d3c2"
+# Its parts are not those of a real receipt.
+_RECEIPT = "eyJhbGciOiJFZERTQSJ9.eyJqdGkiOiJleGFtcGxlIn0.c2lnbmF0dXJl"
+
 BODIES: dict[str, Any] = TELLING_BODIES | {
+    "forget_many": _ITEMS,
+    "try_many": _ITEMS,
     "deny_forget_request": {"reason": "insufficient_verification"},
     "cancel_forget_request": {"reason": "changed_mind"},
     "hold_forget_request": {"reason": "legal_claims", "review_at": "2026-12-01T09:00:00Z"},
@@ -282,6 +313,50 @@ ANSWERS: dict[str, Any] = TELLING_ANSWERS | {
         },
         "versions": [_VERSION],
         "replicas": [_REPLICA],
+    },
+    "forget_many": _BATCH | {"items": _BATCH_ITEMS},
+    "try_many": {
+        "results": {"new": 1, "existing": 0, "invalid": 1},
+        "items": [
+            {"position": 0, "result": "new", "errors": []},
+            {"position": 1, "result": "invalid", "errors": _INVALID},
+        ],
+    },
+    "read_batch": _BATCH,
+    "read_batch_items": {"items": _BATCH_ITEMS},
+    "read_acceptance": _RECEIPT,
+    "read_completion": _RECEIPT,
+    "read_checkpoint": "lethe\n8813\nWw889KGxsNT42can5fTTwrGgn459bFtKOSgXBvXk08I=\n\n— lethe c2lnbmF0dXJl\n",
+    "read_entries": {
+        "size": 8813,
+        "entries": [{"sequence": 1, "leaf": '{"event":"version.installed"}', "leaf_hash": _HASH}],
+    },
+    "prove_inclusion": {
+        "entry": 1,
+        "index": 0,
+        "size": 2,
+        "leaf_hash": _HASH,
+        "root": _DIGEST,
+        "proof": [_PARENT],
+    },
+    "prove_consistency": {
+        "first": 1,
+        "second": 2,
+        "first_root": _HASH,
+        "second_root": _DIGEST,
+        "proof": [_PARENT],
+    },
+    "key_set": {
+        "keys": [
+            {
+                "kty": "OKP",
+                "crv": "Ed25519",
+                "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+                "kid": "2026-1",
+                "alg": "EdDSA",
+                "use": "sig",
+            }
+        ]
     },
     "healthz": {"status": "ok"},
     "readyz": {"database": True, "database_writes": True, "store": True, "serving": True},

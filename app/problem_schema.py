@@ -39,6 +39,7 @@ _CASES = (
     (409, "illegal-transition", "Only a request that needs attention can be retried."),
     (413, "body-too-large", "The body exceeds 2097152 bytes; send it in parts."),
     (422, "validation-failed", "A value is missing or not allowed; see errors."),
+    (429, "rate-limited", "This caller has sent too many requests."),
     (
         503,
         "database-unavailable",

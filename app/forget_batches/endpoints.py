@@ -22,8 +22,8 @@ from app.forget_batches.items import Item, read_items
 from app.forget_batches.schemas import (
     BatchDetail,
     BatchItemsView,
+    BatchItemView,
     BatchView,
-    ItemView,
     TrialItemView,
     TrialResult,
     TrialView,
@@ -79,7 +79,7 @@ async def try_many(request: Request, gateway: GatewayDependency, _caller: MayFor
 def read_batch_items(batch_id: BatchId, gateway: GatewayDependency, _caller: MayRead) -> BatchItemsView:
     """Each item of a batch, with the status of its request now."""
     _, rows = _read(gateway, batch_id)
-    return BatchItemsView(items=[ItemView.of(row, gateway.links) for row in rows])
+    return BatchItemsView(items=[BatchItemView.of(row, gateway.links) for row in rows])
 
 
 @router.get("/forget-batches/{batch_id:path}", responses=problems(404))
@@ -144,7 +144,7 @@ def _wanted(gateway: Gateway, position: int, item: Item) -> Wanted:
 
 
 def _answer(gateway: Gateway, batch: ForgetBatch, rows: Sequence[queries.ItemRow]) -> Response:
-    items = [ItemView.of(row, gateway.links) for row in rows]
+    items = [BatchItemView.of(row, gateway.links) for row in rows]
     view = BatchDetail(**BatchView.of(batch, rows).model_dump(), items=items)
     return respond(view, HTTPStatus.ACCEPTED, {"Location": gateway.links.batch(batch.id)})
 

@@ -43,7 +43,7 @@ class ErrorView(BaseModel):
     message: str
 
 
-class ItemView(BaseModel):
+class BatchItemView(BaseModel):
     """One item, by its place in the batch. ``status`` is that of its request now; null for an invalid item."""
 
     position: int
@@ -53,7 +53,7 @@ class ItemView(BaseModel):
     errors: list[ErrorView]
 
     @classmethod
-    def of(cls, row: ItemRow, links: Links) -> ItemView:
+    def of(cls, row: ItemRow, links: Links) -> BatchItemView:
         item = row.item
         return cls(
             position=item.position,
@@ -92,13 +92,13 @@ class BatchView(BaseModel):
 
 
 class BatchItemsView(BaseModel):
-    items: list[ItemView]
+    items: list[BatchItemView]
 
 
 class BatchDetail(BatchView):
     """A batch with its items, in the order in which they were sent."""
 
-    items: list[ItemView]
+    items: list[BatchItemView]
 
 
 class TrialResult(StrEnum):

@@ -164,8 +164,9 @@ class Deliverer:
                 service.activate(transaction, endpoint_id)
         elif delivered and attempt.delivery.name == EventName.FORGET_RECIPIENT_NOTICE:
             # 202 means that the recipient has only noted it, and will say when it is done.
-            if endpoint is not None and answer.status != HTTPStatus.ACCEPTED:
-                self._acknowledge(attempt.event.request_id, endpoint.name)
+            request_id = None if attempt.event is None else attempt.event.request_id
+            if endpoint is not None and request_id is not None and answer.status != HTTPStatus.ACCEPTED:
+                self._acknowledge(request_id, endpoint.name)
         elif answer.code is Code.GONE:
             self._disable(endpoint_id, "gone")
         elif since is not None and now - since >= GIVEN_UP_AFTER:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from docs.generate.api import api_page
+from docs.generate.async_client import ASYNC_CLIENT
 from docs.generate.commands import commands_page
 from docs.generate.document import openapi_page
 from docs.generate.policy import policy_page
@@ -21,6 +22,7 @@ PAGES: Mapping[Path, Callable[[], str]] = {
     REFERENCE / "openapi.json": openapi_page,
     REFERENCE / "policy.md": policy_page,
     REFERENCE / "settings.md": settings_page,
+    **ASYNC_CLIENT,
     REFERENCE / "states.md": states_page,
     **{REFERENCE / "receipts" / name: partial(vector, name) for name in VECTORS},
 }

@@ -1,0 +1,1 @@
+"""The client without async. `python -m docs.generate` derives `lethe_client/aio/` from these files."""
