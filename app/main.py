@@ -16,6 +16,7 @@ from app.api_keys.authentication import Authenticator
 from app.connections import Connections
 from app.consolidations import endpoints as consolidations
 from app.dashboard import endpoints as dashboard
+from app.dashboard.access import FORM_BYTES, FORM_PATHS
 from app.db.limits import Limits
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
@@ -62,6 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.authenticator = Authenticator(
             gateway.reader, settings.key_lease_seconds, TokenVerifier.of(settings, gateway.subject_key)
         )
+        dashboard.open_dashboard(app, gateway)
         gateway.start()
         try:
             yield
@@ -109,7 +111,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     add_docs(app, public=settings.environment == "development")
     app.mount("/static", PublicFiles(packages=[("app", "dashboard/static")]), name="static")
     install_error_handlers(app)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, forms=FORM_PATHS, form_bytes=FORM_BYTES)
     app.add_middleware(HeadAsGet)
     app.add_middleware(Addressing, root_path=settings.root_path)
     app.add_middleware(RequestContext, metrics=HttpMetrics(registry))

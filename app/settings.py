@@ -34,8 +34,9 @@ RoleName = Literal["viewer", "operator", "approver", "auditor", "service", "admi
 # First segments of our own paths. With such a prefix, one could not tell whether a proxy has stripped it.
 ROUTES = frozenset(
     {
-        ".well-known", "adapters", "audit", "consolidations", "docs", "forget-batches", "forget-requests", "healthz",
-        "interactions", "metrics", "openapi.json", "readyz", "recommend", "runs", "static", "statistics", "users",
+        ".well-known", "adapters", "audit", "consolidations", "dashboard", "docs", "forget-batches", "forget-requests",
+        "healthz", "interactions", "login", "metrics", "openapi.json", "readyz", "recommend", "runs", "static",
+        "statistics", "users",
     }
 )  # fmt: skip
 
