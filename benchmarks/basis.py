@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
-from benchmarks.fits import Regime
 from benchmarks.population import Population, synthetic_population
 from benchmarks.study import orders
 from benchmarks.study.cells import Cells
@@ -28,7 +27,7 @@ from benchmarks.study.deletions import Deletion, deletions
 from benchmarks.study.development import development_deletions
 from benchmarks.study.examination import Examination
 from benchmarks.study.scenarios import SCENARIOS, Scenario
-from benchmarks.study.session import Session, session
+from benchmarks.study.session import Means, Session, session
 from benchmarks.study.variants import Variant
 from benchmarks.study.workshop import Workshop
 from recommender import Adapter, SyntheticConfig
@@ -79,14 +78,12 @@ def run(
     *,
     seeds: int = 3,
     scenario: Scenario = SCENARIOS["users-5"],
-    folder: Path | None = None,
-    processes: int | None = None,
-    regime: Regime | None = None,
+    **means: Unpack[Means],
 ) -> dict[str, Any]:
-    """Measure on `data`, or on generated users if it is None; returns JSON values. `processes` share the fits."""
+    """Measure on `data`, or on generated users if it is None; returns JSON values. `means` are those of `session`."""
     kind = _GeneratedWorkshop if data is None else Workshop
     place = data or Path("generated")
-    with session(place, folder, processes=processes, regime=regime, kind=kind) as study:
+    with session(place, kind=kind, **means) as study:
         workshop, population = study.workshop, study.workshop.population
         (development,) = development_deletions(population)["batch"]
         reported = [deletions(population, scenario, seed)[0] for seed in range(seeds)]

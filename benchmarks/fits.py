@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Unpack
 
 from benchmarks.population import Population, load_population
 from benchmarks.study.summary import ITEM_TOKENS, Terms
@@ -35,12 +36,12 @@ from unlearning import (
     ForgetTask,
     Method,
     Policy,
-    Progress,
     default_policy,
 )
 from unlearning.methods.ladder.refit import Refit
 from unlearning.methods.method import Stopwatch
 from unlearning.methods.shared.fitting import Fitted, HeldOut
+from unlearning.progress import Watched
 from unlearning.records import canonical_json, sha256_hex
 
 OnStep = Callable[[StepReport], None]
@@ -211,8 +212,7 @@ class Fits:
         training: TrainingConfig,
         *,
         validation: HeldOut,
-        on_step: Callable[[Progress], None] | None,
-        should_stop: Callable[[], bool] | None,
+        **watched: Unpack[Watched],
     ) -> Fitted:
         """Fit a shard or a half, kept like any other fit. A part that no request changes is reused."""
         kept = self.adapter(base, tuple(sequences), training.seed)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from benchmarks.fits import Regime
 from benchmarks.study import orders
 from benchmarks.study.development import development_deletions
 from benchmarks.study.search import TRIALS, chosen, trials
-from benchmarks.study.session import session
+from benchmarks.study.session import Means, session
 from benchmarks.study.variants import check_methods
 from unlearning import METHODS
 
@@ -22,9 +21,7 @@ def run(
     data: Path,
     *,
     methods: Sequence[str] = tuple(METHODS),
-    folder: Path | None = None,
-    processes: int | None = None,
-    regime: Regime | None = None,
+    **means: Unpack[Means],
 ) -> dict[str, Any]:
     """Try every configuration of every method; returns all distances and the choice, as JSON values.
 
@@ -32,7 +29,7 @@ def run(
         UnknownBenchmarkMethod: no method is named, or an unknown one.
     """
     check_methods(methods)
-    with session(data, folder, processes=processes, regime=regime) as study:
+    with session(data, **means) as study:
         population = study.workshop.population
         wanted = [orders.parent(population, 0), *orders.level_fits(population, 0)]
         for own in development_deletions(population).values():

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from benchmarks.fits import Regime
 from benchmarks.gate.power import power_of_everybody
 from benchmarks.study import orders
 from benchmarks.study.deletions import deletions
 from benchmarks.study.jobs import POPULARITY, SHADOWED_SCENARIO, Job
 from benchmarks.study.ladder import ladder_outcomes, rungs
 from benchmarks.study.scenarios import SCENARIOS, Scenario
-from benchmarks.study.session import session
+from benchmarks.study.session import Means, session
 from benchmarks.study.summary import SHADOW_SCORES, Row, pooled_shadow_attack, regime_of, summary
 from benchmarks.study.variants import Tuned, check_methods, paper_rows, rows
 from benchmarks.study.workshop import Workshop
@@ -37,15 +36,13 @@ def run(
     scenarios: Sequence[Scenario] = _DEFAULT_SCENARIOS,
     methods: Sequence[str] = tuple(METHODS),
     seeds: int = 3,
-    folder: Path | None = None,
-    processes: int | None = None,
-    regime: Regime | None = None,
     tuned: Tuned | None = None,
+    **means: Unpack[Means],
 ) -> dict[str, Any]:
     """Run the study; returns rows, their summary over seeds and where they were measured, as JSON values.
 
     Args:
-        data: the interactions. `folder`, `processes` and `regime` are as in `session`.
+        data: the interactions. `means` are those of `session`.
         scenarios: in the order of the work. Scenarios of single requests use the first seed only.
         methods: names from the registry. The controls are in every table, named or not.
         seeds: number of repetitions of batch scenarios, each with its own parent, deletion and method seed.
@@ -55,7 +52,7 @@ def run(
         UnknownBenchmarkMethod: no method is named, or an unknown one.
     """
     check_methods(methods)
-    with session(data, folder, processes=processes, regime=regime) as study:
+    with session(data, **means) as study:
         population = study.workshop.population
         plan = _plan(study.workshop, scenarios, methods, seeds, tuned or Tuned.load())
         study.fit(_fits(study.workshop, plan))

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from cli.failures import CommandError
 from cli.stopping import GRACE_SECONDS, STARTED_BY_UP
 
+# What `lethe init --name-example` prints once a version is live.
+INITIALISED = "\x04"
+
 _LEVELS_SECONDS = 600.0
 _MAX_RESTARTS_PER_MINUTE = 5
 
@@ -63,6 +66,20 @@ class Children:
         command = Command(arguments[0], self._spawn(*arguments, stdout=subprocess.PIPE if capture else None))
         self._commands.append(command.process)
         return command
+
+    def pass_on(self, command: Command) -> None:
+        """Print what the command prints, up to the line `INITIALISED`; the rest is for `finish`.
+
+        Raises:
+            SystemExit, CommandError: as `finish` does.
+        """
+        assert command.process.stdout is not None
+        for line in iter(command.process.stdout.readline, b""):
+            text = line.decode()
+            if text.strip() == INITIALISED:
+                return
+            print(text, end="", flush=True)
+        self.finish(command)
 
     def finish(self, command: Command) -> str:
         """Wait for the command's end. Returns what it printed, if that was captured.

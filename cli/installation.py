@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 from app.settings import get_settings
+from cli.children import INITIALISED
 from cli.progress import Step, progress_bar, watch
 from cli.quiet_log import log_warnings_only
+from recommender import InteractionData
 from worker.first_fit import initialising
+from worker.first_fit.importing import read
 from worker.first_fit.initialising import Order
 
 
@@ -26,15 +28,17 @@ class _Terminal:
         return watch(what)
 
 
-def initialise(order: Order) -> None:
-    """Make the first version live. Does nothing if a version is live.
+def initialise(order: Order) -> InteractionData | None:
+    """Make the first version live. Does nothing if a version is live. Returns the interactions if it has read them.
 
     Raises:
         FirstFitError, RecommenderError, StoreError, DatabaseError: the message is one line that says what to do.
     """
     log_warnings_only()
-    initialising.initialise(order, get_settings(), _Terminal())
+    return initialising.initialise(order, get_settings(), _Terminal())
 
 
-def example_user(data: Path | None, seed: int) -> str:
-    return initialising.example_user(data, seed)
+def name_example_user(order: Order, loaded: InteractionData | None) -> None:
+    """Print `INITIALISED`, and then the id of one user of the service, for the examples that `lethe up` prints."""
+    print(INITIALISED)
+    print(initialising.example_user(loaded or read(order.data, order.seed)))

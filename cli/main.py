@@ -98,6 +98,7 @@ def init(
     no_levels: Annotated[
         bool, typer.Option("--no-levels", help="leave 'lethe levels' to the first forget request")
     ] = False,
+    name_example: Annotated[bool, typer.Option("--name-example", hidden=True)] = False,
     seed: int = 0,
 ) -> None:
     """Load interactions, fit or take an adapter, and make it the live version. Safe to repeat after a failure.
@@ -106,24 +107,25 @@ def init(
     random: it has read nobody.
     """
     with loading():
-        from cli.installation import initialise
+        from cli.installation import initialise, name_example_user
         from worker.first_fit.initialising import Order
 
-    initialise(
-        Order(
-            data=data,
-            adapter=adapter,
-            base_readers=base_readers,
-            epochs=epochs,
-            seed=seed,
-            recipe=recipe,
-            confirm_adapter=confirm_adapter,
-            without_forgotten=trained_without_forgotten,
-            trial_fit=not no_trial_fit,
-            replace_base=replace_base,
-            golden=golden,
-        )
+    order = Order(
+        data=data,
+        adapter=adapter,
+        base_readers=base_readers,
+        epochs=epochs,
+        seed=seed,
+        recipe=recipe,
+        confirm_adapter=confirm_adapter,
+        without_forgotten=trained_without_forgotten,
+        trial_fit=not no_trial_fit,
+        replace_base=replace_base,
+        golden=golden,
     )
+    loaded = initialise(order)
+    if name_example:
+        name_example_user(order, loaded)
     if not no_levels:
         from cli.level_commands import make_missing
 
@@ -173,14 +175,6 @@ def levels() -> None:
 
     if not make_missing():
         raise typer.Exit(1)
-
-
-@app.command("example-user", hidden=True)
-def example_user(data: Path | None = None, seed: int = 0) -> None:
-    """Print the id of one user of the service, for the examples that `up` prints."""
-    from cli.installation import example_user
-
-    typer.echo(example_user(data, seed))
 
 
 @app.command()

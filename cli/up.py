@@ -45,18 +45,18 @@ def run_all(state: Path, *, host: str | None, port: int | None, data: Path | Non
         drop_address(state)
         children.run("migrate")
         # Levels are made later, so that the first recommendation does not wait for them.
-        children.run("init", "--no-levels", *source)
+        init = children.begin("init", "--no-levels", "--name-example", *source)
+        children.pass_on(init)
         url = gateway_url(host, port)
         print(
             f"starting the gateway at {url}: it loads the base model and builds the live version", flush=True
         )
         children.start()
-        # Do this while the gateway loads: neither command needs the gateway.
-        user = children.begin("example-user", *source)
+        # Do this while the gateway loads; `init` looks for an example meanwhile.
         key = _demo_key(state, children)
         _wait_until_ready(url, children)
         keep_address(state, url)
-        _introduce(url, key, state, children.finish(user))
+        _introduce(url, key, state, children.finish(init))
         children.start_levels()
         while True:
             children.keep_alive()

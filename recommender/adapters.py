@@ -46,6 +46,7 @@ _skeletons: WeakKeyDictionary[PreTrainedModel, dict[str, tuple[PeftModel, Sequen
     WeakKeyDictionary()
 )
 _MOST_SKELETONS = 4
+_shapes: WeakKeyDictionary[PeftModel, dict[str, tuple[int, ...]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -162,11 +163,14 @@ def attach_to(base: PreTrainedModel, adapter: Adapter) -> PeftModel:
     }
     rows = {name: private.pop(name) for name in ROW_TENSORS if name in private}
     # The tensors are assigned and not copied, because the skeleton's LoRA tensors are on the meta device and have no
-    # storage. PEFT's own loader would round them to the base's precision.
-    model.load_state_dict(private, strict=False, assign=True)
-    put_rows(model, adapter.rows, rows)
-    model.requires_grad_(False)
-    return model.eval()
+    # storage. PEFT's own loader would round them to the base's precision; torch's looks at every module.
+    for name, tensor in private.items():
+        module, _, own = name.rpartition(".")
+        setattr(model.get_submodule(module), own, nn.Parameter(tensor, requires_grad=False))
+    if rows:
+        put_rows(model, adapter.rows, rows)
+        model.requires_grad_(False).eval()
+    return model
 
 
 def check_compatible(base: Base, adapter: Adapter) -> None:
@@ -247,7 +251,9 @@ def _is_quantised(base: PreTrainedModel) -> bool:
 def _made_around(base: PreTrainedModel, config: LoraConfig) -> PeftModel:
     # The meta device is set for this thread; PEFT's low-memory mode would patch torch for the whole process.
     with torch.device("meta"):
-        return _peft_model(share_tensors(base), config)
+        made = _peft_model(share_tensors(base), config)
+    made.requires_grad_(False)
+    return made.eval()
 
 
 def _peft_model(tree: PreTrainedModel, config: LoraConfig) -> PeftModel:
@@ -265,11 +271,7 @@ def _peft_model(tree: PreTrainedModel, config: LoraConfig) -> PeftModel:
 
 
 def _check_tensors(skeleton: PeftModel, adapter: Adapter) -> None:
-    lora = get_peft_model_state_dict(skeleton, save_embedding_layers=False)
-    expected: dict[str, tuple[int, ...]] = {
-        **{name: tuple(tensor.shape) for name, tensor in lora.items()},
-        **row_shapes(base_of(skeleton), adapter.rows),
-    }
+    expected = _lora_shapes(skeleton) | row_shapes(base_of(skeleton), adapter.rows)
     for problem, names in (
         ("lacks", expected.keys() - adapter.tensors.keys()),
         ("has unexpected", adapter.tensors.keys() - expected.keys()),
@@ -282,6 +284,15 @@ def _check_tensors(skeleton: PeftModel, adapter: Adapter) -> None:
             raise AdapterMismatch(f"{name} has shape {tuple(found.shape)}, this base needs {shape}")
         if not found.is_floating_point() or not bool(torch.isfinite(found).all()):
             raise AdapterMismatch(f"{name} holds values that are not finite floating-point numbers")
+
+
+def _lora_shapes(skeleton: PeftModel) -> dict[str, tuple[int, ...]]:
+    """By names as in `Adapter.tensors`."""
+    found = _shapes.get(skeleton)
+    if found is None:
+        lora = get_peft_model_state_dict(skeleton, save_embedding_layers=False)
+        found = _shapes[skeleton] = {name: tuple(tensor.shape) for name, tensor in lora.items()}
+    return found
 
 
 def _with_adapter_name(name: str) -> str:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedModel
 from transformers.utils.hub import cached_file
 
 from recommender.catalogue import CATALOGUE_FILE, Catalogue
 from recommender.errors import ConfigError, DataError, ModelLoadError, OtherCatalogue
+from recommender.llama_shape import LlamaShape
 from recommender.styles import ItemTokenStyle, PromptStyle
 from recommender.styles.files import (
     INDEX_FILE,
@@ -34,26 +35,14 @@ _WEIGHTS_PATTERN = "*.safetensors"
 
 
 @dataclass(frozen=True)
-class BaseConfig:
+class BaseConfig(LlamaShape):
     """Shape of an item-token Llama; `window` is the longest history in items.
 
     Raises:
-        ConfigError: a size is not positive, or `width` is not a multiple of `2 * heads`.
+        ConfigError: as for every shape, or `window` is not positive.
     """
 
-    layers: int = 2
-    width: int = 64
-    heads: int = 2
-    feed_forward: int = 256
     window: int = 100
-
-    def __post_init__(self) -> None:
-        for name in ("layers", "width", "heads", "feed_forward", "window"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        # Rotary embeddings rotate pairs of channels, so each head needs an even width.
-        if self.width % (2 * self.heads):
-            raise ConfigError(f"width {self.width} must be a multiple of 2 x heads ({2 * self.heads})")
 
     def style(self, catalogue: Catalogue) -> ItemTokenStyle:
         """The prompt style of a base of this shape."""
@@ -112,21 +101,8 @@ def _catalogue_before(
 def new_model(catalogue: Catalogue, config: BaseConfig) -> LlamaForCausalLM:
     """A randomly initialised item-token Llama (global torch generator)."""
     style = config.style(catalogue)
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=style.vocab_size,
-            hidden_size=config.width,
-            intermediate_size=config.feed_forward,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            max_position_embeddings=2 ** math.ceil(math.log2(config.window + 1)),
-            pad_token_id=style.pad_token,
-            bos_token_id=style.bos_token,
-            eos_token_id=None,
-            tie_word_embeddings=False,
-            use_cache=False,
-        )
-    )
+    positions = 2 ** math.ceil(math.log2(config.window + 1))
+    return LlamaForCausalLM(config.llama(style, positions, bos_token_id=style.bos_token, eos_token_id=None))
 
 
 def draw_base(catalogue: Catalogue, config: BaseConfig, *, seed: int) -> LlamaForCausalLM:

@@ -12,10 +12,11 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from recommender.catalogue import Catalogue
 from recommender.errors import ConfigError
+from recommender.llama_shape import LlamaShape
 from recommender.styles.letters import LettersStyle
 from recommender.styles.semantic_ids import SemanticIdsStyle
 from recommender.styles.style import PromptStyle
@@ -96,21 +97,11 @@ YES_NO: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class TextBaseConfig:
-    """Shape of a small Llama that reads text.
+class TextBaseConfig(LlamaShape):
+    """Shape of a small Llama that reads text."""
 
-    Raises:
-        ConfigError: a size is not positive, or `width` is not a multiple of `2 * heads`.
-    """
-
-    layers: int = 2
-    width: int = 64
     heads: int = 4
     feed_forward: int = 128
-
-    def __post_init__(self) -> None:
-        if min(self.layers, self.width, self.heads, self.feed_forward) < 1 or self.width % (2 * self.heads):
-            raise ConfigError(f"sizes must be at least 1, and width a multiple of 2 x heads: {self}")
 
 
 def train_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
@@ -132,28 +123,29 @@ def train_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
     )
 
 
+def _texts(content: dict[str, Any]) -> list[str]:
+    return [segment["text"] for frame in content["frames"] for segment in frame if "text" in segment]
+
+
 def letters_style(catalogue: Catalogue, **changes: Any) -> LettersStyle:
     """The example's letters over this catalogue, with a tokenizer that is trained on its titles and its frame."""
     content = {**LETTERS, **changes}
-    texts = [segment["text"] for frame in content["frames"] for segment in frame if "text" in segment]
-    tokenizer = train_tokenizer([*catalogue.titles, *texts])
+    tokenizer = train_tokenizer([*catalogue.titles, *_texts(content)])
     return LettersStyle.from_json(content, tokenizer, catalogue.titles)
 
 
 def yes_no_style(catalogue: Catalogue, **changes: Any) -> YesNoStyle:
     """The example's yes and no over this catalogue, with a tokenizer of its titles, its frame and its labels."""
     content = {**YES_NO, **changes}
-    texts = [segment["text"] for frame in content["frames"] for segment in frame if "text" in segment]
     # Often enough that each label becomes one token.
-    tokenizer = train_tokenizer([*catalogue.titles, *texts, *content["labels"] * 2])
+    tokenizer = train_tokenizer([*catalogue.titles, *_texts(content), *content["labels"] * 2])
     return YesNoStyle.from_json(content, tokenizer, catalogue.titles)
 
 
 def semantic_ids_style(catalogue: Catalogue, index: dict[str, list[str]], **changes: Any) -> SemanticIdsStyle:
     """The example's semantic ids over this catalogue; the tokens of `index` are added to a tokenizer of its texts."""
     content = {**SEMANTIC_IDS, **changes}
-    texts = [segment["text"] for frame in content["frames"] for segment in frame if "text" in segment]
-    tokenizer = train_tokenizer([*catalogue.titles, *texts])
+    tokenizer = train_tokenizer([*catalogue.titles, *_texts(content)])
     tokenizer.add_tokens(sorted({token for own in index.values() for token in own}))
     return SemanticIdsStyle.from_json(content, tokenizer, catalogue, index)
 
@@ -206,18 +198,6 @@ def build_text_base(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
-        model = LlamaForCausalLM(
-            LlamaConfig(
-                vocab_size=style.vocab_size,
-                hidden_size=config.width,
-                intermediate_size=config.feed_forward,
-                num_hidden_layers=config.layers,
-                num_attention_heads=config.heads,
-                max_position_embeddings=_LONGEST,
-                pad_token_id=style.pad_token,
-                tie_word_embeddings=False,
-                use_cache=False,
-            )
-        )
+        model = LlamaForCausalLM(config.llama(style, _LONGEST))
         train(model, style, panel_sequences, training, on_step=on_step, should_stop=should_stop)
     return model

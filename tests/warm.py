@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import runpy
 import signal
 import sys
 from typing import Any
@@ -29,6 +28,7 @@ import app.main
 import recommender
 import unlearning
 import worker.publication
+from benchmarks.chaos.forked import run_command
 
 IMPORTED = (
     alembic.command, app.db.schema, app.main, celery.apps.worker, celery.concurrency.prefork, peft, psycopg,
@@ -54,8 +54,7 @@ def serve() -> None:
         if child == 0:
             answers.close()
             become(order)
-            runpy.run_module("cli.main", run_name="__main__")
-            return
+            run_command(order["arguments"])
         print(child, file=answers, flush=True)
 
 
@@ -78,7 +77,6 @@ def become(order: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(order["environment"])
     os.chdir(order["folder"])
-    sys.argv = ["lethe", *order["arguments"]]
 
 
 if __name__ == "__main__":

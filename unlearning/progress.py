@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict
 
 from recommender import Interrupted
 
@@ -36,6 +36,13 @@ class Progress:
 
 OnStep = Callable[[Progress], None]
 ShouldStop = Callable[[], bool]
+
+
+class Watched(TypedDict, total=False):
+    """The arguments by which a long computation is watched, for those that hand them on."""
+
+    on_step: OnStep | None
+    should_stop: ShouldStop | None
 
 
 def check_stop(should_stop: ShouldStop | None) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-
 import structlog
 
 from app.db.errors import DatabaseUnavailable
 from app.db.limits import be_patient
 from app.db.session import Database
 from app.interactions import queries as interactions
+from app.refreshing import Refreshing
 from app.serving import ServingEngine
 from app.serving.fallback import popularity_fallback
 
@@ -19,29 +18,14 @@ REFRESH_SECONDS = 60.0
 _PATIENCE_SECONDS = 120.0
 
 
-class PopularityRefresher:
+class PopularityRefresher(Refreshing):
     """A thread that recomputes the list every minute, and at once when asked to."""
 
     def __init__(self, database: Database, engine: ServingEngine, limit: int) -> None:
+        super().__init__("popularity", REFRESH_SECONDS)
         self._database = database
         self._engine = engine
         self._limit = limit
-        self._wake = threading.Event()
-        self._stopping = False
-        self._thread = threading.Thread(target=self._loop, name="popularity", daemon=True)
-
-    def start(self) -> None:
-        self.refresh()
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping = True
-        self._wake.set()
-        self._thread.join()
-
-    def request(self) -> None:
-        """Ask the thread to refresh soon."""
-        self._wake.set()
 
     def refresh(self) -> None:
         """Compute the list anew, without suppressed subjects' events. If the database is down, keep the old list."""
@@ -54,11 +38,3 @@ class PopularityRefresher:
             log.warning("popularity.not_refreshed")
             return
         self._engine.replace_fallback(popularity_fallback(self._engine.catalogue, items))
-
-    def _loop(self) -> None:
-        while True:
-            self._wake.wait(REFRESH_SECONDS)
-            self._wake.clear()
-            if self._stopping:
-                return
-            self.refresh()

@@ -14,6 +14,7 @@ from app.db.errors import DatabaseUnavailable
 from app.db.limits import be_patient
 from app.db.session import Database
 from app.interactions import queries as interactions
+from app.refreshing import Refreshing
 from app.retrieval.co_visits import CoVisits
 from app.selections import queries as selections
 from app.serving.ranker import Catalogue
@@ -37,7 +38,7 @@ class Retrieved:
     retriever: str
 
 
-class Retriever:
+class Retriever(Refreshing):
     """Finds candidates. Safe for any thread.
 
     Args:
@@ -47,6 +48,7 @@ class Retriever:
     def __init__(
         self, database: Database, catalogue: Catalogue, suppressed: Callable[[], frozenset[str]]
     ) -> None:
+        super().__init__("retriever", LOOK_SECONDS)
         self._database = database
         self._catalogue = catalogue
         self._suppressed = suppressed
@@ -62,22 +64,6 @@ class Retriever:
         self._recounted = float("-inf")
         # Since when the counts have included a suppressed subject; None if they include none.
         self._behind_since: float | None = None
-        self._wake = threading.Event()
-        self._stopping = False
-        self._thread = threading.Thread(target=self._loop, name="retriever", daemon=True)
-
-    def start(self) -> None:
-        self.refresh()
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping = True
-        self._wake.set()
-        self._thread.join()
-
-    def request(self) -> None:
-        """Ask the thread to look for new suppressions soon."""
-        self._wake.set()
 
     def candidates(self, history: Sequence[int], count: int) -> Retrieved:
         """At most `count` candidates for a history of item indices, oldest first.
@@ -159,15 +145,3 @@ class Retriever:
 
     def _indices(self, items: Sequence[str]) -> list[int]:
         return [index for item in items if (index := self._catalogue.index(item)) is not None]
-
-    def _loop(self) -> None:
-        while True:
-            self._wake.wait(LOOK_SECONDS)
-            self._wake.clear()
-            if self._stopping:
-                return
-            try:
-                self.refresh()
-            except Exception:
-                # The thread must go on: without it, suppressed subjects would stay in the counts.
-                log.exception("retriever.failed")

@@ -67,6 +67,26 @@ class SqliteInstalled:
         """Do nothing: the file is deleted with the installation's folder."""
 
 
+def back_up_rows(engine: Engine) -> Callable[[], None]:
+    """Take a copy of all rows; calling the result puts it back under whoever is connected."""
+    tables = Base.metadata.sorted_tables
+    with engine.connect() as connection:
+        rows = {
+            table: [dict(row) for row in connection.execute(table.select()).mappings()] for table in tables
+        }
+
+    def put_back() -> None:
+        with engine.begin() as connection:
+            # As a restore does: triggers must not refuse the rows of the backup.
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
+            for table in tables:
+                connection.execute(table.delete())
+                if rows[table]:
+                    connection.execute(table.insert(), rows[table])
+
+    return put_back
+
+
 class PostgresqlInstalled:
     name = "postgresql"
 
@@ -89,23 +109,7 @@ class PostgresqlInstalled:
             return [dict(row) for row in connection.execute(text(query)).mappings()]
 
     def back_up(self) -> Callable[[], None]:
-        tables = Base.metadata.sorted_tables
-        with self._own.connect() as connection:
-            rows = {
-                table: [dict(row) for row in connection.execute(table.select()).mappings()]
-                for table in tables
-            }
-
-        def put_back() -> None:
-            with self._own.begin() as connection:
-                # As a restore does: triggers must not refuse the rows of the backup.
-                connection.execute(text("SET LOCAL session_replication_role = replica"))
-                for table in tables:
-                    connection.execute(table.delete())
-                    if rows[table]:
-                        connection.execute(table.insert(), rows[table])
-
-        return put_back
+        return back_up_rows(self._own)
 
     def terminate_connections(self) -> None:
         with self._server.connect() as connection:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import runpy
 import signal
 import sys
 from datetime import datetime, timedelta
@@ -28,6 +27,7 @@ import uvicorn
 import app.main
 import worker.execution
 import worker.publication
+from benchmarks.chaos.forked import run_command
 from benchmarks.chaos.kill_points import KILL_POINTS, arm, replace_everywhere
 
 IMPORTED = (
@@ -49,8 +49,7 @@ def serve() -> None:
         if child == 0:
             answers.close()
             become(order)
-            runpy.run_module("cli.main", run_name="__main__")
-            return
+            run_command(order["arguments"])
         print(child, file=answers, flush=True)
 
 
@@ -69,7 +68,6 @@ def become(order: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(order["environment"])
     os.chdir(order["folder"])
-    sys.argv = ["lethe", *order["arguments"]]
     if order["clock_seconds"]:
         _set_clock(timedelta(seconds=order["clock_seconds"]))
     for point in KILL_POINTS:

@@ -17,13 +17,12 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Unpack
 
-from benchmarks.fits import Regime
 from benchmarks.population import Population
 from benchmarks.study import orders
 from benchmarks.study.deletions import whole_users
-from benchmarks.study.session import session
+from benchmarks.study.session import Means, session
 from unlearning import (
     EvaluationInputs,
     Method,
@@ -79,20 +78,18 @@ def run(
     *,
     share: float = 0.05,
     with_sweep: bool = True,
-    folder: Path | None = None,
-    processes: int | None = None,
-    regime: Regime | None = None,
+    **means: Unpack[Means],
 ) -> dict[str, Any]:
     """Calibrate on the development users of `data`; returns the figures as plain JSON values.
 
     Args:
-        data: the interactions. `folder`, `processes` and `regime` are as in `session`.
+        data: the interactions. `means` are those of `session`.
         share: the size of a group, as a share of the service's users.
         with_sweep: whether to compare configurations of U-CAN too.
     """
     methods = [build_method(name, config) for name, config in (*_ALWAYS, *(sweep() if with_sweep else ()))]
     reports: dict[str, list[Report]] = {}
-    with session(data, folder, processes=processes, regime=regime) as study:
+    with session(data, **means) as study:
         workshop, population, policy = study.workshop, study.workshop.population, study.workshop.policy
         chosen = [
             whole_users(population, f"group {number}", SEED + number, group)

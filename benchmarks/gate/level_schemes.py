@@ -10,14 +10,13 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Unpack
 
-from benchmarks.fits import Regime
 from benchmarks.gate.trials import Plan, truth_of, worlds_of
 from benchmarks.gate.worlds import Users, World
 from benchmarks.study import orders
 from benchmarks.study.orders import FitOrder
-from benchmarks.study.session import session
+from benchmarks.study.session import Means, session
 from benchmarks.study.workshop import Workshop
 from unlearning.evaluation.report import NeverSeenGain
 from unlearning.gate.band import Band
@@ -44,19 +43,17 @@ def run(
     *,
     users: Users = "report",
     worlds: int = 4,
-    folder: Path | None = None,
-    processes: int | None = None,
-    regime: Regime | None = None,
+    **means: Unpack[Means],
 ) -> dict[str, Any]:
     """Make levels by every scheme in `worlds` services; returns JSON values.
 
     Args:
-        data: the interactions. `folder`, `processes` and `regime` are as in `session`.
+        data: the interactions. `means` are those of `session`.
         users: `report` for reported figures, `development` for choosing a scheme.
         worlds: number of services.
     """
     plan = Plan(users, worlds, 1)
-    with session(data, folder, processes=processes, regime=regime) as study:
+    with session(data, **means) as study:
         workshop = study.workshop
         found = worlds_of(workshop, plan)
         wanted = [shadow.order for shadow in orders.shadows(workshop.population, parts=plan.parts)]

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from benchmarks.fits import Regime
 from benchmarks.gate.batches import Batches, batch_rates
 from benchmarks.gate.power import power_by_items
 from benchmarks.gate.rates import service
@@ -18,7 +17,7 @@ from benchmarks.gate.summary import summary
 from benchmarks.gate.trials import Plan, later_rungs, worlds_of
 from benchmarks.study import orders
 from benchmarks.study.pool import Work
-from benchmarks.study.session import session
+from benchmarks.study.session import Means, session
 from benchmarks.study.workshop import Workshop
 from unlearning import Policy, default_policy
 
@@ -46,21 +45,19 @@ def run(
     *,
     plan: Plan = DEFAULT,
     with_batches: bool = True,
-    folder: Path | None = None,
-    processes: int | None = None,
-    regime: Regime | None = None,
+    **means: Unpack[Means],
 ) -> dict[str, Any]:
     """Simulate the plan's deletions; returns every row and the rates, as JSON values.
 
     Args:
-        data: the interactions. `folder`, `processes` and `regime` are as in `session`.
+        data: the interactions. `means` are those of `session`.
         plan: which users are forgotten. Thresholds are chosen on `development` users, rates are reported on the others.
         with_batches: whether to forget users who are inconclusive one by one in batches as well.
 
     Raises:
         TooFewUsers: a world has fewer users of this kind than deletions; raised before any training.
     """
-    with session(data, folder, processes=processes, regime=regime, kind=_EveryStratum) as study:
+    with session(data, kind=_EveryStratum, **means) as study:
         workshop, policy = study.workshop, study.workshop.policy
         found = worlds_of(workshop, plan)
         wanted = [shadow.order for shadow in orders.shadows(workshop.population, parts=plan.parts)]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from benchmarks.fits import Regime
 from benchmarks.sequence.measures import order, places_in_band, refit_without, sides, utility
 from benchmarks.sequence.walk import Walk, title
 from benchmarks.study import orders
 from benchmarks.study.levels import levels
-from benchmarks.study.session import session
+from benchmarks.study.session import Means, session
 from unlearning.records import to_plain
 
 # The method with consolidations, and without them. The other walks are controls.
@@ -34,14 +33,12 @@ def run(
     walks: Sequence[str] = tuple(WALKS),
     requests: int = 200,
     seed: int = 0,
-    folder: Path | None = None,
-    processes: int | None = None,
-    regime: Regime | None = None,
+    **means: Unpack[Means],
 ) -> dict[str, Any]:
     """Walk through `requests` single requests in several ways; returns rows as JSON values.
 
     Args:
-        data: the interactions. `folder`, `processes` and `regime` are as in `session`.
+        data: the interactions. `means` are those of `session`.
         walks: names from `WALKS`.
         requests: number of report users who ask, one after the other.
         seed: of the parent's fit, and for drawing the users who ask.
@@ -49,7 +46,7 @@ def run(
     Raises:
         TooFewUsers: there are fewer report users than requests; raised before any training.
     """
-    with session(data, folder, processes=processes, regime=regime) as study:
+    with session(data, **means) as study:
         workshop, population = study.workshop, study.workshop.population
         places = order(workshop, requests, seed)
         final = refit_without(workshop, frozenset(places), seed + 1)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from benchmarks.bars import Bar, Reached, bars
 from benchmarks.environment import environment
@@ -83,28 +83,30 @@ class Session:
         }
 
 
-@contextmanager
-def session(
-    data: Path,
-    folder: Path | None = None,
-    *,
-    processes: int | None = None,
-    regime: Regime | None = None,
-    kind: type[Workshop] = Workshop,
-) -> Iterator[Session]:
-    """Open a study on `data`.
+class Means(TypedDict, total=False):
+    """What every study can be given.
 
-    Args:
-        data: the interactions.
+    Attributes:
         folder: keeps fits and finished cells for a later run on the same data; None for a temporary folder.
         processes: number of processes; None for one per core.
         regime: how models are trained.
-        kind: class of the workshop.
     """
+
+    folder: Path | None
+    processes: int | None
+    regime: Regime | None
+
+
+@contextmanager
+def session(data: Path, *, kind: type[Workshop] = Workshop, **means: Unpack[Means]) -> Iterator[Session]:
+    """Open a study on `data`, the interactions, with a workshop of this class."""
     one_thread()
     header, watch = environment(), Stopwatch()
     with ExitStack() as stack:
+        folder = means.get("folder")
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        workshop = kind(data, folder, regime or Regime())
-        yield Session(workshop, stack.enter_context(bars()), Pool(workshop, processes), header, watch)
+        workshop = kind(data, folder, means.get("regime") or Regime())
+        yield Session(
+            workshop, stack.enter_context(bars()), Pool(workshop, means.get("processes")), header, watch
+        )

@@ -179,7 +179,7 @@ class FewDraws(LettersStyle):
 
     training_draws: int = 2
 
-    def windows(self, sequence: Sequence[int], *, draw: int) -> Iterator[Window]:
+    def windows(self, sequence: Sequence[int], *, draw: int = 0) -> Iterator[Window]:
         """As `LettersStyle.windows`. Draws below 0, which are for measuring, stay unchanged."""
         own = draw if draw < 0 else 1 + (max(draw, 1) - 1) % self.training_draws
         return super().windows(sequence, draw=own)

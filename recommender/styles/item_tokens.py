@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -11,14 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from recommender.batching import by_token_budget, pad_left
-from recommender.catalogue import Catalogue
 from recommender.choices import OptionSet, Window
 from recommender.errors import ConfigError, DataError
-from recommender.styles.style import ItemEvents, RankedBy
+from recommender.styles.style import InOneForward, ItemEvents, RankedBy
 
 
 @dataclass(frozen=True)
-class ItemTokenStyle(ItemEvents):
+class ItemTokenStyle(InOneForward, ItemEvents):
     """One token per catalogue item after a beginning-of-sequence token: `bos i1 i2 … in`.
 
     One forward pass scores the whole catalogue: the logits at the last position, restricted to the item tokens, rank
@@ -70,16 +69,6 @@ class ItemTokenStyle(ItemEvents):
                 f"a model with a token for each of {self.catalogue_size} items has no form for {count}"
             )
         return self
-
-    def items_digest(self, catalogue: Catalogue) -> str:
-        """That of the catalogue."""
-        return catalogue.digest
-
-    def best(
-        self, model: nn.Module, history: Sequence[int], k: int, seen: Collection[int]
-    ) -> Sequence[tuple[int, float]] | None:
-        """None: one forward scores all items."""
-        return None
 
     @property
     def event_options(self) -> int:

@@ -7,7 +7,7 @@ One forward pass ranks up to as many candidates as there are labels: arXiv 2311.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -94,13 +94,6 @@ class LettersStyle(TextStyle, ItemEvents):
     def event_options(self) -> int:
         """The candidates."""
         return self.candidates
-
-    def windows(self, sequence: Sequence[int], *, draw: int) -> Iterator[Window]:
-        """One window for each event from `first_target` on."""
-        for event in range(self.first_target, len(sequence)):
-            history, item = sequence[:event], sequence[event]
-            offered = self.offered(history, item, draw)
-            yield self.event_window(history, item, offered, frame=self.drawn(draw, history, item))
 
     def event_window(
         self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None, *, frame: int = 0

@@ -7,7 +7,7 @@ are ranked exactly, with as many forward passes as a tuple has tokens, see `reco
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -119,11 +119,6 @@ class SemanticIdsStyle(TextStyle, ItemEvents):
                     )
 
     @property
-    def redraws(self) -> bool:
-        """Whether training draws frames."""
-        return self.frame_draw == "random"
-
-    @property
     def catalogue_size(self) -> int:
         """Number of items, those that share a tuple included."""
         return len(self.item_ids)
@@ -155,16 +150,6 @@ class SemanticIdsStyle(TextStyle, ItemEvents):
     def event_options(self) -> int:
         """Number of different tuples."""
         return self.trie.leaves
-
-    def windows(self, sequence: Sequence[int], *, draw: int = 0) -> Iterator[Window]:
-        """One window for each event from `first_target` on; at most its frame is random.
-
-        Raises:
-            DataError: an item outside the catalogue.
-        """
-        for event in range(self.first_target, len(sequence)):
-            history, item = sequence[:event], sequence[event]
-            yield self.event_window(history, item, frame=self.drawn(draw, history, item))
 
     def event_window(
         self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None, *, frame: int = 0

@@ -185,3 +185,17 @@ class ItemEvents:
     def liked(self, event: int) -> bool | None:
         """No label."""
         return None
+
+
+class InOneForward:
+    """A catalogue that is all a model reads of the items, and one forward that scores all that can be ranked."""
+
+    def items_digest(self, catalogue: Catalogue) -> str:
+        """That of the catalogue."""
+        return catalogue.digest
+
+    def best(
+        self, model: nn.Module, history: Sequence[int], k: int, seen: Collection[int]
+    ) -> Sequence[tuple[int, float]] | None:
+        """None: scoring all items is the way to find them."""
+        return None

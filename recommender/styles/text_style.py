@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
-from torch import nn
-
-from recommender.catalogue import Catalogue
 from recommender.choices import OptionSet, Window
-from recommender.styles.style import METHODS_DRAW
+from recommender.styles.style import METHODS_DRAW, InOneForward
 from recommender.styles.text import FrameDraw, PromptWriter, Supervise
 
 
-class TextStyle:
+class TextStyle(InOneForward, ABC):
     """A prompt of text, an answer of some tokens, and a loss on the tokens that the owner trained.
 
     Attributes:
@@ -71,6 +69,32 @@ class TextStyle:
             return 0
         return random.Random(f"{draw}/frame/{len(history)}/{item}").randrange(self.frames)
 
+    def offered(self, history: Sequence[int], item: int, draw: int) -> list[int] | None:
+        """The candidates that a window of this draw offers; None where it offers none."""
+        return None
+
+    @property
+    def redraws(self) -> bool:
+        """Whether training draws frames."""
+        return self.frame_draw == "random"
+
+    def windows(self, sequence: Sequence[int], *, draw: int = 0) -> Iterator[Window]:
+        """One window for each event from `first_target` on.
+
+        Raises:
+            DataError: an event that has no window.
+        """
+        for place in range(self.first_target, len(sequence)):
+            history, event = sequence[:place], sequence[place]
+            offered = self.offered(history, event, draw)
+            yield self.event_window(history, event, offered, frame=self.drawn(draw, history, event))
+
+    @abstractmethod
+    def event_window(
+        self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None, *, frame: int = 0
+    ) -> Window:
+        """As `PromptStyle.event_window`."""
+
     def text_to_json(self) -> dict[str, Any]:
         """What `recommender.styles.text.read_text_fields` reads."""
         found: dict[str, Any] = {
@@ -104,16 +128,6 @@ class TextStyle:
     def vocab_size(self) -> int:
         """Number of tokens of the tokenizer."""
         return len(self.writer.tokenizer)
-
-    def items_digest(self, catalogue: Catalogue) -> str:
-        """That of the catalogue: ids and titles are all that a prompt says of an item."""
-        return catalogue.digest
-
-    def best(
-        self, model: nn.Module, history: Sequence[int], k: int, seen: Collection[int]
-    ) -> Sequence[tuple[int, float]] | None:
-        """None: one forward scores all that can be ranked."""
-        return None
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The tokenizer's text."""

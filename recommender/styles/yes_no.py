@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -103,11 +103,6 @@ class YesNoStyle(TextStyle):
             raise ConfigError(f"answer_end {self.answer_end!r} is more tokens behind a label than alone")
 
     @property
-    def redraws(self) -> bool:
-        """Whether training draws frames."""
-        return self.frame_draw == "random"
-
-    @property
     def candidates(self) -> int:
         """As configured, or all items if there are fewer."""
         return min(self.most_candidates, self.catalogue_size)
@@ -131,16 +126,6 @@ class YesNoStyle(TextStyle):
         """What the event's number says beside its item."""
         told = event % _KINDS
         return None if told == _UNRATED else told == _LIKED
-
-    def windows(self, sequence: Sequence[int], *, draw: int = 0) -> Iterator[Window]:
-        """One window for each event from `first_target` on; at most its frame is random.
-
-        Raises:
-            DataError: an event without a rating, or one of an item outside the catalogue.
-        """
-        for place in range(self.first_target, len(sequence)):
-            history, event = sequence[:place], sequence[place]
-            yield self.event_window(history, event, frame=self.drawn(draw, history, event))
 
     def event_window(
         self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None, *, frame: int = 0

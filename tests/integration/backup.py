@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
-from app.db.base import Base
+from benchmarks.chaos.databases import back_up_rows
 
 
 def back_up(engine: Engine) -> Callable[[], None]:
@@ -15,7 +15,7 @@ def back_up(engine: Engine) -> Callable[[], None]:
 
     Connections live on, as behind the proxy of a managed database.
     """
-    return _back_up_file(engine) if engine.dialect.name == "sqlite" else _back_up_rows(engine)
+    return _back_up_file(engine) if engine.dialect.name == "sqlite" else back_up_rows(engine)
 
 
 def _back_up_file(engine: Engine) -> Callable[[], None]:
@@ -33,20 +33,3 @@ def _copy(source: str, target: str) -> None:
     finally:
         read.close()
         write.close()
-
-
-def _back_up_rows(engine: Engine) -> Callable[[], None]:
-    tables = Base.metadata.sorted_tables
-    with engine.connect() as connection:
-        rows = {table: [dict(row._mapping) for row in connection.execute(table.select())] for table in tables}
-
-    def put_back() -> None:
-        with engine.begin() as connection:
-            # As a restore does: no trigger objects to what the dump says.
-            connection.execute(text("SET LOCAL session_replication_role = replica"))
-            for table in tables:
-                connection.execute(table.delete())
-                if rows[table]:
-                    connection.execute(table.insert(), rows[table])
-
-    return put_back

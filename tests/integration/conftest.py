@@ -14,8 +14,10 @@ from app.audit.log import AuditLog
 from app.db.schema import migrate
 from app.db.session import Database, open_database
 from app.settings import Settings
-from tests.integration.tiny_model import build_base_folder, install_version, tiny_settings
+from recommender import fit_adapter
+from tests.integration.tiny_model import build_base_folder, install_version, remembering, tiny_settings
 from tests.postgres_server import PostgresServer
+from unlearning.methods.shared import fitting
 
 # structlog's default prints the values of all variables, which takes seconds for one exception of a fit.
 structlog.configure(
@@ -25,6 +27,7 @@ structlog.configure(
     ]
 )
 
+_FIT = remembering(fit_adapter)
 AUDIT_KEY = b"an audit key for tests, 32 bytes"
 
 
@@ -76,6 +79,12 @@ def audit() -> AuditLog:
 @pytest.fixture(scope="session")
 def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_base_folder(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(autouse=True)
+def _each_fit_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of many tests fit the same people."""
+    monkeypatch.setattr(fitting, "fit_adapter", _FIT)
 
 
 @pytest.fixture

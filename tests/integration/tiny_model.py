@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from recommender import (
     Base,
     BaseConfig,
     Catalogue,
+    StepReport,
     TrainingConfig,
     build_base,
     fit_adapter,
@@ -33,6 +34,7 @@ from recommender import (
     save_base,
 )
 from unlearning import default_policy
+from unlearning.progress import check_stop
 from worker.readership import Readership
 from worker.versions import FitRecord, store_version
 
@@ -88,6 +90,37 @@ def _fit(
     """A fit. Many tests start from the same one, and nothing writes to it."""
     base = load_base(base_folder)
     return base, fit_adapter(base, sequences, shape, training)
+
+
+def remembering(fit: Callable[..., Adapter]) -> Callable[..., Adapter]:
+    """`fit_adapter`, which fits the same only once: equal arguments give equal bits, and nothing writes to them."""
+    kept: dict[tuple[object, ...], tuple[Adapter, list[StepReport]]] = {}
+
+    def remembered(
+        base: Base,
+        *asked: object,
+        validation: object,
+        on_step: Callable[[StepReport], None],
+        should_stop: Callable[[], bool] | None,
+    ) -> Adapter:
+        key = (base.digest, base.catalogue_digest, repr(asked), repr(validation))
+        if key not in kept:
+            steps: list[StepReport] = []
+
+            def note(step: StepReport) -> None:
+                steps.append(step)
+                on_step(step)
+
+            found = fit(base, *asked, validation=validation, on_step=note, should_stop=should_stop)
+            kept[key] = found, steps
+            return found
+        adapter, steps = kept[key]
+        for step in steps:
+            check_stop(should_stop)
+            on_step(step)
+        return adapter
+
+    return remembered
 
 
 def install_version(

@@ -8,6 +8,7 @@ refused.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from torch import Tensor
 from recommender import Adapter, Base, attach
 from unlearning.errors import InvalidEvaluation
 from unlearning.evaluation.reading import read
-from unlearning.progress import OnStep, ShouldStop
+from unlearning.progress import Watched
 
 Marks = tuple[tuple[bool, ...], ...]
 
@@ -27,8 +28,7 @@ def item_log_likelihoods(
     targets: Sequence[Sequence[bool]] | None = None,
     *,
     token_budget: int = 8192,
-    on_step: OnStep | None = None,
-    should_stop: ShouldStop | None = None,
+    **watched: Unpack[Watched],
 ) -> tuple[Tensor, ...]:
     """Log-probability of every marked item given those before it, float32 [marked items] per sequence, in nats.
 
@@ -51,8 +51,7 @@ def item_log_likelihoods(
         sequences,
         ranked=0,
         token_budget=token_budget,
-        on_step=on_step,
-        should_stop=should_stop,
+        **watched,
     )
     first = base.style.first_target
     return tuple(

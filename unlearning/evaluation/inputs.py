@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Unpack
 
 from peft import PeftModel
 from torch import Tensor
@@ -18,7 +19,7 @@ from unlearning.evaluation.gains import smoothed
 from unlearning.evaluation.metrics import HELD_OUT, Measured
 from unlearning.evaluation.reading import Divergence, read
 from unlearning.levels.never_seen import NeverSeen
-from unlearning.progress import OnStep, ShouldStop
+from unlearning.progress import Watched
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,7 @@ class EvaluationInputs:
         parent_is_exact: bool = False,
         config: EvaluationConfig | None = None,
         token_budget: int = 8192,
-        on_step: OnStep | None = None,
-        should_stop: ShouldStop | None = None,
+        **watched: Unpack[Watched],
     ) -> EvaluationInputs:
         """Read what is the same for every candidate: two forwards over subjects and retained users.
 
@@ -117,8 +117,7 @@ class EvaluationInputs:
                 ranked=config.tail_items + extra,
                 counted=chosen,
                 token_budget=token_budget,
-                on_step=on_step,
-                should_stop=should_stop,
+                **watched,
             )
             for model, others in ((base.model, histories[: len(sample)]), (parent_model, histories))
             for sequences, extra, chosen in ((frozen, 0, marks), (others, HELD_OUT, None))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 from recommender import Adapter, Base, Split, attach
 from unlearning.activations.collect import adapter_digest
@@ -26,7 +26,7 @@ from unlearning.evaluation.report import (
     Provenance,
 )
 from unlearning.methods.method import Candidate, Method
-from unlearning.progress import OnStep, ShouldStop
+from unlearning.progress import Watched
 from unlearning.records import canonical_json, to_plain
 
 SCHEMA = "lethe.retained-report/1"
@@ -71,8 +71,7 @@ def evaluate_retained(
     seed: int,
     config: EvaluationConfig | None = None,
     token_budget: int = 8192,
-    on_step: OnStep | None = None,
-    should_stop: ShouldStop | None = None,
+    **watched: Unpack[Watched],
 ) -> RetainedReport:
     """The report on `candidate`, made by `method`, in comparison with `parent`.
 
@@ -96,8 +95,7 @@ def evaluate_retained(
                 [whole_history(split) for split in sample],
                 ranked=config.tail_items + HELD_OUT,
                 token_budget=token_budget,
-                on_step=on_step,
-                should_stop=should_stop,
+                **watched,
             ),
             neighbours=(),
             divergence=Divergence(0.0, 0.0, 0),

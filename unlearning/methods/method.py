@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 
 from torch import Tensor
 
@@ -14,7 +14,7 @@ from recommender import Adapter, AdapterConfig, Base, TrainingConfig
 from unlearning.activations.statistics import ActivationStatistics
 from unlearning.errors import InvalidTask
 from unlearning.methods.card import MethodCard
-from unlearning.progress import OnStep, ShouldStop
+from unlearning.progress import Watched
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,7 @@ class Method(Protocol):
     def card(self) -> MethodCard:
         """The method's source and cost."""
 
-    def run(
-        self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
-    ) -> Candidate:
+    def run(self, task: ForgetTask, **watched: Unpack[Watched]) -> Candidate:
         """Make a candidate.
 
         Raises:

@@ -76,8 +76,8 @@ class Order:
     golden: Path | None = None
 
 
-def initialise(order: Order, settings: Settings, listener: Listener) -> None:
-    """Make the first version live; does nothing if a version is live already.
+def initialise(order: Order, settings: Settings, listener: Listener) -> InteractionData | None:
+    """Make the first version live; does nothing if a version is live already. Returns the interactions if it read them.
 
     Raises:
         FirstFitError, RecommenderError, StoreError, DatabaseError: the message says in one line what to do.
@@ -108,7 +108,7 @@ def initialise(order: Order, settings: Settings, listener: Listener) -> None:
             base = load_worker_base(settings)
             require_policy_fits_live_version(settings, database, model_store, policy, base)
         listener.say("a version is live already")
-        return
+        return None
     default = DEMO_TRAINING if order.data is None else TrainingConfig()
     training = chosen_recipe(
         order.recipe, order.adapter, listener, default=default, epochs=order.epochs, seed=order.seed
@@ -116,6 +116,7 @@ def initialise(order: Order, settings: Settings, listener: Listener) -> None:
     with database.read() as session:
         known = interactions.subjects(session)
         used = bool(known) or versions.current(session).generation > 0
+    loaded = None
     if order.data is None and used:
         # Use the stored events. Generated users are only for an installation without any.
         if base_digest(settings.base) is None:
@@ -148,6 +149,7 @@ def initialise(order: Order, settings: Settings, listener: Listener) -> None:
         else Adopt(order.adapter, training, order.confirm_adapter, order.trial_fit, order.without_forgotten)
     )
     install_first_version(database, settings, base, imported, source, policy, listener)
+    return loaded
 
 
 def _read(order: Order, listener: Listener) -> InteractionData:
@@ -158,9 +160,9 @@ def _read(order: Order, listener: Listener) -> InteractionData:
     return loaded
 
 
-def example_user(data: Path | None, seed: int) -> str:
+def example_user(data: InteractionData) -> str:
     """A user whom the fit of `lethe up`, which uses item tokens, reads."""
-    histories = read(data, seed).histories
+    histories = data.histories
     return min(user for user, history in histories.items() if len(history) >= MINIMUM_EVENTS)
 
 

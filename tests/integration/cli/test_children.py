@@ -113,12 +113,13 @@ def test_whatever_a_child_started_ends_with_it(start: Start) -> None:
 
 
 def test_a_command_that_fails_has_said_why_and_one_that_is_killed_has_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     programs = {
         "fails": "raise SystemExit(2)",
         "killed": "import os; os.kill(os.getpid(), 9)",
         "says": "print('x')",
+        "says more later": f"print('x'); print({cli.children.INITIALISED!r}); print('y')",
     }
     monkeypatch.setattr(cli.children, "lethe", lambda name: [sys.executable, "-c", programs[name]])
     children = Children({})
@@ -127,6 +128,12 @@ def test_a_command_that_fails_has_said_why_and_one_that_is_killed_has_not(
     with pytest.raises(CommandError, match="'lethe killed' was killed by signal 9"):
         children.run("killed")
     assert children.finish(children.begin("says")) == "x"
+    capsys.readouterr()
+    initialising = children.begin("says more later")
+    children.pass_on(initialising)
+    assert (capsys.readouterr().out, children.finish(initialising)) == ("x\n", "y")
+    with pytest.raises(SystemExit, match="2"):
+        children.pass_on(children.begin("fails"))
     children.stop()
 
 

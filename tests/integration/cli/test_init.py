@@ -85,6 +85,26 @@ def adapter_of(base_folder: Path, folder: Path, people: range, *, held_out: int 
     return folder
 
 
+def trained_on_everybody(base_folder: Path, folder: Path) -> tuple[Path, Path]:
+    """The data and the operator's adapter."""
+    data = write(folder / "data", range(PEOPLE))
+    return data, adapter_of(base_folder, folder / "adapter", range(PEOPLE))
+
+
+def fitting_on(data: Path) -> list[str]:
+    return ["init", "--no-levels", "--data", str(data), "--epochs", "1"]
+
+
+def adopting(data: Path, adapter: Path) -> list[str]:
+    return ["init", "--no-levels", "--no-trial-fit", "--data", str(data), "--adapter", str(adapter)]
+
+
+def finish(worker: WorkerProcess, run: str | None) -> None:
+    """This run, and those that it leaves to be done."""
+    while run is not None:
+        run = execute(worker, run)
+
+
 def live(database: Database) -> str | None:
     with database.read() as session:
         return pointer.current(session).digest
@@ -94,7 +114,7 @@ def test_everybody_in_the_data_is_a_user_of_the_service(
     environment: dict[str, str], database: Database, settings: Settings, tmp_path: Path
 ) -> None:
     data = write(tmp_path / "data", range(PEOPLE))
-    done = lethe("init", "--no-levels", "--data", str(data), "--epochs", "1", **environment)
+    done = lethe(*fitting_on(data), **environment)
     assert done.returncode == 0, done.stderr
     assert f"{PEOPLE} users, 330 interactions (330 of them new), {ITEMS} items" in done.stdout
     assert "20 users have fewer than 3 interactions: a fit of Lethe's reads none of them" in done.stdout
@@ -118,18 +138,13 @@ def test_everybody_can_be_forgotten_after_the_operators_adapter_has_read_them(
     process: Callable[[], WorkerProcess],
 ) -> None:
     """Also who has one event, and whom no re-fit of ours would have read."""
-    data = write(tmp_path / "data", range(PEOPLE))
-    adapter = adapter_of(base_folder, tmp_path / "adapter", range(PEOPLE))
-    done = lethe(
-        "init", "--no-levels", "--no-trial-fit", "--data", str(data), "--adapter", str(adapter), **environment
-    )
+    data, adapter = trained_on_everybody(base_folder, tmp_path)
+    done = lethe(*adopting(data, adapter), **environment)
     assert done.returncode == 0, done.stderr
     worker = process()
     outcomes = {}
     for person in (0, 1, 2, 3):
-        run: str | None = request_forgetting(worker, f"person|{person}")
-        while run is not None:
-            run = execute(worker, run)
+        finish(worker, request_forgetting(worker, f"person|{person}"))
         with worker.database.read() as session:
             request = session.scalars(
                 select(ForgetRequest).where(ForgetRequest.subject_hmac == subject_of(f"person|{person}"))
@@ -148,7 +163,7 @@ def test_events_of_items_that_the_base_does_not_list_are_counted_and_no_more_tha
     data = write(tmp_path / "data", range(PEOPLE))
     with (data / "interactions.csv").open("a") as file:
         file.write("person|0,unlisted,5\nperson|none,unlisted,5\nperson|2,other,7\n")
-    done = lethe("init", "--no-levels", "--data", str(data), "--epochs", "1", **environment)
+    done = lethe(*fitting_on(data), **environment)
     assert done.returncode == 0, done.stderr
     assert "skipped 3 interactions with 2 items that the base model's catalogue does not list" in done.stdout
     with (data / "interactions.csv").open("a") as file:
@@ -168,15 +183,11 @@ def test_whoever_lost_all_their_rows_was_read_by_the_operators_adapter_all_the_s
         file.write("lost,i3,yesterday\n")
         file.write("elsewhere,unlisted,5\n")
     adapter = adapter_of(base_folder, tmp_path / "adapter", range(PEOPLE))
-    done = lethe(
-        "init", "--no-levels", "--no-trial-fit", "--data", str(data), "--adapter", str(adapter), **environment
-    )
+    done = lethe(*adopting(data, adapter), **environment)
     assert "interactions.csv:332: timestamp must be a number" in done.stdout, done.stderr
     worker = process()
     for user in ("lost", "elsewhere"):
-        run: str | None = request_forgetting(worker, user)
-        while run is not None:
-            run = execute(worker, run)
+        finish(worker, request_forgetting(worker, user))
     with worker.database.read() as session:
         outcomes = {row.subject_hmac: row.outcome for row in session.scalars(select(ForgetRequest))}
     # The first was served by a fit without both of them.
@@ -189,7 +200,7 @@ def test_whom_the_base_has_read_is_said_by_the_operator_and_kept(
     data = write(tmp_path / "data", range(PEOPLE))
     ids = tmp_path / "panel.txt"
     ids.write_text("person|1\n\n  person|2.0 \npanellist é\n", encoding="utf-8")
-    init = ["init", "--no-levels", "--data", str(data), "--epochs", "1"]
+    init = fitting_on(data)
     done = lethe(*init, "--base-readers", str(ids), **environment)
     assert "the base has read 3 people" in done.stdout, done.stderr
     with database.read() as session:
@@ -211,12 +222,10 @@ def test_another_base_is_another_version_and_serves_those_whom_the_first_one_kne
     data = write(tmp_path / "data", range(PEOPLE))
     ids = tmp_path / "panel.txt"
     ids.write_text("person|4\n")
-    init = ["init", "--no-levels", "--data", str(data), "--epochs", "1"]
+    init = fitting_on(data)
     lethe(*init, "--base-readers", str(ids), **environment)
     worker = open_process(settings)
-    run: str | None = request_forgetting(worker, "person|4")
-    while run is not None:
-        run = execute(worker, run)
+    finish(worker, request_forgetting(worker, "person|4"))
     with worker.database.read() as session:
         request = session.scalars(select(ForgetRequest)).one()
     assert (request.status, request.detail_code) == ("needs_attention", "known_to_base")
@@ -266,12 +275,11 @@ def test_an_adapter_that_was_trained_on_somebody_forgotten_is_refused(
     settings: Settings,
     tmp_path: Path,
 ) -> None:
-    data = write(tmp_path / "data", range(PEOPLE))
-    adapter = adapter_of(base_folder, tmp_path / "adapter", range(PEOPLE))
+    data, adapter = trained_on_everybody(base_folder, tmp_path)
     worker = open_process(settings)
     execute(worker, request_forgetting(worker, "person|4"))
     worker.database.dispose()
-    init = ["init", "--no-levels", "--no-trial-fit", "--data", str(data), "--adapter", str(adapter)]
+    init = adopting(data, adapter)
     refused = lethe(*init, **environment)
     assert_one_line(refused, "every forgotten subject")
     assert live(database) is None
@@ -301,7 +309,7 @@ def test_the_journal_of_a_lost_database_counts_for_an_adapter_from_outside(
     open_store(settings.store_url).append_journal(
         JournalEntry(epoch=7, subject_hmac=subject_of("person|5"), suppressed_at=utc_now().isoformat())
     )
-    init = ["init", "--no-levels", "--no-trial-fit", "--data", str(data), "--adapter", str(adapter)]
+    init = adopting(data, adapter)
     # Their request is open again, and the adapter is below it: whoever it knows is unlearned.
     done = lethe(*init, **environment)
     assert done.returncode == 0, done.stderr
@@ -309,8 +317,7 @@ def test_the_journal_of_a_lost_database_counts_for_an_adapter_from_outside(
     worker = open_process(settings)
     with database.read() as session:
         run = runs.queued_run(session)
-    while run is not None:
-        run = execute(worker, run)
+    finish(worker, run)
     worker.database.dispose()
     with database.read() as session:
         request = session.scalars(select(ForgetRequest)).one()
@@ -324,12 +331,10 @@ def test_with_nobody_left_an_installation_goes_on_without_a_version(
     environment: dict[str, str], database: Database, settings: Settings, tmp_path: Path
 ) -> None:
     data = write(tmp_path / "data", range(6))
-    init = ["init", "--no-levels", "--data", str(data), "--epochs", "1"]
+    init = fitting_on(data)
     assert lethe(*init, **environment).returncode == 0
     worker = open_process(settings)
-    run: str | None = request_forgetting(worker, *(f"person|{person}" for person in range(6)))
-    while run is not None:
-        run = execute(worker, run)
+    finish(worker, request_forgetting(worker, *(f"person|{person}" for person in range(6))))
     worker.database.dispose()
     assert live(database) is None
     again = lethe(*init, **environment)
@@ -374,8 +379,7 @@ def test_whoever_has_asked_before_the_first_version_is_unlearned_from_the_operat
     tmp_path: Path,
 ) -> None:
     """Their request still waits when an adapter comes that was trained on them."""
-    data = write(tmp_path / "data", range(PEOPLE))
-    adapter = adapter_of(base_folder, tmp_path / "adapter", range(PEOPLE))
+    data, adapter = trained_on_everybody(base_folder, tmp_path)
     with database.unit_of_work() as session:
         run = forget_requests.accept(
             Transaction(session, AuditLog(AUDIT_SECRET.encode())),
@@ -383,13 +387,12 @@ def test_whoever_has_asked_before_the_first_version_is_unlearned_from_the_operat
             requested_by="tests",
             now=utc_now(),
         ).run_id
-    init = ["init", "--no-levels", "--no-trial-fit", "--data", str(data), "--adapter", str(adapter)]
+    init = adopting(data, adapter)
     done = lethe(*init, **environment)
     assert done.returncode == 0, done.stderr
     first = live(database)
     worker = open_process(settings)
-    while run is not None:
-        run = execute(worker, run)
+    finish(worker, run)
     worker.database.dispose()
     with database.read() as session:
         request = session.scalars(select(ForgetRequest)).one()

@@ -16,10 +16,9 @@ from app.consolidations import service as consolidations
 from app.db.base import utc_now
 from app.db.models import AuditEntry, ConsolidationReason, Ledger, Version
 from app.versions import queries as version_queries
-from app.versions import service as pointer
 from recommender import fit_adapter, leave_two_out
 from tests.integration.tiny_model import subject_of
-from tests.integration.worker.observing import live, run_of, serving
+from tests.integration.worker.observing import install, live, run_of, serving
 from worker.process import WorkerProcess
 from worker.versions import ARTEFACTS, load_version, store_version
 
@@ -67,16 +66,7 @@ def attenuate(process: WorkerProcess, *, subjects: int = 1, utility_change: floa
         utility_change=utility_change,
         published_at=utc_now(),
     )
-    with process.database.unit_of_work() as session:
-        pointer.install(
-            Transaction(session, process.audit),
-            version,
-            parent=parent_digest,
-            readers=(),
-            base_digest=process.base.digest,
-            actor="tests",
-            now=utc_now(),
-        )
+    install(process, version, parent=parent_digest)
     return digest
 
 

@@ -1,11 +1,17 @@
-"""What a test sees of a worker's installation, and how it puts a version of its own there."""
+"""What a test sees of a worker's installation, and how it puts a version or an earlier run of its own there."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from sqlalchemy import select
 
-from app.db.models import ForgetRequest, Interaction, Run, ServingPointer
+from app.attempts import queries as attempts
+from app.audit.transaction import Transaction
+from app.db.base import utc_now
+from app.db.models import Attempt, ForgetRequest, Interaction, Run, ServingPointer, Version
 from app.versions import queries as pointer
+from app.versions import service as versions
 from tests.integration.tiny_model import subject_of
 from worker.process import WorkerProcess
 from worker.readership import Readership
@@ -74,3 +80,34 @@ def make_live(process: WorkerProcess, digest: str) -> None:
     """Behind everybody's back: nothing of what an installation records is recorded."""
     with process.database.unit_of_work() as session:
         pointer.current(session).digest = digest
+
+
+def install(process: WorkerProcess, version: Version, *, parent: str | None) -> None:
+    """Make a version live as the operator does."""
+    with process.database.unit_of_work() as session:
+        versions.install(
+            Transaction(session, process.audit),
+            version,
+            parent=parent,
+            readers=(),
+            base_digest=process.base.digest,
+            actor="tests",
+            now=utc_now(),
+        )
+
+
+def took(process: WorkerProcess, duration: timedelta, *methods: str, accepted: bool = False) -> None:
+    """An earlier run tried these, each for so long."""
+    now = utc_now()
+    with process.database.unit_of_work() as session:
+        if session.get(Run, "ur_earlier") is None:
+            session.add(Run(id="ur_earlier", status="completed", created_at=now))
+            session.flush()
+        for number, method in enumerate(methods, start=len(attempts.of_run(session, "ur_earlier"))):
+            session.add(
+                Attempt(
+                    run_id="ur_earlier", fence=0, number=number, step=0, requests=[], method=method, config={},
+                    policy_hash="f" * 64, started_at=now - duration, finished_at=now,
+                    decision="pass" if accepted else "fail", accepted=accepted, report={}, verdict={},
+                )
+            )  # fmt: skip

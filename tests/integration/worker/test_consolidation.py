@@ -9,14 +9,12 @@ from typing import Any
 import pytest
 
 from app.attempts import queries as attempt_queries
-from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.models import Version
 from app.forget_requests import queries as forget_requests
 from app.interactions import queries as interaction_queries
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
-from app.versions import service as pointer
 from model_store import VersionDestroyed
 from recommender import AdapterConfig, TrainingConfig, fit_adapter
 from tests.integration.tiny_model import USERS, subject_of
@@ -28,8 +26,8 @@ from tests.integration.worker.consolidating import (
     attenuate,
     request_consolidation,
 )
-from tests.integration.worker.observing import live, rows_of, run_of, serving
-from tests.integration.worker.test_execution import Killed, _attribute, dying
+from tests.integration.worker.observing import install, live, rows_of, run_of, serving
+from tests.integration.worker.test_execution import Killed, _attribute, dying, stall_before_publishing
 from worker.execution import execute
 from worker.process import WorkerProcess
 from worker.versions import ARTEFACTS, load_version, read_fit_record, store_version
@@ -223,16 +221,7 @@ def test_a_refit_that_serves_the_others_worse_needs_attention_and_the_live_versi
         exact=True,
         published_at=utc_now(),
     )
-    with process.database.unit_of_work() as session:
-        pointer.install(
-            Transaction(session, process.audit),
-            version,
-            parent=installed,
-            readers=(),
-            base_digest=process.base.digest,
-            actor="tests",
-            now=utc_now(),
-        )
+    install(process, version, parent=installed)
     before = set(process.store.versions())
     run_id = request_consolidation(process)
     execute(process, run_id)
@@ -291,21 +280,8 @@ def test_a_second_delivery_does_nothing(process: WorkerProcess) -> None:
 def test_a_zombie_that_wakes_up_later_changes_nothing(
     process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from worker import publication
-
     run_id = request_consolidation(process)
-    real = publication.store_version
-    stalled: list[str] = []
-
-    def stalling(*arguments: Any, **named: Any) -> str:
-        digest = real(*arguments, **named)
-        if not stalled:
-            stalled.append(digest)
-            let_the_lease_lapse(process.database, run_id)
-            execute(process, run_id)
-        return digest
-
-    monkeypatch.setattr(publication, "store_version", stalling)
+    stalled = stall_before_publishing(process, run_id, monkeypatch)
     execute(process, run_id)
     assert_consolidated_once(process, run_id)
     assert process.store.is_destroyed(stalled[0])

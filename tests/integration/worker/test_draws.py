@@ -11,14 +11,13 @@ import pytest
 from sqlalchemy import select
 
 from app.attempts import queries as attempt_queries
-from app.db.base import utc_now
-from app.db.models import Attempt, AuditEntry, Run
+from app.db.models import Attempt, AuditEntry
 from app.db.session import Database
 from app.settings import Settings
 from tests.integration.tiny_model import USERS, install_version
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.consolidating import assert_fitted_on, request_consolidation
-from tests.integration.worker.observing import make_live, outcome, request_of, run_of, store_again
+from tests.integration.worker.observing import make_live, outcome, request_of, run_of, store_again, took
 from tests.integration.worker.test_execution import Killed
 from unlearning import Rung, Verdict
 from unlearning.gate.utility import UTILITY
@@ -178,7 +177,7 @@ def test_a_draw_for_which_the_workers_limit_leaves_no_time_is_made_by_the_next_c
     """A re-fit once took half an hour: two of them do not fit into an hour with that much to spare."""
     limit = int(timedelta(minutes=50).total_seconds())
     process = replace(process, settings=process.settings.model_copy(update={"run_soft_limit_seconds": limit}))
-    refit_once_took(process, timedelta(minutes=30))
+    took(process, timedelta(minutes=30), "refit", accepted=True)
     unlucky(1)
     run_id = begin(process, kind)
     assert execute(process, run_id) == run_id
@@ -235,20 +234,6 @@ def test_the_next_claim_goes_on_at_the_rung_that_is_drawn(
     assert [(one.step, one.accepted) for one in tried(process, run_id)] == [
         (0, False), (1, False), (1, True),
     ]  # fmt: skip
-
-
-def refit_once_took(process: WorkerProcess, duration: timedelta) -> None:
-    now = utc_now()
-    with process.database.unit_of_work() as session:
-        session.add(Run(id="ur_earlier", status="completed", created_at=now))
-        session.flush()
-        session.add(
-            Attempt(
-                run_id="ur_earlier", fence=0, number=0, step=0, requests=[], method="refit", config={},
-                policy_hash="0" * 64, started_at=now - duration, finished_at=now,
-                decision="pass", accepted=True, report={}, verdict={},
-            )
-        )  # fmt: skip
 
 
 def audited(process: WorkerProcess, action: str) -> int:

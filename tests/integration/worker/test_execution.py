@@ -23,6 +23,7 @@ from app.versions import service as pointer
 from model_store import LocalStore, Manifest
 from tests.integration.tiny_model import subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
+from tests.integration.worker.observing import install
 from unlearning import Rung
 from worker.execution import execute
 from worker.process import WorkerProcess
@@ -189,9 +190,17 @@ def test_a_zombie_that_wakes_up_later_changes_nothing(
     process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first worker stalls between its candidate and its publication; another one does the whole run meanwhile."""
+    run_id = request_forgetting(process, "user-1")
+    stalled = stall_before_publishing(process, run_id, monkeypatch)
+    execute(process, run_id)
+    assert_forgotten_once(process, run_id, "user-1")
+    assert process.store.is_destroyed(stalled[0])
+
+
+def stall_before_publishing(process: WorkerProcess, run_id: str, patched: pytest.MonkeyPatch) -> list[str]:
+    """The first worker stalls with its candidate in the store, whose digest comes; another one does the run."""
     from worker import publication
 
-    run_id = request_forgetting(process, "user-1")
     real = publication.store_version
     stalled: list[str] = []
 
@@ -203,10 +212,8 @@ def test_a_zombie_that_wakes_up_later_changes_nothing(
             execute(process, run_id)
         return digest
 
-    monkeypatch.setattr(publication, "store_version", stalling)
-    execute(process, run_id)
-    assert_forgotten_once(process, run_id, "user-1")
-    assert process.store.is_destroyed(stalled[0])
+    patched.setattr(publication, "store_version", stalling)
+    return stalled
 
 
 @pytest.mark.parametrize("vouched", [True, False])
@@ -236,16 +243,11 @@ def test_what_a_zombie_wrote_and_did_not_live_to_remove_never_serves_and_goes_wi
     with process.database.read() as session:
         live = version_queries.current(session).digest
     manifest = store.read_manifest(late[0])
-    with pytest.raises(BelowErasureFloor), process.database.unit_of_work() as session:
-        pointer.install(
-            Transaction(session, process.audit),
-            Version(digest=late[0], forget_epoch=manifest.forget_epoch, method="fit", published_at=utc_now()),
-            parent=live,
-            readers=(),
-            base_digest=process.base.digest,
-            actor="tests",
-            now=utc_now(),
-        )
+    version = Version(
+        digest=late[0], forget_epoch=manifest.forget_epoch, method="fit", published_at=utc_now()
+    )
+    with pytest.raises(BelowErasureFloor):
+        install(process, version, parent=live)
     execute(process, request_forgetting(process, "user-2"))
     assert store.is_destroyed(late[0])
 

@@ -162,14 +162,20 @@ def test_a_run_goes_on_without_them_where_their_maker_takes_too_long(
     assert rows(process) == {}
 
 
-@pytest.mark.parametrize("dies_at", [1, 2, 3])
-def test_whoever_comes_after_a_maker_that_died_makes_only_what_is_left(
-    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch, dies_at: int
-) -> None:
+def made_and_dropped(process: WorkerProcess) -> dict[str, tuple[float, float, float | None]]:
+    """The levels as they are made without any trouble; nothing of them is left."""
     make(process)
     expected = rows(process)
     with process.database.unit_of_work() as session:
         levels.drop_all(session)
+    return expected
+
+
+@pytest.mark.parametrize("dies_at", [1, 2, 3])
+def test_whoever_comes_after_a_maker_that_died_makes_only_what_is_left(
+    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch, dies_at: int
+) -> None:
+    expected = made_and_dropped(process)
     fitted = counting(monkeypatch)
     real = makings.forget_part
 
@@ -228,10 +234,7 @@ def test_parts_that_another_scheme_cut_are_not_gone_on_from(
     process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A service that has grown or shrunk since is cut otherwise: part 0 of another scheme is another part."""
-    make(process)
-    expected = rows(process)
-    with process.database.unit_of_work() as session:
-        levels.drop_all(session)
+    expected = made_and_dropped(process)
     fitted = counting(monkeypatch)
     with monkeypatch.context() as patched:
         patched.setattr(worker.levels, "scheme_for", lambda _: cross_fitting.Scheme(rounds=1, parts=4))

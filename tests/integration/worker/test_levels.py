@@ -25,11 +25,11 @@ from app.interactions import queries as interactions
 from app.interactions.service import NewInteraction, ingest
 from app.levels import service as levels
 from app.versions import queries as version_queries
-from app.versions import service as pointer
 from recommender import AdapterMismatch
 from tests.integration.tiny_model import USERS, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.consolidating import request_consolidation
+from tests.integration.worker.observing import install
 from unlearning import Progress, Rung
 from unlearning.errors import InvalidEvaluation
 from worker.execution import execute
@@ -341,18 +341,9 @@ def test_a_consolidation_on_newer_events_drops_them(process: WorkerProcess) -> N
 
 def test_another_first_version_starts_without_levels(process: WorkerProcess, installed: str) -> None:
     make(process)
-    with process.database.unit_of_work() as session:
-        version = session.get(Version, installed)
-        assert version is not None
-        pointer.install(
-            Transaction(session, process.audit),
-            version,
-            parent=installed,
-            readers=(),
-            base_digest=process.base.digest,
-            actor="tests",
-            now=utc_now(),
-        )
+    with process.database.read() as session:
+        version = session.get_one(Version, installed)
+    install(process, version, parent=installed)
     assert rows(process) == {}
 
 

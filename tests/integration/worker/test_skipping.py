@@ -22,7 +22,7 @@ from recommender import Adapter, Base
 from tests.integration.tiny_model import USERS, install_version, subject_of
 from tests.integration.worker.conftest import request_forgetting
 from tests.integration.worker.consolidating import request_consolidation
-from tests.integration.worker.observing import live, outcome, request_of
+from tests.integration.worker.observing import live, outcome, request_of, took
 from tests.integration.worker.split_world import do_without_levels
 from unlearning import METHODS, Rung, Search, Skipping
 from unlearning.methods.controls.do_nothing import DoNothing, DoNothingConfig
@@ -190,17 +190,7 @@ def test_a_quicker_rung_behind_one_for_which_there_is_no_time_is_tried(process: 
         policy=replace(process.policy, ladder=(slow, NOTHING, REFIT)),
         settings=process.settings.model_copy(update={"run_soft_limit_seconds": limit}),
     )
-    now = utc_now()
-    with process.database.unit_of_work() as session:
-        session.add(Run(id="ur_earlier", status="completed", created_at=now))
-        session.flush()
-        session.add(
-            Attempt(
-                run_id="ur_earlier", fence=-1, number=0, step=0, requests=[], method=slow.method, config={},
-                policy_hash="0" * 64, started_at=now - timedelta(days=20), finished_at=now, decision="fail",
-                accepted=False, report={}, verdict={},
-            )
-        )  # fmt: skip
+    took(process, timedelta(days=20), slow.method)
     run_id = forget(process, "user-1")
     assert (steps(process, run_id), left_out(process, run_id)) == ([1, 2], [(0, "no_time")])
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from app.attempts import queries as attempts
 from app.audit.transaction import Transaction
 from app.db.base import utc_now
-from app.db.models import Attempt, AuditEntry, ForgetRequest, Interaction, Run
+from app.db.models import AuditEntry, ForgetRequest, Interaction
 from app.db.session import Database
 from app.forget_requests import service as forget_requests
 from app.runs import queries as run_queries
@@ -21,6 +21,7 @@ from app.settings import Settings
 from app.versions import queries as pointer
 from tests.integration.tiny_model import install_version, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
+from tests.integration.worker.observing import took
 from tests.integration.worker.split_world import (
     SHAPE,
     SHRINK,
@@ -295,13 +296,12 @@ def test_a_strength_is_searched_and_its_trail_kept(process: WorkerProcess) -> No
 def test_rungs_for_which_there_is_no_time_are_skipped_on_record(process: WorkerProcess) -> None:
     """About a month is left: twice two rungs of six days each fit, twice two of nine days do not."""
     process = with_limit(process, timedelta(days=90))
-    earlier_run(process)
-    took(process, timedelta(days=6))
+    both_took(process, timedelta(days=6))
     first = request_forgetting(process, "user-0")
     everything(process, first)
     assert tried(process, first)[0][1] == 0
     assert audited(process, "run.rungs_skipped") == []
-    took(process, timedelta(days=9))
+    both_took(process, timedelta(days=9))
     second = request_forgetting(process, "user-1")
     everything(process, second)
     assert tried(process, second) == [(0, 1, 1, True)]
@@ -311,12 +311,11 @@ def test_rungs_for_which_there_is_no_time_are_skipped_on_record(process: WorkerP
 def test_rungs_that_do_not_fit_into_the_workers_limit_are_skipped_too(process: WorkerProcess) -> None:
     """The deadline is far away, but past the limit the run would start over from its first rung."""
     process = with_limit(process, timedelta(minutes=50))
-    earlier_run(process)
-    took(process, timedelta(minutes=12))
+    both_took(process, timedelta(minutes=12))
     first = request_forgetting(process, "user-0")
     everything(process, first)
     assert tried(process, first)[0][1] == 0
-    took(process, timedelta(minutes=13))
+    both_took(process, timedelta(minutes=13))
     second = request_forgetting(process, "user-1")
     everything(process, second)
     assert tried(process, second) == [(0, 1, 1, True)]
@@ -327,33 +326,8 @@ def with_limit(process: WorkerProcess, limit: timedelta) -> WorkerProcess:
     return replace(process, settings=process.settings.model_copy(update={"run_soft_limit_seconds": seconds}))
 
 
-def earlier_run(process: WorkerProcess) -> None:
-    with process.database.unit_of_work() as session:
-        session.add(Run(id="ur_earlier", status="completed", created_at=utc_now()))
-
-
-def took(process: WorkerProcess, duration: timedelta) -> None:
-    with process.database.unit_of_work() as session:
-        earlier = len(attempts.of_run(session, "ur_earlier"))
-        for number, method in enumerate(("uniform_shrink", "refit"), start=earlier):
-            session.add(
-                Attempt(
-                    run_id="ur_earlier",
-                    fence=0,
-                    number=number,
-                    step=0,
-                    requests=[],
-                    method=method,
-                    config={},
-                    policy_hash="f" * 64,
-                    started_at=utc_now() - duration,
-                    finished_at=utc_now(),
-                    decision="fail",
-                    accepted=False,
-                    report={},
-                    verdict={},
-                )
-            )
+def both_took(process: WorkerProcess, duration: timedelta) -> None:
+    took(process, duration, "uniform_shrink", "refit")
     with process.database.read() as session:
         slowest = attempts.slowest(session, "refit")
     assert slowest is not None

@@ -59,13 +59,20 @@ def test_what_a_killed_opening_left_is_finished_by_the_next(
     assert read_version(LocalStore(root), one)[1] == read_version(local, other)[1]
 
 
+def damage(root: Path, digest: str) -> tuple[Path, bytes]:
+    """The manifest's file, now a byte short, and what was in it."""
+    path = root / "manifests" / f"{digest}.json"
+    before = path.read_bytes()
+    path.chmod(0o600)
+    path.write_bytes(before[:-1])
+    return path, before
+
+
 def test_a_damaged_manifest_keeps_what_it_may_name(
     local: LocalStore, root: Path, shared: tuple[str, str, str]
 ) -> None:
     one, other, _ = shared
-    path, before = root / "manifests" / f"{one}.json", (root / "manifests" / f"{one}.json").read_bytes()
-    path.chmod(0o600)
-    path.write_bytes(before[:-1])
+    path, before = damage(root, one)
     assert read_version(LocalStore(root), other)
     path.write_bytes(before)
     assert read_version(LocalStore(root), one)
@@ -75,9 +82,7 @@ def test_shared_bytes_do_not_outlive_a_destruction(
     local: LocalStore, root: Path, shared: tuple[str, str, str]
 ) -> None:
     one, other, _ = shared
-    path, before = root / "manifests" / f"{one}.json", (root / "manifests" / f"{one}.json").read_bytes()
-    path.chmod(0o600)
-    path.write_bytes(before[:-1])
+    path, before = damage(root, one)
     opened = LocalStore(root)
     with pytest.raises(DigestMismatch):
         opened.destroy(other)

@@ -141,16 +141,7 @@ def test_a_fit_on_the_defaults_is_the_one_it_always_was(base: Base, sequences: l
     peft = LoraConfig(
         r=32,
         lora_alpha=64,
-        target_modules=[
-            "q_proj",
-            "k_proj",
-            "v_proj",
-            "o_proj",
-            "gate_proj",
-            "up_proj",
-            "down_proj",
-            "lm_head",
-        ],
+        target_modules=LINEAR[:-1],
         lora_dropout=0.05,
         task_type="CAUSAL_LM",
     )

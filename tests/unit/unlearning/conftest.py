@@ -24,6 +24,7 @@ from recommender import (
     load_base,
     save_base,
 )
+from tests.unit.unlearning.worlds import first_leave
 from unlearning import ForgetTask
 
 ITEMS, WINDOW = 40, 12
@@ -80,16 +81,6 @@ def retained(splits: tuple[Split, ...]) -> tuple[Split, ...]:
 
 
 @pytest.fixture(scope="session")
-def task(base: Base, adapter: Adapter, splits: tuple[Split, ...], retained: tuple[Split, ...]) -> ForgetTask:
+def task(base: Base, adapter: Adapter, splits: tuple[Split, ...]) -> ForgetTask:
     """Forget the first three of forty users; no cached statistics."""
-    return ForgetTask(
-        base=base,
-        adapter=adapter,
-        forget=tuple(split.train for split in splits[:3]),
-        retain=tuple(split.train for split in retained),
-        retain_validation=tuple((split.train, split.validation) for split in retained),
-        statistics=None,
-        training=TRAINING,
-        adapter_config=ADAPTER,
-        seed=11,
-    )
+    return first_leave(3, splits, base, adapter, TRAINING, ADAPTER, seed=11)

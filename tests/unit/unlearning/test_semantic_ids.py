@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -20,13 +19,11 @@ from recommender import (
     attach,
     fit_adapter,
     leave_two_out,
-    load_base,
     ranks,
-    save_base,
 )
 from recommender.choices import IGNORED
-from recommender.text_base import TextBaseConfig, build_text_base
 from tests.unit.recommender.styles.semantic_world import CATALOGUE, histories, style_of
+from tests.unit.unlearning.worlds import first_leave, text_base
 from unlearning import EvaluationInputs, ForgetTask, build_method, cross_fit, evaluate
 from unlearning.attacks.distance import mixture_divergence
 from unlearning.attacks.predictions import item_log_likelihoods
@@ -44,12 +41,11 @@ TRAINING = TrainingConfig(epochs=24, lr=2e-2, batch_size=8, patience=None, seed=
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
-    style = style_of()
-    shape = TextBaseConfig(layers=1, width=16, heads=2, feed_forward=32)
-    panel = TrainingConfig(epochs=4, lr=2e-2, batch_size=8, patience=None, seed=1)
-    folder: Path = tmp_path_factory.mktemp("base")
-    save_base(build_text_base(style, histories(8, seed=100), shape, panel), CATALOGUE, style, folder)
-    return load_base(folder)
+    training = TrainingConfig(epochs=4, lr=2e-2, batch_size=8, patience=None, seed=1)
+    panel = histories(8, seed=100)
+    return text_base(
+        tmp_path_factory.mktemp("base"), style_of(), panel, catalogue=CATALOGUE, training=training
+    )
 
 
 @pytest.fixture(scope="module")
@@ -64,18 +60,7 @@ def adapter(base: Base, splits: tuple[Split, ...]) -> Adapter:
 
 @pytest.fixture(scope="module")
 def task(base: Base, adapter: Adapter, splits: tuple[Split, ...]) -> ForgetTask:
-    retained = splits[2:]
-    return ForgetTask(
-        base=base,
-        adapter=adapter,
-        forget=tuple(split.train for split in splits[:2]),
-        retain=tuple(split.train for split in retained),
-        retain_validation=tuple((split.train, split.validation) for split in retained),
-        statistics=None,
-        training=TRAINING,
-        adapter_config=ADAPTER,
-        seed=11,
-    )
+    return first_leave(2, splits, base, adapter, TRAINING, ADAPTER, seed=11)
 
 
 def nll(task: ForgetTask, adapter: Adapter | None = None) -> torch.Tensor:

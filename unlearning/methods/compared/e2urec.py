@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 from torch import Tensor
 from torch.nn import functional
@@ -14,7 +14,7 @@ from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, ForgetTask, Stopwatch
 from unlearning.methods.shared import losses
 from unlearning.methods.shared.descent import ChoiceModel, DescentConfig, descend, of_loss
-from unlearning.progress import OnStep, Progress, ShouldStop
+from unlearning.progress import OnStep, Progress, ShouldStop, Watched
 
 
 @dataclass(frozen=True)
@@ -130,13 +130,7 @@ class E2urec:
         return replace(candidate, cost=cost)
 
 
-def augment(
-    task: ForgetTask,
-    config: E2urecConfig,
-    *,
-    on_step: OnStep | None = None,
-    should_stop: ShouldStop | None = None,
-) -> Candidate:
+def augment(task: ForgetTask, config: E2urecConfig, **watched: Unpack[Watched]) -> Candidate:
     """The augmented adapter: the parent trained further on the subjects alone. Never to be published.
 
     Raises:
@@ -145,7 +139,7 @@ def augment(
     gradient = of_loss(
         lambda student, forget, _: losses.cross_entropy(student.logits(forget), forget.targets)
     )
-    return descend(task, config.augmentation, gradient, on_step=on_step, should_stop=should_stop)
+    return descend(task, config.augmentation, gradient, **watched)
 
 
 def forgetting_teacher(original: Tensor, augmented: Tensor, alpha: float) -> Tensor:

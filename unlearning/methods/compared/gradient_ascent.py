@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, ForgetTask
 from unlearning.methods.shared import losses
 from unlearning.methods.shared.descent import DescentConfig, descend, of_loss
-from unlearning.progress import OnStep, ShouldStop
+from unlearning.progress import Watched
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,7 @@ class GradientAscent:
         reconstruction="steps and learning rate for a small adapter; softmax over items only",
     )
 
-    def run(
-        self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
-    ) -> Candidate:
+    def run(self, task: ForgetTask, **watched: Unpack[Watched]) -> Candidate:
         """Take `steps` optimiser steps.
 
         Raises:
@@ -51,4 +49,4 @@ class GradientAscent:
         gradient = of_loss(
             lambda student, forget, _: losses.gradient_ascent(student.logits(forget), forget.targets)
         )
-        return descend(task, self.config, gradient, on_step=on_step, should_stop=should_stop)
+        return descend(task, self.config, gradient, **watched)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 from torch import Tensor
 
@@ -13,7 +13,7 @@ from unlearning.methods.method import Candidate, ForgetTask
 from unlearning.methods.shared import losses
 from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.methods.shared.retain_term import RetainedDescentConfig, descend_held
-from unlearning.progress import OnStep, ShouldStop
+from unlearning.progress import Watched
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,7 @@ class GradientDifference:
         reconstruction="steps and learning rate for a small adapter; softmax over items only",
     )
 
-    def run(
-        self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
-    ) -> Candidate:
+    def run(self, task: ForgetTask, **watched: Unpack[Watched]) -> Candidate:
         """Take `steps` optimiser steps.
 
         Raises:
@@ -51,4 +49,4 @@ class GradientDifference:
         def climb(student: ChoiceModel, forget: Batch) -> Tensor:
             return losses.gradient_ascent(student.logits(forget), forget.targets)
 
-        return descend_held(task, self.config, climb, on_step=on_step, should_stop=should_stop)
+        return descend_held(task, self.config, climb, **watched)

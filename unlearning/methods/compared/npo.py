@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, get_args
+from typing import ClassVar, Unpack, get_args
 
 from torch import Tensor
 
@@ -15,7 +15,7 @@ from unlearning.methods.shared import losses
 from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.methods.shared.losses import LikelihoodUnit
 from unlearning.methods.shared.retain_term import RetainedDescentConfig, descend_held
-from unlearning.progress import OnStep, ShouldStop
+from unlearning.progress import Watched
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,7 @@ class Npo:
         "softmax over items only",
     )
 
-    def run(
-        self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
-    ) -> Candidate:
+    def run(self, task: ForgetTask, **watched: Unpack[Watched]) -> Candidate:
         """Take `steps` optimiser steps.
 
         Raises:
@@ -84,6 +82,4 @@ class Npo:
             )
             return losses.negative_preference(policy, reference, config.beta)
 
-        return descend_held(
-            task, config, push, references=(parent,), on_step=on_step, should_stop=should_stop
-        )
+        return descend_held(task, config, push, references=(parent,), **watched)

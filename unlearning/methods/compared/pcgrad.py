@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal, Unpack, get_args
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from unlearning.methods.method import Candidate, ForgetTask
 from unlearning.methods.shared import losses
 from unlearning.methods.shared.descent import ChoiceModel, descend
 from unlearning.methods.shared.retain_term import RetainedDescentConfig, RetainTerm
-from unlearning.progress import OnStep, ShouldStop
+from unlearning.progress import Watched
 
 ProjectionScope = Literal["whole", "tensor"]
 
@@ -70,9 +70,7 @@ class PcGrad:
         "and learning rate for a small adapter",
     )
 
-    def run(
-        self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
-    ) -> Candidate:
+    def run(self, task: ForgetTask, **watched: Unpack[Watched]) -> Candidate:
         """Take `steps` optimiser steps, with two backward passes each.
 
         Raises:
@@ -95,8 +93,7 @@ class PcGrad:
             config,
             gradient,
             references=holder.references,
-            on_step=on_step,
-            should_stop=should_stop,
+            **watched,
         )
 
 

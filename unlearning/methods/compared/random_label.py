@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from unlearning.methods.method import Candidate, ForgetTask
 from unlearning.methods.shared import losses
 from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.methods.shared.retain_term import RetainedDescentConfig, descend_held
-from unlearning.progress import OnStep, ShouldStop
+from unlearning.progress import Watched
 
 # The forget and retain windows use the task's seed and the next one.
 _LABEL_SEED_OFFSET = 2
@@ -50,9 +50,7 @@ class RandomLabel:
         "learning rate for a small adapter",
     )
 
-    def run(
-        self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
-    ) -> Candidate:
+    def run(self, task: ForgetTask, **watched: Unpack[Watched]) -> Candidate:
         """Take `steps` optimiser steps.
 
         Raises:
@@ -67,7 +65,7 @@ class RandomLabel:
             wrong = other_options(forget.targets, forget.options, generator)
             return losses.cross_entropy(student.logits(forget), wrong)
 
-        return descend_held(task, self.config, mislead, on_step=on_step, should_stop=should_stop)
+        return descend_held(task, self.config, mislead, **watched)
 
 
 def other_options(targets: Tensor, options: Tensor | int, generator: torch.Generator) -> Tensor:

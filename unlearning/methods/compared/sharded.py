@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal, Unpack, get_args
 
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
 from unlearning.methods.shared.adapter_mean import adapter_mean
 from unlearning.methods.shared.fitting import Fit, Fitted, fit_anew
-from unlearning.progress import OnStep, ShouldStop
+from unlearning.progress import Watched
 
 ShardWeights = Literal["uniform", "by_size"]
 Sequences = Sequence[tuple[int, ...]]
@@ -80,9 +80,7 @@ class Sharded:
         reconstruction="shards by a hash, no slices, one fixed mean of the adapters' weight changes",
     )
 
-    def run(
-        self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
-    ) -> Candidate:
+    def run(self, task: ForgetTask, **watched: Unpack[Watched]) -> Candidate:
         """Fit, or look up, every shard that still has users, and join them.
 
         Raises:
@@ -103,8 +101,7 @@ class Sharded:
                 task.adapter_config,
                 replace(task.training, seed=task.training.seed + self.config.seed + shard),
                 validation=[pair for pair in task.retain_validation if self.shard_of(pair[0]) == shard],
-                on_step=on_step,
-                should_stop=should_stop,
+                **watched,
             )
         watch = Stopwatch()
         weights = sizes if self.config.weights == "by_size" else [1.0] * len(fitted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar, get_args
+from typing import ClassVar, Unpack, get_args
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from unlearning.methods.shared import losses
 from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.methods.shared.losses import LikelihoodUnit
 from unlearning.methods.shared.retain_term import RetainedDescentConfig, descend_held
-from unlearning.progress import OnStep, ShouldStop
+from unlearning.progress import Watched
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,7 @@ class SimNpo:
         "on a catalogue delta has to be raised to about the parent's NLL",
     )
 
-    def run(
-        self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
-    ) -> Candidate:
+    def run(self, task: ForgetTask, **watched: Unpack[Watched]) -> Candidate:
         """Take `steps` optimiser steps.
 
         Raises:
@@ -89,7 +87,7 @@ class SimNpo:
             lengths = _lengths(forget.predicted(), config.unit).to(likelihoods.device)
             return losses.simple_negative_preference(likelihoods, lengths, config.beta, config.delta)
 
-        return descend_held(task, config, push, on_step=on_step, should_stop=should_stop)
+        return descend_held(task, config, push, **watched)
 
 
 def _lengths(counts: Tensor, unit: LikelihoodUnit) -> Tensor:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
-from unlearning.progress import OnStep, ShouldStop
+from unlearning.progress import Watched
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,7 @@ class DoNothing:
     exact: ClassVar[bool] = False
     card: ClassVar[MethodCard] = MethodCard(title="Do nothing", paper=None, cost_class="none", control=True)
 
-    def run(
-        self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
-    ) -> Candidate:
+    def run(self, task: ForgetTask, **watched: Unpack[Watched]) -> Candidate:
         """The parent, unchanged."""
         watch = Stopwatch()
         return Candidate(adapter=task.adapter, cost=Cost(watch.seconds, 0, 0, 0))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 import torch
 
 from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
 from unlearning.methods.shared.adapter_mean import is_proportional
-from unlearning.progress import OnStep, ShouldStop
+from unlearning.progress import Watched
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,7 @@ class DropAdapter:
         title="Drop the adapter", paper=None, cost_class="none", control=True
     )
 
-    def run(
-        self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
-    ) -> Candidate:
+    def run(self, task: ForgetTask, **watched: Unpack[Watched]) -> Candidate:
         """Zero the B and the trained rows of `task.adapter`; reads no sequence."""
         watch = Stopwatch()
         tensors = {

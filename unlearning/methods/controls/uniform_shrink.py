@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, Cost, ForgetTask, Stopwatch
 from unlearning.methods.shared.adapter_mean import is_proportional
-from unlearning.progress import OnStep, ShouldStop
+from unlearning.progress import Watched
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,7 @@ class UniformShrink:
         title="Uniform shrink", paper=None, cost_class="none", control=True
     )
 
-    def run(
-        self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
-    ) -> Candidate:
+    def run(self, task: ForgetTask, **watched: Unpack[Watched]) -> Candidate:
         """Shrink `task.adapter`; reads no sequence."""
         watch = Stopwatch()
         tensors = {

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 from recommender import AdapterConfig, Base, TrainingConfig
 from unlearning.errors import InvalidMethodConfig, InvalidTask
 from unlearning.methods.card import MethodCard
 from unlearning.methods.method import Candidate, Cost, ForgetTask
 from unlearning.methods.shared.fitting import HeldOut, Sequences, fit_anew
-from unlearning.progress import OnStep, ShouldStop
+from unlearning.progress import Watched
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,7 @@ class Refit:
         title="Exact re-fit", paper=None, cost_class="refit", published_defaults="as the parent was fitted"
     )
 
-    def run(
-        self, task: ForgetTask, *, on_step: OnStep | None = None, should_stop: ShouldStop | None = None
-    ) -> Candidate:
+    def run(self, task: ForgetTask, **watched: Unpack[Watched]) -> Candidate:
         """Fit without the subjects.
 
         Raises:
@@ -57,8 +55,7 @@ class Refit:
             task.training,
             seed=task.seed,
             validation=task.retain_validation,
-            on_step=on_step,
-            should_stop=should_stop,
+            **watched,
         )
 
     def fit(
@@ -70,8 +67,7 @@ class Refit:
         *,
         seed: int,
         validation: HeldOut,
-        on_step: OnStep | None = None,
-        should_stop: ShouldStop | None = None,
+        **watched: Unpack[Watched],
     ) -> Candidate:
         """Fit on these users. A consolidation calls this directly, because it has no subjects.
 
@@ -90,8 +86,7 @@ class Refit:
             adapter_config,
             replace(training, seed=seed + self.config.seed_offset),
             validation=validation,
-            on_step=on_step,
-            should_stop=should_stop,
+            **watched,
         )
         # Counted in windows, not users: a long history has several windows.
         passes = fitted.passes

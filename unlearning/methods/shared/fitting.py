@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Unpack
 
 from recommender import Adapter, AdapterConfig, Base, StepReport, TrainingConfig, fit_adapter
 from unlearning.methods.method import Stopwatch
-from unlearning.progress import OnStep, Progress, ShouldStop
+from unlearning.progress import Progress, Watched
 
 Sequences = Sequence[tuple[int, ...]]
 HeldOut = Sequence[tuple[tuple[int, ...], int]]
@@ -34,8 +34,7 @@ class Fit(Protocol):
         training: TrainingConfig,
         *,
         validation: HeldOut,
-        on_step: OnStep | None,
-        should_stop: ShouldStop | None,
+        **watched: Unpack[Watched],
     ) -> Fitted:
         """The adapter of these users; `validation` holds their held-out items.
 
@@ -51,15 +50,14 @@ def fit_anew(
     training: TrainingConfig,
     *,
     validation: HeldOut,
-    on_step: OnStep | None,
-    should_stop: ShouldStop | None,
+    **watched: Unpack[Watched],
 ) -> Fitted:
     """The `Fit` that always fits.
 
     Raises:
         Interrupted: `should_stop` answered yes.
     """
-    watch = Stopwatch()
+    watch, on_step = Stopwatch(), watched.get("on_step")
     batches = 0
 
     def count(report: StepReport) -> None:
@@ -75,6 +73,6 @@ def fit_anew(
         training,
         validation=validation,
         on_step=count,
-        should_stop=should_stop,
+        should_stop=watched.get("should_stop"),
     )
     return Fitted(adapter, watch.seconds, batches * training.batch_size)

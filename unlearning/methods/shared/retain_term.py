@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Unpack, get_args
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.method import Candidate, ForgetTask
 from unlearning.methods.shared import losses
 from unlearning.methods.shared.descent import ChoiceModel, DescentConfig, descend, of_loss
-from unlearning.progress import OnStep, ShouldStop
+from unlearning.progress import Watched
 
 RetainLoss = Literal["cross_entropy", "divergence"]
 
@@ -78,8 +78,7 @@ def descend_held(
     forget_loss: Callable[[ChoiceModel, Batch], Tensor],
     *,
     references: tuple[ChoiceModel, ...] = (),
-    on_step: OnStep | None = None,
-    should_stop: ShouldStop | None = None,
+    **watched: Unpack[Watched],
 ) -> Candidate:
     """`descend` on forget_weight * `forget_loss` + the retain term.
 
@@ -98,6 +97,5 @@ def descend_held(
         config,
         of_loss(loss),
         references=references + holder.references,
-        on_step=on_step,
-        should_stop=should_stop,
+        **watched,
     )

@@ -25,6 +25,17 @@ SWAPS, READERS = 30, 6
 Start = Callable[..., Replica]
 
 
+def serving_low(
+    world: World, store: Store, control: ControlDatabase, start: Start
+) -> tuple[str, str, Replica]:
+    """Both versions are published, and the first one serves."""
+    low, high = world.publish(store, world.low), world.publish(store, world.high)
+    replica = start()
+    control.point(low)
+    replica.serves(low)
+    return low, high, replica
+
+
 @pytest.mark.parametrize("cache_entries", [0, 1000])
 def test_no_answer_is_torn_or_mislabelled_through_thirty_swaps(
     world: World, store: Store, control: ControlDatabase, start: Start, cache_entries: int
@@ -79,10 +90,7 @@ def test_no_answer_is_torn_or_mislabelled_through_thirty_swaps(
 def test_a_batch_under_way_finishes_on_its_version_and_the_next_uses_the_new_one(
     world: World, store: Store, control: ControlDatabase, start: Start
 ) -> None:
-    low, high = world.publish(store, world.low), world.publish(store, world.high)
-    replica = start()
-    control.point(low)
-    replica.serves(low)
+    low, high, replica = serving_low(world, store, control, start)
     history = histories(1)[0]
     with ThreadPoolExecutor(2) as callers, held(replica.engine) as gate:
         under_way = callers.submit(replica.ask, subject(1), history)
@@ -100,10 +108,7 @@ def test_a_batch_under_way_finishes_on_its_version_and_the_next_uses_the_new_one
 def test_a_caller_that_waits_does_not_keep_the_version_alive_that_served_when_it_came(
     world: World, store: Store, control: ControlDatabase, start: Start
 ) -> None:
-    low, high = world.publish(store, world.low), world.publish(store, world.high)
-    replica = start()
-    control.point(low)
-    replica.serves(low)
+    low, high, replica = serving_low(world, store, control, start)
     history = histories(1)[0]
     with ThreadPoolExecutor(2) as callers, held(replica.engine) as first_gate:
         first = callers.submit(replica.ask, subject(1), history)
@@ -123,10 +128,7 @@ def test_a_caller_that_waits_does_not_keep_the_version_alive_that_served_when_it
 def test_a_retired_version_is_given_back_without_anyone_asking(
     world: World, store: Store, control: ControlDatabase, start: Start
 ) -> None:
-    low, high = world.publish(store, world.low), world.publish(store, world.high)
-    replica = start()
-    control.point(low)
-    replica.serves(low)
+    low, high, replica = serving_low(world, store, control, start)
     for number, history in enumerate(histories(10)):
         replica.ask(subject(number), history)
     control.point(high)
@@ -164,10 +166,7 @@ def test_an_answer_below_a_floor_that_rose_meanwhile_is_computed_again(
 def test_a_candidate_is_prepared_but_serves_nobody_until_the_pointer_says_so(
     world: World, store: Store, control: ControlDatabase, start: Start
 ) -> None:
-    low, high = world.publish(store, world.low), world.publish(store, world.high)
-    replica = start()
-    control.point(low)
-    replica.serves(low)
+    low, high, replica = serving_low(world, store, control, start)
     control.announce(high)
     eventually(lambda: replica.reported().ready_digest == high)
     assert replica.reported().live_digest == low
@@ -186,10 +185,7 @@ def test_a_candidate_is_prepared_but_serves_nobody_until_the_pointer_says_so(
 def test_a_withdrawn_candidate_is_dropped(
     world: World, store: Store, control: ControlDatabase, start: Start
 ) -> None:
-    low, high = world.publish(store, world.low), world.publish(store, world.high)
-    replica = start()
-    control.point(low)
-    replica.serves(low)
+    low, high, replica = serving_low(world, store, control, start)
     control.announce(high)
     eventually(lambda: replica.reported().ready_digest == high)
     control.announce(None)

@@ -37,13 +37,13 @@ def said(study: Session, **found: Any) -> dict[str, Any]:
 
 def test_cells_are_read_in_the_order_of_the_work(data: Path, regime: Regime, tmp_path: Path) -> None:
     work = [Numbers((3, 1), "one"), Numbers((2,), None)]
-    with session(data, tmp_path, processes=1, regime=regime) as study:
+    with session(data, folder=tmp_path, processes=1, regime=regime) as study:
         study.work(work, "numbers")
         assert [row["number"] for row in study.rows(*work)] == [3, 1, 2]
         result = said(study, rows=[])
     assert result["commits"] == ["one", "unknown"]
     # A later session takes what lies there, and does not run the work again.
-    with session(data, tmp_path, processes=1, regime=regime) as study:
+    with session(data, folder=tmp_path, processes=1, regime=regime) as study:
         study.work([Numbers((1,), "another")], "numbers")
         study.rows(Numbers((1,)))
         assert study.commits == {"one"}
@@ -69,7 +69,7 @@ def test_every_result_says_where_it_comes_from(data: Path, regime: Regime) -> No
 
 
 def test_a_fit_that_is_wanted_twice_is_made_once(data: Path, regime: Regime, tmp_path: Path) -> None:
-    with session(data, tmp_path, processes=1, regime=regime) as study:
+    with session(data, folder=tmp_path, processes=1, regime=regime) as study:
         parent = orders.parent(study.workshop.population, 0)
         study.fit([parent, parent])
         assert len(list((tmp_path / "fits").iterdir())) == 2
@@ -78,7 +78,7 @@ def test_a_fit_that_is_wanted_twice_is_made_once(data: Path, regime: Regime, tmp
 
 def test_a_cell_that_nobody_made_is_an_error(data: Path, regime: Regime, tmp_path: Path) -> None:
     with (
-        session(data, tmp_path, processes=1, regime=regime) as study,
+        session(data, folder=tmp_path, processes=1, regime=regime) as study,
         pytest.raises(AssertionError, match="without this cell"),
     ):
         study.rows(Numbers((7,)))

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -23,11 +24,14 @@ from unlearning.evaluation.report import NeverSeenGain
 CONFIG = EvaluationConfig(tail_items=2)
 
 
+def prepare(task: ForgetTask, retained: tuple[Split, ...], **changes: Any) -> EvaluationInputs:
+    usual = {"subjects": task.forget, "retained": retained, "seed": 5, "config": CONFIG}
+    return EvaluationInputs.prepare(task.base, task.adapter, **(usual | changes))
+
+
 @pytest.fixture(scope="module")
 def inputs(task: ForgetTask, retained: tuple[Split, ...]) -> EvaluationInputs:
-    return EvaluationInputs.prepare(
-        task.base, task.adapter, subjects=task.forget, retained=retained, seed=5, config=CONFIG
-    )
+    return prepare(task, retained)
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +100,9 @@ def test_levels_become_the_gains_of_a_model_that_never_saw_the_subjects(
     inputs: EvaluationInputs, task: ForgetTask, retained: tuple[Split, ...]
 ) -> None:
     levels = [NeverSeen(2.5, 0.3, 1.5), NeverSeen(2.8, 0.4, 1.4), NeverSeen(3.0, 1.2, 1.3)]
-    known = EvaluationInputs.prepare(
-        task.base,
-        task.adapter,
-        subjects=task.forget,
-        retained=retained,
-        seed=5,
-        config=CONFIG,
+    known = prepare(
+        task,
+        retained,
         never_seen=levels,
     )
     method = build_method("do_nothing")
@@ -125,13 +125,9 @@ def test_levels_become_the_gains_of_a_model_that_never_saw_the_subjects(
 def test_an_exact_parent_is_asked_itself_what_a_member_shows(
     task: ForgetTask, retained: tuple[Split, ...], exact: bool
 ) -> None:
-    known = EvaluationInputs.prepare(
-        task.base,
-        task.adapter,
-        subjects=task.forget,
-        retained=retained,
-        seed=5,
-        config=CONFIG,
+    known = prepare(
+        task,
+        retained,
         never_seen=[NeverSeen(2.5, 0.3, 1.5)] * 3,
         parent_is_exact=exact,
     )
@@ -148,13 +144,9 @@ def test_levels_of_other_subjects_are_refused(
     task: ForgetTask, retained: tuple[Split, ...], levels: int
 ) -> None:
     with pytest.raises(InvalidEvaluation, match="one level per subject"):
-        EvaluationInputs.prepare(
-            task.base,
-            task.adapter,
-            subjects=task.forget,
-            retained=retained,
-            seed=5,
-            config=CONFIG,
+        prepare(
+            task,
+            retained,
             never_seen=[NeverSeen(2.5, 0.3, 1.5)] * levels,
         )
 
@@ -164,13 +156,9 @@ def test_levels_of_whole_users_do_not_fit_single_interactions(
 ) -> None:
     marks = [[True] + [False] * (len(subject) - 1) for subject in task.forget]
     with pytest.raises(InvalidEvaluation, match="all of the subjects' items"):
-        EvaluationInputs.prepare(
-            task.base,
-            task.adapter,
-            subjects=task.forget,
-            retained=retained,
-            seed=5,
-            config=CONFIG,
+        prepare(
+            task,
+            retained,
             counted=marks,
             never_seen=[NeverSeen(2.5, 0.3, 1.5)] * 3,
         )
@@ -217,10 +205,7 @@ def test_no_user_can_be_read_off_a_report(task: ForgetTask, retained: tuple[Spli
     candidate = method.run(task)
 
     def measure(order: tuple[Split, ...]) -> Report:
-        inputs = EvaluationInputs.prepare(
-            task.base, task.adapter, subjects=task.forget, retained=order, seed=5, config=CONFIG
-        )
-        return evaluate(inputs, candidate, method)
+        return evaluate(prepare(task, order), candidate, method)
 
     assert measure(retained).utility == measure(retained[::-1]).utility
 
@@ -228,13 +213,9 @@ def test_no_user_can_be_read_off_a_report(task: ForgetTask, retained: tuple[Spli
 def test_a_large_population_is_sampled_with_the_seed(task: ForgetTask, retained: tuple[Split, ...]) -> None:
     config = replace(CONFIG, max_retained=10)
 
-    def prepare(seed: int) -> EvaluationInputs:
-        return EvaluationInputs.prepare(
-            task.base, task.adapter, subjects=task.forget, retained=retained, seed=seed, config=config
-        )
-
-    assert prepare(5).retained == prepare(5).retained != prepare(6).retained
-    assert (len(prepare(5).retained), prepare(5).retained_available) == (10, 37)
+    one, same, other = (prepare(task, retained, seed=seed, config=config) for seed in (5, 5, 6))
+    assert one.retained == same.retained != other.retained
+    assert (len(one.retained), one.retained_available) == (10, 37)
 
 
 @pytest.mark.parametrize(
@@ -249,9 +230,7 @@ def test_too_little_to_evaluate_is_an_error(
     message: str,
 ) -> None:
     with pytest.raises(InvalidEvaluation, match=message):
-        EvaluationInputs.prepare(
-            task.base, task.adapter, subjects=subjects, retained=retained[:count], seed=0, config=CONFIG
-        )
+        prepare(task, retained[:count], subjects=subjects)
 
 
 def test_evaluation_can_be_stopped(inputs: EvaluationInputs, task: ForgetTask) -> None:

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import LlamaConfig, LlamaForCausalLM
 
-from recommender import Base, InteractionData, SyntheticConfig, generate_synthetic
+from recommender import Base, InteractionData
 from recommender.legal_mass import legal_mass
 from recommender.text_base import letters_style
+from tests.unit.worker.first_fit.golden_rows import drawn_base, generated, write
 from worker.first_fit.errors import FirstFitError
 from worker.first_fit.golden import check_golden
 
 
 @pytest.fixture(scope="module")
 def data() -> InteractionData:
-    return generate_synthetic(
-        SyntheticConfig(users=20, items=30, tastes=3, mean_length=5, min_length=4, personal=1)
-    )
+    return generated()
 
 
 @pytest.fixture(scope="module")
 def base(data: InteractionData) -> Base:
     style = letters_style(data.catalogue, labels="ABCD")
-    shape = LlamaConfig(
-        vocab_size=style.vocab_size, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
-        num_attention_heads=2, max_position_embeddings=512,
-    )  # fmt: skip
-    return Base(LlamaForCausalLM(shape).eval(), data.catalogue, style, "digest")
+    return drawn_base(style, data)
 
 
 def rows(base: Base, data: InteractionData) -> list[dict[str, Any]]:
@@ -54,12 +47,6 @@ def rows(base: Base, data: InteractionData) -> list[dict[str, Any]]:
             }
         )
     return found
-
-
-def write(folder: Path, content: list[dict[str, Any]]) -> Path:
-    path = folder / "golden.jsonl"
-    path.write_text("\n".join(map(json.dumps, content)))
-    return path
 
 
 def test_rows_of_the_same_prompt_are_accepted(base: Base, data: InteractionData, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -10,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import LlamaConfig, LlamaForCausalLM
 
-from recommender import Base, InteractionData, StepReport, SyntheticConfig, generate_synthetic
+from recommender import Base, InteractionData, StepReport
 from recommender.text_base import YES_NO, letters_style, yes_no_style
+from tests.unit.worker.first_fit.golden_rows import drawn_base, generated, write
 from worker.first_fit.errors import FirstFitError
 from worker.first_fit.golden import check_golden
 from worker.first_fit.importing import require_ratings
@@ -38,9 +37,7 @@ class Heard:
 @pytest.fixture(scope="module")
 def data() -> InteractionData:
     """The third event of everybody has no rating."""
-    made = generate_synthetic(
-        SyntheticConfig(users=20, items=30, tastes=3, mean_length=5, min_length=4, personal=1)
-    )
+    made = generated()
     ratings = {
         user: tuple(None if place == 2 else 1.0 + event.item % 5 for place, event in enumerate(history))
         for user, history in made.histories.items()
@@ -51,11 +48,7 @@ def data() -> InteractionData:
 @pytest.fixture(scope="module")
 def base(data: InteractionData) -> Base:
     style = yes_no_style(data.catalogue, first_target=2)
-    shape = LlamaConfig(
-        vocab_size=style.vocab_size, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
-        num_attention_heads=2, max_position_embeddings=512,
-    )  # fmt: skip
-    return Base(LlamaForCausalLM(shape).eval(), data.catalogue, style, "digest")
+    return drawn_base(style, data)
 
 
 def rows(base: Base, data: InteractionData) -> list[dict[str, Any]]:
@@ -82,12 +75,6 @@ def rows(base: Base, data: InteractionData) -> list[dict[str, Any]]:
             }
         )
     return found
-
-
-def write(folder: Path, content: list[dict[str, Any]]) -> Path:
-    path = folder / "golden.jsonl"
-    path.write_text("\n".join(map(json.dumps, content)))
-    return path
 
 
 def test_rows_of_another_collator_are_ours(base: Base, data: InteractionData, tmp_path: Path) -> None:

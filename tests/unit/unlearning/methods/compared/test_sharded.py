@@ -1,7 +1,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.methods.shared.fitting import Fitted, fit_anew
 from unlearning.methods.shared.gradients import summed_loss
 from unlearning.methods.shared.windows import Windows
-from unlearning.progress import OnStep, ShouldStop
+from unlearning.progress import Watched
 
 Sequences = Sequence[tuple[int, ...]]
 
@@ -51,23 +51,14 @@ class Shelf:
         training: TrainingConfig,
         *,
         validation: Sequence[tuple[tuple[int, ...], int]],
-        on_step: OnStep | None,
-        should_stop: ShouldStop | None,
+        **watched: Unpack[Watched],
     ) -> Fitted:
         assert {history for history, _ in validation} == set(sequences)
         self.seeds.append(training.seed)
         key = tuple(sequences)
         if key in self.adapters:
             return Fitted(self.adapters[key], 0.0, 0)
-        fitted = fit_anew(
-            base,
-            sequences,
-            adapter_config,
-            training,
-            validation=validation,
-            on_step=on_step,
-            should_stop=should_stop,
-        )
+        fitted = fit_anew(base, sequences, adapter_config, training, validation=validation, **watched)
         self.adapters[key] = fitted.adapter
         return Fitted(fitted.adapter, 100.0, 7)
 
