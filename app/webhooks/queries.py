@@ -37,15 +37,6 @@ def deliveries(
     return session.scalars(query.limit(limit)).all()
 
 
-def of_events(session: Session, endpoint_id: str, sequences: Sequence[int]) -> Sequence[WebhookDelivery]:
-    """The deliveries of these events to an endpoint."""
-    return session.scalars(
-        select(WebhookDelivery).where(
-            WebhookDelivery.endpoint_id == endpoint_id, WebhookDelivery.sequence.in_(sequences)
-        )
-    ).all()
-
-
 def behind(session: Session) -> Select[WebhookEndpoint]:
     """Active endpoints for which there are events that they have not been told of yet."""
     newest = select(Ledger.event_sequence).where(Ledger.id == 1).scalar_subquery()

@@ -243,7 +243,8 @@ def redeliver(transaction: Transaction, delivery: WebhookDelivery, *, actor: str
     sequence = delivery.sequence
     if sequence is None or transaction.session.get(PublicEvent, sequence) is None:
         raise NotKept
-    _again(delivery, now)
+    _send_again(transaction.session, delivery.endpoint_id, [sequence], now)
+    transaction.session.refresh(delivery)
     transaction.record(
         WebhookReplayed(endpoint=delivery.endpoint_id, first=sequence, last=sequence), actor=actor
     )
@@ -259,8 +260,7 @@ def replay(
     while found := events.following(session, after, limit=_AT_A_TIME, up_to=last):
         wanted = [event for event in found if wants(endpoint, event.name)]
         _put(session, endpoint, wanted, now)
-        for delivery in queries.of_events(session, endpoint.id, [event.sequence for event in wanted]):
-            _again(delivery, now)
+        _send_again(session, endpoint.id, [event.sequence for event in wanted], now)
         count, after = count + len(wanted), found[-1].sequence
     transaction.record(WebhookReplayed(endpoint=endpoint.id, first=first, last=last), actor=actor)
     return count
@@ -311,7 +311,15 @@ def _delivery(endpoint: WebhookEndpoint, name: str, sequence: int | None, now: d
     )
 
 
-def _again(delivery: WebhookDelivery, now: datetime) -> None:
-    # Not to be dropped before its last attempt.
-    delivery.created_at = now
-    delivery.state, delivery.attempts, delivery.due_at = DeliveryState.PENDING, 0, now
+def _send_again(session: Session, endpoint_id: str, sequences: Sequence[int], now: datetime) -> None:
+    """Let deliveries begin anew. An attempt that is under way settles nothing any more.
+
+    One statement, because an attempt may be settled between a look at a delivery and its change.
+    """
+    session.execute(
+        update(WebhookDelivery)
+        .where(WebhookDelivery.endpoint_id == endpoint_id, WebhookDelivery.sequence.in_(sequences))
+        # With a new `created_at`, it is not dropped before its last attempt.
+        .values(state=DeliveryState.PENDING, attempts=0, due_at=now, created_at=now)
+        .execution_options(synchronize_session=False)
+    )

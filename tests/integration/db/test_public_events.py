@@ -17,6 +17,7 @@ from app.events.service import drop_old
 from app.forget_requests import decisions
 from app.forget_requests import service as forget_requests
 from app.forget_requests.decisions import Decision
+from app.forget_requests.service import Asked
 from app.runs import service as runs
 from tests.integration.db.conftest import NOON, Service
 
@@ -39,7 +40,11 @@ def started(timeline: int) -> TimelineStarted:
 def test_an_accepted_request_is_told_with_its_reference_and_without_its_subject(service: Service) -> None:
     with Transaction.begin(service.database, service.audit) as transaction:
         accepted = forget_requests.accept(
-            transaction, subject_hmac="a" * 64, requested_by="tests", now=NOON, client_reference="T-1"
+            transaction,
+            subject_hmac="a" * 64,
+            requested_by="tests",
+            now=NOON,
+            asked=Asked(client_reference="T-1"),
         )
     request = accepted.request.id
     assert told(service) == [

@@ -201,6 +201,22 @@ def test_what_has_arrived_is_sent_again_alone_or_in_a_range(service: Service) ->
     assert [one.delivery.sequence for one in claim(service, NOON)] == [5]
 
 
+def test_a_replay_is_not_lost_with_the_end_of_an_attempt_that_was_under_way(service: Service) -> None:
+    endpoint = register(service, "crm", "forget.accepted")
+    service.accept("a")
+    [attempt] = claim(service, NOON)
+    with Transaction.begin(service.database, service.audit) as transaction:
+        row = transaction.session.get_one(WebhookEndpoint, endpoint)
+        # It has seen the delivery as it was before the attempt ended.
+        transaction.session.get_one(WebhookDelivery, attempt.delivery.id)
+        if transaction.session.get_bind().dialect.name == "postgresql":
+            settle(service, attempt, Answer(Code.DELIVERED, 200))
+        webhooks.replay(transaction, row, first=1, last=9, actor="tests", now=NOON)
+    settle(service, attempt, Answer(Code.DELIVERED, 200))
+    assert [row[2] for row in log(service, endpoint)] == ["pending"]
+    assert len(claim(service, NOON)) == 1
+
+
 def test_an_event_that_is_no_longer_kept_is_not_sent_and_no_fault_of_the_endpoint(service: Service) -> None:
     endpoint = register(service)
     service.accept("a")

@@ -26,6 +26,7 @@ from app.db.session import Database
 from app.events import queries as events
 from app.events.service import drop_old
 from app.forget_requests import service as forget_requests
+from app.forget_requests.service import Asked
 from tests.integration.http.conftest import gateway_of, issue_key
 from tests.integration.http.streams import following
 from tests.served import served
@@ -56,7 +57,7 @@ class Writer:
                 subject_hmac="e" * 64,
                 requested_by="tests",
                 now=utc_now(),
-                client_reference="T-7",
+                asked=Asked(client_reference="T-7"),
             )
         self.request = accepted.request.id
 
