@@ -26,5 +26,12 @@ class Links:
     def webhook_endpoint(self, endpoint_id: str) -> str:
         return f"{self.root}/webhook-endpoints/{endpoint_id}"
 
+    def page(self, path: str = "") -> str:
+        """A page of the dashboard; without a path its first one, the worklist."""
+        return f"{self.root}/dashboard/{path}" if path else f"{self.root}/"
+
+    def log_in(self) -> str:
+        return f"{self.root}/login"
+
     def static(self, name: str) -> str:
         return f"{self.root}/static/{name}"

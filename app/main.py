@@ -17,6 +17,7 @@ from app.api_keys.rate_limits import CallerLimits, FailedLogins
 from app.connections import Connections
 from app.consolidations import endpoints as consolidations
 from app.dashboard import endpoints as dashboard
+from app.dashboard.access import FORM_BYTES, FORM_PATHS
 from app.db.limits import Limits
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
@@ -70,6 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             FailedLogins(settings.failed_logins),
         )
         app.state.caller_limits = CallerLimits.of(settings)
+        dashboard.open_dashboard(app, gateway)
         gateway.start()
         try:
             yield
@@ -121,7 +123,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     add_docs(app, public=settings.environment == "development")
     app.mount("/static", PublicFiles(packages=[("app", "dashboard/static")]), name="static")
     install_error_handlers(app)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, forms=FORM_PATHS, form_bytes=FORM_BYTES)
     app.add_middleware(HeadAsGet)
     app.add_middleware(Addressing, root_path=settings.root_path)
     app.add_middleware(RequestContext, metrics=HttpMetrics(registry))

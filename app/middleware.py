@@ -108,12 +108,21 @@ class BodyLimit:
     """Accepts bodies from callers only, and only up to a size.
 
     A body from somebody without a valid key, or with too large a declared length, is refused before any of it is read.
-    A body without a declared length is refused as soon as it is too large.
+    A body without a declared length is refused as soon as it is too large. The forms of the dashboard are short, and
+    their senders have a cookie or are about to get one, so the pages look at it themselves.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, *, forms: frozenset[str], form_bytes: int) -> None:
+        """Set the limits.
+
+        Args:
+            forms: first segments of the paths that take forms from anybody.
+            form_bytes: the most bytes of such a form.
+        """
         self._app = app
         self._max_bytes = max_bytes
+        self._forms = forms
+        self._form_bytes = form_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -121,7 +130,10 @@ class BodyLimit:
             return
         headers = Headers(scope=scope)
         declared = headers.get("content-length", "0")
-        if declared != "0" or "transfer-encoding" in headers:
+        segment = scope["path"].removeprefix(scope["root_path"]).split("/")[1]
+        is_form = segment in self._forms
+        max_bytes = min(self._max_bytes, self._form_bytes) if is_form else self._max_bytes
+        if not is_form and (declared != "0" or "transfer-encoding" in headers):
             try:
                 await caller_of(scope)
             except Problem as problem:
@@ -130,8 +142,8 @@ class BodyLimit:
             except DatabaseUnavailable as error:
                 await problem_response(Request(scope), database_problem(error))(scope, receive, send)
                 return
-        if not declared.isdigit() or int(declared) > self._max_bytes:
-            await self._refuse(scope, receive, send)
+        if not declared.isdigit() or int(declared) > max_bytes:
+            await self._refuse(scope, receive, send, max_bytes)
             return
         body = bytearray()
         while True:
@@ -139,8 +151,8 @@ class BodyLimit:
             if message["type"] == "http.disconnect":
                 return
             body += message.get("body", b"")
-            if len(body) > self._max_bytes:
-                await self._refuse(scope, receive, send)
+            if len(body) > max_bytes:
+                await self._refuse(scope, receive, send, max_bytes)
                 return
             if not message.get("more_body", False):
                 break
@@ -155,11 +167,11 @@ class BodyLimit:
 
         await self._app(scope, replay, send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, max_bytes: int) -> None:
         problem = Problem(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             "body-too-large",
-            f"The body exceeds {self._max_bytes} bytes; send it in parts.",
-            max_bytes=self._max_bytes,
+            f"The body exceeds {max_bytes} bytes; send it in parts.",
+            max_bytes=max_bytes,
         )
         await problem_response(Request(scope), problem)(scope, receive, send)

@@ -35,9 +35,9 @@ LogFormat = Literal["auto", "json", "console"]
 # First segments of our own paths. With such a prefix, one could not tell whether a proxy has stripped it.
 ROUTES = frozenset(
     {
-        ".well-known", "adapters", "audit", "consolidations", "docs", "events", "forget-batches", "forget-requests",
-        "healthz", "interactions", "metrics", "openapi.json", "readyz", "recommend", "runs", "static", "statistics",
-        "users", "webhook-deliveries", "webhook-endpoints",
+        ".well-known", "adapters", "audit", "consolidations", "dashboard", "docs", "events", "forget-batches",
+        "forget-requests", "healthz", "interactions", "login", "metrics", "openapi.json", "readyz", "recommend", "runs",
+        "static", "statistics", "users", "webhook-deliveries", "webhook-endpoints",
     }
 )  # fmt: skip
 

@@ -10,6 +10,7 @@ import hmac
 
 from inputs import identifier
 
+SUBJECT_PREFIX = "s_"
 _CHECK = "subject key check"
 _SALT = "\x00receipt salt\x00"
 # No id holds a control character.
@@ -82,4 +83,4 @@ def commitment(salt: str, user_id: str) -> str:
 
 def subject_reference(subject_hmac: str) -> str:
     """A short name for people to read (``s_`` and 12 digits). It is never used as a key, so collisions do no harm."""
-    return f"s_{subject_hmac[:12]}"
+    return f"{SUBJECT_PREFIX}{subject_hmac[:12]}"

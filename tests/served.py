@@ -16,10 +16,10 @@ from app.connections import BoundedConnection, Connections
 
 
 @contextmanager
-def served(application: Any, limits: Connections) -> Iterator[int]:
-    """The port. The application's lifespan is the caller's."""
+def served(application: Any, limits: Connections, *, port: int = 0) -> Iterator[int]:
+    """The port: this one, or a free one. The application's lifespan is the caller's."""
     config = uvicorn.Config(
-        application, port=0, lifespan="off", log_config=None, ws="none",
+        application, port=port, lifespan="off", log_config=None, ws="none",
         http=partial(BoundedConnection, limits=limits), timeout_graceful_shutdown=1,  # type: ignore[arg-type]
     )  # fmt: skip
     server = uvicorn.Server(config)

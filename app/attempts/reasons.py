@@ -23,7 +23,7 @@ _BATCH, _COMPANY = "membership_z_of_undecided_subjects", "membership_z_of_those_
 # The gate refuses no exact method for these measures: leaving somebody out affects others, and any model relearns.
 _NOT_OF_EXACT_METHODS = ("neighbour_loss", "relearned")
 # Descriptions of the measures, to follow "the check of". A measure that is not listed is called by its name.
-_CHECKS = {
+CHECKS = {
     "membership_z": "whether the subject can still be told from people the model never saw",
     _BATCH: "whether those of whom it cannot be told alone can be told together",
     _COMPANY: "whether those let through can be told together",
@@ -133,4 +133,4 @@ def _told(reasons: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _sentence(reason: Mapping[str, Any], verb: str) -> str:
-    return f"the check of {_CHECKS.get(reason['measure'], reason['measure'])} {verb} ({reason['detail']})"
+    return f"the check of {CHECKS.get(reason['measure'], reason['measure'])} {verb} ({reason['detail']})"

@@ -284,3 +284,15 @@ class TimelineConfirmed(Event):
 
     action = "timeline.confirmed"
     timeline: int
+
+
+@dataclass(frozen=True)
+class AuditExported(Event):
+    """Somebody has taken entries of this log out of the service."""
+
+    action = "audit.exported"
+    form: str
+    action_filter: str
+    about: str
+    since: str | None
+    until: str | None

@@ -25,6 +25,16 @@ def of_run(session: Session, run_id: str) -> Sequence[ForgetRequest]:
     ).all()
 
 
+def counts_of_runs(session: Session, run_ids: Sequence[str]) -> dict[str, int]:
+    """How many requests each of these runs has; a run without any is left out."""
+    rows = session.execute(
+        select(ForgetRequest.run_id, func.count().label("requests"))
+        .where(ForgetRequest.run_id.in_(run_ids))
+        .group_by(ForgetRequest.run_id)
+    ).all()
+    return {row.run_id: row.requests for row in rows}
+
+
 def by_time_left(session: Session, *, limit: int, include_completed: bool = True) -> Sequence[ForgetRequest]:
     """The worklist: unfinished first, the nearest deadline first."""
     query = select(ForgetRequest)

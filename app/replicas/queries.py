@@ -16,3 +16,10 @@ def live_replicas(session: Session, *, now: datetime, timeout: timedelta) -> Seq
     return session.scalars(
         select(Replica).where(Replica.last_seen_at >= now - timeout).order_by(Replica.id)
     ).all()
+
+
+def silent_replicas(session: Session, *, now: datetime, timeout: timedelta) -> Sequence[Replica]:
+    """Replicas that have not reported within ``timeout`` and have not been forgotten yet."""
+    return session.scalars(
+        select(Replica).where(Replica.last_seen_at < now - timeout).order_by(Replica.last_seen_at.desc())
+    ).all()

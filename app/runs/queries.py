@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from app.db.models import Run, RunKind, RunStatus
@@ -20,8 +20,18 @@ def find(session: Session, run_id: str) -> Run | None:
     return session.get(Run, run_id)
 
 
-def newest(session: Session, *, limit: int) -> Sequence[Run]:
-    return session.scalars(select(Run).order_by(Run.created_at.desc()).limit(limit)).all()
+def newest(session: Session, *, limit: int, before: str | None = None) -> Sequence[Run]:
+    """Runs, the newest first.
+
+    Args:
+        before: the id of a run, to list only those that come after it in this order.
+    """
+    query = select(Run).order_by(Run.created_at.desc(), Run.id.desc()).limit(limit)
+    last = None if before is None else session.get(Run, before)
+    if last is not None:
+        same = and_(Run.created_at == last.created_at, Run.id < last.id)
+        query = query.where(or_(Run.created_at < last.created_at, same))
+    return session.scalars(query).all()
 
 
 def next_queued_run(session: Session, now: datetime) -> str | None:

@@ -18,6 +18,10 @@ def versions(session: Session, *, limit: int) -> Sequence[Version]:
     return session.scalars(select(Version).order_by(Version.published_at.desc()).limit(limit)).all()
 
 
+def find(session: Session, digest: str) -> Version | None:
+    return session.get(Version, digest)
+
+
 def of_run(session: Session, run_id: str) -> Version | None:
     """The version that this run has published; None if it has published none."""
     return session.scalar(select(Version).where(Version.run_id == run_id))

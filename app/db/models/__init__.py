@@ -9,6 +9,7 @@ from app.db.models.requests import ForgetRequest, Suppression
 from app.db.models.runs import Attempt, AttemptRequest, OutboxEntry, Run, SkippedRung, SkippedRungRequest
 from app.db.models.selections import EventSelection
 from app.db.models.service import ApiKey, AuditEntry, Ledger
+from app.db.models.sessions import DashboardSession
 from app.db.models.statuses import (
     ConsolidationReason,
     RequestScope,
@@ -37,6 +38,7 @@ __all__ = [
     "AuditTree",
     "BaseReader",
     "ConsolidationReason",
+    "DashboardSession",
     "DeliveryState",
     "EndpointState",
     "EventSelection",

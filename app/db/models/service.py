@@ -59,7 +59,7 @@ class AuditEntry(Base):
 
     __tablename__ = "audit_entries"
     sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    recorded_at: Mapped[datetime]
+    recorded_at: Mapped[datetime] = mapped_column(index=True)
     actor: Mapped[str] = mapped_column(String(64))
     action: Mapped[str] = mapped_column(String(40))
     data: Mapped[dict[str, Any]]

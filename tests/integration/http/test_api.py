@@ -109,9 +109,9 @@ def test_the_page_needs_a_key_and_shows_the_worklist(client: TestClient) -> None
     client.post("/users/user-1/forget")
     page = client.get("/")
     assert page.status_code == 200
-    assert "a worker to claim the run" in page.text
+    assert "A worker to claim the run" in page.text
     assert "user-1" not in page.text
-    assert client.get("/static/worklist.css").status_code == 200
+    assert client.get("/static/dashboard.css").status_code == 200
 
 
 @pytest.mark.parametrize("k", ["0", "-1", "101", "25", "many"])
@@ -189,7 +189,7 @@ def test_without_a_key_nothing_is_answered(client: TestClient) -> None:
         ("GET", f"/runs/ur_{'0' * 32}", Scope.RUNS_READ),
         ("GET", "/adapters", Scope.ADAPTERS_READ),
         ("GET", "/metrics", Scope.METRICS_READ),
-        ("GET", "/", Scope.RUNS_READ),
+        ("GET", "/", Scope.FORGET_READ),
     ],
 )
 def test_every_other_scope_is_not_enough(

@@ -35,6 +35,11 @@ def opened(settings: Settings, **policy: Any) -> WorkerProcess:
     return replace(process, policy=replace(process.policy, **fields))
 
 
+def page_of(client: TestClient, link: str) -> str:
+    """The dashboard's page of what this link of the API names."""
+    return client.get("/dashboard" + link.replace("/forget-requests/", "/requests/")).text
+
+
 def serve(settings: Settings, **policy: Any) -> None:
     """Execute the run that waits, under the default policy but for these fields."""
     process = opened(settings, **policy)
@@ -97,9 +102,9 @@ def test_a_search_is_shown_with_its_trail(client: TestClient, settings: Settings
     assert (searched["field"], searched["low"], searched["high"]) == ("gamma", 0.5, 20.0)
     assert tried[0]["config"]["gamma"] in [trial["value"] for trial in searched["trail"]]
     assert tried[0]["config"]["threshold"] == 0.5
-    page = client.get("/").text
+    page = page_of(client, client.get(location).json()["run"])
     assert "threshold=0.5" in page
-    assert "searched gamma" in page
+    assert "Searched gamma from 0.5 to 20" in page
 
 
 def test_a_request_shows_its_own_verdicts_and_nobody_elses(forgotten: list[dict[str, Any]]) -> None:
@@ -147,15 +152,16 @@ def test_what_a_run_did_without_is_shown_with_the_reason(
         (3, "least_change", "no_levels"),
     ]
     assert all(one["why"].startswith("skipped: it cannot be judged here: it needs") for one in skipped)
-    page = client.get("/").text
-    assert "rung 2, least_change, was skipped: it cannot be judged here" in page
-    assert "chosen: nothing that the gate can tell speaks against it" in page
+    for shown in (location, request["run"]):
+        page = page_of(client, shown)
+        assert "<strong>Rung 2, least change</strong> was skipped: it cannot be judged here" in page
+        assert "Chosen: nothing that the gate can tell speaks against it" in page
 
 
 def test_the_page_shows_configurations_and_measures(
     client: TestClient, forgotten: list[dict[str, Any]]
 ) -> None:
-    page = client.get("/").text
+    page = page_of(client, forgotten[0]["run"])
     assert "memory_weight=0.5" in page
     assert "judged together with others" in page
     for request in forgotten:

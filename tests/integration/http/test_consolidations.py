@@ -56,7 +56,9 @@ def test_a_consolidation_is_accepted_once_and_found_as_a_job(client: TestClient)
     assert "Consolidation-Existing" not in accepted.headers
     detail = client.get(accepted.headers["Location"]).json()
     assert (detail["kind"], detail["requests"]) == ("consolidation", [])
-    assert "consolidation (on_demand) queued" in client.get("/").text
+    page = client.get("/dashboard/runs").text
+    assert "consolidation (on demand)" in page
+    assert run["id"] in page
 
 
 def test_a_forget_run_waits_beside_it(client: TestClient) -> None:
@@ -106,9 +108,9 @@ def test_what_is_spent_and_what_is_left(client: TestClient, database: Database, 
     assert round(found["utility_loss"]["spent"] or 0, 6) == 0.05
     newest = client.get("/adapters").json()["versions"][0]
     assert (newest["exact"], newest["subjects"], newest["utility_change"]) == (False, 3, -0.05)
-    page = client.get("/").text
-    assert "attenuated_subjects 3 of 2" in page
-    assert "age_days 2 of any" in page
+    page = client.get("/dashboard/versions").text
+    assert "<dd>3 of 2 <meter" in page
+    assert "<dd>2 of any" in page
     text = client.get("/metrics").text
     assert "lethe_attenuated_subjects_since_exact_fit 3.0" in text
     assert "lethe_attenuations_since_exact_fit 1.0" in text

@@ -28,7 +28,7 @@ def test_no_answer_is_shown_elsewhere_or_kept_unless_it_is_a_public_file(client:
         assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"], path
         assert answer.headers["Referrer-Policy"] == "no-referrer", path
         assert "no-store" in answer.headers["Cache-Control"], path
-    assert client.get("/static/worklist.css").headers["Cache-Control"] == "public, max-age=3600"
+    assert client.get("/static/dashboard.css").headers["Cache-Control"] == "public, max-age=3600"
 
 
 @ON_SQLITE

@@ -41,8 +41,8 @@ def test_every_link_leads_back_below_the_prefix(prefixed: TestClient, stripped: 
     assert prefixed.get(follow(run.headers["Location"])).json()["id"] == run.json()["id"]
     assert prefixed.get(f"{base}/recommend", params={"user_id": "user-1"}).json()["personalised"]
     page = prefixed.get(f"{base}/")
-    assert f'href="{PREFIX}/static/worklist.css"' in page.text
-    assert prefixed.get(follow(f"{PREFIX}/static/worklist.css")).status_code == 200
+    assert f'href="{PREFIX}/static/dashboard.css"' in page.text
+    assert prefixed.get(follow(f"{PREFIX}/static/dashboard.css")).status_code == 200
     assert f"url: '{PREFIX}/openapi.json'" in prefixed.get(f"{base}/docs").text.replace('"', "'")
     openapi = prefixed.get(f"{base}/openapi.json").json()
     assert openapi["servers"] == [{"url": PREFIX}]
@@ -58,14 +58,21 @@ def test_a_path_that_only_begins_like_the_prefix_is_not_below_it(prefixed: TestC
 
 def test_a_prefix_that_reads_like_a_route_is_refused(settings: Settings, client: TestClient) -> None:
     """With one, nobody could tell a path whose prefix was stripped from one whose was not."""
-    paths = [*client.get("/openapi.json").json()["paths"], "/docs", "/openapi.json", "/static"]
+    paths = [
+        *client.get("/openapi.json").json()["paths"],
+        "/docs",
+        "/openapi.json",
+        "/static",
+        "/dashboard",
+        "/login",
+    ]
     assert {path.split("/")[1] for path in paths} - {""} == ROUTES
     with pytest.raises(ValueError, match="the service has routes of that name"):
         Settings(_env_file=None, **settings.model_dump() | {"root_path": "/users/x"})  # type: ignore[arg-type]
 
 
 def test_head_is_get_without_the_body(client: TestClient) -> None:
-    for path in ("/healthz", "/readyz", "/runs", "/static/worklist.css", "/docs"):
+    for path in ("/healthz", "/readyz", "/runs", "/static/dashboard.css", "/docs"):
         got, asked = client.get(path), client.head(path)
         assert (asked.status_code, asked.content) == (got.status_code, b"") == (200, b"")
         for name in ("content-type", "content-length"):

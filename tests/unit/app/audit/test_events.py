@@ -199,6 +199,11 @@ ENTRIES: list[tuple[Event, str, str]] = [
             '"floor": 8, "withdrawn": null}'
         ),
     ),
+    (
+        events.AuditExported("csv", "forget.accepted", "", "2026-11-01", None),
+        "audit.exported",
+        '{"form": "csv", "action_filter": "forget.accepted", "about": "", "since": "2026-11-01", "until": null}',
+    ),
     (events.TimelineConfirmed(2), "timeline.confirmed", '{"timeline": 2}'),
     (
         target_events.RecipientsNotified(["fr_1"], ["cache", "features"], ["features"]),

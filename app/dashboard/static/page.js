@@ -1,0 +1,26 @@
+// Small things that pages do: copying a call, going on from a link of another site, keeping what a viewer has opened.
+"use strict";
+(() => {
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button[data-copy]");
+    if (!button) return;
+    const text = document.getElementById(button.dataset.copy).textContent;
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Select and copy it by hand";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+
+  const arrival = document.querySelector("[data-go]");
+  if (arrival) location.replace(arrival.dataset.go);
+
+  // News must not close what the viewer has opened, nor clear what they have ticked or typed.
+  const kept = (name, element) =>
+    (name === "open" && element.tagName === "DETAILS") ||
+    (name === "checked" && element.tagName === "INPUT") ||
+    (name === "value" && element === document.activeElement);
+  Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, element) => !kept(name, element);
+})();
