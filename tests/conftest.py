@@ -35,7 +35,7 @@ _TESTS = Path(__file__).parent
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-machine")
 
-_TIERS = ("integration", "acceptance", "gpu")
+_TIERS = ("integration", "browser", "acceptance", "gpu")
 _NEED_SERVICES = ("integration", "acceptance")
 
 
@@ -82,7 +82,7 @@ def pytest_collection() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A test in tests/integration, tests/acceptance or tests/gpu bears that mark; the quick tier comes first.
+    """A test in a tier's folder (tests/integration, tests/browser, …) bears its mark; the quick tier comes first.
 
     In parallel it comes last: a core that has run out of small files has nothing to do beside a long one.
     """

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_FORM = re.compile(r"(-?[0-9]{1,17})\.([0-9]{1,18})")
+_FORM = re.compile(r"(-?[0-9]{1,18})\.([0-9]{1,18})")
 
 
 def encode(at: datetime, number: int) -> str:

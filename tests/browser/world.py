@@ -56,6 +56,7 @@ class World:
     database: Database
 
     def key(self, name: str, *scopes: Scope) -> str:
+        """A key of this name, which must be new, with these scopes or all."""
         with self.database.unit_of_work() as session:
             return api_keys.issue(session, name=name, scopes=scopes or tuple(Scope), now=utc_now())
 
