@@ -130,7 +130,7 @@ class BodyLimit:
             return
         headers = Headers(scope=scope)
         declared = headers.get("content-length", "0")
-        segment = scope["path"].removeprefix(scope["root_path"]).split("/")[1]
+        segment = scope["path"].removeprefix(scope["root_path"]).removeprefix("/").partition("/")[0]
         is_form = segment in self._forms
         max_bytes = min(self._max_bytes, self._form_bytes) if is_form else self._max_bytes
         if not is_form and (declared != "0" or "transfer-encoding" in headers):
