@@ -122,15 +122,24 @@ class Bar:
     figure: float
 
 
-def bars(figures: Sequence[tuple[str, float]], *, width: float = 640.0, height: float = 120.0) -> list[Bar]:
-    """Bars from the bottom of the box, the highest as high as the box."""
+def bars(
+    figures: Sequence[tuple[str, float]], *, most: float, width: float = 640.0, height: float = 120.0
+) -> list[Bar]:
+    """Bars from the bottom of the box.
+
+    Args:
+        figures: label and figure of each bar.
+        most: the figure that reaches the top; bars that are compared share it.
+        width: of the box.
+        height: of the box.
+    """
     if not figures:
         return []
-    step, most = width / len(figures), max(1.0, *(figure for _, figure in figures))
+    step = width / len(figures)
     gap = min(4.0, step * 0.25)
     found = []
     for place, (label, figure) in enumerate(figures):
-        tall = round(height * figure / most, 2)
+        tall = round(height * figure / most, 2) if most > 0 else 0.0
         found.append(
             Bar(
                 x=round(place * step + gap / 2, 2),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from fastapi import APIRouter, FastAPI
 
 from app.dashboard import evidence, health, live, login, requests, runs, versions, worklist
@@ -18,5 +20,5 @@ def open_dashboard(app: FastAPI, gateway: Gateway) -> None:
     """Set what the pages find in the state of the application."""
     app.state.session_keeper = SessionKeeper(gateway.database)
     app.state.log_in_limit = LogInLimit()
-    app.state.pulse = live.Pulse(gateway.database)
+    app.state.pulse = live.Pulse(gateway.database, timedelta(seconds=gateway.settings.redispatch_seconds))
     app.state.verifier = evidence.Verifier(gateway)

@@ -44,6 +44,7 @@ def show(
             "replicas": live_replicas(session, now=now, timeout=gateway.replica_timeout),
         }
     status = gateway.engine.status()
+    most = float(max(max(day.completed, day.received) for day in days))
     return render(
         request,
         "health.html",
@@ -51,9 +52,9 @@ def show(
         now=now,
         current="Health",
         days=days,
-        most=max(max(day.completed, day.received) for day in days),
-        completed=bars([(day.day.isoformat(), float(day.completed)) for day in days]),
-        received=bars([(day.day.isoformat(), float(day.received)) for day in days]),
+        most=int(most),
+        completed=bars([(day.day.isoformat(), float(day.completed)) for day in days], most=most),
+        received=bars([(day.day.isoformat(), float(day.received)) for day in days], most=most),
         ready=status.ready,
         **context,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from datetime import timedelta
 from typing import Annotated
 
 from anyio.to_thread import run_sync
@@ -21,22 +22,28 @@ from app.dashboard.pages import PageRoute
 from app.db.clock import database_now
 from app.db.models import Ledger, Replica, Run, RunStatus
 from app.db.session import Database
+from app.runs.standing import standing
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 # All pages that ask within this time get one answer, however many are open.
 _HOLDS_SECONDS = 0.9
 # What only the clock changes, like the counters of what is overdue, is at most this late.
-_EVERY_SECONDS = 20
+_EVERY_SECONDS = 60
 # A heartbeat in this time counts as the same as another: it tells a reader of a page nothing new.
 _SILENCE_SECONDS = 10
 
 
 class Pulse:
-    """Makes the mark, at most about once a second."""
+    """Makes the mark, at most about once a second.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        patience: as `app.runs.standing.standing` takes it.
+    """
+
+    def __init__(self, database: Database, patience: timedelta) -> None:
         self._database = database
+        self._patience = patience
         self._lock = threading.Lock()
         self._mark = ""
         self._made_at = float("-inf")
@@ -57,16 +64,16 @@ class Pulse:
             if recent is not None:
                 return recent
             with self._database.read() as session:
-                self._mark = _mark(session)
+                self._mark = _mark(session, self._patience)
             self._made_at = time.monotonic()
             return self._mark
 
 
-def _mark(session: Session) -> str:
+def _mark(session: Session, patience: timedelta) -> str:
     """A digest of all that changes what pages show: the log's end, the runs under way, the replicas, and the time."""
     now = database_now(session)
     runs = session.execute(
-        select(Run.id, Run.status, Run.stage, Run.progress, Run.claims, Run.detail_code, Run.lease_until)
+        select(Run.id, Run.status, Run.stage, Run.progress, Run.claims, Run.detail_code)
         .where(Run.status.in_((RunStatus.QUEUED, RunStatus.RUNNING)))
         .order_by(Run.id)
     ).all()
@@ -83,7 +90,14 @@ def _mark(session: Session) -> str:
     ).all()
     heard_of = [(*row[:-1], (now - row.last_seen_at).total_seconds() < _SILENCE_SECONDS) for row in replicas]
     end = session.execute(select(Ledger.audit_sequence, Ledger.timeline)).one()
-    seen = (tuple(end), [tuple(row) for row in runs], heard_of, int(now.timestamp()) // _EVERY_SECONDS)
+    stalled = standing(session, now, patience=patience).stalled_since is not None
+    seen = (
+        tuple(end),
+        [tuple(row) for row in runs],
+        stalled,
+        heard_of,
+        int(now.timestamp()) // _EVERY_SECONDS,
+    )
     return hashlib.sha256(repr(seen).encode()).hexdigest()[:20]
 
 

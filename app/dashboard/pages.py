@@ -40,6 +40,7 @@ _environment = Environment(
     loader=PackageLoader("app", "dashboard/templates"),
     autoescape=True,
     undefined=StrictUndefined,
+    auto_reload=False,
     trim_blocks=True,
     lstrip_blocks=True,
 )

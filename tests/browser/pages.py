@@ -13,6 +13,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.browser.chrome import PHONE
 from tests.browser.world import World
 
 SECONDS = 30.0
@@ -70,6 +71,16 @@ class Dashboard:
 
     def is_the_same_page(self) -> bool:
         return bool(self.run("return window.mark === 'not reloaded'"))
+
+    def size(self, width: int, height: int) -> None:
+        """What the page sees of the screen."""
+        metrics = {
+            "width": width,
+            "height": height,
+            "deviceScaleFactor": 1,
+            "mobile": (width, height) == PHONE,
+        }
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def complaints(self) -> list[str]:
         """What the browser has complained of since the last question: errors of scripts, refusals of the policy."""

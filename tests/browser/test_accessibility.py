@@ -53,12 +53,12 @@ def test_axe_finds_nothing(dashboard: Dashboard, made: dict[str, str], dark: boo
 
 
 def test_nothing_is_wider_than_a_phone(dashboard: Dashboard, made: dict[str, str]) -> None:
-    resize(dashboard, *PHONE)
+    dashboard.size(*PHONE)
     widths = {}
     for page in PAGES:
         dashboard.go(path_of(page, made))
         widths[page] = dashboard.run("return document.documentElement.scrollWidth")
-    resize(dashboard, *DESK)
+    dashboard.size(*DESK)
     assert widths == dict.fromkeys(PAGES, PHONE[0])
     assert all("404" in line for line in dashboard.complaints())
 
@@ -73,8 +73,3 @@ def test_the_keyboard_reaches_the_content_first_and_everything_after(dashboard: 
         ActionChains(dashboard.driver).send_keys(Keys.TAB).perform()
         outline = dashboard.run("return getComputedStyle(document.activeElement).outlineStyle")
         assert outline == "solid"
-
-
-def resize(page: Dashboard, width: int, height: int) -> None:
-    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": (width, height) == PHONE}
-    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)

@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session
 
 from app.api_keys import service as api_keys
 from app.api_keys.service import Scope
@@ -28,11 +29,10 @@ from app.forget_requests import service as forget_requests
 from app.main import create_app
 from app.runs import queries as runs
 from app.settings import Settings
+from app.subjects import SubjectKey
 from tests.integration.tiny_model import (
-    AUDIT_SECRET,
     build_base_folder,
     install_version,
-    subject_of,
     tiny_settings,
 )
 from tests.served import served
@@ -68,8 +68,8 @@ class World:
         """A request that was received so many days ago; its id."""
         with self.database.unit_of_work() as session:
             accepted = forget_requests.accept(
-                Transaction(session, AuditLog(AUDIT_SECRET.encode())),
-                subject_hmac=subject_of(user),
+                self._transaction(session),
+                subject_hmac=SubjectKey(self.settings.subject_key.get_secret_value().encode()).subject(user),
                 requested_by="customer-service",
                 now=utc_now() - timedelta(days=days_ago),
                 reason="withdrawn_consent",
@@ -81,7 +81,7 @@ class World:
         """Requests that need a person: what a run does that has no rung left for them."""
         run_id = "ur_" + request_ids[0].removeprefix("fr_")
         with self.database.unit_of_work() as session:
-            transaction = Transaction(session, AuditLog(AUDIT_SECRET.encode()))
+            transaction = self._transaction(session)
             for request_id in request_ids:
                 row = session.get_one(ForgetRequest, request_id)
                 row.status, row.detail_code = RequestStatus.NEEDS_ATTENTION, code
@@ -100,10 +100,13 @@ class World:
             for request_id in request_ids:
                 row = session.get_one(ForgetRequest, request_id)
                 row.status, row.run_id = RequestStatus.UNLEARNING, run_id
-            Transaction(session, AuditLog(AUDIT_SECRET.encode())).record(
+            self._transaction(session).record(
                 RunClaimed(run_id, "forget", 1000, 1, 9, None, None, request_ids)
             )
         return run_id
+
+    def _transaction(self, session: Session) -> Transaction:
+        return Transaction(session, AuditLog.of(self.settings))
 
     def work(self, ladder: Sequence[Rung] = LADDER) -> None:
         """Work on the queued run until it is done, as a worker would."""

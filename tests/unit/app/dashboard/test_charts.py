@@ -64,9 +64,19 @@ def test_values_that_are_far_apart_are_drawn_by_their_logarithm() -> None:
 
 @pytest.mark.parametrize("figures", [[0.0, 0.0], [1.0, 4.0, 2.0]])
 def test_bars_stand_on_the_ground_beside_each_other(figures: list[float]) -> None:
-    drawn = bars([(str(place), figure) for place, figure in enumerate(figures)], width=90.0, height=50.0)
+    drawn = bars(
+        [(str(place), figure) for place, figure in enumerate(figures)],
+        most=max(figures),
+        width=90.0,
+        height=50.0,
+    )
     assert all(bar.y + bar.height == 50.0 for bar in drawn)
     assert max(bar.height for bar in drawn) == (50.0 if any(figures) else 0.0)
     for left, right in pairwise(drawn):
         assert left.x + left.width < right.x
-    assert bars([]) == []
+    assert bars([], most=0.0) == []
+
+
+def test_charts_that_are_compared_share_their_scale() -> None:
+    small, large = bars([("a", 1.0)], most=4.0, height=80.0), bars([("a", 4.0)], most=4.0, height=80.0)
+    assert (small[0].height, large[0].height) == (20.0, 80.0)
