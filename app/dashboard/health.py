@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -32,7 +32,7 @@ def show(
     with gateway.database.read() as session:
         now = database_now(session)
         days = history.by_day(session, now, days=_DAYS)
-        context = {
+        context: dict[str, Any] = {
             "oldest": history.oldest_waiting(session),
             "unfinished": history.unfinished(session),
             "request_seconds": history.request_seconds(session),

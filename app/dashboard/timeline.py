@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -107,7 +107,7 @@ def happenings(entries: Sequence[Entry]) -> list[Happening]:
     ]
 
 
-def stages(happened: Sequence[Happening], now: datetime, done: Sequence[str]) -> list[Stage]:
+def stages(happened: Sequence[Happening], now: datetime, done: Collection[str]) -> list[Stage]:
     """The states in order, each with its share of the time from the first to the last.
 
     Args:

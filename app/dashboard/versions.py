@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
@@ -98,7 +99,7 @@ def _request(gateway: Gateway, requested_by: str) -> Requested:
     return requested
 
 
-def _by_version(replicas: list[Replica]) -> dict[str, list[str]]:
+def _by_version(replicas: Sequence[Replica]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for replica in replicas:
         if replica.live_digest is not None:

@@ -140,8 +140,8 @@ def _per_day(
     on_postgresql = session.get_bind().dialect.name == "postgresql"
     day: ColumnElement = func.date(func.timezone("UTC", column)) if on_postgresql else func.date(column)
     rows = session.execute(
-        select(day.label("day"), func.count().label("count"))
+        select(day.label("day"), func.count().label("requests"))
         .where(day >= (first if on_postgresql else first.isoformat()))
         .group_by(day)
     ).all()
-    return {date.fromisoformat(str(row.day)): row.count for row in rows}
+    return {date.fromisoformat(str(row.day)): row.requests for row in rows}

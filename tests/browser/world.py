@@ -26,6 +26,7 @@ from app.db.models import ForgetRequest, RequestStatus, Run, RunStage, RunStatus
 from app.db.schema import migrate
 from app.db.session import Database, open_database
 from app.forget_requests import service as forget_requests
+from app.forget_requests.service import Asked
 from app.main import create_app
 from app.runs import queries as runs
 from app.settings import Settings
@@ -72,8 +73,7 @@ class World:
                 subject_hmac=SubjectKey(self.settings.subject_key.get_secret_value().encode()).subject(user),
                 requested_by="customer-service",
                 now=utc_now() - timedelta(days=days_ago),
-                reason="withdrawn_consent",
-                client_reference=reference,
+                asked=Asked(reason="withdrawn_consent", client_reference=reference),
             )
         return accepted.request.id
 

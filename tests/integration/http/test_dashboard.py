@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import update
 
+from app.api_keys.authentication import Caller
 from app.api_keys.service import Scope
 from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
@@ -20,6 +21,7 @@ from app.db.models import ForgetRequest, RequestStatus, Run, RunStatus
 from app.db.session import Database
 from app.forget_requests import service as forget_requests
 from app.forget_requests import worklist
+from app.forget_requests.service import Asked
 from app.forget_requests.worklist import Due, Filter
 from app.main import create_app
 from app.settings import Settings
@@ -72,7 +74,7 @@ def accept(
             subject_hmac=subject_of(user),
             requested_by="tests",
             now=utc_now() - timedelta(days=days_ago),
-            client_reference=reference,
+            asked=Asked(client_reference=reference),
         ).request
         if stuck:
             accepted.status, accepted.detail_code = RequestStatus.NEEDS_ATTENTION, "ladder_exhausted"
@@ -326,3 +328,55 @@ def test_pages_run_no_code_but_our_own(browser: TestClient, database: Database) 
         assert not re.search(r"\sstyle=|<style|\son[a-z]+=|<script>", page.text), path
         for link in re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text):
             assert browser.get(link).status_code == 200, link
+
+
+def test_R19_a_request_is_held_released_and_denied_by_two_on_its_page(
+    browser: TestClient, database: Database
+) -> None:
+    page = f"/dashboard/requests/{accept(database, 'user-1')}"
+    shown = browser.get(page).text
+    for label in ("Hold", "Deny", "Cancel", "Expedite", "Extend"):
+        assert f'<button type="submit">{label}</button>' in shown, label
+    assert ">Retry<" not in shown
+    assert "lacks a value" in send(browser, f"{page}/hold", reason="legal_claims")
+    day = (utc_now() + timedelta(days=9)).date().isoformat()
+    assert send(browser, f"{page}/hold", reason="legal_claims", review_at=day) == page
+    held = browser.get(page).text
+    assert "on hold" in held
+    assert "Put on hold: legal_claims" in held
+    assert send(browser, f"{page}/release") == page
+    assert send(browser, f"{page}/deny", reason="no_match") == page
+    assert "A second person must give the same reason" in browser.get(page).text
+    assert "A second person must deny" in send(browser, f"{page}/deny", reason="no_match")
+    second = TestClient(browser.app, headers=HTML, follow_redirects=False)
+    log_in(second, issue_key(database, "second", *Scope))
+    assert send(second, f"{page}/deny", reason="no_match") == page
+    denied = second.get(page).text
+    assert "Denied by two people: no_match" in denied
+    assert "the suppression is lifted" in denied
+
+
+def test_many_are_approved_at_once_but_not_ones_own(browser: TestClient, database: Database) -> None:
+    ids = [accept(database, f"user-{number}") for number in range(2)]
+    with database.unit_of_work() as session:
+        session.execute(update(ForgetRequest).values(status=RequestStatus.PENDING_APPROVAL))
+        session.get_one(ForgetRequest, ids[0]).requested_by = "olivia"
+    done = send(browser, "/dashboard/requests/approve", which="all", typed="2")
+    assert "1 of 2 done" in done
+    assert "Somebody else than who sent the request must approve it" in done
+    with database.read() as session:
+        assert session.get_one(ForgetRequest, ids[1]).status != RequestStatus.PENDING_APPROVAL
+
+
+@ON_SQLITE
+def test_the_pages_are_not_for_end_users(browser: TestClient) -> None:
+    """Their scopes hold for their own requests only."""
+    stranger = TestClient(browser.app, follow_redirects=False)
+    known = browser.app.state.authenticator  # type: ignore[attr-defined]
+
+    async def identify(_key: str) -> Caller:
+        return Caller("somebody", frozenset(Scope), subject="a" * 64)
+
+    known.identify = identify
+    answer = stranger.get("/", headers={"Authorization": "Bearer token"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "missing-scope")

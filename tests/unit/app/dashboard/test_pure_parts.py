@@ -18,7 +18,7 @@ from app.dashboard.cells import cell, rows
 from app.dashboard.log_in_limit import IN_ALL, PER_ADDRESS, LogInLimit
 from app.dashboard.timeline import _AFTER, _SAID, happenings, stages
 from app.db.models import RequestStatus, RunStatus
-from app.forget_requests.states import DONE
+from app.db.models.statuses import SETTLED
 from app.runs.history import spread
 
 BEGAN = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -106,7 +106,7 @@ def test_stages_follow_each_other_and_end_with_the_request() -> None:
             Entry("forget.completed", 40),
         ]
     )
-    found = stages(happened, BEGAN + timedelta(days=1), DONE)
+    found = stages(happened, BEGAN + timedelta(days=1), SETTLED)
     assert [(stage.status, round(stage.share, 6)) for stage in found] == [
         ("queued", 0.25),
         ("unlearning", 0.5),
@@ -122,15 +122,15 @@ def test_stages_follow_each_other_and_end_with_the_request() -> None:
 
 
 def test_the_stage_that_lasts_goes_up_to_now() -> None:
-    found = stages(happenings([Entry("forget.accepted", 0)]), BEGAN + timedelta(minutes=5), DONE)
+    found = stages(happenings([Entry("forget.accepted", 0)]), BEGAN + timedelta(minutes=5), SETTLED)
     assert [(stage.status, stage.ended, stage.share) for stage in found] == [("queued", None, 1.0)]
     assert found[0].seconds(BEGAN + timedelta(minutes=5)) == 300
-    assert stages([], BEGAN, DONE) == []
+    assert stages([], BEGAN, SETTLED) == []
 
 
 def test_an_entry_of_another_release_is_shown_by_its_name() -> None:
-    assert [one.said for one in happenings([Entry("forget.held", 0), Entry("run.claimed", 1)])] == [
-        "forget: held",
+    assert [one.said for one in happenings([Entry("forget.moved", 0), Entry("run.claimed", 1)])] == [
+        "forget: moved",
         "run: claimed",
     ]
 
