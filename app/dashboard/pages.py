@@ -130,12 +130,8 @@ class PageRoute(APIRoute):
             except RequestValidationError:
                 if not _is_browser(request):
                     raise
-                problem = Problem(
-                    HTTPStatus.NOT_FOUND,
-                    "not-found",
-                    "There is no such page, or its address has a wrong value.",
-                )
-                return _explain(request, problem)
+                told = "There is no such page, or its address has a wrong value."
+                return _explain(request, Problem(HTTPStatus.NOT_FOUND, "not-found", told))
 
         return answer_or_explain
 
