@@ -28,9 +28,6 @@ from app.forget_requests.schemas import CancelBody, DenyBody, ExpediteBody, Exte
 from app.forget_requests.states import REQUESTS
 from app.gateway import Gateway
 
-# These end what a request has begun, so the journal must be told.
-_LIFTING = (Action.CANCEL, Action.DENY, Action.READMIT)
-
 
 @dataclass(frozen=True)
 class Offer:
@@ -94,9 +91,7 @@ class Offer:
         decide = partial(self._decide, gateway, body)
         with gateway.transaction() as transaction:
             request = decide_about(transaction, caller, request_id, self.action, decide, reason=reason)
-            lifted_at = request.readmitted_at or request.withdrawn_at
-            lifts = self.action in _LIFTING and lifted_at is not None
-            entry = lift_by(transaction, request, lifted_at) if lifts and lifted_at is not None else None
+            entry = lift_by(transaction, request, self.action)
         follow(gateway, entry)
         return request
 

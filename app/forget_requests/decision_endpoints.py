@@ -39,6 +39,7 @@ from model_store import JournalEntry
 router = APIRouter(tags=["forget"])
 
 _PROBLEMS = problems(403, 404, 409)
+_LIFTING = (Action.CANCEL, Action.DENY, Action.READMIT)
 Decide = Callable[[Transaction, ForgetRequest, Decision], object]
 
 
@@ -221,7 +222,7 @@ def _carry_out(
         status = HTTPStatus.ACCEPTED if action is Action.RETRY else HTTPStatus.OK
         view = ForgetRequestView.of(request, gateway.links, now)
         answer = once.keep(transaction, respond(view, status, poll_headers(request)))
-        entry = lift_by(transaction, request, now)
+        entry = lift_by(transaction, request, action)
     follow(gateway, entry)
     return answer
 
@@ -260,9 +261,13 @@ def decide_about(
     return request
 
 
-def lift_by(transaction: Transaction, request: ForgetRequest, now: datetime) -> JournalEntry | None:
-    """The journal's entry if this decision has lifted what the request began."""
-    if now not in (request.withdrawn_at, request.readmitted_at):
+def lift_by(transaction: Transaction, request: ForgetRequest, action: Action) -> JournalEntry | None:
+    """The journal's entry if this decision has lifted what the request began.
+
+    A first person's denial or readmission lifts nothing yet.
+    """
+    lifted_at = request.readmitted_at if action is Action.READMIT else request.withdrawn_at
+    if action not in _LIFTING or lifted_at is None:
         return None
     return journal_entry(record_of(transaction.session, request), request.id)
 
