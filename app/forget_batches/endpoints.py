@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated
@@ -140,7 +141,9 @@ def _wanted(gateway: Gateway, position: int, item: Item) -> Wanted:
         }
         return Wanted(position, None, errors=[error])
     asked = asked_by(gateway.subject_key, item.body.user_id, item.body)
-    return Wanted(position, item.subject, asked, item.body.interactions)
+    selection = item.body.interactions
+    criteria = None if selection is None else selection.criteria(item.subject, datetime.fromtimestamp(0, UTC))
+    return Wanted(position, item.subject, asked, criteria)
 
 
 def _answer(gateway: Gateway, batch: ForgetBatch, rows: Sequence[queries.ItemRow]) -> Response:

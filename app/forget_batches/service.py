@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -14,8 +14,8 @@ from app.audit.transaction import Transaction
 from app.db.models import ForgetBatch, ForgetBatchItem, RequestScope
 from app.forget_requests import service as forget_requests
 from app.forget_requests.policy import WITHOUT_STEPS, RequestPolicy
-from app.forget_requests.schemas import SelectionBody
 from app.forget_requests.service import NOTHING_ELSE, Acceptance, Asked
+from app.selections.criteria import Criteria
 
 # One transaction each. It keeps the ledger for less than a tenth of a second, also on a busy machine.
 SLICE = 25
@@ -28,7 +28,8 @@ class Wanted:
     position: int
     subject_hmac: str | None
     asked: Asked = NOTHING_ELSE
-    selection: SelectionBody | None = None
+    # `until` is set when the item is accepted.
+    criteria: Criteria | None = None
     errors: Sequence[dict[str, str]] = ()
 
 
@@ -112,16 +113,16 @@ def _accepted(
         row.errors = list(item.errors)
         return row
     row.result, row.request_id = "existing", requests.get(item.subject_hmac)
-    if item.selection is not None:
+    if item.criteria is not None:
         # The query for an open request with the same selection must find those of this slice.
         transaction.session.flush()
         row.request_id = None
     if row.request_id is None:
         accept = (
             forget_requests.accept
-            if item.selection is None
+            if item.criteria is None
             else partial(
-                forget_requests.accept_selection, criteria=item.selection.criteria(item.subject_hmac, now)
+                forget_requests.accept_selection, criteria=replace(item.criteria, until=int(now.timestamp()))
             )
         )
         accepted = accept(
