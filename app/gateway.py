@@ -225,16 +225,15 @@ class Gateway:
         sender = Sender(private=self.settings.allow_private_webhooks)
         signer = Signer(self.settings.webhook_key.get_secret_value().encode())
 
-        def acknowledge(request_id: str, name: str) -> None:
-            self.acknowledge(request_id, name, by=name)
+        def acknowledge(transaction: Transaction, request_id: str, name: str) -> None:
+            targets.take(transaction, request_id, name, by=name, around=self.surroundings)
 
         return Deliverer(self.database, self.transaction, sender, signer, acknowledge)
 
     def acknowledge(self, request_id: str, name: str, *, by: str) -> ForgetTarget | None:
         """Take the acknowledgement of a recipient; None if the request was not told to it."""
         with self.transaction() as transaction:
-            around, now = self.surroundings, transaction.now()
-            return targets.take(transaction, request_id, name, by=by, around=around, now=now)
+            return targets.take(transaction, request_id, name, by=by, around=self.surroundings)
 
     def after_lift(self, entry: JournalEntry) -> None:
         """Write the lift of a suppression into the journal. Returns at once; the worker makes up for failures."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from app.audit.transaction import Transaction
 from app.db.models import ForgetTarget
 from app.runs.completion import complete_acknowledged
@@ -12,7 +10,7 @@ from app.versions.parts import Surroundings
 
 
 def take(
-    transaction: Transaction, request_id: str, name: str, *, by: str, around: Surroundings, now: datetime
+    transaction: Transaction, request_id: str, name: str, *, by: str, around: Surroundings
 ) -> ForgetTarget | None:
     """Take a recipient's acknowledgement, and complete its request if it has waited for nothing else.
 
@@ -22,6 +20,7 @@ def take(
     target = targets.find(transaction.session, request_id, name)
     if target is None:
         return None
+    now = transaction.now()
     targets.acknowledge(transaction, target, by=by, now=now)
     complete_acknowledged(transaction, request_id, around, now=now)
     return target

@@ -47,7 +47,7 @@ class Deliverer:
         transaction: Callable[[], AbstractContextManager[Transaction]],
         sender: Sender,
         signer: Signer,
-        acknowledge: Callable[[str, str], object],
+        acknowledge: Callable[[Transaction, str, str], object],
     ) -> None:
         self._database = database
         self._transaction = transaction
@@ -153,21 +153,25 @@ class Deliverer:
         return self._sender.send(attempt.url, headers, body.encode())
 
     def _settle(self, attempt: Attempt, answer: Answer) -> None:
-        delivered = answer.code is Code.DELIVERED
+        endpoint_id, event = attempt.delivery.endpoint_id, attempt.event
+        challenge = attempt.delivery.sequence is None
+        notice = event is not None and event.name == EventName.FORGET_RECIPIENT_NOTICE
+        if answer.code is Code.DELIVERED and (challenge or notice):
+            # In one transaction: what follows from the answer must not be lost with this process.
+            with self._transaction() as transaction:
+                endpoint = service.settle(transaction.session, attempt, answer, now=transaction.now())
+                if challenge:
+                    service.activate(transaction, endpoint_id)
+                # 202 means that the recipient has only noted it, and will say when it is done.
+                elif endpoint is not None and answer.status != HTTPStatus.ACCEPTED:
+                    assert event is not None
+                    self._acknowledge(transaction, event.request_id or "", endpoint.name)
+            return
         with self._database.unit_of_work() as session:
             now = database_now(session)
             endpoint = service.settle(session, attempt, answer, now=now)
             since = None if endpoint is None else endpoint.failing_since
-        endpoint_id = attempt.delivery.endpoint_id
-        if delivered and attempt.event is None:
-            with self._transaction() as transaction:
-                service.activate(transaction, endpoint_id)
-        elif delivered and attempt.delivery.name == EventName.FORGET_RECIPIENT_NOTICE:
-            # 202 means that the recipient has only noted it, and will say when it is done.
-            request_id = None if attempt.event is None else attempt.event.request_id
-            if endpoint is not None and request_id is not None and answer.status != HTTPStatus.ACCEPTED:
-                self._acknowledge(request_id, endpoint.name)
-        elif answer.code is Code.GONE:
+        if answer.code is Code.GONE:
             self._disable(endpoint_id, "gone")
         elif since is not None and now - since >= GIVEN_UP_AFTER:
             self._disable(endpoint_id, "failing")

@@ -47,7 +47,7 @@ def forget(service: Service, subject: str, *, finish: bool = True) -> tuple[str,
 
 def acknowledge(service: Service, request: str, name: str, *, by: str = "retriever") -> bool:
     with Transaction.begin(service.database, service.audit) as transaction:
-        return completion.take(transaction, request, name, by=by, around=AROUND, now=NOON) is not None
+        return completion.take(transaction, request, name, by=by, around=AROUND) is not None
 
 
 def state(service: Service, request: str) -> tuple[str, str | None, bool]:
