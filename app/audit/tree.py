@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import structlog
-from sqlalchemy import func, insert, select, tuple_
+from sqlalchemy import and_, func, insert, or_, select
 from sqlalchemy.orm import Session
 
 from app.audit import merkle
@@ -216,9 +216,15 @@ def _nodes(session: Session, keys: Iterable[tuple[int, int]]) -> Nodes:
 def _stored(session: Session, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], str]:
     if not keys:
         return {}
+    places: dict[int, list[int]] = {}
+    for level, place in keys:
+        places.setdefault(level, []).append(place)
+    # By level: SQLite finds pairs in a list of pairs by reading the whole table.
     stored = session.execute(
         select(AuditNode.level, AuditNode.place, AuditNode.digest).where(
-            tuple_(AuditNode.level, AuditNode.place).in_(keys)
+            or_(
+                *(and_(AuditNode.level == level, AuditNode.place.in_(some)) for level, some in places.items())
+            )
         )
     )
     return {(row.level, row.place): row.digest for row in stored}

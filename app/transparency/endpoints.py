@@ -53,7 +53,7 @@ async def read_entries(
     return await _read(gateway, partial(_entries, after=after, limit=limit))
 
 
-@router.get("/proof/inclusion", responses=problems(409))
+@router.get("/proof/inclusion", responses=problems(404, 409))
 async def prove_inclusion(
     gateway: GatewayDependency,
     _caller: MayRead,
@@ -64,7 +64,7 @@ async def prove_inclusion(
     return await _read(gateway, partial(_inclusion, entry=entry, of=size))
 
 
-@router.get("/proof/consistency", responses=problems(409))
+@router.get("/proof/consistency", responses=problems(404, 409))
 async def prove_consistency(
     gateway: GatewayDependency,
     _caller: MayRead,
@@ -135,7 +135,7 @@ def _consistency(session: Session, size: int, *, first: int, second: int | None)
 
 def _beyond(size: int) -> Problem:
     return Problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.NOT_FOUND,
         "beyond-the-log",
         "The log does not have so many entries, or the first size is above the second.",
         size=size,

@@ -235,7 +235,7 @@ def test_an_auditor_follows_the_log_with_checkpoints_alone(client: TestClient) -
 )
 def test_there_are_no_proofs_beyond_the_log(client: TestClient, target: str) -> None:
     answer = client.get(target)
-    assert (answer.status_code, answer.json()["code"]) == (422, "beyond-the-log")
+    assert (answer.status_code, answer.json()["code"]) == (404, "beyond-the-log")
 
 
 def test_a_gateway_in_production_wants_a_key_to_sign_with(settings: Settings) -> None:
