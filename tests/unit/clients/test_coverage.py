@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 import lethe_client
 from app.api_examples import ANSWERS
-from lethe_client import AsyncClient, Client, batches, evidence, models
+from lethe_client import AsyncClient, Client, batches, evidence, models, versions
 from lethe_client.batches import ForgetItem
 from lethe_client.models import Interaction
 from tests.documents import DOCS, REPOSITORY
@@ -149,7 +149,9 @@ SCHEMAS = dict(_schemas())
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_field_of_an_answer_has_its_place(name: str) -> None:
-    (model,) = (getattr(module, name) for module in (models, batches, evidence) if name in vars(module))
+    (model,) = (
+        getattr(module, name) for module in (models, batches, evidence, versions) if name in vars(module)
+    )
     assert set(model.model_fields) == set(SCHEMAS[name]["properties"])
 
 
