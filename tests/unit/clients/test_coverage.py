@@ -149,7 +149,7 @@ SCHEMAS = dict(_schemas())
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_field_of_an_answer_has_its_place(name: str) -> None:
-    (model,) = (
+    model = next(
         getattr(module, name) for module in (models, batches, evidence, versions) if name in vars(module)
     )
     assert set(model.model_fields) == set(SCHEMAS[name]["properties"])
