@@ -186,10 +186,20 @@ class Skipped(Model):
     run: str
 
 
+class Target(Model):
+    """Another system that holds the user, and whether it has done its part. The request waits if it is mandatory."""
+
+    name: str
+    mandatory: bool
+    state: str
+    at: datetime
+
+
 class ForgetRequestDetail(ForgetRequest):
     """A forget request with every attempt; ``parts`` is empty until it is completed."""
 
     parts: list[Part]
+    targets: list[Target]
     first_step: int
     attempts: list[RequestAttempt]
     skipped: list[Skipped]
