@@ -186,10 +186,20 @@ class Skipped(Model):
     run: str
 
 
+class Target(Model):
+    """Another system that holds the user, and whether it has done its part. The request waits if it is mandatory."""
+
+    name: str
+    mandatory: bool
+    state: str
+    at: datetime
+
+
 class ForgetRequestDetail(ForgetRequest):
     """A forget request with every attempt; ``parts`` is empty until it is completed."""
 
     parts: list[Part]
+    targets: list[Target]
     first_step: int
     attempts: list[RequestAttempt]
     skipped: list[Skipped]
@@ -261,66 +271,6 @@ class RunList(Model):
     """Runs, the newest first."""
 
     runs: list[Run]
-
-
-class Version(Model):
-    """A version of the adapter."""
-
-    digest: str
-    parent: str | None
-    forget_epoch: int
-    method: str
-    exact: bool
-    subjects: int
-    utility_change: float | None
-    run: str | None
-    published_at: datetime
-    destroyed_at: datetime | None
-    live: bool
-    eligible: bool
-    parts: list[Part]
-
-
-class Replica(Model):
-    """What one gateway reports of itself."""
-
-    id: str
-    last_seen_at: datetime
-    generation: int
-    version: str | None
-    ready: str | None
-    epoch: int
-    resident_versions: list[str]
-    error: str | None
-
-
-class BudgetItem(Model):
-    """One item of the budget for attenuation."""
-
-    name: str
-    spent: float
-    limit: float | None
-    left: float | None
-
-
-class Budget(Model):
-    """What has been spent since the last exact fit."""
-
-    last_exact_fit: datetime | None
-    items: list[BudgetItem]
-
-
-class Adapters(Model):
-    """The serving pointer, the versions (the newest first) and the replicas."""
-
-    generation: int
-    live: str | None
-    previous: str | None
-    candidate: str | None
-    erasure_floor: int
-    consolidation: Budget
-    versions: list[Version]
-    replicas: list[Replica]
 
 
 class Item(Model):

@@ -47,6 +47,8 @@ class DescribedService(httpx.BaseTransport, httpx.AsyncBaseTransport):
         status, answer = next(
             (int(key), one) for key, one in operation["responses"].items() if key.startswith("2")
         )
+        if "content" not in answer:
+            return httpx.Response(status)
         (kind, content), *_ = answer["content"].items()
         example = content.get("example", "# HELP\n")
         if kind == "application/json":

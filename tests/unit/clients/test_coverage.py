@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 import lethe_client
 from app.api_examples import ANSWERS
-from lethe_client import AsyncClient, Client, batches, evidence, models
+from lethe_client import AsyncClient, Client, batches, evidence, models, versions, webhooks
 from lethe_client.batches import ForgetItem
 from lethe_client.models import Interaction
 from tests.documents import DOCS, REPOSITORY
@@ -41,6 +41,17 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "prove_inclusion": lambda client: client.prove_inclusion(1, size=2),
     "prove_consistency": lambda client: client.prove_consistency(1, second=2),
     "key_set": lambda client: client.read_keys(),
+    "list_webhook_endpoints": lambda client: client.list_webhook_endpoints(),
+    "register_webhook_endpoint": lambda client: client.register_webhook_endpoint(
+        "crm", "https://hooks.example.com/lethe", events=["forget.completed"], recipient="mandatory"
+    ),
+    "read_webhook_endpoint": lambda client: client.read_webhook_endpoint("we_1"),
+    "remove_webhook_endpoint": lambda client: client.remove_webhook_endpoint("we_1"),
+    "challenge_webhook_endpoint": lambda client: client.challenge_webhook_endpoint("we_1"),
+    "replay_webhook_events": lambda client: client.replay_webhook_events("we_1", first=1, last=2),
+    "list_webhook_deliveries": lambda client: client.list_webhook_deliveries(state="failed", limit=2),
+    "redeliver_webhook": lambda client: client.redeliver_webhook("wd_1"),
+    "acknowledge_target": lambda client: client.acknowledge_target(REQUEST, "retriever"),
     "list_forget_requests": lambda client: client.list_forget_requests(
         status=["queued", "on_hold"], overdue=True, client_reference="zd-1", received_from=NOON,
         received_before=NOON, cursor="0" * 32, limit=3,
@@ -73,7 +84,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "metrics": lambda client: client.metrics(),
 }  # fmt: skip
 # Operations that the client leaves out, each with the reason.
-LEFT_OUT: dict[str, str] = {}
+LEFT_OUT = {"stream_events": "a stream is followed by a reader of its own, such as httpx-sse"}
 # The document's names of the bodies that the client sends, or writes as arguments.
 SENT = {
     "CancelBody",
@@ -84,6 +95,8 @@ SENT = {
     "ForgetUserBody",
     "HoldBody",
     "ReadmitBody",
+    "RegisterBody",
+    "ReplayBody",
     "SelectionBody",
 }
 # What the client calls a schema, where that is not the schema's name without `View`.
@@ -149,7 +162,11 @@ SCHEMAS = dict(_schemas())
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_field_of_an_answer_has_its_place(name: str) -> None:
-    (model,) = (getattr(module, name) for module in (models, batches, evidence) if name in vars(module))
+    model = next(
+        getattr(module, name)
+        for module in (models, batches, evidence, versions, webhooks)
+        if name in vars(module)
+    )
     assert set(model.model_fields) == set(SCHEMAS[name]["properties"])
 
 
@@ -174,6 +191,7 @@ def values_of(schema: str, field: str | None = None) -> set[str]:
         (models.ExpediteReason, values_of("ExpediteBody", "reason")),
         (models.ReadmitReason, values_of("ReadmitBody", "reason")),
         (models.Regime, values_of("Regime")),
+        (webhooks.Recipient, values_of("Recipient")),
     ],
 )
 def test_a_value_that_the_client_may_send_is_one_that_the_service_takes(

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from lethe_client.exchange import Call, id_of, segment
-from lethe_client.models import Adapters, Run, RunDetail, RunList
+from lethe_client.models import Run, RunDetail, RunList
 from lethe_client.aio.connection import Connection
+from lethe_client.versions import Adapters
 
 
 class Runs(Connection):

@@ -35,7 +35,7 @@ TARGET: dict[str, Any] = {
     "at": "2026-11-21T02:40:57Z",
 }
 
-TELLING_BODIES: dict[str, Any] = {
+BODIES: dict[str, Any] = {
     "register_webhook_endpoint": {
         "name": "crm",
         "url": "https://hooks.example.com/lethe",
@@ -43,7 +43,7 @@ TELLING_BODIES: dict[str, Any] = {
     },
     "replay_webhook_events": {"first": 4000, "last": 4711},
 }
-TELLING_ANSWERS: dict[str, Any] = {
+ANSWERS: dict[str, Any] = {
     "register_webhook_endpoint": _ENDPOINT
     | {"state": "pending", "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"},
     "list_webhook_endpoints": {"endpoints": [_ENDPOINT]},
