@@ -143,7 +143,7 @@ def _introduce(url: str, key: str, state: Path, user: str) -> None:
     print(
         f"""
 Lethe is up at {url}
-  dashboard   {url}/  (any user name; the key below is the password)
+  dashboard   {url}/  (log in with the key below)
   API         {url}/docs
   key         {key}
   state       {state}

@@ -8,7 +8,6 @@ from fastapi import APIRouter, FastAPI
 
 from app.dashboard import evidence, health, live, login, requests, runs, versions, worklist
 from app.dashboard.access import SessionKeeper
-from app.dashboard.log_in_limit import LogInLimit
 from app.gateway import Gateway
 
 router = APIRouter(include_in_schema=False)
@@ -19,6 +18,5 @@ for page in (login, live, worklist, requests, runs, versions, health, evidence):
 def open_dashboard(app: FastAPI, gateway: Gateway) -> None:
     """Set what the pages find in the state of the application."""
     app.state.session_keeper = SessionKeeper(gateway.database)
-    app.state.log_in_limit = LogInLimit()
     app.state.pulse = live.Pulse(gateway.database, timedelta(seconds=gateway.settings.redispatch_seconds))
     app.state.verifier = evidence.Verifier(gateway)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import structlog
 from fastapi import APIRouter, Depends, Request, Response
 
-from app.api_keys.authentication import Authenticator
+from app.api_keys.authentication import Authenticator, TooManyFailures
 from app.dashboard.access import (
     LOG_IN_COOKIE,
     SESSION_COOKIE,
@@ -24,7 +24,6 @@ from app.dashboard.access import (
     set_cookie,
     viewer_of,
 )
-from app.dashboard.log_in_limit import LogInLimit
 from app.dashboard.pages import MENU, PageRoute, go_to, render
 from app.db.base import utc_now
 from app.db.clock import database_now
@@ -52,25 +51,23 @@ async def log_in(request: Request, gateway: GatewayDependency) -> Response:
     """Begin a session. Its token is new whatever cookie the browser had, so nobody can plant one."""
     fields = await fields_of(request)
     wanted = only(fields, "next")
-    limit: LogInLimit = request.app.state.log_in_limit
     address = request.client.host if request.client else ""
     pledge = request.cookies.get(LOG_IN_COOKIE, "")
     if not pledge or not hmac.compare_digest(_proof(pledge).encode(), only(fields, "form_token").encode()):
         return _page(request, wanted=wanted, problem=_FOREIGN, status=HTTPStatus.FORBIDDEN)
-    wait = limit.seconds_to_wait(address)
-    if wait:
-        told = f"Too many failed log-ins from this address. Try again in {wait} seconds."
-        page = _page(request, wanted=wanted, problem=told, status=HTTPStatus.TOO_MANY_REQUESTS)
-        page.headers["Retry-After"] = str(wait)
-        return page
     key = only(fields, "key").strip()
     authenticator: Authenticator = request.app.state.authenticator
     begun = None
-    # Looked up before anything is written: a stranger's guesses must not lock the database.
-    if await authenticator.identify(key) is not None:
-        begun = await gateway.write(partial(_begin, gateway, key, request.cookies.get(SESSION_COOKIE)))
+    try:
+        # Looked up before anything is written: a stranger's guesses must not lock the database.
+        if await authenticator.identify(key, address) is not None:
+            begun = await gateway.write(partial(_begin, gateway, key, request.cookies.get(SESSION_COOKIE)))
+    except TooManyFailures as error:
+        told = f"Too many failed log-ins from this address. Try again in {error.seconds} seconds."
+        page = _page(request, wanted=wanted, problem=told, status=HTTPStatus.TOO_MANY_REQUESTS)
+        page.headers["Retry-After"] = str(error.seconds)
+        return page
     if begun is None:
-        limit.failed(address)
         log.warning("dashboard.log_in_refused")
         return _page(request, wanted=wanted, problem=_NO_KEY, status=HTTPStatus.UNAUTHORIZED)
     token, name = begun

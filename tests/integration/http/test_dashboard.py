@@ -374,7 +374,7 @@ def test_the_pages_are_not_for_end_users(browser: TestClient) -> None:
     stranger = TestClient(browser.app, follow_redirects=False)
     known = browser.app.state.authenticator  # type: ignore[attr-defined]
 
-    async def identify(_key: str) -> Caller:
+    async def identify(_key: str, _address: str = "") -> Caller:
         return Caller("somebody", frozenset(Scope), subject="a" * 64)
 
     known.identify = identify

@@ -1,4 +1,4 @@
-"""Cells, cursors, words, stages, and the limit of log-ins."""
+"""Cells, cursors, words and stages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from app.audit import queries as audit
 from app.dashboard import cursors, words
 from app.dashboard.cells import cell, rows
-from app.dashboard.log_in_limit import IN_ALL, PER_ADDRESS, LogInLimit
 from app.dashboard.timeline import _AFTER, _SAID, happenings, stages
 from app.db.models import RequestStatus, RunStatus
 from app.db.models.statuses import SETTLED
@@ -138,21 +137,6 @@ def test_an_entry_of_another_release_is_shown_by_its_name() -> None:
 def test_the_timeline_names_events_that_there_are() -> None:
     assert set(_AFTER) | set(_SAID) <= set(audit.actions())
     assert {"forget.accepted", "audit.exported", "consolidation.completed"} <= set(audit.actions())
-
-
-def test_failed_log_ins_are_counted_by_address_and_in_all() -> None:
-    now = 100.0
-    limit = LogInLimit(lambda: now)
-    for _ in range(PER_ADDRESS):
-        assert limit.seconds_to_wait("a") == 0
-        limit.failed("a")
-    assert limit.seconds_to_wait("a") == 61
-    assert limit.seconds_to_wait("b") == 0
-    for number in range(IN_ALL):
-        limit.failed(str(number))
-    assert limit.seconds_to_wait("b") > 0
-    now += 60.0
-    assert limit.seconds_to_wait("a") == limit.seconds_to_wait("b") == 0
 
 
 def test_percentiles_are_of_the_nearest_rank() -> None:
