@@ -39,6 +39,7 @@ SCOPES_OF: dict[Role, frozenset[Scope]] = {
         Scope.FORGET_EXPEDITE,
         Scope.CONSOLIDATE,
         Scope.WEBHOOKS_MANAGE,
+        Scope.TARGETS_ACKNOWLEDGE,
     },
     Role.APPROVER: _WATCH
     | {
@@ -57,6 +58,7 @@ SCOPES_OF: dict[Role, frozenset[Scope]] = {
             Scope.FORGET_READ,
             Scope.FORGET_CANCEL,
             Scope.RECEIPTS_READ,
+            Scope.TARGETS_ACKNOWLEDGE,
             Scope.RECOMMEND,
             Scope.INTERACTIONS_WRITE,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
@@ -16,6 +16,7 @@ from app.db.models import DeliveryState, EndpointState, WebhookDelivery, Webhook
 from app.dependencies import GatewayDependency
 from app.errors import Problem, not_found
 from app.gateway import Gateway
+from app.idempotency.once import Once, OnceRequest, respond
 from app.problem_schema import problems
 from app.webhooks import queries
 from app.webhooks import service as webhooks
@@ -38,7 +39,6 @@ router = APIRouter(tags=["webhooks"])
 MayManage = Annotated[Caller, Depends(require(Scope.WEBHOOKS_MANAGE))]
 EndpointPath = Annotated[str, Path(pattern=r"^we_[0-9a-f]{32}$")]
 DeliveryPath = Annotated[str, Path(pattern=r"^wd_[0-9a-f]{32}$")]
-Result = TypeVar("Result")
 
 
 @router.post("/webhook-endpoints", status_code=HTTPStatus.CREATED, responses=problems(409))
@@ -95,34 +95,34 @@ def read_webhook_endpoint(
 
 
 @router.delete(
-    "/webhook-endpoints/{endpoint_id:path}", status_code=HTTPStatus.NO_CONTENT, responses=problems(404)
+    "/webhook-endpoints/{endpoint_id:path}", status_code=HTTPStatus.NO_CONTENT, responses=problems(404, 409)
 )
-async def remove_webhook_endpoint(
-    endpoint_id: EndpointPath, gateway: GatewayDependency, caller: MayManage
-) -> None:
+async def remove_webhook_endpoint(endpoint_id: EndpointPath, caller: MayManage, once: Once) -> Response:
     """Remove an endpoint with its deliveries. An attempt that is under way may still arrive."""
 
-    def work(transaction: Transaction, endpoint: WebhookEndpoint) -> None:
+    def work(transaction: Transaction, endpoint: WebhookEndpoint) -> Response:
         webhooks.remove(transaction, endpoint, actor=caller.name)
+        return Response(status_code=HTTPStatus.NO_CONTENT)
 
-    await gateway.write(partial(_with_endpoint, gateway, endpoint_id, work))
+    return await once.write(partial(_with_endpoint, once, endpoint_id, work))
 
 
 @router.post(
     "/webhook-endpoints/{endpoint_id:path}/challenge",
     status_code=HTTPStatus.ACCEPTED,
+    response_model=EndpointView,
     responses=problems(404, 409),
 )
 async def challenge_webhook_endpoint(
-    endpoint_id: EndpointPath, gateway: GatewayDependency, caller: MayManage
-) -> EndpointView:
+    endpoint_id: EndpointPath, gateway: GatewayDependency, caller: MayManage, once: Once
+) -> Response:
     """Send another challenge to an endpoint that is not active.
 
     Once it answers, it is also told what happened meanwhile, as far as that is still kept.
     """
     deliverer = _deliverer(gateway)
 
-    def work(transaction: Transaction, endpoint: WebhookEndpoint) -> EndpointView:
+    def work(transaction: Transaction, endpoint: WebhookEndpoint) -> Response:
         if endpoint.state == EndpointState.ACTIVE:
             raise Problem(
                 HTTPStatus.CONFLICT,
@@ -131,27 +131,30 @@ async def challenge_webhook_endpoint(
                 status_now=str(endpoint.state),
             )
         webhooks.challenge_again(transaction, endpoint, actor=caller.name, now=transaction.now())
-        return EndpointView.of(endpoint)
+        return respond(EndpointView.of(endpoint), HTTPStatus.ACCEPTED)
 
-    view = await gateway.write(partial(_with_endpoint, gateway, endpoint_id, work))
+    answer = await once.write(partial(_with_endpoint, once, endpoint_id, work))
     deliverer.wake()
-    return view
+    return answer
 
 
 @router.post(
-    "/webhook-endpoints/{endpoint_id:path}/replay", status_code=HTTPStatus.ACCEPTED, responses=problems(404)
+    "/webhook-endpoints/{endpoint_id:path}/replay",
+    status_code=HTTPStatus.ACCEPTED,
+    response_model=ReplayedView,
+    responses=problems(404, 409),
 )
 async def replay_webhook_events(
-    endpoint_id: EndpointPath, body: ReplayBody, gateway: GatewayDependency, caller: MayManage
-) -> ReplayedView:
+    endpoint_id: EndpointPath, body: ReplayBody, caller: MayManage, once: Once
+) -> Response:
     """Send all events of a range again that the endpoint wants and that are still kept."""
 
-    def work(transaction: Transaction, endpoint: WebhookEndpoint) -> ReplayedView:
+    def work(transaction: Transaction, endpoint: WebhookEndpoint) -> Response:
         now, actor = transaction.now(), caller.name
         sent = webhooks.replay(transaction, endpoint, first=body.first, last=body.last, actor=actor, now=now)
-        return ReplayedView(events=sent)
+        return respond(ReplayedView(events=sent), HTTPStatus.ACCEPTED)
 
-    return await gateway.write(partial(_with_endpoint, gateway, endpoint_id, work))
+    return await once.write(partial(_with_endpoint, once, endpoint_id, work))
 
 
 @router.get("/webhook-deliveries", responses=problems())
@@ -171,13 +174,12 @@ def list_webhook_deliveries(
 @router.post(
     "/webhook-deliveries/{delivery_id:path}/redeliver",
     status_code=HTTPStatus.ACCEPTED,
+    response_model=DeliveryView,
     responses=problems(404, 409),
 )
-async def redeliver_webhook(
-    delivery_id: DeliveryPath, gateway: GatewayDependency, caller: MayManage
-) -> DeliveryView:
+async def redeliver_webhook(delivery_id: DeliveryPath, caller: MayManage, once: Once) -> Response:
     """Send an event to its endpoint again, whether or not it had arrived."""
-    return await gateway.write(partial(_redeliver, gateway, caller, delivery_id))
+    return await once.write(partial(_redeliver, once, caller, delivery_id))
 
 
 def _deliverer(gateway: Gateway) -> Deliverer:
@@ -202,17 +204,17 @@ def _register(gateway: Gateway, caller: Caller, body: RegisterBody, url: str) ->
 
 
 def _with_endpoint(
-    gateway: Gateway, endpoint_id: str, work: Callable[[Transaction, WebhookEndpoint], Result]
-) -> Result:
-    with gateway.transaction() as transaction:
+    once: OnceRequest, endpoint_id: str, work: Callable[[Transaction, WebhookEndpoint], Response]
+) -> Response:
+    with once.transaction() as transaction:
         endpoint = transaction.session.get(WebhookEndpoint, endpoint_id, with_for_update=True)
         if endpoint is None:
             raise not_found("webhook endpoint")
-        return work(transaction, endpoint)
+        return once.keep(transaction, work(transaction, endpoint))
 
 
-def _redeliver(gateway: Gateway, caller: Caller, delivery_id: str) -> DeliveryView:
-    with gateway.transaction() as transaction:
+def _redeliver(once: OnceRequest, caller: Caller, delivery_id: str) -> Response:
+    with once.transaction() as transaction:
         delivery = transaction.session.get(WebhookDelivery, delivery_id, with_for_update=True)
         if delivery is None:
             raise not_found("webhook delivery")
@@ -222,4 +224,4 @@ def _redeliver(gateway: Gateway, caller: Caller, delivery_id: str) -> DeliveryVi
             raise Problem(
                 HTTPStatus.CONFLICT, "event-not-kept", "There is no event any more to send again."
             ) from error
-        return DeliveryView.of(delivery)
+        return once.keep(transaction, respond(DeliveryView.of(delivery), HTTPStatus.ACCEPTED))

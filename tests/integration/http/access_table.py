@@ -1,30 +1,79 @@
 """Who may use which route: every route of the application, and the roles that it lets through.
 
 A new route is added here, or `test_access.py` fails. `everybody` needs no key. `user` is an end user with a token of
-their own; where they are let through, it is to their own requests only.
+their own; where they are let through, it is to their own requests only. `session` is a form of the dashboard, which
+needs the log-in of a person: tests of the dashboard say who may send it.
 """
 
 WATCHING = "viewer operator approver auditor admin"
 
 ALLOWED = {
-    "GET /": WATCHING,
+    "DELETE /webhook-endpoints/{endpoint_id}": "operator admin",
+    "GET /": f"{WATCHING} service",
+    "GET /.well-known/jwks.json": "everybody",
     "GET /adapters": WATCHING,
+    "GET /audit/checkpoint": "auditor admin",
+    "GET /audit/entries": "auditor admin",
+    "GET /audit/proof/consistency": "auditor admin",
+    "GET /audit/proof/inclusion": "auditor admin",
+    "GET /dashboard": f"{WATCHING} service",
+    "GET /dashboard/evidence": "auditor admin",
+    "GET /dashboard/evidence/export.csv": "auditor admin",
+    "GET /dashboard/evidence/export.json": "auditor admin",
+    "GET /dashboard/health": WATCHING,
+    "GET /dashboard/live": f"{WATCHING} service",
+    "GET /dashboard/requests/{request_id}": f"{WATCHING} service",
+    "GET /dashboard/runs": WATCHING,
+    "GET /dashboard/runs/{run_id}": WATCHING,
+    "GET /dashboard/versions": WATCHING,
     "GET /docs": WATCHING,
+    "GET /events": WATCHING,
     "GET /forget-batches/{batch_id}": f"{WATCHING} service",
     "GET /forget-batches/{batch_id}/items": f"{WATCHING} service",
+    "GET /forget-requests": f"{WATCHING} service",
     "GET /forget-requests/{request_id}": f"{WATCHING} service user",
+    "GET /forget-requests/{request_id}/receipts/acceptance": "approver auditor service admin",
+    "GET /forget-requests/{request_id}/receipts/completion": "approver auditor service admin",
     "GET /healthz": "everybody",
+    "GET /login": "everybody",
     "GET /metrics": WATCHING,
     "GET /openapi.json": WATCHING,
     "GET /readyz": "everybody",
     "GET /recommend": "service admin",
     "GET /runs": WATCHING,
     "GET /runs/{run_id}": WATCHING,
+    "GET /statistics/erasures": f"{WATCHING} service",
+    "GET /webhook-deliveries": "operator admin",
+    "GET /webhook-endpoints": "operator admin",
+    "GET /webhook-endpoints/{endpoint_id}": "operator admin",
     "POST /consolidations": "operator admin",
+    "POST /dashboard/consolidate": "session",
+    "POST /dashboard/evidence/verify": "session",
+    "POST /dashboard/logout": "session",
+    "POST /dashboard/requests/{action}": "session",
+    "POST /dashboard/requests/{request_id}/{action}": "session",
+    "POST /dashboard/search": "session",
     "POST /forget-batches": "operator service admin",
     "POST /forget-batches/dry-run": "operator service admin",
     "POST /forget-requests": "operator service admin user",
+    "POST /forget-requests/{request_id}/approve": "approver admin",
+    "POST /forget-requests/{request_id}/cancel": "operator service admin user",
+    "POST /forget-requests/{request_id}/deny": "approver admin",
+    "POST /forget-requests/{request_id}/expedite": "operator admin",
+    "POST /forget-requests/{request_id}/extend": "approver admin",
+    "POST /forget-requests/{request_id}/hold": "approver admin",
+    "POST /forget-requests/{request_id}/readmit": "approver admin",
+    "POST /forget-requests/{request_id}/release": "approver admin",
     "POST /forget-requests/{request_id}/retry": "operator admin",
+    "POST /forget-requests/{request_id}/targets/{name}/acknowledge": "operator service admin",
     "POST /interactions": "service admin",
+    "POST /login": "session",
     "POST /users/{user_id}/forget": "operator service admin user",
+    "POST /webhook-deliveries/{delivery_id}/redeliver": "operator admin",
+    "POST /webhook-endpoints": "operator admin",
+    "POST /webhook-endpoints/{endpoint_id}/challenge": "operator admin",
+    "POST /webhook-endpoints/{endpoint_id}/replay": "operator admin",
 }
+
+# Answers that do not end. So only refusals are tried.
+STREAMS = ("GET /events",)
