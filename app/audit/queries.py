@@ -9,10 +9,12 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Select, Text, and_, cast, or_, select
 from sqlalchemy.orm import Session
 
+from app.audit import decision_events, events, target_events, webhook_events
 from app.audit.events import Event
 from app.db.models import AuditEntry, ForgetRequest
 
 _ROWS_AT_A_TIME = 1000
+_EVENTS = (events, decision_events, target_events, webhook_events)
 # What happens to a run and says something about each of its requests.
 _OF_RUNS = (
     "run.attempted",
@@ -52,13 +54,8 @@ class Filter:
 
 def actions() -> list[str]:
     """The names of all events that a log can have."""
-    found: set[str] = set()
-    waiting = list(Event.__subclasses__())
-    while waiting:
-        event = waiting.pop()
-        waiting += event.__subclasses__()
-        found |= {event.action} if "action" in vars(event) else set()
-    return sorted(found)
+    defined = [value for module in _EVENTS for value in vars(module).values() if isinstance(value, type)]
+    return sorted({event.action for event in defined if issubclass(event, Event) and "action" in vars(event)})
 
 
 def page(session: Session, filter_: Filter, *, limit: int, before: int | None = None) -> Sequence[AuditEntry]:

@@ -136,7 +136,8 @@ def test_an_entry_of_another_release_is_shown_by_its_name() -> None:
 
 def test_the_timeline_names_events_that_there_are() -> None:
     assert set(_AFTER) | set(_SAID) <= set(audit.actions())
-    assert {"forget.accepted", "audit.exported", "consolidation.completed"} <= set(audit.actions())
+    every = {"forget.accepted", "audit.exported", "consolidation.completed", "forget.denied"}
+    assert every <= set(audit.actions())
 
 
 def test_percentiles_are_of_the_nearest_rank() -> None:
