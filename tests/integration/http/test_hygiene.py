@@ -60,7 +60,7 @@ def test_the_docs_need_a_scope_in_production(
 def test_the_description_says_what_is_answered(client: TestClient) -> None:
     openapi = client.get("/openapi.json").json()
     forget = openapi["paths"]["/users/{user_id}/forget"]["post"]["responses"]
-    assert set(forget) == {"200", "202", "400", "401", "403", "413", "422", "503"}
+    assert set(forget) == {"200", "202", "400", "401", "403", "409", "413", "422", "429", "503"}
     for status in ("400", "401", "422", "503"):
         content = forget[status]["content"]
         assert content == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
