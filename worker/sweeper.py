@@ -32,7 +32,7 @@ from app.runs import service as runs
 from app.settings import Settings
 from app.suppressions import queries as suppressions
 from app.webhooks import service as webhooks
-from model_store import Store, StoreError, open_store
+from model_store import StoreError, open_store
 
 if TYPE_CHECKING:
     from unlearning import ConsolidationBudget
@@ -82,7 +82,6 @@ class Sweeper:
                     return_claims(current_process())
                 end_windows(database, audit)
                 warn_of_deadlines(database, audit)
-                write_lifts(database, open_store(self._settings.store_url), self._settings)
                 dispatched = sweep(database, self._settings)
                 for run_id in dispatched:
                     self._celery.send_task(RUN_TASK, args=[run_id], retry=False)
@@ -91,6 +90,8 @@ class Sweeper:
                     with database.unit_of_work() as session:
                         for run_id in dispatched:
                             outbox.told(session, Topic.RUN_WAITING, run_id)
+                # Last, because the store may be away, and nothing above needs it.
+                write_lifts(database, self._settings)
             except DatabaseRewound:
                 self._join(database, audit)
             except Exception as error:  # noqa: BLE001  (nobody would notice a dead sweeper)
@@ -137,7 +138,7 @@ def end_windows(database: Database, audit: AuditLog) -> int:
         return forget_requests.end_windows(transaction, transaction.now())
 
 
-def write_lifts(database: Database, store: Store, settings: Settings) -> int:
+def write_lifts(database: Database, settings: Settings) -> int:
     """Write lifts of suppressions into the journal that a gateway could not write. Returns how many.
 
     Raises:
@@ -145,6 +146,10 @@ def write_lifts(database: Database, store: Store, settings: Settings) -> int:
         DatabaseUnavailable: look again later.
     """
     pause = timedelta(seconds=settings.redispatch_seconds)
+    with database.read() as session:
+        if not outbox.is_due(session, Topic.LIFTED, now=database_now(session)):
+            return 0
+    store = open_store(settings.store_url)
     with database.unit_of_work() as session:
         epochs = outbox.take(session, Topic.LIFTED, now=database_now(session), again_after=pause)
         entries = {epoch: suppressions.lift_of(session, int(epoch)) for epoch in epochs}

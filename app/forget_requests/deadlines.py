@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app.audit.decision_events import ForgetDeadlineNears
 from app.audit.transaction import Transaction
-from app.clock.thresholds import PERCENTS, last_passed, warnings
+from app.clock.thresholds import PERCENTS, Threshold, last_passed, warnings
 from app.db.models import ForgetRequest
 from app.db.models.statuses import SETTLED
 
@@ -23,29 +23,43 @@ def due_warnings(session: Session, now: datetime) -> dict[str, int]:
     """The open requests of which 50, 75, 90 or 100 % of the time have passed since the last warning.
 
     Returns:
-        The percentage, by request id.
+        The percentage, by request id; 0 for a request of which it only has to be computed when to warn.
     """
-    found = {}
     rows = session.scalars(
         select(ForgetRequest).where(
-            ForgetRequest.status.not_in(SETTLED), ForgetRequest.warned_percent < PERCENTS[-1]
+            ForgetRequest.status.not_in(SETTLED),
+            ForgetRequest.warned_percent < PERCENTS[-1],
+            or_(ForgetRequest.next_warning_at.is_(None), ForgetRequest.next_warning_at < now),
         )
     )
-    for request in rows:
-        started = request.clock_started_at or request.received_at
-        passed = last_passed(warnings(started, request.due_at), now)
-        if passed is not None and passed.percent > request.warned_percent:
-            found[request.id] = passed.percent
-    return found
+    return {request.id: _passed(request, now) for request in rows}
 
 
 def warn(transaction: Transaction, percents: dict[str, int]) -> None:
     """Record that this share of the requests' time has passed, each warning once."""
     for request_id, percent in percents.items():
         request = transaction.session.get(ForgetRequest, request_id, with_for_update=True)
-        if request is not None and request.status not in SETTLED and percent > request.warned_percent:
+        if request is None or request.status in SETTLED:
+            continue
+        if percent > request.warned_percent:
             request.warned_percent = percent
             transaction.record(
                 ForgetDeadlineNears(request=request_id, percent=percent, due_at=request.due_at.isoformat()),
                 actor="worker",
             )
+        plan_warning(request)
+
+
+def plan_warning(request: ForgetRequest) -> None:
+    """Set when the next warning is due. Call when the deadline was set or moved."""
+    later = [one.at for one in _thresholds(request) if one.percent > request.warned_percent]
+    request.next_warning_at = later[0] if later else request.due_at
+
+
+def _passed(request: ForgetRequest, now: datetime) -> int:
+    passed = last_passed(_thresholds(request), now)
+    return 0 if passed is None else passed.percent
+
+
+def _thresholds(request: ForgetRequest) -> tuple[Threshold, ...]:
+    return warnings(request.clock_started_at or request.received_at, request.due_at)

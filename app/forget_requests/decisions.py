@@ -27,6 +27,7 @@ from app.clock.deadlines import ExtensionRefused, Regime, extended
 from app.clock.deadlines import Refused as NotExtended
 from app.db.models import ForgetRequest, RequestScope, RequestStatus
 from app.db.models.statuses import SETTLED
+from app.forget_requests.deadlines import plan_warning
 from app.forget_requests.policy import WITHOUT_STEPS, RequestPolicy
 from app.forget_requests.service import end_window, schedule
 from app.forget_requests.states import REQUESTS, RequestEvent
@@ -226,6 +227,7 @@ def extend(
     except ExtensionRefused as error:
         raise Refused("not-extendable", _NOT_EXTENDED[error.reason]) from error
     request.extended_at = decision.now
+    plan_warning(request)
     transaction.record(
         ForgetExtended(
             request=request.id,

@@ -15,6 +15,7 @@ from app.audit.transaction import Transaction
 from app.db.ledger import next_epoch
 from app.db.models import EventSelection, ForgetRequest, RequestScope, RequestStatus, Suppression
 from app.db.models.statuses import SETTLED
+from app.forget_requests.deadlines import plan_warning
 from app.forget_requests.policy import (
     FROM_THE_POLICY,
     WITHOUT_STEPS,
@@ -198,7 +199,9 @@ def _create(
         zone=clock.zone,
         clock_started_at=clock.started_at,
         due_at=clock.due_at,
+        warned_percent=0,
     )
+    plan_warning(request)
     session.add(request)
     selected = None
     if criteria is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from app.db.models import OutboxEntry
@@ -43,6 +43,12 @@ def take(session: Session, topic: Topic, *, now: datetime, again_after: timedelt
         .execution_options(synchronize_session=False)
     ).all()
     return [row.reference for row in sorted(taken, key=lambda row: row.id)]
+
+
+def is_due(session: Session, topic: Topic, *, now: datetime) -> bool:
+    """Whether a message waits to be sent now."""
+    waiting = select(OutboxEntry.id).where(OutboxEntry.topic == topic, OutboxEntry.due_at <= now).limit(1)
+    return session.scalar(waiting) is not None
 
 
 def told(session: Session, topic: Topic, reference: str) -> None:

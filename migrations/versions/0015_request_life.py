@@ -22,6 +22,7 @@ _LIVE = "status NOT IN ('completed', 'cancelled', 'denied')"
 _NEW_STATES = "'pending_approval', 'scheduled', 'on_hold'"
 _REQUEST_COLUMNS = (
     ("clock_started_at", _MOMENT),
+    ("next_warning_at", _MOMENT),
     ("cancel_until", _MOMENT),
     ("extended_at", _MOMENT),
     ("review_at", _MOMENT),

@@ -42,6 +42,8 @@ class ForgetRequest(Base):
     due_at: Mapped[datetime]
     # The last share of the time, in percent, whose passing was recorded as a warning.
     warned_percent: Mapped[int] = mapped_column(default=0, server_default="0")
+    # When the next share has passed; None if that was not computed yet.
+    next_warning_at: Mapped[datetime | None]
     # Set once, by a person, within the legal limit.
     extended_at: Mapped[datetime | None]
     # Goes before all others that are queued.

@@ -23,7 +23,7 @@ from tests.integration.tiny_model import subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.observing import live, rows_of
 from tests.integration.worker.test_execution import Killed, dying
-from worker import event_erasure
+from worker import event_erasure, sweeper
 from worker.examples import read_examples
 from worker.execution import execute
 from worker.process import WorkerProcess
@@ -143,3 +143,14 @@ def test_nothing_trains_on_a_hidden_event(process: WorkerProcess, installed: str
     index = process.base.catalogue.index(item)
     split = examples.data.everyone[subject_of("user-1")]
     assert index not in split.train
+
+
+def test_a_lift_that_no_gateway_could_write_is_written_by_a_worker(process: WorkerProcess) -> None:
+    request_id, _ = select_events(process, "user-1", items_of(process, "user-1")[0])
+    with process.transaction() as transaction:
+        found = request_queries.find(transaction.session, request_id)
+        assert found is not None
+        decisions.cancel(transaction, found, Decision("tests", utc_now(), "other"))
+    assert sweeper.write_lifts(process.database, process.settings) == 1
+    assert sweeper.write_lifts(process.database, process.settings) == 0
+    assert [entry.lifted for entry in process.store.journal() if entry.lifted] == ["cancelled"]
