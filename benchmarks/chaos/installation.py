@@ -83,7 +83,7 @@ def make_template(folder: Path, server: str | None, seed: int) -> Template:
     else:
         database = PostgresqlInstalled(server, f"lethe_chaos_{secrets.token_hex(8)}")
         database.create()
-    keys = {f"LETHE_{name}_KEY": secrets.token_hex(32) for name in ("SUBJECT", "AUDIT")}
+    keys = {f"LETHE_{name}_KEY": secrets.token_hex(32) for name in ("SUBJECT", "AUDIT", "SIGNING")}
     environment = {
         **keys,
         "LETHE_DATABASE_URL": database.url,
