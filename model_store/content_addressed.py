@@ -180,7 +180,11 @@ class ContentAddressedStore:
             held = self._journal.read(entry.epoch)
         except InvalidJournalEntry:
             return False
-        return (held.subject_hmac, held.lifted) == (entry.subject_hmac, entry.lifted)
+        # Entries of an earlier release do not name their request.
+        return (
+            (held.subject_hmac, held.lifted, held.selection is None)
+            == (entry.subject_hmac, entry.lifted, entry.selection is None)
+        ) and (None in (held.request, entry.request) or held.request == entry.request)
 
     def _require_publishable(self, digest: str, manifest: Manifest) -> None:
         if self.is_destroyed(digest):

@@ -51,9 +51,10 @@ def _sort(process: WorkerProcess, claim: Claim) -> tuple[frozenset[str], frozens
         for request in claim.requests:
             row = selections.of_request(session, request.id)
             assert row is not None
-            first = selections.first_event(session, row.epoch)
-            if first is None:
+            events = selections.events_of(session, row)
+            if not events:
                 continue
+            first = events[0]
             of_subject = {digest for digest, whom in by_version.items() if request.subject in whom}
             if any(first <= read_fit_record(process.store, digest).watermark for digest in of_subject):
                 read.add(request.subject)

@@ -53,6 +53,18 @@ class ReplicasSilent(Exception):
     """A live replica has not acknowledged the new version in time. It is published; the run waits again."""
 
 
+def _readership(parent: LoadedVersion, chosen: Chosen) -> Readership | None:
+    """Whom the candidate has read. An edit trains on retained users too, and one of them may have been left out of the
+    fit: their request was withdrawn since.
+    """
+    retained = chosen.data.retained_subjects
+    if chosen.report.exact:
+        return Readership.of(retained)
+    if parent.readership is None or all(subject in parent.readership for subject in retained):
+        return parent.readership
+    return Readership.of([*parent.readership, *retained], partly=parent.readership.partly)
+
+
 def publish_candidate(
     process: WorkerProcess, claim: Claim, parent: LoadedVersion, chosen: Chosen, fit: FitRecord, lease: Lease
 ) -> Claim:
@@ -74,7 +86,7 @@ def publish_candidate(
     lease.check()
     # An exact fit covers everybody whom its data left out, including those suppressed since the claim.
     forget_epoch = fit.excludes_up_to_epoch if chosen.report.exact else claim.covers_epoch
-    readership = Readership.of(chosen.data.retained_subjects) if chosen.report.exact else parent.readership
+    readership = _readership(parent, chosen)
     digest = store_version(
         process.store,
         process.base,

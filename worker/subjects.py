@@ -48,6 +48,10 @@ def sort_subjects(process: WorkerProcess, claim: Claim) -> SortedSubjects:
         fit = None if claim.parent_digest is None else read_fit_record(process.store, claim.parent_digest)
         # Of events that somebody has selected before, the ladder sees nothing, and the version may know them.
         hidden = selections.hidden_among(session, claim.subjects, up_to=fit.watermark if fit else 0)
+        # Of what is shown again it sees more than the version has read, and would measure too little.
+        hidden |= selections.shown_again_among(
+            session, claim.subjects, left_out_up_to=fit.excludes_up_to_epoch if fit else 0
+        )
     unread = frozenset(claim.subjects).difference(of_base, before, *by_version.values())
     live = by_version.get(claim.parent_digest) if claim.parent_digest is not None else None
     if live is None:

@@ -27,6 +27,7 @@ from app.audit.events import (
 from app.audit.log import AuditLog, LogUnreadable, entries
 from app.db.models import EventSelection, ForgetRequest, Ledger, RequestScope, RequestStatus, Suppression
 from app.db.session import Database
+from app.restoration.differences import lost_requests
 from app.suppressions.service import Liftable
 from app.versions.floor import is_sunk
 from app.versions.queries import current
@@ -77,7 +78,7 @@ def verify(database: Database, audit: AuditLog, store: Store) -> Verification:
     # Read the store first: everything in it was in the database before.
     timeline = store.newest_timeline()
     checkpoints = list(store.newest_checkpoints().values())
-    journaled = [entry for entry in store.journal() if entry.lifted is None]
+    journaled = list(store.journal())
     floor = store.erasure_floor()
     problems: list[str] = []
     notices: list[str] = []
@@ -264,12 +265,16 @@ def _suppressions(session: Session, log: _Log, journaled: Sequence[JournalEntry]
             yield f"epoch {epoch}: its suppression has no request"
         elif asked[epoch] != suppressed[epoch]:
             yield f"epoch {epoch}: its suppression is of another subject than its request"
-    held, selected = set(suppressed.values()), {row.request_id for row in selections}
+    lost = lost_requests(session, journaled)
+    missing = {*lost.people, *(entry.subject_hmac for entry in lost.selections)}
     for entry in journaled:
-        if entry.selection is None and entry.subject_hmac not in held:
-            yield f"epoch {entry.epoch}: the journal in the store has a suppression that this database does not"
-        if entry.selection is not None and entry.request not in selected:
-            yield f"epoch {entry.epoch}: the journal in the store has a selection that this database does not"
+        if (
+            entry.lifted is None
+            and entry.subject_hmac in missing
+            and entry.request not in {one.id for one in requests}
+        ):
+            what = "suppression" if entry.selection is None else "selection"
+            yield f"epoch {entry.epoch}: the journal in the store has a {what} that this database does not"
     rows |= {row.epoch: row for row in selections}
     for request in requests:
         row, lift = rows.get(request.epoch), log.lifted.get(request.id)

@@ -56,6 +56,12 @@ def plan_warning(request: ForgetRequest) -> None:
     request.next_warning_at = later[0] if later else request.due_at
 
 
+def restart_warnings(request: ForgetRequest, now: datetime) -> None:
+    """Count the warnings by the new deadline. Call when it was moved."""
+    request.warned_percent = _passed(request, now)
+    plan_warning(request)
+
+
 def _passed(request: ForgetRequest, now: datetime) -> int:
     passed = last_passed(_thresholds(request), now)
     return 0 if passed is None else passed.percent

@@ -27,7 +27,7 @@ from app.clock.deadlines import ExtensionRefused, Regime, extended
 from app.clock.deadlines import Refused as NotExtended
 from app.db.models import ForgetRequest, RequestScope, RequestStatus
 from app.db.models.statuses import SETTLED
-from app.forget_requests.deadlines import plan_warning
+from app.forget_requests.deadlines import restart_warnings
 from app.forget_requests.policy import WITHOUT_STEPS, RequestPolicy
 from app.forget_requests.service import end_window, schedule
 from app.forget_requests.states import REQUESTS, RequestEvent
@@ -92,6 +92,8 @@ def allowed(request: ForgetRequest, now: datetime) -> list[Action]:
     found = {action for event, action in BY_EVENT.items() if request.status in REQUESTS.before(event)}
     if request.readmitted_at is not None or request.scope != RequestScope.USER:
         found.discard(Action.READMIT)
+    if request.erased_at is not None:
+        found -= {Action.CANCEL, Action.DENY}
     if request.status in _EXPEDITABLE and not request.expedited:
         found.add(Action.EXPEDITE)
     if may_extend(request, now):
@@ -133,6 +135,7 @@ def deny(transaction: Transaction, request: ForgetRequest, decision: Decision) -
         Refused: the same person has denied it already.
     """
     _require(request, RequestEvent.DENIED)
+    _require_data(request, RequestEvent.DENIED)
     first = request.denial_proposed_by
     if first == decision.actor:
         raise Refused("second-person-required", "A second person must deny the request.")
@@ -154,6 +157,7 @@ def cancel(transaction: Transaction, request: ForgetRequest, decision: Decision)
     Raises:
         IllegalTransition: a run has taken the request, or it is over.
     """
+    _require_data(request, RequestEvent.CANCELLED)
     request.status = REQUESTS.after(request.status, RequestEvent.CANCELLED)
     _withdraw(transaction, request, LiftedBecause.CANCELLED, decision)
     transaction.record(ForgetCancelled(request=request.id, reason=decision.reason), actor=decision.actor)
@@ -227,7 +231,7 @@ def extend(
     except ExtensionRefused as error:
         raise Refused("not-extendable", _NOT_EXTENDED[error.reason]) from error
     request.extended_at = decision.now
-    plan_warning(request)
+    restart_warnings(request, decision.now)
     transaction.record(
         ForgetExtended(
             request=request.id,
@@ -294,3 +298,9 @@ def _withdraw(
 
 def _require(request: ForgetRequest, event: RequestEvent) -> None:
     REQUESTS.after(request.status, event)
+
+
+def _require_data(request: ForgetRequest, event: RequestEvent) -> None:
+    """Once the data are deleted, only a readmission lifts the suppression: an import must not bring them back."""
+    if request.erased_at is not None:
+        raise IllegalTransition(request.status, event)

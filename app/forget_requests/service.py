@@ -103,7 +103,7 @@ def accept_selection(
 ) -> Acceptance:
     """Store a request to forget some of a person's events, and hide these events, in one transaction.
 
-    An unfinished request that selects the same events is returned instead, and so is the last request of a person who
+    An unfinished request that selects all these events is returned instead, and so is the last request of a person who
     is suppressed: it covers all events.
 
     Raises:
@@ -113,7 +113,8 @@ def accept_selection(
     if suppressed_among(session, [subject_hmac]):
         return accept(transaction, subject_hmac=subject_hmac, requested_by=requested_by, now=now)
     existing = selection_queries.open_request_for(session, subject_hmac, criteria)
-    if existing is not None:
+    # What the person has done since the first request is no part of it.
+    if existing is not None and not selections.selects_shown(session, subject_hmac, criteria):
         return Acceptance(existing, created=False, run_id=None)
     return _create(transaction, subject_hmac, requested_by, now, policy, asked, criteria=criteria)
 

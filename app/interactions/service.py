@@ -38,12 +38,13 @@ class NewInteraction:
 @dataclass(frozen=True)
 class Ingested:
     """Counts of events. ``duplicates`` were stored before. ``suppressed`` were dropped, because their subject is
-    suppressed or has asked that these events be forgotten.
+    suppressed or has asked that these events be forgotten; ``selected`` are the subjects of the latter.
     """
 
     stored: int
     duplicates: int
     suppressed: int
+    selected: frozenset[str] = frozenset()
 
 
 def ingest_in_slices(
@@ -68,6 +69,7 @@ def ingest_in_slices(
     precedence = precedence or Precedence()
     pause = database.engine.dialect.name == "sqlite"
     stored = duplicates = suppressed = 0
+    selected: frozenset[str] = frozenset()
     for start in range(0, len(events), ROWS_PER_SLICE):
         part = events[start : start + ROWS_PER_SLICE]
         with precedence.import_turn(pause=pause), database.unit_of_work() as session:
@@ -75,7 +77,8 @@ def ingest_in_slices(
         stored += result.stored
         duplicates += result.duplicates
         suppressed += result.suppressed
-    return Ingested(stored, duplicates, suppressed)
+        selected |= result.selected
+    return Ingested(stored, duplicates, suppressed, selected)
 
 
 def ingest(session: Session, events: Sequence[NewInteraction]) -> Ingested:
@@ -92,18 +95,22 @@ def ingest(session: Session, events: Sequence[NewInteraction]) -> Ingested:
     suppressed = suppressed_among(session, subjects)
     readmitted = readmissions_among(session, subjects - suppressed)
     selected = criteria_of(session, subjects - suppressed)
-    admitted = [
+    known = [
         event
         for event in events
-        if event.subject_hmac not in suppressed
-        and event.timestamp > readmitted.get(event.subject_hmac, -1)
-        and not any(
+        if event.subject_hmac not in suppressed and event.timestamp > readmitted.get(event.subject_hmac, -1)
+    ]
+    admitted = [
+        event
+        for event in known
+        if not any(
             one.selects(event.subject_hmac, event.item_id, event.timestamp)
             for one in selected.get(event.subject_hmac, ())
         )
     ]
     stored = _store(session, admitted)
-    return Ingested(stored, len(admitted) - stored, len(events) - len(admitted))
+    dropped = frozenset(event.subject_hmac for event in set(known).difference(admitted))
+    return Ingested(stored, len(admitted) - stored, len(events) - len(admitted), dropped)
 
 
 def _store(session: Session, events: Sequence[NewInteraction]) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db.clock import database_now
-from app.db.models import AuditEntry, EventSelection, ForgetRequest, Ledger, Suppression
+from app.db.models import AuditEntry, EventSelection, ForgetRequest, Ledger, RequestStatus, Suppression
 from app.forget_requests.states import REQUESTS, RequestEvent
 from app.suppressions.service import Liftable, LiftedBecause
 from app.versions.floor import is_sunk
@@ -30,6 +31,7 @@ class Differences:
     unknown: dict[str, tuple[datetime, str | None]]  # subject -> time and id of the accepted request
     selected: tuple[JournalEntry, ...]  # selections of events that this database lacks
     lifted: tuple[JournalEntry, ...]  # lifts of suppressions that are still in force in this database
+    overtaken: tuple[str, ...]  # completed requests whose subjects came back, and have asked again
     taken: tuple[int, ...]  # epochs of this database that belong to other entries of the journal
     other_timeline: bool
     behind: bool  # its epoch is lower than in the journal, in a version of the store or in this process
@@ -58,56 +60,131 @@ def compare(
         floor: the floor in the store.
         checkpoint: the store's checkpoint of the audit log; None if the log must not be compared.
     """
-    rows = session.scalars(select(Suppression)).all()
-    chosen = session.scalars(select(EventSelection)).all()
-    held: dict[int, tuple[str, str | None]] = {}
-    liftable: list[Liftable] = [*rows, *chosen]
-    for row in liftable:
-        held[row.epoch] = (row.subject_hmac, None)
-        if row.lifted_epoch:
-            held[row.lifted_epoch] = (row.subject_hmac, row.lifted_because)
-    in_force = {row.subject_hmac for row in rows if row.lifted_epoch is None}
-    last: dict[
-        str, int
-    ] = {}  # subject -> the last epoch at which this database has suppressed or lifted them
-    for row in rows:
-        last[row.subject_hmac] = max(last.get(row.subject_hmac, 0), row.lifted_epoch or row.epoch)
-    # Whoever came back after having been forgotten is suppressed again, because the restored data are the old ones.
-    withdrawn = {entry.request for entry in entries if entry.lifted in WITHDRAWALS}
-    unknown: dict[str, tuple[datetime, str | None]] = {
-        entry.subject_hmac: (datetime.fromisoformat(entry.suppressed_at), entry.request)
-        for entry in entries
-        if entry.lifted is None
-        and entry.selection is None
-        and entry.subject_hmac not in in_force
-        and entry.epoch > last.get(entry.subject_hmac, 0)
-        and (entry.request is None or entry.request not in withdrawn)
-    }
-    now = database_now(session)
-    unknown |= {
-        subject: (now, None)
-        for subject, epoch in suppressed.items()
-        if subject not in in_force and epoch > last.get(subject, 0) and subject not in unknown
-    }
+    liftable: list[Liftable] = [
+        *session.scalars(select(Suppression)).all(),
+        *session.scalars(select(EventSelection)).all(),
+    ]
+    requests = {row.epoch: row.id for row in session.execute(select(ForgetRequest.epoch, ForgetRequest.id))}
+    held: dict[int, _Said] = {}
+    for one in liftable:
+        request = requests.get(one.epoch)
+        held[one.epoch] = _Said(one.subject_hmac, None, request, isinstance(one, EventSelection))
+        if one.lifted_epoch:
+            held[one.lifted_epoch] = _Said(one.subject_hmac, one.lifted_because, request, False)
+    lifted = _lifts_to_repeat(session, entries)
+    lost = lost_requests(session, entries, lifted)
     return Differences(
-        unknown,
-        tuple(
-            entry
-            for entry in entries
-            if entry.selection is not None
-            and entry.request not in withdrawn
-            and entry.request not in {row.request_id for row in chosen}
-        ),
-        _lifts_to_repeat(session, entries),
+        lost.people | _remembered(session, suppressed, lost),
+        lost.selections,
+        lifted,
+        lost.overtaken,
         tuple(
             entry.epoch
             for entry in entries
-            if held.get(entry.epoch, (entry.subject_hmac, entry.lifted)) != (entry.subject_hmac, entry.lifted)
+            if entry.epoch in held and not held[entry.epoch].says_the_same(entry)
         ),
         other_timeline=newest is None or newest.token != ledger.timeline or _lacks(session, checkpoint),
         behind=ledger.epoch < max(seen, entries[-1].epoch if entries else 0),
         sunk=is_sunk(session, store, floor),
     )
+
+
+class _Said(NamedTuple):
+    """What the row with an epoch says, as the journal would say it."""
+
+    subject_hmac: str
+    lifted: str | None
+    request: str | None
+    selects: bool
+
+    def says_the_same(self, entry: JournalEntry) -> bool:
+        """Whether the entry is about the same. Entries of an earlier release do not name their request."""
+        return (
+            (self.subject_hmac, self.lifted) == (entry.subject_hmac, entry.lifted)
+            and (entry.request is None or self.request in (None, entry.request))
+            and (entry.lifted is not None or self.selects == (entry.selection is not None))
+        )
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Requests that the journal holds and the database does not.
+
+    ``people`` maps subjects to time and id of their last request. ``overtaken`` are completed requests whose subjects
+    came back since, and have asked again. ``in_force`` and ``last`` are of the database: the subjects who stay
+    suppressed in it, and the last epoch at which it has suppressed or lifted anybody.
+    """
+
+    people: dict[str, tuple[datetime, str | None]]
+    selections: tuple[JournalEntry, ...]
+    overtaken: tuple[str, ...]
+    in_force: frozenset[str]
+    last: Mapping[str, int]
+
+
+def lost_requests(
+    session: Session, entries: Sequence[JournalEntry], lifted: Sequence[JournalEntry] = ()
+) -> Lost:
+    """Compare the journal's requests with those of the database.
+
+    Args:
+        lifted: lifts that will be repeated. What they end does not count as in force.
+    """
+    repeated = {entry.request for entry in lifted}
+    withdrawn = {entry.request for entry in entries if entry.lifted in WITHDRAWALS}
+    rows = session.execute(
+        select(Suppression, ForgetRequest.id, ForgetRequest.status).outerjoin(
+            ForgetRequest, ForgetRequest.epoch == Suppression.epoch
+        )
+    ).all()
+    last: dict[str, int] = {}
+    in_force: dict[str, tuple[str | None, str | None]] = {}
+    for row, request_id, status in rows:
+        last[row.subject_hmac] = max(last.get(row.subject_hmac, 0), row.lifted_epoch or row.epoch)
+        if row.lifted_epoch is None and request_id not in repeated:
+            in_force[row.subject_hmac] = (request_id, status)
+    people: dict[str, tuple[datetime, str | None]] = {}
+    overtaken: set[str] = set()
+    for entry in entries:
+        subject = entry.subject_hmac
+        if (
+            entry.lifted is not None
+            or entry.selection is not None
+            or entry.epoch <= last.get(subject, 0)
+            or (entry.request is not None and entry.request in withdrawn)
+        ):
+            continue
+        own, status = in_force.get(subject, (None, None))
+        if subject in in_force and (status != RequestStatus.COMPLETED or entry.request in (None, own)):
+            # An open request of the same person covers what the lost one asked for.
+            continue
+        # Whoever was forgotten has come back, or could not have asked again.
+        overtaken |= {own} if own is not None else set()
+        people[subject] = (datetime.fromisoformat(entry.suppressed_at), entry.request)
+    chosen = set(session.scalars(select(EventSelection.request_id)))
+    return Lost(
+        people,
+        tuple(
+            entry
+            for entry in entries
+            if entry.selection is not None and entry.request not in withdrawn and entry.request not in chosen
+        ),
+        tuple(sorted(overtaken)),
+        frozenset(in_force),
+        last,
+    )
+
+
+def _remembered(
+    session: Session, suppressed: Mapping[str, int], lost: Lost
+) -> dict[str, tuple[datetime, str | None]]:
+    """Those whom the process knows to be suppressed, and neither database nor journal does."""
+    now = database_now(session)
+    return {
+        subject: (now, None)
+        for subject, epoch in suppressed.items()
+        if subject not in lost.in_force and epoch > lost.last.get(subject, 0) and subject not in lost.people
+    }
 
 
 def _lifts_to_repeat(session: Session, entries: Sequence[JournalEntry]) -> tuple[JournalEntry, ...]:

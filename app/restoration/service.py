@@ -195,6 +195,16 @@ def _start(
         transaction.record(survived, actor="erasure-journal")
     for entry in differ.lifted:
         _repeat_lift(transaction, entry)
+    for request_id in differ.overtaken:
+        request = session.get_one(ForgetRequest, request_id)
+        request.readmitted_at = database_now(session)
+        suppressions.lift(
+            transaction,
+            request,
+            LiftedBecause.READMITTED,
+            actor="erasure-journal",
+            now=request.readmitted_at,
+        )
     readopted = sum(
         forget_requests.readopt(transaction, subject, accepted_at, request_id, policy)
         for subject, (accepted_at, request_id) in differ.unknown.items()

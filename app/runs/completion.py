@@ -30,6 +30,7 @@ from app.db.models import (
 )
 from app.db.reclaiming import Reclaimed
 from app.forget_requests.states import REQUESTS, RequestEvent
+from app.levels import makings
 from app.levels import service as levels
 from app.readers import queries as reader_queries
 from app.readers import service as records
@@ -79,7 +80,9 @@ def erase_subjects(
     requests = session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)).all()
     subjects = [request.subject_hmac for request in requests]
     if run.kind == RunKind.SELECTION:
-        rows = selections.erase(session, [request.epoch for request in requests])
+        rows = selections.erase(session, [request.id for request in requests])
+        # Levels that are being made have read the events.
+        makings.drop(session)
     else:
         erased = session.execute(delete(Interaction).where(Interaction.subject_hmac.in_(subjects)))
         rows = int(erased.rowcount)  # type: ignore[attr-defined]
@@ -87,6 +90,7 @@ def erase_subjects(
     levels.drop_of_subjects(session, subjects)
     of_base = reader_queries.base_readers_among(session, base_digest, subjects)
     for request in requests:
+        request.erased_at = request.erased_at or transaction.now()
         if request.subject_hmac in of_base:
             request.detail_code, request.outcome = KNOWN_TO_BASE, None
         elif request.outcome is None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from inputs import InvalidInput, identifier
 
 # So many digests fit into an entry of the erasure journal.
 MOST_ITEMS = 100
@@ -53,6 +56,9 @@ class Criteria:
 
 def item_digest(subject_hmac: str, item_id: str) -> str:
     """An item as one person's selections name it. Only somebody who knows the person's pseudonym can test a guess."""
+    # A catalogue may have another spelling of the same id, or one that an earlier release took.
+    with suppress(InvalidInput):
+        item_id = identifier(item_id)
     return hashlib.sha256(f"{subject_hmac}\n{item_id}".encode()).hexdigest()[:_DIGITS]
 
 

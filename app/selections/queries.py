@@ -58,9 +58,54 @@ def hidden_among(session: Session, subjects: Collection[str], *, up_to: int) -> 
     )
 
 
-def first_event(session: Session, epoch: int) -> int | None:
-    """The lowest id of the events that this selection hides; None if no such event is stored."""
-    return session.scalar(select(func.min(Interaction.id)).where(Interaction.selected_epoch == epoch))
+def shown_again_among(session: Session, subjects: Collection[str], *, left_out_up_to: int) -> frozenset[str]:
+    """Those of the subjects who had hidden events when a fit was made, and have them shown again since.
+
+    Args:
+        left_out_up_to: the epoch up to which the fit has left out what was asked for.
+    """
+    return frozenset(
+        subject
+        for chunk in in_chunks(subjects)
+        for subject in session.scalars(
+            select(EventSelection.subject_hmac).where(
+                EventSelection.subject_hmac.in_(chunk),
+                EventSelection.epoch <= left_out_up_to,
+                EventSelection.lifted_epoch > left_out_up_to,
+            )
+        )
+    )
+
+
+def events_of(session: Session, row: EventSelection) -> list[int]:
+    """The ids of the stored events that this selection is about, in order, also those that another one hides."""
+    criteria = Criteria.from_plain(row.criteria)
+    stored = session.execute(
+        select(Interaction.id, Interaction.item_id, Interaction.timestamp, Interaction.selected_epoch).where(
+            Interaction.subject_hmac == row.subject_hmac
+        )
+    )
+    return sorted(
+        event.id
+        for event in stored
+        if event.selected_epoch == row.epoch
+        or criteria.selects(row.subject_hmac, event.item_id, event.timestamp)
+    )
+
+
+def subjects(session: Session) -> frozenset[str]:
+    """The subjects who have asked that some of their events be forgotten."""
+    return frozenset(session.scalars(select(EventSelection.subject_hmac).where(IN_FORCE)))
+
+
+def settled_subjects(session: Session) -> frozenset[str]:
+    """The subjects of whom selected events are forgotten by now."""
+    rows = session.scalars(
+        select(EventSelection.subject_hmac)
+        .join(ForgetRequest, ForgetRequest.id == EventSelection.request_id)
+        .where(ForgetRequest.outcome.is_not(None), IN_FORCE)
+    )
+    return frozenset(rows)
 
 
 def newest_epoch(session: Session) -> int:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from app.db.chunks import in_chunks
 from app.db.models import EventSelection, ForgetRequest, Interaction
 from app.selections.criteria import Criteria
-from app.selections.queries import IN_FORCE
+from app.selections.queries import IN_FORCE, events_of
 
 
 def begin(session: Session, request: ForgetRequest, criteria: Criteria) -> EventSelection:
@@ -30,6 +33,11 @@ def begin(session: Session, request: ForgetRequest, criteria: Criteria) -> Event
     return row
 
 
+def selects_shown(session: Session, subject_hmac: str, criteria: Criteria) -> bool:
+    """Whether a stored event that is not hidden meets the criteria."""
+    return any(row.selected_epoch is None for row in _stored(session, subject_hmac, criteria))
+
+
 def show_again(session: Session, row: EventSelection) -> None:
     """Show the events of a lifted selection again, except those that another selection of the person hides too."""
     hidden = Interaction.selected_epoch == row.epoch
@@ -40,24 +48,38 @@ def show_again(session: Session, row: EventSelection) -> None:
         )
     )
     for other in others:
-        _hide(session, other.epoch, row.subject_hmac, Criteria.from_plain(other.criteria))
+        for chunk in in_chunks(events_of(session, other)):
+            shown = update(Interaction).where(Interaction.id.in_(chunk), Interaction.selected_epoch.is_(None))
+            session.execute(shown.values(selected_epoch=other.epoch))
 
 
-def erase(session: Session, epochs: Collection[int]) -> int:
-    """Delete the events of these selections. Returns how many."""
-    erased = session.execute(delete(Interaction).where(Interaction.selected_epoch.in_(epochs)))
-    return int(erased.rowcount)  # type: ignore[attr-defined]
+def erase(session: Session, requests: Iterable[str]) -> int:
+    """Delete the events that these requests have selected, also those that others hide. Returns how many."""
+    erased = 0
+    for row in session.scalars(select(EventSelection).where(EventSelection.request_id.in_(requests))):
+        for chunk in in_chunks(events_of(session, row)):
+            result = session.execute(delete(Interaction).where(Interaction.id.in_(chunk)))
+            erased += int(result.rowcount)  # type: ignore[attr-defined]
+    return erased
 
 
 def _hide(session: Session, epoch: int, subject_hmac: str, criteria: Criteria) -> int:
     """Hide the person's events that are selected and not hidden yet. Returns how many the criteria select."""
+    selected = _stored(session, subject_hmac, criteria)
+    for chunk in in_chunks([row.id for row in selected if row.selected_epoch is None]):
+        session.execute(update(Interaction).where(Interaction.id.in_(chunk)).values(selected_epoch=epoch))
+    return len(selected)
+
+
+def _stored(session: Session, subject_hmac: str, criteria: Criteria) -> list[Any]:
+    """The person's stored events that the criteria select.
+
+    What is stored now is no later than the request, also where the clock of whoever sent it goes ahead.
+    """
     rows = session.execute(
         select(Interaction.id, Interaction.item_id, Interaction.timestamp, Interaction.selected_epoch).where(
             Interaction.subject_hmac == subject_hmac
         )
-    ).all()
-    selected = [row for row in rows if criteria.selects(subject_hmac, row.item_id, row.timestamp)]
-    shown = [row.id for row in selected if row.selected_epoch is None]
-    if shown:
-        session.execute(update(Interaction).where(Interaction.id.in_(shown)).values(selected_epoch=epoch))
-    return len(selected)
+    )
+    anytime = replace(criteria, until=2**62)
+    return [row for row in rows if anytime.selects(subject_hmac, row.item_id, row.timestamp)]

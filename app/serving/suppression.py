@@ -79,6 +79,7 @@ class SuppressionSet:
         if epoch < 1:
             raise ValueError(f"a suppression epoch starts at 1, not {epoch}")
         with self._lock:
+            # Also below the epoch of a lift: in a database that was set back, epochs are handed out again.
             known = subject_hmac in self._subjects
             self._subjects[subject_hmac] = max(epoch, self._subjects.get(subject_hmac, 0))
             self._lifted.pop(subject_hmac, None)

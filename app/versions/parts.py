@@ -58,6 +58,9 @@ def of_request(session: Session, request: ForgetRequest, around: Surroundings) -
     live = None if serving.digest is None else session.get(Version, serving.digest)
     if request.outcome == "no_data":
         adapter = Part(name="adapter", state="exact", detail="nothing that exists had read them")
+    elif request.readmitted_at is not None and made is not None:
+        # What serves now may have read them again, with their consent.
+        adapter = _made_by_a_run(made)
     elif live is not None and live.exact and live.run_id is not None and live.forget_epoch >= request.epoch:
         adapter = Part(
             name="adapter", state="re-fitted", detail="the version that serves was fitted without them"

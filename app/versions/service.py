@@ -22,6 +22,7 @@ from app.db.ledger import lock_ledger
 from app.db.models import (
     BaseReader,
     ForgetRequest,
+    RequestScope,
     Run,
     RunStage,
     ServingPointer,
@@ -57,7 +58,7 @@ def install(
         PointerMoved: another version became live since then.
     """
     session = transaction.session
-    _require_nobody_settled(session, readers)
+    _require_nobody_settled(session, readers, version.forget_epoch)
     session.merge(version)
     # The levels belong to the fit that was live before, even if this version was fitted on the same events.
     levels.drop_all(session)
@@ -208,18 +209,26 @@ def _deploy(session: Session, run: Run) -> None:
         request.status = REQUESTS.after(request.status, RequestEvent.PUBLISHED)
 
 
-def _require_nobody_settled(session: Session, readers: Container[str]) -> None:
-    """Refuse a version that has read somebody whose request is settled.
+def _require_nobody_settled(session: Session, readers: Container[str], forget_epoch: int) -> None:
+    """Refuse a version that has read somebody whose request is settled, or events that a settled request has selected.
 
     The floor is not enough for that: a run that edits nothing settles requests without raising the floor. Nor is the
-    version's epoch: data cached with the version may contain somebody whose request waited when the fit began.
+    version's epoch: data cached with the version may contain somebody whose request waited when the fit began. Of
+    events that were selected the epoch tells: a fit that covers it has not read them (`worker.first_fit`). Whoever came
+    back may be read again.
 
     Raises:
-        BelowErasureFloor: the version has read somebody whose request is settled.
+        BelowErasureFloor: the version has read somebody, or something, that is settled.
     """
-    settled = select(ForgetRequest.subject_hmac).where(ForgetRequest.outcome.is_not(None))
-    if any(subject in readers for subject in session.scalars(settled)):
-        raise BelowErasureFloor
+    settled = session.execute(
+        select(ForgetRequest.subject_hmac, ForgetRequest.scope, ForgetRequest.epoch).where(
+            ForgetRequest.outcome.is_not(None), ForgetRequest.readmitted_at.is_(None)
+        )
+    )
+    for subject, scope, epoch in settled:
+        known = scope == RequestScope.USER or epoch > forget_epoch
+        if known and subject in readers:
+            raise BelowErasureFloor
 
 
 def _queue_left_out(

@@ -29,6 +29,7 @@ _REQUEST_COLUMNS = (
     ("held_from", sa.String(20)),
     ("denial_proposed_by", sa.String(64)),
     ("denial_reason", sa.String(40)),
+    ("erased_at", _MOMENT),
     ("withdrawn_at", _MOMENT),
     ("readmission_proposed_by", sa.String(64)),
     ("readmitted_at", _MOMENT),

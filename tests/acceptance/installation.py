@@ -69,7 +69,9 @@ class Installation:
     port: int = field(default_factory=free_port)
     processes: list[Process] = field(default_factory=list)
     secrets: dict[str, str] = field(
-        default_factory=lambda: {f"LETHE_{name}_KEY": secrets.token_hex(32) for name in ("SUBJECT", "AUDIT", "SIGNING")}
+        default_factory=lambda: {
+            f"LETHE_{name}_KEY": secrets.token_hex(32) for name in ("SUBJECT", "AUDIT", "SIGNING")
+        }
     )
     key: str = ""
 

@@ -33,10 +33,14 @@ _AT_A_TIME = 10_000
 
 @dataclass(frozen=True)
 class Imported:
-    """The subjects in the data: all of them, and those of whom not everything is stored as the data have it."""
+    """The subjects in the data: all of them, and those of whom not everything is stored as the data have it.
+
+    ``selected`` are those of the latter who have asked that events be forgotten which the data hold.
+    """
 
     mentioned: frozenset[str]
     skipped: frozenset[str] = frozenset()
+    selected: frozenset[str] = frozenset()
 
 
 def read(path: Path | None, seed: int) -> InteractionData:
@@ -122,11 +126,13 @@ def store(
         if (item_id := known[event.item]) is not None
     )
     stored = suppressed = 0
+    selected: frozenset[str] = frozenset()
     with listener.parts("import") as show:
         for start in range(0, total, _AT_A_TIME):
             show(f"interactions {start}/{total}")
             ingested = interactions.ingest_in_slices(database, list(islice(arriving, _AT_A_TIME)))
             stored, suppressed = stored + ingested.stored, suppressed + ingested.suppressed
+            selected |= ingested.selected
     listener.say(
         f"{len(subjects)} users, {total} interactions ({stored} of them new), {len(base.catalogue)} items"
     )
@@ -134,7 +140,8 @@ def store(
         listener.say(f"dropped {suppressed} interactions of users who have asked to be forgotten")
     skipped = frozenset(key.subject(user) for user in data.skipped_users)
     partly = skipped.union(subjects[user] for user in _read_in_part(database, data, base, subjects))
-    return Imported(frozenset(subjects.values()) | skipped, partly)
+    # An adapter that was trained on the data has read the events that somebody has asked to forget.
+    return Imported(frozenset(subjects.values()) | skipped, partly | selected, selected)
 
 
 def _read_in_part(

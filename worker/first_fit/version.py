@@ -15,6 +15,7 @@ from app.db.ledger import lock_ledger
 from app.db.models import Version
 from app.db.session import Database
 from app.interactions import queries as interaction_queries
+from app.selections import queries as selections
 from app.settings import Settings
 from app.suppressions import queries as suppressions
 from app.versions import queries as version_queries
@@ -85,6 +86,9 @@ class _Start:
     floor: int
     watermark: int
     data: TrainingData
+    # Of whom selected events are forgotten, or must be.
+    selections: frozenset[str]
+    settled_selections: frozenset[str]
 
 
 def install_first_version(
@@ -180,6 +184,8 @@ def _read(database: Database, base: Base, listener: Listener) -> _Start:
         serving = version_queries.current(session)
         watermark = interaction_queries.watermark(session)
         epochs = suppressions.suppression_epochs(session)
+        selected = selections.subjects(session)
+        settled = selections.settled_subjects(session)
         histories = read_events(session, base, up_to=watermark)
     data = split_training_data(histories, (), set(epochs), first_target=base.style.first_target)
     short = len(histories) - len(data.retained) - len(data.waiting)
@@ -188,7 +194,17 @@ def _read(database: Database, base: Base, listener: Listener) -> _Start:
         listener.say(
             f"{short} users have fewer than {least} {_what(base)}: a fit of Lethe's reads none of them"
         )
-    return _Start(epoch, epochs, serving.digest, serving.generation, serving.erasure_floor, watermark, data)
+    return _Start(
+        epoch,
+        epochs,
+        serving.digest,
+        serving.generation,
+        serving.erasure_floor,
+        watermark,
+        data,
+        selected,
+        settled,
+    )
 
 
 def _what(base: Base) -> str:
@@ -245,12 +261,18 @@ def _adopt(
     # Fail before the trial fit, not after it.
     if _covered(start, imported) < start.floor:
         raise BelowErasureFloor
-    absent = len(start.epochs.keys() - imported.mentioned)
+    absent = len(start.epochs.keys() - imported.mentioned) + len(start.selections - imported.selected)
     if absent and not source.without_forgotten:
         raise FirstFitError(
-            f"{absent} of those who have asked to be forgotten are not in the data, and an adapter that was trained "
-            "before they asked still knows them: fit anew, without --adapter; if it was trained on exactly these "
-            "data, add --trained-without-forgotten"
+            f"{absent} of those who have asked to be forgotten, wholly or in part, are not in the data, and an adapter "
+            "that was trained before they asked still knows them: fit anew, without --adapter; if it was trained on "
+            "exactly these data, add --trained-without-forgotten"
+        )
+    forgotten = len(imported.selected & start.settled_selections)
+    if forgotten:
+        raise FirstFitError(
+            f"the data hold interactions that {forgotten} people have had forgotten, and an adapter that was trained "
+            "on them knows them: fit anew, without --adapter"
         )
     require_fitting(adopted(base, Adapter.load(source.folder)))
     taken = adopt(

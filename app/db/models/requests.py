@@ -56,6 +56,8 @@ class ForgetRequest(Base):
     denial_proposed_by: Mapped[str | None] = mapped_column(String(64))
     denial_reason: Mapped[str | None] = mapped_column(String(40))
     completed_at: Mapped[datetime | None]
+    # When the data were deleted. From then on the request cannot be withdrawn: who comes back is readmitted.
+    erased_at: Mapped[datetime | None]
     # When it was cancelled or denied.
     withdrawn_at: Mapped[datetime | None]
     # The first of the two people who must readmit a subject, and when the subject came back, after this request was

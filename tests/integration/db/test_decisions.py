@@ -22,6 +22,7 @@ from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
 from app.outbox import service as outbox
 from app.outbox.service import Topic
+from app.readers.service import record_base_readers
 from app.restoration.service import join_timeline
 from app.runs import queries as runs
 from app.suppressions import queries as suppressions
@@ -304,3 +305,22 @@ def test_r48_the_clock_runs_by_the_regime_and_the_zone_that_the_caller_names(ser
     assert request.due_at == datetime(2026, 3, 16, 9, 59, 59, tzinfo=UTC)
     extended = decide(service, request.id, decisions.extend)
     assert extended.due_at == datetime(2026, 4, 30, 9, 59, 59, tzinfo=UTC)
+
+
+def test_nobody_alone_brings_back_who_was_erased_and_is_known_to_the_base(service: Service) -> None:
+    old = NewInteraction("a" * 64, "old", int(NOON.timestamp()) - 60)
+    with service.database.unit_of_work() as session:
+        interactions.ingest(session, [old])
+    request_id = complete(service, "a")
+    record_base_readers(service.database, service.audit, "b" * 64, ["a" * 64], actor="operator")
+    with service.database.unit_of_work() as session:
+        forget_requests.retry(Transaction(session, service.audit), request_id, actor="operator", now=NOON)
+    for decision in (decisions.cancel, decisions.deny):
+        with pytest.raises(IllegalTransition):
+            decide(service, request_id, decision)
+    with service.database.read() as session:
+        request = session.get_one(ForgetRequest, request_id)
+        assert not {"cancel", "deny"} & set(decisions.allowed(request, NOON))
+    assert suppressed(service) == {"a"}
+    with service.database.unit_of_work() as session:
+        assert interactions.ingest(session, [old]).stored == 0

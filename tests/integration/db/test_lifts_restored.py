@@ -22,6 +22,7 @@ from app.suppressions import queries as suppressions
 from model_store import MemoryStore
 from tests.integration.backup import back_up
 from tests.integration.db.conftest import NOON, Service
+from tests.integration.db.test_selections import about, select_events
 
 Start = Callable[..., Service]
 
@@ -145,16 +146,7 @@ def test_whoever_came_back_is_forgotten_again_where_the_restored_data_are_the_ol
         run_id = session.get_one(ForgetRequest, request_id).run_id
     assert run_id is None
     complete(service)
-    for actor in ("officer", "counsel"):
-        with service.database.unit_of_work() as session:
-            decisions.readmit(
-                Transaction(session, service.audit),
-                session.get_one(ForgetRequest, request_id),
-                Decision(actor, NOON, "new_consent"),
-            )
-            entries = suppressions.lifts(session)
-    for entry in entries:
-        store.append_journal(entry)
+    readmit(service, store, request_id)
     assert suppressed(start()) == set()
     restore()
     restored = start()
@@ -197,3 +189,91 @@ def test_a_lift_is_not_taken_for_a_suppression_with_the_same_epoch(start: Start,
     with restored.database.read() as session:
         (lift,) = suppressions.lifts(session)
     store.append_journal(lift)
+
+
+def test_a_request_after_one_that_was_open_in_the_backup_and_withdrawn_since_comes_back(
+    start: Start, store: MemoryStore
+) -> None:
+    service = start()
+    first = accept(service, store, "a")
+    restore = back_up(service.database.engine)
+    withdraw(service, store, first)
+    second = accept(service, store, "a")
+    restore()
+    restored = start()
+    assert (suppressed(restored), status(restored, first)) == ({"a"}, "cancelled")
+    assert status(restored, second) == "queued"
+
+
+def test_a_withdrawn_request_that_the_database_never_had_is_no_problem(
+    start: Start, store: MemoryStore, audit: AuditLog
+) -> None:
+    service = start()
+    restore = back_up(service.database.engine)
+    withdraw(service, store, accept(service, store, "a"))
+    restore()
+    restored = start()
+    problems = verify(restored.database, audit, store).problems
+    assert [one for one in problems if "journal" in one] == []
+
+
+def test_whoever_came_back_and_asked_again_is_forgotten_again(start: Start, store: MemoryStore) -> None:
+    """The backup knows only that they were forgotten once."""
+    service = start()
+    first = accept(service, store, "a")
+    complete(service)
+    restore = back_up(service.database.engine)
+    readmit(service, store, first)
+    second = accept(service, store, "a")
+    restore()
+    restored = start()
+    assert suppressed(restored) == {"a"}
+    assert (status(restored, first), status(restored, second)) == ("completed", "queued")
+
+
+def test_a_request_with_the_epoch_of_a_lost_one_of_the_same_person_survives_the_next_restore(
+    start: Start, store: MemoryStore
+) -> None:
+    service = start()
+    restore = back_up(service.database.engine)
+    withdraw(service, store, accept(service, store, "a"))
+    restore()
+    unaware = Service(Database(service.database.engine), service.audit)
+    again = accept(unaware, store, "a", journal=False)
+    write_down(start(), store, again)
+    restore()
+    assert suppressed(start()) == {"a"}
+
+
+def test_a_request_with_the_epoch_of_a_lost_selection_of_the_same_person_survives_too(
+    start: Start, store: MemoryStore
+) -> None:
+    service = start()
+    restore = back_up(service.database.engine)
+    accepted = select_events(service, about("x"))
+    store.append_journal(forget_requests.journal_entry(accepted.request, accepted.selected))
+    restore()
+    unaware = Service(Database(service.database.engine), service.audit)
+    again = accept(unaware, store, "a", journal=False)
+    write_down(start(), store, again)
+    restore()
+    assert suppressed(start()) == {"a"}
+
+
+def readmit(service: Service, store: MemoryStore, request_id: str) -> None:
+    for actor in ("officer", "counsel"):
+        with service.database.unit_of_work() as session:
+            request = session.get_one(ForgetRequest, request_id)
+            decisions.readmit(
+                Transaction(session, service.audit), request, Decision(actor, NOON, "new_consent")
+            )
+            entries = suppressions.lifts(session)
+    for entry in entries:
+        store.append_journal(entry)
+
+
+def write_down(service: Service, store: MemoryStore, request_id: str) -> None:
+    """What the run of the request does first."""
+    with service.database.read() as session:
+        request = session.get_one(ForgetRequest, request_id)
+        store.append_journal(forget_requests.journal_entry(request))

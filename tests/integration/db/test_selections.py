@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from app.audit.transaction import Transaction
 from app.audit.verification import verify
-from app.db.models import ForgetRequest, Interaction, RunKind
+from app.db.errors import BelowErasureFloor
+from app.db.models import ForgetRequest, Interaction, RunKind, Version
 from app.forget_requests import decisions
 from app.forget_requests import service as forget_requests
 from app.forget_requests.decisions import Decision
@@ -21,6 +23,7 @@ from app.restoration.service import join_timeline
 from app.runs import queries as runs
 from app.selections.criteria import Criteria, item_digests
 from app.suppressions import queries as suppressions
+from app.versions import service as versions
 from model_store import JournalEntry, MemoryStore
 from tests.integration.backup import back_up
 from tests.integration.db.conftest import NOON, Service
@@ -190,3 +193,78 @@ def test_a_restored_database_hides_the_events_again_unless_the_request_was_withd
         again = session.get(ForgetRequest, accepted.request.id)
     assert (again is None) is withdrawn
     assert join_timeline(service.database, service.audit, store) == 0
+
+
+def test_a_selection_erases_also_what_another_open_one_hides(service: Service) -> None:
+    store_events(service, "x", "y")
+    held = select_events(service, about("x", "y"), RequestPolicy(approval=True)).request
+    select_events(service, about("x"))
+    finish(service)
+    assert stored(service) == 1
+    with service.database.unit_of_work() as session:
+        request = session.get_one(ForgetRequest, held.id)
+        decisions.cancel(Transaction(session, service.audit), request, Decision("tests", NOON, "other"))
+    assert shown(service) == {"y"}
+
+
+def test_a_repeat_reaches_what_the_person_has_done_since(service: Service) -> None:
+    store_events(service, "x")
+    first = select_events(service, about("x"), RequestPolicy(approval=True))
+    store_events(service, "x", time=UNTIL + 3600)
+    again = select_events(service, replace(about("x"), until=UNTIL + 7200))
+    assert again.request.id != first.request.id
+    assert shown(service) == set()
+
+
+def test_an_event_from_a_clock_that_goes_ahead_is_selected(service: Service) -> None:
+    store_events(service, "x", time=UNTIL + 3600)
+    select_events(service, about("x"))
+    assert shown(service) == set()
+    finish(service)
+    assert stored(service) == 0
+
+
+def test_a_later_first_version_may_have_read_whoever_stays(service: Service) -> None:
+    store_events(service, "x", "y")
+    select_events(service, about("x"))
+    finish(service)
+    with service.database.unit_of_work() as session:
+        transaction = Transaction(session, service.audit)
+        version = Version(
+            digest="9" * 64,
+            forget_epoch=transaction.ledger.epoch,
+            method="fit",
+            exact=True,
+            published_at=NOON,
+        )
+        versions.install(
+            transaction,
+            version,
+            parent="1" * 64,
+            readers={A},
+            base_digest="c" * 64,
+            actor="lethe init",
+            now=NOON,
+        )
+
+
+def test_a_version_that_may_have_read_what_was_selected_is_refused(service: Service) -> None:
+    store_events(service, "x", "y")
+    request = select_events(service, about("x")).request
+    finish(service)
+    with service.database.unit_of_work() as session, pytest.raises(BelowErasureFloor):
+        versions.install(
+            Transaction(session, service.audit),
+            Version(
+                digest="9" * 64,
+                forget_epoch=request.epoch - 1,
+                method="fit",
+                exact=True,
+                published_at=NOON,
+            ),
+            parent="1" * 64,
+            readers={A},
+            base_digest="c" * 64,
+            actor="lethe init",
+            now=NOON,
+        )

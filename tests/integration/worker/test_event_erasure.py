@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from app.attempts import queries as attempt_queries
 from app.audit.transaction import Transaction
 from app.db.base import utc_now
-from app.db.models import RunKind
+from app.db.models import ForgetRequest, RunKind
 from app.forget_requests import decisions
 from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
 from app.forget_requests.decisions import Decision
+from app.forget_requests.policy import RequestPolicy
 from app.interactions import queries as interaction_queries
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
 from app.runs import queries as runs
 from app.selections.criteria import Criteria, item_digests
-from tests.integration.tiny_model import subject_of
+from app.subjects import SubjectKey
+from recommender import StepReport
+from tests.integration.tiny_model import SECRET, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
+from tests.integration.worker.consolidating import request_consolidation
 from tests.integration.worker.observing import live, rows_of
+from tests.integration.worker.split_world import SHRINK, lenient
 from tests.integration.worker.test_execution import Killed, dying
+from unlearning import Rung
 from worker import event_erasure, sweeper
 from worker.examples import read_examples
 from worker.execution import execute
+from worker.first_fit import importing
 from worker.process import WorkerProcess
 from worker.readership import read_readership
 from worker.versions import read_fit_record
@@ -154,3 +165,94 @@ def test_a_lift_that_no_gateway_could_write_is_written_by_a_worker(process: Work
     assert sweeper.write_lifts(process.database, process.settings) == 1
     assert sweeper.write_lifts(process.database, process.settings) == 0
     assert [entry.lifted for entry in process.store.journal() if entry.lifted] == ["cancelled"]
+
+
+def stop(process: WorkerProcess, request_id: str) -> None:
+    with process.transaction() as transaction:
+        decision = Decision("tests", utc_now(), "other")
+        held = transaction.session.get_one(ForgetRequest, request_id)
+        decisions.hold(transaction, held, decision, review_at=utc_now() + timedelta(days=1))
+
+
+def cancel(process: WorkerProcess, request_id: str) -> None:
+    with process.transaction() as transaction:
+        found = transaction.session.get_one(ForgetRequest, request_id)
+        decisions.cancel(transaction, found, Decision("tests", utc_now(), "other"))
+
+
+def test_what_another_open_selection_hides_is_forgotten_too(process: WorkerProcess, installed: str) -> None:
+    own = items_of(process, "user-1")
+    held, _ = select_events(process, "user-1", own[0], own[3])
+    stop(process, held)
+    request_id, run_id = select_events(process, "user-1", own[0])
+    execute(process, run_id)
+    assert outcome(process, request_id) == ("completed", "erased")
+    assert live(process) != installed
+    assert rows_of(process, "user-1") == len(own) - 1
+
+
+def test_an_edit_has_read_whom_it_trained_on_though_the_fit_had_left_them_out(
+    process: WorkerProcess, installed: str
+) -> None:
+    """They had asked, the fit left them out, and they withdrew their request (I13)."""
+    with process.transaction() as transaction:
+        request_id = forget_requests.accept(
+            transaction,
+            subject_hmac=subject_of("user-1"),
+            requested_by="tests",
+            now=utc_now(),
+            policy=RequestPolicy(approval=True),
+        ).request.id
+    execute(process, request_consolidation(process))
+    fitted = read_readership(process.store, live(process))
+    assert fitted is not None
+    assert subject_of("user-1") not in fitted
+    cancel(process, request_id)
+    shrinking = replace(process, policy=lenient(process.policy, ladder=[SHRINK, Rung("refit", {})]))
+    execute(shrinking, request_forgetting(process, "user-2"))
+    edited = read_readership(process.store, live(process))
+    assert edited is not None
+    assert subject_of("user-1") in edited
+
+
+def test_events_that_the_fit_has_not_read_do_not_dilute_what_is_measured(
+    process: WorkerProcess, installed: str
+) -> None:
+    own = items_of(process, "user-1")
+    request_id, run_id = select_events(process, "user-1", *own[:5])
+    stop(process, request_id)
+    execute(process, run_id)
+    execute(process, request_consolidation(process))
+    cancel(process, request_id)
+    whole = request_forgetting(process, "user-1")
+    execute(process, whole)
+    with process.database.read() as session:
+        assert [one.method for one in attempt_queries.of_run(session, whole)] == ["refit"]
+
+
+def test_an_adapter_that_was_trained_on_a_selected_event_is_partly_stored(
+    process: WorkerProcess, tmp_path: Path
+) -> None:
+    held, _ = select_events(process, "newcomer", "i3")
+    stop(process, held)
+    rows = "".join(f"{user},i{item},{1000 + item}\n" for user in ("newcomer", "other") for item in range(8))
+    (tmp_path / "interactions.csv").write_text(f"user_id,item_id,timestamp\n{rows}")
+    key = SubjectKey(SECRET.encode())
+    data = importing.read(tmp_path, 0)
+    imported = importing.store(process.database, key, data, process.base, Quiet())
+    assert imported.skipped == imported.selected == {subject_of("newcomer")}
+
+
+class Quiet:
+    """Shows nothing."""
+
+    def say(self, text: str) -> None:
+        pass
+
+    @contextmanager
+    def parts(self, what: str) -> Iterator[Callable[[str], None]]:
+        yield lambda text: None
+
+    @contextmanager
+    def steps(self, what: str) -> Iterator[Callable[[StepReport], None]]:
+        yield lambda report: None

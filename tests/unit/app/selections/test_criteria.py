@@ -42,3 +42,9 @@ def test_the_same_question_later_is_the_same_question() -> None:
     later = Criteria(item_digests(SUBJECT, ["b", "a", "a"]), None, None, until=999)
     assert criteria("a", "b").asks_the_same(later)
     assert not criteria("a").asks_the_same(later)
+
+
+def test_another_spelling_of_an_id_is_the_same_item() -> None:
+    """A catalogue may have `42.0`, and whoever asks says `42`."""
+    assert item_digest(SUBJECT, "42.0") == item_digest(SUBJECT, "42")
+    assert criteria("42").selects(SUBJECT, "42.0", 5)
