@@ -27,7 +27,7 @@ from app.audit.events import (
 from app.audit.log import AuditLog, LogUnreadable, entries
 from app.db.models import EventSelection, ForgetRequest, Ledger, RequestScope, RequestStatus, Suppression
 from app.db.session import Database
-from app.restoration.differences import lost_requests
+from app.restoration.differences import WITHDRAWALS, lost_requests
 from app.suppressions.service import Liftable
 from app.versions.floor import is_sunk
 from app.versions.queries import current
@@ -267,12 +267,13 @@ def _suppressions(session: Session, log: _Log, journaled: Sequence[JournalEntry]
             yield f"epoch {epoch}: its suppression is of another subject than its request"
     lost = lost_requests(session, journaled)
     missing = {*lost.people, *(entry.subject_hmac for entry in lost.selections)}
+    held, known = set(suppressed.values()), {one.id for one in requests}
+    withdrawn = {entry.request for entry in journaled if entry.lifted in WITHDRAWALS}
     for entry in journaled:
-        if (
-            entry.lifted is None
-            and entry.subject_hmac in missing
-            and entry.request not in {one.id for one in requests}
-        ):
+        if entry.lifted is not None or (entry.request is not None and entry.request in withdrawn):
+            continue
+        strange = entry.selection is None and entry.subject_hmac not in held
+        if strange or (entry.subject_hmac in missing and entry.request not in known):
             what = "suppression" if entry.selection is None else "selection"
             yield f"epoch {entry.epoch}: the journal in the store has a {what} that this database does not"
     rows |= {row.epoch: row for row in selections}

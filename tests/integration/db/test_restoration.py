@@ -11,7 +11,7 @@ import pytest
 from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
 from app.db.errors import DatabaseRewound, FenceLost
-from app.db.models import Ledger, Run
+from app.db.models import ForgetRequest, Ledger, Run
 from app.db.session import Database, open_database
 from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
@@ -25,6 +25,7 @@ from app.suppressions import queries as suppressions
 from app.versions import queries as pointer
 from model_store import (
     Floor,
+    JournalConflict,
     JournalEntry,
     MemoryStore,
     StoreEmptied,
@@ -263,7 +264,8 @@ def test_a_rewind_that_no_entry_of_the_journal_shows_starts_a_timeline_too(
     assert {subject[0] for subject in feed.epochs()} == {"d", "e"} == suppressed(other)
 
 
-def test_whoever_asks_again_under_the_same_epoch_is_no_conflict(start: Start, store: MemoryStore) -> None:
+def test_whoever_asks_again_under_the_same_epoch_gets_another_one(start: Start, store: MemoryStore) -> None:
+    """The journal has one entry for an epoch, and the next restore must learn of both requests."""
     service = start()
     restore = back_up(service.database.engine)
     accept(service, store, "a")
@@ -275,8 +277,14 @@ def test_whoever_asks_again_under_the_same_epoch_is_no_conflict(start: Start, st
             requested_by="tests",
             now=NOON + timedelta(seconds=1),
         ).request
-    store.append_journal(forget_requests.journal_entry(request))
-    assert len(list(store.journal())) == 1
+    with pytest.raises(JournalConflict):
+        store.append_journal(forget_requests.journal_entry(request))
+    join_timeline(service.database, service.audit, store)
+    with service.database.read() as session:
+        numbered_anew = session.get_one(ForgetRequest, request.id)
+    assert numbered_anew.epoch > request.epoch
+    store.append_journal(forget_requests.journal_entry(numbered_anew))
+    assert [entry.request for entry in store.journal()][1] == request.id
 
 
 def test_a_replica_that_was_cut_off_reads_the_feed_anew(start: Start, store: MemoryStore) -> None:
