@@ -51,7 +51,7 @@ def _sort(process: WorkerProcess, claim: Claim) -> tuple[frozenset[str], frozens
         for request in claim.requests:
             row = selections.of_request(session, request.id)
             assert row is not None
-            first = selections.first_event(session, row.epoch)
+            first = selections.first_event(session, row)
             if first is None:
                 continue
             of_subject = {digest for digest, whom in by_version.items() if request.subject in whom}

@@ -27,10 +27,12 @@ from app.audit.events import (
 from app.audit.log import AuditLog, LogUnreadable, entries
 from app.db.models import EventSelection, ForgetRequest, Ledger, RequestScope, RequestStatus, Suppression
 from app.db.session import Database
-from app.suppressions.service import Liftable
+from app.suppressions.service import Liftable, LiftedBecause
 from app.versions.floor import is_sunk
 from app.versions.queries import current
 from model_store import Checkpoint, JournalEntry, Store, Timeline
+
+_WITHDRAWN = (LiftedBecause.CANCELLED, LiftedBecause.DENIED)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,10 @@ def verify(database: Database, audit: AuditLog, store: Store) -> Verification:
     # Read the store first: everything in it was in the database before.
     timeline = store.newest_timeline()
     checkpoints = list(store.newest_checkpoints().values())
-    journaled = [entry for entry in store.journal() if entry.lifted is None]
+    journal = list(store.journal())
+    # A restored database need not have what was withdrawn since.
+    withdrawn = {entry.request for entry in journal if entry.lifted in _WITHDRAWN}
+    journaled = [entry for entry in journal if entry.lifted is None and entry.request not in withdrawn]
     floor = store.erasure_floor()
     problems: list[str] = []
     notices: list[str] = []

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
+
+Value = TypeVar("Value", str, int)
 
 _ROWS_PER_STATEMENT = 1000
 
 
-def in_chunks(values: Iterable[str]) -> list[list[str]]:
+def in_chunks(values: Iterable[Value]) -> list[list[Value]]:
     """The distinct values, in order, in lists that are short enough for one statement."""
     ordered = sorted(set(values))
     return [

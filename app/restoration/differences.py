@@ -66,7 +66,14 @@ def compare(
         held[row.epoch] = (row.subject_hmac, None)
         if row.lifted_epoch:
             held[row.lifted_epoch] = (row.subject_hmac, row.lifted_because)
-    in_force = {row.subject_hmac for row in rows if row.lifted_epoch is None}
+    lifts = _lifts_to_repeat(session, entries)
+    ending = set(
+        session.scalars(
+            select(ForgetRequest.epoch).where(ForgetRequest.id.in_([entry.request for entry in lifts]))
+        )
+    )
+    # A suppression that is about to be lifted again does not stand for a later request of the same person.
+    in_force = {row.subject_hmac for row in rows if row.lifted_epoch is None and row.epoch not in ending}
     last: dict[
         str, int
     ] = {}  # subject -> the last epoch at which this database has suppressed or lifted them
@@ -84,10 +91,14 @@ def compare(
         and (entry.request is None or entry.request not in withdrawn)
     }
     now = database_now(session)
+    over = {(entry.subject_hmac, entry.epoch) for entry in entries if entry.request in withdrawn}
     unknown |= {
         subject: (now, None)
         for subject, epoch in suppressed.items()
-        if subject not in in_force and epoch > last.get(subject, 0) and subject not in unknown
+        if subject not in in_force
+        and epoch > last.get(subject, 0)
+        and subject not in unknown
+        and (subject, epoch) not in over
     }
     return Differences(
         unknown,
@@ -98,7 +109,7 @@ def compare(
             and entry.request not in withdrawn
             and entry.request not in {row.request_id for row in chosen}
         ),
-        _lifts_to_repeat(session, entries),
+        lifts,
         tuple(
             entry.epoch
             for entry in entries

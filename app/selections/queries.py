@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Row, func, select
 from sqlalchemy.orm import Session
 
 from app.db.chunks import in_chunks
@@ -58,9 +58,22 @@ def hidden_among(session: Session, subjects: Collection[str], *, up_to: int) -> 
     )
 
 
-def first_event(session: Session, epoch: int) -> int | None:
-    """The lowest id of the events that this selection hides; None if no such event is stored."""
-    return session.scalar(select(func.min(Interaction.id)).where(Interaction.selected_epoch == epoch))
+def selected_by(
+    session: Session, subject_hmac: str, criteria: Criteria
+) -> Sequence[Row[int, str, int, int | None]]:
+    """The person's stored events that the criteria select, also those that another selection has hidden before."""
+    stored = session.execute(
+        select(Interaction.id, Interaction.item_id, Interaction.timestamp, Interaction.selected_epoch).where(
+            Interaction.subject_hmac == subject_hmac
+        )
+    )
+    return [event for event in stored if criteria.selects(subject_hmac, event.item_id, event.timestamp)]
+
+
+def first_event(session: Session, selection: EventSelection) -> int | None:
+    """The lowest id of the events that this selection is about; None if no such event is stored."""
+    criteria = Criteria.from_plain(selection.criteria)
+    return min((event.id for event in selected_by(session, selection.subject_hmac, criteria)), default=None)
 
 
 def newest_epoch(session: Session) -> int:

@@ -7,9 +7,10 @@ from collections.abc import Collection
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from app.db.chunks import in_chunks
 from app.db.models import EventSelection, ForgetRequest, Interaction
 from app.selections.criteria import Criteria
-from app.selections.queries import IN_FORCE
+from app.selections.queries import IN_FORCE, selected_by
 
 
 def begin(session: Session, request: ForgetRequest, criteria: Criteria) -> EventSelection:
@@ -44,20 +45,25 @@ def show_again(session: Session, row: EventSelection) -> None:
 
 
 def erase(session: Session, epochs: Collection[int]) -> int:
-    """Delete the events of these selections. Returns how many."""
-    erased = session.execute(delete(Interaction).where(Interaction.selected_epoch.in_(epochs)))
-    return int(erased.rowcount)  # type: ignore[attr-defined]
+    """Delete the events of these selections. Returns how many.
+
+    An event that several selections are about is hidden by the first of them only. It is deleted with any of them.
+    """
+    rows = session.scalars(select(EventSelection).where(EventSelection.epoch.in_(epochs)))
+    ids = {
+        event.id
+        for row in rows
+        for event in selected_by(session, row.subject_hmac, Criteria.from_plain(row.criteria))
+    }
+    for chunk in in_chunks(ids):
+        session.execute(delete(Interaction).where(Interaction.id.in_(chunk)))
+    return len(ids)
 
 
 def _hide(session: Session, epoch: int, subject_hmac: str, criteria: Criteria) -> int:
     """Hide the person's events that are selected and not hidden yet. Returns how many the criteria select."""
-    rows = session.execute(
-        select(Interaction.id, Interaction.item_id, Interaction.timestamp, Interaction.selected_epoch).where(
-            Interaction.subject_hmac == subject_hmac
-        )
-    ).all()
-    selected = [row for row in rows if criteria.selects(subject_hmac, row.item_id, row.timestamp)]
-    shown = [row.id for row in selected if row.selected_epoch is None]
+    selected = selected_by(session, subject_hmac, criteria)
+    shown = [event.id for event in selected if event.selected_epoch is None]
     if shown:
         session.execute(update(Interaction).where(Interaction.id.in_(shown)).values(selected_epoch=epoch))
     return len(selected)

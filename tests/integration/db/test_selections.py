@@ -19,6 +19,7 @@ from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
 from app.restoration.service import join_timeline
 from app.runs import queries as runs
+from app.selections import queries as selections
 from app.selections.criteria import Criteria, item_digests
 from app.suppressions import queries as suppressions
 from model_store import JournalEntry, MemoryStore
@@ -190,3 +191,25 @@ def test_a_restored_database_hides_the_events_again_unless_the_request_was_withd
         again = session.get(ForgetRequest, accepted.request.id)
     assert (again is None) is withdrawn
     assert join_timeline(service.database, service.audit, store) == 0
+
+
+def test_an_event_that_a_stopped_request_selects_too_is_erased_with_the_other_request(
+    service: Service,
+) -> None:
+    store_events(service, "x", "y")
+    stopped = select_events(service, about("x")).request
+    with service.database.unit_of_work() as session:
+        request = session.get_one(ForgetRequest, stopped.id)
+        decisions.hold(
+            Transaction(session, service.audit),
+            request,
+            Decision("tests", NOON, "other"),
+            review_at=NOON + timedelta(days=1),
+        )
+    other = select_events(service, about("x", before=UNTIL)).selected
+    assert other is not None
+    with service.database.read() as session:
+        # Else the run would find that nothing has read the event.
+        assert selections.first_event(session, other) is not None
+    finish(service)
+    assert (stored(service), shown(service)) == (1, {"y"})
