@@ -74,7 +74,7 @@ def compare(
     lifted = _lifts_to_repeat(session, entries)
     lost = lost_requests(session, entries, lifted)
     return Differences(
-        lost.people | _remembered(session, suppressed, lost),
+        lost.people | _remembered(session, entries, suppressed, lost),
         lost.selections,
         lifted,
         lost.overtaken,
@@ -176,14 +176,22 @@ def lost_requests(
 
 
 def _remembered(
-    session: Session, suppressed: Mapping[str, int], lost: Lost
+    session: Session, entries: Sequence[JournalEntry], suppressed: Mapping[str, int], lost: Lost
 ) -> dict[str, tuple[datetime, str | None]]:
-    """Those whom the process knows to be suppressed, and neither database nor journal does."""
+    """Those whom the process knows to be suppressed, and neither database nor journal does.
+
+    The process may not have heard yet that their request was withdrawn.
+    """
     now = database_now(session)
+    withdrawn = {entry.request for entry in entries if entry.lifted in WITHDRAWALS}
+    over = {(entry.subject_hmac, entry.epoch) for entry in entries if entry.request in withdrawn}
     return {
         subject: (now, None)
         for subject, epoch in suppressed.items()
-        if subject not in lost.in_force and epoch > lost.last.get(subject, 0) and subject not in lost.people
+        if subject not in lost.in_force
+        and epoch > lost.last.get(subject, 0)
+        and subject not in lost.people
+        and (subject, epoch) not in over
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 
 from sqlalchemy import Engine
 
@@ -19,17 +20,15 @@ def back_up(engine: Engine) -> Callable[[], None]:
 
 
 def _back_up_file(engine: Engine) -> Callable[[], None]:
-    assert engine.url.database is not None
     path = engine.url.database
-    copy = path + ".backup"
-    _copy(path, copy)
-    return lambda: _copy(copy, path)
+    assert path is not None
+    # In memory, so that a later backup does not replace this one. Services may be restored from another thread.
+    kept = sqlite3.connect(":memory:", check_same_thread=False)
+    with closing(sqlite3.connect(path)) as source:
+        source.backup(kept)
 
+    def put_back() -> None:
+        with closing(sqlite3.connect(path)) as target:
+            kept.backup(target)
 
-def _copy(source: str, target: str) -> None:
-    read, write = sqlite3.connect(source), sqlite3.connect(target)
-    try:
-        read.backup(write)
-    finally:
-        read.close()
-        write.close()
+    return put_back

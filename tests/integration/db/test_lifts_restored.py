@@ -87,13 +87,15 @@ def test_a_request_that_was_cancelled_after_the_backup_is_cancelled_again(
 
 
 def test_a_request_that_was_accepted_and_cancelled_after_the_backup_stays_away(
-    start: Start, store: MemoryStore
+    start: Start, store: MemoryStore, audit: AuditLog
 ) -> None:
     service = start()
     restore = back_up(service.database.engine)
     withdraw(service, store, accept(service, store, "a"))
     restore()
-    assert suppressed(start()) == set()
+    restored = start()
+    assert suppressed(restored) == set()
+    assert verify(restored.database, audit, store).problems == ()
 
 
 def test_a_request_after_a_cancelled_one_comes_back_alone(start: Start, store: MemoryStore) -> None:
@@ -105,6 +107,19 @@ def test_a_request_after_a_cancelled_one_comes_back_alone(start: Start, store: M
     restored = start()
     assert suppressed(restored) == {"a"}
     assert status(restored, second) == "queued"
+
+
+def test_a_request_after_one_that_is_cancelled_again_comes_back_too(start: Start, store: MemoryStore) -> None:
+    """The backup has the first request, and neither its end nor the second one."""
+    service = start()
+    first = accept(service, store, "a")
+    restore = back_up(service.database.engine)
+    withdraw(service, store, first)
+    second = accept(service, store, "a")
+    restore()
+    restored = start()
+    assert suppressed(restored) == {"a"}
+    assert (status(restored, first), status(restored, second)) == ("cancelled", "queued")
 
 
 def test_a_lift_lifts_no_other_request_of_the_same_person(start: Start, store: MemoryStore) -> None:
@@ -134,6 +149,20 @@ def test_a_process_that_knows_a_later_request_than_the_lift_has_it_accepted_agai
     # A process that has not heard of the lift yet knows the first request only.
     other = start()
     assert join_timeline(other.database, other.audit, store, {"b" * 64: 1}) == 1
+
+
+def test_a_process_that_has_not_heard_of_a_lift_has_nobody_forgotten_who_withdrew(
+    start: Start, store: MemoryStore
+) -> None:
+    service = start()
+    restore = back_up(service.database.engine)
+    request_id = accept(service, store, "a")
+    with service.database.read() as session:
+        known = suppressions.suppression_epochs(session)
+    withdraw(service, store, request_id)
+    restore()
+    assert join_timeline(service.database, service.audit, store, known) == 0
+    assert suppressed(service) == set()
 
 
 def test_whoever_came_back_is_forgotten_again_where_the_restored_data_are_the_old_ones(

@@ -1,0 +1,297 @@
+"""The rules of the state machine of `test_request_life` for callers, for people who decide, and for the time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from sqlalchemy import Engine
+
+from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
+from app.db.models import ForgetRequest
+from app.db.session import Database
+from app.forget_requests import decisions
+from app.forget_requests import service as forget_requests
+from app.forget_requests.decisions import Decision, Refused
+from app.forget_requests.policy import RequestPolicy
+from app.interactions import service as interactions
+from app.interactions.service import NewInteraction
+from app.restoration.service import join_timeline
+from app.selections.criteria import Criteria, item_digests
+from app.serving.suppression import SuppressionSet
+from app.suppressions import queries as suppressions
+from app.transitions import IllegalTransition
+from model_store import JournalEntry, MemoryStore
+from tests.integration.db.conftest import NOON
+from tests.integration.db.request_record import BEFORE_A_RUN, SETTLED, STOPPABLE, Known, Record
+
+SUBJECTS = ("a" * 64, "b" * 64)
+ITEMS = ("x", "y", "z")
+POLICIES = {
+    "default": RequestPolicy(),
+    "window": RequestPolicy(cancel_window_hours=24),
+    "strict": RequestPolicy(approval=True, cancel_window_hours=24),
+}
+WINDOW = timedelta(hours=24)
+
+# Mostly the same person: most of what can go wrong is between two requests of one person.
+subjects, policies = st.sampled_from((*SUBJECTS[:1] * 3, *SUBJECTS)), st.sampled_from(sorted(POLICIES))
+numbers = st.integers(0, 3)
+people, reasons = st.sampled_from(("portal", "officer", "counsel")), st.sampled_from(("no_match", "fraud"))
+
+
+class People(RuleBasedStateMachine):
+    """One database, two subjects, the callers who ask and the people who decide."""
+
+    def __init__(self, engine: Engine, audit: AuditLog, empty: Callable[[], None]) -> None:
+        super().__init__()
+        self.engine, self.audit = engine, audit
+        empty()
+        self.database, self.store, self.now = Database(self.engine), MemoryStore(), NOON
+        join_timeline(self.database, self.audit, self.store)
+        self.record, self.ever, self.withdrawn = Record(), Record(), dict[str, str]()
+        self.replica = SuppressionSet(lambda: 0.0)
+        for subject in SUBJECTS:
+            for item in ITEMS:
+                self._store(subject, item, 60)
+
+    def begin(self) -> AbstractContextManager[Transaction]:
+        return Transaction.begin(self.database, self.audit)
+
+    # What callers and people do.
+
+    @rule(subject=subjects, policy=policies)
+    def accept(self, subject: str, policy: str) -> None:
+        newest = self.record.newest(subject)
+        with self.begin() as transaction:
+            told = forget_requests.accept(
+                transaction,
+                subject_hmac=subject,
+                requested_by="portal",
+                now=self.now,
+                policy=POLICIES[policy],
+            )
+        if newest is not None and (newest.status not in SETTLED or newest.in_force):
+            assert (told.created, told.request.id) == (False, newest.id)
+            return
+        self._accepted(told, policy, None)
+        self.replica.apply(told.request.epoch, subject)
+
+    @rule(subject=subjects, items=st.sets(st.sampled_from(ITEMS)), before=st.booleans(), policy=policies)
+    def accept_selection(self, subject: str, items: set[str], before: bool, policy: str) -> None:
+        until = int(self.now.timestamp())
+        digests = item_digests(subject, items) if items else None
+        criteria = Criteria(digests, None, int(NOON.timestamp()) if before else None, until)
+        same = self.record.same_selection(subject, criteria)
+        if self.record.suppressed(subject):
+            same = self.record.newest(subject)
+        with self.begin() as transaction:
+            told = forget_requests.accept_selection(
+                transaction,
+                criteria=criteria,
+                subject_hmac=subject,
+                requested_by="portal",
+                now=self.now,
+                policy=POLICIES[policy],
+            )
+        if same is not None:
+            assert (told.created, told.request.id) == (False, same.id)
+            return
+        self._accepted(told, policy, criteria)
+
+    def _accepted(self, told: forget_requests.Acceptance, policy: str, criteria: Criteria | None) -> None:
+        assert told.created
+        request = told.request
+        known = Known(
+            request.id,
+            request.subject_hmac,
+            request.epoch,
+            "pending_approval",
+            request.due_at,
+            self.now,
+            criteria,
+        )
+        if policy != "strict":
+            known.queue(self.now, WINDOW if policy == "window" else None)
+        self.record.requests[known.id] = known
+        self.ever.requests[known.id] = replace(known)
+        self.store.append_journal(forget_requests.journal_entry(request, told.selected))
+
+    def _decide(
+        self,
+        known: Known,
+        expected: type[Exception] | None,
+        decision: Callable[[Transaction, ForgetRequest, Decision], object],
+        *,
+        actor: str = "officer",
+        reason: str = "other",
+    ) -> bool:
+        """Take a decision. Returns whether it was taken; if it must be refused, nothing may change."""
+
+        def decide() -> list[JournalEntry]:
+            with self.begin() as transaction:
+                request = transaction.session.get_one(ForgetRequest, known.id)
+                decision(transaction, request, Decision(actor, self.now, reason))
+                return suppressions.lifts(transaction.session)
+
+        if expected is not None:
+            with pytest.raises(expected):
+                decide()
+            return False
+        for entry in decide():
+            self.store.append_journal(entry)
+            if entry.request == known.id:
+                known.lifted_epoch = entry.epoch
+        return True
+
+    def _request(self, number: int) -> Known:
+        return list(self.record.requests.values())[-1 - number % len(self.record.requests)]
+
+    def has_requests(self) -> bool:
+        return bool(self.record.requests)
+
+    @precondition(has_requests)
+    @rule(number=numbers, actor=people, policy=st.sampled_from(("default", "strict")))
+    def approve(self, number: int, actor: str, policy: str) -> None:
+        known = self._request(number)
+        expected = Refused if actor == "portal" else None
+        if known.status != "pending_approval":
+            expected = IllegalTransition
+        if self._decide(
+            known, expected, lambda *what: decisions.approve(*what, POLICIES[policy]), actor=actor
+        ):
+            known.denied_by = None
+            known.queue(self.now, WINDOW if policy == "strict" else None)
+
+    @precondition(has_requests)
+    @rule(number=numbers, actor=people, reason=reasons)
+    def deny(self, number: int, actor: str, reason: str) -> None:
+        known = self._request(number)
+        expected: type[Exception] | None = None
+        if known.status not in STOPPABLE:
+            expected = IllegalTransition
+        elif known.denied_by is not None and known.denied_by[0] == actor:
+            expected = Refused
+        if self._decide(known, expected, decisions.deny, actor=actor, reason=reason):
+            if known.denied_by is None or known.denied_by[1] != reason:
+                known.denied_by = (actor, reason)
+            else:
+                self._withdraw(known, "denied")
+
+    @precondition(has_requests)
+    @rule(number=numbers)
+    def cancel(self, number: int) -> None:
+        known = self._request(number)
+        if self._decide(known, None if known.status in STOPPABLE else IllegalTransition, decisions.cancel):
+            self._withdraw(known, "cancelled")
+
+    def _withdraw(self, known: Known, how: str) -> None:
+        known.move(how)
+        self.withdrawn[known.id] = how
+
+    @precondition(has_requests)
+    @rule(number=numbers)
+    def hold(self, number: int) -> None:
+        known = self._request(number)
+        review_at = self.now + timedelta(days=1)
+        expected = None if known.status in BEFORE_A_RUN else IllegalTransition
+        if self._decide(known, expected, lambda *what: decisions.hold(*what, review_at=review_at)):
+            known.held_from = known.status
+            known.move("on_hold")
+
+    @precondition(has_requests)
+    @rule(number=numbers)
+    def release(self, number: int) -> None:
+        known = self._request(number)
+        expected = None if known.status == "on_hold" else IllegalTransition
+        if self._decide(known, expected, decisions.release):
+            if known.held_from == "pending_approval":
+                known.move("pending_approval")
+            elif known.cancel_until is None or known.cancel_until <= self.now:
+                known.move("scheduled", "queued")
+            else:
+                known.move("scheduled")
+            known.held_from = None
+
+    @precondition(has_requests)
+    @rule(number=numbers)
+    def extend(self, number: int) -> None:
+        known = self._request(number)
+        refused = known.status in SETTLED or known.extended or self.now > known.due_at
+        if self._decide(known, Refused if refused else None, decisions.extend):
+            with self.database.read() as session:
+                due_at = session.get_one(ForgetRequest, known.id).due_at
+            assert known.due_at < due_at < known.received_at + timedelta(days=93)
+            known.due_at, known.extended = due_at, True
+
+    @precondition(has_requests)
+    @rule(number=numbers)
+    def expedite(self, number: int) -> None:
+        known = self._request(number)
+        allowed = known.status in ("scheduled", "queued") and not known.expedited
+        if self._decide(known, None if allowed else IllegalTransition, decisions.expedite):
+            known.expedited = True
+            if known.status == "scheduled":
+                known.cancel_until = self.now
+                known.move("queued")
+
+    @precondition(has_requests)
+    @rule(number=numbers, actor=people)
+    def readmit(self, number: int, actor: str) -> None:
+        known = self._request(number)
+        expected: type[Exception] | None = None
+        if known.criteria is not None or known.readmitted_at is not None or known.status != "completed":
+            expected = IllegalTransition
+        elif known.readmitted_by == actor:
+            expected = Refused
+        if self._decide(known, expected, decisions.readmit, actor=actor):
+            if known.readmitted_by is None:
+                known.readmitted_by = actor
+            else:
+                known.readmitted_at = self.now
+
+    @precondition(has_requests)
+    @rule(number=numbers)
+    def retry(self, number: int) -> None:
+        known = self._request(number)
+        expected = None if known.status == "needs_attention" else IllegalTransition
+
+        def again(transaction: Transaction, request: ForgetRequest, decision: Decision) -> None:
+            forget_requests.retry(transaction, request.id, actor=decision.actor, now=decision.now)
+
+        if self._decide(known, expected, again):
+            known.run = None
+            known.move("queued")
+
+    @rule(subject=subjects, item=st.sampled_from(ITEMS), ago=st.sampled_from((100_000, 60, 0, -1)))
+    def ingest(self, subject: str, item: str, ago: int) -> None:
+        self._store(subject, item, ago)
+
+    def _store(self, subject: str, item: str, ago: int) -> None:
+        one = (subject, item, int(self.now.timestamp()) - ago)
+        with self.database.unit_of_work() as session:
+            told = interactions.ingest(session, [NewInteraction(*one)])
+        if self.record.admits(one):
+            assert (told.stored, told.duplicates) == ((0, 1) if one in self.record.events else (1, 0))
+            self.record.events.add(one)
+        else:
+            assert told.suppressed == 1
+
+    @rule(hours=st.sampled_from((0.1, 1, 25)))
+    def let_time_pass(self, hours: float) -> None:
+        self.now += timedelta(hours=hours)
+        over = [
+            one
+            for one in self.record.requests.values()
+            if one.status == "scheduled" and one.cancel_until is not None and one.cancel_until <= self.now
+        ]
+        with self.begin() as transaction:
+            assert forget_requests.end_windows(transaction, self.now) == len(over)
+        for one in over:
+            one.move("queued")
