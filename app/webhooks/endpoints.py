@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from app.api_keys.authentication import Caller, require
 from app.api_keys.service import Scope
 from app.audit.transaction import Transaction
-from app.db.models import DeliveryState, EndpointState, WebhookDelivery, WebhookEndpoint
+from app.db.models import DeliveryState, EndpointState, WebhookDelivery, WebhookEndpoint, WebhookProtocol
 from app.dependencies import GatewayDependency
 from app.errors import Problem, not_found
 from app.gateway import Gateway
@@ -50,8 +50,12 @@ async def register_webhook_endpoint(
     The answer has the endpoint's secret, which is never shown again. The endpoint is then sent a signed message of the
     type `webhook.challenge`. It becomes active when it answers 2xx with `{"challenge": …}`, the challenge of that
     message, and is then told of all events since its registration.
+
+    An endpoint of the protocol `opendsr` is active at once, and is told only of requests that name its URL.
     """
     deliverer = _deliverer(gateway)
+    if body.protocol is WebhookProtocol.OPENDSR and gateway.processor is None:
+        raise Problem(HTTPStatus.CONFLICT, "opendsr-off", "OpenDSR is off: callbacks could not be signed.")
     try:
         target = parse_target(body.url, private=gateway.settings.allow_private_webhooks)
     except UrlRefused as error:
@@ -118,7 +122,8 @@ async def challenge_webhook_endpoint(
 ) -> Response:
     """Send another challenge to an endpoint that is not active.
 
-    Once it answers, it is also told what happened meanwhile, as far as that is still kept.
+    Once it answers, it is also told what happened meanwhile, as far as that is still kept. An endpoint of the protocol
+    `opendsr` is active again without a challenge.
     """
     deliverer = _deliverer(gateway)
 
@@ -198,6 +203,7 @@ def _register(gateway: Gateway, caller: Caller, body: RegisterBody, url: str) ->
             url=url,
             events=[str(name) for name in body.events],
             recipient=body.recipient,
+            protocol=body.protocol,
             actor=caller.name,
             now=transaction.now(),
         )

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.db.models import DeliveryState, EndpointState, Recipient, WebhookDelivery, WebhookEndpoint
+from app.db.models import (
+    DeliveryState,
+    EndpointState,
+    Recipient,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookProtocol,
+)
+from app.errors import Refusal
 from app.events.names import EventName
 from app.webhooks.addresses import LONGEST_URL
 from app.webhooks.sending import Code
@@ -26,6 +34,15 @@ class RegisterBody(BaseModel):
     recipient: Recipient | None = Field(
         None, description="its system holds the users too: it gets a notice of each request"
     )
+    protocol: WebhookProtocol = Field(
+        WebhookProtocol.STANDARD, description="opendsr: it gets OpenDSR's callbacks, and is active at once"
+    )
+
+    @model_validator(mode="after")
+    def _refuse_other_wishes(self) -> Self:
+        if self.protocol is WebhookProtocol.OPENDSR and (self.events or self.recipient is not None):
+            raise Refusal("not_for_opendsr", "OpenDSR has neither names of events nor notices to recipients")
+        return self
 
 
 class EndpointView(BaseModel):
@@ -36,6 +53,7 @@ class EndpointView(BaseModel):
     url: str
     events: list[str]
     recipient: Recipient | None
+    protocol: WebhookProtocol
     state: EndpointState
     disabled_reason: Literal["gone", "failing"] | None
     created_at: datetime
