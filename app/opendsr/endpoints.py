@@ -47,7 +47,8 @@ from app.subjects import commitment
 
 router = APIRouter(tags=["opendsr"])
 
-_WHAT = "OpenDSR request"
+# What the routes of requests were called in version 1, which the specification wants to be kept.
+_FORMER = "/opendsr/opengdpr_requests"
 
 
 def _processor(gateway: GatewayDependency) -> Processor:
@@ -64,6 +65,7 @@ MayRequest = Annotated[Caller, Depends(require(Scope.FORGET_CREATE))]
 IdInPath = Annotated[str, Path(max_length=64)]
 
 
+@router.post(_FORMER, status_code=HTTPStatus.CREATED, include_in_schema=False)
 @router.post(
     "/opendsr/requests",
     status_code=HTTPStatus.CREATED,
@@ -94,6 +96,7 @@ async def submit_subject_request(
     return signed
 
 
+@router.get(f"{_FORMER}/{{subject_request_id}}", include_in_schema=False)
 @router.get(
     "/opendsr/requests/{subject_request_id}", response_model=RequestStatusView, responses=problems(404)
 )
@@ -119,6 +122,7 @@ def read_subject_request(
     return _signed(processor, respond(view))
 
 
+@router.delete(f"{_FORMER}/{{subject_request_id}}", status_code=HTTPStatus.ACCEPTED, include_in_schema=False)
 @router.delete(
     "/opendsr/requests/{subject_request_id}",
     status_code=HTTPStatus.ACCEPTED,
@@ -164,7 +168,7 @@ def _signed(processor: Processor, answer: Response) -> Response:
 def _request_of(session: Session, caller: Caller, subject_request_id: str) -> ForgetRequest:
     known = queries.find(session, caller.name, subject_request_id)
     if known is None:
-        raise not_found(_WHAT)
+        raise not_found("OpenDSR request")
     return session.get_one(ForgetRequest, known.request_id)
 
 

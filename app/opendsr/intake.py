@@ -49,7 +49,7 @@ def callbacks_of(session: Session, body: SubjectRequest, *, private: bool) -> li
     """
     known = {one.url: one.id for one in webhooks.endpoints(session) if takes_callbacks(one)}
     found = []
-    for number, url in enumerate(body.status_callback_urls):
+    for number, url in enumerate(body.status_callback_urls or []):
         try:
             endpoint = known.get(parse_target(url, private=private).url)
         except UrlRefused:

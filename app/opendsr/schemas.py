@@ -12,7 +12,6 @@ from pydantic import BaseModel, Field
 
 from app.fields import Instant
 from app.opendsr.states import Status
-from app.opendsr_settings import IdentityType
 from app.webhooks.addresses import LONGEST_URL
 
 VERSION = "2.0"
@@ -40,9 +39,9 @@ class SubjectRequest(BaseModel):
     submitted_time: Instant = Field(description="when the person asked; the deadline counts from then")
     subject_identities: list[SubjectIdentity] = Field(min_length=1, max_length=100)
     regulation: Literal["gdpr", "ccpa"] | None = None
-    api_version: str | None = Field(None, pattern=r"^[12](\.[0-9]{1,3}){0,2}$")
-    status_callback_urls: list[Annotated[str, Field(max_length=LONGEST_URL)]] = Field(
-        default_factory=list, max_length=10, description="URLs of endpoints of the protocol opendsr"
+    api_version: str | None = Field(None, pattern=r"^([012](\.[0-9]{1,3}){0,2})?$")
+    status_callback_urls: list[Annotated[str, Field(max_length=LONGEST_URL)]] | None = Field(
+        None, max_length=10, description="URLs of endpoints of the protocol opendsr"
     )
     extensions: dict[str, Any] | None = Field(None, description="accepted, and not read")
 
@@ -85,7 +84,7 @@ class CancellationReceived(BaseModel):
 
 
 class SupportedIdentity(BaseModel):
-    identity_type: IdentityType
+    identity_type: str
     identity_format: Literal["raw"]
 
 

@@ -46,10 +46,12 @@ class Processor:
         return f"https://{self.domain}{path}"
 
     def headers(self, body: bytes) -> dict[str, str]:
-        """The headers that vouch for this body."""
+        """The headers that vouch for this body, under their present names and those of version 1."""
+        signature = base64.b64encode(self._signature(body)).decode()
         return {
-            "X-OpenDSR-Processor-Domain": self.domain,
-            "X-OpenDSR-Signature": base64.b64encode(self._signature(body)).decode(),
+            f"X-{protocol}-{name}": value
+            for protocol in ("OpenDSR", "OpenGDPR")
+            for name, value in (("Processor-Domain", self.domain), ("Signature", signature))
         }
 
     def _signature(self, body: bytes) -> bytes:

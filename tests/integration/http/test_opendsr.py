@@ -35,6 +35,7 @@ from tests.receivers import Received, Receiver, receiver
 
 DOMAIN = "lethe.example.com"
 KEY = rsa_key()
+SIGNED = ("X-OpenDSR-Processor-Domain", "X-OpenDSR-Signature")
 
 
 class PrivacyTool:
@@ -166,6 +167,37 @@ def test_a_tool_discovers_sends_follows_and_cancels(
         assert session.scalars(select(Suppression.lifted_because)).all() == ["cancelled"]
 
 
+def test_a_tool_of_version_one_finds_its_routes_and_headers(
+    opendsr: TestClient, tool: PrivacyTool, database: Database
+) -> None:
+    """It knows no regulation, and writes out what it leaves empty."""
+    auth = ("workspace", issue_key(database, "older-tool", *SCOPES_OF[Role.SERVICE]))
+    subject_request_id = str(uuid.uuid4())
+    body = {
+        "subject_request_id": subject_request_id,
+        "subject_request_type": "erasure",
+        "submitted_time": "2026-10-02T15:00:00Z",
+        "api_version": "",
+        "status_callback_urls": None,
+        "subject_identities": [
+            {"identity_type": "controller_customer_id", "identity_format": "raw", "identity_value": "user-1"}
+        ],
+        "extensions": None,
+    }
+    sent = opendsr.post(
+        "/opendsr/opengdpr_requests",
+        content=json.dumps(body),
+        headers={"Content-Type": "Application/JSON"},
+        auth=auth,
+    )
+    path = f"/opendsr/opengdpr_requests/{subject_request_id}"
+    answers = [sent, opendsr.get(path, auth=auth), opendsr.delete(path, auth=auth)]
+    assert [answer.status_code for answer in answers] == [201, 200, 202]
+    for answer in answers:
+        former = {name: answer.headers[name.replace("DSR", "GDPR")] for name in SIGNED}
+        tool.verify(former, answer.content)
+
+
 def test_a_completed_request_names_its_receipt(tool: PrivacyTool, database: Database) -> None:
     subject_request_id = tool.accepted("user-1", regulation="gdpr")["subject_request_id"]
     with database.unit_of_work() as session:
@@ -223,13 +255,13 @@ def test_what_cannot_be_done_is_refused_and_nothing_is_repeated(tool: PrivacyToo
         refused = tool.submit("quetzal", **change)
         assert (refused.status_code, refused.json()["code"]) == (422, "validation-failed")
         assert [one["pointer"] for one in refused.json()["errors"]] == [pointer]
-        assert not {"quetzal", "hooks.example.com", "169.254"} & set(refused.text.split('"'))
+        assert not any(word in refused.text for word in ("quetzal", "hooks.example.com", "169.254", "ann@"))
 
 
 def test_only_programs_may_use_basic_credentials_to_change_something(
     opendsr: TestClient, database: Database
 ) -> None:
-    """R-44: a page of another site can make a browser send its credentials, but not this type of content."""
+    """A page of another site can make a browser send its credentials, but not this type of content."""
     auth = ("anyone", issue_key(database, "tool", *Scope))
     for content_type in ("text/plain", "application/x-www-form-urlencoded", ""):
         answer = opendsr.post(
@@ -265,8 +297,7 @@ def test_callbacks_go_to_the_registered_endpoint_and_are_signed(
 
 def callback_of(tool: PrivacyTool, received: Received) -> dict[str, Any]:
     headers = {name.lower(): value for name, value in received.headers.items()}
-    names = ("X-OpenDSR-Processor-Domain", "X-OpenDSR-Signature")
-    tool.verify({name: headers[name.lower()] for name in names}, received.body)
+    tool.verify({name: headers[name.lower()] for name in SIGNED}, received.body)
     return json.loads(received.body)  # type: ignore[no-any-return]
 
 
