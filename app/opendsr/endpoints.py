@@ -26,7 +26,7 @@ from app.forget_requests.policy import AskedClock
 from app.forget_requests.schemas import CancelBody
 from app.forget_requests.service import Asked
 from app.gateway import Gateway
-from app.idempotency.once import Once, OnceRequest, respond
+from app.idempotency.once import REPLAYED, Once, OnceRequest, respond
 from app.opendsr import queries
 from app.opendsr import service as opendsr
 from app.opendsr.intake import asked_for, callbacks_of
@@ -91,7 +91,8 @@ async def submit_subject_request(
     # Added now, because it holds the user's id, and answers are kept.
     encoded = base64.b64encode(await request.body()).decode()
     view = RequestReceived(**json.loads(bytes(answer.body)), encoded_request=encoded)
-    signed = _signed(processor, respond(view, HTTPStatus.CREATED))
+    replayed = {name: value for name, value in answer.headers.items() if name == REPLAYED.lower()}
+    signed = _signed(processor, respond(view, HTTPStatus.CREATED, replayed))
     signed.headers[RECEIPT_SALT] = gateway.subject_key.receipt_salt(user_id)
     return signed
 

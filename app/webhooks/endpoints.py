@@ -53,9 +53,9 @@ async def register_webhook_endpoint(
 
     An endpoint of the protocol `opendsr` is active at once, and is told only of requests that name its URL.
     """
-    deliverer = _deliverer(gateway)
     if body.protocol is WebhookProtocol.OPENDSR and gateway.processor is None:
         raise Problem(HTTPStatus.CONFLICT, "opendsr-off", "OpenDSR is off: callbacks could not be signed.")
+    deliverer = _deliverer(gateway)
     try:
         target = parse_target(body.url, private=gateway.settings.allow_private_webhooks)
     except UrlRefused as error:

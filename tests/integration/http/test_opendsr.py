@@ -237,6 +237,7 @@ def test_no_identity_is_stored_with_the_answer_of_a_keyed_request(
     again = tool.submit("user-1", **known)
     assert (first.status_code, again.status_code) == (201, 201)
     assert again.json() == first.json()
+    assert again.headers["Idempotent-Replayed"] == "true"
     with database.read() as session:
         [kept] = session.scalars(select(KeptAnswer)).all()
     assert "encoded_request" in first.json()
@@ -311,3 +312,8 @@ def test_without_a_certificate_the_routes_say_so(client: TestClient) -> None:
     ):
         answer = client.request(method, path)
         assert (answer.status_code, answer.json()["code"]) == (404, "opendsr-off"), (method, path)
+    endpoint = {"name": "tool", "url": "https://privacy.example.com/in", "protocol": "opendsr"}
+    refused = client.post("/webhook-endpoints", json=endpoint)
+    assert (refused.status_code, refused.json()["code"]) == (409, "opendsr-off")
+    refused = client.post("/webhook-endpoints", json=endpoint | {"events": ["forget.accepted"]})
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "not_for_opendsr")
