@@ -31,6 +31,7 @@ from app.opendsr import queries
 from app.opendsr import service as opendsr
 from app.opendsr.intake import asked_for, callbacks_of
 from app.opendsr.schemas import (
+    UUID,
     VERSION,
     CancellationReceived,
     Discovery,
@@ -61,8 +62,7 @@ def _processor(gateway: GatewayDependency) -> Processor:
 
 ProcessorDependency = Annotated[Processor, Depends(_processor)]
 MayRequest = Annotated[Caller, Depends(require(Scope.FORGET_CREATE))]
-# The specification calls for UUIDs; what has another form was never accepted, and is not found.
-IdInPath = Annotated[str, Path(max_length=64)]
+IdInPath = Annotated[str, Path(pattern=UUID)]
 
 
 @router.post(_FORMER, status_code=HTTPStatus.CREATED, include_in_schema=False)
@@ -70,7 +70,7 @@ IdInPath = Annotated[str, Path(max_length=64)]
     "/opendsr/requests",
     status_code=HTTPStatus.CREATED,
     response_model=RequestReceived,
-    responses=problems(404, 409),
+    responses=problems(400, 404, 409),
 )
 async def submit_subject_request(
     request: Request,

@@ -15,9 +15,8 @@ from app.opendsr.states import Status
 from app.webhooks.addresses import LONGEST_URL
 
 VERSION = "2.0"
-SubjectRequestId = Annotated[
-    str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
-]
+# Of version 4 and in lower case, as the specification wants them.
+UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 
 
 class SubjectIdentity(BaseModel):
@@ -34,7 +33,7 @@ class SubjectRequest(BaseModel):
     The specification demands ``regulation``, and its own example has none; without it, the request policy's applies.
     """
 
-    subject_request_id: SubjectRequestId = Field(description="a UUID of version 4 in lower case")
+    subject_request_id: str = Field(pattern=UUID, description="a UUID of version 4 in lower case")
     subject_request_type: Literal["erasure"]
     submitted_time: Instant = Field(description="when the person asked; the deadline counts from then")
     subject_identities: list[SubjectIdentity] = Field(min_length=1, max_length=100)

@@ -53,18 +53,13 @@ async def register_webhook_endpoint(
 
     An endpoint of the protocol `opendsr` is active at once, and is told only of requests that name its URL.
     """
-    if body.protocol is WebhookProtocol.OPENDSR and gateway.processor is None:
-        raise Problem(HTTPStatus.CONFLICT, "opendsr-off", "OpenDSR is off: callbacks could not be signed.")
+    if body.protocol is WebhookProtocol.OPENDSR:
+        _require_opendsr(gateway, body)
     deliverer = _deliverer(gateway)
     try:
         target = parse_target(body.url, private=gateway.settings.allow_private_webhooks)
     except UrlRefused as error:
-        raise Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "validation-failed",
-            "A value is missing or not allowed; see errors.",
-            errors=[{"pointer": "/body/url", "code": error.code, "message": f"The URL {error}."}],
-        ) from error
+        raise _refused("/body/url", error.code, f"The URL {error}.") from error
     try:
         endpoint = await gateway.write(partial(_register, gateway, caller, body, target.url))
     except webhooks.NameTaken as error:
@@ -193,6 +188,23 @@ def _deliverer(gateway: Gateway) -> Deliverer:
             HTTPStatus.CONFLICT, "webhooks-off", "Webhooks are off: this gateway has no LETHE_WEBHOOK_KEY."
         )
     return gateway.deliverer
+
+
+def _require_opendsr(gateway: Gateway, body: RegisterBody) -> None:
+    if gateway.processor is None:
+        raise Problem(HTTPStatus.CONFLICT, "opendsr-off", "OpenDSR is off: callbacks could not be signed.")
+    if body.events or body.recipient is not None:
+        said = "OpenDSR has neither names of events nor notices to recipients."
+        raise _refused("/body/protocol", "not_for_opendsr", said)
+
+
+def _refused(pointer: str, code: str, message: str) -> Problem:
+    return Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "validation-failed",
+        "A value is missing or not allowed; see errors.",
+        errors=[{"pointer": pointer, "code": code, "message": message}],
+    )
 
 
 def _register(gateway: Gateway, caller: Caller, body: RegisterBody, url: str) -> WebhookEndpoint:

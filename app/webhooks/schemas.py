@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.db.models import (
     DeliveryState,
@@ -15,7 +15,6 @@ from app.db.models import (
     WebhookEndpoint,
     WebhookProtocol,
 )
-from app.errors import Refusal
 from app.events.names import EventName
 from app.webhooks.addresses import LONGEST_URL
 from app.webhooks.sending import Code
@@ -35,14 +34,9 @@ class RegisterBody(BaseModel):
         None, description="its system holds the users too: it gets a notice of each request"
     )
     protocol: WebhookProtocol = Field(
-        WebhookProtocol.STANDARD, description="opendsr: it gets OpenDSR's callbacks, and is active at once"
+        WebhookProtocol.STANDARD,
+        description="opendsr: it gets OpenDSR's callbacks and no events, and is active at once",
     )
-
-    @model_validator(mode="after")
-    def _refuse_other_wishes(self) -> Self:
-        if self.protocol is WebhookProtocol.OPENDSR and (self.events or self.recipient is not None):
-            raise Refusal("not_for_opendsr", "OpenDSR has neither names of events nor notices to recipients")
-        return self
 
 
 class EndpointView(BaseModel):

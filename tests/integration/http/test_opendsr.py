@@ -282,6 +282,9 @@ def test_callbacks_go_to_the_registered_endpoint_and_are_signed(
         "/webhook-endpoints", json={"name": "tool", "url": url, "protocol": "opendsr"}, headers=manager
     )
     assert (registered.status_code, registered.json()["state"]) == (201, "active")
+    both = {"name": "both", "url": url, "protocol": "opendsr", "recipient": "optional"}
+    refused = opendsr.post("/webhook-endpoints", json=both, headers=manager)
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "not_for_opendsr")
     tool.accepted("user-2")
     subject_request_id = tool.accepted("user-1", status_callback_urls=[url])["subject_request_id"]
     tool.cancelled(subject_request_id)
@@ -315,5 +318,3 @@ def test_without_a_certificate_the_routes_say_so(client: TestClient) -> None:
     endpoint = {"name": "tool", "url": "https://privacy.example.com/in", "protocol": "opendsr"}
     refused = client.post("/webhook-endpoints", json=endpoint)
     assert (refused.status_code, refused.json()["code"]) == (409, "opendsr-off")
-    refused = client.post("/webhook-endpoints", json=endpoint | {"events": ["forget.accepted"]})
-    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "not_for_opendsr")
