@@ -29,6 +29,8 @@ from app.forget_requests.policy import load_request_policy
 from app.forget_requests.service import Acceptance
 from app.interactions.popularity import PopularityRefresher
 from app.links import Links
+from app.opendsr.callbacks import Callbacks
+from app.opendsr.signing import processor_of
 from app.outbox import service as outbox
 from app.outbox.service import Topic
 from app.probe import Probe
@@ -92,6 +94,7 @@ class Gateway:
         self.audit = AuditLog.of(settings)
         self.subject_key = SubjectKey(settings.subject_key.get_secret_value().encode())
         self.signer = signer_of(settings)
+        self.processor = processor_of(settings)
         self.store: Store = open_store(settings.store_url)
         # This probe and `database_writes` write, so limit their rate: strangers can trigger them. After a successful
         # write the store is not probed for a while, unless it refuses an entry of the journal.
@@ -228,7 +231,8 @@ class Gateway:
         def acknowledge(transaction: Transaction, request_id: str, name: str) -> None:
             targets.take(transaction, request_id, name, by=name, around=self.surroundings)
 
-        return Deliverer(self.database, self.transaction, sender, signer, acknowledge)
+        callbacks = None if self.processor is None else Callbacks(self.processor, self.links)
+        return Deliverer(self.database, self.transaction, sender, signer, acknowledge, callbacks)
 
     def acknowledge(self, request_id: str, name: str, *, by: str) -> ForgetTarget | None:
         """Take the acknowledgement of a recipient; None if the request was not told to it."""

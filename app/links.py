@@ -26,6 +26,9 @@ class Links:
     def webhook_endpoint(self, endpoint_id: str) -> str:
         return f"{self.root}/webhook-endpoints/{endpoint_id}"
 
+    def processor_certificate(self) -> str:
+        return f"{self.root}/opendsr/certificate.pem"
+
     def page(self, path: str = "") -> str:
         """A page of the dashboard; without a path its first one, the worklist."""
         return f"{self.root}/dashboard/{path}" if path else f"{self.root}/"

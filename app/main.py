@@ -34,6 +34,7 @@ from app.logging import configure_logging
 from app.metrics import ConsolidationMetrics, HttpMetrics, QueueMetrics
 from app.middleware import BodyLimit, RequestContext
 from app.oidc.tokens import TokenVerifier
+from app.opendsr import endpoints as opendsr
 from app.receipts import endpoints as receipts
 from app.recommendations import endpoints as recommendations
 from app.runs import endpoints as runs
@@ -118,6 +119,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         dashboard,
         signing,
         transparency,
+        opendsr,
     ):
         app.include_router(room.router)
     add_docs(app, public=settings.environment == "development")

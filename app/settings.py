@@ -16,6 +16,7 @@ from pydantic_settings import SettingsConfigDict
 
 from app.access_settings import AccessSettings
 from app.failures import SettingError
+from app.opendsr_settings import OpenDsrSettings
 from app.telling_settings import TellingSettings
 
 PLACEHOLDER = "development-only"
@@ -36,8 +37,8 @@ LogFormat = Literal["auto", "json", "console"]
 ROUTES = frozenset(
     {
         ".well-known", "adapters", "audit", "consolidations", "dashboard", "docs", "events", "forget-batches",
-        "forget-requests", "healthz", "interactions", "login", "metrics", "openapi.json", "readyz", "recommend", "runs",
-        "static", "statistics", "users", "webhook-deliveries", "webhook-endpoints",
+        "forget-requests", "healthz", "interactions", "login", "metrics", "opendsr", "openapi.json", "readyz",
+        "recommend", "runs", "static", "statistics", "users", "webhook-deliveries", "webhook-endpoints",
     }
 )  # fmt: skip
 
@@ -51,7 +52,7 @@ def _prefix(value: str) -> str:
     return value
 
 
-class Settings(AccessSettings, TellingSettings):
+class Settings(AccessSettings, TellingSettings, OpenDsrSettings):
     """All options of an installation, from one machine to many.
 
     Raises:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.api_examples import batches, evidence, forget_requests, service, telling
+from app.api_examples import batches, evidence, forget_requests, opendsr, service, telling
 
-BODIES: dict[str, Any] = forget_requests.BODIES | batches.BODIES | telling.BODIES
+BODIES: dict[str, Any] = forget_requests.BODIES | batches.BODIES | telling.BODIES | opendsr.BODIES
 ANSWERS: dict[str, Any] = {
     **forget_requests.ANSWERS,
     **batches.ANSWERS,
     **evidence.ANSWERS,
     **service.ANSWERS,
     **telling.ANSWERS,
+    **opendsr.ANSWERS,
 }

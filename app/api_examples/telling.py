@@ -10,6 +10,7 @@ _ENDPOINT: dict[str, Any] = {
     "url": "https://hooks.example.com/lethe",
     "events": ["forget.completed", "forget.needs_attention"],
     "recipient": None,
+    "protocol": "standard",
     "state": "active",
     "disabled_reason": None,
     "created_at": "2026-11-20T09:00:00Z",

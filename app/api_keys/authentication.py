@@ -198,7 +198,7 @@ async def caller_of(asked: Asked) -> Caller:
     """
     state = asked.setdefault("state", {})
     if "caller" not in state:
-        key = _presented_key(Headers(scope=asked).get("authorization", ""), asked["method"])
+        key = _presented_key(asked)
         authenticator: Authenticator = asked["app"].state.authenticator
         try:
             state["caller"] = await authenticator.identify(key, (asked.get("client") or ("",))[0])
@@ -235,7 +235,7 @@ def require(scope: Scope, *, own: bool = False) -> Callable[[Request], Awaitable
         own: whether end users are let through too. Then the route must ask `Caller.acts_for`.
 
     The key is sent as ``Authorization: Bearer KEY``, or as the password of HTTP Basic, so that a browser can open the
-    dashboard. HTTP Basic is accepted for reading only.
+    dashboard. HTTP Basic is accepted for reading, and on the OpenDSR routes from programs.
     """
 
     async def dependency(request: Request) -> Caller:
@@ -257,7 +257,7 @@ async def still_allowed(asked: Asked, scope: Scope) -> bool:
     """Whether the key or token of a request that is still being answered is still valid. True while nobody can tell."""
     authenticator: Authenticator = asked["app"].state.authenticator
     try:
-        key = _presented_key(Headers(scope=asked).get("authorization", ""), asked["method"])
+        key = _presented_key(asked)
         caller = await authenticator.identify(key)
     except (DatabaseUnavailable, KeysUnavailable):
         return True
@@ -276,14 +276,27 @@ async def _count(request: Request, caller: Caller) -> None:
         )
 
 
-def _presented_key(authorization: str, method: str) -> str:
-    scheme, _, value = authorization.partition(" ")
+def _presented_key(asked: Asked) -> str:
+    headers = Headers(scope=asked)
+    scheme, _, value = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return value.strip()
-    # A browser also sends Basic credentials with a form that another site makes it post. So accept them for reads only.
-    if scheme.lower() == "basic" and method in ("GET", "HEAD"):
+    # A browser also sends Basic credentials with a form that another site makes it post. So accept them only for reads,
+    # and from privacy tools, which know nothing else.
+    if scheme.lower() == "basic" and (
+        asked["method"] in ("GET", "HEAD") or _is_from_privacy_tool(asked, headers)
+    ):
         try:
             return base64.b64decode(value, validate=True).decode().partition(":")[2]
         except (binascii.Error, UnicodeDecodeError):
             return ""
     return ""
+
+
+def _is_from_privacy_tool(asked: Asked, headers: Headers) -> bool:
+    """Whether it is an OpenDSR request, of a kind that no page of another site can make a browser send: for DELETE, and
+    for this content type, a browser asks the service first, which never agrees.
+    """
+    path = asked["path"].removeprefix(asked.get("root_path", ""))
+    is_json = headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+    return path.startswith("/opendsr/") and (asked["method"] == "DELETE" or is_json)

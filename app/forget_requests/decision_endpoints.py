@@ -86,16 +86,8 @@ async def cancel(
 
     The caller must have sent the request, or have the scope `forget:cancel`.
     """
-
-    def decide(transaction: Transaction, request: ForgetRequest, decision: Decision) -> None:
-        if request.requested_by != caller.name and Scope.FORGET_CANCEL not in caller.scopes:
-            raise Refused(
-                "not-requester", "Only who sent a request may cancel it, or a key with forget:cancel."
-            )
-        decisions.cancel(transaction, request, decision)
-
     reason = (body or CancelBody()).reason
-    return await _decide(gateway, caller, request_id, Action.CANCEL, decide, once, reason=reason)
+    return await _decide(gateway, caller, request_id, Action.CANCEL, cancel_by(caller), once, reason=reason)
 
 
 @router.post("/forget-requests/{request_id:path}/hold", response_model=ForgetRequestView, responses=_PROBLEMS)
@@ -192,6 +184,19 @@ async def retry(
         forget_requests.retry(transaction, request.id, actor=decision.actor, now=decision.now)
 
     return await _decide(gateway, caller, request_id, Action.RETRY, decide, once)
+
+
+def cancel_by(caller: Caller) -> Decide:
+    """How this caller cancels a request."""
+
+    def decide(transaction: Transaction, request: ForgetRequest, decision: Decision) -> None:
+        if request.requested_by != caller.name and Scope.FORGET_CANCEL not in caller.scopes:
+            raise Refused(
+                "not-requester", "Only who sent a request may cancel it, or a key with forget:cancel."
+            )
+        decisions.cancel(transaction, request, decision)
+
+    return decide
 
 
 async def _decide(

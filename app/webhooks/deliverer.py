@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from http import HTTPStatus
@@ -20,6 +20,8 @@ from app.db.errors import DatabaseUnavailable
 from app.db.session import Database
 from app.events.names import EventName
 from app.events.schemas import EventBody
+from app.opendsr.callbacks import Callbacks
+from app.opendsr.service import Told
 from app.webhooks import queries, service
 from app.webhooks.sending import Answer, Code, Sender
 from app.webhooks.service import GIVEN_UP_AFTER, Attempt
@@ -39,6 +41,7 @@ class Deliverer:
         sender: makes the attempts.
         signer: signs the messages.
         acknowledge: takes a recipient's acknowledgement of a request, by the request's id and the endpoint's name.
+        callbacks: writes those of OpenDSR; None if that is off.
     """
 
     def __init__(
@@ -48,12 +51,14 @@ class Deliverer:
         sender: Sender,
         signer: Signer,
         acknowledge: Callable[[Transaction, str, str], object],
+        callbacks: Callbacks | None,
     ) -> None:
         self._database = database
         self._transaction = transaction
         self._sender = sender
         self.signer = signer
         self._acknowledge = acknowledge
+        self._callbacks = callbacks
         self._changed = threading.Condition()
         # The endpoints to which a message is on its way. One at a time, so that events arrive in order if all is well.
         self._busy: set[str] = set()
@@ -145,8 +150,22 @@ class Deliverer:
             return answer
         if attempt.event is None:
             return Answer(Code.EVENT_DROPPED)
+        if attempt.told is not None:
+            return self._call_back(attempt.url, attempt.told)
         # The same for every endpoint and attempt: whoever has seen it before can tell.
         return self._post(attempt, f"evt_{delivery.sequence}", EventBody.of(attempt.event).model_dump_json())
+
+    def _call_back(self, url: str, told: Sequence[Told]) -> Answer:
+        """Make all callbacks of one event. If one of them fails, all are made again."""
+        if self._callbacks is None:
+            return Answer(Code.UNSIGNED)
+        answer = Answer(Code.EVENT_DROPPED)
+        for one in told:
+            headers, body = self._callbacks.message(one, url)
+            answer = self._sender.send(url, headers, body)
+            if answer.code is not Code.DELIVERED:
+                break
+        return answer
 
     def _post(self, attempt: Attempt, message_id: str, body: str) -> Answer:
         headers = self.signer.headers(attempt.delivery.endpoint_id, message_id, attempt.at, body)

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from app.api_keys.authentication import Caller, require
 from app.api_keys.service import Scope
 from app.audit.transaction import Transaction
-from app.db.models import DeliveryState, EndpointState, WebhookDelivery, WebhookEndpoint
+from app.db.models import DeliveryState, EndpointState, WebhookDelivery, WebhookEndpoint, WebhookProtocol
 from app.dependencies import GatewayDependency
 from app.errors import Problem, not_found
 from app.gateway import Gateway
@@ -50,17 +50,16 @@ async def register_webhook_endpoint(
     The answer has the endpoint's secret, which is never shown again. The endpoint is then sent a signed message of the
     type `webhook.challenge`. It becomes active when it answers 2xx with `{"challenge": …}`, the challenge of that
     message, and is then told of all events since its registration.
+
+    An endpoint of the protocol `opendsr` is active at once, and is told only of requests that name its URL.
     """
+    if body.protocol is WebhookProtocol.OPENDSR:
+        _require_opendsr(gateway, body)
     deliverer = _deliverer(gateway)
     try:
         target = parse_target(body.url, private=gateway.settings.allow_private_webhooks)
     except UrlRefused as error:
-        raise Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "validation-failed",
-            "A value is missing or not allowed; see errors.",
-            errors=[{"pointer": "/body/url", "code": error.code, "message": f"The URL {error}."}],
-        ) from error
+        raise _refused("/body/url", error.code, f"The URL {error}.") from error
     try:
         endpoint = await gateway.write(partial(_register, gateway, caller, body, target.url))
     except webhooks.NameTaken as error:
@@ -118,7 +117,8 @@ async def challenge_webhook_endpoint(
 ) -> Response:
     """Send another challenge to an endpoint that is not active.
 
-    Once it answers, it is also told what happened meanwhile, as far as that is still kept.
+    Once it answers, it is also told what happened meanwhile, as far as that is still kept. An endpoint of the protocol
+    `opendsr` is active again without a challenge.
     """
     deliverer = _deliverer(gateway)
 
@@ -190,6 +190,23 @@ def _deliverer(gateway: Gateway) -> Deliverer:
     return gateway.deliverer
 
 
+def _require_opendsr(gateway: Gateway, body: RegisterBody) -> None:
+    if gateway.processor is None:
+        raise Problem(HTTPStatus.CONFLICT, "opendsr-off", "OpenDSR is off: callbacks could not be signed.")
+    if body.events or body.recipient is not None:
+        said = "OpenDSR has neither names of events nor notices to recipients."
+        raise _refused("/body/protocol", "not_for_opendsr", said)
+
+
+def _refused(pointer: str, code: str, message: str) -> Problem:
+    return Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "validation-failed",
+        "A value is missing or not allowed; see errors.",
+        errors=[{"pointer": pointer, "code": code, "message": message}],
+    )
+
+
 def _register(gateway: Gateway, caller: Caller, body: RegisterBody, url: str) -> WebhookEndpoint:
     with gateway.transaction() as transaction:
         return webhooks.register(
@@ -198,6 +215,7 @@ def _register(gateway: Gateway, caller: Caller, body: RegisterBody, url: str) ->
             url=url,
             events=[str(name) for name in body.events],
             recipient=body.recipient,
+            protocol=body.protocol,
             actor=caller.name,
             now=transaction.now(),
         )

@@ -7,7 +7,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.db.models import DeliveryState, EndpointState, Recipient, WebhookDelivery, WebhookEndpoint
+from app.db.models import (
+    DeliveryState,
+    EndpointState,
+    Recipient,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookProtocol,
+)
 from app.events.names import EventName
 from app.webhooks.addresses import LONGEST_URL
 from app.webhooks.sending import Code
@@ -26,6 +33,10 @@ class RegisterBody(BaseModel):
     recipient: Recipient | None = Field(
         None, description="its system holds the users too: it gets a notice of each request"
     )
+    protocol: WebhookProtocol = Field(
+        WebhookProtocol.STANDARD,
+        description="opendsr: it gets OpenDSR's callbacks and no events, and is active at once",
+    )
 
 
 class EndpointView(BaseModel):
@@ -36,6 +47,7 @@ class EndpointView(BaseModel):
     url: str
     events: list[str]
     recipient: Recipient | None
+    protocol: WebhookProtocol
     state: EndpointState
     disabled_reason: Literal["gone", "failing"] | None
     created_at: datetime

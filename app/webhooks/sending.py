@@ -43,6 +43,7 @@ class Code(StrEnum):
     STATUS_REFUSED = "status_refused"  # any other status
     CHALLENGE_FAILED = "challenge_failed"  # 2xx, but the challenge was not in the answer
     EVENT_DROPPED = "event_dropped"  # the event is no longer kept
+    UNSIGNED = "unsigned"  # OpenDSR is off at the gateway that tried
 
 
 @dataclass(frozen=True)

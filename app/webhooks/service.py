@@ -32,10 +32,13 @@ from app.db.models import (
     Recipient,
     WebhookDelivery,
     WebhookEndpoint,
+    WebhookProtocol,
 )
 from app.db.session import insert_ignoring_duplicates
 from app.events import queries as events
 from app.events.names import EventName
+from app.opendsr import service as opendsr
+from app.opendsr.service import Told
 from app.webhooks import queries
 from app.webhooks.sending import Answer, Code
 
@@ -66,7 +69,8 @@ class NotKept(Exception):
 class Attempt:
     """A claimed delivery. ``number`` counts its attempts from 1; ``event`` is None for a challenge.
 
-    ``at`` is the time of the claim.
+    ``at`` is the time of the claim. ``told`` is what an endpoint that speaks OpenDSR is told in place of the event, and
+    None for other endpoints.
     """
 
     delivery: WebhookDelivery
@@ -74,6 +78,7 @@ class Attempt:
     number: int
     event: PublicEvent | None
     at: datetime
+    told: tuple[Told, ...] | None = None
 
 
 def register(
@@ -83,10 +88,13 @@ def register(
     url: str,
     events: Sequence[str],
     recipient: Recipient | None = None,
+    protocol: WebhookProtocol = WebhookProtocol.STANDARD,
     actor: str,
     now: datetime,
 ) -> WebhookEndpoint:
     """Register an endpoint. It is sent a challenge, and told of all events from now on once it has answered.
+
+    OpenDSR has no challenge, so who registers an endpoint of that protocol vouches for it.
 
     Raises:
         NameTaken, TooManyEndpoints: nothing was registered.
@@ -104,29 +112,32 @@ def register(
         events=list(events),
         state=EndpointState.PENDING,
         recipient=recipient,
+        protocol=protocol,
         created_by=actor,
         created_at=now,
         position=transaction.ledger.event_sequence,
     )
     session.add(endpoint)
-    session.flush()
-    _challenge(session, endpoint, now)
     transaction.record(WebhookRegistered(endpoint=endpoint.id, name=name), actor=actor)
+    _begin(transaction, endpoint, now)
     return endpoint
 
 
 def challenge_again(
     transaction: Transaction, endpoint: WebhookEndpoint, *, actor: str, now: datetime
 ) -> None:
-    """Send a challenge to an endpoint that is not active. What it was to be told meanwhile waits."""
+    """Send a challenge to an endpoint that is not active. What it was to be told meanwhile waits.
+
+    One that speaks OpenDSR is active again at once.
+    """
     session = transaction.session
     waiting = select(WebhookDelivery.id).where(
         WebhookDelivery.endpoint_id == endpoint.id, WebhookDelivery.sequence.is_(None)
     )
     session.execute(delete(WebhookDelivery).where(WebhookDelivery.id.in_(waiting)))
     endpoint.state, endpoint.disabled_reason, endpoint.failing_since = EndpointState.PENDING, None, None
-    _challenge(session, endpoint, now)
     transaction.record(WebhookChallenged(endpoint=endpoint.id), actor=actor)
+    _begin(transaction, endpoint, now)
 
 
 def remove(transaction: Transaction, endpoint: WebhookEndpoint, *, actor: str) -> None:
@@ -143,7 +154,7 @@ def plan(session: Session, now: datetime) -> int:
     behind = queries.behind(session).with_for_update(skip_locked=True)
     for endpoint in session.scalars(behind).all():
         found = events.following(session, endpoint.position, limit=_AT_A_TIME)
-        made += _put(session, endpoint, [event for event in found if wants(endpoint, event.name)], now)
+        made += _put(session, endpoint, _wanted(session, endpoint, found), now)
         if found:
             endpoint.position = found[-1].sequence
     return made
@@ -182,7 +193,8 @@ def claim(session: Session, now: datetime, *, limit: int, but: Collection[str]) 
         )
         if claimed.rowcount:
             event = None if delivery.sequence is None else session.get(PublicEvent, delivery.sequence)
-            attempts.append(Attempt(delivery, endpoint.url, delivery.attempts + 1, event, now))
+            told = None if event is None else opendsr.told(session, endpoint, event)
+            attempts.append(Attempt(delivery, endpoint.url, delivery.attempts + 1, event, now, told))
     return attempts
 
 
@@ -258,7 +270,7 @@ def replay(
     # Those above are delivered anyway.
     last = min(last, endpoint.position)
     while found := events.following(session, after, limit=_AT_A_TIME, up_to=last):
-        wanted = [event for event in found if wants(endpoint, event.name)]
+        wanted = _wanted(session, endpoint, found)
         _put(session, endpoint, wanted, now)
         _send_again(session, endpoint.id, [event.sequence for event in wanted], now)
         count, after = count + len(wanted), found[-1].sequence
@@ -275,8 +287,20 @@ def drop_old(session: Session, *, before: datetime) -> None:
     )
 
 
-def _challenge(session: Session, endpoint: WebhookEndpoint, now: datetime) -> None:
-    session.add(_delivery(endpoint, CHALLENGE, None, now))
+def _begin(transaction: Transaction, endpoint: WebhookEndpoint, now: datetime) -> None:
+    transaction.session.flush()
+    if endpoint.protocol == WebhookProtocol.OPENDSR:
+        activate(transaction, endpoint.id)
+    else:
+        transaction.session.add(_delivery(endpoint, CHALLENGE, None, now))
+
+
+def _wanted(
+    session: Session, endpoint: WebhookEndpoint, found: Sequence[PublicEvent]
+) -> Sequence[PublicEvent]:
+    if endpoint.protocol == WebhookProtocol.OPENDSR:
+        return opendsr.wanted(session, endpoint, found)
+    return [event for event in found if wants(endpoint, event.name)]
 
 
 def _put(session: Session, endpoint: WebhookEndpoint, found: Sequence[PublicEvent], now: datetime) -> int:

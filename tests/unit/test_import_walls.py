@@ -59,6 +59,8 @@ THIRD_PARTY = {
     "app.db": DATABASE | SETTINGS,
     # It alone signs and verifies. Settings and HTTP have files of their own there.
     "app.signing": {"pydantic", "fastapi"} | SIGNING,
+    # The certificate of OpenDSR is another key than that of receipts.
+    "app.opendsr": DATABASE | SETTINGS | WEB | {"cryptography"},
     "app.webhooks": DATABASE | SETTINGS | WEB | WEBHOOKS,
     "app.serving": SETTINGS | {"prometheus_client"},
     "app.serving.transformers_ranker": LEARNING,

@@ -4,6 +4,7 @@ from app.db.models.batches import ForgetBatch, ForgetBatchItem
 from app.db.models.events import PublicEvent
 from app.db.models.evidence import AuditNode, AuditReference, AuditTree, Receipt
 from app.db.models.idempotency import KeptAnswer
+from app.db.models.opendsr import OpenDsrRequest
 from app.db.models.people import BaseReader, Interaction, LevelMaking, NeverSeenLevel, PartReading, PastReader
 from app.db.models.requests import ForgetRequest, Suppression
 from app.db.models.runs import Attempt, AttemptRequest, OutboxEntry, Run, SkippedRung, SkippedRungRequest
@@ -26,6 +27,7 @@ from app.db.models.webhooks import (
     Recipient,
     WebhookDelivery,
     WebhookEndpoint,
+    WebhookProtocol,
 )
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "Ledger",
     "LevelMaking",
     "NeverSeenLevel",
+    "OpenDsrRequest",
     "OutboxEntry",
     "PartReading",
     "PastReader",
@@ -71,4 +74,5 @@ __all__ = [
     "Version",
     "WebhookDelivery",
     "WebhookEndpoint",
+    "WebhookProtocol",
 ]

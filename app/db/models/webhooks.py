@@ -32,6 +32,13 @@ class Recipient(StrEnum):
     MANDATORY = "mandatory"  # no request is completed before it has acknowledged
 
 
+class WebhookProtocol(StrEnum):
+    """In which form an endpoint is told."""
+
+    STANDARD = "standard"  # public events, signed by the Standard Webhooks specification
+    OPENDSR = "opendsr"  # callbacks of OpenDSR, about requests that have named the endpoint
+
+
 class WebhookEndpoint(Base):
     """A URL that is told of public events. Its secret is not stored: it is derived from the service's key.
 
@@ -51,6 +58,9 @@ class WebhookEndpoint(Base):
     created_at: Mapped[datetime]
     recipient: Mapped[str | None] = mapped_column(String(10))
     failing_since: Mapped[datetime | None]
+    protocol: Mapped[str] = mapped_column(
+        String(10), default=WebhookProtocol.STANDARD, server_default=WebhookProtocol.STANDARD
+    )
     position: Mapped[int] = mapped_column(BigInteger)
 
 

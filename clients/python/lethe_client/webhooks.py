@@ -8,16 +8,21 @@ from typing import Literal
 from lethe_client.models import Model
 
 Recipient = Literal["mandatory", "optional"]
+Protocol = Literal["standard", "opendsr"]
 
 
 class Endpoint(Model):
-    """A registered endpoint. A ``recipient`` is a system that must forget the user too, and acknowledges that."""
+    """A registered endpoint. A ``recipient`` is a system that must forget the user too, and acknowledges that.
+
+    One whose ``protocol`` is ``opendsr`` gets that protocol's callbacks.
+    """
 
     id: str
     name: str
     url: str
     events: list[str]
     recipient: str | None
+    protocol: str
     state: str
     disabled_reason: str | None
     created_at: datetime

@@ -8,6 +8,8 @@ needs the log-in of a person: tests of the dashboard say who may send it.
 WATCHING = "viewer operator approver auditor admin"
 
 ALLOWED = {
+    "DELETE /opendsr/opengdpr_requests/{subject_request_id}": "operator service admin",
+    "DELETE /opendsr/requests/{subject_request_id}": "operator service admin",
     "DELETE /webhook-endpoints/{endpoint_id}": "operator admin",
     "GET /": f"{WATCHING} service",
     "GET /.well-known/jwks.json": "everybody",
@@ -38,6 +40,10 @@ ALLOWED = {
     "GET /login": "everybody",
     "GET /metrics": WATCHING,
     "GET /openapi.json": WATCHING,
+    "GET /opendsr/certificate.pem": "everybody",
+    "GET /opendsr/discovery": "everybody",
+    "GET /opendsr/opengdpr_requests/{subject_request_id}": f"{WATCHING} service",
+    "GET /opendsr/requests/{subject_request_id}": f"{WATCHING} service",
     "GET /readyz": "everybody",
     "GET /recommend": "service admin",
     "GET /runs": WATCHING,
@@ -68,6 +74,8 @@ ALLOWED = {
     "POST /forget-requests/{request_id}/targets/{name}/acknowledge": "operator service admin",
     "POST /interactions": "service admin",
     "POST /login": "session",
+    "POST /opendsr/opengdpr_requests": "operator service admin",
+    "POST /opendsr/requests": "operator service admin",
     "POST /users/{user_id}/forget": "operator service admin user",
     "POST /webhook-deliveries/{delivery_id}/redeliver": "operator admin",
     "POST /webhook-endpoints": "operator admin",

@@ -13,6 +13,7 @@ from lethe_client.webhooks import (
     DeliveryList,
     Endpoint,
     EndpointList,
+    Protocol,
     Recipient,
     Registered,
     Replayed,
@@ -29,10 +30,17 @@ class Webhooks(Connection):
         *,
         events: Iterable[str],
         recipient: Recipient | None = None,
+        protocol: Protocol = "standard",
         idempotency_key: str | None = None,
     ) -> Registered:
         """Register an endpoint. Keep its secret: it is told once."""
-        body = {"name": name, "url": url, "events": list(events), "recipient": recipient}
+        body = {
+            "name": name,
+            "url": url,
+            "events": list(events),
+            "recipient": recipient,
+            "protocol": protocol,
+        }
         return await self._ask(
             Call("POST", "/webhook-endpoints", body=body, idempotency_key=idempotency_key), Registered
         )

@@ -12,6 +12,7 @@ from lethe_client.webhooks import (
     DeliveryList,
     Endpoint,
     EndpointList,
+    Protocol,
     Recipient,
     Registered,
     Replayed,
@@ -28,10 +29,17 @@ class Webhooks(Connection):
         *,
         events: Iterable[str],
         recipient: Recipient | None = None,
+        protocol: Protocol = "standard",
         idempotency_key: str | None = None,
     ) -> Registered:
         """Register an endpoint. Keep its secret: it is told once."""
-        body = {"name": name, "url": url, "events": list(events), "recipient": recipient}
+        body = {
+            "name": name,
+            "url": url,
+            "events": list(events),
+            "recipient": recipient,
+            "protocol": protocol,
+        }
         return self._ask(
             Call("POST", "/webhook-endpoints", body=body, idempotency_key=idempotency_key), Registered
         )
