@@ -139,10 +139,10 @@ def lost_requests(
     ).all()
     last: dict[str, int] = {}
     in_force: dict[str, tuple[str | None, str | None]] = {}
-    for row, request_id, status in rows:
+    for row, own_id, own_status in rows:
         last[row.subject_hmac] = max(last.get(row.subject_hmac, 0), row.lifted_epoch or row.epoch)
-        if row.lifted_epoch is None and request_id not in repeated:
-            in_force[row.subject_hmac] = (request_id, status)
+        if row.lifted_epoch is None and own_id not in repeated:
+            in_force[row.subject_hmac] = (own_id, own_status)
     people: dict[str, tuple[datetime, str | None]] = {}
     overtaken: set[str] = set()
     for entry in entries:
