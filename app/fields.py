@@ -11,6 +11,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, WithJsonSchema
 
+from app.clock.zones import zone_named, zone_names
 from app.errors import Refusal
 from app.id_schema import ID_IN_BODY, ID_IN_PATH, ID_TEXT, TIME
 from inputs import InvalidInput, identifier, moment, number_as_id
@@ -44,6 +45,14 @@ def _seconds(value: object) -> int:
         raise Refusal("invalid_time", f"the time {error}") from error
 
 
+def _known_zone(name: str) -> str:
+    try:
+        zone_named(name)
+    except ValueError as error:
+        raise Refusal("unknown_zone", "no such time zone; use an IANA name like Europe/Berlin") from error
+    return name
+
+
 def _addressable(value: str) -> str:
     if value in _REMOVED_FROM_PATHS:
         raise Refusal(
@@ -75,3 +84,7 @@ IdInQuery = Annotated[str, AfterValidator(_checked), WithJsonSchema(ID_TEXT)]
 IdInPath = Annotated[str, AfterValidator(_checked), AfterValidator(_addressable), WithJsonSchema(ID_IN_PATH)]
 # Whole seconds since 1970, from a number in any unit.
 Time = Annotated[int, BeforeValidator(_seconds), WithJsonSchema(TIME)]
+# A time zone by its IANA name.
+Zone = Annotated[
+    str, AfterValidator(_known_zone), WithJsonSchema({"type": "string", "enum": sorted(zone_names())})
+]

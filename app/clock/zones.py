@@ -17,7 +17,7 @@ def zone_named(name: str) -> ZoneInfo:
     Raises:
         ValueError: there is no such zone. The text does not quote the name.
     """
-    if name not in _names():
+    if name not in zone_names():
         raise ValueError("the time zone is not known; it must be an IANA name such as Europe/Berlin or UTC")
     return _load(name)
 
@@ -56,7 +56,7 @@ def _last_seconds(day: date, zone: ZoneInfo) -> list[datetime]:
 
 
 @cache
-def _names() -> frozenset[str]:
+def zone_names() -> frozenset[str]:
     return frozenset((files("tzdata") / "zones").read_text(encoding="utf-8").split())
 
 

@@ -90,7 +90,7 @@ def _write(ledger: Ledger, session: Session) -> None:
             if event.name == EventName.SUPPRESSION_ACTIVE and request.scope != RequestScope.USER:
                 # Only some of a person's events are to be forgotten. The person goes on being personalised for.
                 event.name = EventName.SELECTION_ACTIVE
-            event.client_reference, event.status = request.client_reference, request.status
+            event.describe(request.client_reference, request.status)
         ledger.event_sequence += 1
         event.sequence = ledger.event_sequence
         session.add(event)

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.attempts.schemas import RequestAttemptView, SkippedView
 from app.clock.deadlines import Regime
-from app.clock.zones import zone_named
 from app.codes import DetailCode
 from app.db.models import Attempt, ForgetRequest, ForgetTarget, RequestScope, RequestStatus, SkippedRung
 from app.db.models.statuses import SETTLED
 from app.errors import Refusal
-from app.fields import Id, Time
+from app.fields import Id, Instant, Time, Zone
 from app.forget_requests.deadlines import time_left
 from app.forget_requests.decisions import Action, allowed
 from app.forget_requests.policy import AskedClock
@@ -70,14 +69,6 @@ _WAITS_OUT: dict[str, str] = {
 _WITHDRAWN = {RequestStatus.CANCELLED: "cancelled", RequestStatus.DENIED: "denied"}
 
 
-def _known_zone(name: str) -> str:
-    try:
-        zone_named(name)
-    except ValueError as error:
-        raise Refusal("unknown_zone", "no such time zone; use an IANA name like Europe/Berlin") from error
-    return name
-
-
 class SelectionBody(BaseModel):
     """Which of the person's events to forget: those that meet all criteria, of which at least one is needed.
 
@@ -85,7 +76,15 @@ class SelectionBody(BaseModel):
     to the moment of the request are selected.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "anyOf": [
+                {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
+                for name in ("items", "after", "before")
+            ]
+        },
+    )
 
     items: Annotated[list[Id], Field(min_length=1, max_length=MOST_ITEMS)] | None = None
     after: Time | None = None
@@ -117,10 +116,10 @@ class ForgetBody(BaseModel):
     regime: Regime | None = Field(
         None, description="the rules of the deadline; the request policy's otherwise"
     )
-    zone: Annotated[str, AfterValidator(_known_zone)] | None = Field(
+    zone: Zone | None = Field(
         None, max_length=64, description="the person's time zone, an IANA name: a day ends there"
     )
-    requested_at: AwareDatetime | None = Field(
+    requested_at: Instant | None = Field(
         None, description="when the person asked, if that was earlier; it can only shorten the time"
     )
     client_reference: str | None = Field(
@@ -152,7 +151,7 @@ class DenyBody(_Decision):
 
 class HoldBody(_Decision):
     reason: HoldReason
-    review_at: AwareDatetime = Field(description="when somebody must look at the hold again")
+    review_at: Instant = Field(description="when somebody must look at the hold again")
 
 
 class ReadmitBody(_Decision):

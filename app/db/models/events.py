@@ -26,3 +26,7 @@ class PublicEvent(Base):
     client_reference: Mapped[str | None] = mapped_column(String(64))
     status: Mapped[str | None] = mapped_column(String(20))
     version: Mapped[str | None] = mapped_column(Digest)
+
+    def describe(self, client_reference: str | None, status: str) -> None:
+        """Take over what the event tells of its request."""
+        self.client_reference, self.status = client_reference, status

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis.core.failures import Failure, FailureGroup
 from schemathesis.generation import GenerationMode
@@ -17,6 +17,7 @@ from schemathesis.schemas import APIOperation
 from app.api_keys.service import Scope
 from app.db.schema import migrate
 from app.db.session import Database, open_database
+from inputs import moment
 from tests.integration.http.conftest import issue_key
 from tests.integration.http.gateway_process import GatewayProcess, gateway_process
 from tests.integration.tiny_model import install_version, tiny_settings
@@ -63,6 +64,18 @@ def test_every_answer_is_one_that_is_described(gateway: GatewayProcess) -> None:
     assert found == [], "\n".join(found)
 
 
+def _schema_says_all(body: object) -> bool:
+    """Whether nothing is wrong with a body that no schema can express: a period without length, or a regime that the
+    request policy of this service does not have.
+    """
+    if not isinstance(body, dict):
+        return True
+    selection = body.get("interactions")
+    period = (selection or {}).get("after"), (selection or {}).get("before")
+    lasts = None in period or moment(period[0]).seconds < moment(period[1]).seconds
+    return lasts and body.get("regime") != "policy"
+
+
 def _fuzz(operation: APIOperation, mode: GenerationMode, gateway: GatewayProcess) -> None:
     @seed(SEED)
     @settings(
@@ -74,6 +87,7 @@ def _fuzz(operation: APIOperation, mode: GenerationMode, gateway: GatewayProcess
     )
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: schemathesis.Case) -> None:
+        assume(mode is GenerationMode.NEGATIVE or _schema_says_all(case.body))
         headers = {"Authorization": f"Bearer {gateway.key}"}
         if mode is GenerationMode.POSITIVE and "Idempotency-Key" in (case.headers or {}):
             # It is valid with one request only, and the same few are drawn again and again.
