@@ -65,7 +65,7 @@ _MEMBERS: dict[str, dict[str, Any]] = {
     },
 }
 # Any route may get a body, even one that it does not read.
-_EVERYWHERE = (401, 403, 413, 422, 429, 503)
+_EVERYWHERE = (400, 401, 403, 413, 422, 429, 503)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,7 +72,9 @@ def _schema_says_all(body: object) -> bool:
     if not isinstance(body, dict):
         return True
     selection = body.get("interactions")
-    period = (selection or {}).get("after"), (selection or {}).get("before")
+    period = (None, None)
+    if isinstance(selection, dict):
+        period = selection.get("after"), selection.get("before")
     lasts = None in period or moment(period[0]).seconds < moment(period[1]).seconds
     return lasts and body.get("regime") != "policy"
 
@@ -89,7 +92,8 @@ def _fuzz(operation: APIOperation, mode: GenerationMode, gateway: GatewayProcess
     def ask(case: schemathesis.Case) -> None:
         assume(mode is GenerationMode.NEGATIVE or _schema_says_all(case.body))
         headers = {"Authorization": f"Bearer {gateway.key}"}
-        if mode is GenerationMode.POSITIVE and "Idempotency-Key" in (case.headers or {}):
+        key = (case.headers or {}).get("Idempotency-Key")
+        if isinstance(key, str) and re.fullmatch(r"[\x21-\x7e]{1,255}", key):
             # It is valid with one request only, and the same few are drawn again and again.
             case.headers["Idempotency-Key"] = uuid.uuid4().hex
         case.call_and_validate(base_url=gateway.url, headers=headers)
