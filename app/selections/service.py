@@ -18,16 +18,25 @@ from app.selections.queries import IN_FORCE, events_of
 def begin(session: Session, request: ForgetRequest, criteria: Criteria) -> EventSelection:
     """Store the selection of a new request, and hide the stored events that it selects.
 
+    What is stored now is no later than the request, also where the clock of whoever sent it goes ahead. So the
+    selection reaches as far as these events do.
+
     Call under the ledger's lock, which an import takes too: an event is either stored before and hidden, or dropped
     (`app.interactions.service.ingest`).
     """
+    selected = _stored(session, request.subject_hmac, criteria)
+    criteria = replace(criteria, until=max([criteria.until, *(event.timestamp for event in selected)]))
     row = EventSelection(
         epoch=request.epoch,
         request_id=request.id,
         subject_hmac=request.subject_hmac,
         criteria=criteria.to_plain(),
     )
-    request.selected_events = _hide(session, request.epoch, request.subject_hmac, criteria)
+    request.selected_events = len(selected)
+    for chunk in in_chunks([event.id for event in selected if event.selected_epoch is None]):
+        session.execute(
+            update(Interaction).where(Interaction.id.in_(chunk)).values(selected_epoch=request.epoch)
+        )
     session.add(row)
     session.flush()
     return row
@@ -63,19 +72,8 @@ def erase(session: Session, requests: Iterable[str]) -> int:
     return erased
 
 
-def _hide(session: Session, epoch: int, subject_hmac: str, criteria: Criteria) -> int:
-    """Hide the person's events that are selected and not hidden yet. Returns how many the criteria select."""
-    selected = _stored(session, subject_hmac, criteria)
-    for chunk in in_chunks([row.id for row in selected if row.selected_epoch is None]):
-        session.execute(update(Interaction).where(Interaction.id.in_(chunk)).values(selected_epoch=epoch))
-    return len(selected)
-
-
 def _stored(session: Session, subject_hmac: str, criteria: Criteria) -> list[Any]:
-    """The person's stored events that the criteria select.
-
-    What is stored now is no later than the request, also where the clock of whoever sent it goes ahead.
-    """
+    """The person's stored events that the criteria select, whatever their time is to the request's."""
     rows = session.execute(
         select(Interaction.id, Interaction.item_id, Interaction.timestamp, Interaction.selected_epoch).where(
             Interaction.subject_hmac == subject_hmac

@@ -13,7 +13,7 @@ from tests.browser.pages import Dashboard, visiting
 from tests.browser.world import World, build_world, give_a_past
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     lacking = browsers.missing()
     if lacking:
@@ -22,18 +22,18 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
         yield opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, driver: Chrome) -> World:
     """With requests in every state. Tests that change more than a few of them take `fresh`."""
     return build_world(tmp_path_factory.mktemp("world"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def made(world: World) -> dict[str, str]:
     return give_a_past(world)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def address(world: World, made: dict[str, str]) -> Iterator[str]:
     with world.gateway() as url:
         yield url

@@ -103,7 +103,9 @@ class People(RuleBasedStateMachine):
         if same is not None:
             assert (told.created, told.request.id) == (False, same.id)
             return
-        self._accepted(told, policy, criteria)
+        # What is stored is selected, also where its clock goes ahead.
+        reach = max([until, *(event[2] for event in self.record.meeting(subject, criteria))])
+        self._accepted(told, policy, replace(criteria, until=reach))
 
     def _accepted(self, told: forget_requests.Acceptance, policy: str, criteria: Criteria | None) -> None:
         assert told.created

@@ -6,7 +6,7 @@ The state machine of `test_request_life` predicts each step with it and compares
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from app.forget_requests.states import REQUESTS
@@ -93,8 +93,15 @@ class Record:
             if one.subject == subject and one.criteria is not None and one.in_force:
                 yield one, one.criteria
 
+    def meeting(self, subject: str, criteria: Criteria) -> list[Event]:
+        """The subject's stored events that meet the criteria, whatever their time is to the request's."""
+        anytime = replace(criteria, until=2**62)
+        return [event for event in self.events if event[0] == subject and anytime.selects(*event)]
+
     def same_selection(self, subject: str, criteria: Criteria) -> Known | None:
-        """An unfinished request that selects the same."""
+        """An unfinished request that selects the same, unless the subject has done more since."""
+        if not all(self.selected(event) for event in self.meeting(subject, criteria)):
+            return None
         same = [
             one
             for one, other in self.selections(subject)
