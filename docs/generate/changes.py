@@ -12,8 +12,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from docs.generate.document import openapi_page
-
 FILE = "docs/reference/openapi.json"
 
 
@@ -42,6 +40,9 @@ def main() -> int:
     if shown.returncode != 0:
         print(f"{revision} has no {FILE}: {shown.stderr.strip()}", file=sys.stderr)  # noqa: T201
         return 2
+    # Imported here and not above: it loads the whole service, which a wrong revision need not wait for.
+    from docs.generate.document import openapi_page
+
     for line in changes(json.loads(shown.stdout), json.loads(openapi_page())):
         print(line)  # noqa: T201
     return 0
