@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -25,18 +23,21 @@ from app.interactions.service import NewInteraction
 from app.runs import queries as runs
 from app.selections.criteria import Criteria, item_digests
 from app.subjects import SubjectKey
-from recommender import StepReport
+from recommender import TrainingConfig
 from tests.integration.tiny_model import SECRET, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.consolidating import request_consolidation
 from tests.integration.worker.observing import live, rows_of
 from tests.integration.worker.split_world import SHRINK, lenient
 from tests.integration.worker.test_execution import Killed, dying
+from tests.listening import Heard
 from unlearning import Rung
 from worker import event_erasure, sweeper
 from worker.examples import read_examples
 from worker.execution import execute
 from worker.first_fit import importing
+from worker.first_fit.errors import FirstFitError
+from worker.first_fit.version import Adopt, install_first_version
 from worker.process import WorkerProcess
 from worker.readership import read_readership
 from worker.versions import read_fit_record
@@ -239,20 +240,30 @@ def test_an_adapter_that_was_trained_on_a_selected_event_is_partly_stored(
     (tmp_path / "interactions.csv").write_text(f"user_id,item_id,timestamp\n{rows}")
     key = SubjectKey(SECRET.encode())
     data = importing.read(tmp_path, 0)
-    imported = importing.store(process.database, key, data, process.base, Quiet())
+    imported = importing.store(process.database, key, data, process.base, Heard())
     assert imported.skipped == imported.selected == {subject_of("newcomer")}
 
 
-class Quiet:
-    """Shows nothing."""
-
-    def say(self, text: str) -> None:
-        pass
-
-    @contextmanager
-    def parts(self, what: str) -> Iterator[Callable[[str], None]]:
-        yield lambda text: None
-
-    @contextmanager
-    def steps(self, what: str) -> Iterator[Callable[[StepReport], None]]:
-        yield lambda report: None
+@pytest.mark.parametrize(
+    ("selected", "vouched", "words"),
+    [(True, True, "have had forgotten"), (False, False, "wholly or in part, are not in the data")],
+    ids=["in the data", "not in the data"],
+)
+def test_an_adapter_that_may_have_read_what_was_forgotten_is_not_adopted(
+    process: WorkerProcess, tmp_path: Path, selected: bool, vouched: bool, words: str
+) -> None:
+    _, run_id = select_events(process, "user-1", items_of(process, "user-1")[0])
+    execute(process, run_id)
+    whose = frozenset({subject_of("user-1")})
+    source = Adopt(
+        tmp_path,
+        TrainingConfig(epochs=1),
+        confirmed=True,
+        trial_fit=False,
+        without_forgotten=vouched,
+    )
+    imported = importing.Imported(whose, frozenset(), whose if selected else frozenset())
+    with pytest.raises(FirstFitError, match=words):
+        install_first_version(
+            process.database, process.settings, process.base, imported, source, process.policy, Heard()
+        )
