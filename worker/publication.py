@@ -53,7 +53,7 @@ class ReplicasSilent(Exception):
     """A live replica has not acknowledged the new version in time. It is published; the run waits again."""
 
 
-def _readership(parent: LoadedVersion, chosen: Chosen) -> Readership | None:
+def readership_of(parent: LoadedVersion, chosen: Chosen) -> Readership | None:
     """Whom the candidate has read. An edit trains on retained users too, and one of them may have been left out of the
     fit: their request was withdrawn since.
     """
@@ -86,7 +86,7 @@ def publish_candidate(
     lease.check()
     # An exact fit covers everybody whom its data left out, including those suppressed since the claim.
     forget_epoch = fit.excludes_up_to_epoch if chosen.report.exact else claim.covers_epoch
-    readership = _readership(parent, chosen)
+    readership = readership_of(parent, chosen)
     digest = store_version(
         process.store,
         process.base,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,19 +27,21 @@ from tests.integration.tiny_model import SECRET, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.consolidating import request_consolidation
 from tests.integration.worker.observing import live, rows_of
-from tests.integration.worker.split_world import SHRINK, lenient
+from tests.integration.worker.split_world import SHRINK, measured
 from tests.integration.worker.test_execution import Killed, dying
 from tests.listening import Heard
-from unlearning import Rung
+from unlearning.methods.method import Candidate, Cost
 from worker import event_erasure, sweeper
+from worker.attempts import Chosen
 from worker.examples import read_examples
 from worker.execution import execute
 from worker.first_fit import importing
 from worker.first_fit.errors import FirstFitError
 from worker.first_fit.version import Adopt, install_first_version
 from worker.process import WorkerProcess
+from worker.publication import readership_of
 from worker.readership import read_readership
-from worker.versions import read_fit_record
+from worker.versions import load_version, read_fit_record
 
 
 def select_events(process: WorkerProcess, user: str, *items: str) -> tuple[str, str]:
@@ -209,11 +210,21 @@ def test_an_edit_has_read_whom_it_trained_on_though_the_fit_had_left_them_out(
     assert fitted is not None
     assert subject_of("user-1") not in fitted
     cancel(process, request_id)
-    shrinking = replace(process, policy=lenient(process.policy, ladder=[SHRINK, Rung("refit", {})]))
-    execute(shrinking, request_forgetting(process, "user-2"))
-    edited = read_readership(process.store, live(process))
-    assert edited is not None
-    assert subject_of("user-1") in edited
+    parent = load_version(process.store, live(process))
+    examples = read_examples(
+        process, parent.fit, subjects=[subject_of("user-2")], covers_epoch=0, newest=False
+    )
+    edit = Chosen(
+        Candidate(parent.adapter, Cost(seconds=0.0, forwards=0, backwards=0, samples=0)),
+        "uniform_shrink",
+        {},
+        measured(process, SHRINK, ["user-2"]),
+        examples.data,
+    )
+    readers = readership_of(parent, edit)
+    assert readers is not None
+    assert subject_of("user-1") in readers
+    assert set(fitted) <= set(readers)
 
 
 def test_events_that_the_fit_has_not_read_do_not_dilute_what_is_measured(
