@@ -1,6 +1,6 @@
 """Where the tests find PostgreSQL and Redis: at the address that is set, where they usually are, or started here.
 
-``LETHE_TEST_SERVERS`` says which: ``auto`` starts a PostgreSQL, and a Redis if it finds none; ``found`` starts none, and
+``LETHE_TEST_SERVERS`` says which: ``auto`` starts a PostgreSQL, and a Redis if it finds none; ``found`` starts none;
 ``own`` never looks. ``python -m tests.services`` exits with 3 and one line if an address that is set does not answer.
 """
 
