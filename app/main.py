@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio.to_thread
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from prometheus_client import CollectorRegistry
 
 from app.addressing import Addressing, HeadAsGet
@@ -129,10 +131,22 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(HeadAsGet)
     app.add_middleware(Addressing, root_path=settings.root_path)
     app.add_middleware(RequestContext, metrics=HttpMetrics(registry))
-    # Build all schemas now. FastAPI builds them at the first request, and changes the process-wide warning filters
-    # meanwhile. A thread that loads a model does the same, and the two could restore each other's filters.
-    app.openapi()
+    # Build all routes and schemas now. FastAPI builds them when asked for them, and changes the process-wide warning
+    # filters meanwhile. A thread that loads a model does the same, and the two could restore each other's filters.
+    app.openapi_schema = _openapi(app)
     return app
+
+
+_DOCUMENTS: list[dict[str, Any]] = []
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document. No setting changes a route, so all applications of a process share the first one's."""
+    if not _DOCUMENTS:
+        _DOCUMENTS.append(app.openapi())
+    for _ in iter_route_contexts(app.routes):
+        pass
+    return _DOCUMENTS[0]
 
 
 def _limits(settings: Settings) -> Limits:
