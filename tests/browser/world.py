@@ -31,15 +31,11 @@ from app.main import create_app
 from app.runs import queries as runs
 from app.settings import Settings
 from app.subjects import SubjectKey
-from tests.integration.tiny_model import (
-    build_base_folder,
-    install_version,
-    tiny_settings,
-)
+from tests.integration.tiny_model import build_base_folder, install_version, tiny_settings
+from tests.integration.worker.observing import execute_waiting
 from tests.served import served
 from unlearning import Rung, default_policy
 from unlearning.policy.policy import Search
-from worker.execution import execute
 from worker.process import open_process
 
 LADDER = (
@@ -112,11 +108,7 @@ class World:
         """Work on the queued run until it is done, as a worker would."""
         process = open_process(self.settings)
         process = replace(process, policy=replace(process.policy, ladder=tuple(ladder)))
-        with process.database.read() as session:
-            run_id = runs.queued_run(session)
-        assert run_id is not None
-        execute(process, run_id)
-        process.database.dispose()
+        execute_waiting(process)
 
     @contextmanager
     def gateway(self, port: int = 0) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -164,14 +164,26 @@ def install_version(
         artefacts={},
     )
     version = Version(digest=digest, forget_epoch=0, method="fit", exact=True, published_at=utc_now())
+    install(database, version, parent=None, base_digest=base.digest)
+    return digest
+
+
+def install(
+    database: Database,
+    version: Version,
+    *,
+    parent: str | None,
+    base_digest: str = "b" * 64,
+    readers: Collection[str] = (),
+) -> None:
+    """Make a version live as the operator does."""
     with database.unit_of_work() as session:
         pointer.install(
             Transaction(session, AuditLog(AUDIT_SECRET.encode())),
             version,
-            parent=None,
-            readers=(),
-            base_digest=base.digest,
+            parent=parent,
+            readers=readers,
+            base_digest=base_digest,
             actor="tests",
             now=utc_now(),
         )
-    return digest

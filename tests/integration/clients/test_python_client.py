@@ -10,28 +10,17 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from app.api_keys.service import Scope
-from app.db.schema import migrate
-from app.db.session import Database, open_database
 from app.main import create_app
 from lethe_client import Client
-from tests.integration.http.conftest import gateway_of, issue_key
-from tests.integration.tiny_model import install_version, tiny_settings
+from tests.integration.http.conftest import gateway_of, install_on_sqlite
 from tests.served import served
 
 
 @pytest.fixture(scope="module")
-def client(base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    folder = tmp_path_factory.mktemp("client")
-    url = f"sqlite:///{folder}/lethe.sqlite3"
-    settings = tiny_settings(url, base_folder, folder)
-    engine = open_database(url, pooled=False)
-    migrate(engine)
-    engine.dispose()
-    database = Database(open_database(url))
-    install_version(settings, database)
-    key = issue_key(database, "everything", *Scope)
-    database.dispose()
+def client(
+    migrated_file: Path, base_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Client]:
+    settings, key = install_on_sqlite(migrated_file, base_folder, tmp_path_factory.mktemp("client"))
     application = create_app(settings)
     with (
         TestClient(application) as lifespan,

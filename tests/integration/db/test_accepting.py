@@ -69,9 +69,7 @@ def test_a_repeat_never_moves_the_deadline(service: Service) -> None:
 
 def test_a_repeat_after_completion_returns_the_completed_request(service: Service) -> None:
     accepted = service.accept("a")
-    assert accepted.run_id is not None
-    claim = service.claim(accepted.run_id)
-    assert claim is not None
+    claim = service.claimed(accepted.run_id)
     service.publish(claim, "1")
     service.finish(claim)
     again = service.accept("a")
@@ -81,9 +79,7 @@ def test_a_repeat_after_completion_returns_the_completed_request(service: Servic
 
 def test_retry_keeps_request_and_clock(service: Service) -> None:
     accepted = service.accept("a")
-    assert accepted.run_id is not None
-    claim = service.claim(accepted.run_id)
-    assert claim is not None
+    claim = service.claimed(accepted.run_id)
     with service.database.unit_of_work() as session:
         runs.give_up(
             Transaction(session, service.audit),
@@ -129,10 +125,7 @@ def test_no_event_slips_in_beside_an_acceptance(service: Service) -> None:
         ingests += [pool.submit(ingest, number) for number in range(12, 24)]
         for future in ingests:
             future.result()
-    run_id = accepting.result().run_id
-    assert run_id is not None
-    claim = service.claim(run_id)
-    assert claim is not None
+    claim = service.claimed(accepting.result().run_id)
     service.publish(claim, "1")
     service.finish(claim)
     assert count(service, Interaction) == 0

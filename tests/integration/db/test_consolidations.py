@@ -17,8 +17,6 @@ from app.db.models import AuditEntry, ConsolidationReason, Run, Version
 from app.runs import queries as run_queries
 from app.runs import service as runs
 from app.runs.queries import next_queued_run
-from app.runs.service import Claim
-from app.versions import service as pointer
 from tests.integration.db.conftest import LEASE, NOON, Service
 
 PATIENCE = timedelta(hours=1)
@@ -45,16 +43,7 @@ def install(
         utility_change=utility_change,
         published_at=at,
     )
-    with service.database.unit_of_work() as session:
-        pointer.install(
-            Transaction(session, service.audit),
-            version,
-            parent=parent and parent * 64,
-            readers=(),
-            base_digest="b" * 64,
-            actor="tests",
-            now=at,
-        )
+    service.install(version, parent=parent and parent * 64, now=at)
 
 
 def request(service: Service, now: datetime = NOON) -> Requested:
@@ -66,12 +55,6 @@ def request(service: Service, now: datetime = NOON) -> Requested:
             patience=PATIENCE,
             now=now,
         )
-
-
-def claimed(service: Service, run_id: str, now: datetime = NOON) -> Claim:
-    claim = service.claim(run_id, now)
-    assert claim is not None
-    return claim
 
 
 def turn(service: Service, now: datetime = NOON) -> str | None:
@@ -95,7 +78,7 @@ def test_many_simultaneous_requests_become_one_and_are_on_record_once(service: S
 def test_while_one_works_a_request_is_that_one(service: Service) -> None:
     install(service, "1")
     first = request(service).run.id
-    claim = claimed(service, first)
+    claim = service.claimed(first)
     assert (claim.kind, claim.subjects) == ("consolidation", ())
     assert request(service).run.id == first
     service.finish(claim)
@@ -114,12 +97,12 @@ def test_a_consolidation_takes_no_forget_request_with_it(service: Service) -> No
     consolidation = request(service).run.id
     forget = service.accept("a").run_id
     assert forget is not None
-    claim = claimed(service, consolidation, LATER)
+    claim = service.claimed(consolidation, LATER)
     assert claim.subjects == ()
     service.publish(claim, "2", forget_epoch=10**6)
     service.finish(claim)
     assert service.accept("a").request.status == "queued"
-    assert claimed(service, forget, LATER).subjects == ("a" * 64,)
+    assert service.claimed(forget, LATER).subjects == ("a" * 64,)
 
 
 def test_forget_runs_go_first_until_the_consolidation_has_yielded_long_enough(service: Service) -> None:
@@ -132,7 +115,7 @@ def test_forget_runs_go_first_until_the_consolidation_has_yielded_long_enough(se
     assert service.claim(consolidation, LATER - timedelta(seconds=1)) is None
     assert turn(service, LATER) == consolidation
     assert service.claim(forget, LATER) is None
-    claim = claimed(service, consolidation, LATER)
+    claim = service.claimed(consolidation, LATER)
     assert service.claim(forget, LATER) is None
     service.finish(claim)
     assert turn(service, LATER) == forget
@@ -150,14 +133,14 @@ def test_the_bell_rings_for_the_run_whose_turn_it_is(service: Service) -> None:
     assert due(NOON) == [forget]
     assert due(NOON) == []
     assert due(LATER) == [consolidation]
-    claimed(service, consolidation, LATER)
+    service.claimed(consolidation, LATER)
     assert due(LATER + LEASE / 2) == []
 
 
 def test_a_consolidation_left_by_a_dead_worker_is_counted_like_any_run(service: Service) -> None:
     install(service, "1")
     run_id = request(service).run.id
-    epochs = [claimed(service, run_id, NOON + number * 2 * LEASE).covers_epoch for number in range(3)]
+    epochs = [service.claimed(run_id, NOON + number * 2 * LEASE).covers_epoch for number in range(3)]
     assert epochs == sorted(set(epochs))
     assert service.claim(run_id, NOON + 6 * LEASE) is None
     with service.database.read() as session:
@@ -194,7 +177,7 @@ def test_one_that_needs_attention_is_not_repeated_by_itself_for_the_same_version
     assert may_start()
     run_id = request(service).run.id
     assert not may_start()
-    claim = claimed(service, run_id)
+    claim = service.claimed(run_id)
     assert not may_start()
     with service.database.unit_of_work() as session:
         run = runs.owned(session, run_id, claim.fence)
@@ -203,7 +186,7 @@ def test_one_that_needs_attention_is_not_repeated_by_itself_for_the_same_version
     assert request(service, LATER).created
     install(service, "2", "1", exact=False)
     assert not may_start()
-    second = claimed(service, request(service, LATER).run.id, LATER)
+    second = service.claimed(request(service, LATER).run.id, LATER)
     service.finish(second)
     assert may_start()
 

@@ -24,7 +24,6 @@ from app.outbox import service as outbox
 from app.outbox.service import Topic
 from app.readers.service import record_base_readers
 from app.restoration.service import join_timeline
-from app.runs import queries as runs
 from app.suppressions import queries as suppressions
 from app.transitions import IllegalTransition
 from model_store import MemoryStore
@@ -70,20 +69,9 @@ def hold(transaction: Transaction, request: ForgetRequest, decision: Decision) -
     decisions.hold(transaction, request, decision, review_at=decision.now + timedelta(days=30))
 
 
-def suppressed(service: Service) -> set[str]:
-    with service.database.read() as session:
-        return {subject[0] for subject in suppressions.suppressed_subjects(session)}
-
-
-def queued(service: Service) -> str | None:
-    with service.database.read() as session:
-        return runs.queued_run(session)
-
-
 def complete(service: Service, subject: str) -> str:
     request_id = accept(service, subject, RequestPolicy())
-    claim = service.claim(queued(service) or "")
-    assert claim is not None
+    claim = service.claimed(service.queued_run())
     service.publish(claim, "1")
     service.finish(claim)
     return request_id
@@ -91,13 +79,13 @@ def complete(service: Service, subject: str) -> str:
 
 def test_r47_a_second_person_approves_and_the_window_opens_then(service: Service) -> None:
     request_id = accept(service, "a")
-    assert suppressed(service) == {"a"}
-    assert queued(service) is None
+    assert service.suppressed() == {"a"}
+    assert service.queued_run() is None
     with pytest.raises(Refused, match="Somebody else"):
         decide(service, request_id, approve, actor="portal")
     approved = decide(service, request_id, approve, now=NOON + timedelta(hours=2))
     assert (approved.status, approved.cancel_until) == ("scheduled", NOON + timedelta(hours=26))
-    assert queued(service) is None
+    assert service.queued_run() is None
     with pytest.raises(IllegalTransition):
         decide(service, request_id, approve)
 
@@ -111,7 +99,7 @@ def test_a_window_ends_by_itself_and_not_before(service: Service) -> None:
             assert forget_requests.end_windows(transaction, moment) == ended
     with service.database.read() as session:
         assert session.get_one(ForgetRequest, request_id).status == "queued"
-    assert queued(service) is not None
+    assert service.queued_run() is not None
 
 
 @pytest.mark.parametrize("prepare", [None, approve, hold], ids=["pending", "scheduled", "held"])
@@ -123,7 +111,7 @@ def test_r17_a_request_is_cancelled_before_a_run_takes_it_and_the_suppression_is
         decide(service, request_id, prepare)
     cancelled = decide(service, request_id, decisions.cancel, actor="portal")
     assert (cancelled.status, cancelled.withdrawn_at) == ("cancelled", NOON)
-    assert suppressed(service) == set()
+    assert service.suppressed() == set()
     with service.database.unit_of_work() as session:
         row = session.scalars(select(Suppression)).one()
         assert (row.lifted_because, row.lifted_epoch) == ("cancelled", cancelled.epoch + 1)
@@ -136,22 +124,21 @@ def test_r17_a_request_is_cancelled_before_a_run_takes_it_and_the_suppression_is
     # Asking again makes a new request, with an epoch and a clock of its own.
     again = accept(service, "a", RequestPolicy())
     assert again != request_id
-    assert suppressed(service) == {"a"}
+    assert service.suppressed() == {"a"}
 
 
 def test_r17_cancelling_loses_to_the_claim_of_a_run(service: Service) -> None:
     request_id = accept(service, "a", RequestPolicy())
-    claim = service.claim(queued(service) or "")
-    assert claim is not None
+    service.claimed(service.queued_run())
     for decision in (decisions.cancel, hold):
         with pytest.raises(IllegalTransition, match="unlearning"):
             decide(service, request_id, decision)
-    assert suppressed(service) == {"a"}
+    assert service.suppressed() == {"a"}
 
 
 def test_a_run_whose_last_request_was_cancelled_has_nothing_to_do(service: Service) -> None:
     request_id = accept(service, "a", RequestPolicy())
-    run_id = queued(service)
+    run_id = service.queued_run()
     assert run_id is not None
     decide(service, request_id, decisions.cancel)
     claim = service.claim(run_id)
@@ -166,17 +153,17 @@ def test_r19_a_denial_takes_two_people_who_give_the_same_reason(service: Service
         decide(service, request_id, decisions.deny, reason="no_match")
     other = decide(service, request_id, decisions.deny, actor="counsel", reason="suspected_fraud")
     assert other.status == "pending_approval"
-    assert suppressed(service) == {"a"}
+    assert service.suppressed() == {"a"}
     denied = decide(service, request_id, decisions.deny, reason="suspected_fraud")
     assert denied.status == "denied"
-    assert suppressed(service) == set()
+    assert service.suppressed() == set()
 
 
 def test_r19_a_hold_stops_a_request_and_neither_its_suppression_nor_its_clock(service: Service) -> None:
     request_id = accept(service, "a", RequestPolicy())
     due_at = decide(service, request_id, hold).due_at
-    assert suppressed(service) == {"a"}
-    claim = service.claim(queued(service) or "")
+    assert service.suppressed() == {"a"}
+    claim = service.claim(service.queued_run() or "")
     assert claim is None or claim.requests == ()
     released = decide(service, request_id, decisions.release)
     assert (released.status, released.due_at, released.review_at) == ("queued", due_at, None)
@@ -217,8 +204,7 @@ def test_an_expedited_request_goes_first(service: Service) -> None:
     accept(service, "a", RequestPolicy())
     later = accept(service, "b", RequestPolicy(cancel_window_hours=24))
     assert decide(service, later, decisions.expedite).status == "queued"
-    claim = service.claim(queued(service) or "", max_subjects=1)
-    assert claim is not None
+    claim = service.claimed(service.queued_run(), max_subjects=1)
     assert [request.id for request in claim.requests] == [later]
     with pytest.raises(IllegalTransition):
         decide(service, later, decisions.expedite)
@@ -232,10 +218,10 @@ def test_r25_whoever_comes_back_needs_two_people_and_nothing_old_returns(service
     assert decide(service, request_id, decisions.readmit).readmitted_at is None
     with pytest.raises(Refused, match="second person"):
         decide(service, request_id, decisions.readmit)
-    assert suppressed(service) == {"a"}
+    assert service.suppressed() == {"a"}
     back = decide(service, request_id, decisions.readmit, actor="counsel")
     assert (back.status, back.outcome, back.readmitted_at) == ("completed", "erased", NOON)
-    assert suppressed(service) == set()
+    assert service.suppressed() == set()
     new = NewInteraction("a" * 64, "new", int(NOON.timestamp()) + 60)
     with service.database.unit_of_work() as session:
         told = interactions.ingest(session, [old, new])
@@ -321,6 +307,6 @@ def test_nobody_alone_brings_back_who_was_erased_and_is_known_to_the_base(servic
     with service.database.read() as session:
         request = session.get_one(ForgetRequest, request_id)
         assert not {"cancel", "deny"} & set(decisions.allowed(request, NOON))
-    assert suppressed(service) == {"a"}
+    assert service.suppressed() == {"a"}
     with service.database.unit_of_work() as session:
         assert interactions.ingest(session, [old]).stored == 0

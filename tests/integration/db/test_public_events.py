@@ -60,8 +60,7 @@ def test_an_accepted_request_is_told_with_its_reference_and_without_its_subject(
 def test_each_step_of_a_request_is_told_in_order(service: Service) -> None:
     first, second = service.accept("a"), service.accept("b")
     assert first.run_id is not None
-    claim = service.claim(first.run_id)
-    assert claim is not None
+    claim = service.claimed(first.run_id)
     service.publish(claim, "1")
     service.finish(claim)
     a, b = first.request.id, second.request.id

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -11,8 +10,8 @@ import pytest
 from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
 from app.db.errors import DatabaseRewound, FenceLost
-from app.db.models import ForgetRequest, Ledger, Run
-from app.db.session import Database, open_database
+from app.db.models import ForgetRequest, Ledger
+from app.db.session import Database
 from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
 from app.interactions import service as interactions
@@ -21,7 +20,6 @@ from app.replicas.service import DatabaseControlPlane
 from app.restoration.queries import timeline_stands
 from app.restoration.service import join_timeline
 from app.serving.suppression import SuppressionSet
-from app.suppressions import queries as suppressions
 from app.versions import queries as pointer
 from model_store import (
     Floor,
@@ -33,30 +31,9 @@ from model_store import (
     Timeline,
 )
 from tests.integration.backup import back_up
-from tests.integration.db.conftest import NOON, Service
+from tests.integration.db.conftest import NOON, Service, Start
+from tests.integration.killing import killed_at
 from tests.unit.model_store.examples import publish
-
-Start = Callable[[], Service]
-
-
-@pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
-def start(database_url: str, audit: AuditLog, store: MemoryStore) -> Iterator[Start]:
-    """Starts another process on the same database."""
-    opened: list[Database] = []
-
-    def start() -> Service:
-        opened.append(Database(open_database(database_url)))
-        join_timeline(opened[-1], audit, store)
-        return Service(opened[-1], audit)
-
-    yield start
-    for database in opened:
-        database.dispose()
 
 
 def accept(service: Service, store: MemoryStore, *subjects: str, journal: bool = True) -> None:
@@ -73,11 +50,6 @@ def rewound(start: Start, store: MemoryStore) -> Service:
     accept(service, store, "a")
     restore()
     return service
-
-
-def suppressed(service: Service) -> set[str]:
-    with service.database.read() as session:
-        return {subject[0] for subject in suppressions.suppressed_subjects(session)}
 
 
 def epoch_of(service: Service) -> int:
@@ -136,7 +108,7 @@ def test_no_entry_of_the_journal_is_read_twice_and_none_that_comes_meanwhile_is_
     monkeypatch.setattr(store, "newest_timeline", while_it_waits_for_the_lock)
     join_timeline(service.database, service.audit, store)
     assert sorted(read) == sorted({*read}) == store.journal_epochs()
-    assert suppressed(service) == {"a", "b", "c"}
+    assert service.suppressed() == {"a", "b", "c"}
 
 
 @pytest.mark.parametrize("sign", ["token", "journal", "seen", "floor", "no timeline"])
@@ -206,7 +178,7 @@ def test_nothing_is_written_into_a_restored_database_before_the_journal_is_repla
         )
         == 2
     )
-    assert suppressed(service) == {"a", "b", "c"}
+    assert service.suppressed() == {"a", "b", "c"}
     with service.database.unit_of_work() as session:
         assert interactions.ingest(session, [NewInteraction("b" * 64, "item", 1)]).suppressed == 1
     assert not service.accept("b").created
@@ -221,18 +193,14 @@ def test_epochs_and_fences_never_come_again(start: Start, store: MemoryStore) ->
     restore = back_up(service.database.engine)
     accept(service, store, "b")
     run_id = service.accept("c").run_id or ""
-    zombie = service.claim(run_id)
-    assert zombie is not None
+    zombie = service.claimed(run_id)
     head = epoch_of(service)
     restore()
     # The claim ticked the epoch too, and a version of that claim may be in the store.
     publish(store, forget_epoch=head + 5)
     join_timeline(service.database, service.audit, store)
     assert epoch_of(service) > head + 5
-    with service.database.read() as session:
-        waiting = session.query(Run).filter_by(status="queued").one().id
-    claim = service.claim(waiting)
-    assert claim is not None
+    claim = service.claimed(service.queued_run())
     assert claim.fence > zombie.fence
     with pytest.raises(FenceLost):
         service.publish(zombie, "1")
@@ -244,8 +212,7 @@ def test_a_rewind_that_no_entry_of_the_journal_shows_starts_a_timeline_too(
     """A claim of a consolidation ticks the epoch; a 202 whose gateway died wrote no entry."""
     service, other = start(), start()
     restore = back_up(service.database.engine)
-    zombie = service.claim(service.accept("d").run_id or "")
-    assert zombie is not None
+    zombie = service.claimed(service.accept("d").run_id)
     feed = SuppressionSet()
     assert look(feed, other)
     restore()
@@ -253,15 +220,14 @@ def test_a_rewind_that_no_entry_of_the_journal_shows_starts_a_timeline_too(
     timeline = store.newest_timeline()
     assert timeline is not None
     assert timeline.number == 2
-    claim = service.claim(service.accept("e").run_id or "")
-    assert claim is not None
+    claim = service.claimed(service.accept("e").run_id)
     assert claim.fence > zombie.fence
     assert claim.covers_epoch > zombie.covers_epoch
     assert not look(feed, other)
     join_timeline(other.database, other.audit, store, feed.epochs())
     look(feed, other)
     assert look(feed, other)
-    assert {subject[0] for subject in feed.epochs()} == {"d", "e"} == suppressed(other)
+    assert {subject[0] for subject in feed.epochs()} == {"d", "e"} == other.suppressed()
 
 
 def test_whoever_asks_again_under_the_same_epoch_gets_another_one(start: Start, store: MemoryStore) -> None:
@@ -318,7 +284,7 @@ def test_an_epoch_that_was_handed_out_twice_before_anybody_noticed(
     blind = Service(database, audit)
     accept(blind, store, "e", "f", journal=False)
     assert join_timeline(service.database, service.audit, store) == 2
-    assert suppressed(service) == {"a", "b", "e", "f"}
+    assert service.suppressed() == {"a", "b", "e", "f"}
     with service.database.read() as session:
         requests = request_queries.by_time_left(session, limit=10)
     assert len({request.epoch for request in requests}) == 4
@@ -335,7 +301,7 @@ def test_another_database_under_the_same_store_learns_everybody(
     for number, subject in enumerate("abc", 1):
         store.append_journal(JournalEntry(number, subject * 64, NOON.isoformat()))
     empty = start()
-    assert suppressed(empty) == {"a", "b", "c"}
+    assert empty.suppressed() == {"a", "b", "c"}
     # Whoever had joined the database before it does not go on as if nothing were.
     before = store.newest_timeline()
     assert before is not None
@@ -379,20 +345,9 @@ def test_an_empty_store_is_not_taken_for_one_in_which_nobody_asked(start: Start,
     join_timeline(service.database, service.audit, MemoryStore(), restored=True)
 
 
-def test_a_crash_between_store_and_database_is_made_up_for(
-    start: Start, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_crash_between_store_and_database_is_made_up_for(start: Start, store: MemoryStore) -> None:
     service = rewound(start, store)
-
-    class Killed(BaseException):
-        pass
-
-    def die(*_: object, **__: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr("app.restoration.service.forget_requests.readopt", die)
-        with pytest.raises(Killed):
-            join_timeline(service.database, service.audit, store)
-    assert suppressed(service) == set()
-    assert suppressed(start()) == {"a"}
+    with killed_at("app.restoration.service.forget_requests.readopt"):
+        join_timeline(service.database, service.audit, store)
+    assert service.suppressed() == set()
+    assert start().suppressed() == {"a"}

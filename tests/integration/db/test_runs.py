@@ -21,14 +21,8 @@ from tests.integration.db.conftest import LEASE, NOON, Service, attempt
 LATER = NOON + LEASE + timedelta(seconds=1)
 
 
-def accepted_run(service: Service, subject: str = "a") -> str:
-    run_id = service.accept(subject).run_id
-    assert run_id is not None
-    return run_id
-
-
 def test_only_one_of_many_simultaneous_claims_gets_the_run(service: Service) -> None:
-    run_id = accepted_run(service)
+    run_id = service.accepted_run()
     with ThreadPoolExecutor(8) as pool:
         claims = list(pool.map(lambda _: service.claim(run_id), range(16)))
     assert sum(claim is not None for claim in claims) == 1
@@ -37,37 +31,32 @@ def test_only_one_of_many_simultaneous_claims_gets_the_run(service: Service) -> 
 def test_a_claim_takes_every_queued_request_the_earliest_deadline_first(service: Service) -> None:
     service.accept("b", now=NOON + timedelta(days=3))
     service.accept("a", now=NOON)
-    run_id = accepted_run(service, "c")
-    claim = service.claim(run_id, max_subjects=2)
-    assert claim is not None
+    run_id = service.accepted_run("c")
+    claim = service.claimed(run_id, max_subjects=2)
     assert [subject[0] for subject in claim.subjects] == ["a", "c"]
-    with service.database.read() as session:
-        waiting = run_queries.queued_run(session)
-    assert waiting not in (None, run_id)
+    assert service.queued_run() not in (None, run_id)
 
 
 def test_no_second_run_starts_while_one_works(service: Service) -> None:
-    first = accepted_run(service)
+    first = service.accepted_run()
     assert service.claim(first)
-    second = accepted_run(service, "b")
+    second = service.accepted_run("b")
     assert second != first
     assert service.claim(second) is None
 
 
 def test_a_dead_workers_run_is_claimed_again_under_a_higher_fence_and_epoch(service: Service) -> None:
-    run_id = accepted_run(service)
-    first = service.claim(run_id)
-    assert first is not None
+    run_id = service.accepted_run()
+    first = service.claimed(run_id)
     assert service.claim(run_id, NOON + LEASE / 2) is None
-    second = service.claim(run_id, LATER)
-    assert second is not None
+    second = service.claimed(run_id, LATER)
     assert second.fence > first.fence
     assert second.covers_epoch > first.covers_epoch
     assert second.subjects == first.subjects
 
 
 def test_kills_are_counted_and_the_last_one_asks_for_a_person(service: Service) -> None:
-    run_id = accepted_run(service)
+    run_id = service.accepted_run()
     for claim_number in range(3):
         assert service.claim(run_id, NOON + claim_number * 2 * LEASE) is not None
     assert service.claim(run_id, NOON + 6 * LEASE) is None
@@ -76,11 +65,10 @@ def test_kills_are_counted_and_the_last_one_asks_for_a_person(service: Service) 
 
 
 def test_a_run_handed_back_may_be_claimed_at_once_and_the_claim_does_not_count(service: Service) -> None:
-    run_id = accepted_run(service)
+    run_id = service.accepted_run()
     for second in range(5):
         now = NOON + timedelta(seconds=second)
-        claim = service.claim(run_id, now, max_claims=1)
-        assert claim is not None
+        claim = service.claimed(run_id, now, max_claims=1)
         assert service.claim(run_id, now) is None
         with service.database.unit_of_work() as session:
             runs.hand_back(Transaction(session, service.audit), claim, now)
@@ -98,12 +86,11 @@ def test_a_run_handed_back_may_be_claimed_at_once_and_the_claim_does_not_count(s
 
 
 def test_a_run_claimed_again_takes_nobody_new_with_it(service: Service) -> None:
-    run_id = accepted_run(service)
+    run_id = service.accepted_run()
     assert service.claim(run_id)
     later = service.accept("b").run_id
     assert later not in (None, run_id)
-    claim = service.claim(run_id, LATER)
-    assert claim is not None
+    claim = service.claimed(run_id, LATER)
     assert [subject[0] for subject in claim.subjects] == ["a"]
 
 
@@ -111,48 +98,39 @@ def test_a_run_that_has_tried_something_takes_nobody_new_with_it_when_it_was_han
     service: Service,
 ) -> None:
     """What it tries over again would be theirs as well, and its attempts do not name them."""
-    run_id = accepted_run(service)
-    claim = service.claim(run_id)
-    assert claim is not None
+    run_id = service.accepted_run()
+    claim = service.claimed(run_id)
     with service.database.unit_of_work() as session:
         attempt_records.record(Transaction(session, service.audit), claim, attempt(run_id, claim.fence))
     later = service.accept("b").run_id
-    with service.database.unit_of_work() as session:
-        runs.hand_back(Transaction(session, service.audit), claim, NOON)
-    again = service.claim(run_id, NOON + timedelta(seconds=1))
-    assert again is not None
+    service.hand_back(claim)
+    again = service.claimed(run_id, NOON + timedelta(seconds=1))
     assert [subject[0] for subject in again.subjects] == ["a"]
     # Their run is there and is next.
     assert later not in (None, run_id)
     service.publish(again, "1")
     service.finish(again)
-    theirs = service.claim(str(later))
-    assert theirs is not None
+    theirs = service.claimed(str(later))
     assert [subject[0] for subject in theirs.subjects] == ["b"]
 
 
 def test_a_run_that_was_handed_back_before_it_tried_anything_takes_whoever_came_meanwhile(
     service: Service,
 ) -> None:
-    run_id = accepted_run(service)
-    claim = service.claim(run_id)
-    assert claim is not None
+    run_id = service.accepted_run()
+    claim = service.claimed(run_id)
     service.accept("b")
-    with service.database.unit_of_work() as session:
-        runs.hand_back(Transaction(session, service.audit), claim, NOON)
-    again = service.claim(run_id, NOON + timedelta(seconds=1))
-    assert again is not None
+    service.hand_back(claim)
+    again = service.claimed(run_id, NOON + timedelta(seconds=1))
     assert sorted(subject[0] for subject in again.subjects) == ["a", "b"]
 
 
 def test_a_published_run_is_finished_however_often_it_was_claimed(service: Service) -> None:
-    run_id = accepted_run(service)
-    claim = service.claim(run_id)
-    assert claim is not None
+    run_id = service.accepted_run()
+    claim = service.claimed(run_id)
     service.publish(claim, "1")
     for number in range(1, 6):
-        claim = service.claim(run_id, NOON + 2 * number * LEASE)
-        assert claim is not None
+        claim = service.claimed(run_id, NOON + 2 * number * LEASE)
     service.finish(claim)
     assert service.accept("a").request.status == "completed"
 
@@ -160,34 +138,24 @@ def test_a_published_run_is_finished_however_often_it_was_claimed(service: Servi
 def test_a_first_fit_that_read_somebody_forgotten_meanwhile_comes_too_late(service: Service) -> None:
     with service.database.read() as session:
         epoch = session.get_one(Ledger, 1).epoch
-    claim = service.claim(accepted_run(service))
-    assert claim is not None
+    claim = service.claimed(service.accepted_run())
     assert claim.parent_digest is None
     service.finish(claim)
     late = Version(digest="7" * 64, forget_epoch=epoch, method="fit", published_at=NOON)
-    with pytest.raises(BelowErasureFloor), service.database.unit_of_work() as session:
-        pointer.install(
-            Transaction(session, service.audit),
-            late,
-            parent=None,
-            readers=(),
-            base_digest="b" * 64,
-            actor="tests",
-            now=NOON,
-        )
+    with pytest.raises(BelowErasureFloor):
+        service.install(late)
 
 
 def test_a_renewed_lease_is_not_taken(service: Service) -> None:
-    run_id = accepted_run(service)
-    claim = service.claim(run_id)
-    assert claim is not None
+    run_id = service.accepted_run()
+    claim = service.claimed(run_id)
     with service.database.unit_of_work() as session:
         assert runs.renew(session, run_id, claim.fence, until=LATER + LEASE, progress="still here")
     assert service.claim(run_id, LATER) is None
 
 
 def test_a_zombie_changes_nothing(service: Service) -> None:
-    run_id = accepted_run(service)
+    run_id = service.accepted_run()
     zombie = service.claim(run_id)
     owner = service.claim(run_id, LATER)
     assert zombie is not None
@@ -212,32 +180,20 @@ def test_a_zombie_changes_nothing(service: Service) -> None:
 
 
 def test_a_published_run_goes_on_instead_of_starting_again(service: Service) -> None:
-    run_id = accepted_run(service)
-    first = service.claim(run_id)
-    assert first is not None
+    run_id = service.accepted_run()
+    first = service.claimed(run_id)
     service.publish(first, "1")
     service.accept("b")
-    second = service.claim(run_id, LATER)
-    assert second is not None
+    second = service.claimed(run_id, LATER)
     assert second.stage == RunStage.PUBLISHED
     assert second.covers_epoch == first.covers_epoch
     assert second.subjects == first.subjects
 
 
 def test_the_pointer_moves_only_from_the_runs_own_parent(service: Service) -> None:
-    claim = service.claim(accepted_run(service))
-    assert claim is not None
+    claim = service.claimed(service.accepted_run())
     version = Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON)
-    with service.database.unit_of_work() as session:
-        pointer.install(
-            Transaction(session, service.audit),
-            version,
-            parent=None,
-            readers=(),
-            base_digest="b" * 64,
-            actor="tests",
-            now=NOON,
-        )
+    service.install(version)
     with pytest.raises(PointerMoved):
         service.publish(claim, "1")
     with service.database.unit_of_work() as session:
@@ -248,32 +204,14 @@ def test_the_pointer_moves_only_from_the_runs_own_parent(service: Service) -> No
 
 def test_publishing_raises_the_floor_and_nothing_below_it_is_ever_live_again(service: Service) -> None:
     original = Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON)
-    with service.database.unit_of_work() as session:
-        pointer.install(
-            Transaction(session, service.audit),
-            original,
-            parent=None,
-            readers=(),
-            base_digest="b" * 64,
-            actor="tests",
-            now=NOON,
-        )
-    claim = service.claim(accepted_run(service))
-    assert claim is not None
+    service.install(original)
+    claim = service.claimed(service.accepted_run())
     with pytest.raises(BelowErasureFloor):
         service.publish(claim, "1", forget_epoch=claim.covers_epoch - 1)
     service.publish(claim, "1")
     rollback = Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON)
-    with pytest.raises(BelowErasureFloor), service.database.unit_of_work() as session:
-        pointer.install(
-            Transaction(session, service.audit),
-            rollback,
-            parent="1" * 64,
-            readers=(),
-            base_digest="b" * 64,
-            actor="tests",
-            now=NOON,
-        )
+    with pytest.raises(BelowErasureFloor):
+        service.install(rollback, parent="1" * 64)
     with service.database.read() as session:
         assert version_queries.current(session).erasure_floor == claim.covers_epoch
         assert version_queries.current(session).digest == "1" * 64
@@ -281,18 +219,8 @@ def test_publishing_raises_the_floor_and_nothing_below_it_is_ever_live_again(ser
 
 def test_what_was_found_of_one_version_settles_nobody_under_another(service: Service) -> None:
     """A run had found that nothing has read its subject; then a version became live that it has not looked at."""
-    claim = service.claim(accepted_run(service))
-    assert claim is not None
-    with service.database.unit_of_work() as session:
-        pointer.install(
-            Transaction(session, service.audit),
-            Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON),
-            parent=None,
-            readers=(),
-            base_digest="b" * 64,
-            actor="tests",
-            now=NOON,
-        )
+    claim = service.claimed(service.accepted_run())
+    service.install(Version(digest="7" * 64, forget_epoch=0, method="fit", published_at=NOON))
     with pytest.raises(PointerMoved):
         service.finish(claim)
     assert service.accept("a").request.status == "unlearning"
@@ -300,19 +228,9 @@ def test_what_was_found_of_one_version_settles_nobody_under_another(service: Ser
 
 def test_a_run_that_was_overtaken_lowers_no_floor(service: Service) -> None:
     """A version that covers more became live meanwhile: rebased on it, the run's own would cover less."""
-    claim = service.claim(accepted_run(service))
-    assert claim is not None
+    claim = service.claimed(service.accepted_run())
     covers = claim.covers_epoch + 5
-    with service.database.unit_of_work() as session:
-        pointer.install(
-            Transaction(session, service.audit),
-            Version(digest="7" * 64, forget_epoch=covers, method="fit", published_at=NOON),
-            parent=None,
-            readers=(),
-            base_digest="b" * 64,
-            actor="tests",
-            now=NOON,
-        )
+    service.install(Version(digest="7" * 64, forget_epoch=covers, method="fit", published_at=NOON))
     with service.database.unit_of_work() as session:
         rebased = pointer.rebase(session, claim)
     with pytest.raises(BelowErasureFloor):
@@ -325,7 +243,7 @@ def test_a_run_that_was_overtaken_lowers_no_floor(service: Service) -> None:
 
 
 def test_a_lost_message_is_rung_again_and_not_by_everyone_at_once(service: Service) -> None:
-    run_id = accepted_run(service)
+    run_id = service.accepted_run()
 
     def due(now: object = NOON) -> list[str]:
         with service.database.unit_of_work() as session:
@@ -340,7 +258,7 @@ def test_a_lost_message_is_rung_again_and_not_by_everyone_at_once(service: Servi
 
 
 def test_queued_requests_without_a_run_get_one(service: Service) -> None:
-    run_id = accepted_run(service)
+    run_id = service.accepted_run()
     with service.database.unit_of_work() as session:
         run = session.get_one(Run, run_id)
         run.status = "completed"
@@ -352,8 +270,7 @@ def test_queued_requests_without_a_run_get_one(service: Service) -> None:
 
 
 def test_the_policy_is_on_record_before_the_first_attempt(service: Service) -> None:
-    claim = service.claim(accepted_run(service))
-    assert claim is not None
+    claim = service.claimed(service.accepted_run())
     with service.database.unit_of_work() as session:
         attempt_records.record(Transaction(session, service.audit), claim, attempt(claim.run_id, claim.fence))
     from sqlalchemy import select

@@ -66,8 +66,7 @@ def stored(service: Service) -> int:
 def finish(service: Service) -> None:
     with service.database.read() as session:
         run_id = runs.queued_run(session, RunKind.SELECTION)
-    claim = service.claim(run_id or "")
-    assert claim is not None
+    claim = service.claimed(run_id)
     assert claim.kind is RunKind.SELECTION
     service.publish(claim, "1")
     service.finish(claim)
@@ -110,8 +109,7 @@ def test_the_same_selection_is_one_request_and_another_one_is_another(service: S
     assert select_events(service, about("x")).request.id == first.request.id
     other = select_events(service, about("y"))
     assert (other.created, other.run_id) == (True, first.run_id)
-    claimed = service.claim(first.run_id or "")
-    assert claimed is not None
+    claimed = service.claimed(first.run_id)
     assert len(claimed.requests) == 2
 
 
@@ -127,8 +125,7 @@ def test_a_run_for_whole_people_takes_no_selection_and_the_other_way_round(servi
     whole = service.accept("a", now=NOON + timedelta(seconds=1))
     assert whole.created
     assert whole.run_id != selection.run_id
-    claim = service.claim(selection.run_id or "")
-    assert claim is not None
+    claim = service.claimed(selection.run_id)
     assert [request.id for request in claim.requests] == [selection.request.id]
 
 

@@ -16,18 +16,11 @@ from app.db.models import Attempt, AuditEntry, ForgetRequest, Interaction
 from app.forget_requests import service as forget_requests
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
-from app.runs import queries as run_queries
 from app.runs import service as runs
 from app.runs.service import Claim
 from app.runs.splitting import SplitOut, split_out
 from tests.integration.db.conftest import NOON, Service
-from tests.integration.db.test_runs import LATER, accepted_run, attempt
-
-
-def claimed(service: Service, run_id: str) -> Claim:
-    claim = service.claim(run_id)
-    assert claim is not None
-    return claim
+from tests.integration.db.test_runs import LATER, attempt
 
 
 def request_of(service: Service, subject: str) -> ForgetRequest:
@@ -44,17 +37,10 @@ def let_go(service: Service, claim: Claim, split: SplitOut) -> None:
         runs.give_up(transaction, run, code="ladder_exhausted", detail="tests")
 
 
-def queued(service: Service) -> str:
-    with service.database.read() as session:
-        run_id = run_queries.queued_run(session)
-    assert run_id is not None
-    return run_id
-
-
 def test_who_leaves_waits_at_their_rung_under_their_own_clock(service: Service) -> None:
     for subject in "ab":
         service.accept(subject)
-    claim = claimed(service, accepted_run(service, "c"))
+    claim = service.claimed(service.accepted_run("c"))
     ids = {request.subject[0]: request.id for request in claim.requests}
     before = request_of(service, "a").due_at
     let_go(service, claim, SplitOut(returned={ids["a"]: 1, ids["b"]: 2}))
@@ -74,43 +60,40 @@ def test_who_leaves_waits_at_their_rung_under_their_own_clock(service: Service) 
 def test_a_run_takes_only_those_who_start_where_its_most_urgent_request_does(service: Service) -> None:
     service.accept("a", now=NOON)
     service.accept("b", now=NOON + timedelta(days=1))
-    first = claimed(service, accepted_run(service, "c"))
+    first = service.claimed(service.accepted_run("c"))
     ids = {request.subject[0]: request.id for request in first.requests}
     let_go(service, first, SplitOut(returned={ids["a"]: 1, ids["b"]: 0, ids["c"]: 1}))
     service.accept("d", now=NOON + timedelta(days=2))
-    second = claimed(service, queued(service))
+    second = service.claimed(service.queued_run())
     assert (second.first_step, [subject[0] for subject in second.subjects]) == (1, ["a", "c"])
     assert request_of(service, "b").status == "queued"
     service.publish(second, "1")
     service.finish(second)
-    third = claimed(service, queued(service))
+    third = service.claimed(service.queued_run())
     assert (third.first_step, [subject[0] for subject in third.subjects]) == (0, ["b", "d"])
 
 
 def test_a_full_run_leaves_a_run_for_the_rest(service: Service) -> None:
     service.accept("a")
-    claim = service.claim(accepted_run(service, "b"), max_subjects=1)
-    assert claim is not None
+    claim = service.claimed(service.accepted_run("b"), max_subjects=1)
     assert [subject[0] for subject in claim.subjects] == ["a"]
-    assert queued(service) != claim.run_id
+    assert service.queued_run() != claim.run_id
 
 
 def test_publishing_splits_in_the_same_transaction_or_not_at_all(service: Service) -> None:
     with service.database.unit_of_work() as session:
         interactions.ingest(session, [NewInteraction(subject * 64, "item", 1) for subject in "ab"])
     service.accept("a")
-    claim = claimed(service, accepted_run(service, "b"))
+    claim = service.claimed(service.accepted_run("b"))
     ids = {request.subject[0]: request.id for request in claim.requests}
     split = SplitOut(returned={ids["a"]: 1})
-    owner = service.claim(claim.run_id, LATER)
-    assert owner is not None
+    owner = service.claimed(claim.run_id, LATER)
     with pytest.raises(FenceLost):
         service.publish(claim, "1", split=split)
     assert request_of(service, "a").run_id == claim.run_id
     service.publish(owner, "1", split=split)
     assert request_of(service, "a").status == "queued"
-    resumed = service.claim(claim.run_id, LATER + timedelta(hours=1))
-    assert resumed is not None
+    resumed = service.claimed(claim.run_id, LATER + timedelta(hours=1))
     assert [subject[0] for subject in resumed.subjects] == ["b"]
     # Whose requests are erased and completed is read again, not taken from a claim of before the split.
     service.finish(replace(resumed, requests=owner.requests))
@@ -121,10 +104,10 @@ def test_publishing_splits_in_the_same_transaction_or_not_at_all(service: Servic
 
 def test_a_retry_starts_at_the_first_rung(service: Service) -> None:
     service.accept("a")
-    first = claimed(service, accepted_run(service, "b"))
+    first = service.claimed(service.accepted_run("b"))
     ids = {request.subject[0]: request.id for request in first.requests}
     let_go(service, first, SplitOut(returned={ids["a"]: 2}))
-    let_go(service, claimed(service, queued(service)), SplitOut())
+    let_go(service, service.claimed(service.queued_run()), SplitOut())
     assert (request_of(service, "a").status, request_of(service, "a").first_step) == ("needs_attention", 2)
     with service.database.unit_of_work() as session:
         forget_requests.retry(Transaction(session, service.audit), ids["a"], actor="tests", now=NOON)
@@ -133,7 +116,7 @@ def test_a_retry_starts_at_the_first_rung(service: Service) -> None:
 
 def test_attempts_are_counted_within_a_fence_and_found_by_request(service: Service) -> None:
     service.accept("a")
-    claim = claimed(service, accepted_run(service, "b"))
+    claim = service.claimed(service.accepted_run("b"))
     a, b = (request.id for request in claim.requests)
 
     def record(holder: Claim, *requests: str) -> None:
@@ -144,8 +127,7 @@ def test_attempts_are_counted_within_a_fence_and_found_by_request(service: Servi
 
     record(claim, a, b)
     record(claim, a)
-    again = service.claim(claim.run_id, LATER)
-    assert again is not None
+    again = service.claimed(claim.run_id, LATER)
     record(again, b)
     with service.database.read() as session:
         numbers = [(one.fence, one.number) for one in attempts.of_run(session, claim.run_id)]
@@ -158,7 +140,7 @@ def test_attempts_are_counted_within_a_fence_and_found_by_request(service: Servi
 
 
 def test_the_slowest_of_the_last_twenty_attempts_of_a_method(service: Service) -> None:
-    claim = claimed(service, accepted_run(service))
+    claim = service.claimed(service.accepted_run())
     with service.database.unit_of_work() as session:
         assert attempts.slowest(session, "ucan") is None
         for number, seconds in enumerate([999, 1, *[7] * 18, 3]):

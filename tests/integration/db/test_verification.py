@@ -33,26 +33,14 @@ EVERYTHING = (
 
 
 @pytest.fixture
-def store() -> MemoryStore:
-    return MemoryStore()
-
-
-@pytest.fixture
 def joined(service: Service, store: MemoryStore) -> Service:
     """One that has joined, and forgotten "a"."""
     join_timeline(service.database, service.audit, store)
     accept(service, store, "a")
-    claim = service.claim(queued(service))
-    assert claim is not None
+    claim = service.claimed(service.queued_run())
     service.publish(claim, "1")
     service.finish(claim)
     return service
-
-
-def queued(service: Service) -> str:
-    with service.database.read() as session:
-        run_id: str = session.execute(text("SELECT id FROM runs WHERE status = 'queued'")).scalar_one()
-    return run_id
 
 
 def accept(service: Service, store: MemoryStore, subject: str) -> str:
@@ -219,8 +207,7 @@ def test_a_restore_that_no_epoch_shows_is_one_once_a_person_says_so(
 ) -> None:
     """Nobody was accepted or claimed since the backup; only the log had gone on."""
     accept(joined, store, "b")
-    claim = joined.claim(queued(joined))
-    assert claim is not None
+    claim = joined.claimed(joined.queued_run())
     joined.publish(claim, "2")
     restore = back_up(joined.database.engine)
     joined.finish(claim)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -10,15 +12,27 @@ from fastapi.testclient import TestClient
 from app.api_keys import service as api_keys
 from app.api_keys.service import Scope
 from app.db.base import utc_now
-from app.db.session import Database
+from app.db.session import Database, open_database
 from app.gateway import Gateway
 from app.main import create_app
 from app.settings import Settings
+from tests.integration.tiny_model import install_version, tiny_settings
 
 
 def issue_key(database: Database, name: str, *scopes: Scope) -> str:
     with database.unit_of_work() as session:
         return api_keys.issue(session, name=name, scopes=scopes, now=utc_now())
+
+
+def install_on_sqlite(migrated_file: Path, base_folder: Path, folder: Path) -> tuple[Settings, str]:
+    """The tiny model live in a database of its own, for a gateway of many tests: its settings, and a key to it all."""
+    shutil.copy(migrated_file, folder / "lethe.sqlite3")
+    settings = tiny_settings(f"sqlite:///{folder}/lethe.sqlite3", base_folder, folder)
+    database = Database(open_database(settings.database_url))
+    install_version(settings, database)
+    key = issue_key(database, "everything", *Scope)
+    database.dispose()
+    return settings, key
 
 
 def gateway_of(client: TestClient) -> Gateway:

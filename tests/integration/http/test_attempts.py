@@ -9,12 +9,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.db.session import Database
-from app.runs import queries as runs
 from app.settings import Settings
+from tests.integration.worker.observing import execute_waiting
 from tests.integration.worker.split_world import do_without_levels
 from unlearning import Rung, default_policy
 from unlearning.policy.policy import Search
-from worker.execution import execute
 from worker.process import WorkerProcess, open_process
 
 MEASURE = {"measure", "value", "low", "high", "passed", "detail", "binding"}
@@ -42,12 +41,7 @@ def page_of(client: TestClient, link: str) -> str:
 
 def serve(settings: Settings, **policy: Any) -> None:
     """Execute the run that waits, under the default policy but for these fields."""
-    process = opened(settings, **policy)
-    with process.database.read() as session:
-        run_id = runs.queued_run(session)
-    assert run_id is not None
-    execute(process, run_id)
-    process.database.dispose()
+    execute_waiting(opened(settings, **policy))
 
 
 def test_a_job_shows_every_attempt_with_every_measure_against_its_bounds(
@@ -137,11 +131,7 @@ def test_what_a_run_did_without_is_shown_with_the_reason(
     location = client.post("/users/user-1/forget").headers["Location"]
     process = opened(settings)
     do_without_levels(process)
-    with process.database.read() as session:
-        run_id = runs.queued_run(session)
-    assert run_id is not None
-    execute(process, run_id)
-    process.database.dispose()
+    execute_waiting(process)
     request = client.get(location).json()
     run = client.get(request["run"]).json()
     assert request["skipped"] == run["skipped"]

@@ -6,15 +6,12 @@ from datetime import timedelta
 
 from fastapi.testclient import TestClient
 
-from app.audit.log import AuditLog
-from app.audit.transaction import Transaction
 from app.consolidations import service as consolidations
 from app.db.base import utc_now
 from app.db.models import Version
 from app.db.session import Database
 from app.versions import queries as version_queries
-from app.versions import service as pointer
-from tests.integration.tiny_model import AUDIT_SECRET
+from tests.integration.tiny_model import install
 
 
 def attenuate_on_record(database: Database, parent: str) -> None:
@@ -28,16 +25,7 @@ def attenuate_on_record(database: Database, parent: str) -> None:
         utility_change=-0.05,
         published_at=utc_now(),
     )
-    with database.unit_of_work() as session:
-        pointer.install(
-            Transaction(session, AuditLog(AUDIT_SECRET.encode())),
-            version,
-            parent=parent,
-            readers=(),
-            base_digest="b" * 64,
-            actor="tests",
-            now=utc_now(),
-        )
+    install(database, version, parent=parent)
 
 
 def budget_of(client: TestClient) -> dict[str, dict[str, float | None]]:

@@ -11,27 +11,17 @@ import pytest
 
 from app.api_keys.service import Scope
 from app.db.session import Database
-from app.runs import queries as runs
 from app.settings import Settings
 from tests.documents import commands
 from tests.integration.cli.running import environment_of
 from tests.integration.http.conftest import issue_key
 from tests.integration.http.gateway_process import gateway_process
-from worker.execution import execute
+from tests.integration.worker.observing import execute_waiting
 from worker.process import open_process
 
 DOCUMENT = "docs/how-to/evidence.md"
 # What needs a completed request begins here.
 SECOND_HALF = "/receipts/completion"
-
-
-def run_waiting(settings: Settings, database: Database) -> None:
-    process = open_process(settings)
-    with database.read() as session:
-        run_id = runs.queued_run(session)
-    assert run_id is not None
-    execute(process, run_id)
-    process.database.dispose()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -67,7 +57,7 @@ def test_whoever_follows_the_page_verifies_a_receipt(
             assert ran.returncode == 0, ran.stdout + ran.stderr
             said += ran.stdout
             if half[-1] == kept:
-                run_waiting(settings, database)
+                execute_waiting(open_process(settings))
     assert "the acceptance receipt of fr_" in said
     assert "it completes what the acceptance receipt accepted" in said
     assert said.count("it is about the user who was named") == 2

@@ -15,30 +15,20 @@ from schemathesis.core.failures import Failure, FailureGroup
 from schemathesis.generation import GenerationMode
 from schemathesis.schemas import APIOperation
 
-from app.api_keys.service import Scope
-from app.db.schema import migrate
-from app.db.session import Database, open_database
 from inputs import moment
-from tests.integration.http.conftest import issue_key
+from tests.integration.http.conftest import install_on_sqlite
 from tests.integration.http.gateway_process import GatewayProcess, gateway_process
-from tests.integration.tiny_model import install_version, tiny_settings
 
 SEED = 13
 EXAMPLES = 80
 
 
 @pytest.fixture(scope="module")
-def gateway(base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+def gateway(
+    migrated_file: Path, base_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[GatewayProcess]:
     folder = tmp_path_factory.mktemp("fuzzed")
-    url = f"sqlite:///{folder}/lethe.sqlite3"
-    installation = tiny_settings(url, base_folder, folder)
-    engine = open_database(url, pooled=False)
-    migrate(engine)
-    engine.dispose()
-    database = Database(open_database(url))
-    install_version(installation, database)
-    key = issue_key(database, "everything", *Scope)
-    database.dispose()
+    installation, key = install_on_sqlite(migrated_file, base_folder, folder)
     with gateway_process(installation, key, folder) as started:
         yield started
     assert "request.failed" not in started.log.read_text()

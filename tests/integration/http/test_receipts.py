@@ -18,13 +18,12 @@ from app.failures import SettingError
 from app.main import create_app
 from app.receipts.claims import token_digest
 from app.receipts.verification import ReceiptInvalid, require_acceptance, require_subject, verify
-from app.runs import queries as runs
 from app.settings import Settings
 from app.signing.from_settings import signer_of
 from app.signing.keys import PublicKeys
 from tests.integration.http.conftest import issue_key
 from tests.integration.tiny_model import subject_of
-from worker.execution import execute
+from tests.integration.worker.observing import execute_waiting
 from worker.process import open_process
 
 
@@ -37,12 +36,7 @@ def forget(client: TestClient, user: str) -> dict[str, Any]:
 
 def serve(settings: Settings) -> None:
     """Execute the run that waits."""
-    process = open_process(settings)
-    with process.database.read() as session:
-        run_id = runs.queued_run(session)
-    assert run_id is not None
-    execute(process, run_id)
-    process.database.dispose()
+    execute_waiting(open_process(settings))
 
 
 def keys_of(client: TestClient) -> PublicKeys:

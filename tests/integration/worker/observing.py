@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from sqlalchemy import select
 
 from app.attempts import queries as attempts
-from app.audit.transaction import Transaction
 from app.db.base import utc_now
-from app.db.models import Attempt, ForgetRequest, Interaction, Run, ServingPointer, Version
+from app.db.models import Attempt, ForgetRequest, Interaction, Run, RunKind, ServingPointer, Version
+from app.runs import queries as runs
 from app.versions import queries as pointer
-from app.versions import service as versions
+from tests.integration import tiny_model
 from tests.integration.tiny_model import subject_of
+from worker.execution import execute
 from worker.process import WorkerProcess
 from worker.readership import Readership
 from worker.versions import load_version, store_version
@@ -32,6 +34,13 @@ def live(process: WorkerProcess) -> str:
 def run_of(process: WorkerProcess, run_id: str) -> Run:
     with process.database.read() as session:
         return session.get_one(Run, run_id)
+
+
+def waiting_run(process: WorkerProcess, kind: RunKind = RunKind.FORGET) -> str:
+    with process.database.read() as session:
+        run_id = runs.queued_run(session, kind)
+    assert run_id is not None
+    return run_id
 
 
 def rows_of(process: WorkerProcess, user: str) -> int:
@@ -82,18 +91,19 @@ def make_live(process: WorkerProcess, digest: str) -> None:
         pointer.current(session).digest = digest
 
 
-def install(process: WorkerProcess, version: Version, *, parent: str | None) -> None:
-    """Make a version live as the operator does."""
-    with process.database.unit_of_work() as session:
-        versions.install(
-            Transaction(session, process.audit),
-            version,
-            parent=parent,
-            readers=(),
-            base_digest=process.base.digest,
-            actor="tests",
-            now=utc_now(),
-        )
+def install(
+    process: WorkerProcess, version: Version, *, parent: str | None, readers: Collection[str] = ()
+) -> None:
+    """Make a version of the worker's base live."""
+    tiny_model.install(
+        process.database, version, parent=parent, base_digest=process.base.digest, readers=readers
+    )
+
+
+def execute_waiting(process: WorkerProcess) -> None:
+    """Execute the run that waits; this worker has then ended."""
+    execute(process, waiting_run(process))
+    process.database.dispose()
 
 
 def took(process: WorkerProcess, duration: timedelta, *methods: str, accepted: bool = False) -> None:

@@ -14,14 +14,11 @@ from app.replicas.queries import live_replicas
 from app.replicas.service import DatabaseControlPlane, ReplicaReport
 from app.runs import queries as runs
 from tests.clocks import clock_off_by
+from tests.integration.killing import Killed
 from tests.integration.worker.conftest import request_forgetting
 from worker.execution import execute
 from worker.process import WorkerProcess
 from worker.sweeper import sweep
-
-
-class Killed(BaseException):
-    """Nothing of ours handles it: the lease stays as it was."""
 
 
 def claims(process: WorkerProcess, run_id: str) -> int:

@@ -17,6 +17,7 @@ from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
 from model_store import VersionDestroyed
 from recommender import AdapterConfig, TrainingConfig, fit_adapter
+from tests.integration.killing import killed_at
 from tests.integration.tiny_model import USERS, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.consolidating import (
@@ -27,7 +28,7 @@ from tests.integration.worker.consolidating import (
     request_consolidation,
 )
 from tests.integration.worker.observing import install, live, rows_of, run_of, serving
-from tests.integration.worker.test_execution import Killed, _attribute, dying, stall_before_publishing
+from tests.integration.worker.test_execution import stall_before_publishing
 from worker.execution import execute
 from worker.process import WorkerProcess
 from worker.versions import ARTEFACTS, load_version, read_fit_record, store_version
@@ -254,15 +255,12 @@ def test_a_refit_that_serves_the_others_worse_needs_attention_and_the_live_versi
     ],
 )
 def test_a_worker_that_dies_at_any_step_is_replaced_and_the_work_is_done_once(
-    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
+    process: WorkerProcess, step: str, after: bool
 ) -> None:
     attenuate(process)
     run_id = request_consolidation(process)
-    module, _, name = step.rpartition(".")
-    with monkeypatch.context() as patched:
-        patched.setattr(step, dying(_attribute(module, name), after=after))
-        with pytest.raises(Killed):
-            execute(process, run_id)
+    with killed_at(step, after=after):
+        execute(process, run_id)
     let_the_lease_lapse(process.database, run_id)
     execute(process, run_id)
     assert_consolidated_once(process, run_id)

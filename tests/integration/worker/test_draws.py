@@ -14,11 +14,11 @@ from app.attempts import queries as attempt_queries
 from app.db.models import Attempt, AuditEntry
 from app.db.session import Database
 from app.settings import Settings
+from tests.integration.killing import Killed
 from tests.integration.tiny_model import USERS, install_version
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.consolidating import assert_fitted_on, request_consolidation
 from tests.integration.worker.observing import make_live, outcome, request_of, run_of, store_again, took
-from tests.integration.worker.test_execution import Killed
 from unlearning import Rung, Verdict
 from unlearning.gate.utility import UTILITY
 from worker import publication

@@ -19,19 +19,18 @@ from app.forget_requests.policy import RequestPolicy
 from app.interactions import queries as interaction_queries
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
-from app.runs import queries as runs
 from app.selections.criteria import Criteria, item_digests
 from app.subjects import SubjectKey
 from recommender import TrainingConfig
+from tests.integration.killing import killed_at
 from tests.integration.tiny_model import SECRET, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.consolidating import request_consolidation
-from tests.integration.worker.observing import live, rows_of
+from tests.integration.worker.observing import live, rows_of, waiting_run
 from tests.integration.worker.split_world import SHRINK, measured
-from tests.integration.worker.test_execution import Killed, dying
 from tests.listening import Heard
 from unlearning.methods.method import Candidate, Cost
-from worker import event_erasure, sweeper
+from worker import sweeper
 from worker.attempts import Chosen
 from worker.examples import read_examples
 from worker.execution import execute
@@ -105,14 +104,11 @@ def test_events_that_no_version_has_read_are_deleted_without_a_fit(
 
 @pytest.mark.parametrize("step", ["wait_for_acknowledgement", "complete"])
 def test_a_run_that_is_killed_is_taken_up_and_ends_once(
-    process: WorkerProcess, installed: str, monkeypatch: pytest.MonkeyPatch, step: str
+    process: WorkerProcess, installed: str, step: str
 ) -> None:
     request_id, run_id = select_events(process, "user-1", items_of(process, "user-1")[0])
-    with monkeypatch.context() as patched:
-        real = getattr(event_erasure, step)
-        patched.setattr(event_erasure, step, dying(real, after=True))
-        with pytest.raises(Killed):
-            execute(process, run_id)
+    with killed_at(f"worker.event_erasure.{step}", after=True):
+        execute(process, run_id)
     published = live(process)
     assert published != installed
     let_the_lease_lapse(process.database, run_id)
@@ -132,20 +128,13 @@ def test_a_person_with_hidden_events_who_asks_for_everything_needs_a_fit_without
         assert held is not None
         decision = Decision("tests", utc_now(), "other")
         decisions.hold(transaction, held, decision, review_at=utc_now() + timedelta(days=1))
-    for run_id in (queued(process, RunKind.SELECTION), request_forgetting(process, "user-1")):
+    for run_id in (waiting_run(process, RunKind.SELECTION), request_forgetting(process, "user-1")):
         execute(process, run_id)
     with process.database.read() as session:
         run = request_queries.of_run(session, run_id)[0].run_id
         (attempt,) = attempt_queries.of_run(session, str(run))
     assert attempt.method == "refit"
     assert rows_of(process, "user-1") == 0
-
-
-def queued(process: WorkerProcess, kind: RunKind) -> str:
-    with process.database.read() as session:
-        run_id = runs.queued_run(session, kind)
-    assert run_id is not None
-    return run_id
 
 
 def test_nothing_trains_on_a_hidden_event(process: WorkerProcess, installed: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from app.runs import queries as run_queries
 from app.versions import queries as version_queries
 from app.versions import service as pointer
 from model_store import LocalStore, Manifest
+from tests.integration.killing import killed_at
 from tests.integration.tiny_model import subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.observing import install
@@ -29,10 +29,6 @@ from worker.execution import execute
 from worker.process import WorkerProcess
 
 _announce_candidate = pointer.announce_candidate
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing in the product catches it."""
 
 
 def assert_forgotten_once(process: WorkerProcess, run_id: str, *users: str) -> None:
@@ -157,33 +153,14 @@ def test_a_second_delivery_does_nothing(process: WorkerProcess) -> None:
     ],
 )
 def test_a_worker_that_dies_at_any_step_is_replaced_and_the_work_is_done_once(
-    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
+    process: WorkerProcess, step: str, after: bool
 ) -> None:
     run_id = request_forgetting(process, "user-1")
-    module, _, name = step.rpartition(".")
-    with monkeypatch.context() as patched:
-        patched.setattr(step, dying(_attribute(module, name), after=after))
-        with pytest.raises(Killed):
-            execute(process, run_id)
+    with killed_at(step, after=after):
+        execute(process, run_id)
     let_the_lease_lapse(process.database, run_id)
     execute(process, run_id)
     assert_forgotten_once(process, run_id, "user-1")
-
-
-def dying(step: Callable[..., Any], *, after: bool) -> Callable[..., Any]:
-    def run(*arguments: Any, **named: Any) -> Any:
-        if after:
-            step(*arguments, **named)
-        raise Killed
-
-    return run
-
-
-def _attribute(module: str, name: str) -> Callable[..., Any]:
-    import importlib
-
-    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    return found
 
 
 def test_a_zombie_that_wakes_up_later_changes_nothing(
@@ -233,10 +210,7 @@ def test_what_a_zombie_wrote_and_did_not_live_to_remove_never_serves_and_goes_wi
     run_id = request_forgetting(process, "user-1")
     with monkeypatch.context() as patched:
         late = write_late(process, run_id, patched, vouched=False)
-        patched.setattr(
-            "app.versions.service.announce_candidate", dying(pointer.announce_candidate, after=False)
-        )
-        with pytest.raises(Killed):
+        with killed_at("app.versions.service.announce_candidate"):
             execute(process, run_id)
     store = process.store
     assert not store.is_destroyed(late[0])

@@ -18,12 +18,12 @@ from app.db.models import LevelMaking
 from app.levels import makings
 from app.levels import service as levels
 from recommender import Interrupted
+from tests.integration.killing import Killed
 from tests.integration.tiny_model import subject_of
 from tests.integration.worker.conftest import request_forgetting
 from tests.integration.worker.test_levels import (
     EVERYBODY,
     REFIT,
-    Killed,
     ladder,
     live_version,
     make,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from app.interactions.service import NewInteraction, ingest
 from app.levels import service as levels
 from app.versions import queries as version_queries
 from recommender import AdapterMismatch
+from tests.integration.killing import killed_at
 from tests.integration.tiny_model import USERS, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.consolidating import request_consolidation
@@ -41,10 +41,6 @@ from worker.versions import LoadedVersion, load_version
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 EVERYBODY = {subject_of(user) for user in USERS}
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing in the product catches it."""
 
 
 def ladder(process: WorkerProcess, *rungs: Rung) -> WorkerProcess:
@@ -143,23 +139,11 @@ def test_the_gate_and_a_method_that_needs_levels_get_them(process: WorkerProcess
 @pytest.mark.parametrize(
     "step", ["worker.levels.cross_fit", "app.levels.service.replace_all", "worker.levels._stored"]
 )
-def test_a_worker_that_dies_over_them_is_replaced(
-    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
+def test_a_worker_that_dies_over_them_is_replaced(process: WorkerProcess, step: str) -> None:
     process = ladder(process, REFIT)
     run_id = request_forgetting(process, "user-1")
-
-    module, _, name = step.rpartition(".")
-    real = getattr(importlib.import_module(module), name)
-
-    def die(*arguments: Any, **named: Any) -> None:
-        real(*arguments, **named)
-        raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(step, die)
-        with pytest.raises(Killed):
-            execute(process, run_id)
+    with killed_at(step, after=True):
+        execute(process, run_id)
     # All or nothing: what the transaction had written when it ended is not there.
     assert rows(process).keys() == (EVERYBODY if step.endswith("_stored") else set())
     let_the_lease_lapse(process.database, run_id)
@@ -190,10 +174,8 @@ def test_a_zombie_stores_none(process: WorkerProcess, monkeypatch: pytest.Monkey
 
     def another_worker_claims() -> None:
         let_the_lease_lapse(process.database, run_id)
-        with monkeypatch.context() as patched:
-            patched.setattr("worker.execution.climb", _die)
-            with pytest.raises(Killed):
-                execute(process, run_id)
+        with killed_at("worker.execution.climb"):
+            execute(process, run_id)
 
     real = made_by_workers.cross_fit
     monkeypatch.setattr(made_by_workers, "cross_fit", stalling(real, another_worker_claims))
@@ -201,10 +183,6 @@ def test_a_zombie_stores_none(process: WorkerProcess, monkeypatch: pytest.Monkey
     assert rows(process) == {}
     assert makings_on_record(process) == []
     assert status(process, run_id) == "running"
-
-
-def _die(*_: Any, **__: Any) -> None:
-    raise Killed
 
 
 def test_whoever_was_erased_meanwhile_gets_no_row(process: WorkerProcess) -> None:

@@ -19,8 +19,8 @@ from app.forget_requests import service as forget_requests
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
 from app.readers import service as readers
-from app.runs import queries as run_queries
 from app.settings import Settings
+from tests.integration.killing import killed_at
 from tests.integration.tiny_model import USERS, install_version, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.consolidating import actions, assert_fitted_on, request_consolidation
@@ -34,6 +34,7 @@ from tests.integration.worker.observing import (
     run_of,
     serving,
     store_again,
+    waiting_run,
 )
 from unlearning import Rung
 from worker import withdrawal
@@ -87,17 +88,9 @@ def test_who_waits_while_the_version_goes_that_read_them_is_erased_and_not_unkno
     foreign: WorkerProcess,
 ) -> None:
     """After the consolidation nothing shows any more that an adapter had read them."""
-    with foreign.database.unit_of_work() as session:
-        forget_requests.accept(
-            Transaction(session, foreign.audit),
-            subject_hmac=subject_of("dropped"),
-            requested_by="tests",
-            now=utc_now(),
-        )
-        waiting = run_queries.queued_run(session)
+    waiting = request_forgetting(foreign, "dropped")
     execute(foreign, request_consolidation(foreign))
     consolidated = live(foreign)
-    assert waiting is not None
     execute(foreign, waiting)
     assert outcome(foreign, "dropped") == ("completed", "erased")
     # Nothing was left to edit.
@@ -168,9 +161,7 @@ def test_what_the_base_knows_of_somebody_needs_a_person_and_another_base(process
             actor="tests",
             now=utc_now(),
         )
-        again = run_queries.queued_run(session)
-    assert again is not None
-    execute(process, again)
+    execute(process, waiting_run(process))
     assert outcome(process, "panellist") == ("needs_attention", None)
 
 
@@ -256,43 +247,21 @@ def test_who_asks_while_the_last_version_is_withdrawn_is_erased_too(process: Wor
 
 
 def test_a_consolidation_with_nobody_left_to_fit_on_withdraws(process: WorkerProcess) -> None:
-    for user in list(USERS)[1:]:
-        with process.database.unit_of_work() as session:
-            forget_requests.accept(
-                Transaction(session, process.audit),
-                subject_hmac=subject_of(user),
-                requested_by="tests",
-                now=utc_now(),
-            )
+    run_of_requests = request_forgetting(process, *list(USERS)[1:])
     run_id = request_consolidation(process)
-    with process.database.unit_of_work() as session:
-        # Its patience is over: it goes before the forget run.
-        run_of_requests = run_queries.queued_run(session)
+    # Its patience is over: it goes before the forget run.
     execute(process, run_id)
     assert run_of(process, run_id).status == "completed"
     assert serving(process).digest is None
-    assert run_of_requests is not None
     execute(process, run_of_requests)
     assert {outcome(process, user) for user in list(USERS)[1:]} == {("completed", "erased")}
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL."""
-
-
 @pytest.mark.parametrize("step", ["worker.execution.wait_for_acknowledgement", "worker.execution.complete"])
-def test_a_worker_that_dies_during_a_withdrawal_is_replaced(
-    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
+def test_a_worker_that_dies_during_a_withdrawal_is_replaced(process: WorkerProcess, step: str) -> None:
     run_id = request_forgetting(process, *USERS)
-
-    def die(*_: object, **__: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(step, die)
-        with pytest.raises(Killed):
-            execute(process, run_id)
+    with killed_at(step):
+        execute(process, run_id)
     let_the_lease_lapse(process.database, run_id)
     execute(process, run_id)
     with process.database.read() as session:

@@ -27,6 +27,7 @@ from tests.integration.worker.observing import (
     run_of,
     serving,
     store_again,
+    waiting_run,
 )
 from tests.integration.worker.test_outages import before
 from worker.completion import _destroy_ineligible_versions
@@ -215,13 +216,6 @@ def test_a_damaged_manifest_does_not_hide_the_versions_after_it(
     restarted = open_process(process.settings)
     assert live(restarted) == survivor
     restarted.database.dispose()
-
-
-def waiting_run(process: WorkerProcess) -> str:
-    with process.database.read() as session:
-        waiting = runs.queued_run(session)
-    assert waiting is not None
-    return waiting
 
 
 def timeline_of(process: WorkerProcess) -> Timeline:

@@ -12,7 +12,6 @@ import pytest
 from sqlalchemy import select
 
 from app.attempts import queries as attempt_queries
-from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.errors import BelowErasureFloor, PointerMoved
 from app.db.models import NeverSeenLevel, Version
@@ -20,13 +19,14 @@ from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
 from app.readers import queries as reader_queries
 from app.readers import service as readers
-from app.versions import service as pointer
 from model_store import Manifest
 from recommender import Base, BaseConfig, TrainingConfig, draw_base, load_base, save_base
+from tests.integration.killing import Killed, killed_at
 from tests.integration.tiny_model import ITEMS, USERS, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.consolidating import request_consolidation
 from tests.integration.worker.observing import (
+    install,
     live,
     living,
     make_live,
@@ -187,21 +187,12 @@ def test_what_a_base_has_read_may_be_said_at_any_time(
 
 
 def test_a_crash_after_erasing_does_not_turn_a_base_reader_into_somebody_erased(
-    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+    process: WorkerProcess,
 ) -> None:
     tell_base_readers(process, process.base.digest, "user-1")
     run_id = request_forgetting(process, "user-1")
-
-    class Killed(BaseException):
-        pass
-
-    def die(*_: object, **__: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr("worker.completion._destroy_ineligible_versions", die)
-        with pytest.raises(Killed):
-            execute(process, run_id)
+    with killed_at("worker.completion._destroy_ineligible_versions"):
+        execute(process, run_id)
     let_the_lease_lapse(process.database, run_id)
     execute(process, run_id)
     assert outcome(process, "user-1") == ("needs_attention", None)
@@ -319,9 +310,6 @@ def test_what_a_base_has_read_may_be_said_between_erasing_and_completing(
     run_id = request_forgetting(process, "nobody", "user-1")
     real = completion._destroy_ineligible_versions
 
-    class Killed(BaseException):
-        pass
-
     def meanwhile(*arguments: Any, **named: Any) -> Any:
         tell_base_readers(process, process.base.digest, "nobody", "user-1")
         if killed:
@@ -355,16 +343,8 @@ def test_a_version_that_has_read_somebody_settled_is_not_installed_whatever_it_c
         exact=True,
         published_at=utc_now(),
     )
-    with pytest.raises(BelowErasureFloor), process.database.unit_of_work() as session:
-        pointer.install(
-            Transaction(session, process.audit),
-            version,
-            parent=before,
-            readers=Readership.of([subject_of("late")]),
-            base_digest=process.base.digest,
-            actor="tests",
-            now=utc_now(),
-        )
+    with pytest.raises(BelowErasureFloor):
+        install(process, version, parent=before, readers=Readership.of([subject_of("late")]))
     assert live(process) == before
 
 

@@ -19,6 +19,7 @@ from app.runs import queries as run_queries
 from app.runs import service as runs
 from app.settings import Settings
 from app.versions import queries as pointer
+from tests.integration.killing import killed_at
 from tests.integration.tiny_model import install_version, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.observing import took
@@ -34,7 +35,6 @@ from tests.integration.worker.split_world import (
     z_of_all,
     z_of_each,
 )
-from tests.integration.worker.test_execution import Killed, dying
 from unlearning import Rung, Search
 from worker.execution import execute
 from worker.process import WorkerProcess, open_process
@@ -204,17 +204,12 @@ def test_nobody_passing_takes_the_whole_run_to_the_next_rung(process: WorkerProc
     ],
 )
 def test_a_worker_that_dies_around_the_split_loses_nobody_and_serves_nobody_twice(
-    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
+    process: WorkerProcess, step: str, after: bool
 ) -> None:
-    import importlib
-
     process, worst = where_one_of_three_fails(process)
     run_id = request_forgetting(process, *THREE)
-    module, _, name = step.rpartition(".")
-    with monkeypatch.context() as patched:
-        patched.setattr(step, dying(getattr(importlib.import_module(module), name), after=after))
-        with pytest.raises(Killed):
-            execute(process, run_id)
+    with killed_at(step, after=after):
+        execute(process, run_id)
     let_the_lease_lapse(process.database, run_id)
     done = everything(process, run_id)
     assert execute(process, run_id) is None  # a second delivery
@@ -224,15 +219,11 @@ def test_a_worker_that_dies_around_the_split_loses_nobody_and_serves_nobody_twic
     assert_everybody_was_forgotten_once(process, *THREE)
 
 
-def test_a_published_run_claims_only_those_it_serves(
-    process: WorkerProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_published_run_claims_only_those_it_serves(process: WorkerProcess) -> None:
     process, worst = where_one_of_three_fails(process)
     run_id = request_forgetting(process, *THREE)
-    with monkeypatch.context() as patched:
-        patched.setattr("worker.execution.wait_for_acknowledgement", dying(lambda: None, after=False))
-        with pytest.raises(Killed):
-            execute(process, run_id)
+    with killed_at("worker.execution.wait_for_acknowledgement"):
+        execute(process, run_id)
     let_the_lease_lapse(process.database, run_id)
     with process.database.unit_of_work() as session:
         claim = runs.claim(
