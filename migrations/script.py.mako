@@ -4,9 +4,6 @@ The previous release runs while this is applied. Before merging, say here:
 - does the old code still work on the new schema?
 - does any statement rewrite or lock a table that takes traffic?
 - expand, backfill or contract? (one of them per revision)
-
-Revision: ${up_revision}
-Revises: ${down_revision | comma,n}
 """
 
 from __future__ import annotations
@@ -17,8 +14,6 @@ ${imports if imports else ""}
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
-branch_labels = ${repr(branch_labels)}
-depends_on = ${repr(depends_on)}
 
 
 def upgrade() -> None:

@@ -1,9 +1,6 @@
 """Create the tables.
 
 Expand: the first revision, nothing runs before it.
-
-Revision: 0001_create_tables
-Revises:
 """
 
 from __future__ import annotations
@@ -13,8 +10,6 @@ from alembic import op
 
 revision = "0001_create_tables"
 down_revision = None
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

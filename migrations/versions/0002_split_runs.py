@@ -4,9 +4,6 @@ Expand. The previous release works on the new schema. It leaves first_step at it
 number and requests (null does not duplicate null). It tries each rung once, so it does not need the old constraint.
 On PostgreSQL no statement rewrites a table. The new constraint indexes `attempts`, which only the worker writes, with
 a few rows per run. SQLite copies `attempts`, because it cannot change a constraint in place.
-
-Revision: 0002_split_runs
-Revises: 0001_create_tables
 """
 
 from __future__ import annotations
@@ -16,8 +13,6 @@ from alembic import op
 
 revision = "0002_split_runs"
 down_revision = "0001_create_tables"
-branch_labels = None
-depends_on = None
 
 OLD, NEW = "uq_attempts_run_id_fence_step", "uq_attempts_run_id_fence_number"
 

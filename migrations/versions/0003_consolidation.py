@@ -1,9 +1,6 @@
 """Consolidation: kinds of runs, one queued run per kind, and the attenuation behind a version.
 
 Expand: columns with defaults, and a unique index that allows more than the one before.
-
-Revision: 0003_consolidation
-Revises: 0002_split_runs
 """
 
 from __future__ import annotations
@@ -13,8 +10,6 @@ from alembic import op
 
 revision = "0003_consolidation"
 down_revision = "0002_split_runs"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

@@ -2,9 +2,6 @@
 
 Expand: a new table, which the previous release does not use. An old worker would not delete a row together with its
 subject's events, so no old worker may run beside new ones.
-
-Revision: 0004_never_seen_levels
-Revises: 0003_consolidation
 """
 
 from __future__ import annotations
@@ -14,8 +11,6 @@ from alembic import op
 
 revision = "0004_never_seen_levels"
 down_revision = "0003_consolidation"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

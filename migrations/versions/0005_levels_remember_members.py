@@ -2,9 +2,6 @@
 
 Expand: a nullable column; `nll`, which is not read any more, becomes nullable. Rows of the previous release lack the
 new figure and count as missing. An old worker cannot read rows without `nll`, so no old worker may run beside new ones.
-
-Revision: 0005_levels_remember_members
-Revises: 0004_never_seen_levels
 """
 
 from __future__ import annotations
@@ -14,8 +11,6 @@ from alembic import op
 
 revision = "0005_levels_remember_members"
 down_revision = "0004_never_seen_levels"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

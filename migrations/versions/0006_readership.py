@@ -2,9 +2,6 @@
 
 Expand: two tables, and item ids of up to 256 characters, as everywhere else. The subjects of requests that are open now
 count as read, because something may have read them.
-
-Revision: 0006_readership
-Revises: 0005_levels_remember_members
 """
 
 from __future__ import annotations
@@ -14,8 +11,6 @@ from alembic import op
 
 revision = "0006_readership"
 down_revision = "0005_levels_remember_members"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

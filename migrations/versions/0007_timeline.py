@@ -1,9 +1,6 @@
 """The timeline of the store that a database belongs to, which distinguishes a restored database from the current one.
 
 Expand: a column, empty until the first process of this release starts a timeline.
-
-Revision: 0007_timeline
-Revises: 0006_readership
 """
 
 from __future__ import annotations
@@ -13,8 +10,6 @@ from alembic import op
 
 revision = "0007_timeline"
 down_revision = "0006_readership"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

@@ -1,9 +1,6 @@
 """How often outages of the surroundings interrupted a run, so that its next worker knows how long to pause.
 
 Expand: a column with the default 0, which the previous release does not change.
-
-Revision: 0008_outages
-Revises: 0007_timeline
 """
 
 from __future__ import annotations
@@ -13,8 +10,6 @@ from alembic import op
 
 revision = "0008_outages"
 down_revision = "0007_timeline"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

@@ -1,9 +1,6 @@
 """The rung of each attempt, and the rungs that a run skipped.
 
 Expand: two nullable columns, which the previous release leaves empty, and a new table, which it does not use.
-
-Revision: 0009_track_record
-Revises: 0008_outages
 """
 
 from __future__ import annotations
@@ -13,8 +10,6 @@ from alembic import op
 
 revision = "0009_track_record"
 down_revision = "0008_outages"
-branch_labels = None
-depends_on = None
 
 _BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 

@@ -2,9 +2,6 @@
 
 Expand: two new tables, which the previous release does not use. An old worker would not delete a reading together with
 its subject's events, so no old worker may run beside new ones.
-
-Revision: 0010_level_makings
-Revises: 0009_track_record
 """
 
 from __future__ import annotations
@@ -14,8 +11,6 @@ from alembic import op
 
 revision = "0010_level_makings"
 down_revision = "0009_track_record"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

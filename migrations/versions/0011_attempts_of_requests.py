@@ -2,9 +2,6 @@
 
 Expand: two new tables, filled from the lists that stay where they are. The previous release writes the lists alone: let
 no old worker run beside the new ones, or what it tried is missing on the pages of its requests.
-
-Revision: 0011_attempts_of_requests
-Revises: 0010_level_makings
 """
 
 from __future__ import annotations
@@ -16,8 +13,6 @@ from alembic import op
 
 revision = "0011_attempts_of_requests"
 down_revision = "0010_level_makings"
-branch_labels = None
-depends_on = None
 
 _BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 # The record, and the table that ties it to requests.

@@ -1,9 +1,6 @@
 """What is to be told outside, in the transaction that gives cause for it.
 
 Expand: a new table, which the previous release leaves alone. Its waiting runs need no entry: they are swept.
-
-Revision: 0012_outbox
-Revises: 0011_attempts_of_requests
 """
 
 from __future__ import annotations
@@ -13,8 +10,6 @@ from alembic import op
 
 revision = "0012_outbox"
 down_revision = "0011_attempts_of_requests"
-branch_labels = None
-depends_on = None
 
 _BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 

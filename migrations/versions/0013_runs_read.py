@@ -1,9 +1,6 @@
 """Keys that may read jobs may read runs: the API has one word for what a worker executes.
 
 Expand: a key keeps the former scope, which the previous release still asks for.
-
-Revision: 0013_runs_read
-Revises: 0012_outbox
 """
 
 from __future__ import annotations
@@ -13,8 +10,6 @@ from alembic import op
 
 revision = "0013_runs_read"
 down_revision = "0012_outbox"
-branch_labels = None
-depends_on = None
 
 _FORMER, _SCOPE = "jobs:read", "runs:read"
 _KEYS = sa.table("api_keys", sa.column("key_digest", sa.String()), sa.column("scopes", sa.JSON()))

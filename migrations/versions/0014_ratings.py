@@ -1,9 +1,6 @@
 """What a user gave an item, beside the event: pointwise prompt styles learn whether somebody liked it.
 
 Expand: a column that may be empty. The previous release neither reads nor writes it.
-
-Revision: 0014_ratings
-Revises: 0013_runs_read
 """
 
 from __future__ import annotations
@@ -13,8 +10,6 @@ from alembic import op
 
 revision = "0014_ratings"
 down_revision = "0013_runs_read"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

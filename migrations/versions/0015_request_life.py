@@ -2,9 +2,6 @@
 
 Expand: columns that may be empty, or have a default for the previous release. A subject may have several suppressions,
 of which at most one is in force; the previous release takes a lifted one for one in force, which errs to the safe side.
-
-Revision: 0015_request_life
-Revises: 0014_ratings
 """
 
 from __future__ import annotations
@@ -14,8 +11,6 @@ from alembic import op
 
 revision = "0015_request_life"
 down_revision = "0014_ratings"
-branch_labels = None
-depends_on = None
 
 _MOMENT = sa.DateTime(timezone=True)
 _LIVE = "status NOT IN ('completed', 'cancelled', 'denied')"

@@ -2,9 +2,6 @@
 
 Expand: four new tables, which the previous release does not use. The tree of an existing log grows when a worker starts
 or somebody asks for a proof, so this revision takes no longer for a long log.
-
-Revision: 0016_evidence
-Revises: 0015_request_life
 """
 
 from __future__ import annotations
@@ -14,8 +11,6 @@ from alembic import op
 
 revision = "0016_evidence"
 down_revision = "0015_request_life"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

@@ -1,9 +1,6 @@
 """What others are told: public events, webhooks, and recipients of requests.
 
 Expand: new tables, and a column of the ledger with a default. The previous release writes no events.
-
-Revision: 0017_telling
-Revises: 0021_selections
 """
 
 from __future__ import annotations
@@ -13,8 +10,6 @@ from alembic import op
 
 revision = "0017_telling"
 down_revision = "0021_selections"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

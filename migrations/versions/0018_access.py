@@ -2,9 +2,6 @@
 
 Expand: new tables and a column with a default, which the previous release leaves alone. It revokes by name, which then
 means all keys of the name.
-
-Revision: 0018_access
-Revises: 0016_evidence
 """
 
 from __future__ import annotations
@@ -14,8 +11,6 @@ from alembic import op
 
 revision = "0018_access"
 down_revision = "0016_evidence"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

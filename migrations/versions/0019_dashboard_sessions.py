@@ -1,9 +1,6 @@
 """Sessions of the dashboard, and the indexes that its pages read by.
 
 Expand: a table and indexes. The previous release neither reads nor writes the table.
-
-Revision: 0019_dashboard_sessions
-Revises: 0017_telling
 """
 
 from __future__ import annotations
@@ -13,8 +10,6 @@ from alembic import op
 
 revision = "0019_dashboard_sessions"
 down_revision = "0017_telling"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

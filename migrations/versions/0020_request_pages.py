@@ -1,9 +1,6 @@
 """Requests of one status in the order of their deadlines, page by page: the queue's index also has the epoch.
 
 Expand: the previous release uses the new index like the old one.
-
-Revision: 0020_request_pages
-Revises: 0018_access
 """
 
 from __future__ import annotations
@@ -12,8 +9,6 @@ from alembic import op
 
 revision = "0020_request_pages"
 down_revision = "0018_access"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

@@ -2,9 +2,6 @@
 
 Expand: a table, and columns that may be empty or have a default. The previous release sees hidden events: it must not
 serve beside this one once somebody has selected events.
-
-Revision: 0021_selections
-Revises: 0020_request_pages
 """
 
 from __future__ import annotations
@@ -14,8 +11,6 @@ from alembic import op
 
 revision = "0021_selections"
 down_revision = "0020_request_pages"
-branch_labels = None
-depends_on = None
 
 _LIVE = "status NOT IN ('completed', 'cancelled', 'denied')"
 

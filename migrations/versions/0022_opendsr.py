@@ -2,9 +2,6 @@
 
 Expand: a table, and a column with a default. The previous release neither reads nor writes them; an endpoint that it
 registers has the default.
-
-Revision: 0022_opendsr
-Revises: 0019_dashboard_sessions
 """
 
 from __future__ import annotations
@@ -14,8 +11,6 @@ from alembic import op
 
 revision = "0022_opendsr"
 down_revision = "0019_dashboard_sessions"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
