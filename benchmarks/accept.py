@@ -15,11 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from app.settings import Settings
 from benchmarks.bars import Reached, bars
-from benchmarks.environment import environment
 from benchmarks.service.gateway import Site, set_up
 from benchmarks.service.hanging_server import hanging_server
+from benchmarks.service.heading import heading
 from benchmarks.service.installation import Service
 from benchmarks.service.own_database import LOCAL_SERVER, own_database
 from benchmarks.service.timed import Answers, recommendations
@@ -61,8 +60,7 @@ def run(
     Raises:
         ServiceUnmeasurable: a service did not start, or knows too few users.
     """
-    header = environment(("app", "benchmarks", "cli", "model_store", "recommender", "unlearning", "worker"))
-    header["threads"] = Settings.model_fields["torch_threads"].default
+    head = heading("accept", data)
     drawn = in_drawn_order(events_per_user(data), seed)
     runs: list[dict[str, Any]] = []
     with bars() as bar:
@@ -76,9 +74,7 @@ def run(
                     )
                     move(Reached(number, len(beside)))
     return {
-        "benchmark": "accept",
-        "environment": header,
-        "data": {"source": data.name if data is not None else "demo"},
+        **head,
         "seed": seed,
         "runs": runs,
     }

@@ -19,10 +19,9 @@ from typing import Any
 
 import httpx
 
-from app.settings import Settings
 from benchmarks.bars import Reached, bars
-from benchmarks.environment import environment
 from benchmarks.service.gateway import set_up
+from benchmarks.service.heading import service_environment
 from benchmarks.service.installation import Service
 from benchmarks.service.request import published_by
 from benchmarks.service.watching import watch
@@ -49,8 +48,7 @@ def run(*, users: int = USERS, seed: int = 0) -> dict[str, Any]:
     Raises:
         ServiceUnmeasurable: the service did not start, or a batch was not over within four hours.
     """
-    header = environment(("app", "benchmarks", "cli", "model_store", "recommender", "unlearning", "worker"))
-    header["threads"] = Settings.model_fields["torch_threads"].default
+    header = service_environment()
     rows: list[dict[str, Any]] = []
     with bars() as bar, tempfile.TemporaryDirectory(prefix="lethe-bench-data-") as folder:
         come_up = bar("installation")

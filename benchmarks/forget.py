@@ -14,9 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.settings import Settings
 from benchmarks.bars import Reached, bars
-from benchmarks.environment import environment
+from benchmarks.service.heading import heading
 from benchmarks.service.installation import temporary_installation
 from benchmarks.service.load import steady_load
 from benchmarks.service.request import forget
@@ -43,8 +42,7 @@ def run(
     Raises:
         ServiceUnmeasurable: the installation did not start or has too few users, or a request got stuck.
     """
-    header = environment(("app", "benchmarks", "cli", "model_store", "recommender", "unlearning", "worker"))
-    header["threads"] = Settings.model_fields["torch_threads"].default
+    head = heading("forget", data)
     users = in_drawn_order(events_per_user(data), seed)
     with bars() as bar:
         come_up = bar("installation")
@@ -59,9 +57,7 @@ def run(
                     rows.append({"number": number, **forget(service, client, user)})
                     move(Reached(number, requests))
     return {
-        "benchmark": "forget",
-        "environment": header,
-        "data": {"source": data.name if data is not None else "demo"},
+        **head,
         "requests": requests,
         "seed": seed,
         "poll_seconds": POLL_SECONDS,

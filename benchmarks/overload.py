@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.settings import Settings
 from benchmarks.bars import Reached, bars
-from benchmarks.environment import environment
 from benchmarks.service.errors import ServiceUnmeasurable
 from benchmarks.service.gateway import set_up
+from benchmarks.service.heading import heading
 from benchmarks.service.installation import CODE, Service
 from benchmarks.service.timed import recommendations
 from benchmarks.service.users import events_per_user, first_personalised, in_drawn_order
@@ -56,8 +55,7 @@ def run(
     Raises:
         ServiceUnmeasurable: the service did not start, or this system does not report a process's memory.
     """
-    header = environment(("app", "benchmarks", "cli", "model_store", "recommender", "unlearning", "worker"))
-    header["threads"] = Settings.model_fields["torch_threads"].default
+    head = heading("overload", data)
     drawn = in_drawn_order(events_per_user(data), seed)
     with (
         bars() as bar,
@@ -76,9 +74,7 @@ def run(
         service.check()
         move(Reached(2, 2))
     return {
-        "benchmark": "overload",
-        "environment": header,
-        "data": {"source": data.name if data is not None else "demo"},
+        **head,
         "seed": seed,
         "seconds": seconds,
         "flood": {"half_open": half_open, **flood},

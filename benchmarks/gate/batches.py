@@ -20,6 +20,7 @@ from benchmarks.gate.trials import (
     TRUTH,
     WRONG_BEYOND,
     Plan,
+    key_in,
     levels_of,
     truth_of,
     worlds_of,
@@ -35,7 +36,6 @@ from unlearning.evaluation.gains import smoothed
 from unlearning.evaluation.report import NeverSeenGain
 from unlearning.gate.band import Band
 from unlearning.gate.decision import BATCH
-from unlearning.records import canonical_json, sha256_hex, to_plain
 
 SIZE, MOST = 8, 4
 _REFIT_SEED, _DRAW_SEED = 9500, 23
@@ -51,19 +51,8 @@ class Batches:
     def keys(self, workshop: Workshop) -> list[str]:
         """The one cell of this world's batches."""
         world = worlds_of(workshop, self.plan)[self.number]
-        return [
-            Cells.key(
-                {
-                    "gate": "batches",
-                    "base": workshop.base.digest,
-                    "regime": to_plain(workshop.regime),
-                    "policy": workshop.policy.hash,
-                    "world": sha256_hex(canonical_json([world.places, self.plan.users])),
-                    "number": world.number,
-                    "batches": [SIZE, MOST],
-                }
-            )
-        ]
+        judged = {"gate": "batches", "batches": [SIZE, MOST]}
+        return [key_in(workshop, world, [world.places, self.plan.users], judged)]
 
     def run(self, workshop: Workshop, cells: Cells) -> None:
         """Judge every candidate of every batch unless that is done."""

@@ -14,15 +14,7 @@ from benchmarks.study.cells import Cells
 from benchmarks.study.variants import Tuned, Variant
 from benchmarks.study.workshop import Workshop
 from recommender import Adapter
-from unlearning import (
-    Candidate,
-    EvaluationInputs,
-    Method,
-    Policy,
-    build_method,
-    decide,
-    publishable,
-)
+from unlearning import Candidate, EvaluationInputs, Method, Policy, build_method, decide, publishable
 from unlearning.attacks.predictions import item_log_likelihoods
 from unlearning.evaluation.evaluate import evaluate
 from unlearning.evaluation.gains import smoothed
@@ -80,26 +72,29 @@ class Trial:
     def keys(self, workshop: Workshop) -> list[str]:
         """The one cell of this trial."""
         world = worlds_of(workshop, self.plan)[self.number]
-        return [
-            Cells.key(
-                {
-                    "gate": "trial",
-                    "base": workshop.base.digest,
-                    "regime": to_plain(workshop.regime),
-                    "policy": workshop.policy.hash,
-                    "world": sha256_hex(canonical_json([world.places, world.subjects])),
-                    "number": world.number,
-                    "subject": self.index,
-                    "candidates": [[name, variant.plain()] for name, variant in _variants().items()],
-                }
-            )
-        ]
+        candidates = [[name, variant.plain()] for name, variant in _variants().items()]
+        judged = {"gate": "trial", "subject": self.index, "candidates": candidates}
+        return [key_in(workshop, world, [world.places, world.subjects], judged)]
 
     def run(self, workshop: Workshop, cells: Cells) -> None:
         """Judge every candidate unless the cell is finished."""
         (key,) = self.keys(workshop)
         if cells.get(key) is None:
             cells.put(key, {"commit": commit(), "rows": list(_rows(self, workshop))})
+
+
+def key_in(workshop: Workshop, world: World, users: Sequence[object], judged: Mapping[str, Any]) -> str:
+    """The name of the cell of what is judged in a world; `users` are those on whom its figures depend."""
+    return Cells.key(
+        {
+            "base": workshop.base.digest,
+            "regime": to_plain(workshop.regime),
+            "policy": workshop.policy.hash,
+            "world": sha256_hex(canonical_json(users)),
+            "number": world.number,
+            **judged,
+        }
+    )
 
 
 @dataclass(frozen=True)
