@@ -1,6 +1,10 @@
-"""Explains in one line why a folder does not hold a readable adapter."""
+"""The files of an adapter's folder; explains in one line why one does not hold a readable adapter."""
 
+import json
 from pathlib import Path
+from typing import Any
+
+from recommender.errors import ModelLoadError
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
@@ -19,6 +23,22 @@ def missing_part(directory: Path) -> str | None:
     if not (directory / WEIGHTS_FILE).is_file():
         return f"{directory} has no {WEIGHTS_FILE}{_instead_of_weights(directory)}"
     return None
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """The adapter's configuration.
+
+    Raises:
+        ModelLoadError: it is not a JSON object.
+    """
+    file = directory / CONFIG_FILE
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelLoadError(f"{file} is not JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise ModelLoadError(f"{file} is not a JSON object")
+    return config
 
 
 def _instead_of_an_adapter(directory: Path) -> str:

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from recommender.adapter_folders import CONFIG_FILE, WEIGHTS_FILE, missing_part
+from recommender.adapter_folders import CONFIG_FILE, WEIGHTS_FILE, missing_part, read_config
 from recommender.base import Base
 from recommender.errors import AdapterMismatch, ModelLoadError
 from recommender.module_trees import share_tensors
@@ -109,13 +109,7 @@ class Adapter:
         """
         if problem := missing_part(directory):
             raise ModelLoadError(problem)
-        try:
-            config = json.loads((directory / CONFIG_FILE).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ModelLoadError(f"{directory / CONFIG_FILE} is not JSON: {error}") from error
-        if not isinstance(config, dict):
-            raise ModelLoadError(f"{directory / CONFIG_FILE} is not a JSON object")
-        return cls.from_bytes(config, (directory / WEIGHTS_FILE).read_bytes())
+        return cls.from_bytes(read_config(directory), (directory / WEIGHTS_FILE).read_bytes())
 
     @classmethod
     def from_peft(cls, model: PeftModel) -> "Adapter":

@@ -18,7 +18,6 @@ from unlearning import (
     Candidate,
     EvaluationInputs,
     ForgetTask,
-    Method,
     NeverSeen,
     Progress,
     Report,
@@ -33,6 +32,7 @@ from unlearning import (
     refused_by_draw,
     search_strength,
 )
+from unlearning.gate.search import Found
 from unlearning.policy.strata import stratum_of
 from worker import draws
 from worker.attempt_record import record_attempt
@@ -60,17 +60,6 @@ class Chosen:
     report: Report | RetainedReport
     data: TrainingData
     split: SplitOut = NOBODY
-
-
-@dataclass(frozen=True)
-class _Made:
-    """The result of one rung. ``trail`` lists every strength that it tried."""
-
-    method: Method
-    config: dict[str, Any]
-    candidate: Candidate
-    report: Report
-    trail: tuple[Trial, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -171,7 +160,7 @@ class Attempts:
             self._record_failure(requests, rung_index, started_at, error)
             return Judged(None, run_passes=False, run_fails=False, passing=())
         verdict = decide(made.report, policy)
-        exact = made.method.exact
+        exact = made.method.card.exact
         run_passes = publishable_run(verdict, method_is_exact=exact, policy=policy)
         passing = publishable_subjects(verdict, method_is_exact=exact, policy=policy)
         accepted = run_passes and bool(passing)
@@ -205,7 +194,7 @@ class Attempts:
             by_draw=exact and refused_by_draw(verdict, policy),
         )
 
-    def _make(self, rung: Rung, rung_index: int, data: TrainingData) -> _Made:
+    def _make(self, rung: Rung, rung_index: int, data: TrainingData) -> Found:
         policy, lost = self._process.policy, self._lease.lost
         levels = self._levels
         task = replace(
@@ -223,20 +212,19 @@ class Attempts:
 
         self._lease.note(rung.method)
         if rung.search is not None:
-            found = search_strength(
+            return search_strength(
                 rung, rung.search, task, inputs, policy, on_step=progress, should_stop=lost
             )
-            return _Made(found.method, found.config, found.candidate, found.report, found.trail)
         config = self._config(rung_index)
         method = build_method(rung.method, config)
-        candidate = self._left_out_before(rung_index, data) if method.exact else None
+        candidate = self._left_out_before(rung_index, data) if method.card.exact else None
         if candidate is None:
             candidate = method.run(task, on_step=progress, should_stop=lost)
-            if method.exact:
+            if method.card.exact:
                 self._exact = _Exact(rung_index, frozenset(data.subjects), candidate)
         self._lease.note(f"{rung.method}: gate")
         report = evaluate(inputs, candidate, method, should_stop=lost)
-        return _Made(method, config, candidate, report)
+        return Found(method, config, candidate, report)
 
     def _config(self, rung_index: int) -> dict[str, Any]:
         return draws.drawn(self._process.policy.ladder[rung_index].config, self._draws.get(rung_index, 0))

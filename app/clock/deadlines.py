@@ -67,15 +67,7 @@ def due_at(
     Raises:
         ValueError: the zone is unknown, the instant has no zone, or the number of days is missing or out of range.
     """
-    where = zone_named(zone)
-    day = civil_day(received_at, where)
-    match regime:
-        case Regime.GDPR | Regime.UK_GDPR:
-            return end_of_day(_months_later(day, _MONTH), where)
-        case Regime.CCPA:
-            return end_of_day(day + timedelta(days=_CCPA_DAYS), where)
-        case Regime.POLICY:
-            return end_of_day(day + timedelta(days=_checked(policy_days)), where)
+    return _end_of_last_day(regime, received_at, zone, policy_days, months=_MONTH, ccpa_days=_CCPA_DAYS)
 
 
 def legal_limit(
@@ -97,15 +89,9 @@ def legal_limit(
     Raises:
         ValueError: as for `due_at`.
     """
-    where = zone_named(zone)
-    day = civil_day(received_at, where)
-    match regime:
-        case Regime.GDPR | Regime.UK_GDPR:
-            return end_of_day(_months_later(day, _EXTENDED_MONTHS), where)
-        case Regime.CCPA:
-            return end_of_day(day + timedelta(days=_CCPA_EXTENDED_DAYS), where)
-        case Regime.POLICY:
-            return end_of_day(day + timedelta(days=_checked(policy_days)), where)
+    return _end_of_last_day(
+        regime, received_at, zone, policy_days, months=_EXTENDED_MONTHS, ccpa_days=_CCPA_EXTENDED_DAYS
+    )
 
 
 def extended(
@@ -146,6 +132,20 @@ def extended(
     if limit <= due:
         raise ExtensionRefused(Refused.NOT_ALLOWED)
     return limit
+
+
+def _end_of_last_day(
+    regime: Regime, received_at: datetime, zone: str, policy_days: int | None, *, months: int, ccpa_days: int
+) -> datetime:
+    where = zone_named(zone)
+    day = civil_day(received_at, where)
+    match regime:
+        case Regime.GDPR | Regime.UK_GDPR:
+            return end_of_day(_months_later(day, months), where)
+        case Regime.CCPA:
+            return end_of_day(day + timedelta(days=ccpa_days), where)
+        case Regime.POLICY:
+            return end_of_day(day + timedelta(days=_checked(policy_days)), where)
 
 
 def _months_later(day: date, months: int) -> date:

@@ -30,13 +30,32 @@ _NO_RATING = "no numbers and count as no rating"
 _NO_SPLIT = f"none of {', '.join(SPLITS)} and count as no split"
 
 
-class IdColumn:
-    """A column of ids. Every id occurs many times, so parsed ids are cached."""
+class _Spelt:
+    """A column that says of its odd spellings how often they occur."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._read: dict[Cell, tuple[str, str | None]] = {}
         self._odd = Tallies()
+
+    def count(self, odd: str | None, line: int, count: int = 1) -> None:
+        """Count an odd spelling in rows that are used, the first of them in `line`."""
+        if odd is not None:
+            self._odd.add(odd, line, count)
+
+    def warnings(self, file: str) -> list[str]:
+        """The oddities so far, one line per kind."""
+        return [
+            f"{file}: {tally.count} values of {self.name} are {kind}; first in line {tally.first}"
+            for kind, tally in self._odd.items()
+        ]
+
+
+class IdColumn(_Spelt):
+    """A column of ids. Every id occurs many times, so parsed ids are cached."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._read: dict[Cell, tuple[str, str | None]] = {}
 
     def read(self, cell: Cell) -> tuple[str, str | None]:
         """The id of a cell, and what is odd about its spelling or None.
@@ -53,15 +72,6 @@ class IdColumn:
                 raise BadRow(f"{self.name} {error}") from error
             known = self._read[cell] = found, _odd(text.strip(), found)
         return known
-
-    def count(self, odd: str | None, line: int, count: int = 1) -> None:
-        """Count an odd spelling in rows that are used, the first of them in `line`."""
-        if odd is not None:
-            self._odd.add(odd, line, count)
-
-    def warnings(self, file: str) -> list[str]:
-        """The oddities so far, one line per kind."""
-        return _said(self._odd, self.name, file)
 
 
 class TimeColumn:
@@ -117,13 +127,11 @@ class TimeColumn:
         ]
 
 
-class RatingColumn:
+class RatingColumn(_Spelt):
     """The column of ratings, which need not be there. What is no number is no rating; the row counts all the same."""
 
-    name = "rating"
-
     def __init__(self) -> None:
-        self._odd = Tallies()
+        super().__init__("rating")
 
     def read(self, cell: Cell) -> tuple[float | None, str | None]:
         """The rating of a cell or None, and what is odd about it or None."""
@@ -133,38 +141,18 @@ class RatingColumn:
         rating = float(text) if _NUMBER.fullmatch(text) else math.nan
         return (rating, None) if math.isfinite(rating) else (None, _NO_RATING)
 
-    def count(self, odd: str | None, line: int, count: int = 1) -> None:
-        """Count an odd rating in rows that are used, the first of them in `line`."""
-        if odd is not None:
-            self._odd.add(odd, line, count)
 
-    def warnings(self, file: str) -> list[str]:
-        """The oddities so far."""
-        return _said(self._odd, self.name, file)
-
-
-class SplitColumn:
+class SplitColumn(_Spelt):
     """The column that says which part of the data a row was in. What is none of `SPLITS` says nothing."""
 
-    name = "split"
-
     def __init__(self) -> None:
-        self._odd = Tallies()
+        super().__init__("split")
 
     def read(self, cell: Cell) -> tuple[str | None, str | None]:
         """One of `SPLITS` or None, and what is odd about it or None."""
         text = str(cell).strip().casefold()
         split = SPLIT_OF.get(text)
         return split, None if split is not None or text in _NOTHING else _NO_SPLIT
-
-    def count(self, odd: str | None, line: int, count: int = 1) -> None:
-        """Count an odd value in rows that are used, the first of them in `line`."""
-        if odd is not None:
-            self._odd.add(odd, line, count)
-
-    def warnings(self, file: str) -> list[str]:
-        """The oddities so far."""
-        return _said(self._odd, self.name, file)
 
 
 def id_text(cell: Cell) -> str:
@@ -182,10 +170,3 @@ def _odd(text: str, found: str) -> str | None:
     if text == found:
         return None
     return _FLOAT if unicodedata.normalize("NFC", text) != found else _DECOMPOSED
-
-
-def _said(odd: Tallies, name: str, file: str) -> list[str]:
-    return [
-        f"{file}: {tally.count} values of {name} are {kind}; first in line {tally.first}"
-        for kind, tally in odd.items()
-    ]

@@ -5,7 +5,6 @@ A pickle is read by torch's restricted reader, which builds tensors and runs no 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from recommender.adapter_folders import CONFIG_FILE, PICKLED_FILE, WEIGHTS_FILE, missing_part
+from recommender.adapter_folders import CONFIG_FILE, PICKLED_FILE, WEIGHTS_FILE, missing_part, read_config
 from recommender.errors import AdapterMismatch, ModelLoadError
 from recommender.imports.kinds import refuse_other_kinds
 
@@ -50,12 +49,7 @@ def read_folder(folder: Path) -> Saved:
     problem = missing_part(folder)
     if problem and not (pickled and (folder / CONFIG_FILE).is_file()):
         raise ModelLoadError(problem)
-    try:
-        config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelLoadError(f"{folder / CONFIG_FILE} is not JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise ModelLoadError(f"{folder / CONFIG_FILE} is not a JSON object")
+    config = read_config(folder)
     # Before the tensors, whose names are other ones in another kind.
     refuse_other_kinds(config)
     file = folder / (PICKLED_FILE if pickled else WEIGHTS_FILE)

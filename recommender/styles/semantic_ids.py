@@ -22,13 +22,7 @@ from recommender.errors import ConfigError, DataError
 from recommender.styles.item_index import read_index, read_popularity, token_numbers
 from recommender.styles.item_tokens import only
 from recommender.styles.style import ItemEvents, RankedBy
-from recommender.styles.text import (
-    FrameDraw,
-    PromptWriter,
-    Supervise,
-    one_of,
-    read_text_fields,
-)
+from recommender.styles.text import FrameDraw, PromptWriter, Supervise, one_of, read_text_fields
 from recommender.styles.text_style import TextStyle
 from recommender.styles.trie import Trie, check_paths
 from recommender.styles.trie_scores import MOST_NODES, Best, Score, best_items, catalogue_scores

@@ -38,13 +38,13 @@ class Trial:
 
 @dataclass(frozen=True)
 class Found:
-    """The candidate nearest to z = 0, the method as configured for it, its report, and every value tried."""
+    """A candidate, the method as configured for it, its report, and every value tried; none without a search."""
 
     method: Method
     config: dict[str, Any]
     candidate: Candidate
     report: Report
-    trail: tuple[Trial, ...]
+    trail: tuple[Trial, ...] = ()
 
 
 def search_strength(
