@@ -22,7 +22,7 @@ def _described(name: str) -> dict[str, Any]:
         "title": card.title,
         "paper": card.paper,
         "cost_class": card.cost_class,
-        "exact": method.exact,
+        "exact": card.exact,
         "control": card.control,
         "recommended": name == RECOMMENDED,
         "published_defaults": card.published_defaults,

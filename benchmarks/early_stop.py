@@ -20,14 +20,7 @@ from benchmarks.bars import bars
 from benchmarks.environment import environment
 from benchmarks.fits import untrained_base
 from benchmarks.population import load_population, synthetic_population
-from recommender import (
-    AdapterConfig,
-    Base,
-    BaseConfig,
-    Scorer,
-    Split,
-    TrainingConfig,
-)
+from recommender import AdapterConfig, Base, BaseConfig, Scorer, Split, TrainingConfig
 from recommender.adapters import trainable
 from recommender.ranking import ndcg_at, ranks, recall_at
 from recommender.training import train

@@ -29,15 +29,7 @@ from recommender import (
     load_base,
     save_base,
 )
-from unlearning import (
-    ActivationStatistics,
-    Candidate,
-    Cost,
-    ForgetTask,
-    Method,
-    Policy,
-    default_policy,
-)
+from unlearning import ActivationStatistics, Candidate, Cost, ForgetTask, Method, Policy, default_policy
 from unlearning.methods.ladder.refit import Refit
 from unlearning.methods.method import Stopwatch
 from unlearning.methods.shared.fitting import Fitted, HeldOut

@@ -81,7 +81,7 @@ def _methods() -> dict[str, Method]:
     found: dict[str, Method] = {}
     for rung in default_policy().ladder:
         method = build_method(rung.method, rung.config)
-        if not method.exact:
+        if not method.card.exact:
             config = ", ".join(f"{name} {value:g}" for name, value in rung.config.items())
             found[f"{rung.method} ({config})" if config else rung.method] = method
     return found

@@ -43,7 +43,7 @@ class NoTimeToDraw(Exception):
 
 def can_be_drawn_again(method: Method) -> bool:
     """Whether the method is exact and its configuration has a seed to change."""
-    return method.exact and hasattr(method.config, _SEED)
+    return method.card.exact and hasattr(method.config, _SEED)
 
 
 def drawn(config: Mapping[str, Any], draw: int) -> dict[str, Any]:

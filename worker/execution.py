@@ -47,14 +47,7 @@ from worker.publication import CandidateRefused, publish_candidate, wait_for_ack
 from worker.refitting import RefitRefused, refit_without
 from worker.stopping import ignore_what_is_told_again
 from worker.subjects import SortedSubjects, sort_subjects
-from worker.surroundings import (
-    SURROUNDINGS,
-    code_of,
-    hand_back,
-    return_claims,
-    say_unclaimed,
-    wait_out,
-)
+from worker.surroundings import SURROUNDINGS, code_of, hand_back, return_claims, say_unclaimed, wait_out
 from worker.sweeping import sweep_store
 from worker.training_data import MINIMUM_RETAINED
 from worker.versions import LoadedVersion, load_version

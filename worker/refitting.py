@@ -126,7 +126,7 @@ def _draw(
         should_stop=lease.lost,
     )
     verdict = decide_retained(report, policy)
-    accepted = publishable(verdict, method_is_exact=method.exact, policy=policy)
+    accepted = publishable(verdict, method_is_exact=method.card.exact, policy=policy)
     record_attempt(
         process,
         claim,

@@ -117,7 +117,7 @@ class PolicyRungs:
         unfit = why_not(method, self._process.base, self._parent.adapter)
         if unfit is not None:
             return _Useless(SkipReason.UNFIT_ADAPTER, unfit)
-        if rung.always or method.exact:
+        if rung.always or method.card.exact:
             return None
         if not self._tried.can_be_decided(requests):
             return _Useless(SkipReason.SHORT_HISTORY, _SHORT)
@@ -167,7 +167,7 @@ class PolicyRungs:
 
     def _exact_from(self, rung_index: int) -> int | None:
         """The index of the first exact rung at or after this one."""
-        return next((index for index in range(rung_index, len(self)) if self._method(index).exact), None)
+        return next((index for index in range(rung_index, len(self)) if self._method(index).card.exact), None)
 
 
 def left_until(end: float) -> timedelta:

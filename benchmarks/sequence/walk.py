@@ -263,7 +263,7 @@ def _climb(
     first = next(place for place, rung in enumerate(policy.ladder) if rung.method == walk.name)
     for rung in policy.ladder[first:]:
         method = build_method(rung.method, rung.config)
-        if method.exact:
+        if method.card.exact:
             break
         candidate = method.run(task)
         report = evaluate(inputs, candidate, method)

@@ -99,7 +99,7 @@ def _walk(job: Job, workshop: Workshop, variant: Variant) -> Iterator[dict[str, 
     together = whole_users(population, f"{job.scenario.name}/{job.seed}", job.seed, places)
     stops = [number for number in CHECKPOINTS if number < len(requests)] + [len(requests)]
     parts = {number: _first(together, number) for number in stops}
-    if variant.method.exact:
+    if variant.method.card.exact:
         # The order does not matter to an exact method: it leaves out all subjects at once, at the cost of one fit, and
         # its candidate is compared at every checkpoint.
         task = _task(workshop, job.seed, together, parent, together.retained_sequences, None)

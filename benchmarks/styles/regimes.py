@@ -17,15 +17,7 @@ from benchmarks.study.summary import Terms
 from benchmarks.styles.frozen_layers import with_frozen_layers
 from benchmarks.styles.panel_index import panel_index
 from benchmarks.styles.smollm2 import convert, gguf_file
-from recommender import (
-    AdapterConfig,
-    Base,
-    ConfigError,
-    Split,
-    TrainingConfig,
-    load_base,
-    save_base,
-)
+from recommender import AdapterConfig, Base, ConfigError, Split, TrainingConfig, load_base, save_base
 from recommender.catalogue import CATALOGUE_FILE
 from recommender.choices import Window
 from recommender.styles.files import save_style

@@ -73,7 +73,7 @@ def report_on(
     return Report(
         method=method.name,
         method_config=to_plain(method.config),
-        exact=method.exact,
+        exact=method.card.exact,
         seed=inputs.seed,
         evaluation=inputs.config,
         counts=Counts(

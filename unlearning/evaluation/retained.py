@@ -106,7 +106,7 @@ def evaluate_retained(
     return RetainedReport(
         method=method.name,
         method_config=to_plain(method.config),
-        exact=method.exact,
+        exact=method.card.exact,
         seed=seed,
         evaluation=config,
         retained=len(sample),

@@ -19,6 +19,7 @@ class MethodCard:
             `second_order` multiplies with the Hessian; `refit` fits an adapter, or the adapter of a shard, anew.
         published_defaults: the settings its authors published; empty where none are known.
         reconstruction: what is ours and not the paper's; empty where nothing is.
+        exact: whether the result has the distribution of training without the subjects.
         control: whether it is a trivial edit, kept in every table to be beaten.
     """
 
@@ -27,4 +28,5 @@ class MethodCard:
     cost_class: CostClass
     published_defaults: str = ""
     reconstruction: str = ""
+    exact: bool = False
     control: bool = False

@@ -109,16 +109,12 @@ class Method(Protocol):
         """The name it is registered under."""
 
     @property
-    def exact(self) -> bool:
-        """Whether the result has the distribution of training without the subjects."""
-
-    @property
     def config(self) -> Any:
         """The method's frozen configuration dataclass."""
 
     @property
     def card(self) -> MethodCard:
-        """The method's source and cost."""
+        """The method's source and cost, and whether it is exact."""
 
     def run(self, task: ForgetTask, **watched: Unpack[Watched]) -> Candidate:
         """Make a candidate.

@@ -235,7 +235,7 @@ def _check_rung(rung: Rung) -> None:
     search = rung.search
     if search is None:
         return
-    if method.exact:
+    if method.card.exact:
         raise InvalidPolicy(f"{rung.method} is exact: it has no strength to search")
     if search.field in rung.config:
         raise InvalidPolicy(f"{search.field} is searched, so leave it out of the configuration")

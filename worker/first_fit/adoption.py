@@ -10,15 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from recommender import (
-    Adapter,
-    AdapterConfig,
-    Base,
-    Split,
-    TrainingConfig,
-    attach,
-    fit_adapter,
-)
+from recommender import Adapter, AdapterConfig, Base, Split, TrainingConfig, attach, fit_adapter
 from recommender.legal_mass import LEAST, legal_mass
 from recommender.likeness import Difference, Figures, Likeness, Measured, compare, gain, measure
 from recommender.operators_adapter import adopted, origin, refittable

@@ -25,13 +25,7 @@ from app.subjects import SubjectKey
 from app.versions import queries as versions
 from app.versions.floor import vouch_for_floor
 from model_store import Store, open_store
-from recommender import (
-    InteractionData,
-    RecommenderError,
-    TrainingConfig,
-    base_digest,
-    use_processor,
-)
+from recommender import InteractionData, RecommenderError, TrainingConfig, base_digest, use_processor
 from recommender.base import holds_catalogue
 from recommender.imports.importing import EARLIER_FILE
 from worker.first_fit.adoption import chosen_recipe

@@ -78,7 +78,6 @@ class E2urec:
 
     config: E2urecConfig = field(default_factory=E2urecConfig)
     name: ClassVar[str] = "e2urec"
-    exact: ClassVar[bool] = False
     card: ClassVar[MethodCard] = MethodCard(
         title="E2URec",
         paper="arXiv 2403.03536; justarter/E2URec",

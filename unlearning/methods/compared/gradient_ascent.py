@@ -31,7 +31,6 @@ class GradientAscent:
 
     config: GradientAscentConfig = field(default_factory=GradientAscentConfig)
     name: ClassVar[str] = "gradient_ascent"
-    exact: ClassVar[bool] = False
     card: ClassVar[MethodCard] = MethodCard(
         title="Gradient ascent",
         paper="arXiv 2210.01504 (Jang et al.); settings of OpenUnlearning, arXiv 2506.12618",

@@ -30,7 +30,6 @@ class GradientDifference:
 
     config: GradientDifferenceConfig = field(default_factory=GradientDifferenceConfig)
     name: ClassVar[str] = "gradient_difference"
-    exact: ClassVar[bool] = False
     card: ClassVar[MethodCard] = MethodCard(
         title="GradDiff",
         paper="arXiv 2203.12817 (Liu et al.); settings of OpenUnlearning, arXiv 2506.12618",

@@ -93,7 +93,6 @@ class InfluenceStep:
 
     config: InfluenceStepConfig = field(default_factory=InfluenceStepConfig)
     name: ClassVar[str] = "llmeraser"
-    exact: ClassVar[bool] = False
     card: ClassVar[MethodCard] = MethodCard(
         title="LLMEraser",
         paper="arXiv 2412.00383",

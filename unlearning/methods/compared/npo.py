@@ -55,7 +55,6 @@ class Npo:
 
     config: NpoConfig = field(default_factory=NpoConfig)
     name: ClassVar[str] = "npo"
-    exact: ClassVar[bool] = False
     card: ClassVar[MethodCard] = MethodCard(
         title="NPO",
         paper="arXiv 2404.05868 (Zhang et al.), equation 3",

@@ -60,7 +60,6 @@ class PcGrad:
 
     config: PcGradConfig = field(default_factory=PcGradConfig)
     name: ClassVar[str] = "pcgrad"
-    exact: ClassVar[bool] = False
     card: ClassVar[MethodCard] = MethodCard(
         title="PCGrad",
         paper="arXiv 2001.06782 (Yu et al.), algorithm 1",

@@ -39,7 +39,6 @@ class RandomLabel:
 
     config: RandomLabelConfig = field(default_factory=RandomLabelConfig)
     name: ClassVar[str] = "random_label"
-    exact: ClassVar[bool] = False
     card: ClassVar[MethodCard] = MethodCard(
         title="Random labels",
         paper="arXiv 2010.10981 (Graves et al.); settings of the baseline RL of E2URec, arXiv 2403.03536",

@@ -71,11 +71,11 @@ class Sharded:
     config: ShardedConfig = field(default_factory=ShardedConfig)
     fit: Fit = fit_anew
     name: ClassVar[str] = "sharded"
-    exact: ClassVar[bool] = True
     card: ClassVar[MethodCard] = MethodCard(
         title="SISA / APA shards",
         paper="arXiv 1912.03817 (SISA), arXiv 2404.10327 (APA)",
         cost_class="refit",
+        exact=True,
         published_defaults="SISA: slices within shards, predictions averaged; APA: semantic shards, weights by sample",
         reconstruction="shards by a hash, no slices, one fixed mean of the adapters' weight changes",
     )

@@ -61,7 +61,6 @@ class SimNpo:
 
     config: SimNpoConfig = field(default_factory=SimNpoConfig)
     name: ClassVar[str] = "simnpo"
-    exact: ClassVar[bool] = False
     card: ClassVar[MethodCard] = MethodCard(
         title="SimNPO",
         paper="arXiv 2410.07163 (Fan et al.); settings of OpenUnlearning, arXiv 2506.12618",

@@ -68,7 +68,6 @@ class Ssd:
 
     config: SsdConfig = field(default_factory=SsdConfig)
     name: ClassVar[str] = "ssd"
-    exact: ClassVar[bool] = False
     card: ClassVar[MethodCard] = MethodCard(
         title="Selective Synaptic Dampening (SSD)",
         paper="arXiv 2308.07707",

@@ -21,7 +21,6 @@ class DoNothing:
 
     config: DoNothingConfig = field(default_factory=DoNothingConfig)
     name: ClassVar[str] = "do_nothing"
-    exact: ClassVar[bool] = False
     card: ClassVar[MethodCard] = MethodCard(title="Do nothing", paper=None, cost_class="none", control=True)
 
     def run(self, task: ForgetTask, **watched: Unpack[Watched]) -> Candidate:

@@ -28,7 +28,6 @@ class DropAdapter:
 
     config: DropAdapterConfig = field(default_factory=DropAdapterConfig)
     name: ClassVar[str] = "drop_adapter"
-    exact: ClassVar[bool] = False
     card: ClassVar[MethodCard] = MethodCard(
         title="Drop the adapter", paper=None, cost_class="none", control=True
     )

@@ -36,7 +36,6 @@ class UniformShrink:
 
     config: UniformShrinkConfig = field(default_factory=UniformShrinkConfig)
     name: ClassVar[str] = "uniform_shrink"
-    exact: ClassVar[bool] = False
     card: ClassVar[MethodCard] = MethodCard(
         title="Uniform shrink", paper=None, cost_class="none", control=True
     )

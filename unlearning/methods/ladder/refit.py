@@ -37,9 +37,12 @@ class Refit:
 
     config: RefitConfig = field(default_factory=RefitConfig)
     name: ClassVar[str] = "refit"
-    exact: ClassVar[bool] = True
     card: ClassVar[MethodCard] = MethodCard(
-        title="Exact re-fit", paper=None, cost_class="refit", published_defaults="as the parent was fitted"
+        title="Exact re-fit",
+        paper=None,
+        cost_class="refit",
+        exact=True,
+        published_defaults="as the parent was fitted",
     )
 
     def run(self, task: ForgetTask, **watched: Unpack[Watched]) -> Candidate:

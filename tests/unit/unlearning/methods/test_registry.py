@@ -10,7 +10,7 @@ def test_every_method_is_built_with_its_defaults() -> None:
     for name in METHODS:
         method = build_method(name)
         assert (method.name, method.config) == (name, METHODS[name].config())
-    assert [name for name in METHODS if build_method(name).exact] == ["sharded", "refit"]
+    assert [name for name in METHODS if build_method(name).card.exact] == ["sharded", "refit"]
 
 
 def test_a_configuration_is_read_by_field_names() -> None:

@@ -40,7 +40,7 @@ def test_the_committed_policy_is_valid_and_ends_with_an_exact_method() -> None:
         "ucan", "least_change_output", "least_change", "least_change", "refit"
     ]  # fmt: skip
     assert len(set(map(repr, methods))) == len(methods)
-    assert methods[-1].exact
+    assert methods[-1].card.exact
     assert policy.name == "default-6"
 
 

@@ -108,7 +108,6 @@ class Cure:
 
     config: CureConfig = field(default_factory=CureConfig)
     name: ClassVar[str] = "cure"
-    exact: ClassVar[bool] = False
     card: ClassVar[MethodCard] = MethodCard(
         title="CURE",
         paper="arXiv 2604.04982",

@@ -98,7 +98,6 @@ class PruneAndRecover:
 
     config: PruneAndRecoverConfig = field(default_factory=PruneAndRecoverConfig)
     name: ClassVar[str] = "llm_eraser"
-    exact: ClassVar[bool] = False
     card: ClassVar[MethodCard] = MethodCard(
         title="LLM-Eraser",
         paper="doi 10.1145/3690624.3709312",

@@ -49,7 +49,6 @@ class LeastChange:
 
     config: LeastChangeConfig = field(default_factory=LeastChangeConfig)
     name: ClassVar[str] = "least_change"
-    exact: ClassVar[bool] = False
     needs_levels: ClassVar[bool] = True
     card: ClassVar[MethodCard] = MethodCard(
         title="Least change",

@@ -31,7 +31,6 @@ class LeastChangeOutput:
 
     config: LeastChangeOutputConfig = field(default_factory=LeastChangeOutputConfig)
     name: ClassVar[str] = "least_change_output"
-    exact: ClassVar[bool] = False
     needs_levels: ClassVar[bool] = True
     card: ClassVar[MethodCard] = MethodCard(
         title="Least change in the output layer",

@@ -58,7 +58,6 @@ class Ucan:
 
     config: UcanConfig = field(default_factory=UcanConfig)
     name: ClassVar[str] = "ucan"
-    exact: ClassVar[bool] = False
     card: ClassVar[MethodCard] = MethodCard(
         title="U-CAN",
         paper="arXiv 2602.23400",
