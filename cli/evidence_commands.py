@@ -13,13 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.audit.merkle import verify_consistency
-from app.receipts.verification import (
-    ReceiptInvalid,
-    Verified,
-    require_acceptance,
-    require_subject,
-    verify,
-)
+from app.receipts.verification import ReceiptInvalid, Verified, require_acceptance, require_subject, verify
 from app.signing.keys import KeySetMalformed, PublicKeys, SignatureInvalid
 from cli.failures import CommandError
 from inputs import InvalidInput

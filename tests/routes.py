@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
+from docs.generate import document
+
 
 def routes_of(app: FastAPI) -> list[APIRoute]:
-    return list(_routes(app.routes))
-
-
-def _routes(routes: Any) -> Iterator[APIRoute]:
-    for route in routes:
-        if isinstance(route, APIRoute):
-            yield route
-        elif included := getattr(getattr(route, "original_router", None), "routes", None):
-            yield from _routes(included)
+    return list(document.routes_of(app.routes))
 
 
 def depends_on(dependant: Dependant, wanted: Callable[..., Any]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from fastapi.routing import APIRoute
 
 from app.api_keys.service import Scope
-from docs.generate.document import application, document_of
+from docs.generate.document import application, document_of, routes_of
 from docs.generate.markdown import paragraph, table
 
 _HEAD = """# API
@@ -30,7 +30,7 @@ def api_page() -> str:
     """One section for each route, then the bodies."""
     app = application()
     document = document_of(app)
-    scopes = {(min(route.methods), route.path_format): _scope(route) for route in _routes(app.routes)}
+    scopes = {(min(route.methods), route.path_format): _scope(route) for route in routes_of(app.routes)}
     lines = [_HEAD, "## Routes", ""]
     lines += table(["route", "scope of the key"], _overview(document, scopes))
     for path, method, operation in _operations(document):
@@ -44,14 +44,6 @@ def api_page() -> str:
     for name, schema in sorted(document["components"]["schemas"].items()):
         lines += [f"### {name}", "", *_schema(schema), ""]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
-
-
-def _routes(routes: Any) -> Iterator[APIRoute]:
-    for route in routes:
-        if isinstance(route, APIRoute):
-            yield route
-        elif included := getattr(getattr(route, "original_router", None), "routes", None):
-            yield from _routes(included)
 
 
 def _scope(route: APIRoute) -> Scope | None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 
 from app.api_description import described
 from app.main import create_app
@@ -15,6 +18,15 @@ from app.settings import Settings
 def application() -> FastAPI:
     """The application with settings of no installation."""
     return create_app(Settings(environment="development", _env_file=None))  # type: ignore[call-arg]
+
+
+def routes_of(routes: Iterable[BaseRoute]) -> Iterator[APIRoute]:
+    """The routes of an application or router, those of included routers among them."""
+    for route in routes:
+        if isinstance(route, APIRoute):
+            yield route
+        else:
+            yield from routes_of(getattr(getattr(route, "original_router", None), "routes", ()))
 
 
 def document_of(app: FastAPI) -> dict[str, Any]:

@@ -11,14 +11,13 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from fastapi.routing import APIRoute
 from jsonschema_rs import validator_for
 from pydantic import TypeAdapter
 
 from app.api_description import operation_id
 from app.api_examples import ANSWERS, BODIES
 from docs.generate.changes import changes
-from docs.generate.document import application, document_of
+from docs.generate.document import application, document_of, routes_of
 from tests.documents import REPOSITORY
 
 APP = application()
@@ -31,15 +30,7 @@ def operations() -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{method.upper()} {path}", operation
 
 
-def routes(found: Any) -> Iterator[APIRoute]:
-    for route in found:
-        if isinstance(route, APIRoute):
-            yield route
-        elif included := getattr(getattr(route, "original_router", None), "routes", None):
-            yield from routes(included)
-
-
-ROUTES = {operation_id(route): route for route in routes(APP.routes) if route.include_in_schema}
+ROUTES = {operation_id(route): route for route in routes_of(APP.routes) if route.include_in_schema}
 
 
 def test_every_operation_has_a_name_of_its_own_and_a_summary() -> None:
