@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.models import Version
 from app.db.session import Database
+from app.forget_requests import service as forget_requests
+from app.forget_requests.service import NOTHING_ELSE, Acceptance, Asked
 from app.interactions import queries as interaction_queries
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
@@ -166,6 +169,20 @@ def install_version(
     version = Version(digest=digest, forget_epoch=0, method="fit", exact=True, published_at=utc_now())
     install(database, version, parent=None, base_digest=base.digest)
     return digest
+
+
+def accept(
+    database: Database, user: str, *, now: datetime | None = None, asked: Asked = NOTHING_ELSE
+) -> Acceptance:
+    """A request as a gateway accepts it that nobody here knows of."""
+    with database.unit_of_work() as session:
+        return forget_requests.accept(
+            Transaction(session, AuditLog(AUDIT_SECRET.encode())),
+            subject_hmac=subject_of(user),
+            requested_by="tests",
+            now=now or utc_now(),
+            asked=asked,
+        )
 
 
 def install(

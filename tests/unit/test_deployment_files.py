@@ -13,6 +13,7 @@ import yaml
 from pydantic_core import PydanticUndefined
 
 from app.settings import Settings
+from tests.unit.test_import_walls import ROOMS
 
 REPOSITORY = Path(__file__).parents[2]
 TARGETS = {"gateway", "worker", "migrate"}
@@ -255,18 +256,7 @@ def test_every_command_that_is_run_exists() -> None:
 def test_migrating_needs_only_what_its_image_has(tmp_path: Path) -> None:
     """The migrate image has no model libraries, no web framework, and a part of the code."""
     copied = {rest.split()[0] for keyword, rest in stages()["migration"] if keyword == "COPY"}
-    rooms = {
-        "app",
-        "benchmarks",
-        "cli",
-        "inputs",
-        "migrations",
-        "model_store",
-        "recommender",
-        "unlearning",
-        "worker",
-    }
-    absent = (rooms - copied) | {
+    absent = ({*ROOMS} - copied) | {
         "celery", "fastapi", "httpx", "huggingface_hub", "jinja2", "kombu", "numpy", "peft", "prometheus_client",
         "redis", "safetensors", "starlette", "torch", "transformers", "uvicorn",
     }  # fmt: skip

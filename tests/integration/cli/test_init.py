@@ -9,12 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from app.audit.log import AuditLog
-from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.models import BaseReader, ForgetRequest, Interaction
 from app.db.session import Database
-from app.forget_requests import service as forget_requests
 from app.runs import queries as runs
 from app.settings import Settings
 from app.versions import queries as pointer
@@ -29,7 +26,7 @@ from recommender import (
     save_base,
 )
 from tests.integration.cli.running import assert_one_line, environment_of, lethe
-from tests.integration.tiny_model import AUDIT_SECRET, ITEMS, subject_of
+from tests.integration.tiny_model import ITEMS, accept, subject_of
 from tests.integration.worker.conftest import request_forgetting
 from worker.execution import execute
 from worker.process import WorkerProcess, open_process
@@ -85,10 +82,11 @@ def adapter_of(base_folder: Path, folder: Path, people: range, *, held_out: int 
     return folder
 
 
-def trained_on_everybody(base_folder: Path, folder: Path) -> tuple[Path, Path]:
-    """The data and the operator's adapter."""
-    data = write(folder / "data", range(PEOPLE))
-    return data, adapter_of(base_folder, folder / "adapter", range(PEOPLE))
+@pytest.fixture
+def brought(base_folder: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """The data, and the operator's adapter that was trained on everybody in them."""
+    data = write(tmp_path / "data", range(PEOPLE))
+    return data, adapter_of(base_folder, tmp_path / "adapter", range(PEOPLE))
 
 
 def fitting_on(data: Path) -> list[str]:
@@ -132,13 +130,10 @@ def test_everybody_in_the_data_is_a_user_of_the_service(
 
 
 def test_everybody_can_be_forgotten_after_the_operators_adapter_has_read_them(
-    environment: dict[str, str],
-    base_folder: Path,
-    tmp_path: Path,
-    process: Callable[[], WorkerProcess],
+    environment: dict[str, str], brought: tuple[Path, Path], process: Callable[[], WorkerProcess]
 ) -> None:
     """Also who has one event, and whom no re-fit of ours would have read."""
-    data, adapter = trained_on_everybody(base_folder, tmp_path)
+    data, adapter = brought
     done = lethe(*adopting(data, adapter), **environment)
     assert done.returncode == 0, done.stderr
     worker = process()
@@ -271,11 +266,11 @@ def test_a_base_that_an_earlier_release_trained_on_users_is_refused(
 def test_an_adapter_that_was_trained_on_somebody_forgotten_is_refused(
     environment: dict[str, str],
     database: Database,
+    brought: tuple[Path, Path],
     base_folder: Path,
     settings: Settings,
-    tmp_path: Path,
 ) -> None:
-    data, adapter = trained_on_everybody(base_folder, tmp_path)
+    data, adapter = brought
     worker = open_process(settings)
     execute(worker, request_forgetting(worker, "person|4"))
     worker.database.dispose()
@@ -372,21 +367,11 @@ def test_too_few_people_for_any_adapter_is_one_line(environment: dict[str, str],
 
 
 def test_whoever_has_asked_before_the_first_version_is_unlearned_from_the_operators_adapter(
-    environment: dict[str, str],
-    database: Database,
-    base_folder: Path,
-    settings: Settings,
-    tmp_path: Path,
+    environment: dict[str, str], database: Database, brought: tuple[Path, Path], settings: Settings
 ) -> None:
     """Their request still waits when an adapter comes that was trained on them."""
-    data, adapter = trained_on_everybody(base_folder, tmp_path)
-    with database.unit_of_work() as session:
-        run = forget_requests.accept(
-            Transaction(session, AuditLog(AUDIT_SECRET.encode())),
-            subject_hmac=subject_of("person|5"),
-            requested_by="tests",
-            now=utc_now(),
-        ).run_id
+    data, adapter = brought
+    run = accept(database, "person|5").run_id
     init = adopting(data, adapter)
     done = lethe(*init, **environment)
     assert done.returncode == 0, done.stderr

@@ -82,6 +82,11 @@ class Service:
         assert claim is not None
         return claim
 
+    def due(self, now: datetime = NOON) -> list[str]:
+        """The runs that are dispatched now; not again within half a minute."""
+        with self.database.unit_of_work() as session:
+            return list(runs.due_for_dispatch(session, now=now, redispatch_after=timedelta(seconds=30)))
+
     def hand_back(self, claim: Claim, now: datetime = NOON) -> None:
         with self.database.unit_of_work() as session:
             runs.hand_back(Transaction(session, self.audit), claim, now)

@@ -125,16 +125,11 @@ def test_the_bell_rings_for_the_run_whose_turn_it_is(service: Service) -> None:
     install(service, "1")
     consolidation = request(service).run.id
     forget = service.accept("a").run_id
-
-    def due(now: datetime) -> list[str]:
-        with service.database.unit_of_work() as session:
-            return list(runs.due_for_dispatch(session, now=now, redispatch_after=timedelta(seconds=30)))
-
-    assert due(NOON) == [forget]
-    assert due(NOON) == []
-    assert due(LATER) == [consolidation]
+    assert service.due(NOON) == [forget]
+    assert service.due(NOON) == []
+    assert service.due(LATER) == [consolidation]
     service.claimed(consolidation, LATER)
-    assert due(LATER + LEASE / 2) == []
+    assert service.due(LATER + LEASE / 2) == []
 
 
 def test_a_consolidation_left_by_a_dead_worker_is_counted_like_any_run(service: Service) -> None:

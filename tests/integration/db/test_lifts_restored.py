@@ -85,19 +85,6 @@ def test_a_request_after_a_cancelled_one_comes_back_alone(start: Start, store: M
     assert status(restored, second) == "queued"
 
 
-def test_a_request_after_one_that_is_cancelled_again_comes_back_too(start: Start, store: MemoryStore) -> None:
-    """The backup has the first request, and neither its end nor the second one."""
-    service = start()
-    first = accept(service, store, "a")
-    restore = back_up(service.database.engine)
-    withdraw(service, store, first)
-    second = accept(service, store, "a")
-    restore()
-    restored = start()
-    assert restored.suppressed() == {"a"}
-    assert (status(restored, first), status(restored, second)) == ("cancelled", "queued")
-
-
 def test_a_lift_lifts_no_other_request_of_the_same_person(start: Start, store: MemoryStore) -> None:
     """Nobody has noticed the restore when the person asks again, and the new request gets an old epoch."""
     unaware, _ = lost_and_withdrawn(start, store)
@@ -190,6 +177,7 @@ def test_a_lift_is_not_taken_for_a_suppression_with_the_same_epoch(start: Start,
 def test_a_request_after_one_that_was_open_in_the_backup_and_withdrawn_since_comes_back(
     start: Start, store: MemoryStore
 ) -> None:
+    """The backup has the first request, and neither its end nor the second one."""
     service = start()
     first = accept(service, store, "a")
     restore = back_up(service.database.engine)

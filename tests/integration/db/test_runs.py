@@ -244,17 +244,12 @@ def test_a_run_that_was_overtaken_lowers_no_floor(service: Service) -> None:
 
 def test_a_lost_message_is_rung_again_and_not_by_everyone_at_once(service: Service) -> None:
     run_id = service.accepted_run()
-
-    def due(now: object = NOON) -> list[str]:
-        with service.database.unit_of_work() as session:
-            return list(runs.due_for_dispatch(session, now=now, redispatch_after=timedelta(seconds=30)))  # type: ignore[arg-type]
-
-    assert due() == [run_id]
-    assert due() == []
-    assert due(NOON + timedelta(seconds=31)) == [run_id]
+    assert service.due() == [run_id]
+    assert service.due() == []
+    assert service.due(NOON + timedelta(seconds=31)) == [run_id]
     assert service.claim(run_id, NOON + timedelta(seconds=31))
-    assert due(NOON + timedelta(seconds=62)) == []
-    assert due(NOON + timedelta(minutes=5)) == [run_id]
+    assert service.due(NOON + timedelta(seconds=62)) == []
+    assert service.due(NOON + timedelta(minutes=5)) == [run_id]
 
 
 def test_queued_requests_without_a_run_get_one(service: Service) -> None:

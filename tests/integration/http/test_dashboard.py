@@ -14,19 +14,17 @@ from sqlalchemy import update
 
 from app.api_keys.authentication import Caller
 from app.api_keys.service import Scope
-from app.audit.log import AuditLog
-from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.models import ForgetRequest, RequestStatus, Run, RunStatus
 from app.db.session import Database
-from app.forget_requests import service as forget_requests
 from app.forget_requests import worklist
 from app.forget_requests.service import Asked
 from app.forget_requests.worklist import Due, Filter
 from app.main import create_app
 from app.settings import Settings
+from tests.integration import tiny_model
 from tests.integration.http.conftest import issue_key
-from tests.integration.tiny_model import AUDIT_SECRET, subject_of
+from tests.integration.tiny_model import subject_of
 
 HTML = {"Accept": "text/html"}
 ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -68,16 +66,12 @@ def send(browser: TestClient, path: str, **fields: object) -> str:
 def accept(
     database: Database, user: str, *, days_ago: float = 0.0, reference: str | None = None, stuck: bool = False
 ) -> str:
-    with database.unit_of_work() as session:
-        accepted = forget_requests.accept(
-            Transaction(session, AuditLog(AUDIT_SECRET.encode())),
-            subject_hmac=subject_of(user),
-            requested_by="tests",
-            now=utc_now() - timedelta(days=days_ago),
-            asked=Asked(client_reference=reference),
-        ).request
-        if stuck:
-            accepted.status, accepted.detail_code = RequestStatus.NEEDS_ATTENTION, "ladder_exhausted"
+    now, asked = utc_now() - timedelta(days=days_ago), Asked(client_reference=reference)
+    accepted = tiny_model.accept(database, user, now=now, asked=asked).request
+    if stuck:
+        with database.unit_of_work() as session:
+            request = session.get_one(ForgetRequest, accepted.id)
+            request.status, request.detail_code = RequestStatus.NEEDS_ATTENTION, "ladder_exhausted"
     return accepted.id
 
 

@@ -8,9 +8,6 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.api_keys.service import Scope
-from app.audit.log import AuditLog
-from app.audit.transaction import Transaction
-from app.db.base import utc_now
 from app.db.errors import DatabaseUnavailable
 from app.db.session import Database
 from app.forget_requests import service as forget_requests
@@ -20,7 +17,7 @@ from app.settings import Settings
 from model_store import StoreUnavailable, open_store
 from tests.integration.backup import back_up
 from tests.integration.http.conftest import gateway_of, issue_key
-from tests.integration.tiny_model import AUDIT_SECRET, subject_of
+from tests.integration.tiny_model import accept
 
 SECONDS = 60
 
@@ -82,13 +79,7 @@ def test_a_gateway_that_was_cut_off_and_meets_a_copy_that_lags_asks_the_store_fi
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             restore = back_up(database.engine)
-            with database.unit_of_work() as session:
-                request = forget_requests.accept(
-                    Transaction(session, AuditLog(AUDIT_SECRET.encode())),
-                    subject_hmac=subject_of("user-1"),
-                    requested_by="another gateway",
-                    now=utc_now(),
-                ).request
+            request = accept(database, "user-1").request
             open_store(settings.store_url).append_journal(forget_requests.journal_entry(request))
             restore()
         deadline = time.monotonic() + SECONDS

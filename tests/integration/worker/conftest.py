@@ -6,12 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.session import Database
-from app.forget_requests import service as forget_requests
 from app.settings import Settings
-from tests.integration.tiny_model import subject_of
+from tests.integration.tiny_model import accept
 from worker.process import WorkerProcess, open_process
 
 
@@ -24,16 +22,8 @@ def process(settings: Settings, installed: str) -> Iterator[WorkerProcess]:
 
 def request_forgetting(process: WorkerProcess, *users: str) -> str:
     """The id of the run that will serve them."""
-    run_id: str | None = None
-    for user in users:
-        with process.database.unit_of_work() as session:
-            accepted = forget_requests.accept(
-                Transaction(session, process.audit),
-                subject_hmac=subject_of(user),
-                requested_by="tests",
-                now=utc_now(),
-            )
-        run_id = accepted.run_id
+    run_ids = [accept(process.database, user).run_id for user in users]
+    run_id = run_ids[-1]
     assert run_id is not None
     return run_id
 

@@ -22,7 +22,7 @@ from app.versions import queries as pointer
 from tests.integration.killing import killed_at
 from tests.integration.tiny_model import install_version, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
-from tests.integration.worker.observing import took
+from tests.integration.worker.observing import request_of, took
 from tests.integration.worker.split_world import (
     SHAPE,
     SHRINK,
@@ -79,13 +79,6 @@ def everything(process: WorkerProcess, run_id: str | None) -> list[str]:
         assert len(done) < 10
         run_id = execute(process, run_id)
     return done
-
-
-def request_of(process: WorkerProcess, user: str) -> ForgetRequest:
-    with process.database.read() as session:
-        return session.scalars(
-            select(ForgetRequest).where(ForgetRequest.subject_hmac == subject_of(user))
-        ).one()
 
 
 def tried(process: WorkerProcess, run_id: str) -> list[tuple[int, int, int, bool]]:
@@ -284,32 +277,30 @@ def test_a_strength_is_searched_and_its_trail_kept(process: WorkerProcess) -> No
     assert first.report["method_config"]["lr"] == first.config["lr"]
 
 
-def test_rungs_for_which_there_is_no_time_are_skipped_on_record(process: WorkerProcess) -> None:
-    """About a month is left: twice two rungs of six days each fit, twice two of nine days do not."""
-    process = with_limit(process, timedelta(days=90))
-    both_took(process, timedelta(days=6))
+@pytest.mark.parametrize(
+    ("limit", "short", "long"),
+    [
+        # About a month is left to the deadline: twice two rungs of six days each fit, twice two of nine days do not.
+        (timedelta(days=90), timedelta(days=6), timedelta(days=9)),
+        # The deadline is far away, but past the worker's limit the run would start over from its first rung.
+        (timedelta(minutes=50), timedelta(minutes=12), timedelta(minutes=13)),
+    ],
+    ids=["deadline", "limit"],
+)
+def test_rungs_for_which_there_is_no_time_are_skipped_on_record(
+    process: WorkerProcess, limit: timedelta, short: timedelta, long: timedelta
+) -> None:
+    process = with_limit(process, limit)
+    both_took(process, short)
     first = request_forgetting(process, "user-0")
     everything(process, first)
     assert tried(process, first)[0][1] == 0
     assert audited(process, "run.rungs_skipped") == []
-    both_took(process, timedelta(days=9))
+    both_took(process, long)
     second = request_forgetting(process, "user-1")
     everything(process, second)
     assert tried(process, second) == [(0, 1, 1, True)]
     assert [(entry["first"], entry["up_to"]) for entry in audited(process, "run.rungs_skipped")] == [(0, 1)]
-
-
-def test_rungs_that_do_not_fit_into_the_workers_limit_are_skipped_too(process: WorkerProcess) -> None:
-    """The deadline is far away, but past the limit the run would start over from its first rung."""
-    process = with_limit(process, timedelta(minutes=50))
-    both_took(process, timedelta(minutes=12))
-    first = request_forgetting(process, "user-0")
-    everything(process, first)
-    assert tried(process, first)[0][1] == 0
-    both_took(process, timedelta(minutes=13))
-    second = request_forgetting(process, "user-1")
-    everything(process, second)
-    assert tried(process, second) == [(0, 1, 1, True)]
 
 
 def with_limit(process: WorkerProcess, limit: timedelta) -> WorkerProcess:

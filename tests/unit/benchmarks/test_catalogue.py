@@ -28,15 +28,3 @@ def test_every_method_describes_itself(tmp_path: Path) -> None:
         assert entry["title"]
         assert entry["paper"] or entry["control"] or name in {"refit", "least_change", "least_change_output"}
         assert entry["cost_class"] in {"none", "forward", "gradient", "second_order", "refit"}
-
-
-def test_measuring_needs_data() -> None:
-    done = CliRunner().invoke(bench_app, ["unlearn"])
-    assert done.exit_code == 2
-    assert "--data" in done.output
-
-
-def test_an_unknown_scenario_is_a_usage_error(tmp_path: Path) -> None:
-    done = CliRunner().invoke(bench_app, ["unlearn", "--data", str(tmp_path), "--scenarios", "users-7"])
-    assert done.exit_code == 2
-    assert "interactions-25" in done.output

@@ -39,11 +39,31 @@ def test_a_stored_result_is_printed_as_tables(tmp_path: Path) -> None:
     assert "commit 0123456789ab," in text
 
 
-@pytest.mark.parametrize("methods", ["ucan,magic", ","])
-def test_an_unknown_method_is_a_usage_error(methods: str, tmp_path: Path) -> None:
-    done = CliRunner().invoke(bench_app, ["unlearn", "--data", str(tmp_path), "--methods", methods])
+@pytest.mark.parametrize("command", ["unlearn", "gate", "sequence"])
+def test_without_interactions_there_is_nothing_to_measure(command: str) -> None:
+    done = CliRunner().invoke(bench_app, [command])
     assert done.exit_code == 2
-    assert "choose from" in done.output
+    assert "--data" in done.output
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("unlearn --methods ucan,magic", "choose from"),
+        ("unlearn --methods ,", "choose from"),
+        ("unlearn --scenarios users-7", "interactions-25"),
+        ("unlearn --scenarios users-1 --forget 0.05", "either scenarios or a share"),
+        ("unlearn --style titles", "choose from item_tokens"),
+        ("gate --users outsiders", "choose development or report"),
+        ("unlearn --json absent/result.json", "there is no folder"),
+        ("gate --json absent/result.json", "there is no folder"),
+        ("sequence --json absent/result.json", "there is no folder"),
+    ],
+)
+def test_wrong_options_are_usage_errors_before_the_work(command: str, said: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(bench_app, [*command.split(), "--data", str(tmp_path)])
+    assert done.exit_code == 2
+    assert said in done.output
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"benchmark": "other"}'])
@@ -54,34 +74,6 @@ def test_what_is_no_result_is_a_usage_error(content: str | None, tmp_path: Path)
     done = CliRunner().invoke(bench_app, ["report", str(stored)])
     assert done.exit_code == 2
     assert "is not a result" in done.output
-
-
-def test_a_missing_folder_is_reported_before_the_work(tmp_path: Path) -> None:
-    wanted = str(tmp_path / "absent" / "result.json")
-    done = CliRunner().invoke(bench_app, ["unlearn", "--data", str(tmp_path), "--json", wanted])
-    assert done.exit_code == 2
-    assert "there is no folder" in done.output
-
-
-def test_a_share_and_scenarios_exclude_each_other(tmp_path: Path) -> None:
-    done = CliRunner().invoke(
-        bench_app, ["unlearn", "--data", str(tmp_path), "--scenarios", "users-1", "--forget", "0.05"]
-    )
-    assert done.exit_code == 2
-    assert "either scenarios or a share" in done.output
-
-
-@pytest.mark.parametrize("command", ["gate", "sequence"])
-def test_without_interactions_there_is_nothing_to_measure(command: str) -> None:
-    done = CliRunner().invoke(bench_app, [command])
-    assert done.exit_code == 2
-    assert "--data" in done.output
-
-
-def test_the_gate_forgets_development_or_report_users(tmp_path: Path) -> None:
-    done = CliRunner().invoke(bench_app, ["gate", "--data", str(tmp_path), "--users", "outsiders"])
-    assert done.exit_code == 2
-    assert "choose development or report" in done.output
 
 
 def test_a_result_that_was_not_packaged_is_a_usage_error(
@@ -157,11 +149,3 @@ def test_more_users_than_there_are_is_a_usage_error(
     assert done.exit_code == 2
     assert "900" in done.output
     assert not (work / "fits").exists()
-
-
-@pytest.mark.parametrize("command", ["gate", "sequence"])
-def test_their_missing_folders_are_reported_before_the_work(command: str, tmp_path: Path) -> None:
-    wanted = str(tmp_path / "absent" / "result.json")
-    done = CliRunner().invoke(bench_app, [command, "--data", str(tmp_path), "--json", wanted])
-    assert done.exit_code == 2
-    assert "there is no folder" in done.output

@@ -2,12 +2,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from benchmarks.fits import Fits, Regime
 from benchmarks.population import Population, load_population
 from benchmarks.study.deletions import whole_users
 from recommender import Adapter, Base
+from tests.unit.unlearning.worlds import same
 from unlearning import ForgetTask, build_method
 
 
@@ -19,10 +19,6 @@ def population(data: Path) -> Population:
 def task_of(population: Population, regime: Regime, base: Base, parent: Adapter) -> ForgetTask:
     deletion = whole_users(population, "some", 7, population.draw(0.05, 0))
     return regime.task(base, parent, deletion.subjects, deletion.task_sequences, seed=7)
-
-
-def same(one: Adapter, other: Adapter) -> bool:
-    return all(torch.equal(one.tensors[name], tensor) for name, tensor in other.tensors.items())
 
 
 def test_a_fit_is_made_once(population: Population, regime: Regime) -> None:

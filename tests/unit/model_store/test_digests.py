@@ -1,14 +1,7 @@
 import pytest
 
 from model_store import DigestMismatch, InvalidDigest
-from model_store.digests import (
-    check_digest,
-    checked,
-    is_digest,
-    require_digest,
-    sha256_hex,
-    sha256_of_pieces,
-)
+from model_store.digests import check_digest, checked, is_digest, require_digest, sha256_hex, sha256_of_pieces
 
 # FIPS 180-2, example B.1
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -159,16 +159,7 @@ def test_the_json_of_a_shape_without_options_is_the_first_releases():
     assert AdapterConfig().to_plain() == {
         "r": 32,
         "alpha": 64,
-        "target_modules": [
-            "q_proj",
-            "k_proj",
-            "v_proj",
-            "o_proj",
-            "gate_proj",
-            "up_proj",
-            "down_proj",
-            "lm_head",
-        ],
+        "target_modules": LINEAR[:-1],
         "dropout": 0.05,
     }
     old = {"r": 8, "alpha": 16, "target_modules": "all-linear", "dropout": 0.1}

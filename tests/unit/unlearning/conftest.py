@@ -19,7 +19,6 @@ from recommender import (
     Split,
     TrainingConfig,
     build_base,
-    fit_adapter,
     leave_two_out,
     load_base,
     save_base,
@@ -71,8 +70,8 @@ def splits() -> tuple[Split, ...]:
 
 
 @pytest.fixture(scope="session")
-def adapter(base: Base, splits: tuple[Split, ...]) -> Adapter:
-    return fit_adapter(base, [split.train for split in splits], ADAPTER, TRAINING)
+def adapter(task: ForgetTask) -> Adapter:
+    return task.adapter
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +80,6 @@ def retained(splits: tuple[Split, ...]) -> tuple[Split, ...]:
 
 
 @pytest.fixture(scope="session")
-def task(base: Base, adapter: Adapter, splits: tuple[Split, ...]) -> ForgetTask:
+def task(base: Base, splits: tuple[Split, ...]) -> ForgetTask:
     """Forget the first three of forty users; no cached statistics."""
-    return first_leave(3, splits, base, adapter, TRAINING, ADAPTER, seed=11)
+    return first_leave(3, splits, base, TRAINING, ADAPTER, seed=11)

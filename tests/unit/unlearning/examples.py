@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from unlearning import ConsolidationBudget, EvaluationConfig, Policy, Report, Rung, Skipping
+from unlearning import ConsolidationBudget, EvaluationConfig, Policy, Report, Rung, Skipping, Verdict
 from unlearning.evaluation.report import (
     CostRecord,
     Counts,
@@ -16,6 +16,7 @@ from unlearning.evaluation.report import (
     Provenance,
     SubjectEvidence,
 )
+from unlearning.gate.verdict import Reason
 from unlearning.policy.strata import Stratum
 
 POLICY = Policy(
@@ -104,3 +105,7 @@ def report(
         provenance=Provenance("b", "p", "c", {"torch": "2"}),
     )
     return replace(made, **changes)
+
+
+def reason_of(verdict: Verdict, measure: str) -> Reason:
+    return next(reason for reason in verdict.reasons if reason.measure == measure)

@@ -8,30 +8,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from recommender import (
-    Split,
-    TrainingConfig,
-    fit_adapter,
-    leave_two_out,
-)
+from recommender import Split, TrainingConfig, leave_two_out
 from recommender.text_base import letters_style
 from tests.unit.unlearning.worlds import (
     CATALOGUE,
     ITEMS,
     assert_edits_the_adapter_or_says_beforehand_why_not,
     first_leave,
+    levels_of_everybody,
     text_base,
 )
 from tests.unit.unlearning.worlds import ON_TWO_LAYERS as ADAPTER
-from unlearning import (
-    METHODS,
-    EvaluationConfig,
-    EvaluationInputs,
-    ForgetTask,
-    build_method,
-    cross_fit,
-    evaluate,
-)
+from unlearning import METHODS, EvaluationConfig, EvaluationInputs, ForgetTask, build_method, evaluate
 from unlearning.evaluation.gains import smoothed
 from unlearning.evaluation.reading import read
 
@@ -53,21 +41,12 @@ def letters_task(splits: tuple[Split, ...], tmp_path_factory: pytest.TempPathFac
     style = letters_style(CATALOGUE, labels="ABCD", draws=2)
     panel = [list(range(start, start + 6)) for start in range(0, 18, 3)]
     base = text_base(tmp_path_factory.mktemp("letters"), style, panel)
-    adapter = fit_adapter(base, [split.train for split in splits], ADAPTER, TRAINING)
-    return first_leave(2, splits, base, adapter, TRAINING, ADAPTER, seed=5)
+    return first_leave(2, splits, base, TRAINING, ADAPTER, seed=5)
 
 
 @pytest.fixture(scope="module")
 def levelled(letters_task: ForgetTask, splits: tuple[Split, ...]) -> ForgetTask:
-    levels = cross_fit(
-        letters_task.base,
-        letters_task.adapter,
-        splits,
-        adapter_config=ADAPTER,
-        training=replace(TRAINING, epochs=2),
-        smoothing=SMOOTHING,
-        seed=0,
-    )
+    levels = levels_of_everybody(letters_task, splits, epochs=2, smoothing=SMOOTHING)
     assert all(0 < level.smoothed_nll < 3 for level in levels)
     return replace(
         letters_task,

@@ -17,14 +17,13 @@ from recommender import (
     Split,
     TrainingConfig,
     attach,
-    fit_adapter,
     leave_two_out,
     ranks,
 )
 from recommender.choices import IGNORED
 from tests.unit.recommender.styles.semantic_world import CATALOGUE, histories, style_of
-from tests.unit.unlearning.worlds import first_leave, text_base
-from unlearning import EvaluationInputs, ForgetTask, build_method, cross_fit, evaluate
+from tests.unit.unlearning.worlds import first_leave, levels_of_everybody, text_base
+from unlearning import EvaluationInputs, ForgetTask, build_method, evaluate
 from unlearning.attacks.distance import mixture_divergence
 from unlearning.attacks.predictions import item_log_likelihoods
 from unlearning.errors import InvalidTask
@@ -54,13 +53,8 @@ def splits() -> tuple[Split, ...]:
 
 
 @pytest.fixture(scope="module")
-def adapter(base: Base, splits: tuple[Split, ...]) -> Adapter:
-    return fit_adapter(base, [split.train for split in splits], ADAPTER, TRAINING)
-
-
-@pytest.fixture(scope="module")
-def task(base: Base, adapter: Adapter, splits: tuple[Split, ...]) -> ForgetTask:
-    return first_leave(2, splits, base, adapter, TRAINING, ADAPTER, seed=11)
+def task(base: Base, splits: tuple[Split, ...]) -> ForgetTask:
+    return first_leave(2, splits, base, TRAINING, ADAPTER, seed=11)
 
 
 def nll(task: ForgetTask, adapter: Adapter | None = None) -> torch.Tensor:
@@ -124,15 +118,7 @@ def test_least_change_reaches_the_level_of_a_re_fit(task: ForgetTask):
 
 
 def test_an_evaluation_has_every_figure(task: ForgetTask, splits: tuple[Split, ...]):
-    levels = cross_fit(
-        task.base,
-        task.adapter,
-        splits,
-        adapter_config=ADAPTER,
-        training=replace(TRAINING, epochs=2),
-        smoothing=0.1,
-        seed=1,
-    )
+    levels = levels_of_everybody(task, splits, epochs=2, smoothing=0.1, seed=1)
     inputs = EvaluationInputs.prepare(
         task.base, task.adapter, subjects=task.forget, retained=splits[2:], seed=1, never_seen=levels[:2]
     )

@@ -7,12 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from recommender import (
-    Split,
-    TrainingConfig,
-    fit_adapter,
-    leave_two_out,
-)
+from recommender import Split, TrainingConfig, leave_two_out
 from recommender.likeness import compare, measure
 from recommender.text_base import yes_no_style
 from tests.unit.unlearning.worlds import (
@@ -20,6 +15,7 @@ from tests.unit.unlearning.worlds import (
     ITEMS,
     assert_edits_the_adapter_or_says_beforehand_why_not,
     first_leave,
+    levels_of_everybody,
     text_base,
 )
 from tests.unit.unlearning.worlds import ON_TWO_LAYERS as ADAPTER
@@ -29,7 +25,6 @@ from unlearning import (
     EvaluationInputs,
     ForgetTask,
     build_method,
-    cross_fit,
     decide,
     default_policy,
     evaluate,
@@ -66,9 +61,8 @@ def task(splits: tuple[Split, ...], tmp_path_factory: pytest.TempPathFactory) ->
         [style.event(item, 1.0 + item % 5) for item in range(start, start + 6)] for start in range(0, 18, 3)
     ]
     base = text_base(tmp_path_factory.mktemp("yes-no"), style, panel)
-    adapter = fit_adapter(base, [split.train for split in splits], ADAPTER, TRAINING)
     levels = {"never_seen_nll": (0.7, 0.7), "smoothing": SMOOTHING}
-    return first_leave(2, splits, base, adapter, TRAINING, ADAPTER, seed=5, **levels)
+    return first_leave(2, splits, base, TRAINING, ADAPTER, seed=5, **levels)
 
 
 @pytest.fixture(scope="module")
@@ -145,15 +139,7 @@ def test_a_consolidation_is_judged_by_labels_too(task: ForgetTask, splits: tuple
 
 
 def test_levels_are_losses_among_two_labels(task: ForgetTask, splits: tuple[Split, ...]) -> None:
-    levels = cross_fit(
-        task.base,
-        task.adapter,
-        splits,
-        adapter_config=ADAPTER,
-        training=replace(TRAINING, epochs=1),
-        smoothing=SMOOTHING,
-        seed=0,
-    )
+    levels = levels_of_everybody(task, splits, epochs=1, smoothing=SMOOTHING)
     # Never more than the smoothing lets a loss be: -ln(0.1).
     assert all(0 < level.smoothed_nll < 2.31 for level in levels)
 

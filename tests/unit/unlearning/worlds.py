@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from recommender import Adapter, AdapterConfig, Base, Catalogue, Split, TrainingConfig, load_base, save_base
+from recommender import (
+    Adapter,
+    AdapterConfig,
+    Base,
+    Catalogue,
+    Split,
+    TrainingConfig,
+    fit_adapter,
+    load_base,
+    save_base,
+)
 from recommender.styles import PromptStyle
 from recommender.text_base import TextBaseConfig, build_text_base
-from unlearning import ForgetTask, build_method, why_not
+from unlearning import ForgetTask, NeverSeen, build_method, cross_fit, why_not
 
 ITEMS = 24
 NAMES = tuple(f"t{item}" for item in range(ITEMS))
@@ -36,16 +47,15 @@ def first_leave(
     count: int,
     splits: Sequence[Split],
     base: Base,
-    adapter: Adapter,
     training: TrainingConfig,
     shape: AdapterConfig,
     **others: Any,
 ) -> ForgetTask:
-    """Forget the first users; no cached statistics."""
+    """Forget the first users of an adapter that was fitted on all; no cached statistics."""
     retained = splits[count:]
     return ForgetTask(
         base=base,
-        adapter=adapter,
+        adapter=fit_adapter(base, [split.train for split in splits], shape, training),
         forget=tuple(split.train for split in splits[:count]),
         retain=tuple(split.train for split in retained),
         retain_validation=tuple((split.train, split.validation) for split in retained),
@@ -53,6 +63,25 @@ def first_leave(
         training=training,
         adapter_config=shape,
         **others,
+    )
+
+
+def same(one: Adapter, other: Adapter) -> bool:
+    return all(torch.equal(one.tensors[name], tensor) for name, tensor in other.tensors.items())
+
+
+def levels_of_everybody(
+    task: ForgetTask, splits: Sequence[Split], *, epochs: int, smoothing: float, seed: int = 0
+) -> tuple[NeverSeen, ...]:
+    """Made by half fits of so many epochs."""
+    return cross_fit(
+        task.base,
+        task.adapter,
+        splits,
+        adapter_config=task.adapter_config,
+        training=replace(task.training, epochs=epochs),
+        smoothing=smoothing,
+        seed=seed,
     )
 
 

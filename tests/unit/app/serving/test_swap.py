@@ -2,8 +2,9 @@
 
 import random
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.unit.app.serving.marker_world import (
     LOW,
     PATIENCE_SECONDS,
     ControlDatabase,
+    Gate,
     World,
     eventually,
     held,
@@ -23,6 +25,7 @@ from tests.unit.app.serving.replica_rig import Replica
 
 SWAPS, READERS = 30, 6
 Start = Callable[..., Replica]
+Answer = Future[tuple[list[int], str]]
 
 
 def serving_low(
@@ -34,6 +37,17 @@ def serving_low(
     control.point(low)
     replica.serves(low)
     return low, high, replica
+
+
+@contextmanager
+def two_callers(replica: Replica, history: tuple[int, ...]) -> Iterator[tuple[Gate, Answer, Answer]]:
+    """The batch of the first is held at the gate, and the second waits in the queue."""
+    with ThreadPoolExecutor(2) as callers, held(replica.engine) as gate:
+        first = callers.submit(replica.ask, subject(1), history)
+        assert gate.entered.wait(PATIENCE_SECONDS)
+        second = callers.submit(replica.ask, subject(2), history)
+        eventually(lambda: replica.engine.status().queue_depth == 1)
+        yield gate, first, second
 
 
 @pytest.mark.parametrize("cache_entries", [0, 1000])
@@ -92,11 +106,7 @@ def test_a_batch_under_way_finishes_on_its_version_and_the_next_uses_the_new_one
 ) -> None:
     low, high, replica = serving_low(world, store, control, start)
     history = histories(1)[0]
-    with ThreadPoolExecutor(2) as callers, held(replica.engine) as gate:
-        under_way = callers.submit(replica.ask, subject(1), history)
-        assert gate.entered.wait(PATIENCE_SECONDS)
-        queued = callers.submit(replica.ask, subject(2), history)
-        eventually(lambda: replica.engine.status().queue_depth == 1)
+    with two_callers(replica, history) as (gate, under_way, queued):
         control.point(high)
         replica.serves(high)
         assert replica.loader.resident_versions() == tuple(sorted((low, high))), "still needed by its batch"
@@ -110,11 +120,7 @@ def test_a_caller_that_waits_does_not_keep_the_version_alive_that_served_when_it
 ) -> None:
     low, high, replica = serving_low(world, store, control, start)
     history = histories(1)[0]
-    with ThreadPoolExecutor(2) as callers, held(replica.engine) as first_gate:
-        first = callers.submit(replica.ask, subject(1), history)
-        assert first_gate.entered.wait(PATIENCE_SECONDS)
-        second = callers.submit(replica.ask, subject(2), history)
-        eventually(lambda: replica.engine.status().queue_depth == 1)
+    with two_callers(replica, history) as (first_gate, first, second):
         control.point(high)
         replica.serves(high)
         with held(replica.engine) as second_gate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,15 @@ from recommender import AdapterConfig, TrainingConfig
 from recommender.text_base import TextBaseConfig, train_tokenizer
 
 _TEXTS = [f"Taste {number} film {number}" for number in range(60)]
+
+
+# A base of one layer that knows little, and an adapter on it.
+TINY: dict[str, Any] = {
+    "text_base": TextBaseConfig(layers=1, width=16, heads=2, feed_forward=24),
+    "base_training": TrainingConfig(epochs=1, patience=None),
+    "adapter_config": AdapterConfig(r=2, alpha=4, dropout=0.0),
+    "adapter_training": TrainingConfig(epochs=2, lr=1e-2, patience=None),
+}
 
 
 @dataclass(frozen=True)
@@ -59,14 +69,4 @@ def letters() -> LettersRegime:
 
 @pytest.fixture(scope="session")
 def semantic_ids() -> SemanticIdsRegime:
-    return SemanticIdsRegime(
-        users=14,
-        outsiders=3,
-        panel_users=4,
-        events=6,
-        retained=10,
-        text_base=TextBaseConfig(layers=1, width=16, heads=2, feed_forward=24),
-        base_training=TrainingConfig(epochs=1, patience=None),
-        adapter_config=AdapterConfig(r=2, alpha=4, dropout=0.0),
-        adapter_training=TrainingConfig(epochs=2, lr=1e-2, patience=None),
-    )
+    return SemanticIdsRegime(users=14, outsiders=3, panel_users=4, events=6, retained=10, **TINY)

@@ -13,25 +13,15 @@ from benchmarks.population import load_population
 from benchmarks.study.labels import label_figures
 from benchmarks.styles.yes_no import YesNoRegime
 from benchmarks.tables import as_json, markdown
-from recommender import AdapterConfig, DataError, SyntheticConfig, TrainingConfig, generate_synthetic
-from recommender.text_base import TextBaseConfig
+from recommender import DataError, SyntheticConfig, generate_synthetic
+from tests.unit.benchmarks.styles.conftest import TINY
 from unlearning.evaluation.metrics import Measured
 from unlearning.evaluation.reading import Divergence, Reading
 
 
 @pytest.fixture(scope="module")
 def regime() -> YesNoRegime:
-    return YesNoRegime(
-        users=20,
-        outsiders=3,
-        panel_users=4,
-        events=9,
-        retained=10,
-        text_base=TextBaseConfig(layers=1, width=16, heads=2, feed_forward=24),
-        base_training=TrainingConfig(epochs=1, patience=None),
-        adapter_config=AdapterConfig(r=2, alpha=4, dropout=0.0),
-        adapter_training=TrainingConfig(epochs=2, lr=1e-2, patience=None),
-    )
+    return YesNoRegime(users=20, outsiders=3, panel_users=4, events=9, retained=10, **TINY)
 
 
 @pytest.fixture(scope="module")

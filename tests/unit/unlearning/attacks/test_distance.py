@@ -5,11 +5,7 @@ import torch
 
 from recommender import Adapter, Interrupted, Scorer, attach
 from unlearning import ForgetTask
-from unlearning.attacks.distance import (
-    jensen_shannon,
-    mixture_divergence,
-    nll_gap,
-)
+from unlearning.attacks.distance import jensen_shannon, mixture_divergence, nll_gap
 from unlearning.errors import InvalidEvaluation
 
 

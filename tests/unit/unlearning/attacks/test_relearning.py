@@ -8,11 +8,7 @@ import torch
 from recommender import Adapter, Interrupted, Split
 from unlearning import ForgetTask
 from unlearning.attacks.predictions import item_log_likelihoods
-from unlearning.attacks.relearning import (
-    RelearningConfig,
-    relearning_curve,
-    relearning_split,
-)
+from unlearning.attacks.relearning import RelearningConfig, relearning_curve, relearning_split
 from unlearning.errors import InvalidEvaluation
 
 QUICK = RelearningConfig(share=0.3, checkpoints=(0, 1, 4, 8), lr=5e-3)

@@ -6,19 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.unlearning.examples import POLICY, subject
-from unlearning.evaluation.report import MeanGain, NeverSeenGain, SubjectEvidence
+from unlearning.evaluation.report import MeanGain, NeverSeenGain
 from unlearning.gate.band import Band, member_z_score, never_member_band, power, z_score
 
 # Level variance 0.36 around 2, memory 1 with variance (0.8 * 1)^2 = 0.64; the parent's gain of 4 is 1 more than 2 + 1.
-EVIDENCE = SubjectEvidence(
-    index=0,
-    items=30,
-    candidate=MeanGain(2.5, 2.1, 0.6),
-    parent=MeanGain(4.0, 2.0, 0.6),
-    memory=1.0,
-    memory_scale=1.0,
-    share_matched=1.0,
-    position_distance=0.0,
+EVIDENCE = replace(
+    subject(), candidate=MeanGain(2.5, 2.1, 0.6), parent=MeanGain(4.0, 2.0, 0.6), memory=1.0, memory_scale=1.0
 )
 EXAMPLE = replace(POLICY, memory_variation=0.8)
 

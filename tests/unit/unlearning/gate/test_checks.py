@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.unlearning.examples import POLICY, report, subject
-from unlearning import Report, Verdict, decide, publishable
+from tests.unit.unlearning.examples import POLICY, reason_of, report, subject
+from unlearning import Report, decide, publishable
 from unlearning.evaluation.report import (
     DurabilityEvidence,
     NeighbourEvidence,
@@ -17,10 +17,6 @@ from unlearning.gate.checks import HELD_OUT, NEIGHBOURS, RELEARNED, ROUNDING, TA
 from unlearning.gate.verdict import Reason
 
 Figures = tuple[float | None, float | None, float | None, bool | None, bool]
-
-
-def reason_of(verdict: Verdict, measure: str) -> Reason:
-    return next(reason for reason in verdict.reasons if reason.measure == measure)
 
 
 def figures(reason: Reason) -> Figures:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.unlearning.examples import POLICY, report, subject
-from unlearning import Reason, Verdict, decide, publishable, publishable_run, publishable_subjects
+from tests.unit.unlearning.examples import POLICY, reason_of, report, subject
+from unlearning import Verdict, decide, publishable, publishable_run, publishable_subjects
 from unlearning.evaluation.report import MeanGain, NeverSeenGain, Report, SubjectEvidence, TailGain
 from unlearning.gate.decision import BATCH, LET_THROUGH
 from unlearning.policy.strata import Stratum
@@ -33,10 +33,6 @@ def batch_of(*places: float, member_z: float = 1.5, items: int = 50) -> tuple[Su
 
 def judged(*subjects: SubjectEvidence, run: SubjectEvidence = BALANCED) -> Verdict:
     return decide(report(*subjects, run=run), POLICY)
-
-
-def reason_of(verdict: Verdict, measure: str) -> Reason:
-    return next(reason for reason in verdict.reasons if reason.measure == measure)
 
 
 def test_what_edits_for_others_took_from_a_member_is_no_lack_of_evidence() -> None:

@@ -37,6 +37,11 @@ def nll(task: ForgetTask, adapter: Adapter, batch: Batch) -> float:
     return losses.cross_entropy(logits(task, adapter, batch), batch.targets).item()
 
 
+def difference(task: ForgetTask, adapter: Adapter) -> float:
+    """What gradient difference lowers: the mean NLL of everybody else less that of the subjects."""
+    return nll(task, adapter, retain_batch(task)) - nll(task, adapter, forget_batch(task))
+
+
 def first_loss(method: Method, task: ForgetTask) -> float:
     """The loss that a method reports at its first step, which is at the parent."""
     seen: list[Progress] = []

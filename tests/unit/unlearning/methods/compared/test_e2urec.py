@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from recommender import Adapter, Interrupted
+from tests.unit.unlearning.worlds import same
 from unlearning import ForgetTask, Progress
 from unlearning.errors import InvalidMethodConfig
 from unlearning.methods.compared.e2urec import E2urec, E2urecConfig, augment, forgetting_teacher, joint_loss
@@ -12,10 +13,6 @@ from unlearning.methods.shared import losses
 from unlearning.methods.shared.descent import ChoiceModel, forget_windows, retain_windows
 
 QUICK = E2urecConfig(steps=6, forget_only_steps=3, augment_steps=4, augment_lr=3e-3, batch_size=8, lr=3e-3)
-
-
-def same(one: Adapter, other: Adapter) -> bool:
-    return all(torch.equal(one.tensors[name], tensor) for name, tensor in other.tensors.items())
 
 
 def test_the_teacher_lowers_what_the_augmented_adapter_raised() -> None:

@@ -1,16 +1,12 @@
 from dataclasses import replace
 
 import pytest
-import torch
 
-from recommender import Adapter, Interrupted, fit_adapter
+from recommender import Interrupted, fit_adapter
+from tests.unit.unlearning.worlds import same
 from unlearning import ForgetTask, Progress
 from unlearning.errors import InvalidMethodConfig, InvalidTask
 from unlearning.methods.ladder.refit import Refit, RefitConfig
-
-
-def same(one: Adapter, other: Adapter) -> bool:
-    return all(torch.equal(one.tensors[name], tensor) for name, tensor in other.tensors.items())
 
 
 def test_it_is_the_fit_on_the_retained_users_bit_for_bit(task: ForgetTask) -> None:

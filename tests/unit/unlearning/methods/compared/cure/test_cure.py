@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from recommender import Adapter, Interrupted
+from tests.unit.unlearning.worlds import same
 from unlearning import ForgetTask, Progress
 from unlearning.methods.compared.cure.circuits import Circuits, circuits, node_effects
 from unlearning.methods.compared.cure.cure import (
@@ -19,10 +20,6 @@ from unlearning.methods.shared import losses
 from unlearning.methods.shared.descent import ChoiceModel, forget_windows, retain_windows
 
 QUICK = CureConfig(steps=4, lr=1e-2, batch_size=8, discovery_windows=16)
-
-
-def same(one: Adapter, other: Adapter) -> bool:
-    return all(torch.equal(one.tensors[name], tensor) for name, tensor in other.tensors.items())
 
 
 def test_projection_by_hand() -> None:
