@@ -31,11 +31,11 @@ from benchmarks.publishing import (
     PlotsOption,
     ProcessesOption,
     WorkOption,
-    check_places,
     draw_plots,
     kind_of_users,
     publish,
     read_result,
+    require_matplotlib,
     write,
 )
 from benchmarks.sequence import run as sequence
@@ -111,7 +111,7 @@ def unlearn_command(
     if not has_scipy():
         raise typer.BadParameter(NO_SCIPY, param_hint="--data")
     chosen = _scenarios(scenarios or "users-5") if forget is None else [user_share(forget)]
-    check_places(json_file, markdown_file, plots)
+    require_matplotlib(plots)
     try:
         result = unlearn.run(
             data,
@@ -164,7 +164,6 @@ def early_stop_command(
 ) -> None:
     """Compare rules by which a fit chooses its epoch: how much what is kept depends on the seed."""
     kind = kind_of_users(users)
-    check_places(json_file, markdown_file)
     with TemporaryDirectory() as folder:
         result = early_stop.run(data, users=kind, seeds=seeds, folder=Path(folder))
     publish(result, json_file, markdown_file)
@@ -179,7 +178,6 @@ def scale_command(
     markdown_file: MarkdownOption = None,
 ) -> None:
     """Time one forget request in ever larger services, stage by stage."""
-    check_places(json_file, markdown_file)
     with TemporaryDirectory() as folder:
         result = scale.run([size for size in scale.SIZES if size <= most], folder=Path(folder) / "base")
     publish(result, json_file, markdown_file)
@@ -192,7 +190,6 @@ def load_command(
     markdown_file: MarkdownOption = None,
 ) -> None:
     """Read large files of interactions: seconds and memory, beside the columnar library alone."""
-    check_places(json_file, markdown_file)
     with TemporaryDirectory() as folder:
         result = load.run(rows, folder=Path(folder))
     publish(result, json_file, markdown_file)
@@ -201,7 +198,6 @@ def load_command(
 @bench_app.command("semantic-ids")
 def semantic_ids_command(json_file: JsonOption = None, markdown_file: MarkdownOption = None) -> None:
     """Score and search a trie of 3,700 items exactly, beside the least forwards and beam search."""
-    check_places(json_file, markdown_file)
     publish(semantic_ids.run(), json_file, markdown_file)
 
 
@@ -215,7 +211,6 @@ def basis_command(
     markdown_file: MarkdownOption = None,
 ) -> None:
     """U-CAN in each basis beside the uniform shrink, chosen on development users, measured on report users."""
-    check_places(json_file, markdown_file)
     publish(basis.run(data, seeds=seeds, folder=work, processes=processes), json_file, markdown_file)
 
 
@@ -233,7 +228,6 @@ def sequence_command(
     markdown_file: MarkdownOption = None,
 ) -> None:
     """What becomes of an adapter, and of those it forgot, after many requests in a row."""
-    check_places(json_file, markdown_file)
     unknown = [walk for walk in walks or () if walk not in sequence.WALKS]
     if unknown:
         raise typer.BadParameter(f"choose from {'; '.join(sequence.WALKS)}", param_hint="--walk")
@@ -275,7 +269,6 @@ def papers_command(
 ) -> None:
     """The papers' own tables beside ours: one is measured, the others come from finished results."""
     regime = _regime(style)
-    check_places(json_file, markdown_file)
     if data is not None and not has_scipy():
         raise typer.BadParameter(NO_SCIPY, param_hint="--data")
     try:

@@ -19,7 +19,6 @@ from benchmarks.publishing import (
     MarkdownOption,
     ProcessesOption,
     WorkOption,
-    check_places,
     kind_of_users,
     publish,
     read_result,
@@ -67,7 +66,6 @@ def gate_command(
     markdown_file: MarkdownOption = None,
 ) -> None:
     """How often the gate lets a wrong candidate through and fails a true re-fit."""
-    check_places(json_file, markdown_file)
     if report:
         result = _packaged()
     elif joined:
@@ -102,7 +100,6 @@ def levels_command(
     markdown_file: MarkdownOption = None,
 ) -> None:
     """What each way of making levels costs, and how far it errs."""
-    check_places(json_file, markdown_file)
     kind = kind_of_users(users)
     result = level_schemes.run(data, users=kind, worlds=worlds, folder=work, processes=processes)
     publish(result, json_file, markdown_file)

@@ -24,16 +24,26 @@ WORK_FOLDER = Path(".lethe/bench")
 ProcessesOption = Annotated[
     int | None, typer.Option("--processes", min=1, help="How many work at once; one per core by default.")
 ]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the result here.")]
-MarkdownOption = Annotated[Path | None, typer.Option("--markdown", help="Write the tables here.")]
+
+
+def _in_a_folder(file: Path | None) -> Path | None:
+    """Refuse a file in no folder now, not after hours of work."""
+    if file is not None and not file.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {file.parent}")
+    return file
+
+
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", help="Write the result here.", callback=_in_a_folder)
+]
+MarkdownOption = Annotated[
+    Path | None, typer.Option("--markdown", help="Write the tables here.", callback=_in_a_folder)
+]
 PlotsOption = Annotated[Path | None, typer.Option("--plots", help="Draw the plots into this folder.")]
 
 
-def check_places(json_file: Path | None, markdown_file: Path | None, plots: Path | None = None) -> None:
-    """Check the output paths now, not after hours of work."""
-    for path in (json_file, markdown_file):
-        if path is not None and not path.parent.is_dir():
-            raise typer.BadParameter(f"there is no folder {path.parent}")
+def require_matplotlib(plots: Path | None) -> None:
+    """Say now that plots cannot be drawn, not after hours of work."""
     if plots is not None and find_spec("matplotlib") is None:
         raise typer.BadParameter(NO_MATPLOTLIB, param_hint="--plots")
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.generated import as_folder, is_generated
-from benchmarks.publishing import JsonOption, MarkdownOption, check_places, publish
+from benchmarks.publishing import JsonOption, MarkdownOption, publish
 from recommender.errors import DataError
 
 DemoDataOption = Annotated[
@@ -40,7 +40,6 @@ def forget_command(
     # Imported here: an installation that only measures learning lacks the service's libraries.
     from benchmarks import forget
 
-    check_places(json_file, markdown_file)
     if data is None or not is_generated(data):
         _check_folders(data, home)
     try:
@@ -72,7 +71,6 @@ def accept_command(
     # Imported here: an installation that only measures learning lacks the service's libraries.
     from benchmarks import accept
 
-    check_places(json_file, markdown_file)
     unknown = [name for name in beside if name not in accept.BESIDE]
     if unknown:
         raise typer.BadParameter(f"choose from {', '.join(accept.BESIDE)}", param_hint="--beside")
@@ -92,7 +90,6 @@ def everybody_command(
     # Imported here: an installation that only measures learning lacks the service's libraries.
     from benchmarks import everybody
 
-    check_places(json_file, markdown_file)
     with _reported():
         result = everybody.run(users=users, seed=seed)
     publish(result, json_file, markdown_file)
@@ -125,7 +122,6 @@ def chaos_command(
     from benchmarks.chaos.faults import FAULTS
     from benchmarks.service.own_database import LOCAL_SERVER
 
-    check_places(json_file, markdown_file)
     for given, known, option in (
         (database or [], chaos.DATABASES, "--database"),
         (fault or [], [one.name for one in FAULTS], "--fault"),
@@ -158,7 +154,6 @@ def overload_command(
     # Imported here: an installation that only measures learning lacks the service's libraries.
     from benchmarks import overload
 
-    check_places(json_file, markdown_file)
     _check_folders(data, home)
     with _reported():
         result = overload.run(

@@ -58,6 +58,8 @@ def test_without_interactions_there_is_nothing_to_measure(command: str) -> None:
         ("unlearn --json absent/result.json", "there is no folder"),
         ("gate --json absent/result.json", "there is no folder"),
         ("sequence --json absent/result.json", "there is no folder"),
+        ("tune --json absent/result.json", "there is no folder"),
+        ("ucan-cost --markdown absent/result.md", "there is no folder"),
     ],
 )
 def test_wrong_options_are_usage_errors_before_the_work(command: str, said: str, tmp_path: Path) -> None:
