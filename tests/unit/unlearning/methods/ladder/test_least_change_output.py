@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from recommender import Adapter, AdapterConfig, Base, Interrupted, Split, TrainingConfig, attach, fit_adapter
+from tests.unit.unlearning.methods.ladder.levels_asked import asked, losses
 from unlearning import ForgetTask, Progress, build_method
-from unlearning.attacks.predictions import item_log_likelihoods
 from unlearning.errors import InvalidMethodConfig, InvalidTask
 from unlearning.evaluation.gains import smoothed
 from unlearning.methods.demands import why_not
@@ -18,19 +18,7 @@ from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.methods.shared.gradients import predicted_items
 from unlearning.methods.shared.windows import Windows
 
-Sequences = tuple[tuple[int, ...], ...]
 HEAD = "base_model.model.lm_head"
-
-
-def losses(task: ForgetTask, adapter: Adapter, sequences: Sequences) -> Tensor:
-    """Each subject's mean loss, with the task's smoothing."""
-    found = item_log_likelihoods(task.base, adapter, sequences)
-    return torch.stack([smoothed(-own, task.smoothing, len(task.base.catalogue)).mean() for own in found])
-
-
-def asked(task: ForgetTask, more: float | Tensor) -> ForgetTask:
-    levels = losses(task, task.adapter, task.forget) + more
-    return replace(task, never_seen_nll=tuple(levels.tolist()))
 
 
 def solver(task: ForgetTask, config: LeastChangeOutputConfig) -> tuple[OutputLayer, OutputSolver]:

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from recommender import Adapter, Interrupted
+from tests.unit.unlearning.methods.ladder.levels_asked import asked, item_losses, losses
 from unlearning import ForgetTask, Progress
-from unlearning.attacks.predictions import item_log_likelihoods
 from unlearning.errors import InvalidMethodConfig, InvalidTask
-from unlearning.evaluation.gains import smoothed
 from unlearning.methods.ladder.least_change.config import LeastChangeConfig
 from unlearning.methods.ladder.least_change.least_change import LeastChange
 from unlearning.methods.ladder.least_change.solver import Solver, strides
@@ -20,24 +19,6 @@ from unlearning.methods.shared.curvature import flat
 from unlearning.methods.shared.descent import ChoiceModel
 from unlearning.methods.shared.gradients import predicted_items, summed_loss
 from unlearning.methods.shared.windows import Windows
-
-Sequences = tuple[tuple[int, ...], ...]
-
-
-def item_losses(task: ForgetTask, adapter: Adapter | None, sequences: Sequences) -> list[Tensor]:
-    """Losses of every item, with the task's smoothing; an adapter of None is the bare base."""
-    found = item_log_likelihoods(task.base, adapter, sequences)
-    return [smoothed(-own, task.smoothing, len(task.base.catalogue)) for own in found]
-
-
-def losses(task: ForgetTask, adapter: Adapter, sequences: Sequences) -> Tensor:
-    """Each subject's mean loss."""
-    return torch.stack([own.mean() for own in item_losses(task, adapter, sequences)])
-
-
-def asked(task: ForgetTask, more: float | Tensor) -> ForgetTask:
-    levels = losses(task, task.adapter, task.forget) + more
-    return replace(task, never_seen_nll=tuple(levels.tolist()))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
