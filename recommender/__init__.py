@@ -5,7 +5,17 @@ Needs torch, transformers, peft, safetensors and numpy only; knows nothing of HT
 
 from recommender.adapter_config import AdapterConfig
 from recommender.adapters import Adapter, adapter_parameters, attach, check_compatible
-from recommender.base import Base, BaseConfig, base_digest, draw_base, load_base, save_base
+from recommender.asked_scorer import AskedScorer
+from recommender.base import (
+    Base,
+    BaseConfig,
+    BaseFiles,
+    base_digest,
+    draw_base,
+    load_base,
+    read_base_files,
+    save_base,
+)
 from recommender.catalogue import Catalogue
 from recommender.data import (
     Event,
@@ -37,6 +47,7 @@ from recommender.ranking import RankingMetrics, mrr_at, ndcg_at, ranks, recall_a
 from recommender.scoring import Scorer
 from recommender.splits import Split, leave_two_out
 from recommender.styles import ItemTokenStyle, PromptStyle
+from recommender.styles.questions import Question
 from recommender.training import StepReport, TrainingConfig
 
 __all__ = [
@@ -44,8 +55,10 @@ __all__ = [
     "Adapter",
     "AdapterConfig",
     "AdapterMismatch",
+    "AskedScorer",
     "Base",
     "BaseConfig",
+    "BaseFiles",
     "Catalogue",
     "ConfigError",
     "DataError",
@@ -57,6 +70,7 @@ __all__ = [
     "ModelLoadError",
     "OtherCatalogue",
     "PromptStyle",
+    "Question",
     "RankingMetrics",
     "RecommenderError",
     "RejectedRow",
@@ -85,6 +99,7 @@ __all__ = [
     "ndcg_at",
     "popularity",
     "ranks",
+    "read_base_files",
     "recall_at",
     "require_device",
     "save_base",

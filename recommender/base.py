@@ -9,10 +9,11 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaForCausalLM, PreTrainedModel
 from transformers.utils.hub import cached_file
 
 from recommender.catalogue import CATALOGUE_FILE, Catalogue
@@ -49,15 +50,9 @@ class BaseConfig(LlamaShape):
         return ItemTokenStyle(len(catalogue), window=self.window)
 
 
-@dataclass(frozen=True)
-class Base:
-    """A loaded base model. `model` is frozen, in eval mode and shared by all versions: it must not be changed.
+class _Described:
+    """What a base says of its catalogue, with its weights or without."""
 
-    `digest` is the SHA-256 over the digests of the files that determine its output. For a style that writes items as
-    text these are not the files that list the items: `catalogue_digest` says which items there are.
-    """
-
-    model: PreTrainedModel
     catalogue: Catalogue
     style: PromptStyle
     digest: str
@@ -67,7 +62,7 @@ class Base:
         """SHA-256 (hex) of the items as the model reads them, see `PromptStyle.items_digest`."""
         return self.style.items_digest(self.catalogue)
 
-    def with_catalogue(self, digest: str, items: int | None) -> "Base":
+    def with_catalogue(self, digest: str, items: int | None) -> Self:
         """The base with the catalogue of this digest: its own, or that from before items were added at the end.
 
         Args:
@@ -79,7 +74,34 @@ class Base:
         if digest == self.catalogue_digest:
             return self
         catalogue, style = _catalogue_before(self.catalogue, self.style, digest, items)
-        return replace(self, catalogue=catalogue, style=style)
+        return replace(self, catalogue=catalogue, style=style)  # type: ignore[type-var]  # both are dataclasses
+
+
+@dataclass(frozen=True)
+class Base(_Described):
+    """A loaded base model. `model` is frozen, in eval mode and shared by all versions: it must not be changed.
+
+    `digest` is the SHA-256 over the digests of the files that determine its output. For a style that writes items as
+    text these are not the files that list the items: `catalogue_digest` says which items there are.
+    """
+
+    model: PreTrainedModel
+    catalogue: Catalogue
+    style: PromptStyle
+    digest: str
+
+
+@dataclass(frozen=True)
+class BaseFiles(_Described):
+    """A base whose weights are not loaded: something else computes with them.
+
+    `single` says whether it computes in float32; see `Base` for the rest.
+    """
+
+    catalogue: Catalogue
+    style: PromptStyle
+    digest: str
+    single: bool
 
 
 def _catalogue_before(
@@ -167,6 +189,23 @@ def load_base(directory_or_hub_id: str | Path, device: str = "cpu") -> Base:
         model.to(torch.device(device))  # type: ignore[arg-type]  # transformers wraps `to` without its types
     model.requires_grad_(False).train(False)
     return Base(model=model, catalogue=catalogue, style=style, digest=_digest(directory))
+
+
+def read_base_files(directory_or_hub_id: str | Path) -> BaseFiles:
+    """Read all of a base but its weights, which are only hashed.
+
+    Raises:
+        ModelLoadError: a file is missing or unreadable.
+    """
+    source, directory, revision = _locate(directory_or_hub_id)
+    catalogue, style = _read_catalogue_and_style(directory)
+    precision = read_precision(directory)
+    try:
+        config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelLoadError(f"{source} has no configuration we can read: {error}") from error
+    single = precision.quantisation is None and (precision.dtype or config.dtype) in (None, torch.float32)
+    return BaseFiles(catalogue, style, _digest(directory), single)
 
 
 def _locate(directory_or_hub_id: str | Path) -> tuple[str, Path, str]:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import torch
 
-from recommender.base import Base
+from recommender.base import Base, BaseFiles
+from recommender.catalogue_scores import CatalogueScorer
 from recommender.errors import DataError
-from recommender.scoring import Scorer
 
 Fingerprint = list[list[float]]
 
@@ -19,7 +19,7 @@ _VALUES_PER_PROMPT = 16
 _FLOAT32_TOLERANCE, _HALF_TOLERANCE = 1e-3, 0.25
 
 
-def canary_fingerprint(scorer: Scorer) -> Fingerprint:
+def canary_fingerprint(scorer: CatalogueScorer) -> Fingerprint:
     """Log-probabilities of evenly spaced items after each canary prompt, one list per prompt.
 
     The prompts follow an arithmetic rule, so they hold no user's data and depend only on the size of the catalogue.
@@ -36,14 +36,17 @@ def canary_fingerprint(scorer: Scorer) -> Fingerprint:
     return values
 
 
-def fingerprint_tolerance(base: Base) -> float:
+def fingerprint_tolerance(base: Base | BaseFiles) -> float:
     """How far the same version's values may be apart on two processors, absolute, in nats.
 
     A number in half precision has eight significant bits: of a logit between 16 and 32 the last one is 0.125, and sums
     in another order differ in it. There, the fingerprint only finds what differs by two of them; digests find
     everything else.
     """
-    exact = all(weight.dtype == torch.float32 for weight in base.model.parameters())
+    if isinstance(base, BaseFiles):
+        exact = base.single
+    else:
+        exact = all(weight.dtype == torch.float32 for weight in base.model.parameters())
     return _FLOAT32_TOLERANCE if exact else _HALF_TOLERANCE
 
 

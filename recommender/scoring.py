@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from recommender.batching import by_token_budget
+from recommender.catalogue_scores import CatalogueScorer
 from recommender.choices import Window, batch_of, choice_logits
 from recommender.errors import ConfigError, DataError
-from recommender.ranking import ranks, top_k
+from recommender.ranking import ranks
 from recommender.styles.style import PromptStyle
 
 # Likelihoods need logits at every asked position. This bound keeps them small for a large catalogue.
@@ -28,7 +29,7 @@ def rows_at_most(model: nn.Module, windows: Sequence[Window]) -> int | None:
     return max(1, math.isqrt(_MAX_LOGITS * 8 // (configured * asked)))
 
 
-class Scorer:
+class Scorer(CatalogueScorer):
     """Computes scores and likelihoods of a model without changing it. The model must be in eval mode on one device.
 
     Args:
@@ -44,28 +45,13 @@ class Scorer:
         self._model = model
         self._token_budget = token_budget
 
-    def scores(
-        self,
-        histories: Sequence[Sequence[int]],
-        *,
-        mask_seen: bool = True,
-        candidates: Sequence[Sequence[int]] | None = None,
+    def raw_scores(
+        self, histories: Sequence[Sequence[int]], candidates: Sequence[Sequence[int]] | None
     ) -> Tensor:
-        """Scores `[len(histories), items]`, float32 on the CPU; with `mask_seen`, items of the history are -inf.
-
-        An empty history is allowed. The mask covers the whole history, also the part that the model does not read.
-        Items that are no candidate are -inf; a style that ranks the whole catalogue needs no candidates.
-
-        Raises:
-            DataError: an item outside the catalogue, or a style that needs candidates got none.
-        """
-        scores = self.style.scores(
+        """What the style computes with the model, see `PromptStyle.scores`."""
+        return self.style.scores(
             self._model, histories, candidates=candidates, token_budget=self._token_budget
         )
-        if mask_seen:
-            for row, history in enumerate(histories):
-                scores[row, self._seen(history)] = -torch.inf
-        return scores
 
     def best(
         self,
@@ -73,17 +59,7 @@ class Scorer:
         k: Sequence[int],
         candidates: Sequence[Sequence[int] | None] | None = None,
     ) -> list[Sequence[tuple[int, float]]]:
-        """The best `k` unseen items for each history, best first, with their scores.
-
-        They are the head of the sorted `scores`; a style that need not score all items for that does not. A torn model
-        shows as NaN among the scores.
-
-        Args:
-            candidates: the only items to rank for each history; None there for the whole catalogue.
-
-        Raises:
-            DataError: an item outside the catalogue, or a style that needs candidates got none.
-        """
+        """As `CatalogueScorer.best`; a style that need not score all items for that does not."""
         allowed = [None] * len(histories) if candidates is None else list(candidates)
         found: dict[int, Sequence[tuple[int, float]]] = {}
         for row, (history, most) in enumerate(zip(histories, k, strict=True)):
@@ -95,35 +71,6 @@ class Scorer:
         if left:
             found |= zip(left, self._head(histories, k, allowed, left), strict=True)
         return [found[row] for row in range(len(histories))]
-
-    def _head(
-        self,
-        histories: Sequence[Sequence[int]],
-        k: Sequence[int],
-        allowed: Sequence[Sequence[int] | None],
-        rows: Sequence[int],
-    ) -> list[list[tuple[int, float]]]:
-        named = None
-        if any(allowed[row] is not None for row in rows):
-            everything = range(self.style.catalogue_size)
-            named = [everything if (some := allowed[row]) is None else some for row in rows]
-        scores = self.scores([histories[row] for row in rows], candidates=named)
-        order = top_k(scores, max(k[row] for row in rows))
-        values = scores.gather(1, order)
-        return [
-            [
-                (item, score)
-                for item, score in zip(items[: k[row]], best[: k[row]], strict=True)
-                if score != -torch.inf
-            ]
-            for row, items, best in zip(rows, order.tolist(), values.tolist(), strict=True)
-        ]
-
-    def item_log_probs(
-        self, histories: Sequence[Sequence[int]], candidates: Sequence[Sequence[int]] | None = None
-    ) -> Tensor:
-        """Log-probabilities `[len(histories), items]` of the next item, softmax over the scores; seen items stay."""
-        return torch.log_softmax(self.scores(histories, mask_seen=False, candidates=candidates), dim=-1)
 
     def item_nll(self, sequences: Sequence[Sequence[int]]) -> list[Tensor]:
         """Per sequence, float32 `[predicted events]`: loss of each event given those before it, see `event_losses`.
@@ -171,11 +118,6 @@ class Scorer:
             log_probs = log_probabilities(self._model, chosen, self.style.pad_token)
             found[batch] = ranks(log_probs[:, 0], torch.tensor([window.targets[0] for window in chosen]))
         return found
-
-    def _seen(self, history: Sequence[int]) -> list[int]:
-        if history and not 0 <= min(history) <= max(history) < self.style.event_kinds:
-            raise DataError(f"a history holds an item outside the catalogue of {self.style.catalogue_size}")
-        return [self.style.item_of(event) for event in history]
 
 
 def reading_windows(style: PromptStyle, sequence: Sequence[int]) -> Iterator[tuple[int, Window]]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from recommender.batching import by_token_budget, pad_left
 from recommender.choices import OptionSet, Window
 from recommender.errors import ConfigError, DataError
+from recommender.styles.questions import Question
 from recommender.styles.style import InOneForward, ItemEvents, RankedBy
 
 
@@ -150,6 +151,16 @@ class ItemTokenStyle(InOneForward, ItemEvents):
         for batch in by_token_budget([len(prompt) for prompt in prompts], token_budget):
             scores[batch] = self._last_logits(model, [prompts[row] for row in batch])
         return scores if candidates is None else only(scores, candidates)
+
+    def questions(self, history: Sequence[int], candidates: Sequence[int] | None) -> list[Question]:
+        """One, about the tokens of the candidates or of all items."""
+        items = range(self.catalogue_size) if candidates is None else candidates
+        options = tuple(self.item_token(item) for item in items)
+        return [Question(tuple(self.encode(history)), options)] if options else []
+
+    def answered_scores(self, answers: Sequence[Sequence[float]]) -> list[float]:
+        """The log-probabilities: logits but for what all items have in common."""
+        return [value for answer in answers for value in answer]
 
     @torch.inference_mode()
     def _last_logits(self, model: nn.Module, prompts: Sequence[Sequence[int]]) -> Tensor:

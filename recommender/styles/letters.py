@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerFast
 from recommender.batching import by_token_budget
 from recommender.choices import OptionSet, Window, batch_of, choice_logits
 from recommender.errors import ConfigError, DataError
+from recommender.styles.questions import Question
 from recommender.styles.style import ItemEvents, RankedBy
 from recommender.styles.text import (
     FrameDraw,
@@ -138,6 +139,23 @@ class LettersStyle(TextStyle, ItemEvents):
                 chosen = list(candidates[rows[index]])
                 scores[rows[index], chosen] = logits[0, : len(chosen)].clone()
         return scores
+
+    def questions(self, history: Sequence[int], candidates: Sequence[int] | None) -> list[Question]:
+        """One, about as many letters as there are candidates.
+
+        Raises:
+            DataError: no candidates, more than there are labels, or an item outside the catalogue.
+        """
+        if candidates is None:
+            raise DataError("letters rank candidates: name some, or use a retriever")
+        if not candidates:
+            return []
+        prompt = self._prompt(history, candidates, self.serving)
+        return [Question(tuple(prompt), tuple(self._read[: len(candidates)]))]
+
+    def answered_scores(self, answers: Sequence[Sequence[float]]) -> list[float]:
+        """The log-probabilities: logits but for what all letters have in common."""
+        return [value for answer in answers for value in answer]
 
     def prompt_tokens(self, history: Sequence[int]) -> int:
         """From the titles' lengths; the candidates' are taken to be average ones."""

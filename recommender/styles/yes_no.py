@@ -20,6 +20,7 @@ from recommender.batching import by_token_budget
 from recommender.choices import OptionSet, Window, batch_of, choice_logits
 from recommender.errors import ConfigError, DataError
 from recommender.styles.branches import common_beginning, last_logits, may_branch
+from recommender.styles.questions import Question
 from recommender.styles.style import RankedBy
 from recommender.styles.text import (
     FrameDraw,
@@ -184,6 +185,20 @@ class YesNoStyle(TextStyle):
                 row, item, _ = whole[index]
                 scores[row, item] = score
         return scores
+
+    def questions(self, history: Sequence[int], candidates: Sequence[int] | None) -> list[Question]:
+        """One for each candidate, about no and yes.
+
+        Raises:
+            DataError: no candidates, or an item outside the catalogue.
+        """
+        if candidates is None:
+            raise DataError("yes_no ranks candidates: name some, or use a retriever")
+        return [Question(tuple(self._prompt(history, item, self.serving)), self._read) for item in candidates]
+
+    def answered_scores(self, answers: Sequence[Sequence[float]]) -> list[float]:
+        """The log-odds of yes against no."""
+        return [answer[_YES] - answer[_NO] for answer in answers]
 
     def prompt_tokens(self, history: Sequence[int]) -> int:
         """From the titles' lengths, with as many average candidates as a request may name."""
