@@ -75,6 +75,8 @@ class ReplicaError(StrEnum):
     # Loading is tried again.
     STORE_UNAVAILABLE = "store_unavailable"
     BUILD_FAILED = "build_failed"
+    ENGINE_UNAVAILABLE = "engine_unavailable"
+    ENGINE_UNTRUSTED = "engine_untrusted"
 
     # The database has an older state than this replica has seen.
     FEED_REWOUND = "feed_rewound"

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, SecretStr, field_validator, model_va
 from pydantic_settings import SettingsConfigDict
 
 from app.access_settings import AccessSettings
+from app.engine_settings import EngineSettings
 from app.failures import SettingError
 from app.opendsr_settings import OpenDsrSettings
 from app.telling_settings import TellingSettings
@@ -52,7 +53,7 @@ def _prefix(value: str) -> str:
     return value
 
 
-class Settings(AccessSettings, TellingSettings, OpenDsrSettings):
+class Settings(AccessSettings, EngineSettings, TellingSettings, OpenDsrSettings):
     """All options of an installation, from one machine to many.
 
     Raises:
@@ -131,7 +132,9 @@ class Settings(AccessSettings, TellingSettings, OpenDsrSettings):
         "",
         description="prefix under which a proxy shows the service, like /lethe; the proxy may strip it or not",
     )
-    device: str = Field("cpu", description="device of the serving model: cpu, cuda, cuda:1, …")
+    device: str = Field(
+        "cpu", description="device of the serving model, where this process computes: cpu, cuda, cuda:1, …"
+    )
     worker_device: str = Field("cpu", description="device of the worker's model")
     torch_threads: int = Field(
         1,

@@ -26,7 +26,7 @@ class CatalogueScorer(ABC):
     def raw_scores(
         self, histories: Sequence[Sequence[int]], candidates: Sequence[Sequence[int]] | None
     ) -> Tensor:
-        """Scores `[len(histories), items]`, float32 on the CPU, of seen items too; -inf for items that are no candidate.
+        """Scores `[len(histories), items]`, float32 on the CPU, seen items too; -inf for items that are no candidate.
 
         Raises:
             DataError: an item outside the catalogue, or a style that needs candidates got none.

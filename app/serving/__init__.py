@@ -1,7 +1,8 @@
 """Serving inside one gateway process: which version answers, for whom, and when it must not.
 
 This is a plain library with threads of its own (inference, reconcile, build, report), called from blocking code. It
-imports no web framework. Only `transformers_ranker` imports a learning library, and only `assembly` imports that.
+imports no web framework. Only `transformers_ranker`, `vllm_ranker` and what
+both read versions with import `recommender`, and only `assembly` imports those two.
 """
 
 from app.serving.config import ServingConfig
@@ -12,6 +13,8 @@ from app.serving.errors import (
     CorruptVersion,
     DeadlineExceeded,
     Draining,
+    EngineUnavailable,
+    EngineUntrusted,
     FingerprintMismatch,
     IncompatibleAdapter,
     InferenceFailed,
@@ -20,6 +23,7 @@ from app.serving.errors import (
     ServingError,
     ServingOverloaded,
     VersionDestroyed,
+    VersionLost,
     VersionRefused,
     WrongBase,
     WrongCatalogue,
@@ -37,6 +41,8 @@ __all__ = [
     "DeadlineExceeded",
     "Draining",
     "EngineStatus",
+    "EngineUnavailable",
+    "EngineUntrusted",
     "FallbackReason",
     "FingerprintMismatch",
     "IncompatibleAdapter",
@@ -55,6 +61,7 @@ __all__ = [
     "ServingError",
     "ServingOverloaded",
     "VersionDestroyed",
+    "VersionLost",
     "VersionRefused",
     "WrongBase",
     "WrongCatalogue",

@@ -12,7 +12,7 @@ from app.serving.config import ServingConfig
 from app.serving.control import ControlPlane
 from app.serving.engine import ServingEngine
 from app.serving.fallback import popularity_fallback
-from app.serving.transformers_ranker import open_loader
+from app.serving.ranker import RankerLoader
 from app.settings import REPORT_SECONDS, Settings
 from model_store import Store
 
@@ -26,7 +26,9 @@ def build_engine(
     """An engine that is not started. Its fallback is in catalogue order until a popularity list replaces it.
 
     Raises:
-        recommender.RecommenderError: the base is missing or unusable, or the device does not exist.
+        recommender.RecommenderError: the base is missing or unusable, the device does not exist, or vLLM cannot serve
+            the base's style.
+        SettingError: the folder for vLLM's adapters cannot be made.
     """
     config = ServingConfig(
         replica_id=_replica_id(),
@@ -35,9 +37,19 @@ def build_engine(
         report_interval_seconds=REPORT_SECONDS,
         drain_seconds=_DRAIN_SECONDS,
     )
-    loader = open_loader(settings, store, token_budget=config.token_budget)
+    loader = _loader(settings, store, config)
     fallback = popularity_fallback(loader.catalogue, ())
     return ServingEngine(config, loader, store, control, fallback, registry=registry)
+
+
+def _loader(settings: Settings, store: Store, config: ServingConfig) -> RankerLoader:
+    if settings.engine == "vllm":
+        from app.serving import vllm_ranker
+
+        return vllm_ranker.open_loader(settings, store)
+    from app.serving import transformers_ranker
+
+    return transformers_ranker.open_loader(settings, store, token_budget=config.token_budget)
 
 
 def _replica_id() -> str:

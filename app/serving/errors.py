@@ -7,6 +7,7 @@ ServingError
 │   └── DeadlineExceeded    the request was not answered within its time
 ├── Draining                the engine is shutting down (clients get the fallback instead)
 ├── InferenceFailed         the batch this request was in raised
+├── VersionLost             what computes has lost the version (clients get the fallback instead)
 └── VersionRefused          a version may not serve here
     ├── BelowErasureFloor   it does not cover everyone already forgotten
     ├── VersionDestroyed    it has been destroyed for good
@@ -14,7 +15,9 @@ ServingError
     ├── WrongCatalogue      it was made for another catalogue
     ├── CorruptVersion      its bytes are missing, altered or hostile
     ├── IncompatibleAdapter its tensors do not fit the base model
-    └── FingerprintMismatch it loads, but does not compute what its manifest says
+    ├── FingerprintMismatch it loads, but does not compute what its manifest says
+    ├── EngineUnavailable   the server that should compute with it is not there
+    └── EngineUntrusted     that server gives answers that cannot be relied on
 """
 
 from __future__ import annotations
@@ -73,6 +76,12 @@ class InferenceFailed(ServingError):
     code = "inference_failed"
 
 
+class VersionLost(ServingError):
+    """What computes has lost the version that serves, or does not answer; the version is loaded anew."""
+
+    code = "version_lost"
+
+
 class VersionRefused(ServingError):
     """The version may not serve on this replica."""
 
@@ -119,3 +128,15 @@ class FingerprintMismatch(VersionRefused):
     """On the canary prompts the version does not compute the numbers its manifest records."""
 
     code = ReplicaError.FINGERPRINT_MISMATCH
+
+
+class EngineUnavailable(VersionRefused):
+    """The server that should compute with the version does not answer, or cannot load it now."""
+
+    code = ReplicaError.ENGINE_UNAVAILABLE
+
+
+class EngineUntrusted(VersionRefused):
+    """The server that should compute gives answers that cannot be the version's."""
+
+    code = ReplicaError.ENGINE_UNTRUSTED

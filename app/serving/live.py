@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.serving.errors import VersionLost
 from app.serving.ranker import Ranker, RankingRequest
 from app.serving.recommendation import FallbackReason, RankedItem
 
@@ -45,14 +46,15 @@ class Serving:
         return self.ranker is not None or self.generation > 0
 
     def answer(self, requests: Sequence[RankingRequest]) -> list[Answer | FallbackReason]:
-        """Answer a whole batch with this one version."""
+        """Answer a whole batch with this one version. A version that is lost meanwhile answers nothing."""
         ranker = self.ranker
         if ranker is None:
             return [self.absence for _ in requests]
-        return [
-            Answer(items, ranker.digest, self.generation, ranker.forget_epoch)
-            for items in ranker.rank(requests)
-        ]
+        try:
+            found = ranker.rank(requests)
+        except VersionLost:
+            return ["no_version" for _ in requests]
+        return [Answer(items, ranker.digest, self.generation, ranker.forget_epoch) for items in found]
 
 
 NOTHING = Serving(None, 0, 0)

@@ -61,6 +61,10 @@ class Ranker(Protocol):
     def catalogue(self) -> Catalogue:
         """The catalogue that its item indices refer to."""
 
+    @property
+    def lost(self) -> bool:
+        """Whether it cannot answer for its version any more. Then it is dropped, and the version loaded anew."""
+
     def rank(self, requests: Sequence[RankingRequest]) -> Sequence[tuple[RankedItem, ...]]:
         """For each request, in order, the best ``k`` items that are not in its history, best first.
 
@@ -69,6 +73,7 @@ class Ranker(Protocol):
 
         Raises:
             InferenceFailed: the model computed a value that is not a number.
+            VersionLost: what computes has lost the version or does not answer; from now on the ranker is `lost`.
         """
 
     def tokens(self, request: RankingRequest) -> int:

@@ -178,6 +178,8 @@ class Reconciler:
         """Enforce the floor, let the builder prepare missing versions, and swap if the pointer's version is ready."""
         serving = self._live.serving
         held = serving.ranker if serving.ranker and serving.ranker.forget_epoch >= floor else None
+        if held is not None and held.lost:
+            held = None
         missing = [
             d for d in (state.live_digest, state.candidate_digest) if d and not (held and held.digest == d)
         ]

@@ -9,39 +9,16 @@ import torch
 import transformers
 
 from app.failures import naming
-from app.serving.errors import (
-    BelowErasureFloor,
-    CorruptVersion,
-    FingerprintMismatch,
-    IncompatibleAdapter,
-    VersionDestroyed,
-    WrongBase,
-    WrongCatalogue,
-)
+from app.serving.errors import FingerprintMismatch, IncompatibleAdapter
 from app.serving.resident import ResidentVersions
+from app.serving.stored_version import read_stored_version
 from app.serving.transformers_ranker.ranker import TransformersRanker
 from app.settings import Settings
-from model_store import (
-    ADAPTER_WEIGHTS,
-    BlobMissing,
-    DigestMismatch,
-    HostileArtefact,
-    InvalidDigest,
-    InvalidManifest,
-    Manifest,
-    ManifestMissing,
-    Store,
-    VersionBelowFloor,
-    read_version,
-)
-from model_store import VersionDestroyed as DestroyedInStore
+from model_store import Store
 from recommender import (
-    Adapter,
     AdapterMismatch,
     Base,
     Catalogue,
-    ModelLoadError,
-    OtherCatalogue,
     RecommenderError,
     Scorer,
     attach,
@@ -51,10 +28,6 @@ from recommender import (
     load_base,
     require_device,
 )
-
-_NOT_WHAT_WAS_PUBLISHED = (
-    InvalidDigest, InvalidManifest, ManifestMissing, BlobMissing, DigestMismatch, HostileArtefact, ModelLoadError,
-)  # fmt: skip
 
 
 class TransformersLoader:
@@ -101,22 +74,11 @@ class TransformersLoader:
     def load(self, digest: str, floor: int) -> TransformersRanker:
         """Read, verify and load a version; see `RankerLoader.load`.
 
-        The manifest is checked before a blob is read, and the bytes are checked before a tensor is made. Then the
-        canary fingerprint finds what no digest of the adapter can: another base, another scaling, another order of
+        The canary fingerprint finds what no digest of the adapter can: another base, another scaling, another order of
         tokens.
         """
         base = self._base
-        try:
-            manifest = self._store.read_manifest(digest)
-            as_made = _check_manifest(manifest, base, floor)
-            _, artefacts = read_version(self._store, digest, [ADAPTER_WEIGHTS])
-            adapter = Adapter.from_bytes(manifest.adapter_config, artefacts[ADAPTER_WEIGHTS])
-        except VersionBelowFloor as error:
-            raise BelowErasureFloor from error
-        except DestroyedInStore as error:
-            raise VersionDestroyed from error
-        except _NOT_WHAT_WAS_PUBLISHED as error:
-            raise CorruptVersion(f"{CorruptVersion.__doc__} ({type(error).__name__})") from error
+        manifest, adapter, as_made = read_stored_version(self._store, digest, floor, base)
         try:
             model = attach(base, adapter)
         except AdapterMismatch as error:
@@ -148,15 +110,3 @@ def open_loader(settings: Settings, store: Store, *, token_budget: int) -> Trans
     with naming("LETHE_BASE", RecommenderError):
         base = load_base(settings.base, device=settings.device)
     return TransformersLoader(base, store, token_budget=token_budget)
-
-
-def _check_manifest(manifest: Manifest, base: Base, floor: int) -> Base:
-    """The base with the catalogue that the version was made for."""
-    if manifest.forget_epoch < floor:
-        raise BelowErasureFloor
-    if manifest.base_digest != base.digest:
-        raise WrongBase
-    try:
-        return base.with_catalogue(manifest.catalogue_digest, manifest.catalogue_items)
-    except OtherCatalogue as error:
-        raise WrongCatalogue from error

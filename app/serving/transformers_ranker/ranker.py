@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from app.serving.errors import InferenceFailed
 from app.serving.ranker import RankingRequest
@@ -20,6 +21,7 @@ class TransformersRanker:
     forget_epoch: int
     catalogue: Catalogue
     scorer: Scorer = field(repr=False)
+    lost: ClassVar[bool] = False
 
     def rank(self, requests: Sequence[RankingRequest]) -> list[tuple[RankedItem, ...]]:
         """The best items of each request by `Scorer.best`; see `Ranker.rank`."""

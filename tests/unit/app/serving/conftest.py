@@ -9,11 +9,15 @@ from app.db.schema import migrate
 from app.db.session import open_database
 from app.serving import RankerLoader
 from app.serving.transformers_ranker import TransformersLoader
+from app.serving.vllm_ranker import VllmLoader
 from model_store import MemoryStore, Store
+from tests.fake_vllm import FakeVllm
 from tests.unit.app.serving.marker_world import HIGH, LOW, ControlDatabase, World, fit_marker, make_base
 from tests.unit.app.serving.replica_rig import Replica
+from tests.unit.app.serving.vllm_rig import loader_for
 
 StartReplica = Callable[..., Replica]
+MakeLoader = Callable[[Store], RankerLoader]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,14 +31,28 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(base, fit_marker(base, LOW, seed=1), fit_marker(base, HIGH, seed=2))
 
 
-@pytest.fixture(params=["transformers"])
-def make_loader(request: pytest.FixtureRequest, world: World) -> Callable[[Store], RankerLoader]:
+@pytest.fixture
+def fake_vllm(world: World) -> Iterator[FakeVllm]:
+    with FakeVllm(world.base).served() as fake:
+        yield fake
+
+
+@pytest.fixture(params=["transformers", "vllm"])
+def make_loader(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Iterator[MakeLoader]:
     """Every way of inference; what runs with this fixture is the contract of a ranker and its loader."""
+    if request.param == "transformers":
+        yield lambda store: TransformersLoader(world.base, store)
+        return
+    fake = request.getfixturevalue("fake_vllm")
+    loaders: list[VllmLoader] = []
 
-    def transformers(store: Store) -> RankerLoader:
-        return TransformersLoader(world.base, store)
+    def vllm(store: Store) -> RankerLoader:
+        loaders.append(loader_for(fake, world.base, store, tmp_path / "adapters"))
+        return loaders[-1]
 
-    return {"transformers": transformers}[request.param]
+    yield vllm
+    for loader in loaders:
+        loader.close()
 
 
 @pytest.fixture

@@ -41,11 +41,15 @@ K = 5
 PATIENCE_SECONDS = 30.0
 
 
-def make_base(directory: Path, *, seed: int = 0) -> Base:
+SHAPE = BaseConfig(layers=1, width=16, heads=2, feed_forward=32, window=12)
+# vLLM takes heads of 32 at the least.
+SHAPE_FOR_VLLM = BaseConfig(layers=1, width=64, heads=2, feed_forward=128, window=12)
+
+
+def make_base(directory: Path, *, seed: int = 0, shape: BaseConfig = SHAPE) -> Base:
     catalogue = Catalogue(
         tuple(f"i{item}" for item in range(ITEMS)), tuple(f"Item {item}" for item in range(ITEMS))
     )
-    shape = BaseConfig(layers=1, width=16, heads=2, feed_forward=32, window=12)
     draw = random.Random(seed)
     panel = [draw.choices(group, k=12) for _ in range(20) for group in (LOW, HIGH, NEUTRAL)]
     training = TrainingConfig(epochs=15, lr=1e-2, batch_size=16, patience=None, seed=seed)

@@ -11,6 +11,7 @@ from app.serving import (
     ControlPlane,
     ControlState,
     PopularityFallback,
+    RankerLoader,
     ReplicaReport,
     ServingConfig,
     ServingEngine,
@@ -74,14 +75,21 @@ class Replica:
     """One started engine."""
 
     def __init__(
-        self, world: World, store: Store, control: ControlDatabase, *, cut: bool = False, **settings: object
+        self,
+        world: World,
+        store: Store,
+        control: ControlDatabase,
+        *,
+        cut: bool = False,
+        loader: RankerLoader | None = None,
+        **settings: object,
     ) -> None:
         self.clock = Clock()
         self.line = Line(control.plane)
         self.line.cut = cut
         self.registry = CollectorRegistry()
         self.fallback = PopularityFallback(world.base.catalogue, POPULARITY)
-        self.loader = TransformersLoader(world.base, store)
+        self.loader = TransformersLoader(world.base, store) if loader is None else loader
         config = {
             "replica_id": "replica-1",
             "poll_interval_seconds": 0.01,

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from app.serving import RankerLoader
 from model_store import Store
 from tests.unit.app.serving.marker_world import (
     HIGH,
@@ -52,8 +53,14 @@ def two_callers(replica: Replica, history: tuple[int, ...]) -> Iterator[tuple[Ga
 
 @pytest.mark.parametrize("cache_entries", [0, 1000])
 def test_no_answer_is_torn_or_mislabelled_through_thirty_swaps(
-    world: World, store: Store, control: ControlDatabase, start: Start, cache_entries: int
+    world: World,
+    store: Store,
+    control: ControlDatabase,
+    start: Start,
+    make_loader: Callable[[Store], RankerLoader],
+    cache_entries: int,
 ) -> None:
+    """The marker test, for every way of inference: two adapters that rank disjoint items first."""
     digests = [world.publish(store, world.low), world.publish(store, world.high)]
     asked = histories(12)
     expected = {
@@ -64,7 +71,7 @@ def test_no_answer_is_torn_or_mislabelled_through_thirty_swaps(
     assert not {
         item for (digest, _), items in expected.items() if digest == digests[0] for item in items
     } & set(HIGH)
-    replica = start(cache_entries=cache_entries)
+    replica = start(cache_entries=cache_entries, loader=make_loader(store))
     generation_of = {control.point(digests[0]): digests[0]}
     replica.serves(digests[0])
     over = threading.Event()

@@ -1,0 +1,80 @@
+"""The folders through which adapters reach the vLLM server: one for each version, in a place that both machines see.
+
+A folder is also a record. It is written before the server hears of its version and removed after the server has let go
+of it, so whatever is found here may still be in the server's memory, even after this process was killed.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import uuid
+from pathlib import Path, PurePosixPath
+
+import torch
+
+from recommender import Adapter, ModelLoadError
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_PARTIAL, _BLANK = "partial-", "blank-"
+
+
+class AdapterFolders:
+    """Ordinary PEFT folders under one place.
+
+    Args:
+        place: where this process writes; made if it is missing. It is this gateway's alone.
+        seen_as: the same place as the server's machine names it.
+    """
+
+    def __init__(self, place: Path, seen_as: str) -> None:
+        self._place = place
+        self._seen_as = PurePosixPath(seen_as)
+        place.mkdir(parents=True, exist_ok=True, mode=0o755)
+        for leftover in [*place.glob(f"{_PARTIAL}*"), *place.glob(f"{_BLANK}*")]:
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def versions(self) -> set[str]:
+        """Digests of the versions that have a folder."""
+        return {path.name for path in self._place.iterdir() if is_version(path.name)}
+
+    def write(self, digest: str, adapter: Adapter) -> str:
+        """Write a version's folder, in one step and anew if it is there. Returns its path on the server's machine."""
+        return self._put(digest, adapter)
+
+    def write_blank(self, digest: str) -> tuple[str, str] | None:
+        """An adapter of the same shape that changes nothing: its name, and its path on the server's machine.
+
+        None if there is no folder whose shape it could have; that of another version will do.
+        """
+        for source in [digest, *sorted(self.versions())]:
+            try:
+                adapter = Adapter.load(self._place / source)
+            except (ModelLoadError, OSError):
+                continue
+            zeros = {name: torch.zeros_like(tensor) for name, tensor in adapter.tensors.items()}
+            name = f"{_BLANK}{uuid.uuid4().hex}"
+            return name, self._put(name, adapter.replace(zeros))
+        return None
+
+    def remove(self, name: str) -> None:
+        """Remove a folder.
+
+        Raises:
+            OSError: something of it is left.
+        """
+        folder = self._place / name
+        if folder.exists():
+            shutil.rmtree(folder)
+
+    def _put(self, name: str, adapter: Adapter) -> str:
+        partial = self._place / f"{_PARTIAL}{uuid.uuid4().hex}"
+        adapter.save(partial)
+        self.remove(name)
+        partial.rename(self._place / name)
+        return str(self._seen_as / name)
+
+
+def is_version(name: str) -> bool:
+    """Whether this is a version's digest."""
+    return _DIGEST.fullmatch(name) is not None
