@@ -88,7 +88,7 @@ class FakeVllm:
     forwards: int = 0
     answering: threading.Event = field(default_factory=threading.Event)
     _names: dict[str, _Named] = field(default_factory=dict)
-    _unloaded: dict[str, _Named] = field(default_factory=dict)
+    _unloaded: dict[str, nn.Module] = field(default_factory=dict)
     _memory: OrderedDict[int, tuple[str, nn.Module]] = field(default_factory=OrderedDict)
     _numbers: int = 0
     _first_path: str | None = None
@@ -161,8 +161,10 @@ class FakeVllm:
         with self._lock:
             if call.lora_name not in self._names:
                 raise _Error(404, f"The lora adapter '{call.lora_name}' cannot be found.")
+            if "unloaded names still answer" in self.lies:
+                self._unloaded[call.lora_name] = self._model(self._names[call.lora_name])
             if "unloading does nothing" not in self.lies:
-                self._unloaded[call.lora_name] = self._names.pop(call.lora_name)
+                del self._names[call.lora_name]
             return f"Success: LoRA adapter '{call.lora_name}' removed successfully."
 
     def _loaded(self, path: str) -> _Named:
@@ -220,8 +222,8 @@ class FakeVllm:
     def _answering(self, name: str) -> tuple[nn.Module, str]:
         """The model that answers under a name, and the name that it answers with."""
         named = self._names.get(name)
-        if named is None and "unloaded names still answer" in self.lies:
-            named = self._unloaded.get(name)
+        if named is None and name in self._unloaded and "unloaded names still answer" in self.lies:
+            return self._unloaded[name], name
         if named is not None and "the base answers under any adapter's name" in self.lies:
             return self.base.model, name
         if named is not None:

@@ -74,7 +74,8 @@ class RankerBuilder:
     def want(self, digests: Sequence[str], floor: int) -> None:
         """Set the versions that should be ready, the most urgent first. Rankers of all others are dropped.
 
-        A higher floor also drops the rankers below it. A version that failed is tried again after its pause.
+        A higher floor also drops the rankers below it, and one that is lost is loaded anew. A version that failed is
+        tried again after its pause.
         """
         with self._wake:
             if self._closed:
@@ -82,7 +83,7 @@ class RankerBuilder:
             self._wanted = tuple(dict.fromkeys(digests))
             self._floor = floor
             for digest in [
-                d for d, r in self._ready.items() if d not in self._wanted or r.forget_epoch < floor
+                d for d, r in self._ready.items() if d not in self._wanted or r.forget_epoch < floor or r.lost
             ]:
                 del self._ready[digest]
             for digest in [d for d in self._failures if d not in self._wanted]:

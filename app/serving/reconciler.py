@@ -202,12 +202,14 @@ class Reconciler:
             else:
                 # After a withdrawal, serving nothing stays the decided state until the next version is built.
                 generation = serving.generation if serving.ranker is None else 0
-                self._publish(Serving(None, generation, floor, self._absence(serving, state.live_digest)))
+                self._publish(
+                    Serving(None, generation, floor, self._absence(serving, state.live_digest, floor))
+                )
 
-    def _absence(self, serving: Serving, live_digest: str) -> FallbackReason:
+    def _absence(self, serving: Serving, live_digest: str, floor: int) -> FallbackReason:
         below = BelowErasureFloor.code
         if (
-            serving.ranker is not None
+            (serving.ranker is not None and serving.ranker.forget_epoch < floor)
             or serving.absence == below
             or self._builder.error(live_digest) == below
         ):

@@ -1,7 +1,8 @@
 """The folders through which adapters reach the vLLM server: one for each version, in a place that both machines see.
 
-A folder is also a record. It is written before the server hears of its version and removed after the server has let go
-of it, so whatever is found here may still be in the server's memory, even after this process was killed.
+A folder is also a record. It is written before the server hears of its version and removed after the server has been
+seen to have let go of it, so whatever is found here may still be in the server's memory, even after this process was
+killed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from recommender import Adapter, ModelLoadError
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_PARTIAL, _BLANK = "partial-", "blank-"
+_PARTIAL, _BLANK, _LEAVING = "partial-", "blank-", "leaving-"
 
 
 class AdapterFolders:
@@ -35,8 +36,9 @@ class AdapterFolders:
             shutil.rmtree(leftover, ignore_errors=True)
 
     def versions(self) -> set[str]:
-        """Digests of the versions that have a folder."""
-        return {path.name for path in self._place.iterdir() if is_version(path.name)}
+        """Digests of the versions that have a folder, hidden or not."""
+        names = {path.name.removeprefix(_LEAVING) for path in self._place.iterdir()}
+        return {name for name in names if is_version(name)}
 
     def write(self, digest: str, adapter: Adapter) -> str:
         """Write a version's folder, in one step and anew if it is there. Returns its path on the server's machine."""
@@ -48,24 +50,40 @@ class AdapterFolders:
         None if there is no folder whose shape it could have; that of another version will do.
         """
         for source in [digest, *sorted(self.versions())]:
-            try:
-                adapter = Adapter.load(self._place / source)
-            except (ModelLoadError, OSError):
+            adapter = self._read(source)
+            if adapter is None:
                 continue
             zeros = {name: torch.zeros_like(tensor) for name, tensor in adapter.tensors.items()}
             name = f"{_BLANK}{uuid.uuid4().hex}"
             return name, self._put(name, adapter.replace(zeros))
         return None
 
+    def hide(self, digest: str) -> None:
+        """Move a version's folder to where the server does not find it. It is still a record."""
+        folder = self._place / digest
+        if folder.exists():
+            hidden = self._place / f"{_LEAVING}{digest}"
+            if hidden.exists():
+                shutil.rmtree(hidden)
+            folder.rename(hidden)
+
     def remove(self, name: str) -> None:
-        """Remove a folder.
+        """Remove a folder, hidden or not.
 
         Raises:
             OSError: something of it is left.
         """
-        folder = self._place / name
-        if folder.exists():
-            shutil.rmtree(folder)
+        for folder in (self._place / name, self._place / f"{_LEAVING}{name}"):
+            if folder.exists():
+                shutil.rmtree(folder)
+
+    def _read(self, digest: str) -> Adapter | None:
+        for folder in (self._place / digest, self._place / f"{_LEAVING}{digest}"):
+            try:
+                return Adapter.load(folder)
+            except (ModelLoadError, OSError):
+                continue
+        return None
 
     def _put(self, name: str, adapter: Adapter) -> str:
         partial = self._place / f"{_PARTIAL}{uuid.uuid4().hex}"

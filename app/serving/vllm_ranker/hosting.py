@@ -29,8 +29,8 @@ class Hosting:
 
     Unloading a name does not free what it named: vLLM keeps the weights until as many other adapters have been loaded
     as it has places (`--max-cpu-loras`), and nothing in its API says which it still holds. So an adapter is taken off
-    by removing its name, loading blank adapters into every place, deleting its folder, and asking for it once more.
-    Until all of that has succeeded the version counts as resident.
+    by removing its name, loading blank adapters into every place, hiding its folder, and asking for it once more. Until
+    all of that has succeeded the version counts as resident.
 
     Args:
         base_name: the server's name of the base model.
@@ -94,9 +94,10 @@ class Hosting:
             self._displace(unused[0])
             for digest in unused:
                 # Only now: as long as it may be in use, the server may read the folder again.
-                self._folders.remove(digest)
+                self._folders.hide(digest)
                 if self._client.knows(digest):
                     raise AnswerDistrusted("the server still answers to a name that it was told to remove")
+                self._folders.remove(digest)
                 with self._state:
                     self._resident.discard(digest)
 

@@ -11,10 +11,19 @@ from app.serving import RankerLoader
 from app.serving.transformers_ranker import TransformersLoader
 from app.serving.vllm_ranker import VllmLoader
 from model_store import MemoryStore, Store
+from recommender import load_base
 from tests.fake_vllm import FakeVllm
-from tests.unit.app.serving.marker_world import HIGH, LOW, ControlDatabase, World, fit_marker, make_base
+from tests.unit.app.serving.marker_world import (
+    HIGH,
+    LOW,
+    ControlDatabase,
+    World,
+    eventually,
+    fit_marker,
+    make_base,
+)
 from tests.unit.app.serving.replica_rig import Replica
-from tests.unit.app.serving.vllm_rig import loader_for
+from tests.unit.app.serving.vllm_rig import REAL, Server, loader_for
 
 StartReplica = Callable[..., Replica]
 MakeLoader = Callable[[Store], RankerLoader]
@@ -27,7 +36,8 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    base = make_base(tmp_path_factory.mktemp("base"))
+    """With a real vLLM server, on the base that it serves."""
+    base = make_base(tmp_path_factory.mktemp("base")) if REAL is None else load_base(REAL.folder / "base")
     return World(base, fit_marker(base, LOW, seed=1), fit_marker(base, HIGH, seed=2))
 
 
@@ -37,21 +47,27 @@ def fake_vllm(world: World) -> Iterator[FakeVllm]:
         yield fake
 
 
-@pytest.fixture(params=["transformers", "vllm"])
+@pytest.fixture(params=["transformers", "vllm", *(["real_vllm"] if REAL else [])])
 def make_loader(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Iterator[MakeLoader]:
     """Every way of inference; what runs with this fixture is the contract of a ranker and its loader."""
     if request.param == "transformers":
         yield lambda store: TransformersLoader(world.base, store)
         return
-    fake = request.getfixturevalue("fake_vllm")
+    server: Server | None = REAL
+    place = REAL.folder / "adapters" if REAL else tmp_path / "adapters"
+    if request.param == "vllm":
+        server, place = request.getfixturevalue("fake_vllm"), tmp_path / "adapters"
+    assert server is not None
     loaders: list[VllmLoader] = []
 
     def vllm(store: Store) -> RankerLoader:
-        loaders.append(loader_for(fake, world.base, store, tmp_path / "adapters"))
+        loaders.append(loader_for(server, world.base, store, place))
         return loaders[-1]
 
     yield vllm
     for loader in loaders:
+        # A real server goes on to the next test.
+        eventually(lambda loader=loader: loader.resident_versions() == ())
         loader.close()
 
 
