@@ -153,7 +153,7 @@ class VllmLoader:
         return self._hosting.resident()
 
     def close(self) -> None:
-        """End the thread and close the connections. What the server holds stays there; the next process takes it off."""
+        """End the thread and close the connections. The server keeps what it holds until the next process comes."""
         self._dropped.put(None)
         self._thread.join()
         self._client.close()
