@@ -49,7 +49,10 @@ def fake_vllm(world: World) -> Iterator[FakeVllm]:
 
 @pytest.fixture(params=["transformers", "vllm", *(["real_vllm"] if REAL else [])])
 def make_loader(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Iterator[MakeLoader]:
-    """Every way of inference; what runs with this fixture is the contract of a ranker and its loader."""
+    """Every way of inference; what runs with this fixture is the contract of a ranker and its loader.
+
+    With a real vLLM server that too, see `vllm_rig`.
+    """
     if request.param == "transformers":
         yield lambda store: TransformersLoader(world.base, store)
         return
@@ -61,13 +64,14 @@ def make_loader(request: pytest.FixtureRequest, world: World, tmp_path: Path) ->
     loaders: list[VllmLoader] = []
 
     def vllm(store: Store) -> RankerLoader:
-        loaders.append(loader_for(server, world.base, store, place))
-        return loaders[-1]
+        loader = loader_for(server, world.base, store, place)
+        loaders.append(loader)
+        # A real server may still hold what the test before has left.
+        eventually(lambda: loader.resident_versions() == ())
+        return loader
 
     yield vllm
     for loader in loaders:
-        # A real server goes on to the next test.
-        eventually(lambda loader=loader: loader.resident_versions() == ())
         loader.close()
 
 
