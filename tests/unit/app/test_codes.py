@@ -80,11 +80,13 @@ def test_a_replica_has_a_code_for_every_version_that_it_refuses() -> None:
     }  # fmt: skip
     assert refusals | others == set(ReplicaError)
     # What a worker takes for the candidate's own fault is a refusal, and neither too old nor gone, nor of items that
-    # the replica will hold once it is restarted.
+    # the replica will hold once it is restarted, nor the fault of the server that computes for it.
     assert refusals - _UNFIT == {
         ReplicaError.BELOW_ERASURE_FLOOR,
         ReplicaError.VERSION_DESTROYED,
         ReplicaError.WRONG_CATALOGUE,
+        ReplicaError.ENGINE_UNAVAILABLE,
+        ReplicaError.ENGINE_UNTRUSTED,
     }
     assert refusals >= _UNFIT
 

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from app.serving import BelowErasureFloor, Ranker, WrongBase
 from app.serving.builder import RankerBuilder
 from app.serving.metrics import ServingMetrics
-from app.serving.transformers_ranker import TransformersLoader
+from app.serving.transformers_ranker import TransformersLoader, TransformersRanker
 from model_store import Store, StoreUnavailable
 from tests.unit.app.serving.marker_world import PATIENCE_SECONDS, World, eventually
 
@@ -80,6 +80,18 @@ def test_what_is_no_longer_wanted_is_dropped_even_while_it_loads(
     workshop.gate.set()
     eventually(lambda: workshop.builder.ready(digests[2]) is not None)
     assert workshop.builder.ready(digests[1]) is None
+
+
+def test_what_was_ready_and_is_lost_is_loaded_anew(
+    workshop: Workshop, digests: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop.builder.want(digests[:1], 0)
+    eventually(lambda: workshop.builder.ready(digests[0]) is not None)
+    with monkeypatch.context() as failing:
+        failing.setattr(TransformersRanker, "lost", True)
+        workshop.builder.want(digests[:1], 0)
+    eventually(lambda: len(workshop.attempts) == 2)
+    eventually(lambda: workshop.builder.ready(digests[0]) is not None)
 
 
 def test_a_floor_that_rises_drops_what_is_ready_and_what_is_loading(
