@@ -6,6 +6,7 @@ design. There is no collection window, because its delay would only slow down a 
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import math
 import threading
@@ -28,7 +29,9 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 @dataclass
-class _Waiting(Generic[Request, Result]):
+class Waiting(Generic[Request, Result]):
+    """A request in the queue or in a batch. ``deadline`` is a time of the batcher's clock."""
+
     request: Request
     tokens: int
     deadline: float
@@ -62,8 +65,9 @@ class MicroBatcher(Generic[Pinned, Request, Result]):
         self._metrics = metrics
         self._clock = clock
         self._wake = threading.Condition()
-        self._queue: deque[_Waiting[Request, Result]] = deque()
+        self._queue: deque[Waiting[Request, Result]] = deque()
         self._closed = False
+        self._idle = False
         self._batch_seconds = 0.0
         self._thread = threading.Thread(target=self._loop, name="lethe-inference", daemon=True)
 
@@ -89,16 +93,14 @@ class MicroBatcher(Generic[Pinned, Request, Result]):
                 waiting.future.set_exception(Draining())
         return not abandoned and not self._thread.is_alive()
 
-    def call(self, request: Request, *, tokens: int, timeout_seconds: float) -> Result:
-        """Have one request answered; blocks the calling thread.
+    def submit(self, request: Request, *, tokens: int, timeout_seconds: float) -> Waiting[Request, Result]:
+        """Put a request into the queue; returns at once. Wait for its answer with `wait` or `answer`.
 
         Raises:
             QueueFull: too many requests wait.
-            DeadlineExceeded: no answer within ``timeout_seconds``.
             Draining: `stop` was called.
-            InferenceFailed: the batch raised.
         """
-        waiting: _Waiting[Request, Result] = _Waiting(request, tokens, self._clock() + timeout_seconds)
+        waiting: Waiting[Request, Result] = Waiting(request, tokens, self._clock() + timeout_seconds)
         with self._wake:
             if self._closed:
                 raise Draining
@@ -107,15 +109,38 @@ class MicroBatcher(Generic[Pinned, Request, Result]):
                 raise QueueFull(self._retry_after_seconds())
             self._queue.append(waiting)
             self._metrics.queue_depth.set(len(self._queue))
-            self._wake.notify()
+            if self._idle:
+                self._wake.notify()
+        return waiting
+
+    def wait(self, waiting: Waiting[Request, Result]) -> Result:
+        """The answer to a submitted request; blocks the calling thread.
+
+        Raises:
+            DeadlineExceeded: no answer by the deadline.
+            Draining: `stop` was called.
+            InferenceFailed: the batch raised.
+        """
         try:
-            return waiting.future.result(timeout_seconds)
+            return waiting.future.result(self._left(waiting))
         except (TimeoutError, DeadlineExceeded):
-            waiting.future.cancel()
-            self._metrics.rejected.labels(DeadlineExceeded.code).inc()
-            with self._wake:
-                retry_after = self._retry_after_seconds()
-            raise DeadlineExceeded(retry_after) from None
+            raise self._too_late(waiting) from None
+
+    async def answer(self, waiting: Waiting[Request, Result]) -> Result:
+        """Like `wait`, for the event loop, which goes on meanwhile. Whoever is cancelled leaves the queue."""
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(waiting.future), self._left(waiting))
+        except (TimeoutError, DeadlineExceeded):
+            raise self._too_late(waiting) from None
+
+    def _left(self, waiting: Waiting[Request, Result]) -> float:
+        return max(0.0, waiting.deadline - self._clock())
+
+    def _too_late(self, waiting: Waiting[Request, Result]) -> DeadlineExceeded:
+        waiting.future.cancel()
+        self._metrics.rejected.labels(DeadlineExceeded.code).inc()
+        with self._wake:
+            return DeadlineExceeded(self._retry_after_seconds())
 
     def queue_depth(self) -> int:
         with self._wake:
@@ -134,14 +159,16 @@ class MicroBatcher(Generic[Pinned, Request, Result]):
             # Do not keep this batch's histories and answers in memory while waiting for the next batch.
             del batch
 
-    def _take(self) -> list[_Waiting[Request, Result]]:
+    def _take(self) -> list[Waiting[Request, Result]]:
         """Wait for requests and take as many as fit into the token budget. Empty only when closed and drained."""
-        batch: list[_Waiting[Request, Result]] = []
+        batch: list[Waiting[Request, Result]] = []
         longest = 0
         with self._wake:
             while not batch:
                 while not self._queue and not self._closed:
+                    self._idle = True
                     self._wake.wait()
+                self._idle = False
                 if not self._queue:
                     return batch
                 now = self._clock()
@@ -163,7 +190,7 @@ class MicroBatcher(Generic[Pinned, Request, Result]):
         self._metrics.batch_tokens.observe(longest * len(batch))
         return batch
 
-    def _run(self, batch: list[_Waiting[Request, Result]]) -> None:
+    def _run(self, batch: list[Waiting[Request, Result]]) -> None:
         started = self._clock()
         try:
             pinned = self._pin()

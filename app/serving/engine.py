@@ -1,4 +1,4 @@
-"""The serving engine, which the HTTP layer calls from any number of threads."""
+"""The serving engine, which the HTTP layer calls from its event loop, and others from any number of threads."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from app.serving.ranker import RankerLoader, RankingRequest
 from app.serving.recommendation import FallbackReason, Recommendation
 from app.serving.reconciler import Reconciler
 from app.serving.status import EngineStatus
+from app.serving.steps import Steps, run, run_soon
 from app.serving.suppression import SuppressionSet
 from app.serving.vouched_floor import VouchedFloor
 from model_store import Store
+
 
 
 class ServingEngine:
@@ -217,6 +219,29 @@ class ServingEngine:
             QueueFull, DeadlineExceeded: the engine is too busy; both have ``retry_after_seconds``.
             InferenceFailed: the model failed on this batch.
         """
+        return run(self._steps(subject_hmac, history, k, candidates, timeout_seconds), self._batcher.wait)
+
+    async def recommend_soon(
+        self,
+        subject_hmac: str,
+        history: Sequence[int],
+        k: int,
+        *,
+        candidates: Sequence[int] | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Recommendation:
+        """`recommend` for the event loop, which goes on while the batch runs. No thread waits for the answer."""
+        steps = self._steps(subject_hmac, history, k, candidates, timeout_seconds)
+        return await run_soon(steps, self._batcher.answer)
+
+    def _steps(
+        self,
+        subject_hmac: str,
+        history: Sequence[int],
+        k: int,
+        candidates: Sequence[int] | None,
+        timeout_seconds: float | None,
+    ) -> Steps[Recommendation]:
         size = len(self.catalogue.item_ids)
         most = self.most_candidates
         if most is not None and history and (candidates is None or len(candidates) > most):
@@ -228,7 +253,7 @@ class ServingEngine:
             raise InvalidRequest
         timeout = self.config.request_timeout_seconds if timeout_seconds is None else timeout_seconds
         request = RankingRequest(tuple(history), k, None if candidates is None else tuple(candidates))
-        outcome = self._personalise(subject_hmac, request, timeout)
+        outcome = yield from self._personalise(subject_hmac, request, timeout)
         if isinstance(outcome, Answer):
             self.metrics.answers.inc()
             return Recommendation(outcome.items, True, None, outcome.version, outcome.generation)
@@ -244,7 +269,7 @@ class ServingEngine:
         self.metrics.fallbacks.labels(reason).inc()
         return answer
 
-    def _personalise(self, subject: str, request: RankingRequest, timeout: float) -> Answer | FallbackReason:
+    def _personalise(self, subject: str, request: RankingRequest, timeout: float) -> Steps[Answer | FallbackReason]:
         if self._draining:
             return "draining"
         for attempt in range(2):
@@ -254,7 +279,7 @@ class ServingEngine:
                 return reason
             if not request.history:
                 return "unknown_user"
-            answer = self._answer(subject, request, timeout)
+            answer = yield from self._answer(subject, request, timeout)
             # Check again: while the batch ran, the subject may have been suppressed, or the lease may have lapsed.
             if reason := self._obstacle(subject):
                 self._cache.purge(subject)
@@ -270,7 +295,7 @@ class ServingEngine:
         serving = self._live.serving
         return serving.absence if serving.ranker is None else None
 
-    def _answer(self, subject: str, request: RankingRequest, timeout: float) -> Answer | FallbackReason:
+    def _answer(self, subject: str, request: RankingRequest, timeout: float) -> Steps[Answer | FallbackReason]:
         serving = self._live.serving
         ranker = serving.ranker
         if ranker is None:
@@ -285,9 +310,10 @@ class ServingEngine:
         # Drop the references, so that waiting for a batch does not keep a retired version in memory.
         del serving, ranker
         try:
-            answer = self._batcher.call(request, tokens=tokens, timeout_seconds=timeout)
+            waiting = self._batcher.submit(request, tokens=tokens, timeout_seconds=timeout)
         except Draining:
             return "draining"
+        answer = yield waiting
         if isinstance(answer, Answer):
             self._cache.put(key._replace(version=answer.version), answer.items)
         return answer

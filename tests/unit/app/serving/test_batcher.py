@@ -1,10 +1,12 @@
 """The micro-batcher: work-conserving, bounded, one pin per batch, one failure per batch, and a clean end."""
 
+import asyncio
 import gc
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -54,7 +56,7 @@ class Rig:
         return [(version.name, request * 10) for request in requests]
 
     def call(self, request: int, *, tokens: int = 1, timeout: float = PATIENCE) -> "Future[tuple[str, int]]":
-        return self.callers.submit(self.batcher.call, request, tokens=tokens, timeout_seconds=timeout)
+        return self.callers.submit(call, self.batcher, request, tokens=tokens, timeout=timeout)
 
     def occupy(self, request: int) -> "Future[tuple[str, int]]":
         """Start a batch that stays at the gate."""
@@ -76,6 +78,10 @@ class Rig:
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(f"lethe_serving_{name}", labels)
+
+
+def call(batcher: Any, request: Any, *, tokens: int = 1, timeout: float = PATIENCE) -> Any:
+    return batcher.wait(batcher.submit(request, tokens=tokens, timeout_seconds=timeout))
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -161,7 +167,7 @@ def test_nothing_asked_is_kept_once_it_is_answered() -> None:
     batcher.start()
     history = Version("hers")
     kept = weakref.ref(history)
-    assert batcher.call(history, tokens=1, timeout_seconds=PATIENCE) == "hers"
+    assert call(batcher, history) == "hers"
     gc.disable()
     try:
         del history
@@ -177,7 +183,7 @@ def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
     rig.occupy(0)
     waiting = rig.queue(1, 2)
     with pytest.raises(QueueFull) as refusal:
-        rig.batcher.call(3, tokens=1, timeout_seconds=PATIENCE)
+        call(rig.batcher, 3)
     assert refusal.value.retry_after_seconds >= 1
     assert rig.value("rejected_total", reason="queue_full") == 1
     rig.gate.set()
@@ -207,7 +213,7 @@ def test_a_missing_result_is_a_failure_and_not_someone_elses_answer() -> None:
     )
     batcher.start()
     with pytest.raises(InferenceFailed):
-        batcher.call(1, tokens=1, timeout_seconds=PATIENCE)
+        call(batcher, 1)
     assert batcher.stop(PATIENCE)
 
 
@@ -270,7 +276,7 @@ def test_stopping_what_never_started_is_clean() -> None:
     rig = Rig()
     assert rig.batcher.stop(PATIENCE)
     with pytest.raises(Draining):
-        rig.batcher.call(1, tokens=1, timeout_seconds=PATIENCE)
+        rig.call(batcher, 1)
     rig.callers.shutdown()
 
 
@@ -279,3 +285,43 @@ def test_many_callers_each_get_their_own_answer(rig: Rig) -> None:
     assert all(future.result(PATIENCE) == ("v1", request * 10) for request, future in futures.items())
     assert sorted(request for batch in rig.batches for request in batch) == list(range(400))
     assert all(len(batch) <= 100 for batch in rig.batches)
+
+
+async def soon(batcher: Any, request: Any, *, timeout: float = PATIENCE) -> Any:
+    return await batcher.answer(batcher.submit(request, tokens=1, timeout_seconds=timeout))
+
+
+def test_an_event_loop_waits_for_many_and_blocks_no_thread_of_its_own(rig: Rig) -> None:
+    async def ask() -> list[tuple[str, int]]:
+        rig.gate.clear()
+        asked = [asyncio.create_task(soon(rig.batcher, request)) for request in range(1, 6)]
+        await asyncio.sleep(0)
+        # The loop still turns while the batch is at the gate.
+        rig.gate.set()
+        return await asyncio.gather(*asked)
+
+    assert [value for _, value in asyncio.run(ask())] == [10, 20, 30, 40, 50]
+
+
+def test_an_event_loop_gives_up_at_the_deadline_and_leaves_the_queue(rig: Rig) -> None:
+    rig.occupy(0)
+    with pytest.raises(DeadlineExceeded) as late:
+        asyncio.run(soon(rig.batcher, 7, timeout=0.01))
+    assert late.value.retry_after_seconds >= 1
+    rig.gate.set()
+    assert rig.call(3).result(PATIENCE) == ("v1", 30)
+    assert all(7 not in batch for batch in rig.batches)
+
+
+def test_an_event_loop_that_waits_is_told_that_the_engine_stops(rig: Rig) -> None:
+    rig.occupy(0)
+
+    async def ask() -> None:
+        asked = asyncio.create_task(soon(rig.batcher, 7))
+        await asyncio.sleep(0)
+        assert not rig.batcher.stop(0.01)
+        with pytest.raises(Draining):
+            await asked
+
+    asyncio.run(ask())
+    rig.gate.set()
