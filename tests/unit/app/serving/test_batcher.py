@@ -220,7 +220,7 @@ def test_a_missing_result_is_a_failure_and_not_someone_elses_answer() -> None:
 def test_a_caller_that_gave_up_costs_no_inference(rig: Rig) -> None:
     rig.occupy(0)
     with pytest.raises(DeadlineExceeded) as refusal:
-        rig.batcher.call(1, tokens=1, timeout_seconds=0.01)
+        call(rig.batcher, 1, timeout=0.01)
     assert refusal.value.retry_after_seconds >= 1
     later = rig.queue(2)
     rig.gate.set()
@@ -253,7 +253,7 @@ def test_stop_answers_what_is_queued_and_takes_nothing_new(rig: Rig) -> None:
 
 def refuses(batcher: "MicroBatcher[Version | None, int, tuple[str, int]]") -> bool:
     try:
-        batcher.call(9, tokens=1, timeout_seconds=0.001)
+        call(batcher, 9, timeout=0.001)
     except Draining:
         return True
     except DeadlineExceeded:
@@ -276,7 +276,7 @@ def test_stopping_what_never_started_is_clean() -> None:
     rig = Rig()
     assert rig.batcher.stop(PATIENCE)
     with pytest.raises(Draining):
-        rig.call(batcher, 1)
+        call(rig.batcher, 1)
     rig.callers.shutdown()
 
 
