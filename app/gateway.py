@@ -34,6 +34,7 @@ from app.opendsr.signing import processor_of
 from app.outbox import service as outbox
 from app.outbox.service import Topic
 from app.probe import Probe
+from app.recommendations.histories import Histories
 from app.recommendations.prompt_reader import PromptReader
 from app.replicas.service import DatabaseControlPlane
 from app.restoration.queries import timeline_stands
@@ -137,6 +138,16 @@ class Gateway:
         self.engine: ServingEngine = build_engine(settings, self.store, control, registry)
         self.catalogue = self.engine.catalogue
         self.popularity = PopularityRefresher(database, self.engine, settings.max_recommendations)
+        self.histories = Histories(
+            database,
+            self.reader,
+            index_of=self.catalogue.index,
+            event=self.engine.event if self.engine.needs_ratings else None,
+            limit=self.engine.history_limit,
+            every_seconds=settings.feed_poll_seconds,
+            lease_seconds=settings.feed_lease_seconds,
+        )
+        self.engine.when_purged(lambda subject: self.histories.cache.forget([subject]))
         # Only a model that ranks a few candidates needs a retriever to find them.
         self.retriever = (
             None
@@ -156,6 +167,7 @@ class Gateway:
 
     def start(self) -> None:
         self.popularity.start()
+        self.histories.start()
         if self.retriever is not None:
             self.retriever.start()
         self.queue.start()
@@ -171,6 +183,7 @@ class Gateway:
         if self.deliverer is not None:
             self.deliverer.stop(_JOURNAL_SECONDS)
         self.popularity.stop()
+        self.histories.stop()
         if self.retriever is not None:
             self.retriever.stop()
         self.engine.stop()
@@ -215,6 +228,8 @@ class Gateway:
 
         Returns at once: threads of their own deal with a store or a broker that hangs.
         """
+        # A request that selects events has hidden them.
+        self.histories.cache.forget([accepted.request.subject_hmac])
         self.popularity.request()
         if self.retriever is not None:
             self.retriever.request()
@@ -241,6 +256,7 @@ class Gateway:
 
     def after_lift(self, entry: JournalEntry) -> None:
         """Write the lift of a suppression into the journal. Returns at once; the worker makes up for failures."""
+        self.histories.cache.forget([entry.subject_hmac])
         self._journal.add(str(entry.epoch), entry)
         self.engine.poke()
 

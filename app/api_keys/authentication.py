@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import math
@@ -30,7 +31,11 @@ from app.oidc.provider_keys import KeysUnavailable
 from app.oidc.tokens import TokenVerifier, is_token
 from app.recommendations.prompt_reader import PromptReader
 
-REVALIDATE_SECONDS = 5.0
+# A revoked key is good for this long at most. A token ends by itself, and only its issuer's keys can end it earlier.
+REVALIDATE_SECONDS = 1.0
+_REVALIDATE_TOKENS_SECONDS = 5.0
+# From this share of the time on, a caller who asks is looked up again meanwhile, so that nobody waits for it.
+_AHEAD = 0.5
 # Requests with these scopes are answered from memory. All others need the database.
 _FROM_MEMORY = frozenset({Scope.RECOMMEND, Scope.METRICS_READ})
 # Requests with these scopes come with every page of a shop, or every few seconds from a monitor.
@@ -70,6 +75,12 @@ class _Known:
     caller: Caller
     verified_at: float
     ends_at: float
+    by_token: bool = False
+
+    def needs_no_look(self, now: float, share: float = 1.0) -> bool:
+        """Whether it was verified so short a time ago, or within this share of that time."""
+        seconds = _REVALIDATE_TOKENS_SECONDS if self.by_token else REVALIDATE_SECONDS
+        return self.still_good(now, share * seconds)
 
     def still_good(self, now: float, seconds: float) -> bool:
         return now - self.verified_at < seconds and now < self.ends_at
@@ -106,6 +117,7 @@ class Authenticator:
         self._lease = lease_seconds
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
+        self._looked_up_ahead: dict[str, asyncio.Task[None]] = {}
         self._strangers = CapacityLimiter(_LOOKUPS_OF_STRANGERS)
         self._callers = CapacityLimiter(_LOOKUPS_OF_CALLERS)
         self._suspects = CapacityLimiter(_LOOKUPS_OF_SUSPECTS)
@@ -123,9 +135,13 @@ class Authenticator:
         """
         if not key:
             return None
+        digest = api_keys.digest_of(key)
         with self._lock:
-            known = self._known.get(api_keys.digest_of(key))
-        if known is not None and known.still_good(time.monotonic(), REVALIDATE_SECONDS):
+            known = self._known.get(digest)
+        now = time.monotonic()
+        if known is not None and known.needs_no_look(now):
+            if not known.needs_no_look(now, _AHEAD):
+                self._look_ahead(key, digest)
             return known.caller
         wait = self._failures.exceeded(address) if known is None else None
         found = None
@@ -138,6 +154,22 @@ class Authenticator:
                 raise TooManyFailures(wait)
         return found
 
+    def _look_ahead(self, key: str, digest: str) -> None:
+        """Look the caller up again in the background, once at a time."""
+        if digest in self._looked_up_ahead:
+            return
+
+        async def look() -> None:
+            try:
+                await run_sync(self._look, key, limiter=self._callers)
+            except (DatabaseUnavailable, KeysUnavailable):
+                # Whoever asks after the time is over waits for an answer, and learns why there is none.
+                pass
+            finally:
+                del self._looked_up_ahead[digest]
+
+        self._looked_up_ahead[digest] = asyncio.get_running_loop().create_task(look())
+
     def caller(self, key: str) -> Caller | None:
         """The owner of this key or token; None if it is not valid. Blocks the calling thread.
 
@@ -145,26 +177,33 @@ class Authenticator:
             DatabaseUnavailable: the key cannot be looked up, and is not remembered.
             KeysUnavailable: a token cannot be verified.
         """
-        digest = api_keys.digest_of(key)
         now = time.monotonic()
         with self._lock:
-            known = self._known.get(digest)
-        if known is not None and known.still_good(now, REVALIDATE_SECONDS):
+            known = self._known.get(api_keys.digest_of(key))
+        if known is not None and known.needs_no_look(now):
             return known.caller
         try:
-            found = self._find(key)
+            return self._look(key)
         except DatabaseUnavailable:
             if known is not None and known.still_good(now, self._lease):
                 return replace(known.caller, confirmed=False)
             raise
+
+    def _look(self, key: str) -> Caller | None:
+        digest, now = api_keys.digest_of(key), time.monotonic()
+        found = self._find(key)
         with self._lock:
+            newer = self._known.get(digest)
+            if newer is not None and newer.verified_at > now:
+                # Another look that began later has ended already.
+                return newer.caller
             self._known.pop(digest, None)
             if found is None:
                 return None
             caller, left = found
             if len(self._known) >= _MAX_KNOWN_CALLERS:
                 self._known.pop(next(iter(self._known)))
-            self._known[digest] = _Known(caller, now, now + left)
+            self._known[digest] = _Known(caller, now, now + left, self._may_be_token(key))
             return caller
 
     def _may_be_token(self, key: str) -> bool:

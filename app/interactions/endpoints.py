@@ -55,7 +55,11 @@ def _store(gateway: Gateway, once: OnceRequest, body: bytes) -> Response:
         for event in events
         if (index := gateway.catalogue.index(event.item_id)) is not None
     ]
-    result = ingest_in_slices(gateway.database, known, gateway.precedence)
+    try:
+        result = ingest_in_slices(gateway.database, known, gateway.precedence)
+    finally:
+        # Some slices may be stored although the last one failed.
+        gateway.histories.cache.forget({event.subject_hmac for event in known})
     view = IngestView(
         stored=result.stored,
         duplicates=result.duplicates,

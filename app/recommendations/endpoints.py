@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
+from pydantic_core import to_json
 from starlette.types import Receive, Send
 from starlette.types import Scope as ConnectionScope
 
@@ -18,9 +20,9 @@ from app.dependencies import GatewayDependency
 from app.errors import Problem
 from app.fields import IdInQuery
 from app.gateway import Gateway
-from app.interactions import queries as interactions
 from app.last_look import LAST_LOOK, LastLook
 from app.problem_schema import problems
+from app.recommendations.history_cache import History
 from app.serving import FallbackReason, Recommendation, ServingOverloaded
 
 router = APIRouter(tags=["recommendations"])
@@ -47,7 +49,7 @@ class RecommendationView(BaseModel):
 
 
 @router.get("/recommend", response_model=RecommendationView, responses=problems())
-def recommend(
+async def recommend(
     gateway: GatewayDependency,
     _caller: Annotated[Caller, Depends(require(Scope.RECOMMEND))],
     user_id: Annotated[IdInQuery, Query(description="percent-encoded, a plus sign in it as %2B")],
@@ -77,7 +79,8 @@ def recommend(
             maximum=limit,
         )
     subject = gateway.subject_key.subject(user_id)
-    return _CheckedLast(gateway, subject, _answer(gateway, subject, k, _candidates(gateway, candidate)), k)
+    answer = await _answer(gateway, subject, k, _candidates(gateway, candidate))
+    return _CheckedLast(gateway, subject, answer, k)
 
 
 class _CheckedLast(Response):
@@ -104,17 +107,21 @@ class _CheckedLast(Response):
 
 
 def _response(answer: Recommendation) -> Response:
-    view = RecommendationView(
-        items=[ItemView(item_id=item.item_id, title=item.title, score=item.score) for item in answer.items],
-        personalised=answer.personalised,
-        fallback_reason=answer.fallback_reason,
-        version=answer.version,
-        generation=answer.generation,
-        retriever=answer.retriever,
+    content = to_json(
+        {
+            "items": [
+                {"item_id": item.item_id, "title": item.title, "score": item.score} for item in answer.items
+            ],
+            "personalised": answer.personalised,
+            "fallback_reason": answer.fallback_reason,
+            "version": answer.version,
+            "generation": answer.generation,
+            "retriever": answer.retriever,
+        }
     )
     # No cache may keep personal answers: they would outlive a forget request.
     headers = {"Cache-Control": "private, no-store", "Lethe-Version": answer.version}
-    return Response(view.model_dump_json(), media_type="application/json", headers=headers)
+    return Response(content, media_type="application/json", headers=headers)
 
 
 def _candidates(gateway: Gateway, named: list[str]) -> list[int] | None:
@@ -131,22 +138,37 @@ def _candidates(gateway: Gateway, named: list[str]) -> list[int] | None:
     return list(dict.fromkeys(index for item in named if (index := gateway.catalogue.index(item)) in found))
 
 
-def _answer(gateway: Gateway, subject: str, k: int, candidates: list[int] | None) -> Recommendation:
-    if gateway.engine.must_fall_back(subject):
-        return gateway.engine.recommend(subject, (), k)
+async def _answer(gateway: Gateway, subject: str, k: int, candidates: list[int] | None) -> Recommendation:
+    engine = gateway.engine
+    if engine.must_fall_back(subject):
+        return await engine.recommend_soon(subject, (), k)
     try:
-        history = _history(gateway, subject)
+        history = await gateway.histories.of(subject)
     except DatabaseUnavailable:
         # The lease on the feed has not lapsed, so the user may be personalised, but there is no history.
-        return gateway.engine.fall_back(k, "no_history")
+        return engine.fall_back(k, "no_history")
+    return await personalise(gateway, subject, history, k, candidates)
+
+
+async def personalise(
+    gateway: Gateway, subject: str, history: History, k: int, candidates: list[int] | None
+) -> Recommendation:
+    """The answer for this history, with candidates of the retriever where some are needed and none are named.
+
+    Raises:
+        Problem: 503, the model has too much to do.
+    """
     retriever = None
     if candidates is None and history.events and gateway.retriever is not None:
-        found = gateway.retriever.candidates(history.items, gateway.engine.most_candidates or 0)
+        # In a thread: a retriever that is being brought up to date makes others wait.
+        found = await run_sync(
+            gateway.retriever.candidates, history.items, gateway.engine.most_candidates or 0
+        )
         candidates, retriever = list(found.items), found.retriever
     if candidates == [] and history.events:
         return gateway.engine.fall_back(k, "no_candidates")
     try:
-        answer = gateway.engine.recommend(subject, history.events, k, candidates=candidates)
+        answer = await gateway.engine.recommend_soon(subject, history.events, k, candidates=candidates)
         return replace(answer, retriever=retriever) if answer.personalised else answer
     except ServingOverloaded as error:
         raise Problem(
@@ -155,25 +177,3 @@ def _answer(gateway: Gateway, subject: str, k: int, candidates: list[int] | None
             "Too many requests wait for the model; try again shortly.",
             headers={"Retry-After": str(error.retry_after_seconds)},
         ) from error
-
-
-class _History(NamedTuple):
-    """Item indices, oldest first, and the events that the model reads: none where it needs ratings and finds none."""
-
-    items: list[int]
-    events: list[int]
-
-
-def _history(gateway: Gateway, subject: str) -> _History:
-    engine, limit, index_of = gateway.engine, gateway.engine.history_limit, gateway.catalogue.index
-    if not engine.needs_ratings:
-        items = gateway.reader.read(lambda session: interactions.newest_items(session, subject, limit=limit))
-        known = [index for item in items if (index := index_of(item)) is not None]
-        return _History(known, known)
-    rated = gateway.reader.read(
-        lambda session: interactions.newest_rated_items(session, subject, limit=limit)
-    )
-    events = [(index, rating) for item, rating in rated if (index := index_of(item)) is not None]
-    if all(rating is None for _, rating in events):
-        return _History([], [])
-    return _History([item for item, _ in events], [engine.event(*event) for event in events])

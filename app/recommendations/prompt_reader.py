@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -52,6 +53,17 @@ class PromptReader:
             return asked.result(self._seconds)
         except (TimeoutError, DatabaseUnavailable) as error:
             asked.cancel()
+            self._repeat(question)
+            raise DatabaseUnavailable from error
+
+    async def read_soon(self, question: Callable[[Session], Found]) -> Found:
+        """Like `read`, for the event loop, which goes on meanwhile."""
+        if self._silent:
+            raise DatabaseUnavailable
+        asked = self._threads.submit(self._ask, question)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(asked), self._seconds)
+        except (TimeoutError, DatabaseUnavailable) as error:
             self._repeat(question)
             raise DatabaseUnavailable from error
 

@@ -6,7 +6,7 @@ import hashlib
 import threading
 from array import array
 from collections import OrderedDict, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from app.serving.recommendation import RankedItem
@@ -42,6 +42,7 @@ class ResultCache:
     def __init__(self, max_entries: int) -> None:
         self._max_entries = max_entries
         self._lock = threading.Lock()
+        self._also: list[Callable[[str], object]] = []
         self._version: str | None = None
         self._entries: OrderedDict[CacheKey, tuple[RankedItem, ...]] = OrderedDict()
         self._keys_of: defaultdict[str, set[CacheKey]] = defaultdict(set)
@@ -76,8 +77,14 @@ class ResultCache:
                 oldest, _ = self._entries.popitem(last=False)
                 self._forget_key(oldest)
 
+    def when_purged(self, also: Callable[[str], object]) -> None:
+        """Call this with each subject that is purged: what else is kept of them goes too. Call before any thread."""
+        self._also.append(also)
+
     def purge(self, subject_hmac: str) -> int:
-        """Drop all answers of one subject. Returns how many there were."""
+        """Drop all answers of one subject, and what else is kept of them. Returns how many answers there were."""
+        for also in self._also:
+            also(subject_hmac)
         with self._lock:
             keys = self._keys_of.pop(subject_hmac, set())
             for key in keys:

@@ -103,6 +103,12 @@ class ServingEngine:
         """Block until a version serves. Returns False if none does in time."""
         return self._live.wait_for_version(timeout_seconds)
 
+    def when_purged(self, also: Callable[[str], object]) -> None:
+        """Call this with each subject who is suppressed, at once: what the caller keeps of them must go. Call before
+        `start`.
+        """
+        self._cache.when_purged(also)
+
     def poke(self) -> None:
         """Read the control plane now, not only at the next poll."""
         self._reconciler.poke()
@@ -247,9 +253,7 @@ class ServingEngine:
         if most is not None and history and (candidates is None or len(candidates) > most):
             raise InvalidRequest
         kinds = self._loader.event_kinds
-        if not 1 <= k <= size or not all(0 <= item < size for item in candidates or ()):
-            raise InvalidRequest
-        if not all(0 <= event < kinds for event in history):
+        if not 1 <= k <= size or not _within(candidates, size) or not _within(history, kinds):
             raise InvalidRequest
         timeout = self.config.request_timeout_seconds if timeout_seconds is None else timeout_seconds
         request = RankingRequest(tuple(history), k, None if candidates is None else tuple(candidates))
@@ -322,3 +326,7 @@ class ServingEngine:
         if fallback.catalogue_digest != self.catalogue.digest:
             raise ValueError("the popularity list is for another catalogue")
         return fallback
+
+
+def _within(numbers: Sequence[int] | None, end: int) -> bool:
+    return not numbers or (min(numbers) >= 0 and max(numbers) < end)

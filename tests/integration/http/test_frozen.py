@@ -43,10 +43,10 @@ def test_an_answer_is_looked_at_again_when_it_is_sent(
     computed: list[bool] = []
     real = app.recommendations.endpoints._answer
 
-    def then_forgotten(
+    async def then_forgotten(
         gateway: Gateway, subject: str, k: int, candidates: list[int] | None
     ) -> Recommendation:
-        answer = real(gateway, subject, k, candidates)
+        answer = await real(gateway, subject, k, candidates)
         computed.append(answer.personalised)
         gateway.engine.suppress(1, subject)
         return answer
