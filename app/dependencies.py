@@ -9,7 +9,8 @@ from fastapi import Depends, Request
 from app.gateway import Gateway
 
 
-def _gateway(request: Request) -> Gateway:
+async def _gateway(request: Request) -> Gateway:
+    # Not a plain function: FastAPI would run it in a thread for each request.
     gateway: Gateway = request.app.state.gateway
     return gateway
 

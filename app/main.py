@@ -102,6 +102,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         registry=registry,
     )
     for room in (
+        # First, because routes are tried in this order and this one is asked most.
+        recommendations,
         # Before the routes of requests, whose ids may hold anything.
         receipts,
         forget_requests,
@@ -110,7 +112,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         statistics,
         forget_batches,
         consolidations,
-        recommendations,
         interactions,
         runs,
         adapters,

@@ -27,6 +27,9 @@ from app.serving import FallbackReason, Recommendation, ServingOverloaded
 
 router = APIRouter(tags=["recommendations"])
 
+# Not a `default_factory`, whose signature pydantic would look at for each request.
+_NOBODY_NAMED: list[str] = []
+
 
 class ItemView(BaseModel):
     item_id: str
@@ -56,10 +59,9 @@ async def recommend(
     candidate: Annotated[
         list[IdInQuery],
         Query(
-            default_factory=list,
             description="rank these items only, one parameter each; others than the catalogue has are left out",
         ),
-    ],
+    ] = _NOBODY_NAMED,
     k: Annotated[int, Query(ge=1, description="how many items")] = 10,
 ) -> Response:
     """The k items that the user is most likely to want next, without items that the user has seen.
