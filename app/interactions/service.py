@@ -13,8 +13,7 @@ from app.db.ledger import lock_ledger
 from app.db.models import Interaction
 from app.db.precedence import Precedence
 from app.db.session import Database, insert_ignoring_duplicates
-from app.selections.queries import criteria_of
-from app.suppressions.queries import readmissions_among, suppressed_among
+from app.interactions.admission import Admission
 
 _ROWS_PER_STATEMENT = 1000
 # For fewer rows, a plain INSERT is as fast as COPY into a temporary table.
@@ -91,22 +90,12 @@ def ingest(session: Session, events: Sequence[NewInteraction]) -> Ingested:
     was erased.
     """
     lock_ledger(session)
-    subjects = {event.subject_hmac for event in events}
-    suppressed = suppressed_among(session, subjects)
-    readmitted = readmissions_among(session, subjects - suppressed)
-    selected = criteria_of(session, subjects - suppressed)
-    known = [
-        event
-        for event in events
-        if event.subject_hmac not in suppressed and event.timestamp > readmitted.get(event.subject_hmac, -1)
-    ]
+    admission = Admission.of(session, {event.subject_hmac for event in events})
+    known = [event for event in events if admission.knows(event.subject_hmac, event.timestamp)]
     admitted = [
         event
         for event in known
-        if not any(
-            one.selects(event.subject_hmac, event.item_id, event.timestamp)
-            for one in selected.get(event.subject_hmac, ())
-        )
+        if not admission.has_selected(event.subject_hmac, event.item_id, event.timestamp)
     ]
     stored = _store(session, admitted)
     dropped = frozenset(event.subject_hmac for event in set(known).difference(admitted))

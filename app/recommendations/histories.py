@@ -79,7 +79,7 @@ class Histories(Refreshing):
         return history
 
     def refresh(self) -> None:
-        """Drop what has changed since the last look. If the database is down, what is kept becomes too old by itself."""
+        """Drop what has changed since the last look. If the database is down, what is kept becomes too old."""
         # Nothing is kept: the next look tells all that changes until then.
         if self._newest >= 0 and not self.cache.in_use:
             return

@@ -46,9 +46,7 @@ class HistoryCache:
         clock: a clock in seconds that goes on while this process is suspended.
     """
 
-    def __init__(
-        self, most_events: int, lease_seconds: float, clock: Callable[[], float] = elapsed
-    ) -> None:
+    def __init__(self, most_events: int, lease_seconds: float, clock: Callable[[], float] = elapsed) -> None:
         self._most_events = most_events
         self._lease_seconds = lease_seconds
         self._clock = clock

@@ -25,7 +25,6 @@ from app.serving.vouched_floor import VouchedFloor
 from model_store import Store
 
 
-
 class ServingEngine:
     """One replica: the version that serves, and all that decides who gets it.
 
@@ -273,7 +272,9 @@ class ServingEngine:
         self.metrics.fallbacks.labels(reason).inc()
         return answer
 
-    def _personalise(self, subject: str, request: RankingRequest, timeout: float) -> Steps[Answer | FallbackReason]:
+    def _personalise(
+        self, subject: str, request: RankingRequest, timeout: float
+    ) -> Steps[Answer | FallbackReason]:
         if self._draining:
             return "draining"
         for attempt in range(2):
@@ -299,7 +300,9 @@ class ServingEngine:
         serving = self._live.serving
         return serving.absence if serving.ranker is None else None
 
-    def _answer(self, subject: str, request: RankingRequest, timeout: float) -> Steps[Answer | FallbackReason]:
+    def _answer(
+        self, subject: str, request: RankingRequest, timeout: float
+    ) -> Steps[Answer | FallbackReason]:
         serving = self._live.serving
         ranker = serving.ranker
         if ranker is None:

@@ -1,8 +1,8 @@
 """A client that sends requests at their due times, whether or not earlier answers have come: an open loop.
 
-It is a process of its own, so that it can be pinned to a core of its own, and speaks HTTP/1.1 over plain sockets, so that
-it takes little of that core. Run as ``python -m benchmarks.serve.open_loop``: it reads a `Plan` as JSON from standard
-input, and writes an `Outcome` as JSON to standard output.
+It is a process of its own, so that it can be pinned to a core of its own, and it speaks HTTP/1.1 over plain sockets, so
+that it takes little of that core. Run as ``python -m benchmarks.serve.open_loop``: it reads a `Plan` as JSON from
+standard input, and writes an `Outcome` as JSON to standard output.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class _Loop:
         return self._outcome
 
     async def _arrivals(self, started: float, per_second: float) -> None:
-        draw = random.Random(self._plan.seed)  # noqa: S311  # gaps of a load, no secret
+        draw = random.Random(self._plan.seed)
         due = started
         while True:
             due += draw.expovariate(per_second)

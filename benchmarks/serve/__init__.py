@@ -1,0 +1,1 @@
+"""Throughput and latency of serving, beside the raw forward and other servers."""
