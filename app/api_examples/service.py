@@ -63,15 +63,44 @@ _REPLICA: dict[str, Any] = {
     "error": None,
 }
 
+_RECOMMENDATION: dict[str, Any] = {
+    "items": [{"item_id": "1193", "title": "One Flew Over the Cuckoo's Nest (1975)", "score": -2.25}],
+    "personalised": True,
+    "fallback_reason": None,
+    "version": DIGEST,
+    "generation": 12,
+    "retriever": None,
+}
+
+BODIES: dict[str, Any] = {
+    "recommend_many": {
+        "users": [
+            {"user_id": "user-7", "k": 1},
+            {
+                "user_id": "auth0|5f7c",
+                "k": 1,
+                "history": [{"item_id": "1193", "timestamp": 1790000000, "rating": 5}, {"item_id": "661"}],
+                "candidates": ["914", "3408"],
+            },
+        ]
+    }
+}
+
 ANSWERS: dict[str, Any] = {
     "consolidate": _CONSOLIDATION,
-    "recommend": {
-        "items": [{"item_id": "1193", "title": "One Flew Over the Cuckoo's Nest (1975)", "score": -2.25}],
-        "personalised": True,
-        "fallback_reason": None,
-        "version": DIGEST,
-        "generation": 12,
-        "retriever": None,
+    "recommend": _RECOMMENDATION,
+    "recommend_many": {
+        "results": [
+            {"recommendation": _RECOMMENDATION, "problem": None},
+            {
+                "recommendation": None,
+                "problem": {
+                    "code": "overloaded",
+                    "detail": "Too many requests wait for the model; try again shortly.",
+                    "retry_after_seconds": 2,
+                },
+            },
+        ]
     },
     "ingest": {"stored": 998, "duplicates": 1, "dropped_suppressed": 1, "dropped_unknown_item": 0},
     "list_runs": {"runs": [_FINISHED]},

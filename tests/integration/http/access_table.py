@@ -73,6 +73,7 @@ ALLOWED = {
     "POST /forget-requests/{request_id}/retry": "operator admin",
     "POST /forget-requests/{request_id}/targets/{name}/acknowledge": "operator service admin",
     "POST /interactions": "service admin",
+    "POST /recommend": "service admin",
     "POST /login": "session",
     "POST /opendsr/opengdpr_requests": "operator service admin",
     "POST /opendsr/requests": "operator service admin",

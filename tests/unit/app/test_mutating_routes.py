@@ -6,8 +6,9 @@ from app.settings import Settings
 from tests.routes import depends_on, routes_of
 
 _WITHOUT = {
-    # It answers a question that is too long for an address.
+    # They answer questions that are too long for an address.
     "POST /forget-batches/dry-run",
+    "POST /recommend",
     # The answer holds a secret, which must not be kept.
     "POST /webhook-endpoints",
 }

@@ -19,7 +19,7 @@ import lethe_client
 from app.api_examples import ANSWERS
 from lethe_client import AsyncClient, Client, batches, evidence, models, versions, webhooks
 from lethe_client.batches import ForgetItem
-from lethe_client.models import Interaction
+from lethe_client.models import Interaction, OwnEvent, RecommendFor
 from tests.documents import DOCS, REPOSITORY
 from tests.unit.clients.described_service import DOCUMENT, OPERATIONS, DescribedService
 
@@ -71,6 +71,9 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "expedite_forget_request": lambda client: client.expedite_forget_request(REQUEST, reason="authority"),
     "readmit_forget_request": lambda client: client.readmit_forget_request(REQUEST, reason="new_consent"),
     "read_erasure_statistics": lambda client: client.read_erasure_statistics(2026),
+    "recommend_many": lambda client: client.recommend_many(
+        [RecommendFor(user_id="user", history=[OwnEvent(item_id="i1", timestamp=1)], candidates=["i2"])]
+    ),
     "recommend": lambda client: client.recommend("user", k=2, candidates=["i1", "i2"]),
     "ingest": lambda client: client.store_interactions(
         [Interaction(user_id="user", item_id="i1", timestamp=1.5, rating=4)]

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from app.forget_requests.schemas import ForgetRequestView
-from app.recommendations.endpoints import RecommendationView
+from app.recommendations.schemas import RecommendationView
 from tests.documents import DOCS, FOLLOWED, REPOSITORY, answers, blocks, commands, rows
 
 # tests/acceptance/test_up.py runs these against a service that it has started.
