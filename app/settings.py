@@ -142,6 +142,16 @@ class Settings(AccessSettings, EngineSettings, TellingSettings, OpenDsrSettings)
         le=1024,
         description="of each process; small models gain little from more and lose much on busy cores",
     )
+    batch_tokens: int = Field(
+        1024,
+        ge=1,
+        le=2**24,
+        description="most tokens of one batch, padding included; on a processor more add waiting and no throughput, "
+        "on a GPU allow several times as many",
+    )
+    cached_answers: int = Field(
+        10_000, ge=0, le=10**7, description="how many answers a gateway keeps in memory; 0 for none"
+    )
     max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, le=2**30, description="of one request")
     max_connections: int = Field(
         1000,

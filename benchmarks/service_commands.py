@@ -162,6 +162,39 @@ def overload_command(
     publish(result, json_file, markdown_file)
 
 
+def serve_command(
+    size: Annotated[list[str] | None, typer.Option(help="tiny or 25m; both without it. Repeatable.")] = None,
+    peers_python: Annotated[
+        Path | None,
+        typer.Option(
+            help="The interpreter of an environment with LitServe or mosec, torch and our packages."
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Of each load.")] = 10,
+    swaps: Annotated[int, typer.Option(min=2, help="An even number.")] = 200,
+    seed: Annotated[int, typer.Option(help="Draws weights and histories.")] = 0,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """Serve a model of random weights, and compare with its raw forward and with other servers around it."""
+    # Imported here: an installation that only measures learning lacks the service's libraries.
+    from benchmarks.serve import run as serve
+    from benchmarks.serve.site import SIZES
+
+    check_places(json_file, markdown_file)
+    if unknown := [name for name in size or () if name not in SIZES]:
+        raise typer.BadParameter(f"no {unknown[0]!r}; there are {', '.join(SIZES)}", param_hint="--size")
+    if swaps % 2:
+        raise typer.BadParameter(
+            "an even number, so that the first version is live again", param_hint="--swaps"
+        )
+    with _reported():
+        result = serve.run(
+            size or list(SIZES), peers_python=peers_python, seconds=seconds, swaps=swaps, seed=seed
+        )
+    publish(result, json_file, markdown_file)
+
+
 def _check_folders(data: Path | None, home: Path | None) -> None:
     for given, option in ((data, "--data"), (home, "--home")):
         if given is not None and not given.exists():

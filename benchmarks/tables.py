@@ -23,6 +23,7 @@ from benchmarks.report.papers import papers
 from benchmarks.report.scale import scale
 from benchmarks.report.semantic_ids import semantic_ids
 from benchmarks.report.sequence import sequence
+from benchmarks.report.serve import serve
 from benchmarks.report.tune import tune
 from benchmarks.report.unlearn import unlearn
 
@@ -45,6 +46,7 @@ WRITERS = {
     "everybody": everybody,
     "chaos": chaos,
     "overload": overload,
+    "serve": serve,
     "papers": papers,
 }
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from app.api_examples import batches, evidence, forget_requests, opendsr, service, telling
 
-BODIES: dict[str, Any] = forget_requests.BODIES | batches.BODIES | service.BODIES | telling.BODIES | opendsr.BODIES
+BODIES: dict[str, Any] = (
+    forget_requests.BODIES | batches.BODIES | service.BODIES | telling.BODIES | opendsr.BODIES
+)
 ANSWERS: dict[str, Any] = {
     **forget_requests.ANSWERS,
     **batches.ANSWERS,

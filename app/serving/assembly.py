@@ -35,6 +35,8 @@ def build_engine(
         poll_interval_seconds=settings.feed_poll_seconds,
         lease_seconds=settings.feed_lease_seconds,
         report_interval_seconds=REPORT_SECONDS,
+        token_budget=settings.batch_tokens,
+        cache_entries=settings.cached_answers,
         drain_seconds=_DRAIN_SECONDS,
     )
     loader = _loader(settings, store, config)
