@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -36,6 +37,8 @@ class Waiting(Generic[Request, Result]):
     tokens: int
     deadline: float
     future: concurrent.futures.Future[Result] = field(default_factory=concurrent.futures.Future)
+    # Where an event loop waits for it: the loop, and what it waits for.
+    told: tuple[asyncio.AbstractEventLoop, asyncio.Future[None]] | None = None
 
 
 class MicroBatcher(Generic[Pinned, Request, Result]):
@@ -91,6 +94,7 @@ class MicroBatcher(Generic[Pinned, Request, Result]):
         for waiting in abandoned:
             if waiting.future.set_running_or_notify_cancel():
                 waiting.future.set_exception(Draining())
+        self._tell(abandoned)
         return not abandoned and not self._thread.is_alive()
 
     def submit(self, request: Request, *, tokens: int, timeout_seconds: float) -> Waiting[Request, Result]:
@@ -128,8 +132,22 @@ class MicroBatcher(Generic[Pinned, Request, Result]):
 
     async def answer(self, waiting: Waiting[Request, Result]) -> Result:
         """Like `wait`, for the event loop, which goes on meanwhile. Whoever is cancelled leaves the queue."""
+        loop = asyncio.get_running_loop()
+        told: asyncio.Future[None] = loop.create_future()
+        with self._wake:
+            if not waiting.future.done():
+                waiting.told = (loop, told)
+        if waiting.told is not None:
+            timer = loop.call_later(self._left(waiting), _wake_up, [told])
+            try:
+                await told
+            except asyncio.CancelledError:
+                waiting.future.cancel()
+                raise
+            finally:
+                timer.cancel()
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(waiting.future), self._left(waiting))
+            return waiting.future.result(0)
         except (TimeoutError, DeadlineExceeded):
             raise self._too_late(waiting) from None
 
@@ -207,9 +225,28 @@ class MicroBatcher(Generic[Pinned, Request, Result]):
         else:
             for waiting, result in zip(batch, results, strict=True):
                 waiting.future.set_result(result)
+        self._tell(batch)
         seconds = self._clock() - started
         self._metrics.batch_seconds.observe(seconds)
         with self._wake:
             self._batch_seconds = (
                 seconds if self._batch_seconds == 0 else 0.8 * self._batch_seconds + 0.2 * seconds
             )
+
+    def _tell(self, answered: Sequence[Waiting[Request, Result]]) -> None:
+        """Wake the event loops that wait for these, each once: for every answer alone it would take turns with us."""
+        with self._wake:
+            told = [waiting.told for waiting in answered if waiting.told is not None]
+        by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+        for loop, future in told:
+            by_loop.setdefault(loop, []).append(future)
+        for loop, futures in by_loop.items():
+            # A loop that has ended waits for nothing.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(_wake_up, futures)
+
+
+def _wake_up(futures: Sequence[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)

@@ -18,7 +18,8 @@ def serve(result: Mapping[str, Any]) -> list[str]:
         f"Server on one processor, client on {same}, {number(result['seconds'], 0)} seconds of each load. *Raw* is the "
         "ranker in a loop of full batches, without a server. *Full* is a closed loop of 32 connections, *idle* one "
         "connection, *loaded* an open loop (Poisson arrivals) at 70 % of the server's own full rate; seconds count "
-        "from when a request was due. Peers get the history in the body and know no keys, users, suppressions or versions."
+        "from when a request was due. Peers get the history in the body and know no keys, "
+        "users, suppressions or versions."
     )
     return [head, "", *(line for row in result["sizes"] for line in _size(row))]
 
@@ -39,8 +40,8 @@ def _size(row: Mapping[str, Any]) -> list[str]:
             f"{row['size']}: {row['parameters'] / _MEGA:.1f} million parameters, {row['events']} events of history",
             table(
                 (
-                    "server", "requests a second", "to raw", "processor, ms a request", "idle p50, ms", "to one forward, ms",
-                    "loaded p50, ms", "loaded p99, ms", "to two batches, ms", "not 200",
+                    "server", "requests a second", "to raw", "processor, ms a request", "idle p50, ms",
+                    "to one forward, ms", "loaded p50, ms", "loaded p99, ms", "to two batches, ms", "not 200",
                 ),
                 [
                     ["raw", number(limit, 1), "1.00", number(1e3 / limit, 2), number(1e3 * one, 1), *[MISSING] * 5],

@@ -58,7 +58,7 @@ class Size:
 
 # The shape of the demo's base, and one whose forward takes most of the time.
 TINY = Size("tiny", BaseConfig(layers=2, width=64, heads=4, feed_forward=128, window=64), 500, 500, 64)
-LARGE = Size("25m", BaseConfig(layers=8, width=512, heads=8, feed_forward=1280, window=64), 2000, 500, 64)
+LARGE = Size("25m", BaseConfig(layers=8, width=512, heads=8, feed_forward=1280, window=64), 2000, 200, 64)
 SIZES = {size.name: size for size in (TINY, LARGE)}
 
 

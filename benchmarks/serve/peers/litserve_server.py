@@ -1,6 +1,6 @@
 """LitServe with its own batching."""
 
-from __future__ import annotations
+# No postponed annotations: LitServe reads the types of `decode_request` as objects.
 
 import os
 from typing import Any
