@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from typing import Any
 
@@ -22,12 +21,8 @@ from tests.served import served
 LATE = 4_000_000_000
 
 
-@pytest.fixture(params=["sqlite"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[str]:
-    """These answers do not depend on which database it is."""
-    from tests.integration.conftest import database_url as both
-
-    yield from both.__wrapped__(request, tmp_path)  # type: ignore[attr-defined]
+# These answers do not depend on which database it is.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 def ask(client: TestClient, *users: dict[str, Any]) -> list[dict[str, Any]]:
