@@ -28,7 +28,13 @@ from app.last_look import LAST_LOOK, LastLook
 from app.problem_schema import problems
 from app.recommendations.answering import answer_for, candidates_of, personalise, require_k
 from app.recommendations.history_cache import History
-from app.recommendations.many_schemas import BODY_SCHEMA, MOST_OWN_EVENTS, ManyBody, ManyView, UserBody
+from app.recommendations.many_schemas import (
+    BODY_SCHEMA,
+    MOST_OWN_EVENTS,
+    ManyBody,
+    RecommendResultsView,
+    UserBody,
+)
 from app.recommendations.schemas import content_of
 from app.serving import InferenceFailed, Recommendation
 
@@ -47,7 +53,10 @@ class _Asked:
 
 
 @router.post(
-    "/recommend", response_model=ManyView, responses=problems(), openapi_extra={"requestBody": BODY_SCHEMA}
+    "/recommend",
+    response_model=RecommendResultsView,
+    responses=problems(),
+    openapi_extra={"requestBody": BODY_SCHEMA},
 )
 async def recommend_many(
     request: Request,

@@ -53,17 +53,17 @@ class RefusalView(BaseModel):
     retry_after_seconds: int | None
 
 
-class ResultView(BaseModel):
+class RecommendResultView(BaseModel):
     """Either is null."""
 
     recommendation: RecommendationView | None
     problem: RefusalView | None
 
 
-class ManyView(BaseModel):
+class RecommendResultsView(BaseModel):
     """One result for each user, in the order of the request."""
 
-    results: list[ResultView]
+    results: list[RecommendResultView]
 
 
 def inlined(schema: dict[str, Any]) -> dict[str, Any]:

@@ -17,9 +17,10 @@ from pydantic import BaseModel
 
 import lethe_client
 from app.api_examples import ANSWERS
-from lethe_client import AsyncClient, Client, batches, evidence, models, versions, webhooks
+from lethe_client import AsyncClient, Client, batches, evidence, models, recommending, versions, webhooks
 from lethe_client.batches import ForgetItem
-from lethe_client.models import Interaction, OwnEvent, RecommendFor
+from lethe_client.models import Interaction
+from lethe_client.recommending import OwnEvent, RecommendFor
 from tests.documents import DOCS, REPOSITORY
 from tests.unit.clients.described_service import DOCUMENT, OPERATIONS, DescribedService
 
@@ -185,7 +186,7 @@ SCHEMAS = dict(_schemas())
 def test_every_field_of_an_answer_has_its_place(name: str) -> None:
     model = next(
         getattr(module, name)
-        for module in (models, batches, evidence, versions, webhooks)
+        for module in (models, batches, evidence, recommending, versions, webhooks)
         if name in vars(module)
     )
     assert set(model.model_fields) == set(SCHEMAS[name]["properties"])

@@ -6,14 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lethe_client.exchange import Call
-from lethe_client.models import (
-    IngestResult,
-    Interaction,
-    Recommendation,
-    RecommendFor,
-    RecommendResult,
-    RecommendResults,
-)
+from lethe_client.models import IngestResult, Interaction, Recommendation
+from lethe_client.recommending import RecommendFor, RecommendResults
 from lethe_client.aio.connection import Connection
 
 
@@ -27,10 +21,10 @@ class Recommendations(Connection):
         parameters = {"user_id": user_id, "k": k, "candidate": list(candidates)}
         return await self._ask(Call("GET", "/recommend", parameters), Recommendation)
 
-    async def recommend_many(self, users: Iterable[RecommendFor]) -> list[RecommendResult]:
+    async def recommend_many(self, users: Iterable[RecommendFor]) -> RecommendResults:
         """Recommendations for up to 100 users, each with a result of its own, in their order."""
         body = {"users": [one.model_dump(exclude_none=True) for one in users]}
-        return await self._ask(Call("POST", "/recommend", body=body), RecommendResults).results
+        return await self._ask(Call("POST", "/recommend", body=body), RecommendResults)
 
     async def store_interactions(
         self, interactions: Iterable[Interaction], *, idempotency_key: str | None = None

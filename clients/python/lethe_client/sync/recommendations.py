@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lethe_client.exchange import Call
-from lethe_client.models import (
-    IngestResult,
-    Interaction,
-    Recommendation,
-    RecommendFor,
-    RecommendResult,
-    RecommendResults,
-)
+from lethe_client.models import IngestResult, Interaction, Recommendation
+from lethe_client.recommending import RecommendFor, RecommendResults
 from lethe_client.sync.connection import Connection
 
 
@@ -31,16 +25,16 @@ class Recommendations(Connection):
         parameters = {"user_id": user_id, "k": k, "candidate": list(candidates)}
         return self._ask(Call("GET", "/recommend", parameters), Recommendation)
 
-    def recommend_many(self, users: Iterable[RecommendFor]) -> list[RecommendResult]:
+    def recommend_many(self, users: Iterable[RecommendFor]) -> RecommendResults:
         """Recommendations for up to 100 users, each with a result of its own, in their order.
 
-        >>> from lethe_client.models import RecommendFor
-        >>> results = client.recommend_many([RecommendFor(user_id="user-7"), RecommendFor(user_id="user-8", k=2)])
-        >>> [result.problem for result in results]
+        >>> from lethe_client.recommending import RecommendFor
+        >>> users = [RecommendFor(user_id="user-7"), RecommendFor(user_id="user-8", k=2)]
+        >>> [result.problem for result in client.recommend_many(users).results]
         [None, None]
         """
         body = {"users": [one.model_dump(exclude_none=True) for one in users]}
-        return self._ask(Call("POST", "/recommend", body=body), RecommendResults).results
+        return self._ask(Call("POST", "/recommend", body=body), RecommendResults)
 
     def store_interactions(
         self, interactions: Iterable[Interaction], *, idempotency_key: str | None = None
