@@ -77,6 +77,10 @@ class _Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
     def ask(self, number: int, due: float, request: bytes) -> None:
         self._asked = (number, due)
         assert self._transport is not None
@@ -109,6 +113,7 @@ class _Loop:
         self._requests: Iterator[tuple[int, bytes]] = cycle(
             enumerate([request.encode() for request in plan.requests])
         )
+        self._open: set[_Connection] = set()
         self._free: deque[_Connection] = deque()
         self._waiting: deque[float] = deque()
         self._under_way = 0
@@ -132,6 +137,10 @@ class _Loop:
             await asyncio.wait_for(self._done.wait(), _ANSWER_SECONDS)
         self._outcome.lasted = time.monotonic() - started
         self._closing = True
+        for connection in self._open:
+            connection.close()
+        # Their transports close at the loop's next turn.
+        await asyncio.sleep(0)
         return self._outcome
 
     async def _arrivals(self, started: float, per_second: float) -> None:
@@ -152,6 +161,7 @@ class _Loop:
             lambda: _Connection(self), self._plan.host, self._plan.port
         )
         self._free.append(protocol)
+        self._open.add(protocol)
 
     def _arrive(self, due: float) -> None:
         if not self._free:
@@ -174,6 +184,7 @@ class _Loop:
     def lost(self, connection: _Connection, asked: tuple[int, float] | None) -> None:
         if self._closing:
             return
+        self._open.discard(connection)
         if connection in self._free:
             self._free.remove(connection)
         if asked is not None:

@@ -65,7 +65,7 @@ def swaps_under_load(
             stop.set()
         for client in clients:
             client.result()
-    checked = [_check(outcome, swaps, site.versions[0], rankings, len(users)) for outcome in outcomes]
+    checked = [_check(outcome, swaps, rankings, len(users)) for outcome in outcomes]
     lags = [lag for one in checked for lag in one.pop("last_old")]
     tenth = max(1, len(swaps.memory) // 10)
     return {
@@ -129,7 +129,7 @@ def _wait(database: Database, digest: str, replicas: int) -> None:
 
 
 def _check(
-    outcome: Outcome, swaps: _Swaps, first: str, rankings: dict[str, list[list[str]]], users: int
+    outcome: Outcome, swaps: _Swaps, rankings: dict[str, list[list[str]]], users: int
 ) -> dict[str, Any]:
     """Counts of what must not be. ``last_old`` has, for each swap, how long after it an old answer came."""
     failed = torn = mislabelled = old = fallbacks = 0
