@@ -181,7 +181,6 @@ def serve_command(
     from benchmarks.serve import run as serve
     from benchmarks.serve.site import SIZES
 
-    check_places(json_file, markdown_file)
     if unknown := [name for name in size or () if name not in SIZES]:
         raise typer.BadParameter(f"no {unknown[0]!r}; there are {', '.join(SIZES)}", param_hint="--size")
     if swaps % 2:

@@ -14,12 +14,10 @@ from typing import Any
 
 import torch
 
-from app.serving.ranker import RankingRequest
-from app.serving.transformers_ranker import TransformersLoader, TransformersRanker
-from model_store import open_store
-from recommender import Scorer, load_base
+from benchmarks.serve.loaded import Loaded, load
+from recommender import load_base
 
-_K = 10
+_K, _AT_ONCE = 10, 8
 
 
 def measure(
@@ -32,24 +30,18 @@ def measure(
     os.sched_setaffinity(0, {core})
     torch.set_num_threads(1)
     base = load_base(base_folder)
-    rankers = [TransformersLoader(base, open_store(store)).load(digest, 0) for digest in versions]
-    requests = [RankingRequest(tuple(history), _K) for history in histories]
-    ranked = [[item.item_id for item in items] for items in _in_batches(rankers[0], requests)]
+    first, second = (load(base, store, digest) for digest in versions)
+    ranked = _rankings(first, histories)
     result = {
-        "batches": _batches(rankers[0], requests, seconds),
-        "rankings": {
-            versions[0]: ranked,
-            versions[1]: [[item.item_id for item in items] for items in _in_batches(rankers[1], requests)],
-        },
+        "batches": _batches(first, histories, seconds),
+        "rankings": {versions[0]: ranked, versions[1]: _rankings(second, histories)},
         "parameters": sum(tensor.numel() for tensor in base.model.parameters()),
     }
-    # The model's last use in float32 is over: convert it, with its adapters, and look again.
-    style = base.style
-    model = rankers[0].scorer._model.to(torch.bfloat16)  # noqa: SLF001  # the same model in another precision
-    halved = TransformersRanker(versions[0], 0, base.catalogue, Scorer(model, style))
-    other = [[item.item_id for item in items] for items in _in_batches(halved, requests)]
+    # The last use in float32 is over: all versions share the base's tensors.
+    first.scorer._model.to(torch.bfloat16)  # noqa: SLF001  # the same model in another precision
+    other = _rankings(first, histories)
     result["bfloat16"] = {
-        "batches": _batches(halved, requests, seconds),
+        "batches": _batches(first, histories, seconds),
         "same_ranking": sum(a == b for a, b in zip(ranked, other, strict=True)) / len(ranked),
         "same_items": sum(len(set(a) & set(b)) for a, b in zip(ranked, other, strict=True))
         / (_K * len(ranked)),
@@ -57,21 +49,22 @@ def measure(
     return result
 
 
-def _in_batches(ranker: TransformersRanker, requests: list[RankingRequest]) -> list[Any]:
-    return [
-        items for start in range(0, len(requests), 8) for items in ranker.rank(requests[start : start + 8])
-    ]
+def _rankings(loaded: Loaded, histories: list[list[int]]) -> list[list[str]]:
+    found = []
+    for start in range(0, len(histories), _AT_ONCE):
+        batch = histories[start : start + _AT_ONCE]
+        found += [[item_id for item_id, _, _ in items] for items in loaded.rank(batch, [_K] * len(batch))]
+    return found
 
 
-def _batches(ranker: TransformersRanker, requests: list[RankingRequest], seconds: float) -> dict[int, float]:
+def _batches(loaded: Loaded, histories: list[list[int]], seconds: float) -> dict[int, float]:
     found = {}
     for size in (1, 2, 4, 8, 16, 32):
-        batch = requests[:size]
         taken: list[float] = []
         until = time.perf_counter() + seconds
         while len(taken) < 3 or time.perf_counter() < until:
             started = time.perf_counter()
-            ranker.rank(batch)
+            loaded.rank(histories[:size], [_K] * size)
             taken.append(time.perf_counter() - started)
         found[size] = sorted(taken)[len(taken) // 2]
     return found

@@ -1,4 +1,4 @@
-"""The model of all peers: the ranker that the gateway serves, with batches of the same size."""
+"""The model of all peers: the version that the gateway serves, with batches of the same size."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import Any
 
 import torch
 
-from app.serving.ranker import RankingRequest
-from app.serving.transformers_ranker import TransformersLoader
-from model_store import open_store
+from benchmarks.serve.loaded import load
 from recommender import load_base
 
 # Set by the benchmark.
@@ -23,12 +21,11 @@ class Model:
     def __init__(self) -> None:
         torch.set_num_threads(1)
         base = load_base(Path(os.environ["PEER_BASE"]))
-        store = open_store(os.environ["PEER_STORE"])
-        self._ranker = TransformersLoader(base, store).load(os.environ["PEER_VERSION"], 0)
+        self._loaded = load(base, os.environ["PEER_STORE"], os.environ["PEER_VERSION"])
 
     def answer(self, bodies: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        requests = [RankingRequest(tuple(body["history"]), body["k"]) for body in bodies]
+        ranked = self._loaded.rank([body["history"] for body in bodies], [body["k"] for body in bodies])
         return [
-            {"items": [{"item_id": one.item_id, "title": one.title, "score": one.score} for one in items]}
-            for items in self._ranker.rank(requests)
+            {"items": [{"item_id": item, "title": title, "score": score} for item, title, score in items]}
+            for items in ranked
         ]

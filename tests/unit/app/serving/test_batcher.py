@@ -287,8 +287,8 @@ def test_many_callers_each_get_their_own_answer(rig: Rig) -> None:
     assert all(len(batch) <= 100 for batch in rig.batches)
 
 
-async def soon(batcher: Any, request: Any, *, timeout: float = PATIENCE) -> Any:
-    return await batcher.answer(batcher.submit(request, tokens=1, timeout_seconds=timeout))
+async def soon(batcher: Any, request: Any, *, seconds: float = PATIENCE) -> Any:
+    return await batcher.answer(batcher.submit(request, tokens=1, timeout_seconds=seconds))
 
 
 def test_an_event_loop_waits_for_many_and_blocks_no_thread_of_its_own(rig: Rig) -> None:
@@ -306,7 +306,7 @@ def test_an_event_loop_waits_for_many_and_blocks_no_thread_of_its_own(rig: Rig) 
 def test_an_event_loop_gives_up_at_the_deadline_and_leaves_the_queue(rig: Rig) -> None:
     rig.occupy(0)
     with pytest.raises(DeadlineExceeded) as late:
-        asyncio.run(soon(rig.batcher, 7, timeout=0.01))
+        asyncio.run(soon(rig.batcher, 7, seconds=0.01))
     assert late.value.retry_after_seconds >= 1
     rig.gate.set()
     assert rig.call(3).result(PATIENCE) == ("v1", 30)
