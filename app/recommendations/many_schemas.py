@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from app.fields import Id, Time
 from app.recommendations.schemas import RecommendationView
@@ -12,6 +12,11 @@ from app.recommendations.schemas import RecommendationView
 MOST_USERS = 100
 MOST_OWN_EVENTS = 10_000
 _Rating = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+def _whole(value: object) -> object:
+    # JSON has one kind of number: 5.0 is an integer.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class OwnEvent(BaseModel):
@@ -34,7 +39,7 @@ class UserBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     user_id: Id
-    k: Annotated[int, Field(ge=1, strict=True)] = 10
+    k: Annotated[int, BeforeValidator(_whole), Field(ge=1, strict=True)] = 10
     history: Annotated[list[OwnEvent], Field(max_length=MOST_OWN_EVENTS)] | None = None
     candidates: list[Id] | None = None
 
