@@ -39,7 +39,7 @@ class UserBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     user_id: Id
-    k: Annotated[int, BeforeValidator(_whole), Field(ge=1, strict=True)] = 10
+    k: Annotated[int, Field(ge=1, strict=True), BeforeValidator(_whole)] = 10
     history: Annotated[list[OwnEvent], Field(max_length=MOST_OWN_EVENTS)] | None = None
     candidates: list[Id] | None = None
 
