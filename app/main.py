@@ -44,6 +44,7 @@ from app.settings import Settings, get_settings
 from app.signing import endpoints as signing
 from app.static_files import PublicFiles
 from app.statistics import endpoints as statistics
+from app.takedowns import endpoints as takedowns
 from app.targets import endpoints as targets
 from app.transparency import endpoints as transparency
 from app.versions import endpoints as adapters
@@ -110,6 +111,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         statistics,
         forget_batches,
         consolidations,
+        takedowns,
         recommendations,
         interactions,
         runs,

@@ -18,6 +18,7 @@ import typer
 from app.loading import loading
 from cli.evidence import receipt, verify_consistency
 from cli.failures import report_failures
+from cli.items import items
 from cli.keys import keys
 from cli.people import people
 from cli.stopping import end_with_lethe_up, leave_on_ctrl_c
@@ -33,6 +34,7 @@ audit = typer.Typer(help="The audit log.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
 app.add_typer(audit, name="audit")
 app.add_typer(receipt, name="receipt")
+app.add_typer(items, name="items")
 app.add_typer(people)
 audit.command("verify-consistency")(verify_consistency)
 

@@ -182,8 +182,8 @@ class ContentAddressedStore:
             return False
         # Entries of an earlier release do not name their request.
         return (
-            (held.subject_hmac, held.lifted, held.selection is None)
-            == (entry.subject_hmac, entry.lifted, entry.selection is None)
+            (held.subject_hmac, held.lifted, held.selection is None, held.item)
+            == (entry.subject_hmac, entry.lifted, entry.selection is None, entry.item)
         ) and (None in (held.request, entry.request) or held.request == entry.request)
 
     def _require_publishable(self, digest: str, manifest: Manifest) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.api_examples import batches, evidence, forget_requests, opendsr, service, telling
+from app.api_examples import batches, evidence, forget_requests, items, opendsr, service, telling
 
-BODIES: dict[str, Any] = forget_requests.BODIES | batches.BODIES | telling.BODIES | opendsr.BODIES
+BODIES: dict[str, Any] = (
+    forget_requests.BODIES | batches.BODIES | telling.BODIES | opendsr.BODIES | items.BODIES
+)
 ANSWERS: dict[str, Any] = {
     **forget_requests.ANSWERS,
     **batches.ANSWERS,
@@ -14,4 +16,5 @@ ANSWERS: dict[str, Any] = {
     **service.ANSWERS,
     **telling.ANSWERS,
     **opendsr.ANSWERS,
+    **items.ANSWERS,
 }

@@ -73,7 +73,13 @@ ANSWERS: dict[str, Any] = {
         "generation": 12,
         "retriever": None,
     },
-    "ingest": {"stored": 998, "duplicates": 1, "dropped_suppressed": 1, "dropped_unknown_item": 0},
+    "ingest": {
+        "stored": 998,
+        "duplicates": 1,
+        "dropped_suppressed": 1,
+        "dropped_taken_down": 0,
+        "dropped_unknown_item": 0,
+    },
     "list_runs": {"runs": [_FINISHED]},
     "read_run": _FINISHED
     | {

@@ -37,6 +37,7 @@ SCOPES_OF: dict[Role, frozenset[Scope]] = {
         Scope.FORGET_RETRY,
         Scope.FORGET_CANCEL,
         Scope.FORGET_EXPEDITE,
+        Scope.ITEMS_FORGET,
         Scope.CONSOLIDATE,
         Scope.WEBHOOKS_MANAGE,
         Scope.TARGETS_ACKNOWLEDGE,

@@ -29,6 +29,7 @@ class Scope(StrEnum):
     FORGET_EXTEND = "forget:extend"
     FORGET_EXPEDITE = "forget:expedite"
     SUPPRESSION_LIFT = "suppression:lift"
+    ITEMS_FORGET = "items:forget"
     CONSOLIDATE = "consolidation:create"
     RECOMMEND = "recommend:read"
     INTERACTIONS_WRITE = "interactions:write"

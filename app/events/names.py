@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from app.audit import decision_events as decided
 from app.audit import events as audit
-from app.audit import target_events
+from app.audit import takedown_events, target_events
 from app.audit.events import Event
 
 
@@ -34,6 +34,8 @@ class EventName(StrEnum):
     SUPPRESSION_LIFTED = "suppression.lifted"
     SELECTION_ACTIVE = "selection.active"
     SELECTION_LIFTED = "selection.lifted"
+    ITEM_TAKEN_DOWN = "item.taken_down"
+    ITEM_ERASED = "item.erased"
     VERSION_PUBLISHED = "version.published"
     VERSION_WITHDRAWN = "version.withdrawn"
     VERSION_DESTROYED = "version.destroyed"
@@ -75,6 +77,12 @@ OF_VERSIONS: Mapping[type[Event], Sequence[EventName]] = {
     audit.VersionPublished: (_Name.VERSION_PUBLISHED,),
     audit.VersionWithdrawn: (_Name.VERSION_WITHDRAWN,),
     audit.VersionDestroyed: (_Name.VERSION_DESTROYED,),
+}
+
+# About the takedown that the entry names in its field ``takedown``.
+OF_TAKEDOWNS: Mapping[type[Event], Sequence[EventName]] = {
+    takedown_events.ItemTakenDown: (_Name.ITEM_TAKEN_DOWN,),
+    takedown_events.ItemErased: (_Name.ITEM_ERASED,),
 }
 
 

@@ -48,7 +48,8 @@ class RequestPolicy(BaseModel):
     ``approval``: a second person must approve. ``cancel_window_hours``: a request waits so long before it is queued,
     so that it can be cancelled; it can also be cancelled later, until a run takes it. ``regime`` and ``zone`` (an IANA
     name) set the deadline of requests that name none. ``days`` is the deadline of the regime ``policy``, and
-    ``extended_days`` its extension, if it has one.
+    ``extended_days`` its extension, if it has one. ``consolidate_takedowns``: a worker asks for a consolidation as soon
+    as an item was taken down; otherwise the takedown is erased by the next one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -60,6 +61,8 @@ class RequestPolicy(BaseModel):
     zone: str = "UTC"
     days: int | None = Field(None, ge=1, le=365)
     extended_days: int | None = Field(None, ge=1, le=365)
+
+    consolidate_takedowns: bool = False
 
     @model_validator(mode="after")
     def _require_a_clock(self) -> Self:

@@ -55,7 +55,8 @@ def recommend(
         list[IdInQuery],
         Query(
             default_factory=list,
-            description="rank these items only, one parameter each; others than the catalogue has are left out",
+            description="rank these items only, one parameter each; "
+            "those that the catalogue lacks, or that were taken down, are left out",
         ),
     ],
     k: Annotated[int, Query(ge=1, description="how many items")] = 10,
@@ -66,7 +67,7 @@ def recommend(
     as it has letters, or as its style says. They are those of the caller, or else those of the built-in retriever.
 
     Suppressed and unknown users all get the same popular items, labelled as such. Every answer names the version that
-    computed it.
+    computed it. No answer names an item that was taken down.
     """
     limit = gateway.most_recommendations
     if k > limit:
@@ -84,7 +85,7 @@ class _CheckedLast(Response):
     """Asks the engine again whether the answer may be given, before it is sent and around each write (`app.last_look`).
 
     The answer has waited for the event loop. If the process was suspended meanwhile, the user may have been suppressed
-    since.
+    since, or an item of the answer taken down.
     """
 
     def __init__(self, gateway: Gateway, subject: str, answer: Recommendation, k: int) -> None:
@@ -96,10 +97,9 @@ class _CheckedLast(Response):
     async def __call__(self, scope: ConnectionScope, receive: Receive, send: Send) -> None:
         holds = self._gateway.engine.still_holds(self._subject, self._answer, self._k)
         response = self._response if holds is self._answer else _response(holds)
-        if holds.personalised:
-            scope.setdefault("state", {})[LAST_LOOK] = LastLook(
-                lambda: self._gateway.engine.still_holds(self._subject, holds, self._k) is holds
-            )
+        scope.setdefault("state", {})[LAST_LOOK] = LastLook(
+            lambda: self._gateway.engine.still_holds(self._subject, holds, self._k) is holds
+        )
         await response(scope, receive, send)
 
 
@@ -118,11 +118,14 @@ def _response(answer: Recommendation) -> Response:
 
 
 def _candidates(gateway: Gateway, named: list[str]) -> list[int] | None:
-    """Indices of the candidates that a caller names. Items that the catalogue lacks are left out, as in an import."""
+    """Indices of the candidates that a caller names. Items that the catalogue lacks are left out, as in an import, and
+    items that were taken down.
+    """
     if not named:
         return None
     most = gateway.engine.most_candidates or gateway.most_recommendations
     found = {index for item in named if (index := gateway.catalogue.index(item)) is not None}
+    found -= gateway.engine.taken_down
     if len(found) > most:
         raise Problem(
             HTTPStatus.UNPROCESSABLE_ENTITY, "validation-failed", f"At most {most} candidates.", maximum=most

@@ -20,6 +20,7 @@ from app.serving.recommendation import FallbackReason, Recommendation
 from app.serving.reconciler import Reconciler
 from app.serving.status import EngineStatus
 from app.serving.suppression import SuppressionSet
+from app.serving.takedowns import TakenItems
 from app.serving.vouched_floor import VouchedFloor
 from model_store import Store
 
@@ -53,6 +54,7 @@ class ServingEngine:
         self._fallback = self._fitting(fallback)
         self._live = LiveVersion()
         self._suppression = SuppressionSet(clock)
+        self._taken = TakenItems(loader.catalogue)
         self._cache = ResultCache(config.cache_entries)
         self._draining = False
         self._batcher: MicroBatcher[Serving, RankingRequest, Answer | FallbackReason] = MicroBatcher(
@@ -69,6 +71,7 @@ class ServingEngine:
             loader,
             live=self._live,
             suppression=self._suppression,
+            taken=self._taken,
             cache=self._cache,
             metrics=self.metrics,
             vouched_floor=lambda: self._vouched.floor,
@@ -122,19 +125,34 @@ class ServingEngine:
         """All subjects whom this replica knows to be suppressed, with the epochs of their suppressions."""
         return self._suppression.epochs()
 
+    def take_down(self, epoch: int, item_id: str) -> None:
+        """Never name this item again. Call right after this replica has committed the takedown."""
+        self._taken.add([(epoch, item_id)])
+
+    @property
+    def taken_down(self) -> frozenset[int]:
+        """Catalogue indices of the items that must not be named."""
+        return self._taken.indices
+
+    def takedown_epochs(self) -> dict[str, int]:
+        """All ids of items that this replica knows to be taken down, with the epochs of their takedowns."""
+        return self._taken.epochs()
+
     def must_fall_back(self, subject_hmac: str) -> bool:
         """Whether this subject gets the fallback whatever their history is. Then the history need not be read."""
         return self._draining or self._obstacle(subject_hmac) is not None
 
     def still_holds(self, subject_hmac: str, answer: Recommendation, k: int) -> Recommendation:
-        """The answer, or the fallback if the answer may not be given any more. Call right before it is sent.
+        """The answer, or the fallback if the answer may not be given any more, without items that were taken down
+        meanwhile. Call right before it is sent.
 
         This process may have been suspended since it computed the answer, for seconds or for hours.
         """
-        if not answer.personalised:
-            return answer
-        reason = self._suppression.obstacle(subject_hmac, self.config.lease_seconds)
-        return answer if reason is None else self.fall_back(k, reason)
+        if answer.personalised:
+            reason = self._suppression.obstacle(subject_hmac, self.config.lease_seconds)
+            if reason is not None:
+                return self.fall_back(k, reason)
+        return self._taken.without(answer)
 
     @property
     def feed_is_stale(self) -> bool:
@@ -176,7 +194,7 @@ class ServingEngine:
         Raises:
             ValueError: the list is for another catalogue.
         """
-        self._fallback = self._fitting(fallback)
+        self._fallback = self._fitting(fallback).without(self._taken.indices)
 
     def status(self) -> EngineStatus:
         serving = self._live.serving
@@ -231,7 +249,10 @@ class ServingEngine:
         outcome = self._personalise(subject_hmac, request, timeout)
         if isinstance(outcome, Answer):
             self.metrics.answers.inc()
-            return Recommendation(outcome.items, True, None, outcome.version, outcome.generation)
+            # An item may have been taken down while the last try was under way.
+            return self._taken.without(
+                Recommendation(outcome.items, True, None, outcome.version, outcome.generation)
+            )
         return self.fall_back(k, outcome)
 
     def fall_back(self, k: int, reason: FallbackReason) -> Recommendation:
@@ -240,7 +261,11 @@ class ServingEngine:
         Raises:
             InvalidRequest: ``k`` is not in [1, size of the catalogue].
         """
-        answer = self._fallback.recommend(k, reason)
+        fallback, taken = self._fallback, self._taken.indices
+        if fallback.left_out is not taken:
+            # Threads that do this at once make the same list.
+            self._fallback = fallback = fallback.without(taken)
+        answer = self._taken.without(fallback.recommend(k, reason))
         self.metrics.fallbacks.labels(reason).inc()
         return answer
 
@@ -254,13 +279,20 @@ class ServingEngine:
                 return reason
             if not request.history:
                 return "unknown_user"
-            answer = self._answer(subject, request, timeout)
+            asked = request.without(self._taken.indices)
+            if asked.candidates == () and request.candidates:
+                return "no_candidates"
+            answer = self._answer(subject, asked, timeout)
             # Check again: while the batch ran, the subject may have been suppressed, or the lease may have lapsed.
             if reason := self._obstacle(subject):
                 self._cache.purge(subject)
                 return reason
+            if not isinstance(answer, Answer):
+                return answer
             # The floor may have risen above the version that computed the answer. Then try again with its successor.
-            if not isinstance(answer, Answer) or answer.forget_epoch >= self._live.serving.floor:
+            # If an item of the answer was taken down meanwhile, try again for the best of the others.
+            repeat = not attempt and self._taken.names(answer.items)
+            if answer.forget_epoch >= self._live.serving.floor and not repeat:
                 return answer
         return "below_erasure_floor"
 
@@ -276,7 +308,9 @@ class ServingEngine:
         if ranker is None:
             return serving.absence
         digest = history_digest(request.history, request.candidates)
-        key = CacheKey(ranker.digest, ranker.catalogue.digest, subject, digest, request.k)
+        key = CacheKey(
+            ranker.digest, ranker.catalogue.digest, subject, digest, request.k, len(request.left_out)
+        )
         items = self._cache.get(key)
         self.metrics.cache_lookups.labels("miss" if items is None else "hit").inc()
         if items is not None:

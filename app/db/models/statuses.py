@@ -50,13 +50,16 @@ class RunKind(StrEnum):
 
 
 class ConsolidationReason(StrEnum):
-    """Why a consolidation was requested: on demand, or because this item of the policy's budget is spent."""
+    """Why a consolidation was requested: on demand, because this item of the policy's budget is spent, or because the
+    request policy wants one for an item that was taken down.
+    """
 
     ON_DEMAND = "on_demand"
     SUBJECTS = "subjects"
     ATTENUATIONS = "attenuations"
     AGE = "age"
     UTILITY = "utility"
+    TAKEDOWN = "takedown"
 
 
 class RunStage(StrEnum):

@@ -298,6 +298,7 @@ class IngestResult(Model):
     stored: int
     duplicates: int
     dropped_suppressed: int
+    dropped_taken_down: int
     dropped_unknown_item: int
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 import lethe_client
 from app.api_examples import ANSWERS
-from lethe_client import AsyncClient, Client, batches, evidence, models, versions, webhooks
+from lethe_client import AsyncClient, Client, batches, evidence, items, models, versions, webhooks
 from lethe_client.batches import ForgetItem
 from lethe_client.models import Interaction
 from tests.documents import DOCS, REPOSITORY
@@ -75,6 +75,9 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "ingest": lambda client: client.store_interactions(
         [Interaction(user_id="user", item_id="i1", timestamp=1.5, rating=4)]
     ),
+    "forget_item": lambda client: client.forget_item("a/b", client_reference="zd-1"),
+    "read_takedown": lambda client: client.read_takedown("a/b"),
+    "list_takedowns": lambda client: client.list_takedowns(cursor=f"td_{'0' * 32}", limit=2),
     "list_runs": lambda client: client.list_runs(limit=2),
     "read_run": lambda client: client.read_run(f"/runs/{RUN}"),
     "list_adapters": lambda client: client.list_adapters(),
@@ -116,6 +119,7 @@ SENT = {
     "RegisterBody",
     "ReplayBody",
     "SelectionBody",
+    "TakedownBody",
 }
 # What the client calls a schema, where that is not the schema's name without `View`.
 NAMES = {
@@ -182,7 +186,7 @@ SCHEMAS = dict(_schemas())
 def test_every_field_of_an_answer_has_its_place(name: str) -> None:
     model = next(
         getattr(module, name)
-        for module in (models, batches, evidence, versions, webhooks)
+        for module in (models, batches, evidence, items, versions, webhooks)
         if name in vars(module)
     )
     assert set(model.model_fields) == set(SCHEMAS[name]["properties"])

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from app.audit import decision_events, events, target_events, webhook_events
+from app.audit import decision_events, events, takedown_events, target_events, webhook_events
 from app.audit.events import Event
 from app.db.models import ConsolidationReason
 from app.db.reclaiming import Reclaimed
@@ -55,6 +55,19 @@ ENTRIES: list[tuple[Event, str, str]] = [
         (
             '{"run": "ur_1", "fence": 3, "first": 0, "up_to": 1, "rungs": '
             '[{"step": 0, "method": "ucan", "reason": "no_time", "detail": "late"}]}'
+        ),
+    ),
+    (
+        takedown_events.ItemTakenDown("td_1", "i7", 7),
+        "item.taken_down",
+        '{"takedown": "td_1", "item": "i7", "epoch": 7, "restored": false}',
+    ),
+    (
+        takedown_events.ItemErased("td_1", "i7", "ur_1", None, 3, "2026-02-28T23:59:59+00:00"),
+        "item.erased",
+        (
+            '{"takedown": "td_1", "item": "i7", "run": "ur_1", "version": null, "events": 3, '
+            '"erased_at": "2026-02-28T23:59:59+00:00"}'
         ),
     ),
     (decision_events.ForgetApproved("fr_1"), "forget.approved", '{"request": "fr_1"}'),
