@@ -331,8 +331,8 @@ def test_bytes_put_again_after_a_destruction_can_be_read_again(store: ContentAdd
 
 def test_many_threads_that_put_the_same_things_agree(store: Store) -> None:
     with ThreadPoolExecutor(8) as pool:
-        digests = set(pool.map(lambda _: publish(store), range(32)))
-        list(pool.map(lambda number: store.append_journal(entry(number % 4 + 1)), range(32)))
+        digests = set(pool.map(lambda _: publish(store), range(8)))
+        list(pool.map(lambda number: store.append_journal(entry(number % 4 + 1)), range(8)))
     assert store.versions() == sorted(digests)
     assert len(digests) == 1
     assert [item.epoch for item in store.journal()] == [1, 2, 3, 4]
