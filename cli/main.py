@@ -22,6 +22,7 @@ from cli.items import items
 from cli.keys import keys
 from cli.people import people
 from cli.stopping import end_with_lethe_up, leave_on_ctrl_c
+from cli.versions import store, versions
 
 app = typer.Typer(
     name="lethe",
@@ -35,6 +36,8 @@ app.add_typer(keys, name="keys")
 app.add_typer(audit, name="audit")
 app.add_typer(receipt, name="receipt")
 app.add_typer(items, name="items")
+app.add_typer(versions, name="versions")
+app.add_typer(store, name="store")
 app.add_typer(people)
 audit.command("verify-consistency")(verify_consistency)
 

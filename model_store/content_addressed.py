@@ -24,6 +24,7 @@ from model_store.errors import (
     JournalConflict,
     ManifestMissing,
     PublicationSwept,
+    StoreUnavailable,
     VersionBelowFloor,
     VersionDestroyed,
 )
@@ -80,6 +81,10 @@ class ContentAddressedStore:
         held = io.BytesIO()
         self._copy_blob(version, digest, held.write)
         return held.getvalue()
+
+    def verify_blob(self, version: str, digest: str) -> None:
+        """See :meth:`model_store.Store.verify_blob`."""
+        self._copy_blob(version, digest, _nowhere)
 
     def save_blob(self, version: str, digest: str, path: Path) -> None:
         """See :meth:`model_store.Store.save_blob`."""
@@ -153,6 +158,11 @@ class ContentAddressedStore:
         manifest = self.read_manifest(digest)
         destroyed_at = self._entomb(digest)
         self._delete_blobs(digest)
+        if left := self._blobs_of(digest):
+            raise StoreUnavailable(
+                f"{len(left)} blobs of version {digest} were deleted and are still there: the place does not do what "
+                "it says, or somebody puts them back"
+            )
         return Destruction(
             digest, destroyed_at, deleted=tuple(sorted({ref.digest for ref in manifest.blobs.values()}))
         )
@@ -162,6 +172,17 @@ class ContentAddressedStore:
         self._objects.sweep()
         versions = filter(is_digest, self._objects.names("blobs"))
         return tuple(sorted(version for version in versions if self._sweep_blobs(version)))
+
+    def orphans(self) -> tuple[str, ...]:
+        """See :meth:`model_store.Store.orphans`."""
+        return tuple(
+            sorted(
+                version
+                for version in filter(is_digest, self._objects.names("blobs"))
+                if (self.is_destroyed(version) or not self._objects.exists(_manifest_key(version)))
+                and self._blobs_of(version)
+            )
+        )
 
     def is_destroyed(self, digest: str) -> bool:
         """See :meth:`model_store.Store.is_destroyed`."""

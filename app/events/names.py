@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from app.audit import decision_events as decided
 from app.audit import events as audit
-from app.audit import takedown_events, target_events
+from app.audit import takedown_events, target_events, version_events
 from app.audit.events import Event
 
 
@@ -77,6 +77,7 @@ OF_VERSIONS: Mapping[type[Event], Sequence[EventName]] = {
     audit.VersionPublished: (_Name.VERSION_PUBLISHED,),
     audit.VersionWithdrawn: (_Name.VERSION_WITHDRAWN,),
     audit.VersionDestroyed: (_Name.VERSION_DESTROYED,),
+    version_events.VersionDestructionFinished: (_Name.VERSION_DESTROYED,),
 }
 
 # About the takedown that the entry names in its field ``takedown``.

@@ -102,12 +102,15 @@ def install_first_version(
     source: Fit | Adopt,
     policy: Policy,
     listener: Listener,
+    *,
+    actor: str = "lethe init",
 ) -> bool:
     """Make the first version live. False if everybody has been forgotten and nothing is left to fit on.
 
     Args:
         source: how to get the adapter.
         policy: the policy that forget runs will use on it.
+        actor: the command, for the audit log.
 
     Raises:
         FirstFitError: there were never enough users.
@@ -168,7 +171,7 @@ def install_first_version(
                 parent=start.parent,
                 readers=made.readership,
                 base_digest=base.digest,
-                actor="lethe init",
+                actor=actor,
                 now=now,
             )
     except (BelowErasureFloor, PointerMoved):

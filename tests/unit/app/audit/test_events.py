@@ -4,7 +4,14 @@ import json
 
 import pytest
 
-from app.audit import decision_events, events, takedown_events, target_events, webhook_events
+from app.audit import (
+    decision_events,
+    events,
+    takedown_events,
+    target_events,
+    version_events,
+    webhook_events,
+)
 from app.audit.events import Event
 from app.db.models import ConsolidationReason
 from app.db.reclaiming import Reclaimed
@@ -240,6 +247,17 @@ ENTRIES: list[tuple[Event, str, str]] = [
         "webhook.disabled",
         '{"endpoint": "we_1", "reason": "gone"}',
     ),
+    (
+        version_events.VersionExported("ffff", 3),
+        "version.exported",
+        '{"version": "ffff", "forget_epoch": 3}',
+    ),
+    (
+        version_events.VersionDestructionFinished("ffff", 2),
+        "version.destruction_finished",
+        '{"version": "ffff", "blobs": 2}',
+    ),
+    (version_events.JournalCompleted([3, 4]), "journal.completed", '{"epochs": [3, 4]}'),
     (webhook_events.WebhookRemoved("we_1"), "webhook.removed", '{"endpoint": "we_1"}'),
     (
         webhook_events.WebhookReplayed("we_1", 3, 9),
