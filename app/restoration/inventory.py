@@ -261,7 +261,11 @@ def _repaired(
 ) -> list[Finding]:
     with database.read() as session:
         busy = session.scalar(select(Run.id).where(Run.status == RunStatus.RUNNING).limit(1)) is not None
-    to_repair = [one for one in findings if one.lack in (REPAIRABLE - _OF_RUNS if busy else REPAIRABLE)]
+    able = REPAIRABLE - _OF_RUNS if busy else REPAIRABLE
+    if any(one.lack is Lack.MANIFEST_MISSING for one in findings):
+        # Blobs without a manifest may be those of the version whose manifest is lost: a copy of it brings them back.
+        able -= {Lack.BLOBS_WITHOUT_MANIFEST}
+    to_repair = [one for one in findings if one.lack in able]
     if any(one.lack is Lack.FLOOR_BEHIND for one in to_repair):
         vouch_for_floor(database, store)
     written: list[int] = []

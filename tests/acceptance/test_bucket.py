@@ -72,7 +72,9 @@ def test_a_person_is_forgotten_and_the_old_weights_leave_the_bucket(
         assert during["fallback_reason"] == "suppressed"
         worker = installed.start("worker")
         # The bucket stops answering while the worker stores what it has made, and the worker is killed there.
-        wait_until(lambda: "run.claimed" in worker.log.read_text(), 120, what="a claim")
+        wait_until(
+            lambda: worker.log.exists() and "run.claimed" in worker.log.read_text(), 120, what="a claim"
+        )
         os.kill(bucket.process.pid, signal.SIGSTOP)
         try:
             for process in (worker.popen.pid, *children_of(worker.popen.pid)):
