@@ -119,7 +119,7 @@ class ContentAddressedStore:
 
     def journal(self, known: Collection[int] = ()) -> Iterator[JournalEntry]:
         """See :meth:`model_store.Store.journal`."""
-        return (self._journal.read(epoch) for epoch in self.journal_epochs() if epoch not in known)
+        return self._journal.read_all([epoch for epoch in self.journal_epochs() if epoch not in known])
 
     def journal_epochs(self) -> list[int]:
         """See :meth:`model_store.Store.journal_epochs`."""

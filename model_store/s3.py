@@ -11,6 +11,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import chain
 
@@ -30,6 +31,7 @@ WHOLE_BYTES = 8 * 2**20
 _PART_BYTES, _PARTS_AT_ONCE = 8 * 2**20, 4
 _PROBE = "probe/create-only"
 _MOST_TRIES = 5
+_RIVALS = 4
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
 # Places that were found suitable by this process or by the one that it was forked from.
@@ -187,14 +189,23 @@ class S3Objects:
         with self._checking:
             if self._identity in _suitable:
                 return
-            # The first request creates the object, unless an earlier process has. Every other one must be refused.
-            if self._create_whole(_PROBE, b"?") and self._create_whole(_PROBE, b"?"):
-                raise StoreUnsuitable(
-                    f"{self.place} creates an object that exists: it ignores If-None-Match. Two writers would replace "
-                    "each other's records; use storage that honours conditional writes"
-                )
+            self._require_one_winner()
             self._require_no_old_versions()
             _suitable.add(self._identity)
+
+    def _require_one_winner(self) -> None:
+        """Create one object several times at once. Some storage looks first, writes then, and lets all of them in."""
+        scratch = f"probe/{secrets.token_hex(16)}"
+        with ThreadPoolExecutor(_RIVALS) as pool:
+            won = sum(pool.map(lambda rival: self._create_whole(scratch, bytes([rival])), range(_RIVALS)))
+        if won != 1:
+            raise StoreUnsuitable(
+                f"{self.place} lets {won} of {_RIVALS} writers create one object: it ignores If-None-Match, or does "
+                "not look and write in one step. They would replace each other's records; use storage that honours "
+                "conditional writes"
+            )
+        with translated("delete", self._named(scratch), writing=True):
+            obstore.delete(self._bucket, scratch)
 
     def _require_no_old_versions(self) -> None:
         scratch = f"probe/{secrets.token_hex(16)}"

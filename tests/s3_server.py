@@ -11,7 +11,7 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -87,14 +87,23 @@ def s3_server(log: str = os.devnull) -> Iterator[S3Server]:
 class Liar(BaseHTTPRequestHandler):
     """Answers as S3 does, and ignores ``If-None-Match``, as storage that does not know the header.
 
-    ``refusals`` maps a method to the status and the body of the answer that it gets instead.
+    ``refusals`` maps a method to the status and the body of the answer that it gets instead. With ``together``, it
+    honours the header but looks first and writes then: whoever comes in between gets in as well.
     """
 
     held: set[str]
     refusals: dict[str, tuple[int, bytes]]
+    together: threading.Barrier | None
 
     def do_PUT(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
+        if self.together is not None and "If-None-Match" in self.headers:
+            exists = self.path in self.held
+            with suppress(threading.BrokenBarrierError):
+                self.together.wait(timeout=5)
+            if exists:
+                self._answer(412)
+                return
         if not self._refused():
             self.held.add(self.path)
             self._answer(200)
@@ -125,9 +134,10 @@ class Liar(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def lying_server(**refusals: tuple[int, bytes]) -> Iterator[str]:
+def lying_server(*, together: bool = False, **refusals: tuple[int, bytes]) -> Iterator[str]:
     """The endpoint of a :class:`Liar` in a thread."""
-    handler = type("OneLiar", (Liar,), {"held": set(), "refusals": refusals})
+    barrier = threading.Barrier(4) if together else None
+    handler = type("OneLiar", (Liar,), {"held": set(), "refusals": refusals, "together": barrier})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()

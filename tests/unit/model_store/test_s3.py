@@ -64,13 +64,21 @@ def test_a_bucket_that_replaces_what_exists_is_refused_before_anything_is_writte
             lambda: objects.delete("a/b"),
         ):
             with pytest.raises(
-                StoreUnsuitable, match=r"^s3://liar/store .* ignores If-None-Match"
+                StoreUnsuitable, match=r"^s3://liar/store lets 4 of 4 writers .* ignores If-None-Match"
             ) as refused:
                 attempt()
             assert "\n" not in str(refused.value)
         health = objects.health()
         assert not health.writable
         assert "ignores If-None-Match" in health.detail
+
+
+def test_a_bucket_that_looks_first_and_writes_then_is_refused(lying: pytest.MonkeyPatch) -> None:
+    """It honours the header as long as requests come one after the other."""
+    with lying_server(together=True) as endpoint:
+        lying.setenv("AWS_ENDPOINT_URL", endpoint)
+        with pytest.raises(StoreUnsuitable, match=r"lets [2-4] of 4 writers create one object"):
+            objects_of("s3://racing/store").exists("a/b")
 
 
 def test_a_bucket_that_keeps_what_is_deleted_is_refused(s3: S3Server, bucket_url: str) -> None:
@@ -138,7 +146,7 @@ def test_asking_whether_it_can_be_written_writes_nothing(s3: S3Server, bucket_ur
     before = s3.ask("GET", f"/plain?list-type=2&prefix={prefix}")
     assert store.check().writable
     assert s3.ask("GET", f"/plain?list-type=2&prefix={prefix}") == before
-    assert before.count(b"<Contents>") == 1
+    assert before.count(b"<Contents>") == 1  # and of what the check of the bucket wrote, nothing
 
 
 def test_what_is_large_goes_in_parts_and_is_never_held_whole(
