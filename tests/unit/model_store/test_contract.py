@@ -263,7 +263,7 @@ def test_nothing_counts_as_destroyed_that_is_still_there(
     with monkeypatch.context() as patched:
         patched.setattr(type(store._objects), "delete", lambda _self, _key: None)
         assert store.orphans() == ()
-        with pytest.raises(StoreUnavailable, match="1 blobs of version .* are still there"):
+        with pytest.raises(StoreUnavailable, match=r"1 blobs of version .* are still there"):
             store.destroy(version)
         assert store.orphans() == (version,)
     store.destroy(version)
