@@ -165,32 +165,38 @@ def _entries(session: Session) -> dict[int, JournalEntry]:
 
 
 def _journal(store: Store, epochs: list[int], entries: dict[int, JournalEntry]) -> Iterator[Finding]:
-    held = set(epochs)
+    held, read = set(epochs), dict[int, JournalEntry]()
     for epoch in sorted(entries.keys() - held):
         yield Finding(Lack.JOURNAL_GAP, str(epoch), "the database has this epoch, and the journal lacks it")
-    for epoch in sorted(held - entries.keys()):
-        yield Finding(
-            Lack.JOURNAL_UNKNOWN,
-            str(epoch),
-            "the journal has it, and the database lacks it: run lethe recover",
-        )
-    read: set[int] = set()
-    while read != held:
+    looked_at: set[int] = set()
+    while looked_at != held:
         try:
-            for entry in store.journal(known=read):
-                read.add(entry.epoch)
-                ours = entries.get(entry.epoch)
-                if ours is not None and ours.subject_hmac != entry.subject_hmac:
-                    yield Finding(
-                        Lack.JOURNAL_UNKNOWN, str(entry.epoch), "it is about somebody else: run lethe recover"
-                    )
+            for entry in store.journal(known=looked_at):
+                read[entry.epoch] = entry
+                looked_at.add(entry.epoch)
+            break
         except InvalidRecord as error:
             # They come in order: the first that was not read is the damaged one.
-            damaged = min(held - read)
-            read.add(damaged)
+            damaged = min(held - looked_at)
+            looked_at.add(damaged)
             yield Finding(Lack.JOURNAL_DAMAGED, str(damaged), str(error))
-        else:
-            return
+    # After a restore a request has a new epoch, and its entry under the old one stays for ever.
+    known = {name for entry in entries.values() for name in (entry.request, entry.subject_hmac)}
+    withdrawn = {entry.request for entry in read.values() if entry.lifted is not None}
+    for epoch, entry in sorted(read.items()):
+        ours = entries.get(epoch)
+        if ours is not None and ours.subject_hmac != entry.subject_hmac:
+            yield Finding(Lack.JOURNAL_UNKNOWN, str(epoch), "it is about somebody else: run lethe recover")
+        elif (
+            ours is None
+            and known.isdisjoint({entry.request or entry.subject_hmac})
+            and entry.request not in withdrawn
+        ):
+            yield Finding(
+                Lack.JOURNAL_UNKNOWN,
+                str(epoch),
+                "the journal has it, and the database lacks it: run lethe recover",
+            )
 
 
 def _missing(digest: str, live: str | None) -> Finding:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from app.db.models import AuditEntry, Ledger, Run, Version
 from app.restoration.inventory import Inventory, Lack, take_inventory
 from app.versions import queries as version_queries
-from model_store import ADAPTER_WEIGHTS
+from model_store import ADAPTER_WEIGHTS, JournalEntry
 from tests.integration.tiny_model import USERS, subject_of
 from tests.integration.worker.conftest import request_forgetting
 from tests.integration.worker.observing import live, outcome, store_again
@@ -174,3 +174,8 @@ def test_a_store_of_another_timeline_is_not_repaired_by_this_database(
     entry.unlink()
     assert [lack for lack, _, _ in found(look(process, repair=True))] == [Lack.TIMELINE, Lack.JOURNAL_GAP]
     assert not entry.exists()
+
+
+def test_an_entry_that_the_database_knows_nothing_of_is_told(process: WorkerProcess) -> None:
+    process.store.append_journal(JournalEntry(1, "ab" * 32, "2026-01-01T00:00:00+00:00", "fr_" + "0" * 32))
+    assert found(look(process, repair=True)) == [(Lack.JOURNAL_UNKNOWN, "1", False)]
