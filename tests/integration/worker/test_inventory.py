@@ -17,6 +17,7 @@ from tests.integration.worker.observing import live, outcome, store_again
 from worker.execution import execute
 from worker.process import WorkerProcess
 from worker.readership import Readership
+from worker.sweeping import sweep_store
 
 # The database's part is a few plain queries.
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -179,3 +180,10 @@ def test_a_store_of_another_timeline_is_not_repaired_by_this_database(
 def test_an_entry_that_the_database_knows_nothing_of_is_told(process: WorkerProcess) -> None:
     process.store.append_journal(JournalEntry(1, "ab" * 32, "2026-01-01T00:00:00+00:00", "fr_" + "0" * 32))
     assert found(look(process, repair=True)) == [(Lack.JOURNAL_UNKNOWN, "1", False)]
+
+
+def test_a_sweep_leaves_the_blobs_of_a_live_version_whose_manifest_is_lost(process: WorkerProcess) -> None:
+    weights = weights_file(process, live(process))
+    (folder(process) / "manifests" / f"{live(process)}.json").unlink()
+    sweep_store(process)
+    assert weights.exists()
