@@ -159,11 +159,13 @@ class ContentAddressedStore:
         """See :meth:`model_store.Store.destroy`."""
         manifest = self.read_manifest(digest)
         destroyed_at = self._entomb(digest)
+        left = [digest]
         for _ in range(_MOST_DELETIONS):
             self._delete_blobs(digest)
-            if not (left := self._blobs_of(digest)):
+            left = self._blobs_of(digest)
+            if not left:
                 break
-        else:
+        if left:
             raise StoreUnavailable(
                 f"{len(left)} blobs of version {digest} were deleted and are still there: the place does not do what "
                 "it says, or somebody puts them back"

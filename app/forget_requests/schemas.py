@@ -58,6 +58,7 @@ _WAITS_OUT: dict[str, str] = {
     DetailCode.STORE_READ_ONLY: "the store to take writes again",
     DetailCode.STORE_UNAVAILABLE: "the store to be reachable again",
     DetailCode.STORE_EMPTIED: "the store that the database knows; this one is empty: is it mounted?",
+    DetailCode.STORE_UNSUITABLE: "a bucket that creates only what is absent and keeps nothing that is deleted",
     DetailCode.MANIFEST_MISSING: "the live version to be in the store again; is it mounted?",
     DetailCode.DATABASE_UNAVAILABLE: "the run to be taken up again after the database was away",
     DetailCode.REPLICAS_SILENT: "every live replica to acknowledge the new version",
