@@ -32,8 +32,8 @@ def import_adapter(order: LaterAdapter) -> None:
         later_adapter.import_adapter(order, get_settings(), Terminal())
     except BelowErasureFloor as error:
         raise CommandError(
-            "the adapter has read somebody who has been forgotten: it is not taken, and what was stored of it is "
-            "destroyed; train it without everybody who has asked"
+            "the adapter has read somebody who has been forgotten, or an item that was erased (--without-taken-items "
+            "says that it has not): it is not taken, and what was stored of it is destroyed"
         ) from error
 
 

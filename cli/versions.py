@@ -40,6 +40,10 @@ def import_adapter(
     no_trial_fit: Annotated[
         bool, typer.Option("--no-trial-fit", help="do not find out whether a re-fit comes near it")
     ] = False,
+    without_taken_items: Annotated[
+        bool,
+        typer.Option("--without-taken-items", help="it was trained without the items that were taken down"),
+    ] = False,
 ) -> None:
     """Make an adapter live that was trained elsewhere, on the base and the events of this service.
 
@@ -50,7 +54,7 @@ def import_adapter(
         from cli.version_commands import import_adapter as import_now
         from worker.first_fit.later_adapter import LaterAdapter
 
-    import_now(LaterAdapter(folder, readers, recipe, confirm_adapter, not no_trial_fit))
+    import_now(LaterAdapter(folder, readers, recipe, confirm_adapter, not no_trial_fit, without_taken_items))
 
 
 @versions.command("export")

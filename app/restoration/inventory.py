@@ -16,11 +16,12 @@ from sqlalchemy.orm import Session
 from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
 from app.audit.version_events import JournalCompleted, VersionDestructionFinished
-from app.db.models import ForgetRequest, Ledger, Run, RunStatus, Version
+from app.db.models import ForgetRequest, ItemTakedown, Ledger, Run, RunStatus, Version
 from app.db.session import Database
 from app.forget_requests.service import journal_entry
 from app.selections import queries as selections
 from app.suppressions import queries as suppressions
+from app.takedowns import service as takedowns
 from app.versions.floor import vouch_for_floor
 from app.versions.queries import current
 from model_store import (
@@ -161,6 +162,7 @@ def take_inventory(
 def _entries(session: Session) -> dict[int, JournalEntry]:
     requests = session.scalars(select(ForgetRequest)).all()
     found = [journal_entry(row, selections.of_request(session, row.id)) for row in requests]
+    found += [takedowns.journal_entry(row) for row in session.scalars(select(ItemTakedown))]
     return {entry.epoch: entry for entry in (*found, *suppressions.lifts(session))}
 
 

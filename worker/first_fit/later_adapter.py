@@ -16,6 +16,7 @@ from app.restoration.service import join_timeline
 from app.selections import queries as selections
 from app.settings import Settings
 from app.subjects import SubjectKey
+from app.takedowns import queries as takedowns
 from app.versions.floor import vouch_for_floor
 from model_store import open_store
 from recommender import TrainingConfig, use_processor
@@ -39,6 +40,7 @@ class LaterAdapter:
     recipe: Path | None = None
     confirmed: bool = False
     trial_fit: bool = True
+    without_taken_items: bool = False
 
 
 def import_adapter(order: LaterAdapter, settings: Settings, listener: Listener) -> None:
@@ -47,6 +49,7 @@ def import_adapter(order: LaterAdapter, settings: Settings, listener: Listener) 
     Somebody it has read may have asked to be forgotten. If their request still waits, their run unlearns them from this
     adapter; if it is settled, the adapter is refused. Whoever is not in the file counts as not read: the file is the
     operator's word. Whoever is in it and has no stored event counts as read in events that nobody can measure.
+    The adapter counts as trained on every item that was taken down, unless the operator vouches for it.
 
     Raises:
         FirstFitError, BelowErasureFloor, PointerMoved, RecommenderError, StoreError, DatabaseError: nothing has changed
@@ -71,12 +74,18 @@ def import_adapter(order: LaterAdapter, settings: Settings, listener: Listener) 
     )
     with database.read() as session:
         stored, selected = interactions.subjects(session), selections.subjects(session)
+        taken = frozenset(item_id for _, item_id in takedowns.after(session, 0))
     base = load_worker_base(settings)
     install_first_version(
         database,
         settings,
         base,
-        Imported(readers, skipped=readers - stored, selected=readers & selected),
+        Imported(
+            readers,
+            skipped=readers - stored,
+            selected=readers & selected,
+            taken_items=frozenset() if order.without_taken_items else taken,
+        ),
         Adopt(order.folder, recipe, order.confirmed, order.trial_fit, without_forgotten=True),
         load_policy(settings),
         listener,

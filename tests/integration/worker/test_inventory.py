@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from app.db.models import AuditEntry, Ledger, Run, Version
 from app.restoration.inventory import Inventory, Lack, take_inventory
+from app.takedowns import service as takedowns
 from app.versions import queries as version_queries
 from model_store import ADAPTER_WEIGHTS, JournalEntry
 from tests.integration.tiny_model import USERS, subject_of
@@ -187,3 +188,14 @@ def test_a_sweep_leaves_the_blobs_of_a_live_version_whose_manifest_is_lost(proce
     (folder(process) / "manifests" / f"{live(process)}.json").unlink()
     sweep_store(process)
     assert weights.exists()
+
+
+def test_the_entry_of_a_takedown_is_part_of_the_journal(process: WorkerProcess) -> None:
+    with process.transaction() as transaction:
+        taken = takedowns.take_down(
+            transaction, item_id="i1", spellings=(), requested_by="tests", now=transaction.now()
+        )
+        epoch = taken.takedown.epoch
+    assert found(look(process)) == [(Lack.JOURNAL_GAP, str(epoch), False)]
+    assert found(look(process, repair=True)) == [(Lack.JOURNAL_GAP, str(epoch), True)]
+    assert found(look(process)) == []

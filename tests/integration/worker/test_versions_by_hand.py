@@ -17,6 +17,7 @@ from sqlalchemy import select
 from app.db.base import utc_now
 from app.db.errors import BelowErasureFloor
 from app.db.models import AuditEntry, ForgetRequest, Version
+from app.takedowns import service as takedowns
 from app.versions import queries as version_queries
 from model_store import Floor, VersionBelowFloor, VersionDestroyed
 from recommender import Adapter, AdapterConfig, TrainingConfig, attach, fit_adapter, load_base
@@ -242,6 +243,23 @@ def test_an_adapter_that_knows_somebody_forgotten_is_refused_and_its_bytes_destr
     )
     adapter.save(trained_elsewhere)
     import_adapter(order(trained_elsewhere, *left), process.settings, Silent())
+    assert live(process) != serves
+
+
+def test_an_adapter_counts_as_trained_on_what_was_taken_down_unless_somebody_vouches(
+    process: WorkerProcess, trained_elsewhere: Path
+) -> None:
+    serves = live(process)
+    with process.transaction() as transaction:
+        taken = takedowns.take_down(
+            transaction, item_id="i1", spellings=(), requested_by="tests", now=transaction.now()
+        )
+        version_queries.current(transaction.session).erasure_floor = taken.takedown.epoch
+    asked = order(trained_elsewhere, *USERS)
+    with pytest.raises(BelowErasureFloor):
+        import_adapter(asked, process.settings, Silent())
+    assert live(process) == serves
+    import_adapter(replace(asked, without_taken_items=True), process.settings, Silent())
     assert live(process) != serves
 
 
