@@ -58,6 +58,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     ),
     "read_forget_request": lambda client: client.read_forget_request(f"/prefix/forget-requests/{REQUEST}"),
     "retry_forget_request": lambda client: client.retry_forget_request(REQUEST),
+    "verify_forget_request": lambda client: client.verify_forget_request(REQUEST, method="telephone"),
     "approve_forget_request": lambda client: client.approve_forget_request(REQUEST),
     "deny_forget_request": lambda client: client.deny_forget_request(REQUEST, reason="no_match"),
     "cancel_forget_request": lambda client: client.cancel_forget_request(REQUEST),
@@ -110,6 +111,7 @@ UNREAD = {
 SENT = {
     "CancelBody",
     "DenyBody",
+    "VerifyBody",
     "ExpediteBody",
     "ExtendBody",
     "ForgetBody",
@@ -206,6 +208,7 @@ def values_of(schema: str, field: str | None = None) -> set[str]:
     [
         (models.Reason, values_of("ForgetBody", "reason")),
         (models.Status, values_of("RequestStatus")),
+        (models.VerificationMethod, values_of("VerifyBody", "method")),
         (models.DenialReason, values_of("DenyBody", "reason")),
         (models.HoldReason, values_of("HoldBody", "reason")),
         (models.CancelReason, values_of("CancelBody", "reason")),

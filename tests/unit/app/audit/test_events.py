@@ -7,6 +7,7 @@ import pytest
 from app.audit import (
     decision_events,
     events,
+    key_events,
     takedown_events,
     target_events,
     version_events,
@@ -76,6 +77,25 @@ ENTRIES: list[tuple[Event, str, str]] = [
             '{"takedown": "td_1", "item": "i7", "run": "ur_1", "version": null, "events": 3, '
             '"erased_at": "2026-02-28T23:59:59+00:00"}'
         ),
+    ),
+    (
+        decision_events.ForgetReceived("fr_1", "2026-02-28T23:59:59+00:00", "2026-02-08T12:00:00+00:00"),
+        "forget.received",
+        (
+            '{"request": "fr_1", "due_at": "2026-02-28T23:59:59+00:00", '
+            '"verify_until": "2026-02-08T12:00:00+00:00"}'
+        ),
+    ),
+    (
+        decision_events.ForgetVerified("fr_1", "telephone"),
+        "forget.verified",
+        '{"request": "fr_1", "method": "telephone"}',
+    ),
+    (decision_events.ForgetUnverified("fr_1"), "forget.unverified", '{"request": "fr_1"}'),
+    (
+        decision_events.ForgetSuperseded("fr_1", "fr_2"),
+        "forget.superseded",
+        '{"request": "fr_1", "by": "fr_2"}',
     ),
     (decision_events.ForgetApproved("fr_1"), "forget.approved", '{"request": "fr_1"}'),
     (decision_events.ForgetWindowEnded("fr_1"), "forget.window_ended", '{"request": "fr_1"}'),
@@ -264,6 +284,20 @@ ENTRIES: list[tuple[Event, str, str]] = [
         "webhook.replayed",
         '{"endpoint": "we_1", "first": 3, "last": 9}',
     ),
+    (
+        key_events.KeyIssued("crm", ["forget:create"], None),
+        "key.issued",
+        '{"name": "crm", "scopes": ["forget:create"], "expires_at": null}',
+    ),
+    (
+        key_events.KeyRotated("crm", "2026-04-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00"),
+        "key.rotated",
+        (
+            '{"name": "crm", "expires_at": "2026-04-01T00:00:00+00:00", '
+            '"former_until": "2026-01-02T00:00:00+00:00"}'
+        ),
+    ),
+    (key_events.KeyRevoked("crm"), "key.revoked", '{"name": "crm"}'),
 ]
 
 
