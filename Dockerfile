@@ -21,7 +21,7 @@ ARG PIP_EXTRA_INDEX_URL
 WORKDIR /build
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 RUN python -m venv /opt/venv \
- && pip install --constraint constraints.txt '.[gateway,worker]'
+ && pip install --constraint constraints.txt '.[gateway,worker,s3]'
 COPY app app
 COPY benchmarks benchmarks
 COPY inputs inputs

@@ -21,6 +21,7 @@ class DetailCode(StrEnum):
     STORE_READ_ONLY = "store_read_only"
     STORE_UNAVAILABLE = "store_unavailable"
     STORE_EMPTIED = "store_emptied"
+    STORE_UNSUITABLE = "store_unsuitable"
     MANIFEST_MISSING = "manifest_missing"
     DATABASE_UNAVAILABLE = "database_unavailable"
     REPLICAS_SILENT = "replicas_silent"

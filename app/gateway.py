@@ -18,7 +18,7 @@ from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
 from app.db.errors import DatabaseUnavailable
 from app.db.ledger import require_subject_key
-from app.db.models import ForgetTarget, RunKind
+from app.db.models import ForgetTarget, ItemTakedown, RunKind
 from app.db.precedence import Precedence
 from app.db.schema import require_writable
 from app.db.session import Database
@@ -48,6 +48,8 @@ from app.serving.clock import elapsed
 from app.settings import Settings
 from app.signing.from_settings import signer_of
 from app.subjects import SubjectKey
+from app.takedowns import queries as takedowns
+from app.takedowns import service as takedown_service
 from app.targets import completion as targets
 from app.versions.parts import Surroundings
 from app.webhooks.deliverer import Deliverer
@@ -105,7 +107,7 @@ class Gateway:
             per_second=_WRITES_PER_SECOND,
             yes_holds_seconds=_STORE_HOLDS_SECONDS,
         )
-        self.database_answers = Probe("database", lambda: _answers(database))
+        self.database_answers = Probe("database", lambda: runs.can_be_read(database))
         self.database_writes = Probe(
             "database_writes", lambda: _writes(database), per_second=_WRITES_PER_SECOND
         )
@@ -138,22 +140,17 @@ class Gateway:
         self.engine: ServingEngine = build_engine(settings, self.store, control, registry)
         self.catalogue = self.engine.catalogue
         self.popularity = PopularityRefresher(database, self.engine, settings.max_recommendations)
-        self.histories = Histories(
-            database,
-            self.reader,
-            index_of=self.catalogue.index,
-            event=self.engine.event if self.engine.needs_ratings else None,
-            limit=self.engine.history_limit,
-            every_seconds=settings.feed_poll_seconds,
-            lease_seconds=settings.feed_lease_seconds,
-        )
-        self.engine.when_purged(lambda subject: self.histories.cache.forget([subject]))
+        self.histories = Histories.of(settings, database, self.reader, self.engine)
         # Only a model that ranks a few candidates needs a retriever to find them.
         self.retriever = (
             None
             if self.engine.most_candidates is None
-            else Retriever(database, self.catalogue, self.engine.suppressed)
+            else Retriever(database, self.catalogue, self.engine.suppressed, lambda: self.engine.taken_down)
         )
+        # Before the first answer: the fallback, which needs no lease, must not name them either.
+        with database.read() as session:
+            for epoch, item_id in takedowns.after(session, 0):
+                self.engine.take_down(epoch, item_id)
 
     @property
     def surroundings(self) -> Surroundings:
@@ -230,13 +227,23 @@ class Gateway:
         """
         # A request that selects events has hidden them.
         self.histories.cache.forget([accepted.request.subject_hmac])
-        self.popularity.request()
-        if self.retriever is not None:
-            self.retriever.request()
+        self._recount()
         entry = forget_requests.journal_entry(accepted.request, accepted.selected)
         self._journal.add(str(entry.epoch), entry)
         if accepted.run_id is not None:
             self.queue.dispatch(accepted.run_id)
+
+    def after_takedown(self, takedown: ItemTakedown) -> None:
+        """Start what follows a takedown and may fail: journal and counts. The worker makes up for failures."""
+        self._recount()
+        entry = takedown_service.journal_entry(takedown)
+        self._journal.add(str(entry.epoch), entry)
+
+    def _recount(self) -> None:
+        """Have popular items and the retriever's counts made anew, without what was hidden since. Returns at once."""
+        self.popularity.request()
+        if self.retriever is not None:
+            self.retriever.request()
 
     def _deliverer(self) -> Deliverer:
         assert self.settings.webhook_key is not None
@@ -266,9 +273,7 @@ class Gateway:
         while True:
             try:
                 self.store.append_journal(entry)
-                if entry.lifted is not None:
-                    with self.database.unit_of_work() as session:
-                        outbox.told(session, Topic.LIFTED, str(entry.epoch))
+                self._tell_written(entry)
                 return
             except JournalConflict:
                 # The database was restored and no process has noticed yet: this epoch was handed out twice.
@@ -288,6 +293,15 @@ class Gateway:
                 # The run will write the entry before it goes on.
                 return
 
+    def _tell_written(self, entry: JournalEntry) -> None:
+        if entry.lifted is None and entry.item is None:
+            return
+        with self.database.unit_of_work() as session:
+            if entry.lifted is not None:
+                outbox.told(session, Topic.LIFTED, str(entry.epoch))
+            else:
+                outbox.told(session, Topic.TAKEN_DOWN, str(entry.request))
+
     def _join_again(self, _key: str, _value: None) -> None:
         """Compare the database with the store, and replay the journal if needed. Until then all get the fallback."""
         doubts = self.database.timeline.doubts
@@ -300,6 +314,7 @@ class Gateway:
                     self.audit,
                     self.store,
                     self.engine.suppression_epochs(),
+                    self.engine.takedown_epochs(),
                     policy=self.request_policy,
                 )
         except StoreError as error:
@@ -326,15 +341,6 @@ class Gateway:
 def _writes(database: Database) -> bool:
     try:
         require_writable(database.engine)
-    except DatabaseUnavailable:
-        return False
-    return True
-
-
-def _answers(database: Database) -> bool:
-    try:
-        with database.read() as session:
-            runs.newest(session, limit=1)
     except DatabaseUnavailable:
         return False
     return True

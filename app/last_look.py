@@ -1,8 +1,9 @@
 """The last look at an answer, when its bytes are written to the socket.
 
 A process can be suspended between any two of its instructions. What it computed before must not leave afterwards, when
-the user may have been suppressed. So the application leaves a `LastLook` in the request's state, and the transport asks
-it around each write: before it, to hold the answer back, and after it, to report an answer that may have left too late.
+the user may have been suppressed, or an item of the answer taken down. So the application leaves a `LastLook` in the
+request's state, and the transport asks it around each write: before it, to hold the answer back, and after it, to
+report an answer that may have left too late.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ class LateAnswers:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._counter = Counter(
             "lethe_answers_perhaps_late",
-            "Personalised answers that may have left when they no longer were allowed: "
-            "the user was suppressed, or the lease on the feed had lapsed.",
+            "Answers that may have left when they no longer were allowed: the user was suppressed, "
+            "the lease on the feed had lapsed, or an item was taken down.",
             registry=registry,
         )
         self.count = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,9 @@ class Links:
 
     def batch(self, batch_id: str) -> str:
         return f"{self.root}/forget-batches/{batch_id}"
+
+    def takedown(self, item_id: str) -> str:
+        return f"{self.root}/items/{quote(item_id, safe='')}/forget"
 
     def run(self, run_id: str) -> str:
         return f"{self.root}/runs/{run_id}"

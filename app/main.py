@@ -29,6 +29,7 @@ from app.forget_batches import endpoints as forget_batches
 from app.forget_requests import decision_endpoints as decisions
 from app.forget_requests import endpoints as forget_requests
 from app.forget_requests import list_endpoint as forget_request_list
+from app.forget_requests import verification_endpoint as verification
 from app.gateway import Gateway
 from app.health import endpoints as health
 from app.interactions import endpoints as interactions
@@ -44,6 +45,7 @@ from app.settings import Settings, get_settings
 from app.signing import endpoints as signing
 from app.static_files import PublicFiles
 from app.statistics import endpoints as statistics
+from app.takedowns import endpoints as takedowns
 from app.targets import endpoints as targets
 from app.transparency import endpoints as transparency
 from app.versions import endpoints as adapters
@@ -108,10 +110,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         receipts,
         forget_requests,
         decisions,
+        verification,
         forget_request_list,
         statistics,
         forget_batches,
         consolidations,
+        takedowns,
         interactions,
         runs,
         adapters,

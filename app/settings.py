@@ -95,7 +95,11 @@ class Settings(AccessSettings, EngineSettings, TellingSettings, OpenDsrSettings)
         "filesystem://.lethe/broker",
         description="filesystem://DIRECTORY (needs no server), redis://…, or amqp://…",
     )
-    store_url: Text = Field(".lethe/store", description="a folder, or file:///FOLDER")
+    store_url: Text = Field(
+        ".lethe/store",
+        description="a folder, file:///FOLDER, or s3://BUCKET/PREFIX; for a bucket, AWS_ENDPOINT_URL, AWS_REGION, "
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are read as well",
+    )
     base: Text = Field(
         ".lethe/base", description="folder or hub id of the base model; must carry catalogue.json"
     )

@@ -46,6 +46,7 @@ from benchmarks.service_commands import (
     forget_command,
     overload_command,
     serve_command,
+    worklist_command,
 )
 from benchmarks.study.kolmogorov_smirnov import NO_SCIPY, has_scipy
 from benchmarks.study.scenarios import SCENARIOS, Scenario, user_share
@@ -296,6 +297,7 @@ bench_app.command("everybody")(everybody_command)
 bench_app.command("chaos")(chaos_command)
 bench_app.command("overload")(overload_command)
 bench_app.command("serve")(serve_command)
+bench_app.command("worklist")(worklist_command)
 
 
 @bench_app.command("report")

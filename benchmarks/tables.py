@@ -26,6 +26,7 @@ from benchmarks.report.sequence import sequence
 from benchmarks.report.serve import serve
 from benchmarks.report.tune import tune
 from benchmarks.report.unlearn import unlearn
+from benchmarks.report.worklist import worklist
 
 WRITERS = {
     "unlearn": unlearn,
@@ -48,6 +49,7 @@ WRITERS = {
     "overload": overload,
     "serve": serve,
     "papers": papers,
+    "worklist": worklist,
 }
 
 

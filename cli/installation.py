@@ -15,7 +15,7 @@ from worker.first_fit.importing import read
 from worker.first_fit.initialising import Order
 
 
-class _Terminal:
+class Terminal:
     """Prints lines on standard output and progress bars on standard error."""
 
     def say(self, text: str) -> None:
@@ -35,7 +35,7 @@ def initialise(order: Order) -> InteractionData | None:
         FirstFitError, RecommenderError, StoreError, DatabaseError: the message is one line that says what to do.
     """
     log_warnings_only()
-    return initialising.initialise(order, get_settings(), _Terminal())
+    return initialising.initialise(order, get_settings(), Terminal())
 
 
 def name_example_user(order: Order, loaded: InteractionData | None) -> None:

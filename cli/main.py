@@ -18,9 +18,11 @@ import typer
 from app.loading import loading
 from cli.evidence import receipt, verify_consistency
 from cli.failures import report_failures
+from cli.items import items
 from cli.keys import keys
 from cli.people import people
 from cli.stopping import end_with_lethe_up, leave_on_ctrl_c
+from cli.versions import store, versions
 
 app = typer.Typer(
     name="lethe",
@@ -33,6 +35,9 @@ audit = typer.Typer(help="The audit log.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
 app.add_typer(audit, name="audit")
 app.add_typer(receipt, name="receipt")
+app.add_typer(items, name="items")
+app.add_typer(versions, name="versions")
+app.add_typer(store, name="store")
 app.add_typer(people)
 audit.command("verify-consistency")(verify_consistency)
 

@@ -65,7 +65,7 @@ def doctor(context: typer.Context, state: StateOption = None, as_json: JsonOptio
             line, width = finding.line(), len(finding.state)
             typer.echo(typer.style(line[:width], fg=_COLOURS[finding.state]) + line[width:])
     if as_json:
-        _echo_json([finding.to_plain() for finding in findings])
+        echo_json([finding.to_plain() for finding in findings])
     if not healthy(findings):
         raise typer.Exit(1)
 
@@ -99,7 +99,7 @@ def status(context: typer.Context, state: StateOption = None, as_json: JsonOptio
     use_settings_of(state, explicit=_on_command_line(context, "state"))
     found = read()
     if as_json:
-        _echo_json(found)
+        echo_json(found)
         return
     for line in describe(found):
         typer.echo(line)
@@ -143,7 +143,7 @@ def forget(
     if file is not None:
         if user is not None or wait:
             raise CommandError("--file takes neither a USER nor --wait")
-        with _gateway(context, url, key_file, state) as gateway:
+        with open_named_gateway(context, url, key_file, state) as gateway:
             shared = {"reason": reason, "client_reference": client_reference}
             _forget_many(gateway, file, column, shared, dry_run=dry_run, show_ids=show_ids, as_json=as_json)
         return
@@ -151,7 +151,7 @@ def forget(
         raise CommandError("name a USER, or a file of users with --file, which the other options are for")
     from cli.forgetting import ask, describe, follow
 
-    with _gateway(context, url, key_file, state) as gateway:
+    with open_named_gateway(context, url, key_file, state) as gateway:
         request = ask(gateway, user, reason=reason, client_reference=client_reference)
         waits = "; Ctrl-C stops the waiting and nothing else" if wait and not request["done"] else ""
         # Printed for every request, before the waiting: an operator who meant another gateway sees it here.
@@ -159,7 +159,7 @@ def forget(
         if wait:
             request = follow(gateway, request)
     if as_json:
-        _echo_json(request)
+        echo_json(request)
     else:
         for line in describe(request):
             typer.echo(line)
@@ -181,7 +181,7 @@ def _forget_many(
 
     sent = send(gateway, read_lines(file, column), **shared, dry_run=dry_run)
     if as_json:
-        _echo_json(to_plain(sent))
+        echo_json(to_plain(sent))
     else:
         for line in describe(sent, show_ids=show_ids):
             typer.echo(line)
@@ -204,10 +204,10 @@ def recommend(
     from cli.recommending import describe
     from cli.recommending import recommend as ask
 
-    with _gateway(context, url, key_file, state) as gateway:
+    with open_named_gateway(context, url, key_file, state) as gateway:
         answer = ask(gateway, user, k)
     if as_json:
-        _echo_json(answer)
+        echo_json(answer)
         return
     for line in describe(answer):
         typer.echo(line)
@@ -220,9 +220,15 @@ def _require_httpx() -> None:
         )
 
 
-def _gateway(
+def open_named_gateway(
     context: typer.Context, url: str | None, key_file: Path | None, state: Path | None
 ) -> GatewayClient:
+    """The gateway that the options and the environment name.
+
+    Raises:
+        CommandError: none is named, or httpx is not installed.
+    """
+    _require_httpx()
     from cli.gateway_client import open_gateway
 
     explicit = _on_command_line(context, "state")
@@ -239,5 +245,6 @@ def _on_command_line(context: typer.Context, option: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _echo_json(found: Any) -> None:
+def echo_json(found: Any) -> None:
+    """Print for programs."""
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False))

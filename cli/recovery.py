@@ -9,7 +9,7 @@ from sqlalchemy import select
 from app.audit.log import AuditLog
 from app.audit.verification import verify
 from app.db.clock import database_now
-from app.db.models import ForgetRequest, Ledger, RequestStatus
+from app.db.models import ForgetRequest, ItemTakedown, Ledger, RequestStatus
 from app.db.models.statuses import SETTLED
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
@@ -20,6 +20,7 @@ from app.restoration.service import confirm_timeline, join_timeline
 from app.selections import queries as selections
 from app.settings import get_settings
 from app.suppressions import queries as suppressions
+from app.takedowns import service as takedowns
 from app.versions import queries as pointer
 from cli.failures import CommandError
 from cli.progress import watch
@@ -108,6 +109,7 @@ def _write_journal(database: Database, store: Store, show: Callable[[str], None]
             for row in session.scalars(select(ForgetRequest))
         ]
         entries += suppressions.lifts(session)
+        entries += [takedowns.journal_entry(row) for row in session.scalars(select(ItemTakedown))]
     for done, entry in enumerate(entries):
         show(f"the journal is written anew {done}/{len(entries)}")
         store.append_journal(entry)

@@ -4,7 +4,8 @@ A version is named by the SHA-256 of its manifest, a blob by the SHA-256 of its 
 changed. The store accepts only safetensors and JSON, and returns nothing before its digest matches.
 The store does not know which version serves: that is a row of the database.
 
-This package imports the standard library only: no other package of this project, no tensor library.
+This package imports the standard library only, and obstore where the store lies in a bucket: no other package of this
+project, no tensor library.
 """
 
 from model_store.artefacts import read_version
@@ -28,6 +29,7 @@ from model_store.errors import (
     StoreFull,
     StoreReadOnly,
     StoreUnavailable,
+    StoreUnsuitable,
     UnsupportedStoreUrl,
     VersionBelowFloor,
     VersionDestroyed,
@@ -72,6 +74,7 @@ __all__ = [
     "StoreHealth",
     "StoreReadOnly",
     "StoreUnavailable",
+    "StoreUnsuitable",
     "TensorInfo",
     "Timeline",
     "UnsupportedStoreUrl",

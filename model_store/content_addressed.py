@@ -24,6 +24,7 @@ from model_store.errors import (
     JournalConflict,
     ManifestMissing,
     PublicationSwept,
+    StoreUnavailable,
     VersionBelowFloor,
     VersionDestroyed,
 )
@@ -38,6 +39,8 @@ from model_store.timelines import Timeline
 
 MAX_BLOB_BYTES = 16 * 2**30
 _MAX_TOMBSTONE_BYTES = 4096
+# A publication under way may put each blob once more before it sees the tombstone.
+_MOST_DELETIONS = 5
 
 
 class ContentAddressedStore:
@@ -81,6 +84,10 @@ class ContentAddressedStore:
         self._copy_blob(version, digest, held.write)
         return held.getvalue()
 
+    def verify_blob(self, version: str, digest: str) -> None:
+        """See :meth:`model_store.Store.verify_blob`."""
+        self._copy_blob(version, digest, _nowhere)
+
     def save_blob(self, version: str, digest: str, path: Path) -> None:
         """See :meth:`model_store.Store.save_blob`."""
         unverified = path.with_name(f"{path.name}.unverified")
@@ -114,7 +121,7 @@ class ContentAddressedStore:
 
     def journal(self, known: Collection[int] = ()) -> Iterator[JournalEntry]:
         """See :meth:`model_store.Store.journal`."""
-        return (self._journal.read(epoch) for epoch in self.journal_epochs() if epoch not in known)
+        return self._journal.read_all([epoch for epoch in self.journal_epochs() if epoch not in known])
 
     def journal_epochs(self) -> list[int]:
         """See :meth:`model_store.Store.journal_epochs`."""
@@ -152,7 +159,17 @@ class ContentAddressedStore:
         """See :meth:`model_store.Store.destroy`."""
         manifest = self.read_manifest(digest)
         destroyed_at = self._entomb(digest)
-        self._delete_blobs(digest)
+        left = [digest]
+        for _ in range(_MOST_DELETIONS):
+            self._delete_blobs(digest)
+            left = self._blobs_of(digest)
+            if not left:
+                break
+        if left:
+            raise StoreUnavailable(
+                f"{len(left)} blobs of version {digest} were deleted and are still there: the place does not do what "
+                "it says, or somebody puts them back"
+            )
         return Destruction(
             digest, destroyed_at, deleted=tuple(sorted({ref.digest for ref in manifest.blobs.values()}))
         )
@@ -162,6 +179,17 @@ class ContentAddressedStore:
         self._objects.sweep()
         versions = filter(is_digest, self._objects.names("blobs"))
         return tuple(sorted(version for version in versions if self._sweep_blobs(version)))
+
+    def orphans(self) -> tuple[str, ...]:
+        """See :meth:`model_store.Store.orphans`."""
+        return tuple(
+            sorted(
+                version
+                for version in filter(is_digest, self._objects.names("blobs"))
+                if (self.is_destroyed(version) or not self._objects.exists(_manifest_key(version)))
+                and self._blobs_of(version)
+            )
+        )
 
     def is_destroyed(self, digest: str) -> bool:
         """See :meth:`model_store.Store.is_destroyed`."""
@@ -182,8 +210,8 @@ class ContentAddressedStore:
             return False
         # Entries of an earlier release do not name their request.
         return (
-            (held.subject_hmac, held.lifted, held.selection is None)
-            == (entry.subject_hmac, entry.lifted, entry.selection is None)
+            (held.subject_hmac, held.lifted, held.selection is None, held.item)
+            == (entry.subject_hmac, entry.lifted, entry.selection is None, entry.item)
         ) and (None in (held.request, entry.request) or held.request == entry.request)
 
     def _require_publishable(self, digest: str, manifest: Manifest) -> None:

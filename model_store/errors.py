@@ -3,7 +3,8 @@
 StoreError
 ├── UnsupportedStoreUrl     the address names no store this installation can open
 ├── StoreUnavailable        the place cannot be reached or used at all
-│   └── StoreEmptied        the place is there, but holds nothing of what the database knows
+│   ├── StoreEmptied        the place is there, but holds nothing of what the database knows
+│   └── StoreUnsuitable     the place replaces what exists, or keeps what is deleted
 ├── StoreReadOnly           reading works, writing is refused by the place
 ├── StoreFull               no room for another object
 ├── InvalidDigest           not 64 lower-case hexadecimal characters
@@ -29,7 +30,7 @@ class StoreError(Exception):
 
 
 class UnsupportedStoreUrl(StoreError):
-    """The address is neither ``memory:``, ``file:///path`` nor a plain path."""
+    """The address is neither ``memory:``, ``file:///path``, ``s3://bucket/prefix`` nor a plain path."""
 
 
 class StoreUnavailable(StoreError):
@@ -38,6 +39,13 @@ class StoreUnavailable(StoreError):
 
 class StoreEmptied(StoreUnavailable):
     """The store has no timeline and the database has one: not mounted, another database's store, or emptied."""
+
+
+class StoreUnsuitable(StoreUnavailable):
+    """The place cannot hold a store: it replaces objects that exist, or keeps objects that were deleted.
+
+    An operator has to change the place, or to name another one.
+    """
 
 
 class StoreReadOnly(StoreError):

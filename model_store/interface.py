@@ -63,6 +63,10 @@ class Store(Protocol):
         """
         ...
 
+    def verify_blob(self, version: str, digest: str) -> None:
+        """Read a blob, piece by piece, and keep nothing. Raises as :meth:`read_blob` does."""
+        ...
+
     def save_blob(self, version: str, digest: str, path: Path) -> None:
         """Write a blob into a file, piece by piece. The file gets the name ``path`` only after it is verified.
 
@@ -142,7 +146,8 @@ class Store(Protocol):
         """Destroy a version: record the destruction first, then delete the blobs. The manifest stays.
 
         Call it again after a crash: the result is the same, with the ``destroyed_at`` of the first call. It deletes
-        names; remains of the bytes on the disk are for the operator to remove. Raises ManifestMissing.
+        names; remains of the bytes on the disk are for the operator to remove. When it returns, a listing has shown
+        that no blob is left. Raises ManifestMissing, and StoreUnavailable if a blob is there that was deleted.
         """
         ...
 
@@ -153,6 +158,10 @@ class Store(Protocol):
         weights that should be gone. A blob that is being written stays. A running publication that has stored its
         blobs but not its manifest looks like an interrupted one: it ends with PublicationSwept.
         """
+        ...
+
+    def orphans(self) -> tuple[str, ...]:
+        """The digests of the versions whose blobs :meth:`delete_orphans` would delete."""
         ...
 
     def is_destroyed(self, digest: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -58,6 +58,7 @@ class CatalogueScorer(ABC):
         histories: Sequence[Sequence[int]],
         k: Sequence[int],
         candidates: Sequence[Sequence[int] | None] | None = None,
+        left_out: Sequence[Collection[int]] | None = None,
     ) -> list[Sequence[tuple[int, float]]]:
         """The best `k` unseen items for each history, best first, with their scores.
 
@@ -65,12 +66,16 @@ class CatalogueScorer(ABC):
 
         Args:
             candidates: the only items to rank for each history; None there for the whole catalogue.
+            left_out: items not to rank for each history, as if they were seen. The model still reads them where they
+                are candidates, or in the history.
 
         Raises:
             DataError: an item outside the catalogue, or a style that needs candidates got none.
         """
         allowed = [None] * len(histories) if candidates is None else list(candidates)
-        return list(self._head(histories, k, allowed, range(len(histories)))) if histories else []
+        unwanted: Sequence[Collection[int]] = [()] * len(histories) if left_out is None else left_out
+        rows = range(len(histories))
+        return list(self._head(histories, k, allowed, unwanted, rows)) if histories else []
 
     def item_log_probs(
         self, histories: Sequence[Sequence[int]], candidates: Sequence[Sequence[int]] | None = None
@@ -83,6 +88,7 @@ class CatalogueScorer(ABC):
         histories: Sequence[Sequence[int]],
         k: Sequence[int],
         allowed: Sequence[Sequence[int] | None],
+        unwanted: Sequence[Collection[int]],
         rows: Sequence[int],
     ) -> list[list[tuple[int, float]]]:
         named = None
@@ -90,6 +96,8 @@ class CatalogueScorer(ABC):
             everything = range(self.style.catalogue_size)
             named = [everything if (some := allowed[row]) is None else some for row in rows]
         scores = self.scores([histories[row] for row in rows], candidates=named)
+        for place, row in enumerate(rows):
+            scores[place, list(unwanted[row])] = -torch.inf
         order = top_k(scores, max(k[row] for row in rows))
         values = scores.gather(1, order)
         return [

@@ -1,7 +1,7 @@
 """Catalogue scores and per-event losses of a model, batched by tokens."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -58,18 +58,21 @@ class Scorer(CatalogueScorer):
         histories: Sequence[Sequence[int]],
         k: Sequence[int],
         candidates: Sequence[Sequence[int] | None] | None = None,
+        left_out: Sequence[Collection[int]] | None = None,
     ) -> list[Sequence[tuple[int, float]]]:
         """As `CatalogueScorer.best`; a style that need not score all items for that does not."""
+        unwanted: Sequence[Collection[int]] = [()] * len(histories) if left_out is None else left_out
         allowed = [None] * len(histories) if candidates is None else list(candidates)
         found: dict[int, Sequence[tuple[int, float]]] = {}
         for row, (history, most) in enumerate(zip(histories, k, strict=True)):
             if allowed[row] is None:
-                items = self.style.best(self._model, history, most, self._seen(history))
+                seen = [*self._seen(history), *unwanted[row]]
+                items = self.style.best(self._model, history, most, seen)
                 if items is not None:
                     found[row] = items
         left = [row for row in range(len(histories)) if row not in found]
         if left:
-            found |= zip(left, self._head(histories, k, allowed, left), strict=True)
+            found |= zip(left, self._head(histories, k, allowed, unwanted, left), strict=True)
         return [found[row] for row in range(len(histories))]
 
     def item_nll(self, sequences: Sequence[Sequence[int]]) -> list[Tensor]:

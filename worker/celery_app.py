@@ -16,7 +16,7 @@ from app.failures import describe
 from app.loading import loading
 from app.logging import configure_logging
 from app.settings import get_settings
-from model_store import InvalidRecord, StoreError
+from model_store import InvalidRecord, StoreError, StoreUnsuitable
 from worker.start_failure import start_failure
 from worker.stopping import leave_stopping_to_the_parent
 from worker.sweeper import Sweeper
@@ -80,8 +80,9 @@ def _open_in_the_child(**_: Any) -> None:
         # Files that a killed worker left unfinished belong to nobody once its successor starts.
         sweep_store(current_process())
     except Exception as error:
-        # An outage may pass by itself; a damaged record does not.
-        if isinstance(error, DatabaseUnavailable | StoreError) and not isinstance(error, InvalidRecord):
+        # An outage may pass by itself; a damaged record, or a bucket that keeps what is deleted, does not.
+        passing = isinstance(error, DatabaseUnavailable | StoreError)
+        if passing and not isinstance(error, InvalidRecord | StoreUnsuitable):
             # The first run tries again; the database or store may answer by then.
             log.warning("worker.not_ready", error=str(error))
             return

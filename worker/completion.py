@@ -11,20 +11,26 @@ from app.db.models import RunKind, RunStage
 from app.db.reclaiming import reclaim
 from app.runs import completion
 from app.runs.service import Claim, owned
+from app.takedowns import service as takedowns
 from app.versions import queries as version_queries
 from app.versions import service as versions
 from app.versions.parts import Surroundings, of_version
+from worker import taken_items
 from worker.anchoring import anchor
 from worker.process import WorkerProcess
 from worker.readership import read_by_version
+from worker.taken_items import LeftOut
 
 log = structlog.get_logger()
 
 
-def complete(process: WorkerProcess, claim: Claim, *, unread: frozenset[str] = frozenset()) -> None:
+def complete(
+    process: WorkerProcess, claim: Claim, taken: LeftOut, *, unread: frozenset[str] = frozenset()
+) -> None:
     """Erase, destroy and complete, in this order. Each step is repeatable, so a kill in between only delays.
 
     Args:
+        taken: items that were taken down, and that the version has left out that every replica has acknowledged.
         unread: the subjects whom nothing has read.
 
     Raises:
@@ -33,17 +39,22 @@ def complete(process: WorkerProcess, claim: Claim, *, unread: frozenset[str] = f
     """
     with process.transaction() as transaction:
         rows = completion.erase_subjects(transaction, claim, unread=unread, base_digest=process.base.digest)
+    rows += taken_items.erase(process, claim, taken)
     # A run that published no version raises the floor only in this transaction.
     anchor(process)
     # Also by whoever goes on after a kill, and by a consolidation: what was held back before is free by then.
     if rows or claim.stage == RunStage.ERASING or claim.kind == RunKind.CONSOLIDATION:
         _reclaim(process, claim)
-    destroyed = _destroy_ineligible_versions(process, claim)
+    destroyed = _destroy_ineligible_versions(process, claim, taken)
     with process.transaction() as transaction:
         session = transaction.session
         around = Surroundings(process.base.digest, process.base.style.candidates is not None)
         parts = of_version(session, version_queries.of_run(session, claim.run_id), around)
-        completion.complete(transaction, claim, parts, now=transaction.now())
+        now = transaction.now()
+        completion.complete(transaction, claim, parts, now=now)
+        # A version that was installed meanwhile has not been acknowledged.
+        if version_queries.current(session).digest == taken.version:
+            takedowns.settle(transaction, claim, taken.takedowns, version=taken.version, now=now)
     log.info("run.completed", rows_erased=rows, versions_destroyed=destroyed)
 
 
@@ -54,9 +65,9 @@ def _reclaim(process: WorkerProcess, claim: Claim) -> None:
     log.info("rows.reclaimed", result=reclaimed)
 
 
-def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
-    """Destroy every version below the erasure floor, and every other version that has read the subjects, except the
-    live one.
+def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim, taken: LeftOut) -> int:
+    """Destroy every version below the erasure floor, and every other version that has read the subjects or events of
+    these items, except the live one.
 
     These are superseded versions and candidates that a killed run left unpublished; their adapters still hold the
     subjects. Replicas no longer need the bytes: the live version is in their memory, and nothing below the floor may
@@ -89,7 +100,8 @@ def _destroy_ineligible_versions(process: WorkerProcess, claim: Claim) -> int:
         settled = digest in on_record and process.store.is_destroyed(digest)
         if digest == live or settled:
             continue
-        if process.store.read_manifest(digest).forget_epoch >= floor and not readers.get(digest):
+        eligible = process.store.read_manifest(digest).forget_epoch >= floor and not readers.get(digest)
+        if eligible and not taken_items.may_know(process.store, digest, taken):
             continue
         if not process.store.is_destroyed(digest):
             process.store.destroy(digest)

@@ -31,8 +31,8 @@ def consolidate(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
     if claim.stage == RunStage.LADDER and claim.parent_digest is not None:
         claim = fit_and_publish(process, claim, lease)
     anchor(process)
-    wait_for_acknowledgement(process, claim, lease)
-    complete(process, claim)
+    taken = wait_for_acknowledgement(process, claim, lease)
+    complete(process, claim, taken)
 
 
 def fit_and_publish(process: WorkerProcess, claim: Claim, lease: Lease) -> Claim:

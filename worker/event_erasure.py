@@ -33,8 +33,8 @@ def forget_events(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
         if known:
             claim = fit_and_publish(process, claim, lease)
     anchor(process)
-    wait_for_acknowledgement(process, claim, lease)
-    complete(process, claim, unread=unread)
+    taken = wait_for_acknowledgement(process, claim, lease)
+    complete(process, claim, taken, unread=unread)
 
 
 def _sort(process: WorkerProcess, claim: Claim) -> tuple[frozenset[str], frozenset[str]]:

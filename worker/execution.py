@@ -188,8 +188,8 @@ def _forget(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
                 if subjects.known:
                     claim = _replace_version(process, claim, subjects, lease)
             anchor(process)
-            wait_for_acknowledgement(process, claim, lease)
-            complete(process, claim, unread=subjects.unread)
+            taken = wait_for_acknowledgement(process, claim, lease)
+            complete(process, claim, taken, unread=subjects.unread)
             return
         except PointerMoved:
             # Another version is live now. Overwriting it would bring back the subjects that it forgot, and what this

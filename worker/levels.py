@@ -25,6 +25,7 @@ from app.levels import service as levels
 from app.levels.makings import Elsewhere
 from app.runs import service as runs
 from app.runs.service import Claim
+from app.takedowns import queries as takedowns
 from app.versions import queries as pointer
 from recommender import Interrupted
 from unlearning import NeverSeen, Progress, cross_fit
@@ -314,7 +315,7 @@ def _parts(kept: Iterable[PartReading], users: Sequence[str]) -> dict[int, PartR
 def _require_same_fit(session: Session, process: WorkerProcess, parent: LoadedVersion) -> None:
     """
     Raises:
-        PointerMoved: the live version was by now fitted on other events, on other items or on another base.
+        PointerMoved: the live version is by now of other events, items or base, or the parent of an erased item's.
     """
     digest = pointer.current(session).digest
     if digest is None:
@@ -325,6 +326,7 @@ def _require_same_fit(session: Session, process: WorkerProcess, parent: LoadedVe
         # Levels are read among the items that there are: a consolidation may have taken in new ones.
         or manifest.catalogue_digest != parent.catalogue_digest
         or FitRecord.from_plain(manifest.trained_on).watermark != parent.fit.watermark
+        or takedowns.erased_since(session, parent.fit.excludes_up_to_epoch)
     ):
         raise PointerMoved
 

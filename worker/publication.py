@@ -21,12 +21,14 @@ from app.runs.service import Claim
 from app.versions import queries as version_queries
 from app.versions import service as pointer
 from unlearning import utility_change
+from worker import taken_items
 from worker.attempts import Chosen
 from worker.lease import Lease
 from worker.live_base import OtherBase
 from worker.past_readers import note_past_readers
 from worker.process import WorkerProcess
 from worker.readership import Readership
+from worker.taken_items import LeftOut
 from worker.versions import ARTEFACTS, FitRecord, LoadedVersion, store_version
 
 log = structlog.get_logger()
@@ -163,15 +165,19 @@ def _wait_until_prepared(process: WorkerProcess, digest: str, lease: Lease) -> N
         log.warning("replicas.slow_to_prepare", replicas=len(slow))
 
 
-def wait_for_acknowledgement(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
+def wait_for_acknowledgement(process: WorkerProcess, claim: Claim, lease: Lease) -> LeftOut:
     """Return once every live replica serves the live generation, enforces the suppression of the run's subjects and
-    no longer holds the parent version in memory.
+    no longer holds the parent version in memory, nor any other one if items are to be erased.
+
+    Returns:
+        The items that were taken down, and that the version has left out.
 
     Raises:
         ReplicasSilent: a live replica did not do so in time.
         FenceLost: another worker took the run over.
     """
     lease.note("replicas acknowledge")
+    taken = taken_items.left_out(process)
     with process.database.read() as session:
         serving = version_queries.current(session)
         generation, digest = serving.generation, serving.digest
@@ -179,7 +185,9 @@ def wait_for_acknowledgement(process: WorkerProcess, claim: Claim, lease: Lease)
     def acknowledged(replica: Replica) -> bool:
         serves = replica.generation >= generation and replica.live_digest == digest
         released = claim.parent_digest == digest or claim.parent_digest not in replica.resident_versions
-        return serves and released and replica.epoch >= claim.covers_epoch
+        # A version that some replica still holds may have read events of the items.
+        alone = not taken.takedowns or set(replica.resident_versions) <= {digest}
+        return serves and released and alone and replica.epoch >= claim.covers_epoch
 
     missing = _wait(process, lease, acknowledged, process.settings.acknowledge_timeout_seconds)
     if missing:
@@ -188,6 +196,7 @@ def wait_for_acknowledgement(process: WorkerProcess, claim: Claim, lease: Lease)
     with process.transaction() as transaction:
         replicas = _live(process, transaction.session)
         completion.record_acknowledged(transaction, claim, generation=generation, replicas=len(replicas))
+    return taken if taken.version == digest else taken_items.NOTHING
 
 
 def _wait(

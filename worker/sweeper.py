@@ -20,9 +20,9 @@ from app.db.clock import database_now
 from app.db.errors import DatabaseRewound, DatabaseUnavailable
 from app.db.session import Database, open_database
 from app.events import service as events
-from app.forget_requests import deadlines
+from app.forget_requests import deadlines, unverified
 from app.forget_requests import service as forget_requests
-from app.forget_requests.policy import load_request_policy
+from app.forget_requests.policy import RequestPolicy, load_request_policy
 from app.idempotency import service as kept_answers
 from app.outbox import service as outbox
 from app.outbox.service import Topic
@@ -31,6 +31,7 @@ from app.restoration.service import join_timeline
 from app.runs import service as runs
 from app.settings import Settings
 from app.suppressions import queries as suppressions
+from app.takedowns import service as takedowns
 from app.webhooks import service as webhooks
 from model_store import StoreError, open_store
 
@@ -72,15 +73,24 @@ class Sweeper:
         database = Database(open_database(self._settings.database_url, pooled=False))
         audit = AuditLog.of(self._settings)
         budget: ConsolidationBudget | None = None
+        policy: RequestPolicy | None = None
         while not self._stop.is_set():
             try:
                 budget = budget or load_policy(self._settings).consolidation
-                due = request_if_due(database, audit, self._settings, budget)
+                policy = policy or load_request_policy(self._settings)
+                due = request_if_due(
+                    database,
+                    audit,
+                    self._settings,
+                    budget,
+                    for_takedowns=policy.consolidate_takedowns,
+                )
                 if due is not None:
                     log.info("consolidation.due", run=due)
                 if current_process.cache_info().currsize:
                     return_claims(current_process())
                 end_windows(database, audit)
+                expire_unverified(database, audit)
                 warn_of_deadlines(database, audit)
                 dispatched = sweep(database, self._settings)
                 for run_id in dispatched:
@@ -92,6 +102,7 @@ class Sweeper:
                             outbox.told(session, Topic.RUN_WAITING, run_id)
                 # Last, because the store may be away, and nothing above needs it.
                 write_lifts(database, self._settings)
+                write_takedowns(database, self._settings)
             except DatabaseRewound:
                 self._join(database, audit)
             except Exception as error:  # noqa: BLE001  (nobody would notice a dead sweeper)
@@ -138,6 +149,19 @@ def end_windows(database: Database, audit: AuditLog) -> int:
         return forget_requests.end_windows(transaction, transaction.now())
 
 
+def expire_unverified(database: Database, audit: AuditLog) -> int:
+    """Cancel requests that nobody has verified in time. Returns how many.
+
+    Raises:
+        DatabaseUnavailable: nothing was changed; look again later.
+    """
+    with database.read() as session:
+        if not unverified.has_expired(session, database_now(session)):
+            return 0
+    with Transaction.begin(database, audit) as transaction:
+        return unverified.expire(transaction, transaction.now())
+
+
 def write_lifts(database: Database, settings: Settings) -> int:
     """Write lifts of suppressions into the journal that a gateway could not write. Returns how many.
 
@@ -159,6 +183,26 @@ def write_lifts(database: Database, settings: Settings) -> int:
             store.append_journal(entry)
         with database.unit_of_work() as session:
             outbox.told(session, Topic.LIFTED, epoch)
+    return len(entries)
+
+
+def write_takedowns(database: Database, settings: Settings) -> int:
+    """Write takedowns into the journal that a gateway could not write. Returns how many; the errors are those of
+    `write_lifts`.
+    """
+    pause = timedelta(seconds=settings.redispatch_seconds)
+    with database.read() as session:
+        if not outbox.is_due(session, Topic.TAKEN_DOWN, now=database_now(session)):
+            return 0
+    store = open_store(settings.store_url)
+    with database.unit_of_work() as session:
+        ids = outbox.take(session, Topic.TAKEN_DOWN, now=database_now(session), again_after=pause)
+        entries = {one: takedowns.entry_of(session, one) for one in ids}
+    for one, entry in entries.items():
+        if entry is not None:
+            store.append_journal(entry)
+        with database.unit_of_work() as session:
+            outbox.told(session, Topic.TAKEN_DOWN, one)
     return len(entries)
 
 

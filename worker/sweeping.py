@@ -28,8 +28,11 @@ def sweep_store(process: WorkerProcess) -> None:
 
 def _sweep(process: WorkerProcess) -> None:
     with process.database.read() as session:
-        floor = pointer.current(session).erasure_floor
+        floor, live = pointer.current(session).erasure_floor, pointer.current(session).digest
         published = pointer.published(session)
+    if live is not None:
+        # If its manifest is lost, its blobs look like those of an interrupted publication.
+        process.store.read_manifest(live)
     for digest in process.store.versions():
         if digest in published or process.store.is_destroyed(digest):
             continue

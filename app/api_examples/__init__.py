@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.api_examples import batches, evidence, forget_requests, opendsr, service, telling
+from app.api_examples import batches, evidence, forget_requests, items, opendsr, service, telling
 
 BODIES: dict[str, Any] = (
-    forget_requests.BODIES | batches.BODIES | service.BODIES | telling.BODIES | opendsr.BODIES
+    forget_requests.BODIES | batches.BODIES | service.BODIES | telling.BODIES | opendsr.BODIES | items.BODIES
 )
 ANSWERS: dict[str, Any] = {
     **forget_requests.ANSWERS,
@@ -16,4 +16,5 @@ ANSWERS: dict[str, Any] = {
     **service.ANSWERS,
     **telling.ANSWERS,
     **opendsr.ANSWERS,
+    **items.ANSWERS,
 }

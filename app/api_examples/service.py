@@ -102,7 +102,13 @@ ANSWERS: dict[str, Any] = {
             },
         ]
     },
-    "ingest": {"stored": 998, "duplicates": 1, "dropped_suppressed": 1, "dropped_unknown_item": 0},
+    "ingest": {
+        "stored": 998,
+        "duplicates": 1,
+        "dropped_suppressed": 1,
+        "dropped_taken_down": 0,
+        "dropped_unknown_item": 0,
+    },
     "list_runs": {"runs": [_FINISHED]},
     "read_run": _FINISHED
     | {

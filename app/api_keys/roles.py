@@ -37,12 +37,14 @@ SCOPES_OF: dict[Role, frozenset[Scope]] = {
         Scope.FORGET_RETRY,
         Scope.FORGET_CANCEL,
         Scope.FORGET_EXPEDITE,
+        Scope.ITEMS_FORGET,
         Scope.CONSOLIDATE,
         Scope.WEBHOOKS_MANAGE,
         Scope.TARGETS_ACKNOWLEDGE,
     },
     Role.APPROVER: _WATCH
     | {
+        Scope.FORGET_VERIFY,
         Scope.FORGET_APPROVE,
         Scope.FORGET_DENY,
         Scope.FORGET_HOLD,
@@ -55,6 +57,7 @@ SCOPES_OF: dict[Role, frozenset[Scope]] = {
     Role.SERVICE: frozenset(
         {
             Scope.FORGET_CREATE,
+            Scope.FORGET_VERIFY,
             Scope.FORGET_READ,
             Scope.FORGET_CANCEL,
             Scope.RECEIPTS_READ,

@@ -1,7 +1,7 @@
 """Verifies that the audit log is whole, and that the rows it names still agree with it (invariant I12).
 
 It compares three sources: the chain under its key, the store (checkpoints, erasure journal, floor), and the tables of
-requests and suppressions. Somebody who can change one of them cannot make the other two agree.
+requests, suppressions and takedowns. Somebody who can change one of them cannot make the other two agree.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.audit import tree
-from app.audit.decision_events import ForgetExtended, SelectionLifted, SuppressionLifted
+from app.audit.decision_events import ForgetExtended, ForgetReceived, SelectionLifted, SuppressionLifted
 from app.audit.events import (
     ForgetAccepted,
     ForgetCompleted,
@@ -25,6 +24,8 @@ from app.audit.events import (
     TimelineStarted,
 )
 from app.audit.log import AuditLog, LogUnreadable, entries
+from app.audit.takedown_checks import LoggedTakedowns, disagreements, moment
+from app.audit.takedown_events import ItemErased, ItemTakenDown
 from app.db.models import EventSelection, ForgetRequest, Ledger, RequestScope, RequestStatus, Suppression
 from app.db.session import Database
 from app.restoration.differences import WITHDRAWALS, lost_requests
@@ -57,12 +58,14 @@ class _Log:
     completed: dict[str, tuple[Any, Any]] = field(default_factory=dict)  # by request: outcome, and when
     started: dict[int, int] = field(default_factory=dict)  # timeline -> the entry that started it
     due: dict[str, Any] = field(default_factory=dict)  # request -> its deadline after an extension
+    received: set[str] = field(default_factory=set)  # requests that had to be verified
     lifted: dict[str, dict[str, Any]] = field(
         default_factory=dict
     )  # request -> how its suppression was lifted
     confirmed: set[int] = field(default_factory=set)  # timelines that an operator has confirmed as restores
     numbered_anew: dict[str, int] = field(default_factory=dict)  # request -> its new epoch
     numbered_anew_unnamed: int = 0
+    takedowns: LoggedTakedowns = field(default_factory=LoggedTakedowns)
 
     def timeline_of(self, sequence: int) -> int:
         return max((number for number, start in self.started.items() if start <= sequence), default=0)
@@ -98,6 +101,7 @@ def verify(database: Database, audit: AuditLog, store: Store) -> Verification:
             )
         _requests(session, audit, log, problems, notices)
         problems += _suppressions(session, log, journaled)
+        problems += disagreements(session, log.takedowns, journaled)
         if is_sunk(session, store, floor):
             problems.append(
                 f"the erasure floor of the database is {current(session).erasure_floor}, that of the store {floor}: "
@@ -115,6 +119,9 @@ def _read(session: Session, of_checkpoints: set[int]) -> _Log:
         if entry.sequence in of_checkpoints:
             log.macs[entry.sequence] = entry.mac
         match entry.action:
+            case ForgetReceived.action:
+                log.received.add(str(data["request"]))
+                log.due.setdefault(str(data["request"]), data["due_at"])
             case ForgetAccepted.action:
                 log.accepted[str(data["request"])] = data
             case ForgetCompleted.action:
@@ -136,6 +143,8 @@ def _read(session: Session, of_checkpoints: set[int]) -> _Log:
                 epochs = data["epochs"]
                 log.numbered_anew.update(epochs or {})
                 log.numbered_anew_unnamed += 0 if epochs is not None else int(data["numbered_anew"] or 0)
+            case ItemTakenDown.action | ItemErased.action:
+                log.takedowns.read(entry.action, data)
             case TimelineConfirmed.action:
                 log.confirmed.add(int(data["timeline"] or 0))
     return log
@@ -202,8 +211,8 @@ def _requests(session: Session, audit: AuditLog, log: _Log, problems: list[str],
     for request in session.scalars(select(ForgetRequest).order_by(ForgetRequest.epoch)):
         found.add(request.id)
         accepted = log.accepted.get(request.id)
+        problems += _acceptance(request, log)
         if accepted is None:
-            problems.append(f"request {request.id}: no entry says that it was accepted")
             continue
         epoch = log.numbered_anew.get(request.id, accepted["epoch"])
         if request.epoch != epoch:
@@ -212,7 +221,7 @@ def _requests(session: Session, audit: AuditLog, log: _Log, problems: list[str],
             else:
                 problems.append(f"request {request.id}: its epoch is {request.epoch}, its entry says {epoch}")
         due_at = log.due.get(request.id, accepted["due_at"])
-        if request.due_at != _moment(due_at):
+        if request.due_at != moment(due_at):
             problems.append(
                 f"request {request.id}: it is due at {request.due_at.isoformat()}, its entry says {due_at}"
             )
@@ -232,8 +241,8 @@ def _requests(session: Session, audit: AuditLog, log: _Log, problems: list[str],
             )
         problems += _completion(request, *log.completed.get(request.id, (None, None)))
     problems += [
-        f"request {request}: it was accepted, and its row is gone"
-        for request in log.accepted
+        f"request {request}: it was received, and its row is gone"
+        for request in sorted(log.accepted.keys() | log.received)
         if request not in found
     ]
     if without_subject:
@@ -245,15 +254,24 @@ def _requests(session: Session, audit: AuditLog, log: _Log, problems: list[str],
         )
 
 
+def _acceptance(request: ForgetRequest, log: _Log) -> Iterable[str]:
+    """A row that says of itself that nobody has verified it could hide a suppression that is gone."""
+    unverified = request.verify_until is not None
+    if request.id not in log.accepted and not (unverified and request.id in log.received):
+        yield f"request {request.id}: no entry says that it was accepted"
+    if request.id in log.accepted and unverified:
+        yield f"request {request.id}: it was accepted, and its row says that nobody has verified it"
+
+
 def _completion(request: ForgetRequest, outcome: Any, completed_at: Any) -> Iterable[str]:
     if outcome is not None and request.outcome != outcome:
         yield f"request {request.id}: its outcome is {request.outcome}, its entry says {outcome}"
-    if completed_at is not None and request.completed_at != _moment(completed_at):
+    if completed_at is not None and request.completed_at != moment(completed_at):
         yield f"request {request.id}: it was not completed when its entry says that it was"
 
 
 def _suppressions(session: Session, log: _Log, journaled: Sequence[JournalEntry]) -> Iterable[str]:
-    requests = session.scalars(select(ForgetRequest)).all()
+    requests = session.scalars(select(ForgetRequest).where(ForgetRequest.verify_until.is_(None))).all()
     rows: dict[int, Liftable] = {row.epoch: row for row in session.scalars(select(Suppression))}
     selections = session.scalars(select(EventSelection)).all()
     asked = {one.epoch: one.subject_hmac for one in requests if one.scope == RequestScope.USER}
@@ -270,7 +288,11 @@ def _suppressions(session: Session, log: _Log, journaled: Sequence[JournalEntry]
     held, known = set(suppressed.values()), {one.id for one in requests}
     withdrawn = {entry.request for entry in journaled if entry.lifted in WITHDRAWALS}
     for entry in journaled:
-        if entry.lifted is not None or (entry.request is not None and entry.request in withdrawn):
+        if (
+            entry.item is not None
+            or entry.lifted is not None
+            or (entry.request is not None and entry.request in withdrawn)
+        ):
             continue
         strange = entry.selection is None and entry.subject_hmac not in held
         if strange or (entry.subject_hmac in missing and entry.request not in known):
@@ -297,10 +319,3 @@ def _lift(request: ForgetRequest, row: Liftable, lift: Mapping[str, Any] | None)
     withdrawn = request.status in (RequestStatus.CANCELLED, RequestStatus.DENIED)
     if withdrawn and (row.lifted_epoch is None or row.lifted_because != request.status):
         yield f"request {request.id}: it is {request.status}, and its suppression does not say so"
-
-
-def _moment(text: object) -> datetime | None:
-    try:
-        return datetime.fromisoformat(str(text))
-    except ValueError:
-        return None

@@ -7,13 +7,14 @@ from enum import StrEnum
 
 from app.audit import decision_events as decided
 from app.audit import events as audit
-from app.audit import target_events
+from app.audit import takedown_events, target_events, version_events
 from app.audit.events import Event
 
 
 class EventName(StrEnum):
     """The names of the public events."""
 
+    FORGET_RECEIVED = "forget.received"
     FORGET_ACCEPTED = "forget.accepted"
     FORGET_SCHEDULED = "forget.scheduled"
     FORGET_HELD = "forget.held"
@@ -34,6 +35,8 @@ class EventName(StrEnum):
     SUPPRESSION_LIFTED = "suppression.lifted"
     SELECTION_ACTIVE = "selection.active"
     SELECTION_LIFTED = "selection.lifted"
+    ITEM_TAKEN_DOWN = "item.taken_down"
+    ITEM_ERASED = "item.erased"
     VERSION_PUBLISHED = "version.published"
     VERSION_WITHDRAWN = "version.withdrawn"
     VERSION_DESTROYED = "version.destroyed"
@@ -45,6 +48,9 @@ _Name = EventName
 # About each request that the entry names in its field ``request`` or ``requests``.
 OF_REQUESTS: Mapping[type[Event], Sequence[EventName]] = {
     audit.ForgetAccepted: (_Name.FORGET_ACCEPTED, _Name.SUPPRESSION_ACTIVE),
+    decided.ForgetReceived: (_Name.FORGET_RECEIVED,),
+    decided.ForgetUnverified: (_Name.FORGET_CANCELLED,),
+    decided.ForgetSuperseded: (_Name.FORGET_CANCELLED,),
     decided.ForgetApproved: (_Name.FORGET_SCHEDULED,),
     decided.ForgetWindowEnded: (_Name.FORGET_QUEUED,),
     decided.ForgetHeld: (_Name.FORGET_HELD,),
@@ -75,6 +81,13 @@ OF_VERSIONS: Mapping[type[Event], Sequence[EventName]] = {
     audit.VersionPublished: (_Name.VERSION_PUBLISHED,),
     audit.VersionWithdrawn: (_Name.VERSION_WITHDRAWN,),
     audit.VersionDestroyed: (_Name.VERSION_DESTROYED,),
+    version_events.VersionDestructionFinished: (_Name.VERSION_DESTROYED,),
+}
+
+# About the takedown that the entry names in its field ``takedown``.
+OF_TAKEDOWNS: Mapping[type[Event], Sequence[EventName]] = {
+    takedown_events.ItemTakenDown: (_Name.ITEM_TAKEN_DOWN,),
+    takedown_events.ItemErased: (_Name.ITEM_ERASED,),
 }
 
 

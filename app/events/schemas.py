@@ -10,12 +10,14 @@ from app.db.models import PublicEvent
 
 
 class EventData(BaseModel):
-    """What the event is about: a request or a version. It never names the user."""
+    """What the event is about: a request, a version or a takedown. It never names the user."""
 
     request_id: str | None
     client_reference: str | None
-    status: str | None = Field(description="status of the request after the event")
+    status: str | None = Field(description="status of the request, or the takedown, after the event")
     version: str | None
+    takedown_id: str | None
+    item_id: str | None = Field(description="the item that was taken down")
 
 
 class EventBody(BaseModel):
@@ -37,5 +39,7 @@ class EventBody(BaseModel):
                 client_reference=event.client_reference,
                 status=event.status,
                 version=event.version,
+                takedown_id=event.takedown_id,
+                item_id=event.item_id,
             ),
         )

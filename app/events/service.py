@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 from app.audit import events as audit
 from app.audit.events import Event
 from app.db.chunks import in_chunks
-from app.db.models import ForgetRequest, Ledger, PublicEvent, RequestScope, RequestStatus
-from app.events.names import OF_GIVEN_UP_RUNS, OF_VERSIONS, EventName, about_requests
+from app.db.models import ForgetRequest, ItemTakedown, Ledger, PublicEvent, RequestScope, RequestStatus
+from app.events.names import OF_GIVEN_UP_RUNS, OF_TAKEDOWNS, OF_VERSIONS, EventName, about_requests
 
 # A restored database would use numbers again that its readers have seen. So each timeline after a restore starts at a
 # multiple of this. The numbers stay exact as JavaScript's numbers for two million timelines.
@@ -63,6 +63,8 @@ def _public(session: Session, event: Event) -> Iterator[tuple[EventName, dict[st
                 yield name, {"request_id": request}
     for name in OF_VERSIONS.get(kind, ()):
         yield name, {"version": data["version"]}
+    for name in OF_TAKEDOWNS.get(kind, ()):
+        yield name, {"takedown_id": data["takedown"], "item_id": data["item"], "version": data.get("version")}
     if isinstance(event, audit.TimelineStarted) and event.timeline > 1:
         yield EventName.SERVICE_RESTORED, {}
 
@@ -91,6 +93,9 @@ def _write(ledger: Ledger, session: Session) -> None:
                 # Only some of a person's events are to be forgotten. The person goes on being personalised for.
                 event.name = EventName.SELECTION_ACTIVE
             event.describe(request.client_reference, request.status)
+        if event.takedown_id is not None:
+            takedown = session.get_one(ItemTakedown, event.takedown_id)
+            event.describe(takedown.client_reference, takedown.state)
         ledger.event_sequence += 1
         event.sequence = ledger.event_sequence
         session.add(event)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.attempts.schemas import RequestAttemptView, SkippedView
-from app.clock.deadlines import Regime
+from app.clock.deadlines import Regime, acknowledge_by
 from app.codes import DetailCode
 from app.db.models import Attempt, ForgetRequest, ForgetTarget, RequestScope, RequestStatus, SkippedRung
 from app.db.models.statuses import SETTLED
@@ -43,7 +43,10 @@ CancelReason = Literal["changed_mind", "sent_by_mistake", "duplicate", "other"]
 ExtendReason = Literal["complexity", "number_of_requests"]
 ExpediteReason = Literal["deadline", "authority", "other"]
 
+VerificationMethod = Literal["email", "telephone", "post", "in_person", "account", "document", "other"]
+
 _WAITS_FOR = {
+    RequestStatus.PENDING_VERIFICATION: "somebody to make sure who asks: POST …/verify",
     RequestStatus.PENDING_APPROVAL: "a second person to approve it: POST …/approve",
     RequestStatus.SCHEDULED: "the end of its cancel window",
     RequestStatus.ON_HOLD: "a person to end the hold: POST …/release",
@@ -58,6 +61,7 @@ _WAITS_OUT: dict[str, str] = {
     DetailCode.STORE_READ_ONLY: "the store to take writes again",
     DetailCode.STORE_UNAVAILABLE: "the store to be reachable again",
     DetailCode.STORE_EMPTIED: "the store that the database knows; this one is empty: is it mounted?",
+    DetailCode.STORE_UNSUITABLE: "a bucket that creates only what is absent and keeps nothing that is deleted",
     DetailCode.MANIFEST_MISSING: "the live version to be in the store again; is it mounted?",
     DetailCode.DATABASE_UNAVAILABLE: "the run to be taken up again after the database was away",
     DetailCode.REPLICAS_SILENT: "every live replica to acknowledge the new version",
@@ -145,6 +149,12 @@ class _Decision(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class VerifyBody(_Decision):
+    """``method``: how the person was reached, or known. Nothing about the person belongs here."""
+
+    method: VerificationMethod
+
+
 class DenyBody(_Decision):
     reason: DenialReason
 
@@ -174,14 +184,18 @@ class ExpediteBody(_Decision):
 
 
 class ReceiptLinks(BaseModel):
-    """The request's receipts. There is none of the completion until the request is completed."""
+    """The request's receipts: of the acceptance once it is verified, of the completion once it is completed."""
 
-    acceptance: str
+    acceptance: str | None
     completion: str | None
 
 
 class ForgetRequestView(BaseModel):
-    """A forget request as its caller sees it. It does not contain the user id, which is not stored."""
+    """A forget request as its caller sees it. It does not contain the user id, which is not stored.
+
+    ``acknowledge_by``: until when the person must be told that it has arrived, where the regime says so. Lethe tells
+    the caller at once, and the caller tells the person.
+    """
 
     id: str
     scope: RequestScope
@@ -194,13 +208,15 @@ class ForgetRequestView(BaseModel):
     detail_code: str | None
     subject_ref: str
     client_reference: str | None
-    suppression_epoch: int
+    suppression_epoch: int | None
     received_at: datetime
     regime: Regime
     zone: str
+    acknowledge_by: datetime | None
     due_at: datetime
     overdue: bool
     seconds_left: int
+    verify_until: datetime | None
     cancel_until: datetime | None
     extended_at: datetime | None
     review_at: datetime | None
@@ -229,13 +245,17 @@ class ForgetRequestView(BaseModel):
             detail_code=request.detail_code,
             subject_ref=subject_reference(request.subject_hmac),
             client_reference=request.client_reference,
-            suppression_epoch=request.epoch,
+            suppression_epoch=request.epoch if request.verify_until is None else None,
             received_at=request.received_at,
             regime=Regime(request.regime),
             zone=request.zone,
+            acknowledge_by=acknowledge_by(
+                Regime(request.regime), request.clock_started_at or request.received_at, request.zone
+            ),
             due_at=request.due_at,
             overdue=left.total_seconds() < 0,
             seconds_left=int(left.total_seconds()),
+            verify_until=request.verify_until,
             cancel_until=request.cancel_until,
             extended_at=request.extended_at,
             review_at=request.review_at,
@@ -247,7 +267,7 @@ class ForgetRequestView(BaseModel):
             withdrawn_at=request.withdrawn_at,
             run=links.run(request.run_id) if request.run_id else None,
             receipts=ReceiptLinks(
-                acceptance=links.receipt(request.id, "acceptance"),
+                acceptance=links.receipt(request.id, "acceptance") if request.verify_until is None else None,
                 completion=links.receipt(request.id, "completion")
                 if status is RequestStatus.COMPLETED
                 else None,
@@ -260,8 +280,12 @@ class ForgetRequestDetail(ForgetRequestView):
 
     ``parts`` says what was done for this person in each part of the service. Empty until the request is completed.
     ``targets`` has the recipients that were told of the request: other systems that hold the person.
+    ``predicted_completion`` comes from what the latest runs took. It is no promise: `due_at` is the deadline.
     """
 
+    predicted_completion: datetime | None = Field(
+        description="null if nothing was measured yet, or if a person must act first"
+    )
     parts: list[Part]
     targets: list[TargetView]
     first_step: int
@@ -278,10 +302,12 @@ class ForgetRequestDetail(ForgetRequestView):
         now: datetime,
         parts: Sequence[Part],
         targets: Sequence[ForgetTarget],
+        predicted_completion: datetime | None,
     ) -> ForgetRequestDetail:
         view = ForgetRequestView.of(request, links, now)
         return cls(
             **view.model_dump(),
+            predicted_completion=predicted_completion,
             parts=list(parts) if view.status is RequestStatus.COMPLETED else [],
             targets=[TargetView.of(one) for one in targets],
             first_step=request.first_step,

@@ -64,6 +64,7 @@ def _store(gateway: Gateway, once: OnceRequest, body: bytes) -> Response:
         stored=result.stored,
         duplicates=result.duplicates,
         dropped_suppressed=result.suppressed,
+        dropped_taken_down=result.taken_down,
         dropped_unknown_item=len(events) - len(known),
     )
     return once.keep_alone(respond(view))

@@ -1,6 +1,7 @@
 """Queries of users' events: histories, one user's newest events, and popular items.
 
-Events that a request has selected are hidden from all of these. `subjects` and `watermark` count them.
+Events that a request has selected, and those of items that were taken down, are hidden from all of these. `subjects`
+and `watermark` count them.
 """
 
 from __future__ import annotations

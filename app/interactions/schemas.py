@@ -18,11 +18,14 @@ from app.id_schema import ID_IN_BODY, TIME
 
 
 class IngestView(BaseModel):
-    """The result of an import. ``dropped_suppressed`` counts events of users who asked to be forgotten."""
+    """The result of an import. ``dropped_suppressed`` counts events of users who asked to be forgotten, and
+    ``dropped_taken_down`` events of other users with items that were taken down.
+    """
 
     stored: int
     duplicates: int
     dropped_suppressed: int
+    dropped_taken_down: int
     dropped_unknown_item: int
 
 

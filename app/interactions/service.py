@@ -14,6 +14,8 @@ from app.db.models import Interaction
 from app.db.precedence import Precedence
 from app.db.session import Database, insert_ignoring_duplicates
 from app.interactions.admission import Admission
+from app.takedowns.queries import taken_among
+from app.takedowns.spelling import spelled
 
 _ROWS_PER_STATEMENT = 1000
 # For fewer rows, a plain INSERT is as fast as COPY into a temporary table.
@@ -37,13 +39,29 @@ class NewInteraction:
 @dataclass(frozen=True)
 class Ingested:
     """Counts of events. ``duplicates`` were stored before. ``suppressed`` were dropped, because their subject is
-    suppressed or has asked that these events be forgotten; ``selected`` are the subjects of the latter.
+    suppressed or has asked that these events be forgotten; ``selected`` are the subjects of the latter. ``taken_down``
+    were dropped because their item was taken down. ``taken_items`` are all such items that the events name, and
+    ``of_taken_items`` the subjects of the events that do.
     """
 
-    stored: int
-    duplicates: int
-    suppressed: int
+    stored: int = 0
+    duplicates: int = 0
+    suppressed: int = 0
+    taken_down: int = 0
     selected: frozenset[str] = frozenset()
+    taken_items: frozenset[str] = frozenset()
+    of_taken_items: frozenset[str] = frozenset()
+
+    def __add__(self, other: Ingested) -> Ingested:
+        return Ingested(
+            self.stored + other.stored,
+            self.duplicates + other.duplicates,
+            self.suppressed + other.suppressed,
+            self.taken_down + other.taken_down,
+            self.selected | other.selected,
+            self.taken_items | other.taken_items,
+            self.of_taken_items | other.of_taken_items,
+        )
 
 
 def ingest_in_slices(
@@ -67,22 +85,18 @@ def ingest_in_slices(
     """
     precedence = precedence or Precedence()
     pause = database.engine.dialect.name == "sqlite"
-    stored = duplicates = suppressed = 0
-    selected: frozenset[str] = frozenset()
+    total = Ingested()
     for start in range(0, len(events), ROWS_PER_SLICE):
         part = events[start : start + ROWS_PER_SLICE]
         with precedence.import_turn(pause=pause), database.unit_of_work() as session:
             result = ingest(session, part)
-        stored += result.stored
-        duplicates += result.duplicates
-        suppressed += result.suppressed
-        selected |= result.selected
-    return Ingested(stored, duplicates, suppressed, selected)
+        total += result
+    return total
 
 
 def ingest(session: Session, events: Sequence[NewInteraction]) -> Ingested:
-    """Store events, except those of suppressed subjects (invariants I2 and I10). Repeating a batch changes nothing: an
-    event that is stored keeps the rating that it was stored with.
+    """Store events, except those of suppressed subjects (invariants I2 and I10) and of items that were taken down.
+    Repeating a batch changes nothing: an event that is stored keeps the rating that it was stored with.
 
     This locks the ledger. So an event is either stored before its subject's request is accepted, and erased with the
     rest, or it is dropped because of the suppression. Of somebody who came back after having been forgotten, only
@@ -92,14 +106,26 @@ def ingest(session: Session, events: Sequence[NewInteraction]) -> Ingested:
     lock_ledger(session)
     admission = Admission.of(session, {event.subject_hmac for event in events})
     known = [event for event in events if admission.knows(event.subject_hmac, event.timestamp)]
-    admitted = [
+    kept = [
         event
         for event in known
         if not admission.has_selected(event.subject_hmac, event.item_id, event.timestamp)
     ]
+    spellings = {item_id: spelled(item_id) for item_id in {event.item_id for event in events}}
+    taken = taken_among(session, set(spellings.values()))
+    admitted = [event for event in kept if spellings[event.item_id] not in taken]
     stored = _store(session, admitted)
-    dropped = frozenset(event.subject_hmac for event in set(known).difference(admitted))
-    return Ingested(stored, len(admitted) - stored, len(events) - len(admitted), dropped)
+    return Ingested(
+        stored,
+        len(admitted) - stored,
+        suppressed=len(events) - len(kept),
+        taken_down=len(kept) - len(admitted),
+        selected=frozenset(event.subject_hmac for event in set(known).difference(kept)),
+        taken_items=frozenset(taken),
+        of_taken_items=frozenset(
+            event.subject_hmac for event in events if taken and spellings[event.item_id] in taken
+        ),
+    )
 
 
 def _store(session: Session, events: Sequence[NewInteraction]) -> int:

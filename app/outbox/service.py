@@ -21,6 +21,7 @@ class Topic(StrEnum):
 
     RUN_WAITING = "run_waiting"  # to the workers; the reference is the run's id
     LIFTED = "lifted"  # to the erasure journal; the reference is the epoch of the lift
+    TAKEN_DOWN = "taken_down"  # to the erasure journal; the reference is the id of the takedown
 
 
 def put(session: Session, topic: Topic, reference: str, *, now: datetime) -> None:

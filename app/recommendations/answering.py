@@ -31,15 +31,21 @@ def require_k(gateway: Gateway, k: int) -> None:
 
 
 def candidates_of(gateway: Gateway, named: Sequence[str]) -> list[int]:
-    """Indices of the candidates that a caller names. Items that the catalogue lacks are left out, as in an import.
+    """Indices of the candidates that a caller names. Items that the catalogue lacks are left out, as in an import, and
+    items that were taken down.
 
     Raises:
         Problem: 422, there are too many.
     """
     most = gateway.engine.most_candidates or gateway.most_recommendations
+    taken = gateway.engine.taken_down
     # Keep the caller's order, because the prompt shows the candidates in it.
     found = list(
-        dict.fromkeys(index for item in named if (index := gateway.catalogue.index(item)) is not None)
+        dict.fromkeys(
+            index
+            for item in named
+            if (index := gateway.catalogue.index(item)) is not None and index not in taken
+        )
     )
     if len(found) > most:
         raise Problem(
@@ -59,7 +65,7 @@ async def answer_for(gateway: Gateway, subject: str, k: int, candidates: list[in
     if engine.must_fall_back(subject):
         return await engine.recommend_soon(subject, (), k)
     try:
-        history = await gateway.histories.of(subject)
+        history = await gateway.histories.read(subject)
     except DatabaseUnavailable:
         # The lease on the feed has not lapsed, so the user may be personalised, but there is no history.
         return engine.fall_back(k, "no_history")

@@ -35,7 +35,8 @@ async def recommend(
     candidate: Annotated[
         list[IdInQuery],
         Query(
-            description="rank these items only, one parameter each; others than the catalogue has are left out",
+            description="rank these items only, one parameter each; "
+            "those that the catalogue lacks, or that were taken down, are left out",
         ),
     ] = _NOBODY_NAMED,
     k: Annotated[int, Query(ge=1, description="how many items")] = 10,
@@ -46,7 +47,7 @@ async def recommend(
     as it has letters, or as its style says. They are those of the caller, or else those of the built-in retriever.
 
     Suppressed and unknown users all get the same popular items, labelled as such. Every answer names the version that
-    computed it.
+    computed it. No answer names an item that was taken down.
     """
     require_k(gateway, k)
     candidates = candidates_of(gateway, candidate) if candidate else None
@@ -58,7 +59,7 @@ class _CheckedLast(Response):
     """Asks the engine again whether the answer may be given, before it is sent and around each write (`app.last_look`).
 
     The answer has waited for the event loop. If the process was suspended meanwhile, the user may have been suppressed
-    since.
+    since, or an item of the answer taken down.
     """
 
     def __init__(self, gateway: Gateway, subject: str, answer: Recommendation, k: int) -> None:
@@ -70,10 +71,9 @@ class _CheckedLast(Response):
     async def __call__(self, scope: ConnectionScope, receive: Receive, send: Send) -> None:
         holds = self._gateway.engine.still_holds(self._subject, self._answer, self._k)
         response = self._response if holds is self._answer else _response(holds)
-        if holds.personalised:
-            scope.setdefault("state", {})[LAST_LOOK] = LastLook(
-                lambda: self._gateway.engine.still_holds(self._subject, holds, self._k) is holds
-            )
+        scope.setdefault("state", {})[LAST_LOOK] = LastLook(
+            lambda: self._gateway.engine.still_holds(self._subject, holds, self._k) is holds
+        )
         await response(scope, receive, send)
 
 

@@ -15,7 +15,9 @@ from app.interactions import queries as interactions
 from app.recommendations.history_cache import History, HistoryCache
 from app.recommendations.prompt_reader import PromptReader
 from app.refreshing import Refreshing
+from app.serving import ServingEngine
 from app.serving.clock import elapsed
+from app.settings import Settings
 
 log = structlog.get_logger()
 
@@ -60,7 +62,24 @@ class Histories(Refreshing):
         self._epoch = -1
         self._newest = -1
 
-    async def of(self, subject_hmac: str) -> History:
+    @classmethod
+    def of(
+        cls, settings: Settings, database: Database, reader: PromptReader, engine: ServingEngine
+    ) -> Histories:
+        """Those that the engine ranks for. A suppressed subject's goes with their answers."""
+        made = cls(
+            database,
+            reader,
+            index_of=engine.catalogue.index,
+            event=engine.event if engine.needs_ratings else None,
+            limit=engine.config.history_limit,
+            every_seconds=settings.feed_poll_seconds,
+            lease_seconds=settings.feed_lease_seconds,
+        )
+        engine.when_purged(lambda subject: made.cache.forget([subject]))
+        return made
+
+    async def read(self, subject_hmac: str) -> History:
         """The subject's newest events.
 
         Raises:

@@ -156,7 +156,7 @@ def _own_history(gateway: Gateway, one: _Asked, admission: Admission) -> History
         for event in one.body.history
         if (index := catalogue.index(event.item_id)) is not None
         and admission.admits(one.subject, catalogue.item_ids[index], event.timestamp)
-    ][-engine.history_limit :]
+    ][-engine.config.history_limit :]
     if not engine.needs_ratings:
         items = tuple(index for index, _ in events)
         return History(items, items)
@@ -180,14 +180,15 @@ class _ManyCheckedLast(Response):
             result if isinstance(result, Problem) else engine.still_holds(one.subject, result, one.body.k)
             for one, result in zip(self._asked, self._results, strict=True)
         ]
-        personal = [
+        # Those of the fallback too: an item may be taken down.
+        given = [
             (one.subject, result, one.body.k)
             for one, result in zip(self._asked, held, strict=True)
-            if isinstance(result, Recommendation) and result.personalised
+            if isinstance(result, Recommendation)
         ]
-        if personal:
+        if given:
             scope.setdefault("state", {})[LAST_LOOK] = LastLook(
-                lambda: all(engine.still_holds(*one) is one[1] for one in personal)
+                lambda: all(engine.still_holds(*one) is one[1] for one in given)
             )
         await _response(held)(scope, receive, send)
 

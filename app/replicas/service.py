@@ -15,6 +15,7 @@ from app.db.clock import database_now
 from app.db.errors import DatabaseUnconfirmed
 from app.db.models import Ledger, Replica, ServingPointer, Suppression
 from app.db.session import Database
+from app.takedowns import queries as takedowns
 
 _FORGET_REPLICA_AFTER = timedelta(days=1)
 
@@ -23,9 +24,9 @@ _FORGET_REPLICA_AFTER = timedelta(days=1)
 class ControlState:
     """The serving pointer and the suppression feed, as one read found them.
 
-    ``lifted`` are the ends of suppressions, each with an epoch of its own. All epochs belong to ``timeline``. If
-    ``vouched`` is False, the database is older than this process has seen it, or another one, and the journal has not
-    been replayed yet.
+    ``lifted`` are the ends of suppressions, each with an epoch of its own. ``taken_down`` are items, by their id. All
+    epochs belong to ``timeline``. If ``vouched`` is False, the database is older than this process has seen it, or
+    another one, and the journal has not been replayed yet.
     """
 
     generation: int
@@ -37,6 +38,7 @@ class ControlState:
     timeline: str | None = None
     vouched: bool = True
     lifted: tuple[tuple[int, str], ...] = ()
+    taken_down: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ class DatabaseControlPlane:
         self._read_at = clock()
 
     def read(self, after_epoch: int) -> ControlState:
-        """The pointer, and every suppression that began or was lifted at an epoch above ``after_epoch``.
+        """The pointer, every suppression that began or was lifted at an epoch above ``after_epoch``, and every item
+        that was taken down at one.
 
         Raises:
             DatabaseUnavailable: nothing was read. The caller's lease is not renewed, and personalising must stop when
@@ -106,6 +109,8 @@ class DatabaseControlPlane:
                 .where(or_(Suppression.epoch > after_epoch, Suppression.lifted_epoch > after_epoch))
                 .order_by(Suppression.epoch)
             ).all()
+            # After the suppressions, so that no takedown below one of them is missing (`SuppressionSet.catch_up`).
+            taken_down = takedowns.after(session, after_epoch)
             vouched = self._database.timeline.agrees(timeline, epoch, seen=seen)
             if not vouched:
                 self._on_rewound()
@@ -119,6 +124,7 @@ class DatabaseControlPlane:
                 timeline=timeline,
                 vouched=vouched,
                 lifted=tuple((row.lifted_epoch, row.subject_hmac) for row in rows if row.lifted_epoch),
+                taken_down=tuple(taken_down),
             )
 
     def report(self, report: ReplicaReport) -> None:

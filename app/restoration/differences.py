@@ -11,7 +11,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db.clock import database_now
-from app.db.models import AuditEntry, EventSelection, ForgetRequest, Ledger, RequestStatus, Suppression
+from app.db.models import (
+    AuditEntry,
+    EventSelection,
+    ForgetRequest,
+    ItemTakedown,
+    Ledger,
+    RequestStatus,
+    Suppression,
+)
 from app.forget_requests.states import REQUESTS, RequestEvent
 from app.suppressions.service import Liftable, LiftedBecause
 from app.versions.floor import is_sunk
@@ -31,6 +39,7 @@ class Differences:
     unknown: dict[str, tuple[datetime, str | None]]  # subject -> time and id of the accepted request
     selected: tuple[JournalEntry, ...]  # selections of events that this database lacks
     lifted: tuple[JournalEntry, ...]  # lifts of suppressions that are still in force in this database
+    taken_down: dict[str, tuple[datetime, str | None]]  # item id -> time and id of its takedown
     overtaken: tuple[str, ...]  # completed requests whose subjects came back, and have asked again
     taken: tuple[int, ...]  # epochs of this database that belong to other entries of the journal
     other_timeline: bool
@@ -48,6 +57,7 @@ def compare(
     newest: Timeline | None,
     entries: Sequence[JournalEntry],
     suppressed: Mapping[str, int],
+    taken_down: Mapping[str, int],
     seen: int,
     floor: int,
     checkpoint: Checkpoint | None,
@@ -56,6 +66,7 @@ def compare(
 
     Args:
         suppressed: subjects whom the process knows to be suppressed, with their epochs.
+        taken_down: items that the process knows to be taken down, with their epochs.
         seen: the greatest epoch that store and process know.
         floor: the floor in the store.
         checkpoint: the store's checkpoint of the audit log; None if the log must not be compared.
@@ -71,12 +82,15 @@ def compare(
         held[one.epoch] = _Said(one.subject_hmac, None, request, isinstance(one, EventSelection))
         if one.lifted_epoch:
             held[one.lifted_epoch] = _Said(one.subject_hmac, one.lifted_because, request, False)
+    for row in session.scalars(select(ItemTakedown)):
+        held[row.epoch] = _Said("", None, row.id, selects=False, item=row.item_id)
     lifted = _lifts_to_repeat(session, entries)
     lost = lost_requests(session, entries, lifted)
     return Differences(
         lost.people | _remembered(session, entries, suppressed, lost),
         lost.selections,
         lifted,
+        _lost_takedowns(session, entries, taken_down),
         lost.overtaken,
         tuple(
             entry.epoch
@@ -96,11 +110,12 @@ class _Said(NamedTuple):
     lifted: str | None
     request: str | None
     selects: bool
+    item: str | None = None
 
     def says_the_same(self, entry: JournalEntry) -> bool:
         """Whether the entry is about the same. Entries of an earlier release do not name their request."""
         return (
-            (self.subject_hmac, self.lifted) == (entry.subject_hmac, entry.lifted)
+            (self.subject_hmac, self.lifted, self.item) == (entry.subject_hmac, entry.lifted, entry.item)
             and (entry.request is None or self.request in (None, entry.request))
             and (entry.lifted is not None or self.selects == (entry.selection is not None))
         )
@@ -148,7 +163,8 @@ def lost_requests(
     for entry in entries:
         subject = entry.subject_hmac
         if (
-            entry.lifted is not None
+            entry.item is not None
+            or entry.lifted is not None
             or entry.selection is not None
             or entry.epoch <= last.get(subject, 0)
             or (entry.request is not None and entry.request in withdrawn)
@@ -192,6 +208,23 @@ def _remembered(
         and epoch > lost.last.get(subject, 0)
         and subject not in lost.people
         and (subject, epoch) not in over
+    }
+
+
+def lost_takedowns(session: Session, entries: Sequence[JournalEntry]) -> tuple[JournalEntry, ...]:
+    """The journal's entries about items that are not taken down in this database."""
+    held = set(session.scalars(select(ItemTakedown.item_id)))
+    return tuple(entry for entry in entries if entry.item is not None and entry.item not in held)
+
+
+def _lost_takedowns(
+    session: Session, entries: Sequence[JournalEntry], known: Mapping[str, int]
+) -> dict[str, tuple[datetime, str | None]]:
+    """Items that the journal or this process knows to be taken down, and the database does not."""
+    held, now = set(session.scalars(select(ItemTakedown.item_id))), database_now(session)
+    lost = lost_takedowns(session, entries)
+    return {item: (now, None) for item in known if item not in held} | {
+        str(entry.item): (datetime.fromisoformat(entry.suppressed_at), entry.request) for entry in lost
     }
 
 

@@ -29,13 +29,14 @@ from app.db.models import (
     EventSelection,
     ForgetRequest,
     Interaction,
+    ItemTakedown,
     Ledger,
     Run,
     RunStatus,
     Suppression,
 )
 from app.db.session import Database
-from app.forget_requests import service as forget_requests
+from app.forget_requests import readoption
 from app.forget_requests.policy import WITHOUT_STEPS, RequestPolicy
 from app.forget_requests.states import REQUESTS
 from app.outbox import service as outbox
@@ -45,6 +46,8 @@ from app.restoration.survivors import replace_unservable
 from app.selections.criteria import Criteria
 from app.suppressions import service as suppressions
 from app.suppressions.service import LiftedBecause
+from app.takedowns import queries as takedown_queries
+from app.takedowns import service as takedowns
 from app.versions.floor import lift
 from model_store import JournalEntry, Store, StoreEmptied, StoreError, Timeline
 
@@ -61,6 +64,7 @@ def join_timeline(
     audit: AuditLog,
     store: Store,
     suppressed: Mapping[str, int] = MappingProxyType({}),
+    taken_down: Mapping[str, int] = MappingProxyType({}),
     *,
     policy: RequestPolicy = WITHOUT_STEPS,
     restored: bool = False,
@@ -75,13 +79,14 @@ def join_timeline(
     Args:
         suppressed: subjects whom this process knows to be suppressed, with their epochs, even if the journal does not
             have them.
+        taken_down: items that this process knows to be taken down, with their epochs, likewise.
         policy: says whether requests that are accepted again must be approved again.
         restored: an operator says that the database was restored. Then a timeline also starts if the database only
             lacks entries of the audit log that the store's checkpoint names; without the operator, a restore cannot be
             told from a log that was cut. It also starts in an empty store, which would otherwise count as not mounted.
 
     Returns:
-        How many requests were accepted again.
+        How many requests and takedowns were accepted again.
 
     Raises:
         StoreError: the store cannot be read; without it, forgotten users could come back.
@@ -95,7 +100,9 @@ def join_timeline(
     with database.read() as session:
         ledger = session.get_one(Ledger, 1)
         token, epoch = ledger.timeline, ledger.epoch
-        differ = compare(session, ledger, store, newest, entries, suppressed, seen, floor, checkpoint)
+        differ = compare(
+            session, ledger, store, newest, entries, suppressed, taken_down, seen, floor, checkpoint
+        )
     if token is not None and newest is None and not restored:
         raise StoreEmptied(
             "the store at LETHE_STORE_URL knows no timeline, and the database has one: it is not mounted, not the "
@@ -110,7 +117,9 @@ def join_timeline(
         # Entries never change, so read only new ones: others wait for the lock.
         entries += store.journal(known={entry.epoch for entry in entries})
         entries.sort(key=lambda entry: entry.epoch)
-        differ = compare(session, ledger, store, newest, entries, suppressed, seen, floor, checkpoint)
+        differ = compare(
+            session, ledger, store, newest, entries, suppressed, taken_down, seen, floor, checkpoint
+        )
         readopted = 0
         if differ:
             after = _last_epoch(ledger, newest, entries, seen)
@@ -183,7 +192,7 @@ def _start(
         TimelineStarted(
             timeline=started.number,
             after_epoch=after,
-            readopted=len(differ.unknown) + len(differ.selected),
+            readopted=len(differ.unknown) + len(differ.selected) + len(differ.taken_down),
             epochs=epochs,
             floor_before=lifted.floor_before,
             floor=max(lifted.floor_before, floor),
@@ -205,18 +214,31 @@ def _start(
             actor="erasure-journal",
             now=request.readmitted_at,
         )
-    readopted = sum(
-        forget_requests.readopt(transaction, subject, accepted_at, request_id, policy)
-        for subject, (accepted_at, request_id) in differ.unknown.items()
-    )
+    readopted = 0
+    # Selections first: whoever is suppressed needs none of theirs that still waits for its verification.
     for entry in differ.selected:
         accepted_at, criteria = (
             datetime.fromisoformat(entry.suppressed_at),
             Criteria.from_plain(entry.selection or {}),
         )
-        readopted += forget_requests.readopt(
+        readopted += readoption.readopt(
             transaction, entry.subject_hmac, accepted_at, entry.request, policy, criteria
         )
+    for item_id, (taken_at, takedown_id) in differ.taken_down.items():
+        takedowns.take_down(
+            transaction,
+            item_id,
+            spellings=takedown_queries.stored_spellings(session, item_id),
+            requested_by="erasure-journal",
+            now=taken_at,
+            takedown_id=takedown_id,
+            restored=True,
+        )
+        readopted += 1
+    readopted += sum(
+        readoption.readopt(transaction, subject, accepted_at, request_id, policy)
+        for subject, (accepted_at, request_id) in differ.unknown.items()
+    )
     log.info("timeline.started", timeline=started.number, after_epoch=after, readopted=readopted)
     if differ.sunk:
         log.error("floor.lifted", floor_before=lifted.floor_before, floor=floor, withdrawn=lifted.withdrawn)
@@ -231,7 +253,9 @@ def _repeat_lift(transaction: Transaction, entry: JournalEntry) -> None:
     request.status = REQUESTS.after(request.status, WITHDRAWALS[because])
     now = database_now(session)
     request.withdrawn_at, request.held_from, request.review_at = now, None, None
-    suppressions.lift(transaction, request, because, actor="erasure-journal", now=now)
+    # The backup may be older than the request's verification. Then there is nothing to lift.
+    if request.verify_until is None:
+        suppressions.lift(transaction, request, because, actor="erasure-journal", now=now)
     recorded = ForgetCancelled if because is LiftedBecause.CANCELLED else ForgetDenied
     transaction.record(recorded(request=request.id, reason="restored"), actor="erasure-journal")
 
@@ -283,4 +307,7 @@ def _number_anew(session: Session, ledger: Ledger, epoch: int) -> dict[str, int]
         lifted = update(liftable).where(liftable.lifted_epoch == epoch).values(lifted_epoch=anew)
         if session.execute(lifted.returning(liftable.epoch)).all():
             outbox.put(session, Topic.LIFTED, str(anew), now=database_now(session))
+    takedown = update(ItemTakedown).where(ItemTakedown.epoch == epoch).values(epoch=anew)
+    for takedown_id in session.scalars(takedown.returning(ItemTakedown.id)):
+        outbox.put(session, Topic.TAKEN_DOWN, takedown_id, now=database_now(session))
     return dict.fromkeys(requests, anew)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 # Two events of a user count as a visit together if at most this many steps lie between them.
 _STEPS = 5
@@ -31,14 +31,16 @@ class CoVisits:
         """Subtract the counts that `add` has made for the same sequence."""
         self._count(sequence, -1)
 
-    def candidates(self, history: Sequence[int], count: int) -> list[int]:
-        """At most `count` items that are not in `history`, best first.
+    def candidates(
+        self, history: Sequence[int], count: int, left_out: Collection[int] = frozenset()
+    ) -> list[int]:
+        """At most `count` items that are neither in `history` nor in `left_out`, best first.
 
         The score of item j is the sum over the recent items i of c(i, j) / sqrt(n_i n_j), where c is the number of
         visits together and n that of visits: the cosine similarity of the two items' visitors. Items without a score
         follow, ordered by visits. Ties are ordered by index.
         """
-        seen = set(history)
+        seen = {*history, *left_out}
         scores: defaultdict[int, float] = defaultdict(float)
         for item in history[-_RECENT:]:
             own = self._visits[item]

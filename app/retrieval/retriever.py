@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
+from sqlalchemy.orm import Session
 
 from app.db.chunks import in_chunks
 from app.db.errors import DatabaseUnavailable
@@ -19,6 +20,7 @@ from app.retrieval.co_visits import CoVisits
 from app.selections import queries as selections
 from app.serving.ranker import Catalogue
 from app.suppressions import queries as suppressions
+from app.takedowns import queries as takedowns
 
 log = structlog.get_logger()
 
@@ -43,15 +45,21 @@ class Retriever(Refreshing):
 
     Args:
         suppressed: returns all subjects whom this process knows to be suppressed.
+        taken_down: returns the indices of all items that this process knows to be taken down.
     """
 
     def __init__(
-        self, database: Database, catalogue: Catalogue, suppressed: Callable[[], frozenset[str]]
+        self,
+        database: Database,
+        catalogue: Catalogue,
+        suppressed: Callable[[], frozenset[str]],
+        taken_down: Callable[[], frozenset[int]] = frozenset,
     ) -> None:
         super().__init__("retriever", LOOK_SECONDS)
         self._database = database
         self._catalogue = catalogue
         self._suppressed = suppressed
+        self._taken_down = taken_down
         self._lock = threading.Lock()
         self._counts = CoVisits()
         self._counted = 0
@@ -59,8 +67,8 @@ class Retriever(Refreshing):
         self._members: set[int] = set()
         self._left_out: frozenset[str] = frozenset()
         self._watermark = 0
-        # The last selection of single events that the counts take into account, by its epoch.
-        self._selected = 0
+        # The last selection of single events and the last takedown that the counts take into account, by their epochs.
+        self._hidden = (0, 0)
         self._recounted = float("-inf")
         # Since when the counts have included a suppressed subject; None if they include none.
         self._behind_since: float | None = None
@@ -75,16 +83,19 @@ class Retriever(Refreshing):
             behind = self._behind_since
             if behind is not None and time.monotonic() - behind > MOST_SECONDS_BEHIND:
                 return Retrieved((), name)
-            return Retrieved(tuple(self._counts.candidates(history, count)), name)
+            # The counts may still include events with an item that was taken down just now.
+            return Retrieved(tuple(self._counts.candidates(history, count, self._taken_down())), name)
 
     def refresh(self) -> None:
         """Subtract suppressed subjects from the counts. From time to time, count everything anew."""
         try:
             missing = self._subtract_suppressed()
-            with self._database.read() as session:
-                selected = selections.newest_epoch(session)
             # Single events cannot be subtracted, because pairs are counted.
-            if missing or selected != self._selected or time.monotonic() - self._recounted >= RECOUNT_SECONDS:
+            if (
+                missing
+                or self._newest_hidden() != self._hidden
+                or time.monotonic() - self._recounted >= RECOUNT_SECONDS
+            ):
                 self._recount()
         except DatabaseUnavailable:
             log.warning("retriever.not_refreshed")
@@ -93,7 +104,7 @@ class Retriever(Refreshing):
         """Subtract subjects that were suppressed since the last look.
 
         Returns:
-            Whether a subject could not be subtracted because their events are erased already. Then a recount is due.
+            Whether a subject could not be subtracted because events are erased or hidden. Then a recount is due.
         """
         suppressed = self._suppressed()
         new = suppressed - self._left_out
@@ -102,6 +113,9 @@ class Retriever(Refreshing):
             return False
         if self._behind_since is None:
             self._behind_since = time.monotonic()
+        if self._newest_hidden() != self._hidden:
+            # What is stored and shown of a subject is not what was counted.
+            return True
         counted = {subject for subject in new if hash(subject) in self._members}
         with self._lock:
             self._left_out = self._left_out.union(new - counted)
@@ -128,7 +142,7 @@ class Retriever(Refreshing):
             # The query reads all events, which takes time.
             be_patient(session, _PATIENCE_SECONDS)
             left_out = known.union(suppressions.suppressed_subjects(session))
-            selected = selections.newest_epoch(session)
+            hidden = _newest_hidden(session)
             watermark = interactions.watermark(session)
             for subject, items in interactions.histories_without(session, left_out, up_to=watermark):
                 counts.add(self._indices(items))
@@ -139,9 +153,18 @@ class Retriever(Refreshing):
                     looked = time.monotonic()
         with self._lock:
             self._counts, self._counted, self._left_out = counts, len(members), frozenset(left_out)
-            self._members, self._watermark, self._selected = members, watermark, selected
+            self._members, self._watermark, self._hidden = members, watermark, hidden
         self._recounted = time.monotonic()
         self._behind_since = None
 
+    def _newest_hidden(self) -> tuple[int, int]:
+        with self._database.read() as session:
+            return _newest_hidden(session)
+
     def _indices(self, items: Sequence[str]) -> list[int]:
         return [index for item in items if (index := self._catalogue.index(item)) is not None]
+
+
+def _newest_hidden(session: Session) -> tuple[int, int]:
+    """The epochs of the last selection and of the last takedown: each of them hides events."""
+    return selections.newest_epoch(session), takedowns.newest_epoch(session)

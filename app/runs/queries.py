@@ -8,7 +8,9 @@ from datetime import datetime
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
+from app.db.errors import DatabaseUnavailable
 from app.db.models import Run, RunKind, RunStatus
+from app.db.session import Database
 
 
 def queued_run(session: Session, kind: RunKind = RunKind.FORGET) -> str | None:
@@ -51,3 +53,13 @@ def _rank(run: Run, now: datetime) -> int:
         return 1
     has_yielded = run.yields_until is not None and run.yields_until <= now
     return 0 if has_yielded else 2
+
+
+def can_be_read(database: Database) -> bool:
+    """Whether the database answers a query."""
+    try:
+        with database.read() as session:
+            newest(session, limit=1)
+    except DatabaseUnavailable:
+        return False
+    return True

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from app.db.chunks import in_chunks
-from app.db.models import EventSelection, ForgetRequest, Interaction
+from app.db.models import EventSelection, ForgetRequest, Interaction, TakenItemId
 from app.db.models.statuses import SETTLED
 from app.selections.criteria import Criteria
 
 IN_FORCE: ColumnElement[bool] = EventSelection.lifted_epoch.is_(None)
-SHOWN: ColumnElement[bool] = Interaction.selected_epoch.is_(None)
+# An event is hidden by a selection, or because its item was taken down.
+SHOWN: ColumnElement[bool] = and_(
+    Interaction.selected_epoch.is_(None), Interaction.item_id.not_in(select(TakenItemId.item_id))
+)
 
 
 def criteria_of(session: Session, subjects: Iterable[str]) -> dict[str, list[Criteria]]:

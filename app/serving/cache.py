@@ -13,13 +13,18 @@ from app.serving.recommendation import RankedItem
 
 
 class CacheKey(NamedTuple):
-    """The key of an answer. It has digests only: a name that is reused for other content would give old answers."""
+    """The key of an answer. It has digests only: a name that is reused for other content would give old answers.
+
+    ``left_out`` counts the items that were taken down when the answer was asked for. Takedowns only add up, so the
+    count tells their sets apart, and an answer from before a takedown is never found again.
+    """
 
     version: str
     catalogue_digest: str
     subject_hmac: str
     history_digest: str
     k: int
+    left_out: int = 0
 
 
 def history_digest(history: Sequence[int], candidates: Sequence[int] | None = None) -> str:

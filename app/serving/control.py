@@ -16,10 +16,11 @@ class ControlPlane(Protocol):
     """
 
     def read(self, after_epoch: int) -> ControlState:
-        """The serving pointer and the suppression feed.
+        """The serving pointer, and the feed of suppressions and takedowns.
 
         ``suppressed`` has every suppression above ``after_epoch`` that was committed when the call began. ``epoch``
-        promises that no suppression at or below it is missing. Epochs become visible in order.
+        promises that no suppression at or below it is missing. Epochs become visible in order. The same holds for
+        ``taken_down``, which was read after ``suppressed``.
         """
 
     def report(self, report: ReplicaReport) -> None:

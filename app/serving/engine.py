@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry
 
+from app.serving.asked import checked_request
 from app.serving.batcher import MicroBatcher
 from app.serving.cache import CacheKey, ResultCache, history_digest
 from app.serving.clock import elapsed
 from app.serving.config import ServingConfig
 from app.serving.control import ControlPlane
-from app.serving.errors import Draining, InvalidRequest
+from app.serving.errors import Draining
 from app.serving.fallback import PopularityFallback
 from app.serving.live import Answer, LiveVersion, Serving
 from app.serving.metrics import ServingMetrics
@@ -21,6 +22,7 @@ from app.serving.reconciler import Reconciler
 from app.serving.status import EngineStatus
 from app.serving.steps import Steps, run, run_soon
 from app.serving.suppression import SuppressionSet
+from app.serving.takedowns import TakenItems
 from app.serving.vouched_floor import VouchedFloor
 from model_store import Store
 
@@ -54,6 +56,7 @@ class ServingEngine:
         self._fallback = self._fitting(fallback)
         self._live = LiveVersion()
         self._suppression = SuppressionSet(clock)
+        self._taken = TakenItems(loader.catalogue)
         self._cache = ResultCache(config.cache_entries)
         self._draining = False
         self._batcher: MicroBatcher[Serving, RankingRequest, Answer | FallbackReason] = MicroBatcher(
@@ -70,6 +73,7 @@ class ServingEngine:
             loader,
             live=self._live,
             suppression=self._suppression,
+            taken=self._taken,
             cache=self._cache,
             metrics=self.metrics,
             vouched_floor=lambda: self._vouched.floor,
@@ -103,9 +107,7 @@ class ServingEngine:
         return self._live.wait_for_version(timeout_seconds)
 
     def when_purged(self, also: Callable[[str], object]) -> None:
-        """Call this with each subject who is suppressed, at once: what the caller keeps of them must go. Call before
-        `start`.
-        """
+        """Call this with each subject who is suppressed: what the caller keeps of them must go. Before `start`."""
         self._cache.when_purged(also)
 
     def poke(self) -> None:
@@ -129,19 +131,34 @@ class ServingEngine:
         """All subjects whom this replica knows to be suppressed, with the epochs of their suppressions."""
         return self._suppression.epochs()
 
+    def take_down(self, epoch: int, item_id: str) -> None:
+        """Never name this item again. Call right after this replica has committed the takedown."""
+        self._taken.add([(epoch, item_id)])
+
+    @property
+    def taken_down(self) -> frozenset[int]:
+        """Catalogue indices of the items that must not be named."""
+        return self._taken.indices
+
+    def takedown_epochs(self) -> dict[str, int]:
+        """All ids of items that this replica knows to be taken down, with the epochs of their takedowns."""
+        return self._taken.epochs()
+
     def must_fall_back(self, subject_hmac: str) -> bool:
         """Whether this subject gets the fallback whatever their history is. Then the history need not be read."""
         return self._draining or self._obstacle(subject_hmac) is not None
 
     def still_holds(self, subject_hmac: str, answer: Recommendation, k: int) -> Recommendation:
-        """The answer, or the fallback if the answer may not be given any more. Call right before it is sent.
+        """The answer, or the fallback if the answer may not be given any more, without items that were taken down
+        meanwhile. Call right before it is sent.
 
         This process may have been suspended since it computed the answer, for seconds or for hours.
         """
-        if not answer.personalised:
-            return answer
-        reason = self._suppression.obstacle(subject_hmac, self.config.lease_seconds)
-        return answer if reason is None else self.fall_back(k, reason)
+        if answer.personalised:
+            reason = self._suppression.obstacle(subject_hmac, self.config.lease_seconds)
+            if reason is not None:
+                return self.fall_back(k, reason)
+        return self._taken.without(answer)
 
     @property
     def feed_is_stale(self) -> bool:
@@ -152,11 +169,6 @@ class ServingEngine:
     def serves_a_version(self) -> bool:
         """Whether a version is loaded and may serve."""
         return self._live.serving.ranker is not None
-
-    @property
-    def history_limit(self) -> int:
-        """How many of a user's newest events the caller should read."""
-        return self.config.history_limit
 
     @property
     def base_digest(self) -> str:
@@ -183,7 +195,7 @@ class ServingEngine:
         Raises:
             ValueError: the list is for another catalogue.
         """
-        self._fallback = self._fitting(fallback)
+        self._fallback = self._fitting(fallback).without(self._taken.indices)
 
     def status(self) -> EngineStatus:
         serving = self._live.serving
@@ -233,11 +245,10 @@ class ServingEngine:
         k: int,
         *,
         candidates: Sequence[int] | None = None,
-        timeout_seconds: float | None = None,
     ) -> Recommendation:
         """`recommend` for the event loop, which goes on while the batch runs. No thread waits for the answer."""
-        steps = self._steps(subject_hmac, history, k, candidates, timeout_seconds)
-        return await run_soon(steps, self._batcher.answer)
+        asked = self._steps(subject_hmac, history, k, candidates, None)
+        return await run_soon(asked, self._batcher.answer)
 
     def _steps(
         self,
@@ -247,19 +258,14 @@ class ServingEngine:
         candidates: Sequence[int] | None,
         timeout_seconds: float | None,
     ) -> Steps[Recommendation]:
-        size = len(self.catalogue.item_ids)
-        most = self.most_candidates
-        if most is not None and history and (candidates is None or len(candidates) > most):
-            raise InvalidRequest
-        kinds = self._loader.event_kinds
-        if not 1 <= k <= size or not _within(candidates, size) or not _within(history, kinds):
-            raise InvalidRequest
+        request = checked_request(self._loader, history, k, candidates)
         timeout = self.config.request_timeout_seconds if timeout_seconds is None else timeout_seconds
-        request = RankingRequest(tuple(history), k, None if candidates is None else tuple(candidates))
         outcome = yield from self._personalise(subject_hmac, request, timeout)
         if isinstance(outcome, Answer):
             self.metrics.answers.inc()
-            return Recommendation(outcome.items, True, None, outcome.version, outcome.generation)
+            found = Recommendation(outcome.items, True, None, outcome.version, outcome.generation)
+            # An item may have been taken down while the last try was under way.
+            return self._taken.without(found)
         return self.fall_back(k, outcome)
 
     def fall_back(self, k: int, reason: FallbackReason) -> Recommendation:
@@ -268,7 +274,11 @@ class ServingEngine:
         Raises:
             InvalidRequest: ``k`` is not in [1, size of the catalogue].
         """
-        answer = self._fallback.recommend(k, reason)
+        fallback, taken = self._fallback, self._taken.indices
+        if fallback.left_out is not taken:
+            # Threads that do this at once make the same list.
+            self._fallback = fallback = fallback.without(taken)
+        answer = self._taken.without(fallback.recommend(k, reason))
         self.metrics.fallbacks.labels(reason).inc()
         return answer
 
@@ -284,13 +294,20 @@ class ServingEngine:
                 return reason
             if not request.history:
                 return "unknown_user"
-            answer = yield from self._answer(subject, request, timeout)
+            asked = request.without(self._taken.indices)
+            if asked.candidates == () and request.candidates:
+                return "no_candidates"
+            answer = yield from self._answer(subject, asked, timeout)
             # Check again: while the batch ran, the subject may have been suppressed, or the lease may have lapsed.
             if reason := self._obstacle(subject):
                 self._cache.purge(subject)
                 return reason
+            if not isinstance(answer, Answer):
+                return answer
             # The floor may have risen above the version that computed the answer. Then try again with its successor.
-            if not isinstance(answer, Answer) or answer.forget_epoch >= self._live.serving.floor:
+            # If an item of the answer was taken down meanwhile, try again for the best of the others.
+            repeat = not attempt and self._taken.names(answer.items)
+            if answer.forget_epoch >= self._live.serving.floor and not repeat:
                 return answer
         return "below_erasure_floor"
 
@@ -308,7 +325,9 @@ class ServingEngine:
         if ranker is None:
             return serving.absence
         digest = history_digest(request.history, request.candidates)
-        key = CacheKey(ranker.digest, ranker.catalogue.digest, subject, digest, request.k)
+        key = CacheKey(
+            ranker.digest, ranker.catalogue.digest, subject, digest, request.k, len(request.left_out)
+        )
         items = self._cache.get(key)
         self.metrics.cache_lookups.labels("miss" if items is None else "hit").inc()
         if items is not None:
@@ -329,7 +348,3 @@ class ServingEngine:
         if fallback.catalogue_digest != self.catalogue.digest:
             raise ValueError("the popularity list is for another catalogue")
         return fallback
-
-
-def _within(numbers: Sequence[int] | None, end: int) -> bool:
-    return not numbers or (min(numbers) >= 0 and max(numbers) < end)

@@ -18,14 +18,17 @@ class PopularityFallback:
     ``fallback:`` followed by the SHA-256 of the canonical JSON of the catalogue's digest and the item ids in order.
     The same list has the same name on every replica, and another list has another name.
 
-    No item is left out, not even one that the user has seen: that would be personalising.
+    No item is left out because the user has seen it: that would be personalising. Items that were taken down are.
     """
 
-    def __init__(self, catalogue: Catalogue, ranking: Sequence[int]) -> None:
+    def __init__(
+        self, catalogue: Catalogue, ranking: Sequence[int], left_out: frozenset[int] = frozenset()
+    ) -> None:
         """Make the list.
 
         Args:
-            ranking: item indices, most popular first. Items that are left out follow in catalogue order.
+            ranking: item indices, most popular first. Items that it lacks follow in catalogue order.
+            left_out: item indices that are not in the list, wherever they are in the ranking.
 
         Raises:
             ValueError: an index is outside the catalogue or occurs twice.
@@ -37,8 +40,11 @@ class PopularityFallback:
             )
         ranked = set(ranking)
         order = [*ranking, *(item for item in range(size) if item not in ranked)]
+        self._catalogue, self._ranking, self.left_out = catalogue, ranking, left_out
         self._items = tuple(
-            RankedItem(item, catalogue.item_ids[item], catalogue.titles[item], None) for item in order
+            RankedItem(item, catalogue.item_ids[item], catalogue.titles[item], None)
+            for item in order
+            if item not in left_out
         )
         self.catalogue_digest = catalogue.digest
         named = {"catalogue": catalogue.digest, "items": [item.item_id for item in self._items]}
@@ -47,13 +53,17 @@ class PopularityFallback:
     def __len__(self) -> int:
         return len(self._items)
 
+    def without(self, left_out: frozenset[int]) -> PopularityFallback:
+        """The list without these items."""
+        return self if left_out is self.left_out else type(self)(self._catalogue, self._ranking, left_out)
+
     def recommend(self, k: int, reason: FallbackReason) -> Recommendation:
-        """The first ``k`` items, labelled with the reason why they are not personalised.
+        """The first ``k`` items, labelled with the reason why they are not personalised; fewer if there are fewer.
 
         Raises:
             InvalidRequest: ``k`` is not in [1, size of the catalogue].
         """
-        if not 1 <= k <= len(self._items):
+        if not 1 <= k <= len(self._catalogue.item_ids):
             raise InvalidRequest
         return Recommendation(self._items[:k], False, reason, self.version, None)
 

@@ -16,12 +16,21 @@ class RankingRequest(NamedTuple):
     """The events of a history, oldest first, and how many items to rank. It does not name the user.
 
     An event is what `RankerLoader.event` makes of an item and its rating: for most models the item's index.
-    ``candidates`` are the only items that may be ranked; None for the whole catalogue.
+    ``candidates`` are the only items that may be ranked; None for the whole catalogue. ``left_out`` are items that must
+    not be ranked: they were taken down. No candidate is among them.
     """
 
     history: tuple[int, ...]
     k: int
     candidates: tuple[int, ...] | None = None
+    left_out: frozenset[int] = frozenset()
+
+    def without(self, left_out: frozenset[int]) -> RankingRequest:
+        """The request without these items."""
+        if self.candidates is None:
+            return self._replace(left_out=left_out)
+        kept = tuple(item for item in self.candidates if item not in left_out)
+        return self._replace(candidates=kept, left_out=left_out)
 
 
 class Catalogue(Protocol):
@@ -66,7 +75,7 @@ class Ranker(Protocol):
         """Whether it cannot answer for its version any more. Then it is dropped, and the version loaded anew."""
 
     def rank(self, requests: Sequence[RankingRequest]) -> Sequence[tuple[RankedItem, ...]]:
-        """For each request, in order, the best ``k`` items that are not in its history, best first.
+        """For each request, in order, the best ``k`` items that are neither in its history nor left out, best first.
 
         There are fewer than ``k`` if fewer are unseen. Equal scores are ordered by item index. The answer to a request
         does not depend on the other requests in the batch. Called from one thread at a time.

@@ -21,6 +21,7 @@ from app.serving.ranker import RankerLoader
 from app.serving.recommendation import FallbackReason
 from app.serving.reporter import Reporter
 from app.serving.suppression import SuppressionSet
+from app.serving.takedowns import TakenItems
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -41,6 +42,7 @@ class Reconciler:
         *,
         live: LiveVersion,
         suppression: SuppressionSet,
+        taken: TakenItems,
         cache: ResultCache,
         metrics: ServingMetrics,
         vouched_floor: Callable[[], int],
@@ -56,6 +58,7 @@ class Reconciler:
         self._control = control
         self._live = live
         self._suppression = suppression
+        self._taken = taken
         self._cache = cache
         self._loader = loader
         self._metrics = metrics
@@ -127,7 +130,9 @@ class Reconciler:
             _log.info("serving.control.readable")
         self._readable = True
         rewound = not state.vouched or state.epoch < self._suppression.epoch
-        # Suppressions come first, so that nothing delays them.
+        # Takedowns before suppressions, which renew the lease: a replica with a lease knows both.
+        self._taken.add(state.taken_down)
+        # These come before all else, so that nothing delays them.
         for subject in self._suppression.catch_up(after_epoch, state, read_started=read_started):
             self._cache.purge(subject)
         if rewound != self._rewound:

@@ -114,7 +114,10 @@ class SuppressionSet:
                     self._lifted.clear()
                 return new
             self._lift(state)
-            self._cursor = max([self._cursor, *(epoch for epoch, _ in (*state.suppressed, *state.lifted))])
+            # A takedown above the promised epoch was read later than the suppressions, of which one may be missing.
+            taken_down = (epoch for epoch, _ in state.taken_down if epoch <= state.epoch)
+            received = (epoch for epoch, _ in (*state.suppressed, *state.lifted))
+            self._cursor = max([self._cursor, *received, *taken_down])
             self._epoch = state.epoch
             self._fresh_as_of = max(self._fresh_as_of, read_started)
             return new

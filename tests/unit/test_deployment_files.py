@@ -17,13 +17,16 @@ from tests.unit.test_import_walls import ROOMS
 
 REPOSITORY = Path(__file__).parents[2]
 TARGETS = {"gateway", "worker", "migrate"}
-OURS = {"migrate", "init", "gateway", "worker"}
+OURS = {"migrate", "init", "gateway", "worker", "worker-gpu"}
+OTHERS = {"db", "redis", "s3", "proxy"}
 SECRETS = {
     "LETHE_POSTGRES_PASSWORD",
     "LETHE_REDIS_PASSWORD",
     "LETHE_SUBJECT_KEY",
     "LETHE_AUDIT_KEY",
     "LETHE_SIGNING_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
 }
 # Without it, what it keys is off.
 OPTIONAL_SECRETS = {"LETHE_WEBHOOK_KEY"}
@@ -107,9 +110,10 @@ def test_the_gateway_is_asked_at_a_route_that_it_has() -> None:
 def test_images_are_pinned_to_a_patch_release() -> None:
     bases = [stage[0][1] for stage in stages().values() if stage[0][1] not in stages()]
     images = [service["image"] for service in services().values() if "image" in service]
-    assert len(images) == 2
+    assert len(images) == 4
     for image in [*bases, *images]:
-        assert re.fullmatch(r"[a-z]+:\d+\.\d+(\.\d+)?-[a-z-]+", image), image
+        # MinIO numbers its releases by their moment.
+        assert re.fullmatch(r"[a-z/]+:(\d+\.\d+(\.\d+)?-[a-z-]+|RELEASE\.[0-9TZ-]+)", image), image
     assert bases[0].startswith("python:3.11.")
 
 
@@ -183,14 +187,39 @@ def test_the_example_shows_the_defaults_as_they_are() -> None:
 
 
 def test_the_services_are_those_of_the_design() -> None:
-    assert set(services()) == {"db", "redis"} | OURS
+    assert set(services()) == OTHERS | OURS
     for name in OURS:
-        target = "worker" if name == "init" else name
+        target = "worker" if name in ("init", "worker-gpu") else name
         assert services()[name]["build"]["target"] == target
-    assert services()["init"]["profiles"] == ["init"]
+    profiles = {name: service["profiles"] for name, service in services().items() if "profiles" in service}
+    assert profiles == {"init": ["init"], "worker": ["cpu"], "worker-gpu": ["gpu"]}
+    # Whoever copies the example has a worker.
+    assert re.search(r"^COMPOSE_PROFILES=cpu$", read(".env.example"), re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["db", "redis", "gateway", "worker"])
+def test_the_worker_of_each_profile_edits_where_it_says() -> None:
+    devices = {
+        name: services()[name]["environment"]["LETHE_WORKER_DEVICE"] for name in ("worker", "worker-gpu")
+    }
+    assert devices == {"worker": "cpu", "worker-gpu": "cuda"}
+    (reserved,) = services()["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
+    assert (reserved["driver"], reserved["capabilities"]) == ("nvidia", ["gpu"])
+
+
+def test_two_gateways_stand_behind_a_proxy_that_asks_whether_they_are_ready() -> None:
+    assert services()["gateway"]["deploy"]["replicas"] == 2
+    (mount,) = services()["proxy"]["volumes"]
+    source = mount.split(":")[0]
+    proxy = read(source.removeprefix("./"))
+    assert "option httpchk GET /readyz" in proxy
+    assert re.search(r"server-template gateway 2 gateway:8000$", proxy, re.MULTILINE)
+    assert re.search(r"^\s+bind :8000$", proxy, re.MULTILINE)
+    assert '"/readyz"' in read("app/health/endpoints.py")
+    # What has reached a gateway is not sent to a second one.
+    assert re.findall(r"^\s+retry-on (.*)$", proxy, re.MULTILINE) == ["conn-failure"]
+
+
+@pytest.mark.parametrize("name", ["db", "redis", "s3", "proxy", "gateway", "worker", "worker-gpu"])
 def test_a_service_that_stays_up_has_a_health_check_and_comes_back(name: str) -> None:
     check = services()[name]["healthcheck"]
     assert {"test", "interval", "timeout", "retries"} <= set(check)
@@ -204,9 +233,10 @@ def test_services_wait_for_what_they_need() -> None:
         return found
 
     assert condition("migrate", "db") == "service_healthy"
-    for name in ("gateway", "worker"):
+    for name in ("gateway", "worker", "worker-gpu"):
         assert condition(name, "migrate") == "service_completed_successfully"
-        assert condition(name, "redis") == "service_healthy"
+        assert condition(name, "redis") == condition(name, "s3") == "service_healthy"
+    assert condition("proxy", "gateway") == condition("init", "s3") == "service_healthy"
     assert condition("init", "migrate") == "service_completed_successfully"
 
 
@@ -219,18 +249,27 @@ def test_redis_neither_evicts_nor_forgets() -> None:
 
 def test_everything_that_must_last_is_on_a_named_volume() -> None:
     volumes = {name: service.get("volumes", []) for name, service in services().items()}
-    assert volumes["gateway"] == volumes["worker"] == volumes["init"] == ["store:/var/lib/lethe"]
+    for name in ("gateway", "worker", "worker-gpu", "init"):
+        assert volumes[name] == ["models:/var/lib/lethe"]
     used = {entry.split(":")[0] for entries in volumes.values() for entry in entries}
-    assert used == set(compose()["volumes"])
+    assert {name for name in used if not name.startswith("./")} == set(compose()["volumes"])
     for name in ("gateway", "worker"):
+        assert services()[name]["environment"]["LETHE_BASE"].startswith("/var/lib/lethe/")
+
+
+def test_the_store_is_a_bucket_that_is_there_before_anybody_asks_for_it() -> None:
+    for name in OURS - {"migrate"}:
         settings = services()[name]["environment"]
-        assert settings["LETHE_STORE_URL"] == "file:///var/lib/lethe/store"
-        assert settings["LETHE_BASE"].startswith("/var/lib/lethe/")
+        assert settings["LETHE_STORE_URL"] == "${LETHE_STORE_URL:-s3://lethe/store}"
+        assert settings["AWS_ENDPOINT_URL"] == "${AWS_ENDPOINT_URL:-http://s3:9000}"
+    assert services()["s3"]["command"] == ["mkdir -p /data/lethe && exec minio server /data"]
+    assert "s3" in tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]
+    assert ".[gateway,worker,s3]" in read("Dockerfile")
 
 
 def test_the_service_is_published_to_this_machine_only_unless_asked() -> None:
-    assert services()["gateway"]["ports"] == ["${LETHE_PUBLISH:-127.0.0.1:8000}:8000"]
-    assert not any("ports" in services()[name] for name in ("db", "redis", "worker"))
+    assert services()["proxy"]["ports"] == ["${LETHE_PUBLISH:-127.0.0.1:8000}:8000"]
+    assert not any("ports" in service for name, service in services().items() if name != "proxy")
 
 
 def test_our_services_have_no_privileges() -> None:

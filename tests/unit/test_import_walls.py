@@ -50,7 +50,7 @@ THIRD_PARTY = {
     "inputs": set(),
     "recommender": LEARNING | COLUMNAR,
     "unlearning": LEARNING,
-    "model_store": {"safetensors"},
+    "model_store": {"obstore", "safetensors"},
     "app": DATABASE | SETTINGS | WEB | QUEUE,
     # Its zones are files of the package tzdata.
     "app.clock": set(),

@@ -40,6 +40,7 @@ SURFACE = {
             "StoreFull",
             "StoreReadOnly",
             "StoreUnavailable",
+            "StoreUnsuitable",
             "UnsupportedStoreUrl",
             "VersionBelowFloor",
             "VersionDestroyed",

@@ -11,7 +11,7 @@ from app.db.ledger import require_subject_key
 from app.db.session import Database
 from app.interactions import queries
 from app.interactions import service as interactions
-from app.interactions.service import NewInteraction
+from app.interactions.service import Ingested, NewInteraction
 from app.subjects import SubjectKey
 from inputs import InvalidInput
 from recommender import (
@@ -35,12 +35,14 @@ _AT_A_TIME = 10_000
 class Imported:
     """The subjects in the data: all of them, and those of whom not everything is stored as the data have it.
 
-    ``selected`` are those of the latter who have asked that events be forgotten which the data hold.
+    ``selected`` are those of the latter who have asked that events be forgotten which the data hold. ``taken_items``
+    are the items in the data that were taken down.
     """
 
     mentioned: frozenset[str]
     skipped: frozenset[str] = frozenset()
     selected: frozenset[str] = frozenset()
+    taken_items: frozenset[str] = frozenset()
 
 
 def read(path: Path | None, seed: int) -> InteractionData:
@@ -125,23 +127,29 @@ def store(
         for event, rating in zip(history, data.ratings.get(user) or repeat(None), strict=False)
         if (item_id := known[event.item]) is not None
     )
-    stored = suppressed = 0
-    selected: frozenset[str] = frozenset()
+    done = Ingested()
     with listener.parts("import") as show:
         for start in range(0, total, _AT_A_TIME):
             show(f"interactions {start}/{total}")
-            ingested = interactions.ingest_in_slices(database, list(islice(arriving, _AT_A_TIME)))
-            stored, suppressed = stored + ingested.stored, suppressed + ingested.suppressed
-            selected |= ingested.selected
+            done += interactions.ingest_in_slices(database, list(islice(arriving, _AT_A_TIME)))
     listener.say(
-        f"{len(subjects)} users, {total} interactions ({stored} of them new), {len(base.catalogue)} items"
+        f"{len(subjects)} users, {total} interactions ({done.stored} of them new), {len(base.catalogue)} items"
     )
-    if suppressed:
-        listener.say(f"dropped {suppressed} interactions of users who have asked to be forgotten")
+    if done.suppressed:
+        listener.say(f"dropped {done.suppressed} interactions of users who have asked to be forgotten")
+    if done.taken_down:
+        listener.say(
+            f"dropped {done.taken_down} interactions with {len(done.taken_items)} items that were taken down"
+        )
     skipped = frozenset(key.subject(user) for user in data.skipped_users)
     partly = skipped.union(subjects[user] for user in _read_in_part(database, data, base, subjects))
-    # An adapter that was trained on the data has read the events that somebody has asked to forget.
-    return Imported(frozenset(subjects.values()) | skipped, partly | selected, selected)
+    # An adapter that was trained on the data has read what is not stored of them.
+    return Imported(
+        frozenset(subjects.values()) | skipped,
+        partly | done.selected | done.of_taken_items,
+        done.selected,
+        done.taken_items,
+    )
 
 
 def _read_in_part(

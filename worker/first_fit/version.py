@@ -18,6 +18,7 @@ from app.interactions import queries as interaction_queries
 from app.selections import queries as selections
 from app.settings import Settings
 from app.suppressions import queries as suppressions
+from app.takedowns import queries as takedowns
 from app.versions import queries as version_queries
 from app.versions import service as pointer
 from app.versions.floor import vouch_for_floor
@@ -89,6 +90,8 @@ class _Start:
     # Of whom selected events are forgotten, or must be.
     selections: frozenset[str]
     settled_selections: frozenset[str]
+    # Items that were taken down, with the epochs of their takedowns.
+    taken_down: dict[str, int]
 
 
 def install_first_version(
@@ -99,12 +102,15 @@ def install_first_version(
     source: Fit | Adopt,
     policy: Policy,
     listener: Listener,
+    *,
+    actor: str = "lethe init",
 ) -> bool:
     """Make the first version live. False if everybody has been forgotten and nothing is left to fit on.
 
     Args:
         source: how to get the adapter.
         policy: the policy that forget runs will use on it.
+        actor: the command, for the audit log.
 
     Raises:
         FirstFitError: there were never enough users.
@@ -165,7 +171,7 @@ def install_first_version(
                 parent=start.parent,
                 readers=made.readership,
                 base_digest=base.digest,
-                actor="lethe init",
+                actor=actor,
                 now=now,
             )
     except (BelowErasureFloor, PointerMoved):
@@ -186,6 +192,7 @@ def _read(database: Database, base: Base, listener: Listener) -> _Start:
         epochs = suppressions.suppression_epochs(session)
         selected = selections.subjects(session)
         settled = selections.settled_subjects(session)
+        taken_down = {item_id: epoch for epoch, item_id in takedowns.after(session, 0)}
         histories = read_events(session, base, up_to=watermark)
     data = split_training_data(histories, (), set(epochs), first_target=base.style.first_target)
     short = len(histories) - len(data.retained) - len(data.waiting)
@@ -204,6 +211,7 @@ def _read(database: Database, base: Base, listener: Listener) -> _Start:
         data,
         selected,
         settled,
+        taken_down,
     )
 
 
@@ -235,8 +243,9 @@ def _fit(
 
 
 def _covered(start: _Start, imported: Imported) -> int:
-    """The epoch up to which an adapter that was trained on these data covers the suppressions."""
+    """The epoch up to which an adapter that was trained on these data covers suppressions and takedowns."""
     asked = [epoch for subject, epoch in start.epochs.items() if subject in imported.mentioned]
+    asked += [epoch for item_id, epoch in start.taken_down.items() if item_id in imported.taken_items]
     return min(asked, default=start.epoch + 1) - 1
 
 
@@ -253,7 +262,7 @@ def _adopt(
     A user whom the data mention and who has asked to be forgotten is known to the adapter. A later run unlearns them;
     if their request is completed already, the installation is refused. It is also refused if the data do not mention
     every user who has asked, unless the operator vouches for them: a folder made after a request lacks that user, but
-    an adapter trained before may know them.
+    an adapter trained before may know them. The same holds for items that were taken down.
 
     Raises:
         FirstFitError: the adapter may have read somebody who has asked to be forgotten.
@@ -267,6 +276,13 @@ def _adopt(
             f"{absent} of those who have asked to be forgotten, wholly or in part, are not in the data, and an adapter "
             "that was trained before they asked still knows them: fit anew, without --adapter; if it was trained on "
             "exactly these data, add --trained-without-forgotten"
+        )
+    absent = len(start.taken_down.keys() - imported.taken_items)
+    if absent and not source.without_forgotten:
+        raise FirstFitError(
+            f"{absent} of the items that were taken down are not in the data, and an adapter that was trained before "
+            "still knows their interactions: fit anew, without --adapter; if it was trained on exactly these data, add "
+            "--trained-without-forgotten"
         )
     forgotten = len(imported.selected & start.settled_selections)
     if forgotten:

@@ -19,6 +19,7 @@ from app.db.models.statuses import (
     RunStage,
     RunStatus,
 )
+from app.db.models.takedowns import ItemTakedown, TakenItemId
 from app.db.models.targets import ForgetTarget
 from app.db.models.versions import Replica, ServingPointer, Version
 from app.db.models.webhooks import (
@@ -49,6 +50,7 @@ __all__ = [
     "ForgetRequest",
     "ForgetTarget",
     "Interaction",
+    "ItemTakedown",
     "KeptAnswer",
     "Ledger",
     "LevelMaking",
@@ -71,6 +73,7 @@ __all__ = [
     "SkippedRung",
     "SkippedRungRequest",
     "Suppression",
+    "TakenItemId",
     "Version",
     "WebhookDelivery",
     "WebhookEndpoint",

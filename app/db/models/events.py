@@ -8,14 +8,14 @@ from sqlalchemy import BigInteger, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base
-from app.db.models.columns import Digest
+from app.db.models.columns import Digest, ItemId
 
 
 class PublicEvent(Base):
     """One event. Written in the transaction of what it tells, and dropped after the retention.
 
-    It names a request by its id and by the caller's own reference, and never the subject. ``status`` is the request's
-    status after the event.
+    It names a request or a takedown by its id and by the caller's own reference, and never the subject. ``status`` is
+    that of the request or the takedown after the event.
     """
 
     __tablename__ = "public_events"
@@ -26,6 +26,8 @@ class PublicEvent(Base):
     client_reference: Mapped[str | None] = mapped_column(String(64))
     status: Mapped[str | None] = mapped_column(String(20))
     version: Mapped[str | None] = mapped_column(Digest)
+    takedown_id: Mapped[str | None] = mapped_column(String(40))
+    item_id: Mapped[str | None] = mapped_column(ItemId)
 
     def describe(self, client_reference: str | None, status: str) -> None:
         """Take over what the event tells of its request."""

@@ -29,6 +29,7 @@ class TransformersRanker:
             [request.history for request in requests],
             [request.k for request in requests],
             [request.candidates for request in requests],
+            [request.left_out for request in requests],
         )
         if any(math.isnan(score) for items in found for _, score in items):
             raise InferenceFailed

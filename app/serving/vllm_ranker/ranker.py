@@ -59,6 +59,7 @@ class VllmRanker:
             [request.history for request in requests],
             [request.k for request in requests],
             [request.candidates for request in requests],
+            [request.left_out for request in requests],
         )
         if any(math.isnan(score) for items in found for _, score in items):
             raise InferenceFailed

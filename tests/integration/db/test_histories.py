@@ -53,7 +53,7 @@ class Rig:
         )
 
     def of(self, subject: str) -> tuple[int, ...]:
-        history: History = asyncio.run(self.histories.of(subject))
+        history: History = asyncio.run(self.histories.read(subject))
         return history.events
 
     def store(self, subject: str, *numbers: int) -> None:

@@ -31,6 +31,7 @@ PARAMETERS = {
     "run_id": "ur_" + "0" * 32,
     "subject_request_id": "a7551968-d5d6-44b2-9831-815ac9017798",
     "user_id": "somebody",
+    "item_id": "something",
 }
 ANONYMOUS = "nobody"
 

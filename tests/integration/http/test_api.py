@@ -72,7 +72,13 @@ def test_ingested_events_count_at_once_and_only_once(client: TestClient) -> None
     ]
     first = client.post("/interactions", json={"interactions": events}).json()
     second = client.post("/interactions", json={"interactions": events}).json()
-    assert first == {"stored": 1, "duplicates": 0, "dropped_suppressed": 0, "dropped_unknown_item": 1}
+    assert first == {
+        "stored": 1,
+        "duplicates": 0,
+        "dropped_suppressed": 0,
+        "dropped_taken_down": 0,
+        "dropped_unknown_item": 1,
+    }
     assert second["duplicates"] == 1
     body = client.get("/recommend", params={"user_id": "newcomer"}).json()
     assert body["personalised"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import delete
 
+from app.audit.log import AuditLog
 from app.db.base import utc_now
 from app.db.errors import DatabaseUnavailable
 from app.db.models import Interaction, Suppression
@@ -14,6 +15,7 @@ from app.interactions.service import NewInteraction
 from app.retrieval import CoVisits, Retriever
 from app.retrieval import retriever as module
 from recommender import Catalogue
+from tests.integration.takedowns import take_down
 
 NAMES = tuple(f"i{number}" for number in range(12))
 CATALOGUE = Catalogue(NAMES, NAMES)
@@ -136,3 +138,21 @@ def test_counts_that_cannot_be_freed_of_somebody_are_not_served_from_for_long(
     assert retriever.candidates([0], 3).items
     monkeypatch.setattr(module, "MOST_SECONDS_BEHIND", -1.0)
     assert retriever.candidates([0], 3).items == ()
+
+
+def test_an_item_that_was_taken_down_is_no_candidate_and_soon_counts_nowhere(
+    retriever: Retriever, database: Database, suppressed: set[str]
+) -> None:
+    taken: set[int] = {1}
+    retriever._taken_down = lambda: frozenset(taken)
+    assert 1 not in retriever.candidates([0], 9).items
+    # Its events still count until the next look, which does not subtract what is hidden by now.
+    assert retriever._counts == counted()
+    take_down(database, AuditLog(b"an audit key for tests, 32 bytes"), "i1")
+    suppressed.add("a" * 64)
+    retriever.refresh()
+    counts = CoVisits()
+    for subject, items in PEOPLE.items():
+        if subject != "a" * 64:
+            counts.add([item for item in items if item != 1])
+    assert retriever._counts == counts

@@ -17,7 +17,17 @@ from pydantic import BaseModel
 
 import lethe_client
 from app.api_examples import ANSWERS
-from lethe_client import AsyncClient, Client, batches, evidence, models, recommending, versions, webhooks
+from lethe_client import (
+    AsyncClient,
+    Client,
+    batches,
+    evidence,
+    items,
+    models,
+    recommending,
+    versions,
+    webhooks,
+)
 from lethe_client.batches import ForgetItem
 from lethe_client.models import Interaction
 from lethe_client.recommending import OwnEvent, RecommendFor
@@ -59,6 +69,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     ),
     "read_forget_request": lambda client: client.read_forget_request(f"/prefix/forget-requests/{REQUEST}"),
     "retry_forget_request": lambda client: client.retry_forget_request(REQUEST),
+    "verify_forget_request": lambda client: client.verify_forget_request(REQUEST, method="telephone"),
     "approve_forget_request": lambda client: client.approve_forget_request(REQUEST),
     "deny_forget_request": lambda client: client.deny_forget_request(REQUEST, reason="no_match"),
     "cancel_forget_request": lambda client: client.cancel_forget_request(REQUEST),
@@ -79,6 +90,9 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "ingest": lambda client: client.store_interactions(
         [Interaction(user_id="user", item_id="i1", timestamp=1.5, rating=4)]
     ),
+    "forget_item": lambda client: client.forget_item("a/b", client_reference="zd-1"),
+    "read_takedown": lambda client: client.read_takedown("a/b"),
+    "list_takedowns": lambda client: client.list_takedowns(cursor=f"td_{'0' * 32}", limit=2),
     "list_runs": lambda client: client.list_runs(limit=2),
     "read_run": lambda client: client.read_run(f"/runs/{RUN}"),
     "list_adapters": lambda client: client.list_adapters(),
@@ -111,6 +125,7 @@ UNREAD = {
 SENT = {
     "CancelBody",
     "DenyBody",
+    "VerifyBody",
     "ExpediteBody",
     "ExtendBody",
     "ForgetBody",
@@ -120,6 +135,7 @@ SENT = {
     "RegisterBody",
     "ReplayBody",
     "SelectionBody",
+    "TakedownBody",
 }
 # What the client calls a schema, where that is not the schema's name without `View`.
 NAMES = {
@@ -186,7 +202,7 @@ SCHEMAS = dict(_schemas())
 def test_every_field_of_an_answer_has_its_place(name: str) -> None:
     model = next(
         getattr(module, name)
-        for module in (models, batches, evidence, recommending, versions, webhooks)
+        for module in (models, batches, evidence, items, recommending, versions, webhooks)
         if name in vars(module)
     )
     assert set(model.model_fields) == set(SCHEMAS[name]["properties"])
@@ -206,6 +222,7 @@ def values_of(schema: str, field: str | None = None) -> set[str]:
     [
         (models.Reason, values_of("ForgetBody", "reason")),
         (models.Status, values_of("RequestStatus")),
+        (models.VerificationMethod, values_of("VerifyBody", "method")),
         (models.DenialReason, values_of("DenyBody", "reason")),
         (models.HoldReason, values_of("HoldBody", "reason")),
         (models.CancelReason, values_of("CancelBody", "reason")),

@@ -11,12 +11,15 @@ from model_store import HostileArtefact, StoreError
 from model_store.directory import DirectoryObjects
 from model_store.memory import MemoryObjects
 from model_store.objects import Objects, read_whole
+from model_store.s3 import S3Objects
 
 LIMIT = 2**30
 
 
-@pytest.fixture(params=["directory", "memory"])
+@pytest.fixture(params=["directory", "memory", "s3"])
 def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
+    if request.param == "s3":
+        return S3Objects("plain", request.getfixturevalue("bucket_url").removeprefix("s3://plain/"))
     return DirectoryObjects(tmp_path / "store") if request.param == "directory" else MemoryObjects()
 
 

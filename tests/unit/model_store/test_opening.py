@@ -1,8 +1,10 @@
+import sys
 from pathlib import Path
 
 import pytest
 
 from model_store import LocalStore, MemoryStore, StoreUnavailable, UnsupportedStoreUrl, open_store
+from model_store.s3 import S3Store
 from tests.unit.model_store.examples import publish
 
 
@@ -37,7 +39,7 @@ def test_a_relative_path_stays_where_it_was_opened(tmp_path: Path, monkeypatch: 
     [
         "",
         "   ",
-        "s3://bucket/prefix",
+        "gs://bucket/prefix",
         "http://host/store",
         "memory://x",
         "memory:shared",
@@ -51,8 +53,51 @@ def test_a_relative_path_stays_where_it_was_opened(tmp_path: Path, monkeypatch: 
     ],
 )
 def test_any_other_address_is_refused_with_the_choices(url: str) -> None:
-    with pytest.raises(UnsupportedStoreUrl, match="use memory:, file:///absolute/path, or a plain path"):
+    with pytest.raises(
+        UnsupportedStoreUrl, match="use memory:, file:///absolute/path, s3://bucket/prefix, or a plain path"
+    ):
         open_store(url)
+
+
+def test_a_bucket_is_opened_without_a_word_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    for address, place in (
+        ("s3://bucket", "s3://bucket/"),
+        ("s3://bucket/", "s3://bucket/"),
+        ("s3://my-bucket.eu/a/b_c/", "s3://my-bucket.eu/a/b_c"),
+    ):
+        store = open_store(address)
+        assert isinstance(store, S3Store)
+        assert store._objects.place == place
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3:",
+        "s3://",
+        "s3:///prefix",
+        "s3://Bucket/prefix",
+        "s3://bucket/a//b",
+        "s3://bucket/../b",
+        "s3://bucket/a b",
+        "s3://bucket/%2e%2e",
+        "s3://bucket?versionId=1",
+        "s3://bucket/#x",
+        "s3://key:secret@bucket/x",
+        "s3://bucket:9000/x",
+    ],
+)
+def test_a_malformed_address_of_a_bucket_is_refused_and_not_quoted(url: str) -> None:
+    with pytest.raises(UnsupportedStoreUrl, match="is s3://bucket/prefix") as refused:
+        open_store(url)
+    assert "secret@" not in str(refused.value)
+
+
+def test_without_obstore_a_bucket_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "model_store.s3", None)
+    with pytest.raises(UnsupportedStoreUrl, match=r"pip install 'lethe\[s3\]'"):
+        open_store("s3://bucket/prefix")
 
 
 def test_a_file_in_the_place_of_the_folder_is_said_clearly(tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ from lethe_client.aio.batches import Batches
 from lethe_client.aio.evidence import Evidence
 from lethe_client.aio.forget_requests import ForgetRequests
 from lethe_client.aio.health import Health
+from lethe_client.aio.items import Items
 from lethe_client.aio.recommendations import Recommendations
 from lethe_client.aio.runs import Runs
 from lethe_client.aio.webhooks import Webhooks
 
 
-class AsyncClient(ForgetRequests, Batches, Evidence, Recommendations, Runs, Webhooks, Health):
+class AsyncClient(ForgetRequests, Batches, Evidence, Recommendations, Items, Runs, Webhooks, Health):
     """One service and one API key. Use it in an `async with` statement, or call `close`.
 
     Every method raises the errors of `lethe_client.errors`. A call is repeated after a lost connection or an answer

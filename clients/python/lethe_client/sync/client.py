@@ -6,12 +6,13 @@ from lethe_client.sync.batches import Batches
 from lethe_client.sync.evidence import Evidence
 from lethe_client.sync.forget_requests import ForgetRequests
 from lethe_client.sync.health import Health
+from lethe_client.sync.items import Items
 from lethe_client.sync.recommendations import Recommendations
 from lethe_client.sync.runs import Runs
 from lethe_client.sync.webhooks import Webhooks
 
 
-class Client(ForgetRequests, Batches, Evidence, Recommendations, Runs, Webhooks, Health):
+class Client(ForgetRequests, Batches, Evidence, Recommendations, Items, Runs, Webhooks, Health):
     """One service and one API key. Use it in a `with` statement, or call `close`.
 
     Every method raises the errors of `lethe_client.errors`. A call is repeated after a lost connection or an answer

@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from app.audit import decision_events, events, target_events, webhook_events
+from app.audit import (
+    decision_events,
+    events,
+    key_events,
+    takedown_events,
+    target_events,
+    version_events,
+    webhook_events,
+)
 from app.audit.events import Event
 from app.db.models import ConsolidationReason
 from app.db.reclaiming import Reclaimed
@@ -56,6 +64,38 @@ ENTRIES: list[tuple[Event, str, str]] = [
             '{"run": "ur_1", "fence": 3, "first": 0, "up_to": 1, "rungs": '
             '[{"step": 0, "method": "ucan", "reason": "no_time", "detail": "late"}]}'
         ),
+    ),
+    (
+        takedown_events.ItemTakenDown("td_1", "i7", 7),
+        "item.taken_down",
+        '{"takedown": "td_1", "item": "i7", "epoch": 7, "restored": false}',
+    ),
+    (
+        takedown_events.ItemErased("td_1", "i7", "ur_1", None, 3, "2026-02-28T23:59:59+00:00"),
+        "item.erased",
+        (
+            '{"takedown": "td_1", "item": "i7", "run": "ur_1", "version": null, "events": 3, '
+            '"erased_at": "2026-02-28T23:59:59+00:00"}'
+        ),
+    ),
+    (
+        decision_events.ForgetReceived("fr_1", "2026-02-28T23:59:59+00:00", "2026-02-08T12:00:00+00:00"),
+        "forget.received",
+        (
+            '{"request": "fr_1", "due_at": "2026-02-28T23:59:59+00:00", '
+            '"verify_until": "2026-02-08T12:00:00+00:00"}'
+        ),
+    ),
+    (
+        decision_events.ForgetVerified("fr_1", "telephone"),
+        "forget.verified",
+        '{"request": "fr_1", "method": "telephone"}',
+    ),
+    (decision_events.ForgetUnverified("fr_1"), "forget.unverified", '{"request": "fr_1"}'),
+    (
+        decision_events.ForgetSuperseded("fr_1", "fr_2"),
+        "forget.superseded",
+        '{"request": "fr_1", "by": "fr_2"}',
     ),
     (decision_events.ForgetApproved("fr_1"), "forget.approved", '{"request": "fr_1"}'),
     (decision_events.ForgetWindowEnded("fr_1"), "forget.window_ended", '{"request": "fr_1"}'),
@@ -227,12 +267,37 @@ ENTRIES: list[tuple[Event, str, str]] = [
         "webhook.disabled",
         '{"endpoint": "we_1", "reason": "gone"}',
     ),
+    (
+        version_events.VersionExported("ffff", 3),
+        "version.exported",
+        '{"version": "ffff", "forget_epoch": 3}',
+    ),
+    (
+        version_events.VersionDestructionFinished("ffff", 2),
+        "version.destruction_finished",
+        '{"version": "ffff", "blobs": 2}',
+    ),
+    (version_events.JournalCompleted([3, 4]), "journal.completed", '{"epochs": [3, 4]}'),
     (webhook_events.WebhookRemoved("we_1"), "webhook.removed", '{"endpoint": "we_1"}'),
     (
         webhook_events.WebhookReplayed("we_1", 3, 9),
         "webhook.replayed",
         '{"endpoint": "we_1", "first": 3, "last": 9}',
     ),
+    (
+        key_events.KeyIssued("crm", ["forget:create"], None),
+        "key.issued",
+        '{"name": "crm", "scopes": ["forget:create"], "expires_at": null}',
+    ),
+    (
+        key_events.KeyRotated("crm", "2026-04-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00"),
+        "key.rotated",
+        (
+            '{"name": "crm", "expires_at": "2026-04-01T00:00:00+00:00", '
+            '"former_until": "2026-01-02T00:00:00+00:00"}'
+        ),
+    ),
+    (key_events.KeyRevoked("crm"), "key.revoked", '{"name": "crm"}'),
 ]
 
 

@@ -231,3 +231,10 @@ def test_the_documented_example_is_one(catalogue: Catalogue, letters: LettersSty
     style = LettersStyle.from_json(content, letters.writer.tokenizer, catalogue.titles)
     assert style.candidates == 20
     assert content == LETTERS
+
+
+def test_what_is_left_out_is_not_ranked_among_the_candidates(base: Base):
+    scorer, offered = Scorer(base.model, base.style), [[0, 2, 5, 7]]
+    (before,) = scorer.best([HISTORY], [4], offered)
+    (after,) = scorer.best([HISTORY], [4], offered, [{before[0][0], 11}])
+    assert after == before[1:]

@@ -234,3 +234,14 @@ def test_attention_that_cannot_see_a_tree_is_refused(model: LlamaForCausalLM):
         with pytest.raises(ConfigError, match=message):
             check_attention(broken, 9)
     check_attention(model, 9)
+
+
+@pytest.mark.parametrize("few_nodes", [2, 10**6], ids=["searched", "scored"])
+def test_what_is_left_out_is_not_ranked_by_a_search_nor_by_scoring_all_items(
+    style: SemanticIdsStyle, model: LlamaForCausalLM, monkeypatch: pytest.MonkeyPatch, few_nodes: int
+):
+    monkeypatch.setattr("recommender.styles.semantic_ids._FEW_NODES", few_nodes)
+    scorer = Scorer(model, style)
+    (before,) = scorer.best([ASKED[1]], [4])
+    (after,) = scorer.best([ASKED[1]], [3], left_out=[{before[0][0]}])
+    assert [item for item, _ in after] == [item for item, _ in before[1:]]

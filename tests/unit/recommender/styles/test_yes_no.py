@@ -359,3 +359,10 @@ def test_the_documented_example_is_one():
     style = YesNoStyle.from_json(content, style_of().writer.tokenizer, CATALOGUE.titles)
     assert (style.first_target, style.history, style.candidates) == (10, 10, ITEMS)
     assert content == YES_NO
+
+
+def test_what_is_left_out_is_not_ranked_among_the_candidates(base: Base):
+    scorer, offered = Scorer(base.model, base.style), [[0, 2, 5]]
+    (before,) = scorer.best([liked(1)], [3], offered)
+    (after,) = scorer.best([liked(1)], [3], offered, [{before[0][0]}])
+    assert after == before[1:]
