@@ -108,6 +108,25 @@ def test_events_that_a_user_has_had_forgotten_are_left_out_of_a_history_in_the_b
     assert items_of(later) == items_of(before)
 
 
+def test_no_answer_about_many_names_an_item_that_was_taken_down_and_no_history_counts_it(
+    client: TestClient,
+) -> None:
+    engine = gateway_of(client).engine
+    (without,) = ask(client, own("nobody", 1, 2, k=24))
+    engine.take_down(1, "i20")
+    ranked, named, history, popular = ask(
+        client,
+        own("nobody", 1, 2, k=24),
+        own("nobody", 1, 2, candidates=["i20", "i21"]),
+        own("nobody", 20, 1, 2, k=24),
+        {"user_id": "nobody", "k": 24},
+    )
+    assert "i20" in items_of(without)
+    assert "i20" not in {*items_of(ranked), *items_of(popular)}
+    assert items_of(named) == ["i21"]
+    assert items_of(history) == items_of(ranked)
+
+
 def test_without_a_database_no_history_in_a_body_is_read(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
