@@ -38,6 +38,7 @@ class Histories(Refreshing):
         index_of: the index of an item id; None if the catalogue lacks it.
         event: the event of an item with its rating, where the model needs ratings; None where it does not.
         limit: how many of a user's newest events are read.
+        taken_down: returns the indices of items that were taken down; at once.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Histories(Refreshing):
         index_of: Callable[[str], int | None],
         event: Callable[[int, float | None], int] | None,
         limit: int,
+        taken_down: Callable[[], frozenset[int]],
         every_seconds: float,
         lease_seconds: float,
     ) -> None:
@@ -57,6 +59,7 @@ class Histories(Refreshing):
         self._index_of = index_of
         self._event = event
         self._limit = limit
+        self._taken_down = taken_down
         self.cache = HistoryCache(_MOST_EVENTS, lease_seconds)
         self._timeline: str | None = None
         self._epoch = -1
@@ -73,6 +76,7 @@ class Histories(Refreshing):
             index_of=engine.catalogue.index,
             event=engine.event if engine.needs_ratings else None,
             limit=engine.config.history_limit,
+            taken_down=lambda: engine.taken_down,
             every_seconds=settings.feed_poll_seconds,
             lease_seconds=settings.feed_lease_seconds,
         )
@@ -87,7 +91,10 @@ class Histories(Refreshing):
         """
         kept = self.cache.get(subject_hmac)
         if kept is not None:
-            return kept
+            if self._taken_down().isdisjoint(kept.items):
+                return kept
+            # The database hides events of an item that was taken down.
+            self.cache.forget([subject_hmac])
         reading = self.cache.begin(subject_hmac)
         try:
             history = await self._reader.read_soon(lambda session: self._read(session, subject_hmac))

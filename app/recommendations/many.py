@@ -148,13 +148,17 @@ async def _result(gateway: Gateway, one: _Asked, admission: Admission | None) ->
 
 
 def _own_history(gateway: Gateway, one: _Asked, admission: Admission) -> History:
-    """The history in the body, without what the user has had forgotten and without items that the catalogue lacks."""
+    """The history in the body, without what the user has had forgotten, without items that the catalogue lacks, and
+    without items that were taken down.
+    """
     assert one.body.history is not None
     catalogue, engine = gateway.catalogue, gateway.engine
+    taken = engine.taken_down
     events = [
         (index, event.rating)
         for event in one.body.history
         if (index := catalogue.index(event.item_id)) is not None
+        and index not in taken
         and admission.admits(one.subject, catalogue.item_ids[index], event.timestamp)
     ][-engine.config.history_limit :]
     if not engine.needs_ratings:

@@ -22,6 +22,7 @@ from app.recommendations.histories import Histories
 from app.recommendations.history_cache import History
 from app.recommendations.prompt_reader import PromptReader
 from app.selections.criteria import Criteria, item_digests
+from app.takedowns import service as takedowns
 from tests.integration.db.conftest import NOON
 
 ALICE, BOB = "a" * 64, "b" * 64
@@ -41,6 +42,7 @@ class Counted(PromptReader):
 class Rig:
     def __init__(self, database: Database, audit: AuditLog) -> None:
         self.database, self.audit = database, audit
+        self.taken_down: frozenset[int] = frozenset()
         self.reader = Counted(database, 30)
         self.histories = Histories(
             database,
@@ -48,6 +50,7 @@ class Rig:
             index_of=lambda item: int(item[1:]) if item.startswith("i") else None,
             event=None,
             limit=5,
+            taken_down=lambda: self.taken_down,
             every_seconds=1.0,
             lease_seconds=60.0,
         )
@@ -109,6 +112,17 @@ def test_events_that_another_process_hides_are_gone_at_the_next_look(rig: Rig) -
         decisions.cancel(Transaction(session, rig.audit), request, Decision("tests", NOON))
     rig.histories.refresh()
     assert (rig.of(ALICE), rig.reader.asked) == ((1, 2), 4)
+
+
+def test_a_history_with_an_item_that_was_taken_down_is_read_again(rig: Rig) -> None:
+    assert (rig.of(ALICE), rig.of(BOB)) == ((1, 2), (7,))
+    rig.histories.refresh()
+    with rig.database.unit_of_work() as session:
+        takedowns.take_down(
+            Transaction(session, rig.audit), "i2", spellings=["i2"], requested_by="tests", now=NOON
+        )
+    rig.taken_down = frozenset({2})
+    assert (rig.of(ALICE), rig.of(BOB), rig.reader.asked) == ((1,), (7,), 3)
 
 
 @pytest.mark.parametrize("change", [{"timeline": "another"}, {"epoch": -1}])
