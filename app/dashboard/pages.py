@@ -182,7 +182,9 @@ def _explain(request: Request, problem: Problem) -> Response:
     response = render(
         request,
         "error.html",
-        viewer=None if caller is None else Viewer(caller.name, caller.scopes, token),
+        viewer=None
+        if caller is None
+        else Viewer(caller.name, caller.scopes, token, getattr(caller, "looks_only", False)),
         now=utc_now(),
         status=problem.status,
         title=problem.slug.replace("-", " ").capitalize(),
