@@ -48,6 +48,7 @@ from app.takedowns import endpoints as takedowns
 from app.targets import endpoints as targets
 from app.transparency import endpoints as transparency
 from app.versions import endpoints as adapters
+from app.versions import rollback_endpoint
 from app.webhooks import endpoints as webhooks
 
 
@@ -118,6 +119,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         interactions,
         runs,
         adapters,
+        rollback_endpoint,
         events,
         webhooks,
         targets,

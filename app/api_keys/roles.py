@@ -42,6 +42,7 @@ SCOPES_OF: dict[Role, frozenset[Scope]] = {
         Scope.FORGET_EXPEDITE,
         Scope.ITEMS_FORGET,
         Scope.CONSOLIDATE,
+        Scope.ROLL_BACK,
         Scope.WEBHOOKS_MANAGE,
         Scope.TARGETS_ACKNOWLEDGE,
     },

@@ -6,7 +6,19 @@ from datetime import timedelta
 
 from fastapi import APIRouter, FastAPI
 
-from app.dashboard import evidence, health, live, login, requests, runs, versions, worklist
+from app.dashboard import (
+    evidence,
+    health,
+    live,
+    login,
+    many,
+    neighbour,
+    receipts,
+    requests,
+    runs,
+    versions,
+    worklist,
+)
 from app.dashboard.access import SessionKeeper
 from app.dashboard.pulse import Pulse
 from app.gateway import Gateway
@@ -15,7 +27,7 @@ from app.latencies.recorder import LatencyRecorder
 from app.metrics import HttpMetrics, counts_of
 
 router = APIRouter(include_in_schema=False)
-for page in (login, live, worklist, requests, runs, versions, health, evidence):
+for page in (login, live, worklist, many, receipts, neighbour, requests, runs, versions, health, evidence):
     router.include_router(page.router)
 
 
