@@ -40,6 +40,7 @@ class Lease(Heartbeat):
 
     def __enter__(self) -> Self:
         notebook.begin(self.notebook)
+        self.notebook.memory()
         return super().__enter__()
 
     def __exit__(
@@ -47,6 +48,7 @@ class Lease(Heartbeat):
     ) -> None:
         notebook.end()
         super().__exit__(kind, error, trace)
+        self.notebook.memory()
         # What was noted since the last heartbeat. It is worth no wait and no error.
         with suppress(DatabaseUnavailable):
             if waiting := self.notebook.take():

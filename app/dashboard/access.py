@@ -20,6 +20,7 @@ from fastapi import Request, Response
 
 from app.api_keys.authentication import REVALIDATE_SECONDS, Caller, caller_of
 from app.api_keys.service import Scope
+from app.dashboard.pulse import Pulse
 from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable
 from app.db.session import Database
@@ -141,8 +142,14 @@ async def viewer_of(request: Request) -> Viewer:
         Problem: 401, an API key was sent and is not valid.
         DatabaseUnavailable: neither can be looked up.
     """
+    viewer = await _who(request)
     # Taken before the page reads anything: what changes meanwhile is news to it.
-    request.state.mark = request.app.state.pulse.recent or ""
+    pulse: Pulse = request.app.state.pulse
+    request.state.mark = pulse.recent or (await run_sync(pulse.mark) if request.method == "GET" else "")
+    return viewer
+
+
+async def _who(request: Request) -> Viewer:
     if "authorization" in request.headers:
         caller = await caller_of(request.scope)
         if not caller.confirmed:

@@ -52,7 +52,7 @@ class Mark:
 
 
 _ABOUT = {
-    Timed.SUPPRESSION: "from the acceptance of a request until a replica has read that the person must get the fallback",
+    Timed.SUPPRESSION: "from the acceptance of a request until a replica has read that it must fall back",
     Timed.RECOMMENDATION: "GET /recommend, from the first byte in to the last byte out",
 }
 

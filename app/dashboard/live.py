@@ -85,7 +85,7 @@ class _News(StreamingResponse):
             self._pulse.leave(self._listener)
 
     async def _content(self) -> AsyncIterator[bytes]:
-        yield format_sse_event(comment="", retry=_RETRY_MILLISECONDS) + self._beat()
+        yield self._beat(retry=_RETRY_MILLISECONDS)
         beat_at, look_at = time.monotonic() + _BEAT_SECONDS, time.monotonic() + _SESSION_SECONDS
         stale = self._pulse.failing
         while not self._listener.ended:
@@ -104,8 +104,9 @@ class _News(StreamingResponse):
                 beat_at = time.monotonic() + _BEAT_SECONDS
                 yield self._beat()
 
-    def _beat(self) -> bytes:
-        return format_sse_event(event="beat", data_str="stale" if self._pulse.failing else "live")
+    def _beat(self, retry: int | None = None) -> bytes:
+        data = "stale" if self._pulse.failing else "live"
+        return format_sse_event(event="beat", data_str=data, retry=retry)
 
     async def _goes_on(self) -> bool:
         """Whether the session has not ended. What is sent with an API key ends by itself after a while."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -70,25 +70,25 @@ class Filter:
             digits = self.subject.removeprefix(SUBJECT_PREFIX)
             # A range, unlike a pattern, is read from the index. No hexadecimal digit sorts after g.
             conditions += [row.subject_hmac >= digits, row.subject_hmac < f"{digits}g"]
+        return query.where(and_(*conditions, *self._further()))
+
+    def _further(self) -> Iterator[ColumnElement[bool]]:
+        row = ForgetRequest
         if self.regime:
-            conditions.append(row.regime == self.regime)
+            yield row.regime == self.regime
         if self.run:
-            conditions.append(row.run_id == self.run)
+            yield row.run_id == self.run
         if self.due_from is not None:
-            conditions.append(row.due_at >= self.due_from)
+            yield row.due_at >= self.due_from
         if self.due_until is not None:
-            conditions.append(row.due_at < self.due_until)
-        if self.stage or self.version:
-            of_run = select(Run.id)
-            if self.stage:
-                of_run = of_run.where(Run.stage == self.stage)
-            if self.version:
-                of_run = of_run.where(Run.version_digest == self.version)
-            conditions.append(row.run_id.in_(of_run))
+            yield row.due_at < self.due_until
+        if self.stage:
+            yield row.run_id.in_(select(Run.id).where(Run.stage == self.stage))
+        if self.version:
+            yield row.run_id.in_(select(Run.id).where(Run.version_digest == self.version))
         if self.batch:
             of_batch = select(ForgetBatchItem.request_id).where(ForgetBatchItem.batch_id == self.batch)
-            conditions.append(row.id.in_(of_batch))
-        return query.where(and_(*conditions))
+            yield row.id.in_(of_batch)
 
 
 @dataclass(frozen=True)
