@@ -7,7 +7,7 @@ import hashlib
 import threading
 import time
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import select
@@ -17,6 +17,7 @@ from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable
 from app.db.models import Ledger, Replica, Run, RunStatus
 from app.db.session import Database
+from app.forget_requests import worklist
 from app.runs.standing import standing
 
 log = structlog.get_logger()
@@ -25,8 +26,9 @@ log = structlog.get_logger()
 _LOOK_SECONDS = 0.25
 # Pages that are loaded within this time of a look get its mark.
 _HOLDS_SECONDS = 0.9
-# What only the clock changes, like the counters of what is overdue, is at most this late.
-_EVERY_SECONDS = 60
+# What only the clock changes: the counters of what is overdue are at most a minute late, the charts at most an hour.
+_COUNTS_HOLD_SECONDS = 60
+_HOUR_SECONDS = 3600
 # A heartbeat in this time counts as the same as another: it tells a reader of a page nothing new.
 _SILENCE_SECONDS = 10
 
@@ -77,6 +79,8 @@ class Pulse:
         self._lock = threading.Lock()
         self._mark = ""
         self._made_at = float("-inf")
+        self._counts: object = None
+        self._counted_at = float("-inf")
         self._listening = threading.Condition()
         self._listeners: set[Listener] = set()
         self._stopping = False
@@ -128,7 +132,11 @@ class Pulse:
 
     def _make(self) -> str:
         with self._database.read() as session:
-            self._mark = _mark(session, self._patience)
+            now = database_now(session)
+            if time.monotonic() - self._counted_at > _COUNTS_HOLD_SECONDS:
+                self._counts, self._counted_at = worklist.counts(session, now), time.monotonic()
+            seen = (*_seen(session, now, self._patience), self._counts)
+        self._mark = hashlib.sha256(repr(seen).encode()).hexdigest()[:20]
         self._made_at = time.monotonic()
         return self._mark
 
@@ -155,9 +163,8 @@ class Pulse:
                 self._listening.wait_for(lambda: self._stopping, _LOOK_SECONDS)
 
 
-def _mark(session: Session, patience: timedelta) -> str:
-    """A digest of the log's end, the runs under way, the replicas, and the time."""
-    now = database_now(session)
+def _seen(session: Session, now: datetime, patience: timedelta) -> tuple[object, ...]:
+    """The log's end, the runs under way, the replicas, and the hour."""
     runs = session.execute(
         select(Run.id, Run.status, Run.stage, Run.progress, Run.claims, Run.detail_code)
         .where(Run.status.in_((RunStatus.QUEUED, RunStatus.RUNNING)))
@@ -177,11 +184,10 @@ def _mark(session: Session, patience: timedelta) -> str:
     heard_of = [(*row[:-1], (now - row.last_seen_at).total_seconds() < _SILENCE_SECONDS) for row in replicas]
     end = session.execute(select(Ledger.audit_sequence, Ledger.timeline)).one()
     stalled = standing(session, now, patience=patience).stalled_since is not None
-    seen = (
+    return (
         tuple(end),
         [tuple(row) for row in runs],
         stalled,
         heard_of,
-        int(now.timestamp()) // _EVERY_SECONDS,
+        int(now.timestamp()) // _HOUR_SECONDS,
     )
-    return hashlib.sha256(repr(seen).encode()).hexdigest()[:20]

@@ -14,7 +14,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from app.api_keys.service import Scope
-from tests.browser.chrome import PHONE
+from benchmarks.service.chrome import PHONE
 from tests.browser.world import World
 
 SECONDS = 30.0

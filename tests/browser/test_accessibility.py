@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from selenium.webdriver import ActionChains, Keys
 
-from tests.browser.chrome import DESK, PHONE, scheme
+from benchmarks.service.chrome import DESK, PHONE, scheme
 from tests.browser.pages import Dashboard
 
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
