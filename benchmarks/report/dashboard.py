@@ -14,6 +14,11 @@ def dashboard(result: Mapping[str, Any]) -> list[str]:
     """First paint, news, and what open pages cost, beside what is asked of them."""
     paint, idle, pages = result["first_paint"], result["idle"], result["pages"]
     pairs = result["recommendations"]["pairs"]
+    told = (
+        f"{len(pairs)} pairs of {result['recommendations']['pair_seconds']:g} seconds, "
+        f"{result['recommendations']['per_second']:g} requests a second; each period with open pages follows one "
+        "without. A ratio of 1 means no slower."
+    )
     return [
         (
             f"Seed {result['seed']}; {result['requests']:,} unfinished requests on SQLite, one gateway, headless "
@@ -35,7 +40,7 @@ def dashboard(result: Mapping[str, Any]) -> list[str]:
                     ],
                     ["of these the page itself, kB", "", "", number(paint["page_bytes"] / 1e3, 1), ""],
                     [
-                        "from the answer to a request until the page shows it, s",
+                        "from a request's 202 until the page shows it, s",
                         *_spread(result["event_seconds"]),
                         "< 1",
                     ],
@@ -60,9 +65,7 @@ def dashboard(result: Mapping[str, Any]) -> list[str]:
         *section(
             f"GET /recommend beside {pages} open pages",
             [
-                f"{len(pairs)} pairs of {result['recommendations']['pair_seconds']:g} seconds, "
-                f"{result['recommendations']['per_second']:g} requests a second; each period with open pages follows "
-                "one without. A ratio of 1 means no slower.",
+                told,
                 "",
                 *table(
                     [

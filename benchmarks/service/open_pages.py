@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 
 _TOKEN = re.compile(r'name="form_token" value="([0-9a-f]{64})"')
+_MARK = re.compile(r'data-mark="([0-9a-f]{20})"')
 _OPENED_SECONDS = 120.0
 
 
@@ -21,6 +22,24 @@ class OpenPages:
 
     opened: int = 0
     news: int = 0
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def open_one(self) -> None:
+        self.opened += 1
+        self._changed.set()
+
+    async def all_open(self, count: int, pages: Sequence[asyncio.Task[None]]) -> None:
+        """Wait until so many are open. A page that fails meanwhile raises its error here."""
+        failed = asyncio.wait(pages, return_when=asyncio.FIRST_COMPLETED)
+        first = asyncio.create_task(failed)
+        while self.opened < count:
+            changed = asyncio.create_task(self._changed.wait())
+            await asyncio.wait((changed, first), return_when=asyncio.FIRST_COMPLETED)
+            self._changed.clear()
+            if first.done():
+                for page in first.result()[0]:
+                    page.result()
+        first.cancel()
 
 
 @contextmanager
@@ -60,14 +79,9 @@ async def _follow_all(
     async with httpx.AsyncClient(base_url=url, timeout=60.0, trust_env=False, limits=limits) as client:
         sessions = [await _log_in(client, key) for _ in range(count)]
         pages = [asyncio.create_task(_follow(client, cookie, counted)) for cookie in sessions]
-        while counted.opened < count:
-            for page in pages:
-                if page.done():
-                    page.result()
-            await asyncio.sleep(0.05)
+        await counted.all_open(count, pages)
         ready.set()
-        while not ended.is_set():
-            await asyncio.sleep(0.1)
+        await asyncio.to_thread(ended.wait)
         for page in pages:
             page.cancel()
         await asyncio.gather(*pages, return_exceptions=True)
@@ -84,13 +98,17 @@ async def _log_in(client: httpx.AsyncClient, key: str) -> str:
 
 
 async def _follow(client: httpx.AsyncClient, cookie: str, counted: OpenPages) -> None:
+    shown = _MARK.search((await client.get("/", headers={"Accept": "text/html", "Cookie": cookie})).text)
+    assert shown is not None
     headers = {"Accept": "text/event-stream", "Cookie": cookie}
-    async with client.stream("GET", "/dashboard/live", headers=headers, timeout=None) as news:
+    path = f"/dashboard/live?seen={shown[1]}"
+    async with client.stream("GET", path, headers=headers, timeout=None) as news:
         news.raise_for_status()
         first = True
         async for line in news.aiter_lines():
             if line == "event: beat" and first:
-                first, counted.opened = False, counted.opened + 1
+                first = False
+                counted.open_one()
             if line == "event: changed":
                 content = {"Cookie": cookie, "HX-Request": "true", "Lethe-Live": "1"}
                 (await client.get("/", headers=content)).raise_for_status()

@@ -10,7 +10,7 @@
   const age = document.getElementById("connection-age");
   const pause = document.getElementById("pause");
   let mark = document.body.dataset.mark, heardAt = null, paused = false, timer = null;
-  let stream = null, watchdog = null, asks = 0, behind = false;
+  let stream = null, watchdog = null, asks = 0, behind = false, told = null, again = false;
 
   const words = {
     live: "Live", lost: "Connection lost", paused: "Paused", stale: "Not up to date", ended: "Session ended",
@@ -40,8 +40,20 @@
     showAge();
   }
 
+  // The first news is shown at once, and what follows within half a second together.
   function changed() {
+    if (told !== null) {
+      again = true;
+      return;
+    }
     document.body.dispatchEvent(new CustomEvent("lethe:changed"));
+    told = setTimeout(() => {
+      told = null;
+      if (again) {
+        again = false;
+        changed();
+      }
+    }, 500);
   }
 
   // The only place that knows how news arrives: by a stream, and by asking while there is none.
