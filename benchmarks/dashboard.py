@@ -41,6 +41,7 @@ _PAIR_SECONDS = 10.0
 _PER_SECOND = 20.0
 _RECOMMENDED_USERS = 8
 _SEEN_SECONDS = 20.0
+_APART_SECONDS = 0.6
 _PAINT = """
 const done = arguments[0];
 const wait = () => {
@@ -168,7 +169,8 @@ def _request(number: int, now: Any) -> ForgetRequest:
         client_reference=f"ticket-{number}",
         requested_by="bench",
         received_at=received,
-        due_at=received + timedelta(days=30),
+        # The end of a day, as the rules have it.
+        due_at=(received + timedelta(days=30)).replace(hour=23, minute=59, second=59, microsecond=0),
         review_at=None if stuck else now + timedelta(days=9),
     )
 
@@ -192,6 +194,8 @@ def _painted(driver: Chrome, service: Service) -> dict[str, float]:
 
 def _seen_after(driver: Chrome, service: Service, user: str) -> float:
     """Seconds from the answer to a forget request, which follows its commit, until the page shows it."""
+    # Alone, and not together with the one before.
+    time.sleep(_APART_SECONDS)
     driver.execute_script(_WATCH)
     with service.client() as client:
         client.post(f"/users/{user}/forget").raise_for_status()
