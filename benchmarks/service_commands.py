@@ -154,7 +154,6 @@ def dashboard_command(
     # Imported here: an installation that only measures learning lacks the service's libraries.
     from benchmarks import dashboard
 
-    check_places(json_file, markdown_file)
     with _reported():
         result = dashboard.run(
             seed=seed, requests=requests, pages=pages, seconds=seconds, pairs=pairs, home=home
