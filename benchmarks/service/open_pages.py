@@ -75,7 +75,8 @@ def open_pages(url: str, key: str, count: int) -> Iterator[OpenPages]:
 async def _follow_all(
     url: str, key: str, count: int, counted: OpenPages, ready: threading.Event, ended: threading.Event
 ) -> None:
-    limits = httpx.Limits(max_connections=None, keepalive_expiry=2.0)
+    # The server closes idle connections, and a page must not fail because it used one of them.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=url, timeout=60.0, trust_env=False, limits=limits) as client:
         sessions = [await _log_in(client, key) for _ in range(count)]
         pages = [asyncio.create_task(_follow(client, cookie, counted)) for cookie in sessions]
