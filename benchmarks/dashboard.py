@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.db.base import utc_now
-from app.db.models import ForgetRequest, RequestStatus
+from app.db.models import ForgetRequest
 from app.db.session import Database, open_database
 from app.settings import Settings
 from benchmarks.bars import Reached, bars
@@ -145,7 +145,7 @@ def run(
 
 
 def _fill(site: Site, requests: int) -> None:
-    """Unfinished requests with deadlines in the past and in the future, and nobody behind them."""
+    """Queued requests with deadlines in the past and in the future, and nobody behind them."""
     database = Database(open_database(site.settings["LETHE_DATABASE_URL"]))
     now = utc_now()
     try:
@@ -158,20 +158,16 @@ def _fill(site: Site, requests: int) -> None:
 
 def _request(number: int, now: Any) -> ForgetRequest:
     received = now - timedelta(days=number % 33, minutes=number % 1440)
-    stuck = number % 10 == 0
     return ForgetRequest(
         id=f"fr_{number:032x}",
         subject_hmac=f"{number:064x}",
         # Above all that the service gives out meanwhile.
         epoch=10**9 + number,
-        status=RequestStatus.NEEDS_ATTENTION if stuck else RequestStatus.ON_HOLD,
-        detail_code="ladder_exhausted" if stuck else None,
         client_reference=f"ticket-{number}",
         requested_by="bench",
         received_at=received,
         # The end of a day, as the rules have it.
         due_at=(received + timedelta(days=30)).replace(hour=23, minute=59, second=59, microsecond=0),
-        review_at=None if stuck else now + timedelta(days=9),
     )
 
 
