@@ -4,7 +4,7 @@ Expand: two tables, and a column with a default. The previous release neither re
 begins may do what its key may.
 
 Revision: 0025_dashboard_history
-Revises: 0022_opendsr
+Revises: 0023_item_takedowns
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0025_dashboard_history"
-down_revision = "0022_opendsr"
+down_revision = "0023_item_takedowns"
 branch_labels = None
 depends_on = None
 
