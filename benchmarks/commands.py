@@ -42,6 +42,7 @@ from benchmarks.sequence import run as sequence
 from benchmarks.service_commands import (
     accept_command,
     chaos_command,
+    dashboard_command,
     everybody_command,
     forget_command,
     overload_command,
@@ -296,6 +297,7 @@ bench_app.command("everybody")(everybody_command)
 bench_app.command("chaos")(chaos_command)
 bench_app.command("overload")(overload_command)
 bench_app.command("worklist")(worklist_command)
+bench_app.command("dashboard")(dashboard_command)
 
 
 @bench_app.command("report")

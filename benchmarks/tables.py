@@ -11,6 +11,7 @@ from benchmarks.report.basis import basis
 from benchmarks.report.calibration import calibrate
 from benchmarks.report.chaos import chaos
 from benchmarks.report.cost import ucan_cost
+from benchmarks.report.dashboard import dashboard
 from benchmarks.report.early_stop import early_stop
 from benchmarks.report.everybody import everybody
 from benchmarks.report.forget import forget
@@ -45,6 +46,7 @@ WRITERS = {
     "accept": accept,
     "everybody": everybody,
     "chaos": chaos,
+    "dashboard": dashboard,
     "overload": overload,
     "papers": papers,
     "worklist": worklist,

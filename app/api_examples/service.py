@@ -65,6 +65,7 @@ _REPLICA: dict[str, Any] = {
 
 ANSWERS: dict[str, Any] = {
     "consolidate": _CONSOLIDATION,
+    "roll_back_version": {"live": PARENT, "left": DIGEST, "generation": 13},
     "recommend": {
         "items": [{"item_id": "1193", "title": "One Flew Over the Cuckoo's Nest (1975)", "score": -2.25}],
         "personalised": True,

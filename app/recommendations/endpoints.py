@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, NamedTuple
@@ -78,25 +79,37 @@ def recommend(
             maximum=limit,
         )
     subject = gateway.subject_key.subject(user_id)
-    return _CheckedLast(gateway, subject, _answer(gateway, subject, k, _candidates(gateway, candidate)), k)
+    answer = answer_for(gateway, subject, k, _candidates(gateway, candidate))
+    return CheckedLast(gateway, subject, answer, k, _response)
 
 
-class _CheckedLast(Response):
+class CheckedLast(Response):
     """Asks the engine again whether the answer may be given, before it is sent and around each write (`app.last_look`).
 
     The answer has waited for the event loop. If the process was suspended meanwhile, the user may have been suppressed
     since, or an item of the answer taken down.
+
+    Args:
+        show: makes the response for an answer.
     """
 
-    def __init__(self, gateway: Gateway, subject: str, answer: Recommendation, k: int) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        subject: str,
+        answer: Recommendation,
+        k: int,
+        show: Callable[[Recommendation], Response],
+    ) -> None:
         super().__init__()
         self._gateway, self._subject, self._answer, self._k = gateway, subject, answer, k
+        self._show = show
         # Serialise now, so that little happens between the check and the write.
-        self._response = _response(answer)
+        self._response = show(answer)
 
     async def __call__(self, scope: ConnectionScope, receive: Receive, send: Send) -> None:
         holds = self._gateway.engine.still_holds(self._subject, self._answer, self._k)
-        response = self._response if holds is self._answer else _response(holds)
+        response = self._response if holds is self._answer else self._show(holds)
         scope.setdefault("state", {})[LAST_LOOK] = LastLook(
             lambda: self._gateway.engine.still_holds(self._subject, holds, self._k) is holds
         )
@@ -134,7 +147,12 @@ def _candidates(gateway: Gateway, named: list[str]) -> list[int] | None:
     return list(dict.fromkeys(index for item in named if (index := gateway.catalogue.index(item)) in found))
 
 
-def _answer(gateway: Gateway, subject: str, k: int, candidates: list[int] | None) -> Recommendation:
+def answer_for(gateway: Gateway, subject: str, k: int, candidates: list[int] | None = None) -> Recommendation:
+    """What a subject is recommended now. Give it to nobody without `CheckedLast`.
+
+    Raises:
+        Problem: 503, too many requests wait for the model.
+    """
     if gateway.engine.must_fall_back(subject):
         return gateway.engine.recommend(subject, (), k)
     try:

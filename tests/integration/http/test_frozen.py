@@ -41,7 +41,7 @@ def test_an_answer_is_looked_at_again_when_it_is_sent(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed: list[bool] = []
-    real = app.recommendations.endpoints._answer
+    real = app.recommendations.endpoints.answer_for
 
     def then_forgotten(
         gateway: Gateway, subject: str, k: int, candidates: list[int] | None
@@ -51,7 +51,7 @@ def test_an_answer_is_looked_at_again_when_it_is_sent(
         gateway.engine.suppress(1, subject)
         return answer
 
-    monkeypatch.setattr(app.recommendations.endpoints, "_answer", then_forgotten)
+    monkeypatch.setattr(app.recommendations.endpoints, "answer_for", then_forgotten)
     answer = client.get("/recommend", params={"user_id": "user-1"})
     assert computed == [True]
     assert answer.json()["fallback_reason"] == "suppressed"
