@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0025_dashboard_history"
-down_revision = "0023_item_takedowns"
+down_revision = "0024_verification"
 branch_labels = None
 depends_on = None
 
