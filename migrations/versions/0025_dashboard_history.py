@@ -4,7 +4,7 @@ Expand: two tables, and a column with a default. The previous release neither re
 begins may do what its key may.
 
 Revision: 0025_dashboard_history
-Revises: 0023_item_takedowns
+Revises: 0024_verification
 """
 
 from __future__ import annotations
