@@ -29,6 +29,7 @@ from app.forget_batches import endpoints as forget_batches
 from app.forget_requests import decision_endpoints as decisions
 from app.forget_requests import endpoints as forget_requests
 from app.forget_requests import list_endpoint as forget_request_list
+from app.forget_requests import verification_endpoint as verification
 from app.gateway import Gateway
 from app.health import endpoints as health
 from app.interactions import endpoints as interactions
@@ -107,6 +108,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         receipts,
         forget_requests,
         decisions,
+        verification,
         forget_request_list,
         statistics,
         forget_batches,

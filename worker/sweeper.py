@@ -20,7 +20,7 @@ from app.db.clock import database_now
 from app.db.errors import DatabaseRewound, DatabaseUnavailable
 from app.db.session import Database, open_database
 from app.events import service as events
-from app.forget_requests import deadlines
+from app.forget_requests import deadlines, unverified
 from app.forget_requests import service as forget_requests
 from app.forget_requests.policy import RequestPolicy, load_request_policy
 from app.idempotency import service as kept_answers
@@ -90,6 +90,7 @@ class Sweeper:
                 if current_process.cache_info().currsize:
                     return_claims(current_process())
                 end_windows(database, audit)
+                expire_unverified(database, audit)
                 warn_of_deadlines(database, audit)
                 dispatched = sweep(database, self._settings)
                 for run_id in dispatched:
@@ -146,6 +147,19 @@ def end_windows(database: Database, audit: AuditLog) -> int:
             return 0
     with Transaction.begin(database, audit) as transaction:
         return forget_requests.end_windows(transaction, transaction.now())
+
+
+def expire_unverified(database: Database, audit: AuditLog) -> int:
+    """Cancel requests that nobody has verified in time. Returns how many.
+
+    Raises:
+        DatabaseUnavailable: nothing was changed; look again later.
+    """
+    with database.read() as session:
+        if not unverified.has_expired(session, database_now(session)):
+            return 0
+    with Transaction.begin(database, audit) as transaction:
+        return unverified.expire(transaction, transaction.now())
 
 
 def write_lifts(database: Database, settings: Settings) -> int:

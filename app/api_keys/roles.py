@@ -44,6 +44,7 @@ SCOPES_OF: dict[Role, frozenset[Scope]] = {
     },
     Role.APPROVER: _WATCH
     | {
+        Scope.FORGET_VERIFY,
         Scope.FORGET_APPROVE,
         Scope.FORGET_DENY,
         Scope.FORGET_HOLD,
@@ -56,6 +57,7 @@ SCOPES_OF: dict[Role, frozenset[Scope]] = {
     Role.SERVICE: frozenset(
         {
             Scope.FORGET_CREATE,
+            Scope.FORGET_VERIFY,
             Scope.FORGET_READ,
             Scope.FORGET_CANCEL,
             Scope.RECEIPTS_READ,

@@ -22,6 +22,7 @@ class Scope(StrEnum):
     FORGET_CREATE = "forget:create"
     FORGET_READ = "forget:read"
     FORGET_RETRY = "forget:retry"
+    FORGET_VERIFY = "forget:verify"
     FORGET_APPROVE = "forget:approve"
     FORGET_DENY = "forget:deny"
     FORGET_HOLD = "forget:hold"

@@ -8,6 +8,42 @@ from app.audit.events import Event
 
 
 @dataclass(frozen=True)
+class ForgetReceived(Event):
+    """An end user's request waits until somebody verifies it. Nothing has begun."""
+
+    action = "forget.received"
+    request: str
+    due_at: str
+    verify_until: str
+
+
+@dataclass(frozen=True)
+class ForgetVerified(Event):
+    """Somebody has made sure who asks. The acceptance follows in an entry of its own. ``method`` says how."""
+
+    action = "forget.verified"
+    request: str
+    method: str
+
+
+@dataclass(frozen=True)
+class ForgetUnverified(Event):
+    """Nobody has verified a request in time."""
+
+    action = "forget.unverified"
+    request: str
+
+
+@dataclass(frozen=True)
+class ForgetSuperseded(Event):
+    """A request that waited for its verification is not needed: ``by`` is about the same person."""
+
+    action = "forget.superseded"
+    request: str
+    by: str
+
+
+@dataclass(frozen=True)
 class ForgetApproved(Event):
     action = "forget.approved"
     request: str

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.audit import tree
-from app.audit.decision_events import ForgetExtended, SelectionLifted, SuppressionLifted
+from app.audit.decision_events import ForgetExtended, ForgetReceived, SelectionLifted, SuppressionLifted
 from app.audit.events import (
     ForgetAccepted,
     ForgetCompleted,
@@ -58,6 +58,7 @@ class _Log:
     completed: dict[str, tuple[Any, Any]] = field(default_factory=dict)  # by request: outcome, and when
     started: dict[int, int] = field(default_factory=dict)  # timeline -> the entry that started it
     due: dict[str, Any] = field(default_factory=dict)  # request -> its deadline after an extension
+    received: set[str] = field(default_factory=set)  # requests that had to be verified
     lifted: dict[str, dict[str, Any]] = field(
         default_factory=dict
     )  # request -> how its suppression was lifted
@@ -118,6 +119,9 @@ def _read(session: Session, of_checkpoints: set[int]) -> _Log:
         if entry.sequence in of_checkpoints:
             log.macs[entry.sequence] = entry.mac
         match entry.action:
+            case ForgetReceived.action:
+                log.received.add(str(data["request"]))
+                log.due.setdefault(str(data["request"]), data["due_at"])
             case ForgetAccepted.action:
                 log.accepted[str(data["request"])] = data
             case ForgetCompleted.action:
@@ -207,8 +211,8 @@ def _requests(session: Session, audit: AuditLog, log: _Log, problems: list[str],
     for request in session.scalars(select(ForgetRequest).order_by(ForgetRequest.epoch)):
         found.add(request.id)
         accepted = log.accepted.get(request.id)
+        problems += _acceptance(request, log)
         if accepted is None:
-            problems.append(f"request {request.id}: no entry says that it was accepted")
             continue
         epoch = log.numbered_anew.get(request.id, accepted["epoch"])
         if request.epoch != epoch:
@@ -237,8 +241,8 @@ def _requests(session: Session, audit: AuditLog, log: _Log, problems: list[str],
             )
         problems += _completion(request, *log.completed.get(request.id, (None, None)))
     problems += [
-        f"request {request}: it was accepted, and its row is gone"
-        for request in log.accepted
+        f"request {request}: it was received, and its row is gone"
+        for request in sorted(log.accepted.keys() | log.received)
         if request not in found
     ]
     if without_subject:
@@ -250,6 +254,15 @@ def _requests(session: Session, audit: AuditLog, log: _Log, problems: list[str],
         )
 
 
+def _acceptance(request: ForgetRequest, log: _Log) -> Iterable[str]:
+    """A row that says of itself that nobody has verified it could hide a suppression that is gone."""
+    unverified = request.verify_until is not None
+    if request.id not in log.accepted and not (unverified and request.id in log.received):
+        yield f"request {request.id}: no entry says that it was accepted"
+    if request.id in log.accepted and unverified:
+        yield f"request {request.id}: it was accepted, and its row says that nobody has verified it"
+
+
 def _completion(request: ForgetRequest, outcome: Any, completed_at: Any) -> Iterable[str]:
     if outcome is not None and request.outcome != outcome:
         yield f"request {request.id}: its outcome is {request.outcome}, its entry says {outcome}"
@@ -258,7 +271,7 @@ def _completion(request: ForgetRequest, outcome: Any, completed_at: Any) -> Iter
 
 
 def _suppressions(session: Session, log: _Log, journaled: Sequence[JournalEntry]) -> Iterable[str]:
-    requests = session.scalars(select(ForgetRequest)).all()
+    requests = session.scalars(select(ForgetRequest).where(ForgetRequest.verify_until.is_(None))).all()
     rows: dict[int, Liftable] = {row.epoch: row for row in session.scalars(select(Suppression))}
     selections = session.scalars(select(EventSelection)).all()
     asked = {one.epoch: one.subject_hmac for one in requests if one.scope == RequestScope.USER}

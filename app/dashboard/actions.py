@@ -24,8 +24,17 @@ from app.forget_requests import decisions
 from app.forget_requests import service as forget_requests
 from app.forget_requests.decision_endpoints import decide_about, follow, lift_by
 from app.forget_requests.decisions import BY_EVENT, Action, Decision
-from app.forget_requests.schemas import CancelBody, DenyBody, ExpediteBody, ExtendBody, HoldBody, ReadmitBody
+from app.forget_requests.schemas import (
+    CancelBody,
+    DenyBody,
+    ExpediteBody,
+    ExtendBody,
+    HoldBody,
+    ReadmitBody,
+    VerifyBody,
+)
 from app.forget_requests.states import REQUESTS
+from app.forget_requests.verification_endpoint import begin, verify_by
 from app.gateway import Gateway
 
 
@@ -43,9 +52,14 @@ class Offer:
     many: bool = False
 
     @property
-    def reasons(self) -> Sequence[str]:
-        """What may be chosen as the reason; empty if the action has none."""
-        return get_args(self.body.model_fields["reason"].annotation) if self.body is not None else ()
+    def choice(self) -> str:
+        """The field that is chosen from a list."""
+        return "method" if self.asks_for("method") else "reason"
+
+    @property
+    def choices(self) -> Sequence[str]:
+        """What may be chosen; empty if the action has no form."""
+        return get_args(self.body.model_fields[self.choice].annotation) if self.body is not None else ()
 
     def asks_for(self, field: str) -> bool:
         return self.body is not None and field in self.body.model_fields
@@ -87,6 +101,11 @@ class Offer:
             Problem: 404, there is no such request; 403, this person may not do it; 409, not in its state.
         """
         caller = Caller(viewer.name, viewer.scopes)
+        if isinstance(body, VerifyBody):
+            with gateway.transaction() as transaction:
+                accepted = verify_by(gateway, transaction, caller, request_id, body.method)
+            begin(gateway, accepted)
+            return accepted.request
         reason = str(getattr(body, "reason", ""))
         decide = partial(self._decide, gateway, body)
         with gateway.transaction() as transaction:
@@ -129,6 +148,10 @@ class Offer:
 OFFERS = {
     offer.action: offer
     for offer in (
+        Offer(
+            Action.VERIFY, "Verify", Scope.FORGET_VERIFY,
+            "says that you have made sure that the person has asked; the suppression begins", VerifyBody,
+        ),
         Offer(
             Action.APPROVE, "Approve", Scope.FORGET_APPROVE,
             "lets it go on; somebody else must have sent it", many=True,

@@ -71,7 +71,9 @@ def show(request: Request, request_id: RequestId, gateway: GatewayDependency, vi
         made=made,
         before=before,
         replicas=replicas,
-        enforcing=[replica for replica in replicas if replica.epoch >= found.epoch],
+        enforcing=[]
+        if found.verify_until is not None
+        else [replica for replica in replicas if replica.epoch >= found.epoch],
         offers=offered(detail.actions, viewer),
         api=str(request.base_url).rstrip("/"),
         host=f"{request.url.scheme}://{request.url.netloc}",

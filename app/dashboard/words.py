@@ -14,6 +14,7 @@ _TONES = {
     RequestStatus.DEPLOYING: "busy",
     RequestStatus.COMPLETED: "good",
     RequestStatus.NEEDS_ATTENTION: "bad",
+    RequestStatus.PENDING_VERIFICATION: "warn",
     RequestStatus.PENDING_APPROVAL: "warn",
     RequestStatus.ON_HOLD: "warn",
     RunStatus.RUNNING: "busy",

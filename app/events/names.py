@@ -14,6 +14,7 @@ from app.audit.events import Event
 class EventName(StrEnum):
     """The names of the public events."""
 
+    FORGET_RECEIVED = "forget.received"
     FORGET_ACCEPTED = "forget.accepted"
     FORGET_SCHEDULED = "forget.scheduled"
     FORGET_HELD = "forget.held"
@@ -47,6 +48,9 @@ _Name = EventName
 # About each request that the entry names in its field ``request`` or ``requests``.
 OF_REQUESTS: Mapping[type[Event], Sequence[EventName]] = {
     audit.ForgetAccepted: (_Name.FORGET_ACCEPTED, _Name.SUPPRESSION_ACTIVE),
+    decided.ForgetReceived: (_Name.FORGET_RECEIVED,),
+    decided.ForgetUnverified: (_Name.FORGET_CANCELLED,),
+    decided.ForgetSuperseded: (_Name.FORGET_CANCELLED,),
     decided.ForgetApproved: (_Name.FORGET_SCHEDULED,),
     decided.ForgetWindowEnded: (_Name.FORGET_QUEUED,),
     decided.ForgetHeld: (_Name.FORGET_HELD,),

@@ -272,7 +272,7 @@ def lift_by(transaction: Transaction, request: ForgetRequest, action: Action) ->
     A first person's denial or readmission lifts nothing yet.
     """
     lifted_at = request.readmitted_at if action is Action.READMIT else request.withdrawn_at
-    if action not in _LIFTING or lifted_at is None:
+    if action not in _LIFTING or lifted_at is None or request.verify_until is not None:
         return None
     return journal_entry(record_of(transaction.session, request), request.id)
 

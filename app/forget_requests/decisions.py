@@ -1,4 +1,5 @@
-"""What people decide about a request: approve, deny, hold, release, cancel, extend, expedite, readmit.
+"""What people decide about a request: approve, deny, hold, release, cancel, extend, expedite, readmit. Who verifies it
+does so in `verification`.
 
 Each of these locks the ledger first, as the claim of a run does. So a decision and a claim never pass each other: what
 a run has taken can no longer be stopped.
@@ -40,6 +41,7 @@ from app.transitions import IllegalTransition
 class Action(StrEnum):
     """What a person may do with a request."""
 
+    VERIFY = "verify"
     APPROVE = "approve"
     DENY = "deny"
     HOLD = "hold"
@@ -70,6 +72,7 @@ class Decision:
 
 # The action by which a person causes an event. Extending changes no state, and expediting may change none.
 BY_EVENT: Mapping[RequestEvent, Action] = {
+    RequestEvent.VERIFIED: Action.VERIFY,
     RequestEvent.APPROVED: Action.APPROVE,
     RequestEvent.CANCELLED: Action.CANCEL,
     RequestEvent.DENIED: Action.DENY,
@@ -293,7 +296,9 @@ def _withdraw(
 ) -> None:
     request.withdrawn_at, request.detail_code = decision.now, None
     request.held_from = request.review_at = None
-    lift(transaction, request, because, actor=decision.actor, now=decision.now)
+    # What nobody has verified has suppressed nobody.
+    if request.verify_until is None:
+        lift(transaction, request, because, actor=decision.actor, now=decision.now)
 
 
 def _require(request: ForgetRequest, event: RequestEvent) -> None:

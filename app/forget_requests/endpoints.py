@@ -21,6 +21,7 @@ from app.errors import Problem, not_found
 from app.fields import IdInPath
 from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
+from app.forget_requests import verification
 from app.forget_requests.schemas import (
     ForgetBody,
     ForgetRequestDetail,
@@ -75,6 +76,8 @@ async def forget(
     this replica no longer personalises for the user, and every other replica stops within its feed lease. A repeat
     returns the existing request, with 202 until it is completed and with 200 afterwards; its deadline never moves. An
     unknown user gets the same answer, so that nobody can find out who is a user.
+
+    What an end user sends waits as `pending_verification`, where the request policy wants that: then nothing has begun.
 
     A proxy that normalises paths can change an id that contains `/./` or `/../` into another one. Send such ids in the
     body of `POST /forget-requests`.
@@ -139,11 +142,12 @@ def _accept(gateway: Gateway, once: OnceRequest, caller: Caller, user_id: str, b
                 "validation-failed",
                 "The request policy of this service has no days of its own.",
             )
-        accept = (
-            forget_requests.accept
-            if body.interactions is None
-            else partial(forget_requests.accept_selection, criteria=body.interactions.criteria(subject, now))
-        )
+        criteria = None if body.interactions is None else body.interactions.criteria(subject, now)
+        accept = forget_requests.accept
+        if caller.subject is not None and gateway.request_policy.verification_hours:
+            accept = partial(verification.receive, criteria=criteria)
+        elif criteria is not None:
+            accept = partial(forget_requests.accept_selection, criteria=criteria)
         accepted = accept(
             transaction,
             subject_hmac=subject,
@@ -153,7 +157,7 @@ def _accept(gateway: Gateway, once: OnceRequest, caller: Caller, user_id: str, b
             asked=asked_by(gateway.subject_key, user_id, body),
         )
         answer = once.keep(transaction, _answer(accepted, gateway.links, now))
-    if accepted.created:
+    if accepted.began:
         if accepted.selected is None:
             gateway.engine.suppress(accepted.request.epoch, subject)
         gateway.after_acceptance(accepted)

@@ -43,17 +43,20 @@ class Clock:
 
 
 class RequestPolicy(BaseModel):
-    """The steps of a request. The suppression starts at acceptance, whatever the policy says.
+    """The steps of a request. The suppression starts once it is verified, whatever else the policy says.
 
-    ``approval``: a second person must approve. ``cancel_window_hours``: a request waits so long before it is queued,
-    so that it can be cancelled; it can also be cancelled later, until a run takes it. ``regime`` and ``zone`` (an IANA
-    name) set the deadline of requests that name none. ``days`` is the deadline of the regime ``policy``, and
-    ``extended_days`` its extension, if it has one. ``consolidate_takedowns``: a worker asks for a consolidation as soon
-    as an item was taken down; otherwise the takedown is erased by the next one.
+    ``verification_hours``: what an end user sends with a token of their own must be verified within so many hours
+    (`app.forget_requests.verification`); 0 takes the token for enough. ``approval``: a second person must approve.
+    ``cancel_window_hours``: a request waits so long before it is queued, so that it can be cancelled; it can also be
+    cancelled later, until a run takes it. ``regime`` and ``zone`` (an IANA name) set the deadline of requests that name
+    none. ``days`` is the deadline of the regime ``policy``, and ``extended_days`` its extension, if it has one.
+    ``consolidate_takedowns``: a worker asks for a consolidation as soon as an item was taken down; otherwise the takedown
+    is erased by the next one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    verification_hours: float = Field(0, ge=0, le=_LONGEST_WINDOW_HOURS, allow_inf_nan=False)
     approval: bool = False
     cancel_window_hours: float = Field(0, ge=0, le=_LONGEST_WINDOW_HOURS, allow_inf_nan=False)
 

@@ -43,7 +43,10 @@ CancelReason = Literal["changed_mind", "sent_by_mistake", "duplicate", "other"]
 ExtendReason = Literal["complexity", "number_of_requests"]
 ExpediteReason = Literal["deadline", "authority", "other"]
 
+VerificationMethod = Literal["email", "telephone", "post", "in_person", "account", "document", "other"]
+
 _WAITS_FOR = {
+    RequestStatus.PENDING_VERIFICATION: "somebody to make sure who asks: POST …/verify",
     RequestStatus.PENDING_APPROVAL: "a second person to approve it: POST …/approve",
     RequestStatus.SCHEDULED: "the end of its cancel window",
     RequestStatus.ON_HOLD: "a person to end the hold: POST …/release",
@@ -146,6 +149,12 @@ class _Decision(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class VerifyBody(_Decision):
+    """``method``: how the person was reached, or known. Nothing about the person belongs here."""
+
+    method: VerificationMethod
+
+
 class DenyBody(_Decision):
     reason: DenialReason
 
@@ -175,9 +184,9 @@ class ExpediteBody(_Decision):
 
 
 class ReceiptLinks(BaseModel):
-    """The request's receipts. There is none of the completion until the request is completed."""
+    """The request's receipts: of the acceptance once it is verified, of the completion once it is completed."""
 
-    acceptance: str
+    acceptance: str | None
     completion: str | None
 
 
@@ -195,13 +204,14 @@ class ForgetRequestView(BaseModel):
     detail_code: str | None
     subject_ref: str
     client_reference: str | None
-    suppression_epoch: int
+    suppression_epoch: int | None
     received_at: datetime
     regime: Regime
     zone: str
     due_at: datetime
     overdue: bool
     seconds_left: int
+    verify_until: datetime | None
     cancel_until: datetime | None
     extended_at: datetime | None
     review_at: datetime | None
@@ -230,13 +240,14 @@ class ForgetRequestView(BaseModel):
             detail_code=request.detail_code,
             subject_ref=subject_reference(request.subject_hmac),
             client_reference=request.client_reference,
-            suppression_epoch=request.epoch,
+            suppression_epoch=request.epoch if request.verify_until is None else None,
             received_at=request.received_at,
             regime=Regime(request.regime),
             zone=request.zone,
             due_at=request.due_at,
             overdue=left.total_seconds() < 0,
             seconds_left=int(left.total_seconds()),
+            verify_until=request.verify_until,
             cancel_until=request.cancel_until,
             extended_at=request.extended_at,
             review_at=request.review_at,
@@ -248,7 +259,7 @@ class ForgetRequestView(BaseModel):
             withdrawn_at=request.withdrawn_at,
             run=links.run(request.run_id) if request.run_id else None,
             receipts=ReceiptLinks(
-                acceptance=links.receipt(request.id, "acceptance"),
+                acceptance=links.receipt(request.id, "acceptance") if request.verify_until is None else None,
                 completion=links.receipt(request.id, "completion")
                 if status is RequestStatus.COMPLETED
                 else None,

@@ -1,4 +1,4 @@
-"""Accepting, restoring and retrying forget requests. What people decide about them is in `decisions`."""
+"""Accepting and retrying forget requests. What people decide about them is in `decisions`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from app.forget_requests.policy import (
     AskedClock,
     RequestPolicy,
 )
-from app.forget_requests.states import ACCEPTED, REQUESTS, RequestEvent
-from app.readers.service import add_past_readers
+from app.forget_requests.states import CREATED, REQUESTS, RequestEvent
+from app.forget_requests.unverified import supersede
 from app.runs.service import ensure_queued_run
 from app.runs.splitting import queue_again
 from app.runs.states import RUN_OF
@@ -46,6 +46,11 @@ class Acceptance:
     created: bool
     run_id: str | None
     selected: EventSelection | None = None
+
+    @property
+    def began(self) -> bool:
+        """Whether a suppression or a selection began; not with a request that waits for its verification."""
+        return self.created and self.request.verify_until is None
 
 
 @dataclass(frozen=True)
@@ -78,17 +83,10 @@ def accept(
     Raises:
         ValueError: the clock that was asked for cannot be set.
     """
-    existing = transaction.session.scalars(
-        select(ForgetRequest)
-        .where(ForgetRequest.subject_hmac == subject_hmac, ForgetRequest.scope == RequestScope.USER)
-        .order_by(ForgetRequest.epoch.desc())
-    ).first()
-    if existing is not None and (
-        existing.status not in SETTLED or suppressed_among(transaction.session, [subject_hmac])
-    ):
-        # If it is unfinished, it is the same request. If it is completed, a suppressed subject can have no new data.
+    existing = repeated(transaction.session, subject_hmac)
+    if existing is not None:
         return Acceptance(existing, created=False, run_id=None)
-    return _create(transaction, subject_hmac, requested_by, now, policy, asked)
+    return create(transaction, subject_hmac, requested_by, now, policy, asked)
 
 
 def accept_selection(
@@ -109,51 +107,36 @@ def accept_selection(
     Raises:
         ValueError: as `accept` does.
     """
-    session = transaction.session
-    if suppressed_among(session, [subject_hmac]):
-        return accept(transaction, subject_hmac=subject_hmac, requested_by=requested_by, now=now)
-    existing = selection_queries.open_request_for(session, subject_hmac, criteria)
-    # What the person has done since the first request is no part of it.
-    if existing is not None and not selections.selects_shown(session, subject_hmac, criteria):
+    existing = repeated(transaction.session, subject_hmac, criteria)
+    if existing is not None:
         return Acceptance(existing, created=False, run_id=None)
-    return _create(transaction, subject_hmac, requested_by, now, policy, asked, criteria=criteria)
+    return create(transaction, subject_hmac, requested_by, now, policy, asked, criteria=criteria)
 
 
-def readopt(
-    transaction: Transaction,
-    subject_hmac: str,
-    accepted_at: datetime,
-    request_id: str | None,
-    policy: RequestPolicy,
-    criteria: Criteria | None = None,
-) -> bool:
-    """Accept a request again that a restored database has lost. Returns True if this database did not have it.
-
-    A database restored from an old backup has lost requests that were accepted, and perhaps completed. They are
-    accepted again with their old id and deadline, so that the restored data are erased again. An approval is lost with
-    them and must be given again. Their cancel window is not opened again.
+def repeated(session: Session, subject_hmac: str, criteria: Criteria | None = None) -> ForgetRequest | None:
+    """The verified request that asks for the same already; None if there is none.
 
     Args:
-        criteria: what the request selects; None if it is about the whole person.
+        criteria: what is selected; None for the whole person.
     """
-    session = transaction.session
-    if criteria is None and suppressed_among(session, [subject_hmac]):
-        return False
-    if request_id is not None and session.get(ForgetRequest, request_id) is not None:
-        request_id = None
-    _create(
-        transaction,
-        subject_hmac,
-        "erasure-journal",
-        accepted_at,
-        policy.model_copy(update={"cancel_window_hours": 0}),
-        Asked(reason="restored"),
-        request_id=request_id,
-        criteria=criteria,
-    )
-    # A version that had read the subject may be destroyed by now. That must not make their outcome `no_data`.
-    add_past_readers(session, [subject_hmac])
-    return True
+    suppressed = bool(suppressed_among(session, [subject_hmac]))
+    if criteria is not None and not suppressed:
+        existing = selection_queries.open_request_for(session, subject_hmac, criteria)
+        # What the person has done since the first request is no part of it.
+        shown = existing is not None and selections.selects_shown(session, subject_hmac, criteria)
+        return None if shown else existing
+    newest = session.scalars(
+        select(ForgetRequest)
+        .where(
+            ForgetRequest.subject_hmac == subject_hmac,
+            ForgetRequest.scope == RequestScope.USER,
+            # What nobody has verified stands in the way of nobody.
+            ForgetRequest.verify_until.is_(None),
+        )
+        .order_by(ForgetRequest.epoch.desc())
+    ).first()
+    # If it is unfinished, it is the same request. If it is completed, a suppressed subject can have no new data.
+    return newest if newest is not None and (newest.status not in SETTLED or suppressed) else None
 
 
 def journal_entry(request: ForgetRequest, selected: EventSelection | None = None) -> JournalEntry:
@@ -172,7 +155,7 @@ def journal_entry(request: ForgetRequest, selected: EventSelection | None = None
     )
 
 
-def _create(
+def create(
     transaction: Transaction,
     subject_hmac: str,
     requested_by: str,
@@ -183,15 +166,33 @@ def _create(
     request_id: str | None = None,
     criteria: Criteria | None = None,
 ) -> Acceptance:
-    session = transaction.session
+    request = store(transaction, subject_hmac, requested_by, now, policy, asked, criteria, request_id)
+    return put_in_force(transaction, request, policy, now, criteria)
+
+
+def store(
+    transaction: Transaction,
+    subject_hmac: str,
+    requested_by: str,
+    now: datetime,
+    policy: RequestPolicy,
+    asked: Asked,
+    criteria: Criteria | None = None,
+    request_id: str | None = None,
+) -> ForgetRequest:
+    """Store a request that has no effect yet.
+
+    Raises:
+        ValueError: the clock that was asked for cannot be set.
+    """
     clock = policy.clock(asked.clock, now)
-    epoch = next_epoch(transaction.ledger)
     request = ForgetRequest(
         id=request_id or f"fr_{uuid.uuid4().hex}",
         subject_hmac=subject_hmac,
-        epoch=epoch,
+        epoch=next_epoch(transaction.ledger),
         scope=RequestScope.USER if criteria is None else RequestScope.INTERACTIONS,
-        status=ACCEPTED,
+        status=CREATED,
+        subject_commitment=asked.subject_commitment,
         reason=asked.reason,
         client_reference=asked.client_reference,
         requested_by=requested_by,
@@ -203,24 +204,50 @@ def _create(
         warned_percent=0,
     )
     plan_warning(request)
-    session.add(request)
+    transaction.session.add(request)
+    return request
+
+
+def renumbered(transaction: Transaction, request: ForgetRequest) -> ForgetRequest:
+    """Give a request that waited the epoch of what begins now: replicas have read past the number that it had."""
+    request.epoch = next_epoch(transaction.ledger)
+    request.verify_until = request.asked_selection = None
+    return request
+
+
+def put_in_force(
+    transaction: Transaction,
+    request: ForgetRequest,
+    policy: RequestPolicy,
+    now: datetime,
+    criteria: Criteria | None,
+) -> Acceptance:
+    """Verify a request. From here on its subject is suppressed, or the events that it selects are hidden.
+
+    Raises:
+        IllegalTransition: it was verified before, or is over.
+    """
+    session, commitment = transaction.session, request.subject_commitment
+    request.status = REQUESTS.after(request.status, RequestEvent.VERIFIED)
+    request.subject_commitment = None
     selected = None
     if criteria is None:
-        session.add(Suppression(epoch=epoch, subject_hmac=subject_hmac, suppressed_at=now))
+        supersede(transaction, request, now)
+        session.add(Suppression(epoch=request.epoch, subject_hmac=request.subject_hmac, suppressed_at=now))
     else:
         session.flush()
         selected = selections.begin(session, request, criteria)
     transaction.record(
         ForgetAccepted(
             request=request.id,
-            epoch=epoch,
+            epoch=request.epoch,
             due_at=request.due_at.isoformat(),
-            subject=transaction.audit.subject_digest(subject_hmac),
-            subject_commitment=asked.subject_commitment,
+            subject=transaction.audit.subject_digest(request.subject_hmac),
+            subject_commitment=commitment,
             scope=request.scope,
             selected_events=request.selected_events,
         ),
-        actor=requested_by,
+        actor=request.requested_by,
     )
     run_id = None if policy.approval else schedule(transaction, request, policy, now=now)
     return Acceptance(request, created=True, run_id=run_id, selected=selected)

@@ -15,6 +15,7 @@ class RequestEvent(StrEnum):
     """What can happen to a request."""
 
     # People do these.
+    VERIFIED = "verified"  # it is known who asks: by who sent the request, or by who has reached the person
     APPROVED = "approved"  # by a second person, or by the policy
     CANCELLED = "cancelled"  # at the person's own wish
     DENIED = "denied"  # by two people
@@ -24,6 +25,8 @@ class RequestEvent(StrEnum):
     READMITTED = "readmitted"  # its subject comes back; what was erased stays erased
     QUEUED_AGAIN = "queued_again"  # by a person, or by a version that has not read the subject
     # The service does these.
+    UNVERIFIED = "unverified"  # nobody has verified it in time; nothing had begun
+    SUPERSEDED = "superseded"  # another request of the same person was verified before it
     WINDOW_ENDED = "window_ended"  # the cancel window is over, or a person ended it
     TAKEN = "taken"  # a run was claimed and takes it
     RETURNED = "returned"  # its run goes on without it, and another one takes it
@@ -38,19 +41,24 @@ class RequestEvent(StrEnum):
 
 _State, _Event = RequestStatus, RequestEvent
 
-# Where every request begins. Where the policy asks for no approval, it is approved in the same transaction.
-ACCEPTED = _State.PENDING_APPROVAL
+# Where every request begins. What a service or a person with a key sends is verified in the same transaction, and so is
+# what an end user sends, unless the policy asks for more. Where it asks for no approval, it is approved there too.
+CREATED = _State.PENDING_VERIFICATION
 
 # A request that a run has taken can no longer be stopped: the run goes on without its subject's data.
 _BEFORE_A_RUN = (_State.PENDING_APPROVAL, _State.SCHEDULED, _State.QUEUED)
+_STOPPABLE = (_State.PENDING_VERIFICATION, *_BEFORE_A_RUN, _State.ON_HOLD)
 
 REQUESTS = Transitions(
     RequestStatus,
     {
+        (_State.PENDING_VERIFICATION, _Event.VERIFIED): _State.PENDING_APPROVAL,
+        (_State.PENDING_VERIFICATION, _Event.UNVERIFIED): _State.CANCELLED,
+        (_State.PENDING_VERIFICATION, _Event.SUPERSEDED): _State.CANCELLED,
         (_State.PENDING_APPROVAL, _Event.APPROVED): _State.SCHEDULED,
         (_State.SCHEDULED, _Event.WINDOW_ENDED): _State.QUEUED,
-        **{(state, _Event.CANCELLED): _State.CANCELLED for state in (*_BEFORE_A_RUN, _State.ON_HOLD)},
-        **{(state, _Event.DENIED): _State.DENIED for state in (*_BEFORE_A_RUN, _State.ON_HOLD)},
+        **{(state, _Event.CANCELLED): _State.CANCELLED for state in _STOPPABLE},
+        **{(state, _Event.DENIED): _State.DENIED for state in _STOPPABLE},
         **{(state, _Event.HELD): _State.ON_HOLD for state in _BEFORE_A_RUN},
         (_State.ON_HOLD, _Event.RELEASED_TO_APPROVAL): _State.PENDING_APPROVAL,
         (_State.ON_HOLD, _Event.RELEASED): _State.SCHEDULED,

@@ -20,6 +20,7 @@ class Status(StrEnum):
 # A request can be cancelled as long as it is pending. OpenDSR has no state for a denial, and none for a request that
 # waits for a person.
 STATES: Mapping[RequestStatus, Status] = {
+    RequestStatus.PENDING_VERIFICATION: Status.PENDING,
     RequestStatus.PENDING_APPROVAL: Status.PENDING,
     RequestStatus.SCHEDULED: Status.PENDING,
     RequestStatus.ON_HOLD: Status.PENDING,

@@ -69,6 +69,8 @@ def _receipt(gateway: Gateway, request_id: str, kind: Kind) -> str:
             request = session.get(ForgetRequest, request_id, with_for_update=True)
             if request is None:
                 raise not_found("forget request")
+            if request.verify_until is not None:
+                raise Problem(HTTPStatus.CONFLICT, "not-verified", "Nobody has verified this request.")
             receipts = Receipts(session, gateway.audit, gateway.signer, size)
             return receipts.acceptance(request) if kind is Kind.ACCEPTANCE else receipts.completion(request)
     except NotCompleted as error:

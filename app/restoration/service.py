@@ -36,7 +36,7 @@ from app.db.models import (
     Suppression,
 )
 from app.db.session import Database
-from app.forget_requests import service as forget_requests
+from app.forget_requests import readoption
 from app.forget_requests.policy import WITHOUT_STEPS, RequestPolicy
 from app.forget_requests.states import REQUESTS
 from app.outbox import service as outbox
@@ -214,16 +214,14 @@ def _start(
             actor="erasure-journal",
             now=request.readmitted_at,
         )
-    readopted = sum(
-        forget_requests.readopt(transaction, subject, accepted_at, request_id, policy)
-        for subject, (accepted_at, request_id) in differ.unknown.items()
-    )
+    readopted = 0
+    # Selections first: whoever is suppressed needs none of theirs that still waits for its verification.
     for entry in differ.selected:
         accepted_at, criteria = (
             datetime.fromisoformat(entry.suppressed_at),
             Criteria.from_plain(entry.selection or {}),
         )
-        readopted += forget_requests.readopt(
+        readopted += readoption.readopt(
             transaction, entry.subject_hmac, accepted_at, entry.request, policy, criteria
         )
     for item_id, (taken_at, takedown_id) in differ.taken_down.items():
@@ -237,6 +235,10 @@ def _start(
             restored=True,
         )
         readopted += 1
+    readopted += sum(
+        readoption.readopt(transaction, subject, accepted_at, request_id, policy)
+        for subject, (accepted_at, request_id) in differ.unknown.items()
+    )
     log.info("timeline.started", timeline=started.number, after_epoch=after, readopted=readopted)
     if differ.sunk:
         log.error("floor.lifted", floor_before=lifted.floor_before, floor=floor, withdrawn=lifted.withdrawn)
@@ -251,7 +253,9 @@ def _repeat_lift(transaction: Transaction, entry: JournalEntry) -> None:
     request.status = REQUESTS.after(request.status, WITHDRAWALS[because])
     now = database_now(session)
     request.withdrawn_at, request.held_from, request.review_at = now, None, None
-    suppressions.lift(transaction, request, because, actor="erasure-journal", now=now)
+    # The backup may be older than the request's verification. Then there is nothing to lift.
+    if request.verify_until is None:
+        suppressions.lift(transaction, request, because, actor="erasure-journal", now=now)
     recorded = ForgetCancelled if because is LiftedBecause.CANCELLED else ForgetDenied
     transaction.record(recorded(request=request.id, reason="restored"), actor="erasure-journal")
 

@@ -9,7 +9,7 @@ from app.db.models import statuses
 from app.db.models.statuses import SETTLED, RequestStatus
 from app.forget_requests import states
 from app.forget_requests.decisions import BY_EVENT
-from app.forget_requests.states import ACCEPTED, REQUESTS, RequestEvent
+from app.forget_requests.states import CREATED, REQUESTS, RequestEvent
 from docs.generate.markdown import table
 
 _HEAD = """# The life of a request
@@ -18,11 +18,12 @@ Written by `make docs` from `app/forget_requests/states.py`, the one table by wh
 that a state does not name may not happen in it: the API answers 409 `illegal-transition` with `status_now` and the
 actions that are `allowed`. There is no `failed`: an erasure can only be late.
 
-The subject is suppressed from the acceptance on, in every state but `cancelled` and `denied`. The clock never stops.
+The subject is suppressed in every state but `pending_verification`, `cancelled` and `denied`. The clock never stops.
 """
 
-_FIRST = """Where the request policy asks for no approval and has no cancel window, it is
-queued in the same transaction."""
+_FIRST = """What a service or a person
+with a key sends is verified in the same transaction, and so is what an end user sends, unless the request policy asks
+for more. Where the policy asks for no approval and has no cancel window, it is queued in that transaction too."""
 
 
 def states_page() -> str:
@@ -35,7 +36,7 @@ def states_page() -> str:
         for state in RequestStatus
     ]
     lines += table(["state", "meaning", "over"], rows)
-    lines += ["", f"Every request begins as `{ACCEPTED}`. {_FIRST}", "", "## Events", ""]
+    lines += ["", f"Every request begins as `{CREATED}`. {_FIRST}", "", "## Events", ""]
     lines += table(
         ["event", "meaning", "from", "to", "by"],
         [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from tests.model.state import OPEN, State
+from tests.model.state import OPEN, UNVERIFIED, State
 
 UNFINISHED = "I1: every accepted request can still be completed or cancelled"
 
@@ -21,7 +21,8 @@ def broken(state: State) -> Iterator[str]:
         yield "I3: no version serves that lies below one that was published"
     if state.stale:
         yield "I5: only the worker that holds the run's fence publishes"
-    in_force = {(one.subject, one.epoch) for one in state.requests if not one.lifted}
+    begun = [one for one in state.requests if one.status not in (UNVERIFIED, "expired")]
+    in_force = {(one.subject, one.epoch) for one in begun if not one.lifted}
     suppressed = {subject for subject, _ in in_force}
     forgotten = {one.subject for one in state.requests if one.status == "completed" and not one.lifted}
     if any(version[1] & forgotten for version in state.versions):

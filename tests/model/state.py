@@ -10,6 +10,8 @@ from typing import NamedTuple
 Version = tuple[int, frozenset[int]]
 
 OPEN = ("queued", "unlearning", "deploying", "attention")
+# Waits for its verification. Nothing has begun.
+UNVERIFIED = "unverified"
 
 
 @dataclass(frozen=True)
@@ -21,13 +23,17 @@ class Size:
     workers: int = 2
     accepts: int = 2
     cancels: int = 1
+    # How many requests end users send themselves, which somebody must verify.
+    received: int = 0
     faults: int = 0
     # Whether an answer of the feed may arrive later than what has happened meanwhile.
     late: bool = True
 
 
 class Request(NamedTuple):
-    """A request about the subject. ``lifted`` is the epoch at which its suppression ended, 0 while it is in force.
+    """A request about the subject. ``epoch`` is 0 until it is verified.
+
+    ``lifted`` is the epoch at which its suppression ended, 0 while it is in force.
 
     ``taken``: it belongs to the run that is under way.
     """
@@ -98,6 +104,7 @@ class State(NamedTuple):
     accepts: int
     cancels: int
     faults: int
+    received: int = 0
     previous: Version | None = None
     epoch: int = 0
     fence: int = 0
@@ -122,6 +129,7 @@ def first(size: Size) -> State:
         accepts=size.accepts,
         cancels=size.cancels,
         faults=size.faults,
+        received=size.received,
     )
 
 
@@ -139,4 +147,9 @@ def _order(item: Worker | Replica) -> str:
 
 
 def newest(state: State, subject: int) -> Request | None:
-    return next((one for one in reversed(state.requests) if one.subject == subject), None)
+    """The subject's newest request that was verified."""
+    return max(
+        (one for one in state.requests if one.subject == subject and one.epoch),
+        key=lambda one: one.epoch,
+        default=None,
+    )

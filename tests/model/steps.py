@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.model.state import Feed, Replica, Request, Run, Size, State, Version, Worker, newest
+from tests.model.state import UNVERIFIED, Feed, Replica, Request, Run, Size, State, Version, Worker, newest
 
 Steps = Iterator[tuple[str, State]]
 MOST_CLAIMS = 2
@@ -25,6 +25,8 @@ class Rules:
     acknowledgement_awaited: bool = True
     older_versions_destroyed: bool = True
     sweeper_sends_again: bool = True
+    verified_at_an_epoch_of_its_own: bool = True
+    superseded_by_what_is_verified: bool = True
 
 
 RIGHT = Rules()
@@ -52,7 +54,11 @@ def _people(state: State, rules: Rules, size: Size) -> Steps:
         if state.accepts and (not suppressed or not rules.one_live_request):
             for place, replica in enumerate(state.replicas):
                 if replica.up:
-                    yield f"replica accepts a request of {NAMES[subject]}", _accept(state, subject, place)
+                    accepted = _accept(state, subject, place, rules)
+                    yield f"replica accepts a request of {NAMES[subject]}", accepted
+        waits = any(one.subject == subject and one.status == UNVERIFIED for one in state.requests)
+        if state.received and not suppressed and not waits:
+            yield f"replica receives a request of {NAMES[subject]}", _receive(state, subject, rules)
     for one in state.requests:
         name = NAMES[one.subject]
         stoppable = ("queued",) if rules.cancel_only_before_claim else ("queued", "unlearning", "deploying")
@@ -63,6 +69,8 @@ def _people(state: State, rules: Rules, size: Size) -> Steps:
                 f"{name} cancels",
                 _with(state, {one: cancelled})._replace(epoch=epoch, cancels=state.cancels - 1),
             )
+        if one.status == UNVERIFIED:
+            yield from _ends_or_begins(state, one, rules)
         if one.status == "attention":
             yield (
                 f"somebody retries the request of {name}",
@@ -72,13 +80,46 @@ def _people(state: State, rules: Rules, size: Size) -> Steps:
         yield "somebody rolls back", state._replace(live=state.previous, previous=None)
 
 
-def _accept(state: State, subject: int, place: int) -> State:
-    epoch = state.epoch + 1
+def _accept(state: State, subject: int, place: int, rules: Rules) -> State:
+    request = Request(subject, state.epoch + 1, "queued")
+    after = _superseded(state, subject, rules)
+    after = after._replace(requests=(*after.requests, request), accepts=state.accepts - 1)
+    return _begin(after, request, place)
+
+
+def _receive(state: State, subject: int, rules: Rules) -> State:
+    """Nothing begins. The service draws a number here too, which only orders lists, and the model leaves it out."""
+    number = 0 if rules.verified_at_an_epoch_of_its_own else state.epoch + 1
+    request = Request(subject, number, UNVERIFIED)
+    return state._replace(
+        epoch=max(state.epoch, number), requests=(*state.requests, request), received=state.received - 1
+    )
+
+
+def _ends_or_begins(state: State, one: Request, rules: Rules) -> Steps:
+    name = NAMES[one.subject]
+    yield f"nobody verifies the request of {name}", _with(state, {one: one._replace(status="expired")})
+    for place, replica in enumerate(state.replicas):
+        if replica.up:
+            epoch = state.epoch + 1 if rules.verified_at_an_epoch_of_its_own else one.epoch
+            verified = one._replace(epoch=epoch, status="queued")
+            after = _begin(_with(state, {one: verified}), verified, place)
+            yield f"somebody verifies the request of {name}", after
+
+
+def _superseded(state: State, subject: int, rules: Rules) -> State:
+    if not rules.superseded_by_what_is_verified:
+        return state
+    waiting = [one for one in state.requests if one.subject == subject and one.status == UNVERIFIED]
+    return _with(state, {one: one._replace(status="expired") for one in waiting})
+
+
+def _begin(state: State, request: Request, place: int) -> State:
+    """The request is in force, and the replica that was asked knows it."""
     replica = state.replicas[place]
-    others = frozenset(pair for pair in replica.knows if pair[0] != subject)
-    told = replica._replace(knows=others | {(subject, epoch)})
-    request = Request(subject, epoch, "queued")
-    after = state._replace(epoch=epoch, requests=(*state.requests, request), accepts=state.accepts - 1)
+    others = frozenset(pair for pair in replica.knows if pair[0] != request.subject)
+    told = replica._replace(knows=others | {(request.subject, request.epoch)})
+    after = state._replace(epoch=max(state.epoch, request.epoch))
     return _wait(_with_replica(after, place, told))
 
 
@@ -216,7 +257,8 @@ def _serves(state: State, place: int, replica: Replica, rules: Rules, size: Size
 
 
 def _feed(state: State, after: int) -> Feed:
-    rows = [one for one in state.requests if one.epoch > after or one.lifted > after]
+    in_force = [one for one in state.requests if one.status not in (UNVERIFIED, "expired")]
+    rows = [one for one in in_force if one.epoch > after or one.lifted > after]
     return Feed(
         state.epoch,
         tuple((one.epoch, one.subject) for one in rows),

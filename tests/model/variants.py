@@ -10,6 +10,7 @@ from tests.model.steps import Rules
 # Answers of the feed are late in one size and processes fail in the others: together they make millions of states.
 SIZES = {
     "late answers, no faults": Size(subjects=1, workers=1),
+    "one is verified late": Size(subjects=1, workers=1, accepts=1, received=1),
     "two people, one fault": Size(faults=1, late=False),
     "one replica, two faults": Size(replicas=1, cancels=0, faults=2, late=False),
 }
@@ -18,8 +19,9 @@ MORE_SIZES = {
     "one replica, two faults, one cancels": Size(replicas=1, faults=2, late=False),
     "one replica, three requests": Size(replicas=1, accepts=3, faults=1, late=False),
 }
-_LATE, _PEOPLE, _FAULT = (
+_LATE, _VERIFIED, _PEOPLE, _FAULT = (
     SIZES["late answers, no faults"],
+    SIZES["one is verified late"],
     Size(late=False),
     Size(subjects=1, faults=1, late=False),
 )
@@ -44,5 +46,9 @@ VARIANTS = (
     Variant("the raised floor", Rules(floor_raised=False), _PEOPLE, "I3"),
     Variant("the wait for acknowledgements", Rules(acknowledgement_awaited=False), _PEOPLE, "I2"),
     Variant("the destruction of older versions", Rules(older_versions_destroyed=False), _PEOPLE, "I13"),
+    Variant(
+        "an epoch of the verification's own", Rules(verified_at_an_epoch_of_its_own=False), _VERIFIED, "I2"
+    ),
+    Variant("the end of what waits", Rules(superseded_by_what_is_verified=False), _VERIFIED, "I1"),
     Variant("the sweeper", Rules(sweeper_sends_again=False), _FAULT, "I1"),
 )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, false, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base
 from app.db.models.columns import Digest
 from app.db.models.statuses import RequestScope, RequestStatus
 
-_LIVE = "status NOT IN ('completed', 'cancelled', 'denied') AND scope = 'user'"
+_LIVE = "status NOT IN ('pending_verification', 'completed', 'cancelled', 'denied') AND scope = 'user'"
 
 
 class ForgetRequest(Base):
@@ -20,6 +21,7 @@ class ForgetRequest(Base):
     __tablename__ = "forget_requests"
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     subject_hmac: Mapped[str] = mapped_column(Digest, index=True)
+    # That of its suppression or selection. A request that was never verified has neither; the number is its place only.
     epoch: Mapped[int] = mapped_column(BigInteger, unique=True)
     scope: Mapped[str] = mapped_column(
         String(20), default=RequestScope.USER, server_default=RequestScope.USER
@@ -27,6 +29,11 @@ class ForgetRequest(Base):
     # How many stored events a request of scope `interactions` selects.
     selected_events: Mapped[int | None] = mapped_column(BigInteger)
     status: Mapped[str] = mapped_column(String(20), default=RequestStatus.QUEUED)
+    # Until then somebody must verify an end user's request. It stays set if nobody does: then nothing ever began.
+    verify_until: Mapped[datetime | None]
+    # What takes effect when the request is verified: its selection, and the commitment to the user's id.
+    asked_selection: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    subject_commitment: Mapped[str | None] = mapped_column(Digest)
     # Until then the request can be cancelled without a run having started; None where the policy has no window.
     cancel_until: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(String(20))

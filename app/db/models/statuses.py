@@ -8,9 +8,12 @@ from enum import StrEnum
 class RequestStatus(StrEnum):
     """The state of a forget request. There is no `failed`: an erasure can only be late.
 
-    The subject is suppressed in every state but `cancelled` and `denied`.
+    The subject is suppressed in every state but `pending_verification`, `cancelled` and `denied`.
     """
 
+    PENDING_VERIFICATION = (
+        "pending_verification"  # waits until somebody has made sure who asks; nothing has begun
+    )
     PENDING_APPROVAL = "pending_approval"  # waits for a second person, where the request policy asks for one
     SCHEDULED = "scheduled"  # waits for the end of its cancel window
     ON_HOLD = "on_hold"  # a person has stopped it, for example for a legal hold; the deadline stays
@@ -19,8 +22,10 @@ class RequestStatus(StrEnum):
     DEPLOYING = "deploying"  # published; waits for every replica, then destroys older versions
     COMPLETED = "completed"  # nothing that exists still knows the subject
     NEEDS_ATTENTION = "needs_attention"  # a person must act; the suppression and the deadline stay
-    CANCELLED = "cancelled"  # withdrawn before a run took it; the suppression is lifted
-    DENIED = "denied"  # refused by two people before a run took it; the suppression is lifted
+    CANCELLED = "cancelled"  # withdrawn before a run took it; the suppression, if there was one, is lifted
+    DENIED = (
+        "denied"  # refused by two people before a run took it; the suppression, if there was one, is lifted
+    )
 
 
 class RequestScope(StrEnum):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 Reason = Literal["withdrawn_consent", "objection", "no_longer_needed", "unlawful", "account_closed", "other"]
 Status = Literal[
+    "pending_verification",
     "pending_approval",
     "scheduled",
     "on_hold",
@@ -20,6 +21,7 @@ Status = Literal[
     "cancelled",
     "denied",
 ]
+VerificationMethod = Literal["email", "telephone", "post", "in_person", "account", "document", "other"]
 DenialReason = Literal[
     "insufficient_verification",
     "no_match",
@@ -49,9 +51,9 @@ class Model(BaseModel):
 
 
 class ReceiptLinks(Model):
-    """The links of a request's receipts; None until it is completed."""
+    """The links of a request's receipts: None before it is verified, or completed."""
 
-    acceptance: str
+    acceptance: str | None
     completion: str | None
 
 
@@ -69,13 +71,14 @@ class ForgetRequest(Model):
     detail_code: str | None
     subject_ref: str
     client_reference: str | None
-    suppression_epoch: int
+    suppression_epoch: int | None
     received_at: datetime
     regime: str
     zone: str
     due_at: datetime
     overdue: bool
     seconds_left: int
+    verify_until: datetime | None
     cancel_until: datetime | None
     extended_at: datetime | None
     review_at: datetime | None

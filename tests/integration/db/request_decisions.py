@@ -16,7 +16,7 @@ from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
 from app.db.models import ForgetRequest
 from app.db.session import Database
-from app.forget_requests import decisions
+from app.forget_requests import decisions, unverified, verification
 from app.forget_requests import service as forget_requests
 from app.forget_requests.decisions import Decision, Refused
 from app.forget_requests.policy import RequestPolicy
@@ -36,7 +36,7 @@ ITEMS = ("x", "y", "z")
 POLICIES = {
     "default": RequestPolicy(),
     "window": RequestPolicy(cancel_window_hours=24),
-    "strict": RequestPolicy(approval=True, cancel_window_hours=24),
+    "strict": RequestPolicy(verification_hours=24, approval=True, cancel_window_hours=24),
 }
 WINDOW = timedelta(hours=24)
 
@@ -107,22 +107,100 @@ class People(RuleBasedStateMachine):
         reach = max([until, *(event[2] for event in self.record.meeting(subject, criteria))])
         self._accepted(told, policy, replace(criteria, until=reach))
 
-    def _accepted(self, told: forget_requests.Acceptance, policy: str, criteria: Criteria | None) -> None:
-        assert told.created
+    @rule(subject=subjects, whole=st.booleans())
+    def receive(self, subject: str, whole: bool) -> None:
+        criteria = (
+            None
+            if whole
+            else Criteria(item_digests(subject, ITEMS[:1]), None, None, int(self.now.timestamp()))
+        )
+        same = self.record.newest(subject)
+        if criteria is not None and not self.record.suppressed(subject):
+            same = self.record.same_selection(subject, criteria)
+        elif same is not None and same.status in SETTLED and not same.in_force:
+            same = None
+        same = same or self.record.waiting(subject, criteria)
+        with self.begin() as transaction:
+            told = verification.receive(
+                transaction,
+                subject_hmac=subject,
+                requested_by="user",
+                now=self.now,
+                policy=POLICIES["strict"],
+                criteria=criteria,
+            )
+        assert (told.began, told.created) == (False, same is None)
+        if same is not None:
+            assert told.request.id == same.id
+            return
         request = told.request
+        self.record.requests[request.id] = Known(
+            request.id,
+            subject,
+            request.epoch,
+            "pending_verification",
+            request.due_at,
+            self.now,
+            criteria,
+            verify_until=self.now + WINDOW,
+            first_due_at=request.due_at,
+        )
+
+    @precondition(lambda self: self.record.requests)
+    @rule(number=numbers, actor=st.sampled_from(("user", "portal")), policy=policies)
+    def verify(self, number: int, actor: str, policy: str) -> None:
+        known = self._request(number)
+        expected: type[Exception] | None = Refused if actor == "user" else None
+        if known.status != "pending_verification":
+            expected = IllegalTransition
+        told: list[forget_requests.Acceptance] = []
+
+        def verify(transaction: Transaction, request: ForgetRequest, decision: Decision) -> None:
+            told.append(verification.verify(transaction, request, decision, POLICIES[policy]))
+
+        if self._decide(known, expected, verify, actor=actor):
+            del self.record.requests[known.id]
+            reach = int(known.received_at.timestamp())
+            criteria = known.criteria
+            if criteria is not None:
+                found = self.record.meeting(known.subject, criteria)
+                criteria = replace(criteria, until=max([reach, *(event[2] for event in found)]))
+            self._accepted(told[0], policy, criteria, since=known)
+            if criteria is None:
+                self.replica.apply(told[0].request.epoch, known.subject)
+
+    def _accepted(
+        self,
+        told: forget_requests.Acceptance,
+        policy: str,
+        criteria: Criteria | None,
+        *,
+        since: Known | None = None,
+    ) -> None:
+        """``since``: what is known of the request from before it was verified."""
+        assert told.began
+        request = told.request
+        if criteria is None:
+            self.record.supersede(request.subject_hmac)
         known = Known(
             request.id,
             request.subject_hmac,
             request.epoch,
             "pending_approval",
             request.due_at,
-            self.now,
+            self.now if since is None else since.received_at,
             criteria,
+            extended=since is not None and since.extended,
+            denied_by=None if since is None else since.denied_by,
         )
+        if since is not None:
+            assert request.due_at == since.due_at
         if policy != "strict":
             known.queue(self.now, WINDOW if policy == "window" else None)
         self.record.requests[known.id] = known
-        self.ever.requests[known.id] = replace(known)
+        first_due_at = known.due_at if since is None else since.first_due_at
+        assert first_due_at is not None
+        self.ever.requests[known.id] = replace(known, due_at=first_due_at, extended=False, denied_by=None)
         self.store.append_journal(forget_requests.journal_entry(request, told.selected))
 
     def _decide(
@@ -195,7 +273,8 @@ class People(RuleBasedStateMachine):
 
     def _withdraw(self, known: Known, how: str) -> None:
         known.move(how)
-        self.withdrawn[known.id] = how
+        if known.verify_until is None:
+            self.withdrawn[known.id] = how
 
     @precondition(has_requests)
     @rule(number=numbers)
@@ -293,7 +372,11 @@ class People(RuleBasedStateMachine):
             for one in self.record.requests.values()
             if one.status == "scheduled" and one.cancel_until is not None and one.cancel_until <= self.now
         ]
+        late = [one for one in self.record.requests.values() if one.is_late(self.now)]
         with self.begin() as transaction:
             assert forget_requests.end_windows(transaction, self.now) == len(over)
+            assert unverified.expire(transaction, self.now) == len(late)
         for one in over:
             one.move("queued")
+        for one in late:
+            one.move("cancelled")

@@ -14,7 +14,7 @@ from app.selections.criteria import Criteria
 
 SETTLED = ("completed", "cancelled", "denied")
 BEFORE_A_RUN = ("pending_approval", "scheduled", "queued")
-STOPPABLE = (*BEFORE_A_RUN, "on_hold")
+STOPPABLE = ("pending_verification", *BEFORE_A_RUN, "on_hold")
 _EDGES = {(before, after) for (before, _), after in REQUESTS.table.items()}
 
 Event = tuple[str, str, int]  # subject, item, time
@@ -31,6 +31,8 @@ class Known:
     due_at: datetime
     received_at: datetime
     criteria: Criteria | None = None
+    verify_until: datetime | None = None
+    first_due_at: datetime | None = None
     cancel_until: datetime | None = None
     held_from: str | None = None
     extended: bool = False
@@ -50,7 +52,16 @@ class Known:
     @property
     def in_force(self) -> bool:
         """Whether what it suppresses or selects stays away."""
-        return self.status not in ("cancelled", "denied") and self.readmitted_at is None
+        withdrawn = self.status in ("cancelled", "denied")
+        return self.verify_until is None and not withdrawn and self.readmitted_at is None
+
+    def is_late(self, now: datetime) -> bool:
+        """Whether nobody has verified it in time."""
+        return (
+            self.status == "pending_verification"
+            and self.verify_until is not None
+            and self.verify_until <= now
+        )
 
     def queue(self, now: datetime, window: timedelta | None) -> None:
         """Approve it."""
@@ -80,8 +91,28 @@ class Record:
 
     def newest(self, subject: str) -> Known | None:
         """The subject's newest request about the whole person."""
-        of_person = (one for one in self.requests.values() if one.subject == subject and one.criteria is None)
+        of_person = (
+            one
+            for one in self.requests.values()
+            if one.subject == subject and one.criteria is None and one.verify_until is None
+        )
         return max(of_person, key=lambda one: one.epoch, default=None)
+
+    def waiting(self, subject: str, criteria: Criteria | None) -> Known | None:
+        """The request that waits for its verification and asks for the same."""
+        for one in self.requests.values():
+            if one.subject == subject and one.status == "pending_verification":
+                mine = one.criteria
+                same = mine is not None and criteria is not None and mine.asks_the_same(criteria)
+                if same or (mine is None and criteria is None):
+                    return one
+        return None
+
+    def supersede(self, subject: str) -> None:
+        """A request about the whole person is in force: what waits is not needed."""
+        for one in self.requests.values():
+            if one.subject == subject and one.status == "pending_verification":
+                one.move("cancelled")
 
     def suppressed(self, subject: str) -> bool:
         newest = self.newest(subject)
@@ -159,7 +190,7 @@ class Record:
         last = {
             one.subject: one.lifted_epoch or one.epoch
             for one in sorted(self.requests.values(), key=lambda one: one.epoch)
-            if one.criteria is None
+            if one.criteria is None and one.verify_until is None
         }
         for one in self.requests.values():
             if one.id in withdrawn and one.status in STOPPABLE:
@@ -167,8 +198,12 @@ class Record:
                 one.move(withdrawn[one.id])
         again: dict[str, Known] = {}
         for one in sorted(lost.requests.values(), key=lambda one: one.epoch):
-            if one.id in self.requests or one.id in withdrawn:
+            held = self.requests.get(one.id)
+            if one.id in withdrawn or (held is not None and held.status != "pending_verification"):
                 continue
+            if held is not None:
+                # The backup is older than the verification.
+                one = replace(one, due_at=held.due_at, extended=held.extended, denied_by=held.denied_by)
             if one.criteria is not None:
                 again[one.id] = one
             elif not self.suppressed(one.subject) and one.epoch > last.get(one.subject, 0):

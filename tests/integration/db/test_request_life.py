@@ -105,6 +105,8 @@ class RequestLife(Workers):
                 request = session.get_one(ForgetRequest, one.id)
                 assert request.epoch > one.epoch
                 self.record.requests[one.id] = replace(one, epoch=request.epoch, status="queued")
+                if one.criteria is None:
+                    self.record.supersede(one.subject)
             if session.get_one(Ledger, 1).timeline != before:
                 for row in session.scalars(select(Run).where(Run.status == "running")):
                     self.record.runs[row.id].claims = row.claims
@@ -123,7 +125,8 @@ class RequestLife(Workers):
         assert {row.id: (row.status, row.due_at, row.epoch) for row in rows} == {
             one.id: (one.status, one.due_at, one.epoch) for one in self.record.requests.values()
         }
-        alive = Counter(row.subject_hmac for row in rows if row.scope == "user" and row.status not in SETTLED)
+        over = (*SETTLED, "pending_verification")
+        alive = Counter(row.subject_hmac for row in rows if row.scope == "user" and row.status not in over)
         assert all(number == 1 for number in alive.values())
         assert set(in_force) == {subject for subject in SUBJECTS if self.record.suppressed(subject)}
         assert list(working) == [run for run in [self.record.working()] if run is not None]

@@ -347,7 +347,7 @@ def test_an_empty_store_is_not_taken_for_one_in_which_nobody_asked(start: Start,
 
 def test_a_crash_between_store_and_database_is_made_up_for(start: Start, store: MemoryStore) -> None:
     service = rewound(start, store)
-    with killed_at("app.restoration.service.forget_requests.readopt"):
+    with killed_at("app.restoration.service.readoption.readopt"):
         join_timeline(service.database, service.audit, store)
     assert service.suppressed() == set()
     assert start().suppressed() == {"a"}

@@ -73,6 +73,7 @@ ALLOWED = {
     "POST /forget-requests/{request_id}/readmit": "approver admin",
     "POST /forget-requests/{request_id}/release": "approver admin",
     "POST /forget-requests/{request_id}/retry": "operator admin",
+    "POST /forget-requests/{request_id}/verify": "approver service admin",
     "POST /forget-requests/{request_id}/targets/{name}/acknowledge": "operator service admin",
     "POST /interactions": "service admin",
     "POST /items/{item_id}/forget": "operator admin",

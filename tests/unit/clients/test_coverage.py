@@ -58,6 +58,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     ),
     "read_forget_request": lambda client: client.read_forget_request(f"/prefix/forget-requests/{REQUEST}"),
     "retry_forget_request": lambda client: client.retry_forget_request(REQUEST),
+    "verify_forget_request": lambda client: client.verify_forget_request(REQUEST, method="telephone"),
     "approve_forget_request": lambda client: client.approve_forget_request(REQUEST),
     "deny_forget_request": lambda client: client.deny_forget_request(REQUEST, reason="no_match"),
     "cancel_forget_request": lambda client: client.cancel_forget_request(REQUEST),

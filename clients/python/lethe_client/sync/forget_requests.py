@@ -25,6 +25,7 @@ from lethe_client.models import (
     Reason,
     Regime,
     Status,
+    VerificationMethod,
 )
 from lethe_client.sync.connection import Connection
 
@@ -209,6 +210,12 @@ class ForgetRequests(Connection):
     def retry_forget_request(self, request: str, *, idempotency_key: str | None = None) -> ForgetRequest:
         """Queue a request that needs attention again. Its deadline stays."""
         return self._act(request, "retry", {}, idempotency_key)
+
+    def verify_forget_request(
+        self, request: str, *, method: VerificationMethod, idempotency_key: str | None = None
+    ) -> ForgetRequest:
+        """Say that you have made sure that the person has asked, and how. The suppression begins."""
+        return self._act(request, "verify", {"method": method}, idempotency_key)
 
     def approve_forget_request(self, request: str, *, idempotency_key: str | None = None) -> ForgetRequest:
         """Approve a request that waits for a second person."""

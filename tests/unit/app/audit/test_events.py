@@ -77,6 +77,25 @@ ENTRIES: list[tuple[Event, str, str]] = [
             '"erased_at": "2026-02-28T23:59:59+00:00"}'
         ),
     ),
+    (
+        decision_events.ForgetReceived("fr_1", "2026-02-28T23:59:59+00:00", "2026-02-08T12:00:00+00:00"),
+        "forget.received",
+        (
+            '{"request": "fr_1", "due_at": "2026-02-28T23:59:59+00:00", '
+            '"verify_until": "2026-02-08T12:00:00+00:00"}'
+        ),
+    ),
+    (
+        decision_events.ForgetVerified("fr_1", "telephone"),
+        "forget.verified",
+        '{"request": "fr_1", "method": "telephone"}',
+    ),
+    (decision_events.ForgetUnverified("fr_1"), "forget.unverified", '{"request": "fr_1"}'),
+    (
+        decision_events.ForgetSuperseded("fr_1", "fr_2"),
+        "forget.superseded",
+        '{"request": "fr_1", "by": "fr_2"}',
+    ),
     (decision_events.ForgetApproved("fr_1"), "forget.approved", '{"request": "fr_1"}'),
     (decision_events.ForgetWindowEnded("fr_1"), "forget.window_ended", '{"request": "fr_1"}'),
     (

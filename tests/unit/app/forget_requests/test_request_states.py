@@ -5,15 +5,19 @@ from itertools import product
 import pytest
 
 from app.db.models import RequestStatus
-from app.forget_requests.states import ACCEPTED, REQUESTS, RequestEvent
+from app.forget_requests.states import CREATED, REQUESTS, RequestEvent
 from app.transitions import IllegalTransition
 
+_STOPPABLE = ("pending_verification", "pending_approval", "scheduled", "queued", "on_hold")
 # What is not here may not happen.
 LEGAL = {
+    "verified": {"pending_verification": "pending_approval"},
+    "unverified": {"pending_verification": "cancelled"},
+    "superseded": {"pending_verification": "cancelled"},
     "approved": {"pending_approval": "scheduled"},
     "window_ended": {"scheduled": "queued"},
-    "cancelled": dict.fromkeys(("pending_approval", "scheduled", "queued", "on_hold"), "cancelled"),
-    "denied": dict.fromkeys(("pending_approval", "scheduled", "queued", "on_hold"), "denied"),
+    "cancelled": dict.fromkeys(_STOPPABLE, "cancelled"),
+    "denied": dict.fromkeys(_STOPPABLE, "denied"),
     "held": dict.fromkeys(("pending_approval", "scheduled", "queued"), "on_hold"),
     "released_to_approval": {"on_hold": "pending_approval"},
     "released": {"on_hold": "scheduled"},
@@ -57,7 +61,7 @@ def test_every_state_is_reached_from_the_first_and_none_is_a_dead_end_but_a_with
             found |= new
         return found
 
-    assert reached_from(ACCEPTED) == set(RequestStatus)
+    assert reached_from(CREATED) == set(RequestStatus)
     withdrawn = {RequestStatus.CANCELLED, RequestStatus.DENIED}
     assert all(reached_from(status) == {status} for status in withdrawn)
     assert all(RequestStatus.COMPLETED in reached_from(status) for status in set(RequestStatus) - withdrawn)
