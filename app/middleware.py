@@ -12,6 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app import trace_context
 from app.api_keys.authentication import caller_of
 from app.db.errors import DatabaseUnavailable
 from app.errors import Problem, database_problem, problem_response
@@ -34,7 +35,10 @@ _SAFE_CORRELATION_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
 
 
 class RequestContext:
-    """Adds a correlation id, and writes log line and metrics. They name the route's template, not the path (I8)."""
+    """Adds a correlation id, and writes log line and metrics. They name the route's template, not the path (I8).
+
+    A valid `traceparent` goes back as it came, and its trace into every log line of the request.
+    """
 
     def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
         self._app = app
@@ -49,6 +53,10 @@ class RequestContext:
         request_id = offered if _SAFE_CORRELATION_ID.match(offered) else uuid.uuid4().hex
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        parent = Headers(scope=scope).get(trace_context.HEADER, "")
+        trace = trace_context.trace_id(parent)
+        if trace is not None:
+            structlog.contextvars.bind_contextvars(trace_id=trace)
         status, answered = HTTPStatus.INTERNAL_SERVER_ERROR.value, False
         started = time.perf_counter()
 
@@ -58,6 +66,8 @@ class RequestContext:
                 status, answered = message["status"], True
                 headers = MutableHeaders(scope=message)
                 headers[CORRELATION_HEADER] = request_id
+                if trace is not None:
+                    headers[trace_context.HEADER] = parent
                 for name, value in _UNLESS_SAID_OTHERWISE.items():
                     headers.setdefault(name, value)
             await send(message)

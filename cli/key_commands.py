@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 from app.api_keys import queries as key_queries
 from app.api_keys import service as api_keys
 from app.api_keys.roles import SCOPES_OF, Role
 from app.api_keys.service import Scope
-from app.db.clock import database_now
+from app.audit.key_events import KeyIssued, KeyRevoked, KeyRotated
+from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
 from app.db.models import ApiKey
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
@@ -18,6 +21,7 @@ from cli.failures import CommandError
 
 # A longer validity would have no practical meaning.
 MAX_DAYS = 36_500
+_ACTOR = "lethe keys"
 _MINUTES = {"m": 1, "h": 60, "d": 24 * 60}
 
 
@@ -25,6 +29,14 @@ def _database() -> Database:
     engine = open_database(get_settings().database_url, pooled=False)
     require_current_schema(engine)
     return Database(engine)
+
+
+def _transaction() -> AbstractContextManager[Transaction]:
+    return Transaction.begin(_database(), AuditLog.of(get_settings()))
+
+
+def _moment(when: datetime | None) -> str | None:
+    return None if when is None else when.isoformat()
 
 
 def issue(
@@ -36,15 +48,17 @@ def issue(
         CommandError: a role or a scope is unknown, the name is taken, or the number of days is out of range.
     """
     granted = _granted(roles, scopes)
-    with _database().unit_of_work() as session:
-        now = database_now(session)
+    with _transaction() as transaction:
+        session, now = transaction.session, transaction.now()
         if any(key.name == name for key in key_queries.all_keys(session)):
             raise CommandError(
                 f"there is a key named {name} already; revoked names are not used again, and 'lethe keys rotate "
                 f"{name}' issues another one of a valid key"
             )
         expires_at = _expiry(now, days, until_revoked=until_revoked)
-        return api_keys.issue(session, name=name, scopes=granted, now=now, expires_at=expires_at), expires_at
+        key = api_keys.issue(session, name=name, scopes=granted, now=now, expires_at=expires_at)
+        transaction.record(KeyIssued(name, [*granted], _moment(expires_at)), actor=_ACTOR)
+        return key, expires_at
 
 
 def rotate(name: str, overlap: str, days: int | None, *, until_revoked: bool) -> tuple[str, datetime | None]:
@@ -54,12 +68,14 @@ def rotate(name: str, overlap: str, days: int | None, *, until_revoked: bool) ->
         CommandError: there is no valid key of that name, or a time is out of range.
     """
     lasting = _duration(overlap)
-    with _database().unit_of_work() as session:
-        now = database_now(session)
+    with _transaction() as transaction:
+        session, now = transaction.session, transaction.now()
         expires_at = _expiry(now, days, until_revoked=until_revoked)
         key = api_keys.rotate(session, name=name, now=now, overlap=lasting, expires_at=expires_at)
         if key is None:
             raise CommandError(f"there is no valid key named {name}")
+        rotated = KeyRotated(name, _moment(expires_at), (now + lasting).isoformat())
+        transaction.record(rotated, actor=_ACTOR)
         return key, expires_at
 
 
@@ -121,6 +137,7 @@ def revoke(name: str) -> None:
     Raises:
         CommandError: there is no active key of that name.
     """
-    with _database().unit_of_work() as session:
-        if not api_keys.revoke(session, name=name, now=database_now(session)):
+    with _transaction() as transaction:
+        if not api_keys.revoke(transaction.session, name=name, now=transaction.now()):
             raise CommandError(f"there is no active key named {name}")
+        transaction.record(KeyRevoked(name), actor=_ACTOR)

@@ -9,12 +9,12 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Select, Text, and_, cast, or_, select
 from sqlalchemy.orm import Session
 
-from app.audit import decision_events, events, target_events, version_events, webhook_events
+from app.audit import decision_events, events, key_events, target_events, version_events, webhook_events
 from app.audit.events import Event
 from app.db.models import AuditEntry, ForgetRequest
 
 _ROWS_AT_A_TIME = 1000
-_EVENTS = (events, decision_events, target_events, version_events, webhook_events)
+_EVENTS = (events, decision_events, key_events, target_events, version_events, webhook_events)
 # What happens to a run and says something about each of its requests.
 _OF_RUNS = (
     "run.attempted",

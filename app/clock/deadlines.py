@@ -10,6 +10,7 @@ from app.clock.zones import civil_day, end_of_day, require_aware, zone_named
 
 _MONTH, _EXTENDED_MONTHS = 1, 3
 _CCPA_DAYS, _CCPA_EXTENDED_DAYS = 45, 90
+_CCPA_BUSINESS_DAYS, _SATURDAY = 10, 5
 _MOST_POLICY_DAYS = 365
 
 
@@ -68,6 +69,34 @@ def due_at(
         ValueError: the zone is unknown, the instant has no zone, or the number of days is missing or out of range.
     """
     return _end_of_last_day(regime, received_at, zone, policy_days, months=_MONTH, ccpa_days=_CCPA_DAYS)
+
+
+def acknowledge_by(regime: Regime, received_at: datetime, zone: str = "UTC") -> datetime | None:
+    """Until when the person must be told that the request has arrived; None if the regime sets no such date.
+
+    CCPA regulations, section 7021(a): 10 business days. Here these are Monday to Friday: a holiday would move the date
+    back, so leaving holidays out is stricter.
+
+    Args:
+        regime: the rules.
+        received_at: an aware instant, see `started_at`.
+        zone: an IANA name.
+
+    Returns:
+        The last second of that day, in UTC.
+
+    Raises:
+        ValueError: the zone is unknown, or the instant has no zone.
+    """
+    if regime is not Regime.CCPA:
+        return None
+    where = zone_named(zone)
+    day = civil_day(received_at, where)
+    for _ in range(_CCPA_BUSINESS_DAYS):
+        day += timedelta(days=1)
+        while day.weekday() >= _SATURDAY:
+            day += timedelta(days=1)
+    return end_of_day(day, where)
 
 
 def legal_limit(

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from app.api_keys.authentication import Caller, require
 from app.api_keys.service import Scope
 from app.clock.deadlines import Regime
+from app.db.clock import database_now
 from app.db.models import ForgetBatch
 from app.dependencies import GatewayDependency
 from app.errors import not_found
@@ -31,12 +32,12 @@ from app.forget_batches.schemas import (
     body_schema,
 )
 from app.forget_batches.service import SLICE, Wanted
+from app.forget_batches.trial import Trial
 from app.forget_requests.endpoints import asked_by
 from app.gateway import Gateway
 from app.idempotency.once import KEY_PARAMETER, KeyedOnce, OnceRequest, require_same, respond
 from app.idempotency.service import KEPT_FOR
 from app.problem_schema import problems
-from app.suppressions.queries import suppressed_among
 
 router = APIRouter(tags=["forget"])
 
@@ -155,16 +156,19 @@ def _answer(gateway: Gateway, batch: ForgetBatch, rows: Sequence[queries.ItemRow
 def _try(gateway: Gateway, content: bytes) -> TrialView:
     items = read_items(content, gateway.subject_key)
     with gateway.database.read() as session:
-        asked = suppressed_among(session, [item.subject for item in items if item.subject is not None])
-    views = []
-    for position, item in enumerate(items):
-        result = TrialResult.INVALID
-        if item.subject is not None:
-            result = TrialResult.EXISTING if item.subject in asked else TrialResult.NEW
-            # A later item of the same user would find the request of this one.
-            asked.add(item.subject)
-        views.append(
-            TrialItemView.model_validate({"position": position, "result": result, "errors": item.errors})
-        )
+        subjects = [item.subject for item in items if item.subject is not None]
+        trial = Trial(session, subjects, database_now(session))
+        views = []
+        for position, item in enumerate(items):
+            wanted = _wanted(gateway, position, item)
+            result = TrialResult.INVALID
+            if wanted.subject_hmac is not None:
+                repeats = trial.repeats(wanted.subject_hmac, wanted.criteria)
+                result = TrialResult.EXISTING if repeats else TrialResult.NEW
+            views.append(
+                TrialItemView.model_validate(
+                    {"position": position, "result": result, "errors": wanted.errors}
+                )
+            )
     counts = Counter(view.result for view in views)
     return TrialView(results={result: counts[result] for result in TrialResult}, items=views)

@@ -7,7 +7,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Path, Response
+from fastapi import APIRouter, Body, Depends, Header, Path, Response
 
 from app.api_keys.authentication import Caller, require
 from app.api_keys.service import Scope
@@ -17,6 +17,7 @@ from app.db.clock import database_now
 from app.db.models import ForgetRequest
 from app.db.models.statuses import SETTLED
 from app.dependencies import GatewayDependency
+from app.entity_tags import matches, tag_of
 from app.errors import Problem, not_found
 from app.fields import IdInPath
 from app.forget_requests import queries as request_queries
@@ -33,6 +34,7 @@ from app.gateway import Gateway
 from app.idempotency.once import Once, OnceRequest, respond
 from app.links import Links
 from app.problem_schema import problems
+from app.runs import forecast
 from app.subjects import SubjectKey, commitment
 from app.targets import service as targets
 from app.versions.parts import of_request
@@ -44,6 +46,9 @@ MayForget = Annotated[Caller, Depends(require(Scope.FORGET_CREATE, own=True))]
 POLL_SECONDS = "2"
 # Opens the commitment to the user's id in receipts. A header, because no answer that is kept may hold it.
 RECEIPT_SALT = "Lethe-Receipt-Salt"
+# What of a request changes without anything happening.
+_PASSING = ("seconds_left", "predicted_completion")
+_TAGGED = {"ETag": {"schema": {"type": "string"}, "description": "names this state of the request"}}
 _SALTED = {
     RECEIPT_SALT: {"schema": {"type": "string"}, "description": "opens the receipts' commitment to the id"}
 }
@@ -98,14 +103,28 @@ async def forget_user_in_body(
     return await _forget(gateway, once, caller, body.user_id, body)
 
 
-@router.get("/forget-requests/{request_id:path}", responses=problems(404))
+@router.get(
+    "/forget-requests/{request_id:path}",
+    response_model=ForgetRequestDetail,
+    responses=problems(404)
+    | {
+        200: {"headers": _TAGGED},
+        304: {"description": "Nothing has changed but the time that is left", "headers": _TAGGED},
+    },
+)
 def read(
     request_id: RequestId,
-    response: Response,
     gateway: GatewayDependency,
     caller: Annotated[Caller, Depends(require(Scope.FORGET_READ, own=True))],
-) -> ForgetRequestDetail:
-    """Read a request: its state, what it waits for and until when, and every attempt that was made for it."""
+    if_none_match: Annotated[
+        str | None,
+        Header(max_length=1024, description="the `ETag` of an earlier answer: 304 if it still holds"),
+    ] = None,
+) -> Response:
+    """Read a request: its state, what it waits for and until when, and every attempt that was made for it.
+
+    `ETag` does not count what passes by itself: `seconds_left` and `predicted_completion`.
+    """
     with gateway.database.read() as session:
         request = request_queries.find(session, request_id)
         if request is None or not caller.acts_for(request.subject_hmac):
@@ -117,8 +136,16 @@ def read(
             tried, left_out = [], []
         parts = of_request(session, request, gateway.surroundings)
         told = targets.of_request(session, request.id)
-    response.headers.update(poll_headers(request))
-    return ForgetRequestDetail.with_attempts(request, tried, left_out, gateway.links, now, parts, told)
+        expected = forecast.of_request(
+            session, request, now, requests_per_run=gateway.settings.max_subjects_per_run
+        )
+    detail = ForgetRequestDetail.with_attempts(
+        request, tried, left_out, gateway.links, now, parts, told, expected
+    )
+    headers = poll_headers(request) | {"ETag": tag_of(detail, without=_PASSING)}
+    if matches(if_none_match, headers["ETag"]):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return respond(detail, headers=headers)
 
 
 async def _forget(
@@ -176,7 +203,8 @@ def asked_by(key: SubjectKey, user_id: str, body: ForgetBody) -> Asked:
 
 def _answer(accepted: Acceptance, links: Links, now: datetime) -> Response:
     request = accepted.request
-    headers = {"Location": links.request(request.id)}
+    where = links.request(request.id)
+    headers = {"Location": where, "Operation-Location": where}
     if not accepted.created:
         headers["Forget-Request-Existing"] = "true"
     status = HTTPStatus.OK if request.status in SETTLED else HTTPStatus.ACCEPTED

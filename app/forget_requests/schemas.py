@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.attempts.schemas import RequestAttemptView, SkippedView
-from app.clock.deadlines import Regime
+from app.clock.deadlines import Regime, acknowledge_by
 from app.codes import DetailCode
 from app.db.models import Attempt, ForgetRequest, ForgetTarget, RequestScope, RequestStatus, SkippedRung
 from app.db.models.statuses import SETTLED
@@ -191,7 +191,11 @@ class ReceiptLinks(BaseModel):
 
 
 class ForgetRequestView(BaseModel):
-    """A forget request as its caller sees it. It does not contain the user id, which is not stored."""
+    """A forget request as its caller sees it. It does not contain the user id, which is not stored.
+
+    ``acknowledge_by``: until when the person must be told that it has arrived, where the regime says so. Lethe tells
+    the caller at once, and the caller tells the person.
+    """
 
     id: str
     scope: RequestScope
@@ -208,6 +212,7 @@ class ForgetRequestView(BaseModel):
     received_at: datetime
     regime: Regime
     zone: str
+    acknowledge_by: datetime | None
     due_at: datetime
     overdue: bool
     seconds_left: int
@@ -244,6 +249,9 @@ class ForgetRequestView(BaseModel):
             received_at=request.received_at,
             regime=Regime(request.regime),
             zone=request.zone,
+            acknowledge_by=acknowledge_by(
+                Regime(request.regime), request.clock_started_at or request.received_at, request.zone
+            ),
             due_at=request.due_at,
             overdue=left.total_seconds() < 0,
             seconds_left=int(left.total_seconds()),
@@ -272,8 +280,12 @@ class ForgetRequestDetail(ForgetRequestView):
 
     ``parts`` says what was done for this person in each part of the service. Empty until the request is completed.
     ``targets`` has the recipients that were told of the request: other systems that hold the person.
+    ``predicted_completion`` comes from what the latest runs took. It is no promise: `due_at` is the deadline.
     """
 
+    predicted_completion: datetime | None = Field(
+        description="null if nothing was measured yet, or if a person must act first"
+    )
     parts: list[Part]
     targets: list[TargetView]
     first_step: int
@@ -290,10 +302,12 @@ class ForgetRequestDetail(ForgetRequestView):
         now: datetime,
         parts: Sequence[Part],
         targets: Sequence[ForgetTarget],
+        predicted_completion: datetime | None,
     ) -> ForgetRequestDetail:
         view = ForgetRequestView.of(request, links, now)
         return cls(
             **view.model_dump(),
+            predicted_completion=predicted_completion,
             parts=list(parts) if view.status is RequestStatus.COMPLETED else [],
             targets=[TargetView.of(one) for one in targets],
             first_step=request.first_step,

@@ -3,8 +3,7 @@
 //
 //   node verify-receipt.mjs jwks.json RECEIPT.jwt [SALT USER-ID]
 //   node verify-receipt.mjs jwks.json --checkpoints OLD.txt NEW.txt CONSISTENCY.json
-//
-// Prints what holds and ends with 0, or prints what does not and ends with 1. 2: the call is wrong.
+// Prints what holds and ends with 0, or what does not and ends with 1.
 import { createHash, createPublicKey, verify as verifySignature } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";

@@ -75,6 +75,7 @@ class ForgetRequest(Model):
     received_at: datetime
     regime: str
     zone: str
+    acknowledge_by: datetime | None
     due_at: datetime
     overdue: bool
     seconds_left: int
@@ -199,8 +200,12 @@ class Target(Model):
 
 
 class ForgetRequestDetail(ForgetRequest):
-    """A forget request with every attempt; ``parts`` is empty until it is completed."""
+    """A forget request with every attempt; ``parts`` is empty until it is completed.
 
+    ``predicted_completion`` comes from what earlier runs took, and is no promise.
+    """
+
+    predicted_completion: datetime | None
     parts: list[Part]
     targets: list[Target]
     first_step: int

@@ -8,7 +8,10 @@ import socket
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from app.db.models import AuditEntry
+from app.db.session import Database, open_database
 from recommender import (
     AdapterConfig,
     BaseConfig,
@@ -175,6 +178,12 @@ def test_keys_of_a_role_expire_and_are_rotated(environment: dict[str, str]) -> N
     assert lethe("keys", "revoke", "crm", **environment).returncode == 0
     assert lethe("keys", "list", **environment).stdout.count("revoked 2") == 2
     assert_one_line(lethe("keys", "rotate", "crm", **environment), "no valid key")
+    # each of these is in the audit log, and what was refused is not.
+    with Database(open_database(environment["LETHE_DATABASE_URL"])).read() as session:
+        entries = session.scalars(select(AuditEntry).order_by(AuditEntry.sequence)).all()
+    assert [entry.action for entry in entries] == ["key.issued", "key.rotated", "key.revoked"]
+    assert {(entry.actor, entry.data["name"]) for entry in entries} == {("lethe keys", "crm")}
+    assert not any(issued.stdout.strip() in str(entry.data) for entry in entries)
 
 
 @pytest.mark.parametrize("command", ["gateway", "worker", "migrate", "init"])

@@ -159,6 +159,29 @@ def test_r14_a_dry_run_says_what_a_batch_would_do(client: TestClient, database: 
     assert client.get("/recommend", params={"user_id": "user-2"}).json()["personalised"]
 
 
+def test_r14_a_dry_run_tells_a_new_selection_from_a_repeated_one(client: TestClient) -> None:
+    """Each result is what the batch itself then says."""
+    client.post("/users/user-1/forget", json={"interactions": {"before": 5}})
+    client.post("/users/user-3/forget")
+    items = [
+        {"user_id": "user-1", "interactions": {"before": 5}},
+        {"user_id": "user-1", "interactions": {"items": ["i1"]}},
+        {"user_id": "user-2", "interactions": {"before": 5}},
+        {"user_id": "user-2", "interactions": {"before": 5}},
+        {"user_id": "user-2"},
+        {"user_id": "user-2", "interactions": {"before": 6}},
+        {"user_id": "user-3", "interactions": {"before": 5}},
+        {"user_id": "user-4", "regime": "policy"},
+    ]
+    expected = ["existing", "new", "new", "existing", "new", "existing", "existing", "invalid"]
+    tried = client.post(f"{PATH}/dry-run", json={"items": items}).json()
+    assert [item["result"] for item in tried["items"]] == expected
+    done = client.post(PATH, json={"items": items}, headers={"Idempotency-Key": "selections"}).json()
+    assert [item["result"] for item in done["items"]] == [
+        {"new": "accepted"}.get(result, result) for result in expected
+    ]
+
+
 def test_a_batch_that_is_not_there_is_a_404(client: TestClient) -> None:
     for path in (f"{PATH}/fb_{'0' * 32}", f"{PATH}/fb_{'0' * 32}/items"):
         assert client.get(path).status_code == 404

@@ -1,4 +1,4 @@
-"""R-40: a verifier in another language, with that language's standard library only, agrees about every published vector."""
+"""R-40: a verifier in another language, with its standard library only, agrees about every published vector."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ from lethe_client.models import (
     Reason,
     Regime,
     Status,
+    VerificationMethod,
 )
 from lethe_client.aio.connection import Connection
 
@@ -180,6 +181,12 @@ class ForgetRequests(Connection):
     async def retry_forget_request(self, request: str, *, idempotency_key: str | None = None) -> ForgetRequest:
         """Queue a request that needs attention again. Its deadline stays."""
         return await self._act(request, "retry", {}, idempotency_key)
+
+    async def verify_forget_request(
+        self, request: str, *, method: VerificationMethod, idempotency_key: str | None = None
+    ) -> ForgetRequest:
+        """Say that you have made sure that the person has asked, and how. The suppression begins."""
+        return await self._act(request, "verify", {"method": method}, idempotency_key)
 
     async def approve_forget_request(self, request: str, *, idempotency_key: str | None = None) -> ForgetRequest:
         """Approve a request that waits for a second person."""

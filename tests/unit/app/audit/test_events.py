@@ -7,6 +7,7 @@ import pytest
 from app.audit import (
     decision_events,
     events,
+    key_events,
     takedown_events,
     target_events,
     version_events,
@@ -283,6 +284,20 @@ ENTRIES: list[tuple[Event, str, str]] = [
         "webhook.replayed",
         '{"endpoint": "we_1", "first": 3, "last": 9}',
     ),
+    (
+        key_events.KeyIssued("crm", ["forget:create"], None),
+        "key.issued",
+        '{"name": "crm", "scopes": ["forget:create"], "expires_at": null}',
+    ),
+    (
+        key_events.KeyRotated("crm", "2026-04-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00"),
+        "key.rotated",
+        (
+            '{"name": "crm", "expires_at": "2026-04-01T00:00:00+00:00", '
+            '"former_until": "2026-01-02T00:00:00+00:00"}'
+        ),
+    ),
+    (key_events.KeyRevoked("crm"), "key.revoked", '{"name": "crm"}'),
 ]
 
 

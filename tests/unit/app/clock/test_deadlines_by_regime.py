@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.clock.deadlines import ExtensionRefused, Refused, Regime, due_at, extended, started_at
+from app.clock.deadlines import (
+    ExtensionRefused,
+    Refused,
+    Regime,
+    acknowledge_by,
+    due_at,
+    extended,
+    started_at,
+)
 from app.clock.zones import civil_day, end_of_day, zone_named
 
 # Far east and far west, half and quarter hours, clocks that change at 2:00, at midnight, and in the last hour of a day.
@@ -245,3 +253,39 @@ def test_the_rules_are_those_of_the_package() -> None:
     zone = zone_named("Europe/Berlin")
     assert zone is zone_named("Europe/Berlin")
     assert (zone.key, zone is ZoneInfo("Europe/Berlin")) == ("Europe/Berlin", False)
+
+
+@pytest.mark.parametrize(
+    ("received", "expected"),
+    [
+        ((2026, 1, 2, 12), "2026-01-16T23:59:59"),  # a Friday
+        ((2026, 1, 3, 12), "2026-01-16T23:59:59"),  # a Saturday, from which nothing counts before Monday
+        ((2026, 1, 4, 23), "2026-01-16T23:59:59"),
+        ((2026, 1, 5, 0), "2026-01-19T23:59:59"),
+    ],
+)
+def test_r48_the_ccpa_wants_a_request_acknowledged_within_ten_business_days(
+    received: tuple[int, ...], expected: str
+) -> None:
+    zone = "America/Los_Angeles"
+    found = acknowledge_by(Regime.CCPA, local(zone, *received), zone)
+    assert found is not None
+    assert shown(found, zone) == expected
+
+
+@pytest.mark.parametrize("regime", [Regime.GDPR, Regime.UK_GDPR, Regime.POLICY])
+def test_r48_no_other_regime_sets_a_date_for_that(regime: Regime) -> None:
+    assert acknowledge_by(regime, datetime(2026, 1, 1, tzinfo=UTC)) is None
+
+
+@given(day=st.dates(FIRST_DAY, LAST_DAY), zone=st.sampled_from(ZONES))
+def test_r48_ten_weekdays_lie_between_receipt_and_the_last_day_for_acknowledging(
+    day: date, zone: str
+) -> None:
+    received = datetime.combine(day, time(12), zone_named(zone))
+    found = acknowledge_by(Regime.CCPA, received, zone)
+    assert found is not None
+    last = civil_day(found, zone_named(zone))
+    between = [day + timedelta(days=one) for one in range(1, (last - day).days + 1)]
+    assert sum(one.weekday() < 5 for one in between) == 10
+    assert last.weekday() < 5
