@@ -46,7 +46,11 @@ BODIES: dict[str, Any] = {
 }
 ANSWERS: dict[str, Any] = {
     "register_webhook_endpoint": _ENDPOINT
-    | {"state": "pending", "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"},
+    | {
+        "state": "pending",
+        "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+        "public_key": "whpk_A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=",
+    },
     "list_webhook_endpoints": {"endpoints": [_ENDPOINT]},
     "read_webhook_endpoint": _ENDPOINT,
     "challenge_webhook_endpoint": _ENDPOINT | {"state": "pending"},

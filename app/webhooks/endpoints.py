@@ -71,7 +71,10 @@ async def register_webhook_endpoint(
     deliverer.wake()
     response.headers["Location"] = gateway.links.webhook_endpoint(endpoint.id)
     view = EndpointView.of(endpoint).model_dump()
-    return RegisteredView(**view, secret=deliverer.signer.secret(endpoint.id))
+    signer = deliverer.signer
+    return RegisteredView(
+        **view, secret=signer.secret(endpoint.id), public_key=signer.public_key(endpoint.id)
+    )
 
 
 @router.get("/webhook-endpoints", responses=problems())

@@ -59,9 +59,13 @@ class EndpointView(BaseModel):
 
 
 class RegisteredView(EndpointView):
-    """A new endpoint, with the secret that its messages are signed with."""
+    """A new endpoint, with what verifies its messages: either of both will do.
 
-    secret: str = Field(description="shown only here; in the form of the Standard Webhooks specification")
+    Both are in the form of the Standard Webhooks specification, and shown only here.
+    """
+
+    secret: str = Field(description="of the signatures `v1`, HMAC-SHA256")
+    public_key: str = Field(description="of the signatures `v1a`, Ed25519; no secret")
 
 
 class EndpointList(BaseModel):

@@ -30,9 +30,10 @@ class Endpoint(Model):
 
 
 class Registered(Endpoint):
-    """A new endpoint with its ``secret``, which is told once."""
+    """A new endpoint with what verifies its messages, which is told once: the ``secret``, or the ``public_key``."""
 
     secret: str
+    public_key: str
 
 
 class EndpointList(Model):
