@@ -45,6 +45,7 @@ from benchmarks.service_commands import (
     everybody_command,
     forget_command,
     overload_command,
+    worklist_command,
 )
 from benchmarks.study.kolmogorov_smirnov import NO_SCIPY, has_scipy
 from benchmarks.study.scenarios import SCENARIOS, Scenario, user_share
@@ -294,6 +295,7 @@ bench_app.command("accept")(accept_command)
 bench_app.command("everybody")(everybody_command)
 bench_app.command("chaos")(chaos_command)
 bench_app.command("overload")(overload_command)
+bench_app.command("worklist")(worklist_command)
 
 
 @bench_app.command("report")

@@ -80,6 +80,24 @@ def accept_command(
     publish(result, json_file, markdown_file)
 
 
+def worklist_command(
+    requests: Annotated[int, typer.Option(min=100, help="How many open requests.")] = 10_000,
+    times: Annotated[int, typer.Option(min=1, help="How often each thing is measured.")] = 50,
+    database: Annotated[str, typer.Option(help="postgresql, or a PostgreSQL server's URL.")] = "postgresql",
+    seed: Annotated[int, typer.Option(help="Draws states and deadlines.")] = 0,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """Fill a database of its own with open requests, and time the worklist, a claim and a sweep."""
+    # Imported here: an installation that only measures learning lacks the service's libraries.
+    from benchmarks import worklist
+
+    check_places(json_file, markdown_file)
+    with _reported():
+        result = worklist.run(database, requests=requests, times=times, seed=seed)
+    publish(result, json_file, markdown_file)
+
+
 def everybody_command(
     users: Annotated[int, typer.Option(min=10, help="How many people the service has.")] = 1500,
     seed: Annotated[int, typer.Option(help="Draws the data, and in which order people ask.")] = 0,

@@ -25,6 +25,7 @@ from benchmarks.report.semantic_ids import semantic_ids
 from benchmarks.report.sequence import sequence
 from benchmarks.report.tune import tune
 from benchmarks.report.unlearn import unlearn
+from benchmarks.report.worklist import worklist
 
 WRITERS = {
     "unlearn": unlearn,
@@ -46,6 +47,7 @@ WRITERS = {
     "chaos": chaos,
     "overload": overload,
     "papers": papers,
+    "worklist": worklist,
 }
 
 

@@ -24,6 +24,7 @@ from app.forget_requests import queries as forget_requests
 from app.forget_requests.endpoints import RequestId
 from app.forget_requests.schemas import ForgetRequestDetail
 from app.replicas.queries import live_replicas
+from app.runs import forecast
 from app.targets import service as targets
 from app.versions import queries as versions
 from app.versions.parts import of_request
@@ -49,6 +50,7 @@ def show(request: Request, request_id: RequestId, gateway: GatewayDependency, vi
             now,
             of_request(session, found, gateway.surroundings),
             targets.of_request(session, found.id),
+            forecast.of_request(session, found, now, requests_per_run=gateway.settings.max_subjects_per_run),
         )
         happened = happenings(audit.of_request(session, found))
         made = None if found.run_id is None else versions.of_run(session, found.run_id)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import Select, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.audit.events import RunClaimed, RunHandedBack, RunNeedsAttention
@@ -148,15 +148,16 @@ def claim(
     if not resumed:
         # Not for a resumed run: its published version was made without the queued requests.
         _take_queued_requests(session, claimed, max_subjects, now)
-    # The outage that the requests waited for is over.
-    session.execute(
-        update(ForgetRequest)
-        .where(
-            or_(ForgetRequest.run_id == run_id, ForgetRequest.status == RequestStatus.QUEUED),
-            ForgetRequest.detail_code == held_up_by,
+    if held_up_by is not None:
+        # The outage that the requests waited for is over.
+        session.execute(
+            update(ForgetRequest)
+            .where(
+                or_(ForgetRequest.run_id == run_id, ForgetRequest.status == RequestStatus.QUEUED),
+                ForgetRequest.detail_code == held_up_by,
+            )
+            .values(detail_code=None)
         )
-        .values(detail_code=None)
-    )
     requests = session.scalars(
         select(ForgetRequest)
         .where(ForgetRequest.run_id == run_id)
@@ -203,6 +204,16 @@ def _claimable(session: Session, run: Run, now: datetime) -> bool:
     return working is None and next_queued_run(session, now) == run.id
 
 
+def _urgent_first(session: Session, which: Select[tuple[ForgetRequest]], limit: int) -> list[ForgetRequest]:
+    """Up to `limit` of these: expedited ones first, then by their deadline. An index has each half in order."""
+    found: list[ForgetRequest] = []
+    for expedited in (True, False):
+        half = which.where(ForgetRequest.expedited == expedited)
+        ordered = half.order_by(ForgetRequest.due_at, ForgetRequest.epoch)
+        found += session.scalars(ordered.limit(limit - len(found)))
+    return found
+
+
 def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: datetime) -> None:
     """Take queued requests into this run, expedited ones and then the earliest deadline first, and leave a queued run
     for the rest.
@@ -223,14 +234,12 @@ def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: da
     queued = select(ForgetRequest).where(
         ForgetRequest.status == RequestStatus.QUEUED, ForgetRequest.scope == scope
     )
-    urgent_first = queued.order_by(ForgetRequest.expedited.desc(), ForgetRequest.due_at, ForgetRequest.epoch)
-    most_urgent = session.scalars(urgent_first.limit(1)).first()
-    if most_urgent is None:
+    most_urgent = _urgent_first(session, queued, 1)
+    if not most_urgent:
         return
-    step = held[0] if held else most_urgent.first_step
+    step = held[0] if held else most_urgent[0].first_step
     room = max(0, max_subjects - len(held))
-    fitting = urgent_first.where(ForgetRequest.first_step == step).limit(room)
-    for request in session.scalars(fitting).all():
+    for request in _urgent_first(session, queued.where(ForgetRequest.first_step == step), room):
         request.run_id = run.id
         request.status = REQUESTS.after(request.status, RequestEvent.TAKEN)
     session.flush()

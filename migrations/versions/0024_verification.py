@@ -1,7 +1,7 @@
-"""End users' requests that wait for their verification.
+"""End users' requests that wait for their verification, and an index for claims.
 
-Expand: columns that may be empty, and an index of open requests that leaves out those that wait. The previous release
-does not know their state, so let no policy ask for a verification before it is gone.
+Expand: columns that may be empty, an index of open requests that leaves out those that wait, and one more index. The
+previous release does not know their state, so let no policy ask for a verification before it is gone.
 
 Revision: 0024_verification
 Revises: 0022_opendsr
@@ -22,12 +22,14 @@ _COLUMNS = (
     ("asked_selection", sa.JSON()),
     ("subject_commitment", sa.String(64)),
 )
+_URGENT = "ix_forget_requests_urgent"
 _OVER = "'completed', 'cancelled', 'denied'"
 
 
 def upgrade() -> None:
     for name, kind in _COLUMNS:
         op.add_column("forget_requests", sa.Column(name, kind, nullable=True))
+    op.create_index(_URGENT, "forget_requests", ["status", "scope", "expedited", "due_at", "epoch"])
     _index_of_live_requests(f"status NOT IN ('pending_verification', {_OVER}) AND scope = 'user'")
 
 
@@ -41,6 +43,7 @@ def downgrade() -> None:
     if op.get_bind().execute(never).scalar_one():
         raise RuntimeError("requests were not verified, and the previous release knows no such thing")
     _index_of_live_requests(f"status NOT IN ({_OVER}) AND scope = 'user'")
+    op.drop_index(_URGENT, table_name="forget_requests")
     for name, _ in reversed(_COLUMNS):
         op.drop_column("forget_requests", name)
 

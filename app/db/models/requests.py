@@ -84,6 +84,8 @@ class ForgetRequest(Base):
             postgresql_where=text(_LIVE),
         ),
         Index("ix_forget_requests_pages", "status", "due_at", "epoch"),
+        # A claim takes the most urgent ones that are queued.
+        Index("ix_forget_requests_urgent", "status", "scope", "expedited", "due_at", "epoch"),
         # The dashboard reads unfinished ones in this order, a page at a time.
         Index("ix_forget_requests_due", "due_at", "epoch"),
     )
