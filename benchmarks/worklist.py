@@ -25,6 +25,7 @@ from app.db.models import ForgetRequest, Ledger, RequestStatus, Suppression
 from app.db.schema import migrate
 from app.db.session import Database, open_database
 from app.forget_requests import listing, worklist
+from app.forget_requests.states import REQUESTS, RequestEvent
 from app.runs import service as runs
 from app.settings import Settings
 from benchmarks.environment import environment
@@ -33,13 +34,13 @@ from worker.sweeper import end_windows, expire_unverified, sweep, warn_of_deadli
 
 REQUESTS, TIMES = 10_000, 50
 PAGE = 50
-# How many of a hundred open requests are in each state. Most wait for a run.
+# What has happened last to how many of a hundred open requests, and in which state. Most wait for a run.
 SHARES = {
-    RequestStatus.QUEUED: 85,
-    RequestStatus.PENDING_APPROVAL: 5,
-    RequestStatus.SCHEDULED: 5,
-    RequestStatus.ON_HOLD: 3,
-    RequestStatus.NEEDS_ATTENTION: 2,
+    (RequestStatus.SCHEDULED, RequestEvent.WINDOW_ENDED): 85,
+    (RequestStatus.PENDING_VERIFICATION, RequestEvent.VERIFIED): 5,
+    (RequestStatus.PENDING_APPROVAL, RequestEvent.APPROVED): 5,
+    (RequestStatus.QUEUED, RequestEvent.HELD): 3,
+    (RequestStatus.UNLEARNING, RequestEvent.EXHAUSTED): 2,
 }
 _MONTH = timedelta(days=31)
 
@@ -87,9 +88,9 @@ def fill(database: Database, requests: int, seed: int) -> None:
     drawn = random.Random(seed)
     with database.unit_of_work() as session:
         now = database_now(session)
-        states = drawn.choices([*SHARES], [*SHARES.values()], k=requests)
+        lasts = drawn.choices([*SHARES], [*SHARES.values()], k=requests)
         session.execute(
-            insert(ForgetRequest), [_row(drawn, number, state, now) for number, state in enumerate(states, 1)]
+            insert(ForgetRequest), [_row(drawn, number, *last, now) for number, last in enumerate(lasts, 1)]
         )
         session.execute(
             insert(Suppression),
@@ -179,19 +180,21 @@ def _claim(transaction: Transaction, settings: Settings) -> int:
     return 0 if taken is None else len(taken.requests)
 
 
-def _row(drawn: random.Random, number: int, state: RequestStatus, now: datetime) -> dict[str, Any]:
+def _row(
+    drawn: random.Random, number: int, before: RequestStatus, event: RequestEvent, now: datetime
+) -> dict[str, Any]:
     received = now - drawn.random() * _MONTH / 2
     due_at = received + _MONTH
     return {
         "id": f"fr_{uuid.UUID(int=drawn.getrandbits(128)).hex}",
         "subject_hmac": f"{number:064x}",
         "epoch": number,
-        "status": state,
+        "status": REQUESTS.after(before, event),
         "requested_by": "bench",
         "received_at": received,
         "due_at": due_at,
         "next_warning_at": due_at,
-        "cancel_until": now + timedelta(days=1) if state is RequestStatus.SCHEDULED else None,
+        "cancel_until": now + timedelta(days=1) if event is RequestEvent.APPROVED else None,
     }
 
 

@@ -111,6 +111,7 @@ UNREAD = {
 SENT = {
     "CancelBody",
     "DenyBody",
+    "VerifyBody",
     "ExpediteBody",
     "ExtendBody",
     "ForgetBody",
@@ -207,6 +208,7 @@ def values_of(schema: str, field: str | None = None) -> set[str]:
     [
         (models.Reason, values_of("ForgetBody", "reason")),
         (models.Status, values_of("RequestStatus")),
+        (models.VerificationMethod, values_of("VerifyBody", "method")),
         (models.DenialReason, values_of("DenyBody", "reason")),
         (models.HoldReason, values_of("HoldBody", "reason")),
         (models.CancelReason, values_of("CancelBody", "reason")),
