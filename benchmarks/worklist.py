@@ -32,7 +32,7 @@ from benchmarks.environment import environment
 from benchmarks.service.own_database import LOCAL_SERVER, own_database
 from worker.sweeper import end_windows, expire_unverified, sweep, warn_of_deadlines
 
-REQUESTS, TIMES = 10_000, 50
+OPEN_REQUESTS, TIMES = 10_000, 50
 PAGE = 50
 # What has happened last to how many of a hundred open requests, and in which state. Most wait for a run.
 SHARES = {
@@ -46,7 +46,7 @@ _MONTH = timedelta(days=31)
 
 
 def run(
-    server: str = "postgresql", *, requests: int = REQUESTS, times: int = TIMES, seed: int = 0
+    server: str = "postgresql", *, requests: int = OPEN_REQUESTS, times: int = TIMES, seed: int = 0
 ) -> dict[str, Any]:
     """Fill a database of its own and measure; returns JSON values.
 
