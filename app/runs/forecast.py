@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from app.clock.prediction import p95, predicted_completion
+from app.clock.prediction import predicted_completion
 from app.db.models import ForgetRequest, RequestScope, RequestStatus, Run, RunStatus
 from app.runs.states import RUN_OF
 
@@ -38,11 +38,6 @@ def of_request(
         requests_per_run=requests_per_run,
         running_since=working.started_at if working is not None else None,
     )
-
-
-def run_p95(session: Session, scope: RequestScope = RequestScope.USER) -> timedelta | None:
-    """What 95 % of the latest completed runs for such requests did not exceed; None if there is none."""
-    return p95(_durations(session, scope))
 
 
 def _durations(session: Session, scope: RequestScope) -> list[timedelta]:
