@@ -204,7 +204,7 @@ def _claimable(session: Session, run: Run, now: datetime) -> bool:
     return working is None and next_queued_run(session, now) == run.id
 
 
-def _urgent_first(session: Session, which: Select[tuple[ForgetRequest]], limit: int) -> list[ForgetRequest]:
+def _urgent_first(session: Session, which: Select[ForgetRequest], limit: int) -> list[ForgetRequest]:
     """Up to `limit` of these: expedited ones first, then by their deadline. An index has each half in order."""
     found: list[ForgetRequest] = []
     for expedited in (True, False):
