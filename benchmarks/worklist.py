@@ -211,4 +211,6 @@ def _timed(work: Callable[[], object], times: int) -> list[float]:
 def _spread(seconds: Sequence[float]) -> dict[str, float]:
     ordered = sorted(seconds)
     shares = {"p50": 0.5, "p95": 0.95, "max": 1.0}
-    return {name: ordered[math.ceil(share * len(ordered)) - 1] for name, share in shares.items()}
+    found = {name: ordered[math.ceil(share * len(ordered)) - 1] for name, share in shares.items()}
+    # No more digits than a file keeps: the table printed now and the one printed from the file are the same.
+    return {name: float(f"{value:.4g}") for name, value in found.items()}
