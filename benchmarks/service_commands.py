@@ -92,7 +92,6 @@ def worklist_command(
     # Imported here: an installation that only measures learning lacks the service's libraries.
     from benchmarks import worklist
 
-    check_places(json_file, markdown_file)
     with _reported():
         result = worklist.run(database, requests=requests, times=times, seed=seed)
     publish(result, json_file, markdown_file)
