@@ -1,7 +1,8 @@
 """How long the worklist, a claim and a sweep take with many open requests: `lethe bench worklist`.
 
 The requests are written as rows, because accepting ten thousand takes longer than measuring them. Each thing is done
-once unmeasured, and then as often as it is asked for. Seconds count from the first statement to the end of the
+once unmeasured, and then as often as it is asked for. As in a gateway and in a worker, what the process has loaded is no
+longer searched for garbage (`app.loading`). Seconds count from the first statement to the end of the
 transaction. A claim is rolled back, so that the next one finds the same queue.
 """
 
@@ -26,6 +27,7 @@ from app.db.schema import migrate
 from app.db.session import Database, open_database
 from app.forget_requests import listing, worklist
 from app.forget_requests.states import REQUESTS, RequestEvent
+from app.loading import loading
 from app.runs import service as runs
 from app.settings import Settings
 from benchmarks.environment import environment
@@ -66,7 +68,8 @@ def run(
         try:
             migrate(engine)
             database, audit = Database(engine), AuditLog.of(settings)
-            fill(database, requests, seed)
+            with loading():
+                fill(database, requests, seed)
             measured = {
                 name: _spread(_timed(work, times))
                 for name, work in works(database, audit, settings, requests).items()
