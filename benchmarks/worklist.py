@@ -1,9 +1,9 @@
 """How long the worklist, a claim and a sweep take with many open requests: `lethe bench worklist`.
 
 The requests are written as rows, because accepting ten thousand takes longer than measuring them. Each thing is done
-once unmeasured, and then as often as it is asked for. As in a gateway and in a worker, what the process has loaded is no
-longer searched for garbage (`app.loading`). Seconds count from the first statement to the end of the
-transaction. A claim is rolled back, so that the next one finds the same queue.
+once unmeasured, and then as often as it is asked for. Seconds count from the first statement to the end of the
+transaction. A claim is rolled back, so that the next one finds the same queue. As in a gateway and in a worker, what
+the process has loaded is no longer searched for garbage (`app.loading`).
 """
 
 from __future__ import annotations
