@@ -4,7 +4,7 @@ Expand: columns that may be empty, an index of open requests that leaves out tho
 previous release does not know their state, so let no policy ask for a verification before it is gone.
 
 Revision: 0024_verification
-Revises: 0022_opendsr
+Revises: 0023_item_takedowns
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0024_verification"
-down_revision = "0022_opendsr"
+down_revision = "0023_item_takedowns"
 branch_labels = None
 depends_on = None
 

@@ -89,7 +89,7 @@ class People(RuleBasedStateMachine):
         digests = item_digests(subject, items) if items else None
         criteria = Criteria(digests, None, int(NOON.timestamp()) if before else None, until)
         same = self.record.same_selection(subject, criteria)
-        if self.record.subject.suppressed():
+        if self.record.suppressed(subject):
             same = self.record.newest(subject)
         with self.begin() as transaction:
             told = forget_requests.accept_selection(
