@@ -50,8 +50,8 @@ class RequestPolicy(BaseModel):
     ``cancel_window_hours``: a request waits so long before it is queued, so that it can be cancelled; it can also be
     cancelled later, until a run takes it. ``regime`` and ``zone`` (an IANA name) set the deadline of requests that name
     none. ``days`` is the deadline of the regime ``policy``, and ``extended_days`` its extension, if it has one.
-    ``consolidate_takedowns``: a worker asks for a consolidation as soon as an item was taken down; otherwise the takedown
-    is erased by the next one.
+    ``consolidate_takedowns``: a worker asks for a consolidation as soon as an item was taken down; otherwise the
+    takedown is erased by the next one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
