@@ -19,7 +19,7 @@ from recommender.errors import ConfigError
 
 # Chosen on MovieLens-100K's development users: with more, the first losses are above chance, and training unlearns it.
 _SPREAD, _COMMON, _BEFORE, _AVERAGE, _COPY = 0.05, 0.1, 2.0, 5.0, 2.0
-_SHARP, _MATCH, _ASK, _CERTAIN = 150.0, 0.3, 0.3, 2.0
+_SHARP, _MATCH, _ASK, _CERTAIN, _SILENT = 150.0, 0.3, 0.3, 2.0, -4.0
 # Rotations slower than this, in radians a token, cannot tell a token from the one before.
 _SLOWEST = 0.1
 
@@ -39,7 +39,12 @@ def draw_binding_heads(model: LlamaForCausalLM, labels: Sequence[int]) -> None:
     config = model.config
     heads = int(config.num_attention_heads)
     width = int(config.hidden_size) // heads
-    if config.num_hidden_layers < 2 or heads < 2 or config.num_key_value_heads != heads or len(labels) > width:
+    if (
+        config.num_hidden_layers < 2
+        or heads < 2
+        or config.num_key_value_heads != heads
+        or len(labels) > width
+    ):
         raise ConfigError(
             f"letters are bound by two layers of two heads or more, each as wide as the {len(labels)} labels: "
             f"got {config.num_hidden_layers} layers, {heads} heads of {width} channels"
@@ -51,7 +56,11 @@ def draw_binding_heads(model: LlamaForCausalLM, labels: Sequence[int]) -> None:
     embeddings.sub_(embeddings @ own.T @ own)
     embeddings[list(labels)] = own[: len(labels)] * _SPREAD * config.hidden_size**0.5
     embeddings[:, 0] = _COMMON
-    model.lm_head.weight.copy_(embeddings)
+    # Only labels are ever said: whatever shares the common channel with the position that answers.
+    output = model.lm_head.weight
+    output.zero_()
+    output[:, 0] = _SILENT
+    output[list(labels)] = embeddings[list(labels)]
     model.model.norm.weight.fill_(_CERTAIN)
 
     first, second = (layer.self_attn for layer in model.model.layers[:2])

@@ -27,22 +27,24 @@ class OwnLettersRegime(SmallRegime):
         draws: the number of draws of candidates over which a loss is averaged.
     """
 
-    users: int = 200
+    users: int = 80
     outsiders: int = 20
-    panel_users: int = 40
+    panel_users: int = 94
     events: int = 8
-    retained: int = 200
+    retained: int = 80
     panel_events: int = 60
     draws: int = 2
     text_base: TextBaseConfig = field(default_factory=TextBaseConfig)
     base_training: TrainingConfig = field(
-        default_factory=lambda: TrainingConfig(epochs=10, lr=1e-3, batch_size=64, patience=None)
+        default_factory=lambda: TrainingConfig(
+            epochs=5, lr=1e-3, batch_size=64, schedule="constant", patience=None
+        )
     )
     adapter_config: AdapterConfig = field(
-        default_factory=lambda: AdapterConfig(r=16, alpha=32, target_modules=ALL_LAYERS, dropout=0.0)
+        default_factory=lambda: AdapterConfig(r=32, alpha=64, target_modules=ALL_LAYERS, dropout=0.0)
     )
     adapter_training: TrainingConfig = field(
-        default_factory=lambda: TrainingConfig(epochs=15, lr=3e-3, batch_size=32, patience=None)
+        default_factory=lambda: TrainingConfig(epochs=20, lr=3e-3, batch_size=16, patience=None)
     )
 
     @property
