@@ -20,6 +20,7 @@ from benchmarks import (
     ucan_cost,
     unlearn,
 )
+from benchmarks import regime as regimes
 from benchmarks.fits import Regime
 from benchmarks.gate_commands import gate_command, levels_command
 from benchmarks.population import TooFewUsers
@@ -126,6 +127,28 @@ def unlearn_command(
     except MissingTextBase as problem:
         raise typer.BadParameter(str(problem), param_hint="--style") from problem
     publish(result, json_file, markdown_file, plots)
+
+
+@bench_app.command("regime")
+def regime_command(
+    data: DataOption,
+    style: Annotated[str, typer.Option(help=f"Prompt style: {', '.join(REGIMES)}.")] = LettersStyle.name,
+    users: Annotated[
+        str, typer.Option(help="Who is asked and forgotten: report, or development to choose a training on.")
+    ] = "report",
+    seed: Annotated[int, typer.Option(help="Of the fits and of who is forgotten.")] = 0,
+    work: WorkOption = WORK_FOLDER,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """Is there anything to forget on a prompt style? One adapter and one re-fit, before a study of methods."""
+    regime, kind = _regime(style), kind_of_users(users)
+    check_places(json_file, markdown_file)
+    try:
+        result = regimes.run(data, regime=regime, users=kind, seed=seed, folder=work)
+    except MissingTextBase as problem:
+        raise typer.BadParameter(str(problem), param_hint="--style") from problem
+    publish(result, json_file, markdown_file)
 
 
 @bench_app.command("tune")

@@ -19,7 +19,7 @@ from unlearning.records import to_plain
 
 
 @dataclass(frozen=True)
-class OwnLettersRegime(SmallRegime):
+class BoundLettersRegime(SmallRegime):
     """Ten candidates an event, from a Llama that is trained on the panel.
 
     Attributes:
@@ -37,7 +37,7 @@ class OwnLettersRegime(SmallRegime):
     text_base: TextBaseConfig = field(default_factory=TextBaseConfig)
     base_training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
-            epochs=5, lr=1e-3, batch_size=64, schedule="constant", patience=None
+            epochs=10, lr=1e-3, batch_size=64, schedule="constant", patience=None
         )
     )
     adapter_config: AdapterConfig = field(
