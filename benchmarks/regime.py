@@ -1,8 +1,8 @@
 """Whether there is anything to forget on a prompt style: `lethe bench regime`.
 
-A study of methods needs an adapter that serves better than its base, and that remembers the users on whom it was fitted.
+A study of methods needs an adapter that serves better than its base and remembers the users on whom it was fitted.
 This looks at these two alone, with one adapter and one re-fit without some users, at a fraction of a study's price: to
-choose how a style is trained on development users, or to report on the others.
+choose on development users how a style is trained, or to report on the others.
 """
 
 from __future__ import annotations

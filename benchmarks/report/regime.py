@@ -8,6 +8,9 @@ from typing import Any
 
 from benchmarks.report.cells import table
 
+_COLUMNS = (
+    "model", "held-out R@1", "R@10", "loss", "own tail of the forgotten R@1", "R@10", "loss", "seconds",
+)  # fmt: skip
 _SHOWN = ("held_out@1", "held_out@10", "held_out_nll", "own_tail@1", "own_tail@10", "own_tail_nll")
 
 
@@ -31,37 +34,21 @@ def regime(result: Mapping[str, Any]) -> list[str]:
         f"{title} {'–' if ratio is None else f'{ratio:.2f}'} (at least {wanted:g})"
         for ratio, wanted, title in ratios
     ]
-    return [
+    told = (
         f"Prompt style {result['style']}. Data: {data['source']}, {data['items']} items; the base is of "
         f"{data['panel_users']} panel users with {data['panel_events']} events, the adapter of "
         f"{data['service_users']} with {data['service_events']}; {data['forgotten_users']} {data['users']} users are "
         f"forgotten, held-out events are those of {data['asked_users']}. "
-        f"{data['options']} options an event. Seed {data['seed']}.",
-        "",
-        f"Regime: {'; '.join(said)}. It {'holds' if holds else 'does NOT hold'}.",
-        "",
-        *table(
-            (
-                "model",
-                "held-out R@1",
-                "R@10",
-                "loss",
-                "own tail of the forgotten R@1",
-                "R@10",
-                "loss",
-                "seconds",
-            ),  # fmt: skip
-            rows,
-        ),
-        "",
+        f"{data['options']} options an event. Seed {data['seed']}."
+    )
+    counted = (
         f"Held-out: {bare['held_out_events']} events, own tails: {bare['own_tail_events']}. Losses are in nats; one of "
-        f"{data['options']} options told by chance has {_chance(data['options'])}.",
-    ]
+        f"{data['options']} options told by chance has {log(data['options']):.2f}, and is right in "
+        f"{1 / data['options']:.3f}."
+    )
+    verdict = f"Regime: {'; '.join(said)}. It {'holds' if holds else 'does NOT hold'}."
+    return [told, "", verdict, "", *table(_COLUMNS, rows), "", counted]
 
 
 def _seconds(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f}"
-
-
-def _chance(options: int) -> str:
-    return f"{log(options):.2f}, and is right in {1 / options:.3f}"
