@@ -143,7 +143,6 @@ def regime_command(
 ) -> None:
     """Is there anything to forget on a prompt style? One adapter and one re-fit, before a study of methods."""
     regime, kind = _regime(style), kind_of_users(users)
-    check_places(json_file, markdown_file)
     try:
         result = regimes.run(data, regime=regime, users=kind, seed=seed, folder=work)
     except MissingTextBase as problem:

@@ -207,7 +207,9 @@ def test_whom_the_base_has_read_is_said_by_the_operator_and_kept(
     assert "the base has read 1 people" in again.stdout
     assert "a version is live already" in again.stdout
     ids.write_text("")
-    assert "as was stated with --base-readers" in lethe(*init, "--base-readers", str(ids), **environment).stdout
+    assert (
+        "as was stated with --base-readers" in lethe(*init, "--base-readers", str(ids), **environment).stdout
+    )
     ids.write_text("person\x001\n")
     assert_one_line(lethe(*init, "--base-readers", str(ids), **environment), "panel.txt, line 1")
     assert_one_line(lethe(*init, "--base-readers", str(tmp_path / "none"), **environment), "none")
