@@ -21,6 +21,7 @@ from benchmarks.report.listing import listing
 from benchmarks.report.load import load
 from benchmarks.report.overload import overload
 from benchmarks.report.papers import papers
+from benchmarks.report.regime import regime
 from benchmarks.report.scale import scale
 from benchmarks.report.semantic_ids import semantic_ids
 from benchmarks.report.sequence import sequence
@@ -50,6 +51,7 @@ WRITERS = {
     "overload": overload,
     "papers": papers,
     "worklist": worklist,
+    "regime": regime,
 }
 
 
