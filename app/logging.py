@@ -20,7 +20,11 @@ _CHATTER = ("uvicorn", "uvicorn.error", "celery", "kombu")
 
 
 def configure_logging(
-    log_format: LogFormat = "auto", *, program: str = "lethe", level: int = logging.INFO
+    log_format: LogFormat = "auto",
+    *,
+    program: str = "lethe",
+    level: int = logging.INFO,
+    copying: structlog.types.Processor | None = None,
 ) -> None:
     """Route structlog and the standard library's loggers to standard error.
 
@@ -29,12 +33,14 @@ def configure_logging(
     Args:
         log_format: `auto` means `console` if standard error is a terminal.
         program: the name at the beginning of a readable line, because several processes may share the terminal.
+        copying: sees every line of ours before it is written.
     """
     terminal = sys.stderr.isatty()
     readable = log_format == "console" or (log_format == "auto" and terminal)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
+        *([copying] if copying else []),
         *(_of_people(program) if readable else _OF_MACHINES),
     ]
     structlog.configure(

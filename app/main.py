@@ -49,6 +49,7 @@ from app.takedowns import endpoints as takedowns
 from app.targets import endpoints as targets
 from app.transparency import endpoints as transparency
 from app.versions import endpoints as adapters
+from app.versions import rollback_endpoint
 from app.webhooks import endpoints as webhooks
 
 
@@ -57,6 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or get_settings()
     configure_logging(settings.log_format, program="gateway")
     registry = CollectorRegistry()
+    metrics = HttpMetrics(registry)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -76,11 +78,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             FailedLogins(settings.failed_logins),
         )
         app.state.caller_limits = CallerLimits.of(settings)
-        dashboard.open_dashboard(app, gateway)
+        dashboard.open_dashboard(app, gateway, metrics)
         gateway.start()
         try:
             yield
         finally:
+            await anyio.to_thread.run_sync(dashboard.close_dashboard, app)
             await anyio.to_thread.run_sync(gateway.stop)
             await app.state.caller_limits.close()
             database.dispose()
@@ -119,6 +122,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         interactions,
         runs,
         adapters,
+        rollback_endpoint,
         events,
         webhooks,
         targets,
@@ -135,7 +139,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, forms=FORM_PATHS, form_bytes=FORM_BYTES)
     app.add_middleware(HeadAsGet)
     app.add_middleware(Addressing, root_path=settings.root_path)
-    app.add_middleware(RequestContext, metrics=HttpMetrics(registry))
+    app.add_middleware(RequestContext, metrics=metrics)
     # Build all routes and schemas now. FastAPI builds them when asked for them, and changes the process-wide warning
     # filters meanwhile. A thread that loads a model does the same, and the two could restore each other's filters.
     app.openapi_schema = _openapi(app)

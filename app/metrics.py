@@ -33,9 +33,20 @@ class HttpMetrics:
             registry=registry,
         )
 
+    def recommendations(self) -> list[int]:
+        """How many answers of GET /recommend took how long, by the steps of the histogram, since the process began."""
+        return counts_of(self._seconds.labels("/recommend"))
+
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
+
+
+def counts_of(histogram: Histogram) -> list[int]:
+    """The counts of each step of a histogram, which itself keeps their sums from the first step on."""
+    (metric,) = histogram.collect()
+    sums = [int(sample.value) for sample in metric.samples if sample.name.endswith("_bucket")]
+    return [one - before for one, before in zip(sums, [0, *sums[:-1]], strict=True)]
 
 
 class QueueMetrics(Collector):

@@ -101,7 +101,8 @@ class Settings(AccessSettings, EngineSettings, TellingSettings, OpenDsrSettings)
         "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are read as well",
     )
     base: Text = Field(
-        ".lethe/base", description="folder or hub id of the base model; must carry catalogue.json"
+        ".lethe/base",
+        description="folder or hub id (owner/name@commit) of the base model; must carry catalogue.json",
     )
     policy_file: Path | None = Field(None, description="gate policy as JSON; the packaged default otherwise")
     request_policy: Text = Field(

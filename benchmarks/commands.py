@@ -13,14 +13,12 @@ from benchmarks import (
     catalogue,
     early_stop,
     load,
-    papers,
     scale,
     semantic_ids,
     tuning,
     ucan_cost,
     unlearn,
 )
-from benchmarks.fits import Regime
 from benchmarks.gate_commands import gate_command, levels_command
 from benchmarks.population import TooFewUsers
 from benchmarks.publishing import (
@@ -42,6 +40,7 @@ from benchmarks.sequence import run as sequence
 from benchmarks.service_commands import (
     accept_command,
     chaos_command,
+    dashboard_command,
     everybody_command,
     forget_command,
     overload_command,
@@ -51,11 +50,11 @@ from benchmarks.service_commands import (
 from benchmarks.study.kolmogorov_smirnov import NO_SCIPY, has_scipy
 from benchmarks.study.scenarios import SCENARIOS, Scenario, user_share
 from benchmarks.study.variants import UnknownBenchmarkMethod, check_methods
-from benchmarks.styles.by_name import REGIMES, UnknownStyle, regime_of_style
+from benchmarks.style_commands import papers_command, regime_command, regime_named
+from benchmarks.styles.by_name import REGIMES
 from benchmarks.styles.smollm2 import MissingTextBase
 from benchmarks.tables import markdown
 from recommender import ItemTokenStyle
-from recommender.styles.letters import LettersStyle
 from unlearning import METHODS
 
 MaybeDataOption = Annotated[
@@ -108,7 +107,7 @@ def unlearn_command(
         raise typer.BadParameter("give the interactions to measure on", param_hint="--data")
     if forget is not None and scenarios:
         raise typer.BadParameter("give either scenarios or a share to forget", param_hint="--forget")
-    regime = _regime(style)
+    regime = regime_named(style)
     names = _methods(methods or ("all" if style == ItemTokenStyle.name else _LADDER))
     if not has_scipy():
         raise typer.BadParameter(NO_SCIPY, param_hint="--data")
@@ -247,48 +246,8 @@ def sequence_command(
     publish(result, json_file, markdown_file)
 
 
-@bench_app.command("papers")
-def papers_command(
-    data: Annotated[
-        Path | None, typer.Option("--data", help="MovieLens-100K, RecBole or CSV interactions.")
-    ] = None,
-    style: Annotated[
-        str,
-        typer.Option(help=f"Measure U-CAN's on this style, E2URec's on yes_no: {', '.join(REGIMES)}."),
-    ] = LettersStyle.name,
-    results: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--result",
-            help="A finished result of `lethe bench unlearn` that fills further tables; one a use.",
-        ),
-    ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Deletions, each with its own fits.")] = 1,
-    work: WorkOption = WORK_FOLDER,
-    processes: ProcessesOption = None,
-    json_file: JsonOption = None,
-    markdown_file: MarkdownOption = None,
-) -> None:
-    """The papers' own tables beside ours: one is measured, the others come from finished results."""
-    regime = _regime(style)
-    if data is not None and not has_scipy():
-        raise typer.BadParameter(NO_SCIPY, param_hint="--data")
-    try:
-        result = papers.run(
-            data,
-            regime=None if data is None else regime,
-            results=[read_result(one) for one in results or ()],
-            seeds=seeds,
-            folder=work,
-            processes=processes,
-        )
-    except MissingTextBase as problem:
-        raise typer.BadParameter(str(problem), param_hint="--data") from problem
-    except papers.NothingToShow as problem:
-        raise typer.BadParameter(str(problem), param_hint="--result") from problem
-    publish(result, json_file, markdown_file)
-
-
+bench_app.command("regime")(regime_command)
+bench_app.command("papers")(papers_command)
 bench_app.command("gate")(gate_command)
 bench_app.command("levels")(levels_command)
 bench_app.command("forget")(forget_command)
@@ -298,6 +257,7 @@ bench_app.command("chaos")(chaos_command)
 bench_app.command("overload")(overload_command)
 bench_app.command("serve")(serve_command)
 bench_app.command("worklist")(worklist_command)
+bench_app.command("dashboard")(dashboard_command)
 
 
 @bench_app.command("report")
@@ -311,13 +271,6 @@ def report_command(
     write("\n".join(markdown(result) for result in found), markdown_file)
     for result in found:
         draw_plots(result, plots)
-
-
-def _regime(style: str) -> Regime:
-    try:
-        return regime_of_style(style)
-    except UnknownStyle as problem:
-        raise typer.BadParameter(str(problem), param_hint="--style") from problem
 
 
 def _methods(text: str) -> list[str]:

@@ -157,6 +157,27 @@ def chaos_command(
     publish(result, json_file, markdown_file)
 
 
+def dashboard_command(
+    seed: Annotated[int, typer.Option(help="Draws whom requests and recommendations are about.")] = 0,
+    requests: Annotated[int, typer.Option(min=100, help="Unfinished requests in the worklist.")] = 10_000,
+    pages: Annotated[int, typer.Option(min=1, help="Pages that are open at once.")] = 50,
+    seconds: Annotated[float, typer.Option(min=1, help="How long the idle gateway is watched.")] = 30.0,
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs of periods of recommendations.")] = 6,
+    home: BaseHomeOption = None,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """Start a gateway in a temporary folder, and measure its dashboard in a real browser and with many open pages."""
+    # Imported here: an installation that only measures learning lacks the service's libraries.
+    from benchmarks import dashboard
+
+    with _reported():
+        result = dashboard.run(
+            seed=seed, requests=requests, pages=pages, seconds=seconds, pairs=pairs, home=home
+        )
+    publish(result, json_file, markdown_file)
+
+
 def overload_command(
     seed: Annotated[int, typer.Option(help="Draws who asks for recommendations.")] = 0,
     half_open: Annotated[int, typer.Option(min=0, help="How many half-sent requests.")] = 2000,

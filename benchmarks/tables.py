@@ -11,6 +11,7 @@ from benchmarks.report.basis import basis
 from benchmarks.report.calibration import calibrate
 from benchmarks.report.chaos import chaos
 from benchmarks.report.cost import ucan_cost
+from benchmarks.report.dashboard import dashboard
 from benchmarks.report.early_stop import early_stop
 from benchmarks.report.everybody import everybody
 from benchmarks.report.forget import forget
@@ -20,6 +21,7 @@ from benchmarks.report.listing import listing
 from benchmarks.report.load import load
 from benchmarks.report.overload import overload
 from benchmarks.report.papers import papers
+from benchmarks.report.regime import regime
 from benchmarks.report.scale import scale
 from benchmarks.report.semantic_ids import semantic_ids
 from benchmarks.report.sequence import sequence
@@ -46,10 +48,12 @@ WRITERS = {
     "accept": accept,
     "everybody": everybody,
     "chaos": chaos,
+    "dashboard": dashboard,
     "overload": overload,
     "serve": serve,
     "papers": papers,
     "worklist": worklist,
+    "regime": regime,
 }
 
 

@@ -11,7 +11,7 @@ from recommender.imports.importing import ADAPTER, BASE, import_adapter
 
 
 def import_folders(
-    base: Path, adapter: Path, out: Path, *, before: Path | None, added_untrained: bool, as_json: bool
+    base: str, adapter: str, out: Path, *, before: str | None, added_untrained: bool, as_json: bool
 ) -> None:
     """Write the folders of base and adapter, and print what was done with each group of tensors.
 

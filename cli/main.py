@@ -139,13 +139,13 @@ def init(
 
 @app.command("import")
 def import_folders(
-    base: Annotated[Path, typer.Option(help="folder of the base that your adapter was trained on")],
+    base: Annotated[str, typer.Option(help="folder or hub id of the base that your adapter was trained on")],
     adapter: Annotated[
-        Path, typer.Option(help="your adapter's folder, as PEFT or a training script left it")
+        str, typer.Option(help="your adapter's folder or hub id, as PEFT or a training script left it")
     ],
     out: Annotated[Path, typer.Option(help="a new folder, for base/ and adapter/")],
     adapter_before: Annotated[
-        Path | None, typer.Option(help="an earlier adapter that yours was trained on; merged into the base")
+        str | None, typer.Option(help="an earlier adapter that yours was trained on; merged into the base")
     ] = None,
     added_rows_untrained: Annotated[
         bool,
@@ -157,8 +157,10 @@ def import_folders(
 ) -> None:
     """Convert folders of any layout into a base and an adapter that `lethe init` takes. It needs no settings.
 
-    It handles pickled weights, grown vocabularies, `modules_to_save` and trainable tokens. Trained tensors become part
-    of the adapter, all others part of the base, and each is reported. If anything is refused, nothing is written.
+    A hub id is `owner/name` or `owner/name@revision`; its commit is in the report. With HF_HUB_OFFLINE=1 only the
+    cache is read. Pickled weights, grown vocabularies, `modules_to_save` and trainable tokens are handled. Trained
+    tensors become part of the adapter, all others part of the base, and each is reported. If anything is refused,
+    nothing is written.
     """
     with loading():
         from cli.importing import import_folders

@@ -18,6 +18,7 @@ from transformers.utils.hub import cached_file
 
 from recommender.catalogue import CATALOGUE_FILE, Catalogue
 from recommender.errors import ConfigError, DataError, ModelLoadError, OtherCatalogue
+from recommender.hub import hub_name
 from recommender.llama_shape import LlamaShape
 from recommender.styles import ItemTokenStyle, PromptStyle
 from recommender.styles.files import (
@@ -158,7 +159,7 @@ def save_base(model: PreTrainedModel, catalogue: Catalogue, style: PromptStyle, 
 
 
 def load_base(directory_or_hub_id: str | Path, device: str = "cpu") -> Base:
-    """Load any causal language model with a `catalogue.json`, from a folder or the hub.
+    """Load any causal language model with a `catalogue.json`, from a folder or the hub (`recommender.hub`).
 
     It reads only safetensors and JSON and runs no code from the folder. Without a `style.json` the vocabulary is
     assumed to be `pad, bos, items`.
@@ -216,25 +217,18 @@ def _locate(directory_or_hub_id: str | Path) -> tuple[str, Path, str]:
         if not (directory / "config.json").is_file():
             raise ModelLoadError(f"{directory} has no config.json")
         return source, directory, "main"
-    if _can_only_be_a_path(directory_or_hub_id):
+    name = hub_name(directory_or_hub_id)
+    if name is None:
         raise ModelLoadError(f"{source} is not a folder")
     try:
-        directory = Path(str(cached_file(source, "config.json"))).parent
+        directory = Path(str(cached_file(name.repository, "config.json", revision=name.revision))).parent
         # All further files must be of the same commit, even if the hub's model changes meanwhile.
         revision = directory.name
-        for name in (CATALOGUE_FILE, STYLE_FILE, INDEX_FILE, POPULARITY_FILE, *TOKENIZER_FILES):
-            cached_file(source, name, revision=revision, _raise_exceptions_for_missing_entries=False)
+        for file in (CATALOGUE_FILE, STYLE_FILE, INDEX_FILE, POPULARITY_FILE, *TOKENIZER_FILES):
+            cached_file(name.repository, file, revision=revision, _raise_exceptions_for_missing_entries=False)
     except (OSError, ValueError) as error:
         raise ModelLoadError(f"{source} is neither a folder nor a model of the hub: {error}") from error
-    return source, directory, revision
-
-
-def _can_only_be_a_path(directory_or_hub_id: str | Path) -> bool:
-    """Whether a name cannot be a hub id, so that it must not cause a request to the hub."""
-    source = str(directory_or_hub_id)
-    return (
-        isinstance(directory_or_hub_id, Path) or source.count("/") != 1 or source.startswith((".", "/", "~"))
-    )
+    return name.repository, directory, revision
 
 
 def _read_catalogue_and_style(directory: Path) -> tuple[Catalogue, PromptStyle]:
@@ -273,7 +267,7 @@ def base_digest(directory_or_hub_id: str | Path) -> str | None:
     Raises:
         ModelLoadError: it is neither a folder nor a model of the hub.
     """
-    if not Path(directory_or_hub_id).exists() and _can_only_be_a_path(directory_or_hub_id):
+    if not Path(directory_or_hub_id).exists() and hub_name(directory_or_hub_id) is None:
         return None
     return _digest(_locate(directory_or_hub_id)[1])
 

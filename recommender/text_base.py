@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from recommender.binding import draw_binding_heads
 from recommender.catalogue import Catalogue
 from recommender.errors import ConfigError
 from recommender.llama_shape import LlamaShape
@@ -26,6 +27,8 @@ from recommender.training import OnStep, ShouldStop, TrainingConfig, train
 _PAD, _BOS, _EOS = "<pad>", "<s>", "</s>"
 _VOCABULARY = 2000
 _LONGEST = 2048
+# Most channels of a narrow head should say what a token is, not where it is.
+_SLOW_ROTATIONS = 1e6
 
 # A frame in the manner of the instruction-tuned recommenders that read titles, in our own words.
 LETTERS: dict[str, Any] = {
@@ -43,6 +46,24 @@ LETTERS: dict[str, Any] = {
         ]
     ],
     "labels": "ABCDEFGHIJKLMNOPQRST",
+}
+
+# The same with nothing but what is needed, for titles that are one token each: a prompt of 20 items has 35 tokens.
+SHORT_LETTERS: dict[str, Any] = {
+    "schema": 2,
+    "style": "letters",
+    "max_tokens": 64,
+    "frames": [
+        [
+            {"slot": "history", "item": "{title}", "sep": "\n", "max": 10},
+            {"text": "\n?\n"},
+            {"slot": "candidates", "item": "{label} {title}", "sep": "\n"},
+            {"text": "\n="},
+            {"slot": "answer"},
+        ]
+    ],
+    "labels": "ABCDEFGHIJ",
+    "supervise": "answer",
 }
 
 SEMANTIC_IDS: dict[str, Any] = {
@@ -134,6 +155,15 @@ def letters_style(catalogue: Catalogue, **changes: Any) -> LettersStyle:
     return LettersStyle.from_json(content, tokenizer, catalogue.titles)
 
 
+def short_letters_style(catalogue: Catalogue, **changes: Any) -> LettersStyle:
+    """Letters over this catalogue, with a tokenizer in which each title is one token, the white space around it too."""
+    content = {**SHORT_LETTERS, **changes}
+    tokenizer = train_tokenizer([*_texts(content), content["labels"]])
+    titles = dict.fromkeys(catalogue.titles)
+    tokenizer.add_tokens([AddedToken(title, lstrip=True, rstrip=True, normalized=False) for title in titles])
+    return LettersStyle.from_json(content, tokenizer, catalogue.titles)
+
+
 def yes_no_style(catalogue: Catalogue, **changes: Any) -> YesNoStyle:
     """The example's yes and no over this catalogue, with a tokenizer of its titles, its frame and its labels."""
     content = {**YES_NO, **changes}
@@ -179,6 +209,31 @@ def balanced_index(
             tokens = [f"<{chr(ord('b') + level)}_{digit}>" for level, digit in enumerate(digits)]
             index[catalogue.item_ids[item]] = [f"<a_{taste}>", *tokens]
     return {item_id: index[item_id] for item_id in catalogue.item_ids}
+
+
+def build_letters_base(
+    style: LettersStyle,
+    panel_sequences: Sequence[Sequence[int]],
+    config: TextBaseConfig = TextBaseConfig(),  # frozen
+    training: TrainingConfig = TrainingConfig(epochs=4, lr=1e-3, batch_size=64, patience=None),  # noqa: B008  # frozen
+    *,
+    on_step: OnStep | None = None,
+    should_stop: ShouldStop | None = None,
+) -> LlamaForCausalLM:
+    """As `build_text_base`, from first weights that find the letter beside a title: see `recommender.binding`.
+
+    Raises:
+        ConfigError: the shape has no room for them.
+        DataError: no sequence holds an item that the style predicts.
+        Interrupted: `should_stop` answered yes.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(training.seed)
+        rotations = {"rope_type": "default", "rope_theta": _SLOW_ROTATIONS}
+        model = LlamaForCausalLM(config.llama(style, _LONGEST, rope_parameters=rotations))
+        draw_binding_heads(model, style.answer_tokens)
+        train(model, style, panel_sequences, training, on_step=on_step, should_stop=should_stop)
+    return model
 
 
 def build_text_base(

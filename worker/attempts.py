@@ -19,7 +19,6 @@ from unlearning import (
     EvaluationInputs,
     ForgetTask,
     NeverSeen,
-    Progress,
     Report,
     RetainedReport,
     Rung,
@@ -206,14 +205,19 @@ class Attempts:
             smoothing=policy.evaluation.smoothing,
         )
         inputs = self._inputs.only([self._index_of[subject] for subject in data.subjects])
-
-        def progress(report: Progress) -> None:
-            self._lease.note(f"{rung.method}: {report.stage} {report.step}/{report.steps}")
-
+        progress = self._lease.following(rung.method)
         self._lease.note(rung.method)
         if rung.search is not None:
+            field = rung.search.field
             return search_strength(
-                rung, rung.search, task, inputs, policy, on_step=progress, should_stop=lost
+                rung,
+                rung.search,
+                task,
+                inputs,
+                policy,
+                on_step=progress,
+                on_trial=lambda trial: self._lease.notebook.trial(rung.method, field, trial.value, trial.z),
+                should_stop=lost,
             )
         config = self._config(rung_index)
         method = build_method(rung.method, config)

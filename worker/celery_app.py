@@ -17,6 +17,7 @@ from app.loading import loading
 from app.logging import configure_logging
 from app.settings import get_settings
 from model_store import InvalidRecord, StoreError, StoreUnsuitable
+from worker.notebook import copy_into_run
 from worker.start_failure import start_failure
 from worker.stopping import leave_stopping_to_the_parent
 from worker.sweeper import Sweeper
@@ -60,7 +61,7 @@ app.conf.update(
 
 @setup_logging.connect
 def _log_like_the_gateway(**_: Any) -> None:
-    configure_logging(settings.log_format, program="worker")
+    configure_logging(settings.log_format, program="worker", copying=copy_into_run)
 
 
 start_failure.open()

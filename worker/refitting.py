@@ -14,7 +14,6 @@ from app.db.base import utc_now
 from app.runs.service import Claim
 from app.runs.splitting import NOBODY, SplitOut
 from unlearning import (
-    Progress,
     Refit,
     Verdict,
     decide_retained,
@@ -99,10 +98,6 @@ def _draw(
     config = draws.drawn({}, draw)
     method = Refit(RefitConfig(**config))
     started_at = utc_now()
-
-    def progress(report: Progress) -> None:
-        lease.note(f"{method.name}: {report.stage} {report.step}/{report.steps}")
-
     lease.note(method.name)
     candidate = method.fit(
         process.base,
@@ -111,7 +106,7 @@ def _draw(
         fit.training,
         seed=claim.covers_epoch,
         validation=tuple((split.train, split.validation) for split in data.retained),
-        on_step=progress,
+        on_step=lease.following(method.name),
         should_stop=lease.lost,
     )
     lease.note(f"{method.name}: gate")

@@ -24,10 +24,12 @@ from app.forget_requests import deadlines, unverified
 from app.forget_requests import service as forget_requests
 from app.forget_requests.policy import RequestPolicy, load_request_policy
 from app.idempotency import service as kept_answers
+from app.latencies import history as latencies
 from app.outbox import service as outbox
 from app.outbox.service import Topic
 from app.replicas import service as control
 from app.restoration.service import join_timeline
+from app.runs import notes
 from app.runs import service as runs
 from app.settings import Settings
 from app.suppressions import queries as suppressions
@@ -222,6 +224,8 @@ def sweep(database: Database, settings: Settings) -> list[str]:
         old = now - timedelta(seconds=settings.events_kept_seconds)
         webhooks.drop_old(session, before=old)
         events.drop_old(session, before=old)
+        notes.drop_old(session, now)
+        latencies.drop_old(session, now)
         pause = timedelta(seconds=settings.redispatch_seconds)
         due = runs.due_for_dispatch(session, now=now, redispatch_after=pause)
         # Runs that a gateway could not dispatch, because its broker was away or the gateway died.

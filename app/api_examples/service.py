@@ -88,6 +88,7 @@ BODIES: dict[str, Any] = {
 
 ANSWERS: dict[str, Any] = {
     "consolidate": _CONSOLIDATION,
+    "roll_back_version": {"live": PARENT, "left": DIGEST, "generation": 13},
     "recommend": _RECOMMENDATION,
     "recommend_many": {
         "results": [

@@ -29,6 +29,9 @@ _WATCH = frozenset(
     }
 )
 
+# Scopes that change nothing. Recommendations are no part of them: they are personal.
+LOOKING = _WATCH | {Scope.RECEIPTS_READ, Scope.AUDIT_READ}
+
 SCOPES_OF: dict[Role, frozenset[Scope]] = {
     Role.VIEWER: _WATCH,
     Role.OPERATOR: _WATCH
@@ -39,6 +42,7 @@ SCOPES_OF: dict[Role, frozenset[Scope]] = {
         Scope.FORGET_EXPEDITE,
         Scope.ITEMS_FORGET,
         Scope.CONSOLIDATE,
+        Scope.ROLL_BACK,
         Scope.WEBHOOKS_MANAGE,
         Scope.TARGETS_ACKNOWLEDGE,
     },
@@ -53,7 +57,7 @@ SCOPES_OF: dict[Role, frozenset[Scope]] = {
         Scope.SUPPRESSION_LIFT,
         Scope.RECEIPTS_READ,
     },
-    Role.AUDITOR: _WATCH | {Scope.RECEIPTS_READ, Scope.AUDIT_READ},
+    Role.AUDITOR: LOOKING,
     Role.SERVICE: frozenset(
         {
             Scope.FORGET_CREATE,

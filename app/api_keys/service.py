@@ -36,6 +36,7 @@ class Scope(StrEnum):
     INTERACTIONS_WRITE = "interactions:write"
     RUNS_READ = "runs:read"
     ADAPTERS_READ = "adapters:read"
+    ROLL_BACK = "adapters:rollback"
     RECEIPTS_READ = "receipts:read"
     AUDIT_READ = "audit:read"
     EVENTS_READ = "events:read"

@@ -227,6 +227,15 @@ class VersionInstalled(Event):
 
 
 @dataclass(frozen=True)
+class VersionRolledBack(Event):
+    action = "version.rolled_back"
+    version: str
+    left: str | None
+    generation: int
+    forget_epoch: int
+
+
+@dataclass(frozen=True)
 class VersionPublished(Event):
     action = "version.published"
     run: str

@@ -20,6 +20,7 @@ from fastapi import Request, Response
 
 from app.api_keys.authentication import REVALIDATE_SECONDS, Caller, caller_of
 from app.api_keys.service import Scope
+from app.dashboard.pulse import Pulse
 from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable
 from app.db.session import Database
@@ -46,11 +47,15 @@ class LogInNeeded(Exception):
 
 @dataclass(frozen=True)
 class Viewer:
-    """Somebody who looks at a page. ``token`` is that of the session; None for a caller who sent an API key."""
+    """Somebody who looks at a page. ``token`` is that of the session; None for a caller who sent an API key.
+
+    ``looks_only``: the session was begun to change nothing; ``scopes`` has none that does.
+    """
 
     name: str
     scopes: frozenset[str]
     token: str | None = field(default=None, repr=False)
+    looks_only: bool = False
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes
@@ -61,8 +66,15 @@ class Viewer:
 
 
 @dataclass(frozen=True)
+class Person(Caller):
+    """The holder of a session."""
+
+    looks_only: bool = False
+
+
+@dataclass(frozen=True)
 class _Known:
-    caller: Caller
+    caller: Person
     good_until: float
     written_at: float
 
@@ -76,7 +88,7 @@ class SessionKeeper:
         self._known: dict[str, _Known] = {}
         self._limiter = CapacityLimiter(_LOOKUPS)
 
-    async def find(self, token: str, *, by_person: bool) -> Caller | None:
+    async def find(self, token: str, *, by_person: bool) -> Person | None:
         """Whose session this is; None if it has ended.
 
         Args:
@@ -100,7 +112,7 @@ class SessionKeeper:
         with self._lock:
             self._known.pop(service.digest_of(token), None)
 
-    def _look_up(self, token: str, by_person: bool) -> Caller | None:
+    def _look_up(self, token: str, by_person: bool) -> Person | None:
         digest = service.digest_of(token)
         with self._database.read() as session:
             found = sessions.find_open(session, token, database_now(session))
@@ -113,7 +125,7 @@ class SessionKeeper:
             with self._database.unit_of_work() as session:
                 service.use(session, digest, database_now(session))
             used = USED_EVERY * 0
-        caller = Caller(found.name, found.scopes)
+        caller = Person(found.name, found.scopes, looks_only=found.looks_only)
         with self._lock:
             if len(self._known) >= _REMEMBERED:
                 self._known.pop(next(iter(self._known)))
@@ -130,8 +142,14 @@ async def viewer_of(request: Request) -> Viewer:
         Problem: 401, an API key was sent and is not valid.
         DatabaseUnavailable: neither can be looked up.
     """
+    viewer = await _who(request)
     # Taken before the page reads anything: what changes meanwhile is news to it.
-    request.state.mark = request.app.state.pulse.recent or ""
+    pulse: Pulse = request.app.state.pulse
+    request.state.mark = pulse.recent or (await run_sync(pulse.mark) if request.method == "GET" else "")
+    return viewer
+
+
+async def _who(request: Request) -> Viewer:
     if "authorization" in request.headers:
         caller = await caller_of(request.scope)
         if not caller.confirmed:
@@ -147,7 +165,7 @@ async def viewer_of(request: Request) -> Viewer:
         raise LogInNeeded
     # The server and the log treat this connection as one of a caller.
     request.scope.setdefault("state", {})["caller"] = found
-    return Viewer(found.name, found.scopes, token)
+    return Viewer(found.name, found.scopes, token, found.looks_only)
 
 
 def viewer_with(scope: Scope) -> Callable[[Request], Awaitable[Viewer]]:
@@ -165,8 +183,10 @@ def viewer_with(scope: Scope) -> Callable[[Request], Awaitable[Viewer]]:
 
 
 def asked_by_page(request: Request) -> bool:
-    """Whether the page itself asks, to stay up to date, and not a person."""
-    return request.headers.get("lethe-live") == "1"
+    """Whether the page itself asks, to stay up to date, and not a person. A stream cannot send a header of its own."""
+    return request.headers.get("lethe-live") == "1" or "text/event-stream" in request.headers.get(
+        "accept", ""
+    )
 
 
 async def fields_of(request: Request) -> dict[str, list[str]]:

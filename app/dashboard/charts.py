@@ -151,3 +151,61 @@ def bars(
             )
         )
     return found
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line through figures, in pieces where a figure is missing, and the figures' range."""
+
+    pieces: list[str]
+    range: tuple[float, float]
+
+
+def line(
+    points: Sequence[tuple[float, float | None]],
+    *,
+    across: tuple[float, float],
+    range_: tuple[float, float] | None = None,
+    logarithmic: bool = False,
+    width: float = 640.0,
+    height: float = 120.0,
+) -> Line | None:
+    """A line through the points in their order. None if no point has a figure.
+
+    Args:
+        points: place and figure; a figure of None interrupts the line.
+        across: the places at the left and at the right end.
+        range_: the figures at the bottom and at the top; those of the points otherwise.
+        logarithmic: whether equal ratios of figures are equally far apart. All figures must be positive then.
+        width: of the box.
+        height: of the box.
+    """
+    figures = [figure for _, figure in points if figure is not None]
+    if not figures:
+        return None
+    low, high = range_ or (min(figures), max(figures))
+
+    def up(figure: float) -> float:
+        least, most, at = (math.log(one) if logarithmic else one for one in (low, high, figure))
+        return height / 2 if most == least else height * (1 - (at - least) / (most - least))
+
+    pieces: list[list[str]] = [[]]
+    for at, figure in points:
+        if figure is None:
+            pieces.append([])
+        else:
+            pieces[-1].append(f"{place(at, across, width=width)},{round(up(figure), 2)}")
+    # A lone point is drawn as a short dash.
+    drawn = [piece if len(piece) > 1 else [piece[0], _beside(piece[0])] for piece in pieces if piece]
+    return Line([" ".join(piece) for piece in drawn], (low, high))
+
+
+def place(at: float, across: tuple[float, float], *, width: float = 640.0) -> float:
+    """How far from the left something lies."""
+    left, right = across
+    return round(width * (0.5 if right == left else (at - left) / (right - left)), 2)
+
+
+def _beside(point: str) -> str:
+    x, _, y = point.partition(",")
+    return f"{float(x) + 3:.2f},{y}"

@@ -61,7 +61,15 @@ async def log_in(request: Request, gateway: GatewayDependency) -> Response:
     try:
         # Looked up before anything is written: a stranger's guesses must not lock the database.
         if await authenticator.identify(key, address) is not None:
-            begun = await gateway.write(partial(_begin, gateway, key, request.cookies.get(SESSION_COOKIE)))
+            begun = await gateway.write(
+                partial(
+                    _begin,
+                    gateway,
+                    key,
+                    request.cookies.get(SESSION_COOKIE),
+                    looks_only=only(fields, "looks_only") == "yes",
+                )
+            )
     except TooManyFailures as error:
         told = f"Too many failed log-ins from this address. Try again in {error.seconds} seconds."
         page = _page(request, wanted=wanted, problem=told, status=HTTPStatus.TOO_MANY_REQUESTS)
@@ -135,9 +143,11 @@ def _own(wanted: str, gateway: Gateway) -> str | None:
     return wanted if below == "/" or below.startswith("/dashboard/") else None
 
 
-def _begin(gateway: Gateway, key: str, before: str | None) -> tuple[str, str] | None:
+def _begin(gateway: Gateway, key: str, before: str | None, *, looks_only: bool) -> tuple[str, str] | None:
     with gateway.database.unit_of_work() as session:
-        begun = sessions.begin(session, key, now=database_now(session), replaces=before)
+        begun = sessions.begin(
+            session, key, now=database_now(session), replaces=before, looks_only=looks_only
+        )
         return None if begun is None else (begun[0], begun[1].name)
 
 

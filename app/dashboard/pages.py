@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -50,6 +50,7 @@ _environment.filters |= {
     "spoken": words.spoken,
     "awaited": words.awaited,
     "duration": words.duration,
+    "bound": words.bound,
     "tail": words.tail,
     "short": words.short,
     "figure": words.figure,
@@ -81,24 +82,48 @@ def render(
     Args:
         current: the entry of the menu that the page belongs to.
     """
+    values = _values(request, viewer=viewer, now=now, current=current, **context)
+    html = _environment.get_template(template).render(**values)
+    return HTMLResponse(html, status, headers={"Content-Security-Policy": _POLICY, "Vary": "HX-Request"})
+
+
+def _values(
+    request: Request, *, viewer: Viewer | None, now: datetime, current: str, **context: Any
+) -> dict[str, Any]:
+    """What a template gets: what all pages need, and the page's own."""
     links: Links = Links(request.scope["root_path"])
     query = request.url.query
-    html = _environment.get_template(template).render(
-        base="live.html" if is_partial(request) else "layout.html",
-        viewer=viewer,
-        menu=[
+    return {
+        "base": "live.html" if is_partial(request) else "layout.html",
+        "viewer": viewer,
+        "menu": [
             (name, links.page(path), name == current)
             for name, path, scope in MENU
             if viewer is not None and viewer.may(scope)
         ],
         # What the page asks for when there is news. The answer to a form has no address to ask at.
-        news=request.url.path + (f"?{query}" if query else "") if request.method in ("GET", "HEAD") else "",
-        mark=getattr(request.state, "mark", ""),
-        links=links,
-        now=now,
+        "news": request.url.path + (f"?{query}" if query else "")
+        if request.method in ("GET", "HEAD")
+        else "",
+        "mark": getattr(request.state, "mark", ""),
+        "links": links,
+        "now": now,
         **context,
+    }
+
+
+def rendered_in_parts(request: Request, template: str, *, viewer: Viewer, **context: Any) -> Response:
+    """A page that is sent while it is made, for work that takes its time. Its generator runs in a thread."""
+    values = _values(request, viewer=viewer, **context)
+    parts = _environment.get_template(template).stream(**values)
+    # About a row of a table at a time.
+    parts.enable_buffering(16)
+    return StreamingResponse(
+        (str(part) for part in parts),
+        media_type="text/html",
+        # A proxy must not wait for the end.
+        headers={"Content-Security-Policy": _POLICY, "X-Accel-Buffering": "no"},
     )
-    return HTMLResponse(html, status, headers={"Content-Security-Policy": _POLICY, "Vary": "HX-Request"})
 
 
 def addressed(path: str, **query: object) -> str:
@@ -182,7 +207,9 @@ def _explain(request: Request, problem: Problem) -> Response:
     response = render(
         request,
         "error.html",
-        viewer=None if caller is None else Viewer(caller.name, caller.scopes, token),
+        viewer=None
+        if caller is None
+        else Viewer(caller.name, caller.scopes, token, getattr(caller, "looks_only", False)),
         now=utc_now(),
         status=problem.status,
         title=problem.slug.replace("-", " ").capitalize(),

@@ -13,6 +13,7 @@ from app.audit import queries as audit
 from app.dashboard.access import Viewer, form_of, viewer_with
 from app.dashboard.actions import named, offered
 from app.dashboard.measures import of_request_attempt
+from app.dashboard.neighbour import of_subject
 from app.dashboard.pages import PageRoute, go_to, render
 from app.dashboard.timeline import happenings, stages
 from app.db.clock import database_now
@@ -77,6 +78,15 @@ def show(request: Request, request_id: RequestId, gateway: GatewayDependency, vi
         if found.verify_until is not None
         else [replica for replica in replicas if replica.epoch >= found.epoch],
         offers=offered(detail.actions, viewer),
+        recommended=of_subject(gateway, found.subject_hmac) if viewer.may(Scope.RECOMMEND) else None,
+        receipts=[
+            kind
+            for kind, link in (
+                ("acceptance", detail.receipts.acceptance),
+                ("completion", detail.receipts.completion),
+            )
+            if link and viewer.may(Scope.RECEIPTS_READ)
+        ],
         api=str(request.base_url).rstrip("/"),
         host=f"{request.url.scheme}://{request.url.netloc}",
     )

@@ -12,11 +12,14 @@ from app.attempts import queries as attempts
 from app.dashboard.access import Viewer, viewer_with
 from app.dashboard.measures import of_attempt
 from app.dashboard.pages import PageRoute, render
+from app.dashboard.working import log_lines, memory, searching, trainings
 from app.db.clock import database_now
+from app.db.models import RequestStatus, RunStatus
 from app.dependencies import GatewayDependency
 from app.errors import not_found
 from app.forget_requests import queries as forget_requests
 from app.forget_requests.schemas import ForgetRequestView
+from app.runs import notes
 from app.runs import queries as runs
 from app.runs.progress import progress_of
 from app.runs.schemas import RunDetail, RunView
@@ -67,6 +70,7 @@ def show(
         if run is None:
             raise not_found("run")
         served = forget_requests.of_run(session, run_id)
+        measured, said = notes.figures(session, run_id), notes.lines(session, run_id)
         detail = RunDetail.with_attempts(
             run,
             served,
@@ -86,4 +90,12 @@ def show(
         lease_until=run.lease_until,
         requests=[ForgetRequestView.of(one, gateway.links, now) for one in served],
         attempts=[of_attempt(attempt, run_id) for attempt in detail.attempts],
+        stuck=[one for one in served if one.status == RequestStatus.NEEDS_ATTENTION],
+        may_act=viewer.token is not None,
+        trainings=trainings(measured),
+        searching=searching(measured, since=max((one.finished_at for one in detail.attempts), default=None))
+        if run.status == RunStatus.RUNNING
+        else None,
+        memory=memory(measured),
+        log_lines=log_lines(said),
     )

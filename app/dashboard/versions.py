@@ -25,6 +25,8 @@ from app.gateway import Gateway
 from app.replicas.queries import live_replicas, silent_replicas
 from app.versions import queries as versions
 from app.versions.parts import of_version
+from app.versions.rollback import WHY, obstacle
+from app.versions.rollback_endpoint import Digest, go_back
 from app.versions.schemas import VersionView
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
@@ -44,6 +46,9 @@ def show(request: Request, gateway: GatewayDependency, viewer: MayRead) -> Respo
             VersionView.of(version, serving, floor, gateway.links, [])
             for version in versions.versions(session, limit=_SHOWN)
         ]
+        guards = {
+            one.digest: obstacle(session, one, floor) for one in versions.versions(session, limit=_SHOWN)
+        }
         live = next((one for one in shown if one.live), None)
         row = None if live is None else versions.find(session, live.digest)
         parts = of_version(session, row, gateway.surroundings)
@@ -65,6 +70,8 @@ def show(request: Request, gateway: GatewayDependency, viewer: MayRead) -> Respo
         replicas=live_ones,
         silent=silent,
         serving=_by_version(live_ones),
+        guards={digest: guard and WHY[guard] for digest, guard in guards.items()},
+        may_roll_back=viewer.may(Scope.ROLL_BACK) and viewer.token is not None,
         may_consolidate=viewer.may(Scope.CONSOLIDATE) and viewer.token is not None,
     )
 
@@ -83,6 +90,24 @@ async def consolidate(
         raise Problem(HTTPStatus.CONFLICT, "nothing-to-consolidate", str(error)) from error
     path = f"runs/{requested.run.id}" if viewer.may(Scope.RUNS_READ) else "versions"
     return go_to(gateway.links.page(path))
+
+
+@router.post("/dashboard/versions/{digest}/rollback")
+async def go_back_to(
+    digest: Digest,
+    gateway: GatewayDependency,
+    viewer: Annotated[Viewer, Depends(viewer_with(Scope.ROLL_BACK))],
+    _form: Annotated[dict[str, list[str]], Depends(form_of)],
+) -> Response:
+    """Go back to the version that was live before, or say which guard refuses it."""
+
+    def work() -> None:
+        with gateway.transaction() as transaction:
+            go_back(gateway, transaction, digest, actor=viewer.name)
+
+    await gateway.write(work)
+    gateway.engine.poke()
+    return go_to(gateway.links.page("versions"))
 
 
 def _request(gateway: Gateway, requested_by: str) -> Requested:

@@ -56,6 +56,13 @@ def duration(seconds: float) -> str:
     return f"{left // DAY} d {left % DAY // HOUR} h"
 
 
+def bound(seconds: float | None) -> str:
+    """The upper end of a step of a latency's scale."""
+    if seconds is None:
+        return "–"
+    return "over 10 s" if seconds == float("inf") else f"within {duration(seconds)}"
+
+
 def left(due_at: datetime, now: datetime) -> str:
     """The time that is left, or by how much it is late."""
     seconds = (due_at - now).total_seconds()

@@ -78,6 +78,7 @@ OF_GIVEN_UP_RUNS: Mapping[type[Event], Sequence[EventName]] = {
 # About the version that the entry names in its field ``version``.
 OF_VERSIONS: Mapping[type[Event], Sequence[EventName]] = {
     audit.VersionInstalled: (_Name.VERSION_PUBLISHED,),
+    audit.VersionRolledBack: (_Name.VERSION_PUBLISHED,),
     audit.VersionPublished: (_Name.VERSION_PUBLISHED,),
     audit.VersionWithdrawn: (_Name.VERSION_WITHDRAWN,),
     audit.VersionDestroyed: (_Name.VERSION_DESTROYED,),

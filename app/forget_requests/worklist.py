@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,7 +10,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
-from app.db.models import ForgetRequest, RequestStatus
+from app.db.models import ForgetBatchItem, ForgetRequest, RequestStatus, Run
 from app.db.models.statuses import SETTLED
 from app.subjects import SUBJECT_PREFIX
 
@@ -33,7 +33,9 @@ class Filter:
     """Which requests are listed. Without a status: all that are not done.
 
     ``reason`` is a `detail_code`. ``reference`` is the beginning of the caller's reference, ``subject`` the short name
-    of a subject.
+    of a subject. ``stage`` is that of the request's run, ``version`` what that run has published, ``batch`` the batch
+    that it came with. ``due_from`` is the first instant of the deadlines that are listed, ``due_until`` the first one
+    after them.
     """
 
     statuses: tuple[RequestStatus, ...] = ()
@@ -41,6 +43,13 @@ class Filter:
     reason: str = ""
     reference: str = ""
     subject: str = ""
+    stage: str = ""
+    regime: str = ""
+    batch: str = ""
+    run: str = ""
+    version: str = ""
+    due_from: datetime | None = None
+    due_until: datetime | None = None
 
     @property
     def newest_first(self) -> bool:
@@ -61,7 +70,25 @@ class Filter:
             digits = self.subject.removeprefix(SUBJECT_PREFIX)
             # A range, unlike a pattern, is read from the index. No hexadecimal digit sorts after g.
             conditions += [row.subject_hmac >= digits, row.subject_hmac < f"{digits}g"]
-        return query.where(and_(*conditions))
+        return query.where(and_(*conditions, *self._further()))
+
+    def _further(self) -> Iterator[ColumnElement[bool]]:
+        row = ForgetRequest
+        if self.regime:
+            yield row.regime == self.regime
+        if self.run:
+            yield row.run_id == self.run
+        if self.due_from is not None:
+            yield row.due_at >= self.due_from
+        if self.due_until is not None:
+            yield row.due_at < self.due_until
+        if self.stage:
+            yield row.run_id.in_(select(Run.id).where(Run.stage == self.stage))
+        if self.version:
+            yield row.run_id.in_(select(Run.id).where(Run.version_digest == self.version))
+        if self.batch:
+            of_batch = select(ForgetBatchItem.request_id).where(ForgetBatchItem.batch_id == self.batch)
+            yield row.id.in_(of_batch)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ _ANSWER: dict[int | str, dict[str, Any]] = {200: {"description": f"A compact JWS
 )
 async def read_acceptance(request_id: RequestId, gateway: GatewayDependency, _caller: MayRead) -> Token:
     """The receipt that the request was accepted: when, until when it is due, and the epoch of the suppression."""
-    return Token(await gateway.write(partial(_receipt, gateway, request_id, Kind.ACCEPTANCE)))
+    return Token(await gateway.write(partial(receipt_of, gateway, request_id, Kind.ACCEPTANCE)))
 
 
 @router.get(
@@ -57,10 +57,15 @@ async def read_acceptance(request_id: RequestId, gateway: GatewayDependency, _ca
 )
 async def read_completion(request_id: RequestId, gateway: GatewayDependency, _caller: MayRead) -> Token:
     """The receipt of what was executed and measured for the request, with proofs that the log holds it."""
-    return Token(await gateway.write(partial(_receipt, gateway, request_id, Kind.COMPLETION)))
+    return Token(await gateway.write(partial(receipt_of, gateway, request_id, Kind.COMPLETION)))
 
 
-def _receipt(gateway: Gateway, request_id: str, kind: Kind) -> str:
+def receipt_of(gateway: Gateway, request_id: str, kind: Kind) -> str:
+    """The receipt of a request, issued now if nobody has asked for it before.
+
+    Raises:
+        Problem: 404, there is no such request; 409, it is not completed, or the log contradicts the record.
+    """
     try:
         # The tree must hold what was committed before.
         size = tree.grow(gateway.database)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -52,25 +53,36 @@ async def recommend(
     require_k(gateway, k)
     candidates = candidates_of(gateway, candidate) if candidate else None
     subject = gateway.subject_key.subject(user_id)
-    return _CheckedLast(gateway, subject, await answer_for(gateway, subject, k, candidates), k)
+    return CheckedLast(gateway, subject, await answer_for(gateway, subject, k, candidates), k, _response)
 
 
-class _CheckedLast(Response):
+class CheckedLast(Response):
     """Asks the engine again whether the answer may be given, before it is sent and around each write (`app.last_look`).
 
     The answer has waited for the event loop. If the process was suspended meanwhile, the user may have been suppressed
     since, or an item of the answer taken down.
+
+    Args:
+        show: makes the response for an answer.
     """
 
-    def __init__(self, gateway: Gateway, subject: str, answer: Recommendation, k: int) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        subject: str,
+        answer: Recommendation,
+        k: int,
+        show: Callable[[Recommendation], Response],
+    ) -> None:
         super().__init__()
         self._gateway, self._subject, self._answer, self._k = gateway, subject, answer, k
+        self._show = show
         # Serialise now, so that little happens between the check and the write.
-        self._response = _response(answer)
+        self._response = show(answer)
 
     async def __call__(self, scope: ConnectionScope, receive: Receive, send: Send) -> None:
         holds = self._gateway.engine.still_holds(self._subject, self._answer, self._k)
-        response = self._response if holds is self._answer else _response(holds)
+        response = self._response if holds is self._answer else self._show(holds)
         scope.setdefault("state", {})[LAST_LOOK] = LastLook(
             lambda: self._gateway.engine.still_holds(self._subject, holds, self._k) is holds
         )

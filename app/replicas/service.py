@@ -26,7 +26,8 @@ class ControlState:
 
     ``lifted`` are the ends of suppressions, each with an epoch of its own. ``taken_down`` are items, by their id. All
     epochs belong to ``timeline``. If ``vouched`` is False, the database is older than this process has seen it, or
-    another one, and the journal has not been replayed yet.
+    another one, and the journal has not been replayed yet. ``waited_seconds`` says how long ago each of ``suppressed``
+    began, but for those from before the first read.
     """
 
     generation: int
@@ -39,6 +40,7 @@ class ControlState:
     vouched: bool = True
     lifted: tuple[tuple[int, str], ...] = ()
     taken_down: tuple[tuple[int, str], ...] = ()
+    waited_seconds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class DatabaseControlPlane:
         self._lease_seconds = lease_seconds
         self._clock = clock
         self._read_at = clock()
+        self._first_read: datetime | None = None
 
     def read(self, after_epoch: int) -> ControlState:
         """The pointer, every suppression that began or was lifted at an epoch above ``after_epoch``, and every item
@@ -105,12 +108,23 @@ class DatabaseControlPlane:
             epoch, timeline = session.execute(select(Ledger.epoch, Ledger.timeline)).one()
             pointer = session.get_one(ServingPointer, 1)
             rows = session.execute(
-                select(Suppression.epoch, Suppression.subject_hmac, Suppression.lifted_epoch)
+                select(
+                    Suppression.epoch,
+                    Suppression.subject_hmac,
+                    Suppression.lifted_epoch,
+                    Suppression.suppressed_at,
+                )
                 .where(or_(Suppression.epoch > after_epoch, Suppression.lifted_epoch > after_epoch))
                 .order_by(Suppression.epoch)
             ).all()
             # After the suppressions, so that no takedown below one of them is missing (`SuppressionSet.catch_up`).
             taken_down = takedowns.after(session, after_epoch)
+            waited: tuple[float, ...] = ()
+            if rows or self._first_read is None:
+                now = database_now(session)
+                self._first_read = self._first_read or now
+                began = [row.suppressed_at for row in rows if row.suppressed_at >= self._first_read]
+                waited = tuple(max(0.0, (now - at).total_seconds()) for at in began)
             vouched = self._database.timeline.agrees(timeline, epoch, seen=seen)
             if not vouched:
                 self._on_rewound()
@@ -125,6 +139,7 @@ class DatabaseControlPlane:
                 vouched=vouched,
                 lifted=tuple((row.lifted_epoch, row.subject_hmac) for row in rows if row.lifted_epoch),
                 taken_down=tuple(taken_down),
+                waited_seconds=waited,
             )
 
     def report(self, report: ReplicaReport) -> None:

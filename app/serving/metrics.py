@@ -42,6 +42,11 @@ class ServingMetrics:
         self.swap_seconds = histogram(
             "swap_seconds", "From seeing the pointer moved to serving it.", _SECONDS
         )
+        self.suppression_seconds = Histogram(
+            "lethe_serving_suppression_seconds",
+            "From the acceptance of a forget request until this replica has read that it must fall back.",
+            registry=registry,
+        )
         self.swaps = counter("swaps", "Times another version began to serve.")
         self.refusals = counter("refusals", "Versions that failed to load, by error.", ("error",))
         self.looks = counter("looks", "Times the control plane was read and followed.")

@@ -135,6 +135,9 @@ class Reconciler:
         # These come before all else, so that nothing delays them.
         for subject in self._suppression.catch_up(after_epoch, state, read_started=read_started):
             self._cache.purge(subject)
+        if self._suppression.cursor > after_epoch:
+            for seconds in state.waited_seconds:
+                self._metrics.suppression_seconds.observe(seconds)
         if rewound != self._rewound:
             self._rewound = rewound
             if rewound:

@@ -32,11 +32,14 @@ def form_token(token: str) -> str:
     return hmac.new(token.encode(), b"form", hashlib.sha256).hexdigest()
 
 
-def begin(session: Session, key: str, *, now: datetime, replaces: str | None) -> tuple[str, ApiKey] | None:
+def begin(
+    session: Session, key: str, *, now: datetime, replaces: str | None, looks_only: bool = False
+) -> tuple[str, ApiKey] | None:
     """Begin a session with an API key. Returns its new token and the key's row; None if the key is not valid.
 
     Args:
         replaces: the token that the browser had before, if any. Its session ends, whoever began it.
+        looks_only: whether the session may change nothing, whatever the key may do.
     """
     row = find_active(session, key, now)
     if row is None:
@@ -52,6 +55,7 @@ def begin(session: Session, key: str, *, now: datetime, replaces: str | None) ->
             created_at=now,
             last_used_at=now,
             ends_at=now + LONGEST,
+            looks_only=looks_only,
         )
     )
     return token, row

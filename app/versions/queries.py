@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -36,3 +37,9 @@ def published(session: Session) -> frozenset[str]:
 def destroyed(session: Session) -> frozenset[str]:
     """The versions whose destruction is on record."""
     return frozenset(session.scalars(select(Version.digest).where(Version.destroyed_at.is_not(None))))
+
+
+def published_since(session: Session, since: datetime) -> Sequence[Version]:
+    """The versions that became live after this time, in order."""
+    query = select(Version).where(Version.published_at >= since)
+    return session.scalars(query.order_by(Version.published_at)).all()

@@ -53,6 +53,14 @@ class VersionView(BaseModel):
         )
 
 
+class RollbackView(BaseModel):
+    """``live`` serves from now on, ``left`` has served until now."""
+
+    live: str
+    left: str | None
+    generation: int
+
+
 class ReplicaView(BaseModel):
     id: str
     last_seen_at: datetime

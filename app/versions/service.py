@@ -65,7 +65,7 @@ def install(
     # Requests of subjects that this version has not read may complete without another version. So raise the floor: no
     # older version may serve again.
     floor = max(current(session).erasure_floor, version.forget_epoch)
-    generation = _move(
+    generation = move(
         session, parent, version.digest, covers=version.forget_epoch, floor=floor, actor=actor, now=now
     )
     _queue_left_out(transaction, up_to=version.forget_epoch, base_digest=base_digest, actor=actor, now=now)
@@ -125,7 +125,7 @@ def publish(
     run = owned(session, claim.run_id, claim.fence)
     session.add(version)
     floor = max(claim.covers_epoch, version.forget_epoch)
-    generation = _move(
+    generation = move(
         session,
         claim.parent_digest,
         version.digest,
@@ -174,7 +174,7 @@ def withdraw(transaction: Transaction, claim: Claim, *, base_digest: str, now: d
     """
     session = transaction.session
     run = owned(session, claim.run_id, claim.fence)
-    generation = _move(
+    generation = move(
         session,
         claim.parent_digest,
         None,
@@ -259,7 +259,7 @@ def _queue_left_out(
     queue_again(transaction, waiting, ForgetLeftOut, actor=actor, now=now)
 
 
-def _move(
+def move(
     session: Session,
     parent: str | None,
     digest: str | None,
@@ -269,6 +269,12 @@ def _move(
     actor: str,
     now: datetime,
 ) -> int:
+    """Swap the pointer from ``parent`` to ``digest``, and raise the floor. Returns the new generation.
+
+    Raises:
+        BelowErasureFloor: what the version covers lies below the floor.
+        PointerMoved: ``parent`` is not live any more.
+    """
     session.flush()
     lowest = max(floor, current(session).erasure_floor)
     if covers < lowest:

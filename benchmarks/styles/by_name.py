@@ -1,10 +1,11 @@
-"""The regime of each prompt style that has a study."""
+"""The regime of each prompt style that has a study; letters have two, by what reads them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from benchmarks.fits import Regime
+from benchmarks.styles.bound_letters import BoundLettersRegime
 from benchmarks.styles.regimes import LettersRegime, SemanticIdsRegime
 from benchmarks.styles.yes_no import YesNoRegime
 from recommender import ConfigError, ItemTokenStyle
@@ -12,9 +13,12 @@ from recommender.styles.letters import LettersStyle
 from recommender.styles.semantic_ids import SemanticIdsStyle
 from recommender.styles.yes_no import YesNoStyle
 
+# Letters on a pretrained model, which takes a package and hours.
+PRETRAINED_LETTERS = "letters_smollm2"
 REGIMES: Mapping[str, type[Regime]] = {
     ItemTokenStyle.name: Regime,
-    LettersStyle.name: LettersRegime,
+    LettersStyle.name: BoundLettersRegime,
+    PRETRAINED_LETTERS: LettersRegime,
     SemanticIdsStyle.name: SemanticIdsRegime,
     YesNoStyle.name: YesNoRegime,
 }

@@ -29,7 +29,7 @@ from unlearning import Policy, default_policy
 from unlearning.records import to_plain
 
 _ADAPTED = ("q_proj", "k_proj", "v_proj")
-_ALL_LAYERS = (*_ADAPTED, "o_proj", "gate_proj", "up_proj", "down_proj")
+ALL_LAYERS = (*_ADAPTED, "o_proj", "gate_proj", "up_proj", "down_proj")
 _LETTERS = "ABCDEFGHIJ"
 _LETTER_FRAME: list[dict[str, Any]] = [
     {"text": "Watched:\n"},
@@ -102,6 +102,12 @@ class SmallRegime(Regime):
         )
 
 
+def with_events_of_panel(whole: Population, part: Population, events: int) -> Population:
+    """The part of a population, with the panel users' latest `events` instead of as few as the service's users have."""
+    panel = whole.panel[: len(part.panel)]
+    return replace(part, panel=tuple(history[-events:] for history in panel))
+
+
 @dataclass(frozen=True)
 class SemanticIdsRegime(SmallRegime):
     """A small Llama of our own, trained on the panel, with an index of what the panel watched.
@@ -120,7 +126,7 @@ class SemanticIdsRegime(SmallRegime):
         default_factory=lambda: TrainingConfig(epochs=15, lr=3e-3, patience=None)
     )
     adapter_config: AdapterConfig = field(
-        default_factory=lambda: AdapterConfig(r=16, alpha=32, target_modules=_ALL_LAYERS, dropout=0.0)
+        default_factory=lambda: AdapterConfig(r=16, alpha=32, target_modules=ALL_LAYERS, dropout=0.0)
     )
     adapter_training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(epochs=20, lr=1e-3, batch_size=16, patience=None)
@@ -133,10 +139,7 @@ class SemanticIdsRegime(SmallRegime):
 
     def population(self, data: Path) -> Population:
         """The population of a small regime, with more events of the panel's users."""
-        panel = self.whole(data).panel[: self.panel_users]
-        return replace(
-            super().population(data), panel=tuple(history[-self.panel_events :] for history in panel)
-        )
+        return with_events_of_panel(self.whole(data), super().population(data), self.panel_events)
 
     def base_key(self, population: Population) -> dict[str, object]:
         """The panel, the shape, the frame and the training."""

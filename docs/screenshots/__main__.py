@@ -23,7 +23,7 @@ from app.db.base import utc_now
 from app.db.models import ForgetRequest, RequestStatus
 from app.db.session import Database, open_database
 from app.settings import Settings
-from tests.browser import chrome as browsers
+from benchmarks.service import chrome as browsers
 from tests.browser.pages import Dashboard
 from tests.browser.world import World
 from unlearning import default_policy

@@ -52,6 +52,7 @@ def load_interactions(path: Path) -> InteractionData:
     - a `.csv`, `.tsv`, `.jsonl` or `.parquet` file, or a folder with `interactions.*`: columns `user_id`, `item_id`,
       `timestamp` and, where they are there, `rating` and `split`; beside `interactions.*`, `items.*` holds `item_id`
       and `title`, and `users.*` holds `user_id` and attributes;
+    - a folder of such tables in parts, `part-*`, as Spark writes them, with or without `items.*` and `users.*`;
     - a `.csv` file with `history_item_id` beside `item_id` (or another name in place of `item`), or a folder with such
       files for `train`, `valid` and `test`: the rows of MiniOneRec and TALLRec (see `windows`);
     - `NAME.inter.json`, with or without `NAME.item2id`, `NAME.user2id` and `NAME.item.json`: LC-Rec (see `lists`).

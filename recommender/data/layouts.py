@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from recommender.data.columns import SPLIT_OF, SPLITS
 from recommender.data.parquet import PARQUET_SUFFIX, begins_like_parquet
+from recommender.data.parts import is_part, parts_with_rows
 from recommender.data.windows import holds_windows
 from recommender.errors import DataError
 
@@ -16,7 +17,14 @@ RECBOLE = ".inter"
 LISTS = ".inter.json"
 TABLES = (".csv", ".tsv", ".jsonl", PARQUET_SUFFIX)
 _READ = ", ".join(
-    (MOVIELENS, "*.inter", "*.inter.json", *("interactions" + suffix for suffix in TABLES), "train.csv")
+    (
+        MOVIELENS,
+        "*.inter",
+        "*.inter.json",
+        *("interactions" + suffix for suffix in TABLES),
+        "part-*",
+        "train.csv",
+    )
 )
 _PACKED = (
     ".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".tar", ".tgz", ".parquet", ".feather", ".arrow", ".xlsx", ".xls",
@@ -110,7 +118,8 @@ def _in_folder(folder: Path) -> Sources:
         file for file in files if file.stem == "interactions" and file.suffix in TABLES and _is_table(file)
     ]
     if not recbole and not single:
-        return _in_splits(folder, files)
+        parts = [file for file in files if is_part(file)]
+        return _table_in_parts(parts) if any(map(_is_table, parts)) else _in_splits(folder, files)
     if recbole and not single and len({_name_of(file) for file in recbole}) == 1:
         parts = [file for file in recbole if _is_part(file)]
         if len(recbole) == 1 or len(parts) == len(recbole):
@@ -176,6 +185,11 @@ def _table(interactions: Path) -> Sources:
         [] if items is not None else _packed_titles(interactions, ["items", *("items" + s for s in TABLES)])
     )
     return Sources((interactions,), items, tuple(packed), users)
+
+
+def _table_in_parts(parts: Sequence[Path]) -> Sources:
+    found = parts_with_rows(parts)
+    return Sources(found, _beside(found[0], "items"), users=_beside(found[0], "users"))
 
 
 def _beside(interactions: Path, stem: str) -> Path | None:

@@ -14,6 +14,7 @@ from recommender.adapters import Adapter, check_fits
 from recommender.base import base_digest
 from recommender.catalogue import CATALOGUE_FILE
 from recommender.errors import ConfigError, ModelLoadError
+from recommender.hub import ModelFolder, model_folder
 from recommender.imports.earlier import continues, difference, merge
 from recommender.imports.normalising import normalise
 from recommender.imports.reading import PREFIX, Saved, read_folder
@@ -31,7 +32,12 @@ _TOKENIZER = (
 
 
 def import_adapter(
-    base: Path, adapter: Path, out: Path, *, before: Path | None = None, added_untrained: bool = False
+    base: str | Path,
+    adapter: str | Path,
+    out: Path,
+    *,
+    before: str | Path | None = None,
+    added_untrained: bool = False,
 ) -> Report:
     """Write `out/base` and `out/adapter`, with which the model is what its owner loads, and say what was done.
 
@@ -39,7 +45,8 @@ def import_adapter(
     into memory. The random generators are not used.
 
     Args:
-        base: a folder of a causal language model in safetensors. What it lacks of tokens that were added for the
+        base: a folder of a causal language model in safetensors, or its name on the hub (`recommender.hub`), as for
+            the adapters. What it lacks of tokens that were added for the
             adapter is taken from the adapter's folder.
         adapter: a PEFT folder, its weights in safetensors or pickled.
         before: an earlier adapter of `base` that `adapter` was trained on or went on from; it is merged into the base.
@@ -53,6 +60,8 @@ def import_adapter(
     if out.exists():
         raise ConfigError(f"{out} is there already: name a folder that is not")
     report = Report()
+    base, adapter = _folder(base, "base", report), _folder(adapter, "adapter", report)
+    before = None if before is None else _folder(before, "earlier adapter", report)
     earlier = None if before is None else read_folder(before)
     saved = read_folder(adapter)
     model = _load(base)
@@ -68,6 +77,13 @@ def import_adapter(
     check_fits(model, made)
     _write(model, made, base, adapter, out, report, changed=changed, holds_earlier=earlier is not None)
     return report
+
+
+def _folder(place: str | Path, group: str, report: Report) -> Path:
+    found = model_folder(str(place)) if isinstance(place, str) else ModelFolder(place)
+    if found.commit is not None:
+        report.add(group, "note", f"{place} of the hub, at commit {found.commit}")
+    return found.path
 
 
 def _on_top(model: PreTrainedModel, earlier: Saved, saved: Saved, report: Report) -> Adapter:

@@ -96,6 +96,11 @@ class LettersStyle(TextStyle, ItemEvents):
         """The candidates."""
         return self.candidates
 
+    @property
+    def answer_tokens(self) -> tuple[int, ...]:
+        """The token of each label where the answer stands."""
+        return tuple(self._answers)
+
     def event_window(
         self, history: Sequence[int], item: int, candidates: Sequence[int] | None = None, *, frame: int = 0
     ) -> Window:

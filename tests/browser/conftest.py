@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from selenium.webdriver import Chrome
 
-from tests.browser import chrome as browsers
+from benchmarks.service import chrome as browsers
 from tests.browser.pages import Dashboard, visiting
 from tests.browser.world import World, build_world, give_a_past
 

@@ -13,7 +13,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.browser.chrome import PHONE
+from app.api_keys.service import Scope
+from benchmarks.service.chrome import PHONE
 from tests.browser.world import World
 
 SECONDS = 30.0
@@ -65,6 +66,10 @@ class Dashboard:
         ignored = (NoSuchElementException, StaleElementReferenceException)
         WebDriverWait(self.driver, seconds, 0.1, ignored).until(lambda _: condition())
 
+    def named(self, label: str) -> WebElement:
+        """The control that assistive technology calls so."""
+        return self.find(f"[aria-label='{label}']")
+
     def mark_page(self) -> None:
         """A mark that a reload would take away."""
         self.run("window.mark = 'not reloaded'")
@@ -93,12 +98,12 @@ def new(name: str) -> str:
 
 
 @contextmanager
-def visiting(driver: Chrome, world: World, address: str) -> Iterator[Dashboard]:
-    """The worklist, after a log-in with every scope. Whatever the browser complains of fails the test."""
+def visiting(driver: Chrome, world: World, address: str, *scopes: Scope) -> Iterator[Dashboard]:
+    """The worklist, after a log-in with these scopes or every one. Whatever the browser complains of fails the test."""
     shown = Dashboard(driver, address)
     shown.go("/login")
     driver.delete_all_cookies()
     shown.complaints()
-    shown.log_in(world.key(new("olivia")))
+    shown.log_in(world.key(new("olivia"), *scopes))
     yield shown
     assert shown.complaints() == []

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from selenium.webdriver import ActionChains, Keys
 
-from tests.browser.chrome import DESK, PHONE, scheme
+from benchmarks.service.chrome import DESK, PHONE, scheme
 from tests.browser.pages import Dashboard
 
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-PAGES = ("login", "", "request", "stuck", "runs", "run", "versions", "health", "evidence", "missing")
+PAGES = ("login", "", "request", "stuck", "runs", "run", "done", "versions", "health", "evidence", "missing")
 
 
 def path_of(page: str, made: dict[str, str]) -> str:
@@ -23,6 +23,7 @@ def path_of(page: str, made: dict[str, str]) -> str:
         "request": f"/dashboard/requests/{made['erased']}",
         "stuck": f"/dashboard/requests/{made['overdue']}",
         "run": f"/dashboard/runs/{made['run']}",
+        "done": f"/dashboard/runs/{made['done']}",
         "missing": f"/dashboard/requests/fr_{'0' * 32}",
     }.get(page, f"/dashboard/{page}")
 

@@ -27,6 +27,7 @@ from app.db.schema import migrate
 from app.db.session import Database, open_database
 from app.forget_requests import service as forget_requests
 from app.forget_requests.service import Asked
+from app.logging import configure_logging
 from app.main import create_app
 from app.runs import queries as runs
 from app.settings import Settings
@@ -36,6 +37,7 @@ from tests.integration.worker.observing import execute_waiting
 from tests.served import served
 from unlearning import Rung, default_policy
 from unlearning.policy.policy import Search
+from worker.notebook import copy_into_run
 from worker.process import open_process
 
 LADDER = (
@@ -101,11 +103,18 @@ class World:
             )
         return run_id
 
+    def run_of(self, request_id: str) -> str:
+        with self.database.read() as session:
+            run_id = session.get_one(ForgetRequest, request_id).run_id
+        assert run_id is not None
+        return run_id
+
     def _transaction(self, session: Session) -> Transaction:
         return Transaction(session, AuditLog.of(self.settings))
 
     def work(self, ladder: Sequence[Rung] = LADDER) -> None:
         """Work on the queued run until it is done, as a worker would."""
+        configure_logging(copying=copy_into_run)
         process = open_process(self.settings)
         process = replace(process, policy=replace(process.policy, ladder=tuple(ladder)))
         execute_waiting(process)
@@ -135,6 +144,7 @@ def give_a_past(world: World) -> dict[str, str]:
     made = {"erased": world.accept("user-1", days_ago=2.0, reference="ticket-1041")}
     world.accept("user-2", days_ago=1.5)
     world.work()
+    made["done"] = world.run_of(made["erased"])
     made["no_data"] = world.accept("a-stranger", days_ago=0.5, reference="ticket-1042")
     world.work((default_policy().ladder[-1],))
     made["overdue"] = world.accept("user-3", days_ago=40.0, reference="ticket-0877")

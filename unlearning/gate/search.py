@@ -10,6 +10,7 @@ costs an evaluation.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,12 +56,14 @@ def search_strength(
     policy: Policy,
     *,
     on_step: OnStep | None = None,
+    on_trial: Callable[[Trial], None] | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Found:
     """Try at most `search.steps` strengths of the rung's method; stop early once |z| is at most 0.25.
 
     Each value costs one run of the method and one measurement of its z; the best one costs an evaluation too. All of
     them share what the task has cached. A value at which the method fails, or ruins the adapter, counts as too strong.
+    `on_trial` gets each value as soon as it has been tried.
 
     Raises:
         UnlearningError, RecommenderError: the method failed at every value.
@@ -68,6 +71,12 @@ def search_strength(
     """
     low, high = search.low, search.high
     trail: list[Trial] = []
+
+    def tried(trial: Trial) -> None:
+        trail.append(trial)
+        if on_trial is not None:
+            on_trial(trial)
+
     best: tuple[float, Method, dict[str, Any], Candidate, Report | None] | None = None
     failure: Exception | None = None
     for _ in range(search.steps):
@@ -81,9 +90,9 @@ def search_strength(
             raise
         except (UnlearningError, RecommenderError) as problem:
             failure, high = problem, value
-            trail.append(Trial(value, None))
+            tried(Trial(value, None))
             continue
-        trail.append(Trial(value, z if math.isfinite(z) else None))
+        tried(Trial(value, z if math.isfinite(z) else None))
         distance = abs(z) if math.isfinite(z) else math.inf
         if best is None or distance < best[0]:
             best = (distance, method, config, candidate, report)

@@ -126,7 +126,7 @@ def initialise(order: Order, settings: Settings, listener: Listener) -> Interact
         if made and readers is None:
             # The base was drawn at random just now, so it has read nobody.
             readers = frozenset()
-        _record_base_readers(database, settings, base.digest, readers, listener)
+        _record_base_readers(database, settings, base.digest, readers, listener, drawn=made)
         require_known_items(loaded, base, listener)
         require_ratings(loaded, base, listener)
         if order.adapter is not None:
@@ -216,6 +216,8 @@ def _record_base_readers(
     digest: str,
     readers: Collection[str] | None,
     listener: Listener,
+    *,
+    drawn: bool = False,
 ) -> None:
     """Record whom the base has read, as the operator says; otherwise keep the earlier record. Report the result."""
     audit = AuditLog.of(settings)
@@ -223,6 +225,7 @@ def _record_base_readers(
         reader_records.record_base_readers(database, audit, digest, readers, actor="lethe init")
     with database.read() as session:
         known = reader_queries.count_base_readers(session, digest)
+        stated = reader_queries.is_stated(session, digest)
     if known:
         listener.say(
             f"the base has read {known} people: what it knows of them no edit of an adapter reaches, and their "
@@ -233,5 +236,16 @@ def _record_base_readers(
             f"the base in {settings.base} holds an earlier adapter: say whom of the service that one had read with "
             "--base-readers FILE (an empty file: nobody)"
         )
+    elif stated and drawn:
+        listener.say(
+            "the base has read nobody of the service: it was drawn at random just now, so all that is known of people "
+            "is in the adapter, where forgetting reaches it"
+        )
+    elif stated:
+        listener.say("the base has read nobody of the service, as was stated with --base-readers")
     else:
-        listener.say("the base has read nobody of the service, as far as anybody has said (--base-readers)")
+        listener.say(
+            "the base counts as having read nobody of the service, because nobody has said whom it has read: if people "
+            "of this service were in its training, name them with --base-readers FILE, because no edit of an adapter "
+            "reaches what a base knows"
+        )

@@ -17,10 +17,21 @@
   const arrival = document.querySelector("[data-go]");
   if (arrival) location.replace(arrival.dataset.go);
 
+  // How many rows have arrived of a page that is sent while the work goes on.
+  const counting = document.querySelector("progress[data-counts]");
+  if (counting) {
+    const rows = document.getElementById(counting.dataset.counts);
+    const count = () => { counting.value = rows.children.length; };
+    new MutationObserver(count).observe(rows, { childList: true });
+    count();
+  }
+
   // News must not close what the viewer has opened, nor clear what they have ticked or typed.
   const kept = (name, element) =>
     (name === "open" && element.tagName === "DETAILS") ||
     (name === "checked" && element.tagName === "INPUT") ||
     (name === "value" && element === document.activeElement);
+  // Nor what a script has written.
+  Idiomorph.defaults.callbacks.beforeNodeMorphed = (element) => element.dataset?.kept === undefined;
   Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, element) => !kept(name, element);
 })();

@@ -16,7 +16,9 @@
     return `${Math.floor(left / DAY)} d ${Math.floor((left % DAY) / HOUR)} h`;
   }
 
+  const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
   const said = {
+    second: (moment) => exact.format(moment),
     at: (moment) => short.format(moment),
     ago: (moment) => `${duration((now() - moment) / 1000)} ago`,
     since: (moment) => duration((now() - moment) / 1000),

@@ -7,7 +7,15 @@ from app.db.models.idempotency import KeptAnswer
 from app.db.models.opendsr import OpenDsrRequest
 from app.db.models.people import BaseReader, Interaction, LevelMaking, NeverSeenLevel, PartReading, PastReader
 from app.db.models.requests import ForgetRequest, Suppression
-from app.db.models.runs import Attempt, AttemptRequest, OutboxEntry, Run, SkippedRung, SkippedRungRequest
+from app.db.models.runs import (
+    Attempt,
+    AttemptRequest,
+    OutboxEntry,
+    Run,
+    RunNote,
+    SkippedRung,
+    SkippedRungRequest,
+)
 from app.db.models.selections import EventSelection
 from app.db.models.service import ApiKey, AuditEntry, Ledger
 from app.db.models.sessions import DashboardSession
@@ -21,7 +29,7 @@ from app.db.models.statuses import (
 )
 from app.db.models.takedowns import ItemTakedown, TakenItemId
 from app.db.models.targets import ForgetTarget
-from app.db.models.versions import Replica, ServingPointer, Version
+from app.db.models.versions import LatencyHour, Replica, ServingPointer, Version
 from app.db.models.webhooks import (
     DeliveryState,
     EndpointState,
@@ -52,6 +60,7 @@ __all__ = [
     "Interaction",
     "ItemTakedown",
     "KeptAnswer",
+    "LatencyHour",
     "Ledger",
     "LevelMaking",
     "NeverSeenLevel",
@@ -67,6 +76,7 @@ __all__ = [
     "RequestStatus",
     "Run",
     "RunKind",
+    "RunNote",
     "RunStage",
     "RunStatus",
     "ServingPointer",

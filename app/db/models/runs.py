@@ -131,6 +131,21 @@ class SkippedRungRequest(Base):
     request_id: Mapped[str] = mapped_column(ForeignKey("forget_requests.id"), primary_key=True, index=True)
 
 
+class RunNote(Base):
+    """What a worker noted while it worked on a run: `kind` says what is in `data`, see `app.runs.notes`.
+
+    Kept for a while, for people who watch a run or look at it afterwards. Nothing else reads it.
+    """
+
+    __tablename__ = "run_notes"
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), index=True)
+    fence: Mapped[int] = mapped_column(BigInteger)
+    kind: Mapped[str] = mapped_column(String(10))
+    noted_at: Mapped[datetime] = mapped_column(index=True)
+    data: Mapped[dict[str, Any]]
+
+
 class OutboxEntry(Base):
     """A message that must still be sent, see `app.outbox.service`."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Double, ForeignKey, String, false
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Double, ForeignKey, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base
@@ -60,3 +60,16 @@ class Replica(Base):
     epoch: Mapped[int] = mapped_column(BigInteger)
     resident_versions: Mapped[list[str]]
     error: Mapped[str | None] = mapped_column(String(60))
+
+
+class LatencyHour(Base):
+    """How long something took at one replica in one hour: a count for each step of `app.latencies.history.BOUNDS`.
+
+    Kept for a while, for the dashboard.
+    """
+
+    __tablename__ = "latency_hours"
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    replica_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    what: Mapped[str] = mapped_column(String(20), primary_key=True)
+    counts: Mapped[list[int]] = mapped_column(JSON)

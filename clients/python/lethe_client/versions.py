@@ -65,3 +65,11 @@ class Adapters(Model):
     consolidation: Budget
     versions: list[Version]
     replicas: list[Replica]
+
+
+class Rollback(Model):
+    """What serves from now on, and what has served until now."""
+
+    live: str
+    left: str | None
+    generation: int

@@ -116,7 +116,7 @@ def test_everybody_in_the_data_is_a_user_of_the_service(
     assert done.returncode == 0, done.stderr
     assert f"{PEOPLE} users, 330 interactions (330 of them new), {ITEMS} items" in done.stdout
     assert "20 users have fewer than 3 interactions: a fit of Lethe's reads none of them" in done.stdout
-    assert "the base has read nobody of the service" in done.stdout
+    assert "nobody has said whom it has read: if people of this service were in its training" in done.stdout
     with database.read() as session:
         stored = set(session.scalars(select(Interaction.subject_hmac)))
     assert stored == {subject_of(f"person|{person}") for person in range(PEOPLE)}
@@ -206,6 +206,10 @@ def test_whom_the_base_has_read_is_said_by_the_operator_and_kept(
     again = lethe(*init, "--base-readers", str(ids), **environment)
     assert "the base has read 1 people" in again.stdout
     assert "a version is live already" in again.stdout
+    ids.write_text("")
+    assert (
+        "as was stated with --base-readers" in lethe(*init, "--base-readers", str(ids), **environment).stdout
+    )
     ids.write_text("person\x001\n")
     assert_one_line(lethe(*init, "--base-readers", str(ids), **environment), "panel.txt, line 1")
     assert_one_line(lethe(*init, "--base-readers", str(tmp_path / "none"), **environment), "none")
@@ -358,6 +362,7 @@ def test_a_base_that_is_missing_is_not_made_up_for_users_who_are_there(
     # With the data there is something to make it from.
     done = lethe(*init, "--replace-base", "--data", str(data), **environment)
     assert done.returncode == 0, done.stderr
+    assert "read nobody of the service: it was drawn at random just now" in done.stdout
     assert live(database) != before
 
 

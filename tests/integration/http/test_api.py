@@ -189,6 +189,7 @@ def test_without_a_key_nothing_is_answered(client: TestClient) -> None:
         ("GET", f"/forget-requests/fr_{'0' * 32}", Scope.FORGET_READ),
         ("POST", f"/forget-requests/fr_{'0' * 32}/retry", Scope.FORGET_RETRY),
         ("POST", "/consolidations", Scope.CONSOLIDATE),
+        ("POST", f"/adapters/{'0' * 64}/rollback", Scope.ROLL_BACK),
         ("GET", "/recommend?user_id=user-1", Scope.RECOMMEND),
         ("POST", "/interactions", Scope.INTERACTIONS_WRITE),
         ("GET", "/runs", Scope.RUNS_READ),

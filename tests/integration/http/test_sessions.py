@@ -270,3 +270,24 @@ def test_a_link_of_another_site_leads_to_the_page_and_not_to_the_log_in(
     assert browser.get("/dashboard/runs", headers={"Sec-Fetch-Site": "same-origin"}).headers["Location"] == (
         "/login?next=%2Fdashboard%2Fruns"
     )
+
+
+@ON_SQLITE
+def test_a_session_that_only_looks_has_no_scope_that_changes_anything(
+    browser: TestClient, key: str, database: Database
+) -> None:
+    form = {"form_token": form_token(browser, "/login"), "key": key, "looks_only": "yes"}
+    assert browser.post("/login", data=form).status_code == 303
+    page = browser.get("/")
+    assert ">Read only<" in page.text
+    token = {"form_token": form_token(browser, "/"), "which": "all"}
+    for path in (
+        "/dashboard/requests/retry",
+        "/dashboard/consolidate",
+        f"/dashboard/versions/{'0' * 64}/rollback",
+    ):
+        refused = browser.post(path, data=token)
+        assert (refused.status_code, "lacks the scope" in refused.text) == (403, True), path
+    # It holds at every gateway, whatever the key may do.
+    forget_what_is_remembered(browser)
+    assert browser.post("/dashboard/consolidate", data=token).status_code == 403

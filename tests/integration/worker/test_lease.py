@@ -12,6 +12,7 @@ import pytest
 from app.audit.transaction import Transaction
 from app.db.clock import database_now
 from app.db.errors import FenceLost
+from app.runs import notes
 from app.runs import service as runs
 from app.runs.service import Claim
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
@@ -51,12 +52,21 @@ def test_the_heartbeat_keeps_the_lease_and_says_how_far_the_run_is(beating: Work
     with Lease(beating.database, claim, beating.settings) as lease:
         let_the_lease_lapse(beating.database, run_id)
         lease.note("half way")
+        lease.notebook.trial("ucan", "gamma", 2.0, -1.5)
         deadline = time.monotonic() + SECONDS
         while run_of(beating, run_id).progress != "half way":
             assert time.monotonic() < deadline
             time.sleep(0.02)
         assert claim_again(beating, run_id) is None
         lease.check()
+        with beating.database.read() as session:
+            found = notes.figures(session, run_id)
+        assert [one.data for one in found if one.kind == "trial"] == [
+            {"method": "ucan", "field": "gamma", "value": 2.0, "z": -1.5}
+        ]
+        lease.notebook.say("at the end", "info", {})
+    with beating.database.read() as session:
+        assert [one.data["event"] for one in notes.lines(session, run_id)] == ["at the end"]
 
 
 def test_a_worker_that_was_overtaken_stops_computing(beating: WorkerProcess) -> None:

@@ -38,6 +38,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
         (DOCS / "unlearn" / "semantic-ids.json", "unlearn/semantic-ids.md"),
         (DOCS / "papers.json", "papers.md"),
         (DOCS / "papers-yes-no.json", "papers-yes-no.md"),
+        (DOCS / "letters-regime.json", "letters-regime.md"),
     ],
     ids=[
         "gate",
@@ -61,6 +62,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "benchmarks"
         "unlearn-semantic-ids",
         "papers",
         "papers-yes-no",
+        "letters-regime",
     ],
 )
 def test_the_tables_are_what_the_result_prints(result: Path, tables: str) -> None:

@@ -97,6 +97,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "read_run": lambda client: client.read_run(f"/runs/{RUN}"),
     "list_adapters": lambda client: client.list_adapters(),
     "consolidate": lambda client: client.consolidate(),
+    "roll_back_version": lambda client: client.roll_back_version("d" * 64),
     "healthz": lambda client: client.is_alive(),
     "readyz": lambda client: client.readiness(),
     "metrics": lambda client: client.metrics(),

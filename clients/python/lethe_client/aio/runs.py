@@ -6,7 +6,7 @@ from __future__ import annotations
 from lethe_client.exchange import Call, id_of, segment
 from lethe_client.models import Run, RunDetail, RunList
 from lethe_client.aio.connection import Connection
-from lethe_client.versions import Adapters
+from lethe_client.versions import Adapters, Rollback
 
 
 class Runs(Connection):
@@ -27,3 +27,9 @@ class Runs(Connection):
     async def consolidate(self, *, idempotency_key: str | None = None) -> Run:
         """Queue an exact re-fit without everybody who was forgotten. A repeat returns the waiting one."""
         return await self._ask(Call("POST", "/consolidations", idempotency_key=idempotency_key), Run)
+
+    async def roll_back_version(self, digest: str, *, idempotency_key: str | None = None) -> Rollback:
+        """Go back to the version that was live right before. Refused with `guard` where an erasure could be undone."""
+        return await self._ask(
+            Call("POST", f"/adapters/{segment(digest)}/rollback", idempotency_key=idempotency_key), Rollback
+        )

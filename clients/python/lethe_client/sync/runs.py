@@ -5,7 +5,7 @@ from __future__ import annotations
 from lethe_client.exchange import Call, id_of, segment
 from lethe_client.models import Run, RunDetail, RunList
 from lethe_client.sync.connection import Connection
-from lethe_client.versions import Adapters
+from lethe_client.versions import Adapters, Rollback
 
 
 class Runs(Connection):
@@ -40,3 +40,9 @@ class Runs(Connection):
     def consolidate(self, *, idempotency_key: str | None = None) -> Run:
         """Queue an exact re-fit without everybody who was forgotten. A repeat returns the waiting one."""
         return self._ask(Call("POST", "/consolidations", idempotency_key=idempotency_key), Run)
+
+    def roll_back_version(self, digest: str, *, idempotency_key: str | None = None) -> Rollback:
+        """Go back to the version that was live right before. Refused with `guard` where an erasure could be undone."""
+        return self._ask(
+            Call("POST", f"/adapters/{segment(digest)}/rollback", idempotency_key=idempotency_key), Rollback
+        )

@@ -213,6 +213,11 @@ ENTRIES: list[tuple[Event, str, str]] = [
         '{"version": "dddd", "generation": 1, "forget_epoch": 0}',
     ),
     (
+        events.VersionRolledBack("pppp", "dddd", 3, 8),
+        "version.rolled_back",
+        '{"version": "pppp", "left": "dddd", "generation": 3, "forget_epoch": 8}',
+    ),
+    (
         events.VersionPublished("ur_1", "dddd", "pppp", 2, 8, 8),
         "version.published",
         (

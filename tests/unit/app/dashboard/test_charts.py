@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.dashboard.charts import bars, bullet, curve
+from app.dashboard.charts import bars, bullet, curve, line
 
 figures = st.floats(-1e6, 1e6)
 
@@ -80,3 +80,18 @@ def test_bars_stand_on_the_ground_beside_each_other(figures: list[float]) -> Non
 def test_charts_that_are_compared_share_their_scale() -> None:
     small, large = bars([("a", 1.0)], most=4.0, height=80.0), bars([("a", 4.0)], most=4.0, height=80.0)
     assert (small[0].height, large[0].height) == (20.0, 80.0)
+
+
+def test_a_line_is_interrupted_where_a_figure_is_missing() -> None:
+    found = line([(0, 1.0), (1, 3.0), (2, None), (3, 1.0)], across=(0, 4), width=40, height=20)
+    assert found is not None
+    # The lone point at the end is a dash of three.
+    assert found.pieces == ["0.0,20.0 10.0,0.0", "30.0,20.0 33.00,20.0"]
+    assert line([(0, None)], across=(0, 1)) is None
+
+
+def test_equal_ratios_are_equally_far_apart_on_a_logarithmic_scale() -> None:
+    points = [(0, 0.01), (1, 0.1), (2, 1.0)]
+    found = line(points, across=(0, 2), range_=(0.01, 1.0), logarithmic=True, width=2, height=10)
+    assert found is not None
+    assert found.pieces == ["0.0,10.0 1.0,5.0 2.0,0.0"]

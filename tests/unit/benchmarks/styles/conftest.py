@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from benchmarks.styles.bound_letters import BoundLettersRegime
 from benchmarks.styles.regimes import LettersRegime, SemanticIdsRegime
 from recommender import AdapterConfig, TrainingConfig
 from recommender.text_base import TextBaseConfig, train_tokenizer
@@ -64,6 +65,22 @@ def letters() -> LettersRegime:
         training_draws=2,
         adapter_config=AdapterConfig(r=2, alpha=4, target_modules=("q_proj", "v_proj"), dropout=0.0),
         adapter_training=TrainingConfig(epochs=3, lr=1e-2, batch_size=8, patience=None),
+    )
+
+
+@pytest.fixture(scope="session")
+def bound_letters() -> BoundLettersRegime:
+    return BoundLettersRegime(
+        users=14,
+        outsiders=3,
+        panel_users=4,
+        events=6,
+        retained=10,
+        panel_events=10,
+        text_base=TextBaseConfig(layers=2, width=24, heads=2, feed_forward=24),
+        base_training=TrainingConfig(epochs=1, patience=None),
+        adapter_config=AdapterConfig(r=2, alpha=4, dropout=0.0),
+        adapter_training=TrainingConfig(epochs=2, lr=1e-2, patience=None),
     )
 
 

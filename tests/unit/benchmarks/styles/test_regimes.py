@@ -65,5 +65,7 @@ def test_every_style_with_a_study_has_a_regime() -> None:
         regime = regime_of_style(name)
         assert regime.style == name
         assert regime.light
-    with pytest.raises(UnknownStyle, match="choose from item_tokens, letters, semantic_ids, yes_no"):
+    with pytest.raises(
+        UnknownStyle, match="choose from item_tokens, letters, letters_smollm2, semantic_ids, yes_no"
+    ):
         regime_of_style("titles")

@@ -198,11 +198,11 @@ def test_a_page_that_is_damaged_is_said_to_be(tmp_path: Path):
 def test_a_folder_of_parquet_files_that_are_called_otherwise_says_to_name_one(tmp_path: Path):
     folder = tmp_path / "interactions.parquet"
     folder.mkdir()
-    write(folder / "part-0.parquet", ROWS)
+    write(folder / "events-0.parquet", ROWS)
     message = refused(folder)
     assert "holds none of" in message
-    assert "name the file to read, if it is one of part-0.parquet" in message
-    assert load_interactions(folder / "part-0.parquet").histories == EXPECTED
+    assert "name the file to read, if it is one of events-0.parquet" in message
+    assert load_interactions(folder / "events-0.parquet").histories == EXPECTED
 
 
 def test_a_text_called_parquet_and_parquet_called_text_are_told(tmp_path: Path):

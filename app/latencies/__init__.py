@@ -1,0 +1,1 @@
+"""How long suppressions and recommendations take, by the hour."""
