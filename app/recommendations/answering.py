@@ -54,8 +54,10 @@ def candidates_of(gateway: Gateway, named: Sequence[str]) -> list[int]:
     return found
 
 
-async def answer_for(gateway: Gateway, subject: str, k: int, candidates: list[int] | None) -> Recommendation:
-    """The answer from the subject's stored history.
+async def answer_for(
+    gateway: Gateway, subject: str, k: int, candidates: list[int] | None = None
+) -> Recommendation:
+    """The answer from the subject's stored history. Give it to nobody without `CheckedLast`.
 
     Raises:
         Problem: 503, the model has too much to do.
@@ -73,7 +75,7 @@ async def answer_for(gateway: Gateway, subject: str, k: int, candidates: list[in
 
 
 async def personalise(
-    gateway: Gateway, subject: str, history: History, k: int, candidates: list[int] | None
+    gateway: Gateway, subject: str, history: History, k: int, candidates: list[int] | None = None
 ) -> Recommendation:
     """The answer from this history, with candidates of the retriever where some are needed and none are named.
 
