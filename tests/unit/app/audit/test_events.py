@@ -14,6 +14,7 @@ from app.audit import (
     webhook_events,
 )
 from app.audit.events import Event
+from app.audit.queries import actions
 from app.db.models import ConsolidationReason
 from app.db.reclaiming import Reclaimed
 
@@ -322,3 +323,4 @@ def test_an_entry_is_written_as_it_always_was(event: Event, action: str, data: s
 def test_there_are_no_others_and_no_two_are_called_the_same() -> None:
     assert {type(event) for event, _, _ in ENTRIES} == kinds(Event)
     assert len({event.action for event, _, _ in ENTRIES}) == len(ENTRIES)
+    assert {event.action for event, _, _ in ENTRIES} == set(actions())
