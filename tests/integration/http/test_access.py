@@ -26,6 +26,8 @@ PARAMETERS = {
     "batch_id": "fb_" + "0" * 32,
     "delivery_id": "wd_" + "0" * 32,
     "endpoint_id": "we_" + "0" * 32,
+    "digest": "0" * 64,
+    "kind": "acceptance",
     "name": "caches",
     "request_id": "fr_" + "0" * 32,
     "run_id": "ur_" + "0" * 32,
