@@ -30,7 +30,7 @@ def _cut_off(path: Path) -> None:
 
 def _folder(path: Path) -> None:
     path.mkdir()
-    pq.write_table(pa.table(ROWS), path / "part-0.parquet")
+    pq.write_table(pa.table(ROWS), path / "events-0.parquet")
 
 
 @pytest.mark.parametrize(
