@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.audit.log import AuditLog
+from app.audit.transaction import Transaction
 from app.db.errors import BelowErasureFloor
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
@@ -12,14 +13,16 @@ from app.forget_requests.policy import load_request_policy
 from app.restoration.service import join_timeline
 from app.settings import Settings, get_settings
 from app.versions import queries as version_queries
+from app.versions import rollback
 from cli.failures import CommandError
 from cli.installation import Terminal
 from cli.quiet_log import log_warnings_only
 from model_store import Store, open_store
-from worker import rollback
 from worker.exporting import FolderTaken, export_version
 from worker.first_fit import later_adapter
 from worker.first_fit.later_adapter import LaterAdapter
+
+_INSTEAD = "Instead: lethe consolidate, which fits anew, or lethe versions import."
 
 
 def import_adapter(order: LaterAdapter) -> None:
@@ -62,11 +65,18 @@ def roll_back(version: str) -> str:
     """Returns what to tell the operator.
 
     Raises:
-        StoreError, DatabaseError: the message is one line that says why not.
+        CommandError, StoreError, DatabaseError: the message is one line that says why not.
     """
     database, audit, store = _open(get_settings())
-    generation = rollback.roll_back(database, audit, store, version)
-    return f"version {version[:16]} is live as generation {generation}; its levels are unknown until: lethe levels"
+    try:
+        way = rollback.way_back(database, store, version)
+        with Transaction.begin(database, audit) as transaction:
+            done = rollback.roll_back(
+                transaction, way, actor="lethe versions rollback", now=transaction.now()
+            )
+    except rollback.RollbackRefused as error:
+        raise CommandError(f"{error} {_INSTEAD}") from error
+    return f"version {version[:16]} is live as generation {done.generation}; its levels are unknown until: lethe levels"
 
 
 def _open(settings: Settings) -> tuple[Database, AuditLog, Store]:

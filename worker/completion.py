@@ -9,6 +9,7 @@ import structlog
 
 from app.db.models import RunKind, RunStage
 from app.db.reclaiming import reclaim
+from app.readers.readership import read_by_version
 from app.runs import completion
 from app.runs.service import Claim, owned
 from app.takedowns import service as takedowns
@@ -18,7 +19,6 @@ from app.versions.parts import Surroundings, of_version
 from worker import taken_items
 from worker.anchoring import anchor
 from worker.process import WorkerProcess
-from worker.readership import read_by_version
 from worker.taken_items import LeftOut
 
 log = structlog.get_logger()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from app.db.models import RunStage
 from app.interactions import queries as interactions
 from app.readers import queries as readers
+from app.readers.readership import read_by_version, read_partly
 from app.runs.service import Claim
 from app.selections import queries as selections
 from worker.anchoring import anchor
@@ -17,7 +18,6 @@ from worker.consolidation import fit_and_publish
 from worker.lease import Lease
 from worker.process import WorkerProcess
 from worker.publication import wait_for_acknowledgement
-from worker.readership import read_by_version, read_partly
 from worker.versions import read_fit_record
 
 

@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 from app.codes import ReplicaError
 from app.db.clock import database_now
 from app.db.models import Replica, RunStage, Version
+from app.readers.past_readers import note_past_readers
+from app.readers.readership import Readership
 from app.replicas.queries import live_replicas
 from app.runs import completion
 from app.runs.service import Claim
@@ -25,9 +27,7 @@ from worker import taken_items
 from worker.attempts import Chosen
 from worker.lease import Lease
 from worker.live_base import OtherBase
-from worker.past_readers import note_past_readers
 from worker.process import WorkerProcess
-from worker.readership import Readership
 from worker.taken_items import LeftOut
 from worker.versions import ARTEFACTS, FitRecord, LoadedVersion, store_version
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from app.db.models import RunStage
 from app.forget_requests import queries as forget_requests
 from app.readers import queries as readers
+from app.readers.readership import read_by_version, read_partly
 from app.runs.service import Claim
 from app.selections import queries as selections
 from worker.process import WorkerProcess
-from worker.readership import read_by_version, read_partly
 from worker.versions import read_fit_record
 
 

@@ -8,9 +8,10 @@ from importlib.metadata import version as library_version
 from typing import Any
 
 from app.db.base import utc_now
+from app.readers.readership import READERSHIP, Readership, read_readership
 from model_store import ADAPTER_WEIGHTS, BlobRef, Manifest, PublicationSwept, Store, read_version
 from recommender import Adapter, AdapterConfig, Base, Scorer, TrainingConfig, attach, canary_fingerprint
-from worker.readership import READERSHIP, Readership, read_readership
+from worker.readership_artefact import readership_artefact
 
 ARTEFACTS = "method_artefacts.safetensors"
 _MOST_TRIES = 5
@@ -126,7 +127,7 @@ def store_version(
     """
     blobs = {ADAPTER_WEIGHTS: adapter.to_bytes(), **artefacts}
     if readership is not None:
-        blobs[READERSHIP] = readership.to_bytes()
+        blobs[READERSHIP] = readership_artefact(readership)
     fingerprint = canary_fingerprint(Scorer(attach(base, adapter), base.style))
     for left in reversed(range(_MOST_TRIES)):
         try:

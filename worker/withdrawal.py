@@ -10,10 +10,10 @@ from dataclasses import replace
 import structlog
 
 from app.db.models import RunStage
+from app.readers.past_readers import note_past_readers
 from app.runs.service import Claim
 from app.versions import service as pointer
 from worker.lease import Lease
-from worker.past_readers import note_past_readers
 from worker.process import WorkerProcess
 from worker.versions import LoadedVersion
 

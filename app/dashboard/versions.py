@@ -26,7 +26,7 @@ from app.replicas.queries import live_replicas, silent_replicas
 from app.versions import queries as versions
 from app.versions.parts import of_version
 from app.versions.rollback import WHY, obstacle
-from app.versions.rollback_endpoint import Digest, go_back
+from app.versions.rollback_endpoint import Digest, find_way_back, go_back
 from app.versions.schemas import VersionView
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
@@ -99,13 +99,14 @@ async def go_back_to(
     viewer: Annotated[Viewer, Depends(viewer_with(Scope.ROLL_BACK))],
     _form: Annotated[dict[str, list[str]], Depends(form_of)],
 ) -> Response:
-    """Go back to the version that was live before, or say which guard refuses it."""
+    """Let an earlier version serve again, or say which guard refuses it."""
 
     def work() -> None:
+        way = find_way_back(gateway, digest)
         with gateway.transaction() as transaction:
-            go_back(gateway, transaction, digest, actor=viewer.name)
+            go_back(transaction, way, actor=viewer.name)
 
-    await gateway.write(work)
+    await gateway.import_(work)
     gateway.engine.poke()
     return go_to(gateway.links.page("versions"))
 

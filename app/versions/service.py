@@ -14,6 +14,7 @@ from app.audit.events import (
     VersionDestroyed,
     VersionInstalled,
     VersionPublished,
+    VersionRolledBack,
     VersionWithdrawn,
 )
 from app.audit.transaction import Transaction
@@ -45,13 +46,17 @@ def install(
     base_digest: str,
     actor: str,
     now: datetime,
+    served_before: bool = False,
 ) -> int:
-    """Make a version live that no run has made: a first fit, or the operator's own adapter. Returns the new generation.
+    """Make a version live that no run makes: a first fit, the operator's own adapter, or one that comes back.
+
+    Returns the new generation.
 
     Args:
         parent: the version that was live when the version's training data were read.
         readers: the subjects whom the version has read.
         base_digest: digest of the base that the version belongs to.
+        served_before: whether it comes back (`app.versions.rollback`), so that the audit log says so.
 
     Raises:
         BelowErasureFloor: the version has read somebody who has been forgotten.
@@ -70,8 +75,11 @@ def install(
     )
     _queue_left_out(transaction, up_to=version.forget_epoch, base_digest=base_digest, actor=actor, now=now)
     reopen_base_readers(transaction, base_digest, actor=actor)
+    digest, epoch = version.digest, version.forget_epoch
     transaction.record(
-        VersionInstalled(version=version.digest, generation=generation, forget_epoch=version.forget_epoch),
+        VersionRolledBack(digest, parent, generation, epoch)
+        if served_before
+        else VersionInstalled(digest, generation, epoch),
         actor=actor,
     )
     return generation

@@ -22,6 +22,7 @@ from app.db.models import ServingPointer, Version
 from app.db.schema import migrate
 from app.db.session import Database, open_database
 from app.interactions.service import NewInteraction, ingest_in_slices
+from app.readers.readership import Readership
 from app.subjects import SubjectKey
 from app.versions import service as versions
 from model_store import open_store
@@ -37,7 +38,6 @@ from recommender import (
     save_base,
 )
 from recommender.adapters import trainable
-from worker.readership import Readership
 from worker.versions import FitRecord, store_version
 
 _ADAPTER = AdapterConfig(r=8, alpha=16)

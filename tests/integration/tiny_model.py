@@ -18,6 +18,7 @@ from app.forget_requests.service import NOTHING_ELSE, Acceptance, Asked
 from app.interactions import queries as interaction_queries
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
+from app.readers.readership import Readership
 from app.settings import Settings
 from app.subjects import SubjectKey
 from app.versions import service as pointer
@@ -38,7 +39,6 @@ from recommender import (
 )
 from unlearning import default_policy
 from unlearning.progress import check_stop
-from worker.readership import Readership
 from worker.versions import FitRecord, store_version
 
 ITEMS = 24

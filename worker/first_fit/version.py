@@ -15,6 +15,8 @@ from app.db.ledger import lock_ledger
 from app.db.models import Version
 from app.db.session import Database
 from app.interactions import queries as interaction_queries
+from app.readers.past_readers import note_past_readers
+from app.readers.readership import Readership, read_readership
 from app.selections import queries as selections
 from app.settings import Settings
 from app.suppressions import queries as suppressions
@@ -31,9 +33,7 @@ from worker.first_fit.adoption import adopt
 from worker.first_fit.errors import FirstFitError
 from worker.first_fit.importing import Imported
 from worker.first_fit.listener import Listener
-from worker.past_readers import note_past_readers
 from worker.policy_fit import require_fitting_policy
-from worker.readership import Readership, read_readership
 from worker.stored_events import read_events
 from worker.training_data import MINIMUM_RETAINED, TrainingData, minimum_events, split_training_data
 from worker.versions import FitRecord, store_version

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from app.db.base import utc_now
 from app.db.models import BaseReader, ForgetRequest, Interaction
 from app.db.session import Database
+from app.readers.readership import read_readership
 from app.runs import queries as runs
 from app.settings import Settings
 from app.versions import queries as pointer
@@ -30,7 +31,6 @@ from tests.integration.tiny_model import ITEMS, accept, subject_of
 from tests.integration.worker.conftest import request_forgetting
 from worker.execution import execute
 from worker.process import WorkerProcess, open_process
-from worker.readership import read_readership
 from worker.versions import load_version
 
 PEOPLE = 60

@@ -1,4 +1,4 @@
-"""Going back to the version before, and the guards that refuse it (I3)."""
+"""Going back over HTTP and on the page. Each guard by itself: tests/integration/worker/test_rollback.py."""
 
 from __future__ import annotations
 
@@ -82,8 +82,7 @@ def test_an_installation_that_forgot_nobody_is_undone(
     with database.read() as session:
         entry = session.query(AuditEntry).filter_by(action="version.rolled_back").one()
     assert (entry.actor, entry.data["version"]) == ("operator", installed)
-    # Sent again, it is no way back to where it was.
-    assert refused(opened, installed) == "not_previous"
+    assert refused(opened, installed) == "serves_already"
 
 
 def test_a_version_below_the_floor_never_comes_back(
@@ -103,7 +102,7 @@ def test_whoever_was_erased_since_may_be_known_to_it(
         row = session.get_one(ForgetRequest, request_id)
         # As a run leaves it that had nothing to edit: the floor has not risen.
         row.status, row.outcome, row.completed_at = RequestStatus.COMPLETED, "no_data", utc_now()
-    assert refused(opened, installed) == "settled_since"
+    assert refused(opened, installed) == "read_settled"
 
 
 def test_a_run_that_works_counts_on_the_present_version(
@@ -134,4 +133,4 @@ def test_the_page_offers_it_and_says_which_guard_refuses(
     path = f"/dashboard/versions/{installed}/rollback"
     assert send(browser, path) == "/dashboard/versions"
     assert live(database) == installed
-    assert "only the version that was live right before" in send(browser, path)
+    assert "it serves already" in send(browser, path)

@@ -10,13 +10,13 @@ from sqlalchemy import select
 from app.attempts import queries as attempts
 from app.db.base import utc_now
 from app.db.models import Attempt, ForgetRequest, Interaction, Run, RunKind, ServingPointer, Version
+from app.readers.readership import Readership
 from app.runs import queries as runs
 from app.versions import queries as pointer
 from tests.integration import tiny_model
 from tests.integration.tiny_model import subject_of
 from worker.execution import execute
 from worker.process import WorkerProcess
-from worker.readership import Readership
 from worker.versions import load_version, store_version
 
 

@@ -19,6 +19,7 @@ from app.forget_requests.policy import RequestPolicy
 from app.interactions import queries as interaction_queries
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
+from app.readers.readership import read_readership
 from app.selections.criteria import Criteria, item_digests
 from app.subjects import SubjectKey
 from recommender import TrainingConfig
@@ -39,7 +40,6 @@ from worker.first_fit.errors import FirstFitError
 from worker.first_fit.version import Adopt, install_first_version
 from worker.process import WorkerProcess
 from worker.publication import readership_of
-from worker.readership import read_readership
 from worker.versions import load_version, read_fit_record
 
 

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from app.db.models import AuditEntry, Ledger, Run, Version
+from app.readers.readership import Readership
 from app.restoration.inventory import Inventory, Lack, take_inventory
 from app.takedowns import service as takedowns
 from app.versions import queries as version_queries
@@ -17,7 +18,6 @@ from tests.integration.worker.conftest import request_forgetting
 from tests.integration.worker.observing import live, outcome, store_again
 from worker.execution import execute
 from worker.process import WorkerProcess
-from worker.readership import Readership
 from worker.sweeping import sweep_store
 
 # The database's part is a few plain queries.

@@ -19,6 +19,7 @@ from app.forget_requests import service as forget_requests
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
 from app.readers import service as readers
+from app.readers.readership import Readership, read_by_version, read_readership
 from app.settings import Settings
 from tests.integration.killing import killed_at
 from tests.integration.tiny_model import USERS, install_version, subject_of
@@ -40,7 +41,6 @@ from unlearning import Rung
 from worker import withdrawal
 from worker.execution import execute
 from worker.process import WorkerProcess, open_process
-from worker.readership import Readership, read_by_version, read_readership
 from worker.versions import load_version
 
 # This is about what a worker decides. What depends on the database is tested on both, in files beside this one.

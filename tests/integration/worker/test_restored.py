@@ -12,6 +12,7 @@ from app.db.models import Ledger, ServingPointer
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
 from app.readers.queries import past_readers_among
+from app.readers.readership import Readership, read_readership
 from app.restoration.service import join_timeline
 from app.runs import queries as runs
 from app.versions import queries as pointer
@@ -34,7 +35,6 @@ from worker.completion import _destroy_ineligible_versions
 from worker.execution import _claim, execute
 from worker.levels import levels_are_made, make_levels
 from worker.process import WorkerProcess, open_process
-from worker.readership import Readership, read_readership
 from worker.versions import load_version
 
 

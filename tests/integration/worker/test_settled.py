@@ -19,6 +19,7 @@ from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
 from app.readers import queries as reader_queries
 from app.readers import service as readers
+from app.readers.readership import READERSHIP, Readership, read_readership
 from model_store import Manifest
 from recommender import Base, BaseConfig, TrainingConfig, draw_base, load_base, save_base
 from tests.integration.killing import Killed, killed_at
@@ -44,7 +45,6 @@ from worker.first_fit import version as first_version
 from worker.first_fit.importing import Imported
 from worker.first_fit.version import Fit, install_first_version
 from worker.process import WorkerProcess
-from worker.readership import READERSHIP, Readership, read_readership
 from worker.versions import load_version
 
 ONE_EPOCH = Fit(TrainingConfig(epochs=1))

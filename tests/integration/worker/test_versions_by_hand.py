@@ -1,4 +1,4 @@
-"""What an operator does with versions: export, rollback, and an adapter from outside while another one serves."""
+"""What an operator does with versions: export, and an adapter from outside while another one serves."""
 
 from __future__ import annotations
 
@@ -14,29 +14,26 @@ import torch
 from peft import PeftModel
 from sqlalchemy import select
 
-from app.db.base import utc_now
 from app.db.errors import BelowErasureFloor
-from app.db.models import AuditEntry, ForgetRequest, Version
+from app.db.models import AuditEntry
+from app.readers.readership import read_readership
 from app.takedowns import service as takedowns
 from app.versions import queries as version_queries
 from model_store import Floor, VersionBelowFloor, VersionDestroyed
 from recommender import Adapter, AdapterConfig, TrainingConfig, attach, fit_adapter, load_base
 from tests.integration.tiny_model import USERS, subject_of
 from tests.integration.worker.conftest import request_forgetting
-from tests.integration.worker.observing import install, live, outcome, serving, store_again
+from tests.integration.worker.going_back import go_back
+from tests.integration.worker.observing import live, outcome, serving
 from worker.execution import execute
 from worker.exporting import LINEAGE_FILE, FolderTaken, export_version
 from worker.first_fit.errors import FirstFitError
 from worker.first_fit.later_adapter import LaterAdapter, import_adapter
 from worker.process import WorkerProcess
-from worker.readership import Readership, read_readership
-from worker.rollback import RollbackRefused, roll_back
 from worker.versions import load_version
 
 # This is about what the commands decide. Pointer, floor and readers are tested on both databases elsewhere.
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-
-EVERYBODY = Readership.of(subject_of(user) for user in USERS)
 
 
 class Silent:
@@ -56,17 +53,6 @@ class Silent:
 def actions(process: WorkerProcess) -> list[str]:
     with process.database.read() as session:
         return list(session.scalars(select(AuditEntry.action).order_by(AuditEntry.sequence)))
-
-
-def made_live_again(process: WorkerProcess, *, forget_epoch: int = 0) -> str:
-    """Another version becomes live, as a consolidation would make one; its digest."""
-    before = live(process)
-    digest = store_again(process, EVERYBODY, forget_epoch=forget_epoch)
-    with process.database.read() as session:
-        now = session.get_one(Version, before).published_at
-    version = Version(digest=digest, forget_epoch=forget_epoch, method="fit", exact=True, published_at=now)
-    install(process, version, parent=before)
-    return digest
 
 
 # Of transformers, told by peft's own loading of a folder.
@@ -100,89 +86,6 @@ def test_what_may_not_serve_is_not_exported(process: WorkerProcess, tmp_path: Pa
         export_version(process.database, process.audit, process.store, live(process), tmp_path / "low")
     assert "version.exported" not in actions(process)
     assert list(tmp_path.glob("*low*")) == []
-
-
-def test_an_earlier_version_serves_again_where_nobody_was_forgotten_between(process: WorkerProcess) -> None:
-    first = live(process)
-    second = made_live_again(process)
-    generation = serving(process).generation
-    assert roll_back(process.database, process.audit, process.store, first) == generation + 1
-    assert (live(process), serving(process).previous_digest) == (first, second)
-    for digest, why in ((first, "serves already"), ("0" * 64, "has never served here")):
-        with pytest.raises(RollbackRefused, match=why):
-            roll_back(process.database, process.audit, process.store, digest)
-    # There and back again, and whoever asks now is unlearned from what serves.
-    roll_back(process.database, process.audit, process.store, second)
-    execute(process, request_forgetting(process, "user-1"))
-    assert outcome(process, "user-1") == ("completed", "erased")
-    assert process.store.is_destroyed(first)
-    assert process.store.is_destroyed(second)
-
-
-def test_behind_a_forget_request_there_is_no_way_back(process: WorkerProcess) -> None:
-    old = live(process)
-    execute(process, request_forgetting(process, "user-1"))
-    new = live(process)
-    with pytest.raises(RollbackRefused, match="is destroyed: its weights do not exist any more"):
-        roll_back(process.database, process.audit, process.store, old)
-    # Nor by an edited row.
-    with process.database.unit_of_work() as session:
-        session.get_one(Version, old).destroyed_at = None
-    with pytest.raises(RollbackRefused, match="is destroyed"):
-        roll_back(process.database, process.audit, process.store, old)
-    assert live(process) == new
-
-
-def test_the_floor_of_row_and_store_each_refuse(process: WorkerProcess) -> None:
-    first = live(process)
-    made_live_again(process)
-    with process.database.unit_of_work() as session:
-        version_queries.current(session).erasure_floor = 1
-    with pytest.raises(RollbackRefused, match="below the erasure floor 1"):
-        roll_back(process.database, process.audit, process.store, first)
-    with process.database.unit_of_work() as session:
-        version_queries.current(session).erasure_floor = 0
-    process.store.raise_floor(Floor(1, "2026-01-01T00:00:00+00:00"))
-    with pytest.raises(RollbackRefused, match="below the erasure floor 1"):
-        roll_back(process.database, process.audit, process.store, first)
-
-
-def test_whoever_is_settled_without_a_raised_floor_is_not_brought_back(process: WorkerProcess) -> None:
-    """A run that finds nothing to edit settles a request and leaves the floor where it is."""
-    before = live(process)
-    readers = Readership.of(subject_of(user) for user in (*USERS, "guest"))
-    knows = store_again(process, readers, forget_epoch=9)
-    with process.database.read() as session:
-        now = session.get_one(Version, before).published_at
-    install(
-        process,
-        Version(digest=knows, forget_epoch=9, method="fit", exact=True, published_at=now),
-        parent=before,
-    )
-    clean = store_again(process, EVERYBODY, forget_epoch=9)
-    install(
-        process,
-        Version(digest=clean, forget_epoch=9, method="fit", exact=True, published_at=now),
-        parent=knows,
-    )
-    with process.database.unit_of_work() as session:
-        session.add(settled(subject_of("guest")))
-    with pytest.raises(RollbackRefused, match="has read somebody whose request is settled"):
-        roll_back(process.database, process.audit, process.store, knows)
-    assert live(process) == clean
-
-
-def settled(subject: str) -> ForgetRequest:
-    return ForgetRequest(
-        id="fr_" + "0" * 32,
-        subject_hmac=subject,
-        status="completed",
-        outcome="no_data",
-        epoch=5,
-        requested_by="tests",
-        received_at=utc_now(),
-        due_at=utc_now(),
-    )
 
 
 @pytest.fixture
@@ -220,8 +123,8 @@ def test_an_adapter_from_outside_takes_the_place_of_what_serves_with_its_lineage
     assert entry is not None
     assert (entry.action, entry.actor) == ("version.installed", "lethe versions import")
     # What it knows is forgotten as from any other version, and the way back to the former one is open until then.
-    roll_back(process.database, process.audit, process.store, before)
-    roll_back(process.database, process.audit, process.store, after)
+    go_back(process, before)
+    go_back(process, after)
     execute(process, request_forgetting(process, "user-3"))
     assert outcome(process, "user-3") == ("completed", "erased")
     assert process.store.is_destroyed(after)

@@ -42,7 +42,7 @@ class Runs(Connection):
         return self._ask(Call("POST", "/consolidations", idempotency_key=idempotency_key), Run)
 
     def roll_back_version(self, digest: str, *, idempotency_key: str | None = None) -> Rollback:
-        """Go back to the version that was live right before. Refused with `guard` where an erasure could be undone."""
+        """Let an earlier version serve again. Refused with `guard` where an erasure could be undone."""
         return self._ask(
             Call("POST", f"/adapters/{segment(digest)}/rollback", idempotency_key=idempotency_key), Rollback
         )

@@ -9,15 +9,21 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-import safetensors.torch
-import torch
-from torch import Tensor
-
-from model_store import BlobMissing, DigestMismatch, Store, VersionDestroyed, read_version
+from model_store import (
+    BlobMissing,
+    DigestMismatch,
+    HostileArtefact,
+    Store,
+    VersionDestroyed,
+    inspect_safetensors,
+    read_version,
+)
 
 READERSHIP = "readership.safetensors"
-_BYTES = 32
-_ALL, _PARTLY = "subjects", "partly"
+# One subject's HMAC.
+ROW_BYTES = 32
+# The names of the artefact's two tensors.
+SUBJECTS, PARTLY = "subjects", "partly"
 
 
 class Anybody:
@@ -41,7 +47,7 @@ class Readership:
     @classmethod
     def of(cls, subjects: Iterable[str], *, partly: Iterable[str] = ()) -> Readership:
         """The record of these subjects, each 64 hexadecimal digits."""
-        return cls(_joined(subjects), frozenset(partly))
+        return cls(joined(subjects), frozenset(partly))
 
     def __contains__(self, subject: object) -> bool:
         if not isinstance(subject, str):
@@ -51,34 +57,36 @@ class Readership:
         return index < len(rows) and rows[index] == wanted
 
     def __len__(self) -> int:
-        return len(self.rows) // _BYTES
+        return len(self.rows) // ROW_BYTES
 
     def __iter__(self) -> Iterator[str]:
         rows = _Rows(self.rows)
         return (rows[index].hex() for index in range(len(rows)))
 
-    def to_bytes(self) -> bytes:
-        """Two uint8 tensors [people, 32] as safetensors. The same people always give the same bytes."""
-        return safetensors.torch.save({_ALL: _tensor(self.rows), _PARTLY: _tensor(_joined(self.partly))})
-
     @classmethod
     def from_bytes(cls, data: bytes) -> Readership:
-        """The inverse of `to_bytes`. `read_version` has already checked digest and form."""
-        tensors = safetensors.torch.load(data)
-        partly = _Rows(tensors[_PARTLY].numpy().tobytes())
-        return cls(
-            tensors[_ALL].numpy().tobytes(), frozenset(partly[index].hex() for index in range(len(partly)))
-        )
+        """The record in a stored artefact, which `worker.readership_artefact` has written.
+
+        Raises:
+            HostileArtefact: it is no such artefact.
+        """
+        tensors = inspect_safetensors(data)
+        # The tensors end where the file ends: `inspect_safetensors` has checked that.
+        start = len(data) - max((info.end for info in tensors.values()), default=0)
+
+        def rows(name: str) -> bytes:
+            info = tensors.get(name)
+            if info is None or info.dtype != "U8" or info.shape[1:] != (ROW_BYTES,):
+                raise HostileArtefact(f"{READERSHIP}: {name} must be rows of {ROW_BYTES} bytes")
+            return data[start + info.begin : start + info.end]
+
+        partly = _Rows(rows(PARTLY))
+        return cls(rows(SUBJECTS), frozenset(partly[index].hex() for index in range(len(partly))))
 
 
-def _joined(subjects: Iterable[str]) -> bytes:
+def joined(subjects: Iterable[str]) -> bytes:
+    """The rows of these subjects, sorted, each once."""
     return b"".join(sorted({bytes.fromhex(subject) for subject in subjects}))
-
-
-def _tensor(rows: bytes) -> Tensor:
-    if not rows:
-        return torch.zeros(0, _BYTES, dtype=torch.uint8)
-    return torch.frombuffer(bytearray(rows), dtype=torch.uint8).reshape(-1, _BYTES)
 
 
 class _Rows:
@@ -88,10 +96,10 @@ class _Rows:
         self._rows = rows
 
     def __len__(self) -> int:
-        return len(self._rows) // _BYTES
+        return len(self._rows) // ROW_BYTES
 
     def __getitem__(self, index: int) -> bytes:
-        return self._rows[index * _BYTES : (index + 1) * _BYTES]
+        return self._rows[index * ROW_BYTES : (index + 1) * ROW_BYTES]
 
 
 def read_readership(store: Store, digest: str) -> Readership | None:

@@ -9,7 +9,7 @@ from app.db.models.statuses import SETTLED
 from app.db.session import Database
 from app.interactions import queries as interactions
 from app.readers import service as readers
-from worker.readership import Readership
+from app.readers.readership import Readership
 
 _PEOPLE_PER_TRANSACTION = 1000
 
