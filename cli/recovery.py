@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import select
-
 from app.audit.log import AuditLog
 from app.audit.verification import verify
 from app.db.clock import database_now
-from app.db.models import ForgetRequest, ItemTakedown, Ledger, RequestStatus
+from app.db.models import Ledger, RequestStatus
 from app.db.models.statuses import SETTLED
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.forget_requests import queries as request_queries
-from app.forget_requests import service as forget_requests
 from app.forget_requests.policy import load_request_policy
+from app.restoration.journal import journal_of
 from app.restoration.service import confirm_timeline, join_timeline
-from app.selections import queries as selections
 from app.settings import get_settings
-from app.suppressions import queries as suppressions
-from app.takedowns import service as takedowns
 from app.versions import queries as pointer
 from cli.failures import CommandError
 from cli.progress import watch
@@ -104,12 +99,7 @@ def recover(*, store_lost: bool) -> list[str]:
 def _write_journal(database: Database, store: Store, show: Callable[[str], None]) -> None:
     """Write the journal of the lost store again, as far as the database knows it: the next restore will need it."""
     with database.read() as session:
-        entries = [
-            forget_requests.journal_entry(row, selections.of_request(session, row.id))
-            for row in session.scalars(select(ForgetRequest))
-        ]
-        entries += suppressions.lifts(session)
-        entries += [takedowns.journal_entry(row) for row in session.scalars(select(ItemTakedown))]
+        entries = journal_of(session)
     for done, entry in enumerate(entries):
         show(f"the journal is written anew {done}/{len(entries)}")
         store.append_journal(entry)

@@ -144,7 +144,12 @@ def journal_entry(request: ForgetRequest, selected: EventSelection | None = None
 
     Args:
         selected: what the request selects; None if it is about the whole person.
+
+    Raises:
+        ValueError: nobody has verified it. Whoever reads the entry would suppress its subject.
     """
+    if request.verify_until is not None:
+        raise ValueError(f"request {request.id} has begun nothing: nobody has verified it")
     return JournalEntry(
         epoch=request.epoch,
         subject_hmac=request.subject_hmac,

@@ -76,14 +76,14 @@ def compare(
         *session.scalars(select(EventSelection)).all(),
     ]
     requests = {row.epoch: row.id for row in session.execute(select(ForgetRequest.epoch, ForgetRequest.id))}
-    held: dict[int, _Said] = {}
+    held: dict[int, Said] = {}
     for one in liftable:
         request = requests.get(one.epoch)
-        held[one.epoch] = _Said(one.subject_hmac, None, request, isinstance(one, EventSelection))
+        held[one.epoch] = Said(one.subject_hmac, None, request, isinstance(one, EventSelection))
         if one.lifted_epoch:
-            held[one.lifted_epoch] = _Said(one.subject_hmac, one.lifted_because, request, False)
+            held[one.lifted_epoch] = Said(one.subject_hmac, one.lifted_because, request, False)
     for row in session.scalars(select(ItemTakedown)):
-        held[row.epoch] = _Said("", None, row.id, selects=False, item=row.item_id)
+        held[row.epoch] = Said("", None, row.id, selects=False, item=row.item_id)
     lifted = _lifts_to_repeat(session, entries)
     lost = lost_requests(session, entries, lifted)
     return Differences(
@@ -103,7 +103,7 @@ def compare(
     )
 
 
-class _Said(NamedTuple):
+class Said(NamedTuple):
     """What the row with an epoch says, as the journal would say it."""
 
     subject_hmac: str
@@ -111,6 +111,11 @@ class _Said(NamedTuple):
     request: str | None
     selects: bool
     item: str | None = None
+
+    @classmethod
+    def of(cls, entry: JournalEntry) -> Said:
+        """What the entry of a row says."""
+        return cls(entry.subject_hmac, entry.lifted, entry.request, entry.selection is not None, entry.item)
 
     def says_the_same(self, entry: JournalEntry) -> bool:
         """Whether the entry is about the same. Entries of an earlier release do not name their request."""

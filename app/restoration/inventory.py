@@ -11,17 +11,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
 from app.audit.version_events import JournalCompleted, VersionDestructionFinished
-from app.db.models import ForgetRequest, ItemTakedown, Ledger, Run, RunStatus, Version
+from app.db.models import Ledger, Run, RunStatus, Version
 from app.db.session import Database
-from app.forget_requests.service import journal_entry
-from app.selections import queries as selections
-from app.suppressions import queries as suppressions
-from app.takedowns import service as takedowns
+from app.restoration.differences import Said
+from app.restoration.journal import journal_of
 from app.versions.floor import vouch_for_floor
 from app.versions.queries import current
 from model_store import (
@@ -115,7 +112,7 @@ def take_inventory(
         live, token = serving.digest, ledger.timeline
         # A floor beyond all epochs is an error of the row.
         row_floor = serving.erasure_floor if serving.erasure_floor <= ledger.epoch else 0
-        entries = _entries(session)
+        entries = {entry.epoch: entry for entry in journal_of(session)}
     findings: list[Finding] = []
     if newest is None or newest.token != token:
         findings.append(
@@ -159,13 +156,6 @@ def take_inventory(
     return Inventory(tuple(findings), read, destroyed, len(epochs))
 
 
-def _entries(session: Session) -> dict[int, JournalEntry]:
-    requests = session.scalars(select(ForgetRequest)).all()
-    found = [journal_entry(row, selections.of_request(session, row.id)) for row in requests]
-    found += [takedowns.journal_entry(row) for row in session.scalars(select(ItemTakedown))]
-    return {entry.epoch: entry for entry in (*found, *suppressions.lifts(session))}
-
-
 def _journal(store: Store, epochs: list[int], entries: dict[int, JournalEntry]) -> Iterator[Finding]:
     held, read = set(epochs), dict[int, JournalEntry]()
     for epoch in sorted(entries.keys() - held):
@@ -187,8 +177,10 @@ def _journal(store: Store, epochs: list[int], entries: dict[int, JournalEntry]) 
     withdrawn = {entry.request for entry in read.values() if entry.lifted is not None}
     for epoch, entry in sorted(read.items()):
         ours = entries.get(epoch)
-        if ours is not None and ours.subject_hmac != entry.subject_hmac:
-            yield Finding(Lack.JOURNAL_UNKNOWN, str(epoch), "it is about somebody else: run lethe recover")
+        if ours is not None and not Said.of(ours).says_the_same(entry):
+            yield Finding(
+                Lack.JOURNAL_UNKNOWN, str(epoch), "it is not what the database has there: run lethe recover"
+            )
         elif (
             ours is None
             and known.isdisjoint({entry.request or entry.subject_hmac})
