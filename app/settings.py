@@ -38,8 +38,8 @@ LogFormat = Literal["auto", "json", "console"]
 ROUTES = frozenset(
     {
         ".well-known", "adapters", "audit", "consolidations", "dashboard", "docs", "events", "forget-batches",
-        "forget-requests", "healthz", "interactions", "login", "metrics", "opendsr", "openapi.json", "readyz",
-        "recommend", "runs", "static", "statistics", "users", "webhook-deliveries", "webhook-endpoints",
+        "forget-requests", "healthz", "interactions", "items", "login", "metrics", "opendsr", "openapi.json", "readyz",
+        "recommend", "runs", "static", "statistics", "takedowns", "users", "webhook-deliveries", "webhook-endpoints",
     }
 )  # fmt: skip
 
