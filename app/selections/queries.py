@@ -96,15 +96,16 @@ def events_of(session: Session, row: EventSelection) -> list[int]:
     )
 
 
-def subjects(session: Session) -> frozenset[str]:
-    """The subjects who have asked that some of their events be forgotten."""
-    return frozenset(session.scalars(select(EventSelection.subject_hmac).where(IN_FORCE)))
+def subjects_by_epoch(session: Session) -> dict[int, str]:
+    """The epochs of the selections that are in force, those of completed requests too, with their subjects."""
+    rows = session.execute(select(EventSelection.epoch, EventSelection.subject_hmac).where(IN_FORCE))
+    return {row.epoch: row.subject_hmac for row in rows}
 
 
-def settled_subjects(session: Session) -> frozenset[str]:
-    """The subjects of whom selected events are forgotten by now."""
+def settled_epochs(session: Session) -> frozenset[int]:
+    """The epochs of those selections in force whose events are forgotten by now."""
     rows = session.scalars(
-        select(EventSelection.subject_hmac)
+        select(EventSelection.epoch)
         .join(ForgetRequest, ForgetRequest.id == EventSelection.request_id)
         .where(ForgetRequest.outcome.is_not(None), IN_FORCE)
     )

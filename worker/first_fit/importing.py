@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice, repeat
 from pathlib import Path
 
-from app.db.ledger import require_subject_key
+from app.db.ledger import lock_ledger, require_subject_key
 from app.db.session import Database
 from app.interactions import queries
 from app.interactions import service as interactions
@@ -36,13 +36,15 @@ class Imported:
     """The subjects in the data: all of them, and those of whom not everything is stored as the data have it.
 
     ``selected`` are those of the latter who have asked that events be forgotten which the data hold. ``taken_items``
-    are the items in the data that were taken down.
+    are the items in the data that were taken down. Both are complete up to ``epoch``: nobody has compared the data with
+    what was asked for later, so that these people and items count as read too.
     """
 
     mentioned: frozenset[str]
     skipped: frozenset[str] = frozenset()
     selected: frozenset[str] = frozenset()
     taken_items: frozenset[str] = frozenset()
+    epoch: int = 0
 
 
 def read(path: Path | None, seed: int) -> InteractionData:
@@ -113,6 +115,8 @@ def store(
     """Store every event of every user, except suppressed users. A repeated call stores nothing twice."""
     with database.unit_of_work() as session:
         require_subject_key(session, key.check)
+        # Before the first event is stored: later slices may drop what was asked for after this, earlier ones have not.
+        epoch = lock_ledger(session).epoch
     subjects = {user: key.subject(user) for user in data.histories}
     # Store each item id in the spelling of the base's catalogue, which every reader uses.
     indices = [base.catalogue.index(item_id) for item_id in data.catalogue.item_ids]
@@ -149,6 +153,7 @@ def store(
         partly | done.selected | done.of_taken_items,
         done.selected,
         done.taken_items,
+        epoch,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import transformers
 
 from app.audit.log import AuditLog
+from app.db.ledger import lock_ledger
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.forget_requests.policy import load_request_policy
@@ -49,7 +50,8 @@ def import_adapter(order: LaterAdapter, settings: Settings, listener: Listener) 
     Somebody it has read may have asked to be forgotten. If their request still waits, their run unlearns them from this
     adapter; if it is settled, the adapter is refused. Whoever is not in the file counts as not read: the file is the
     operator's word. Whoever is in it and has no stored event counts as read in events that nobody can measure.
-    The adapter counts as trained on every item that was taken down, unless the operator vouches for it.
+    The adapter counts as trained on every item that was taken down, unless the operator vouches for it; their word is
+    about what was taken down before the call.
 
     Raises:
         FirstFitError, BelowErasureFloor, PointerMoved, RecommenderError, StoreError, DatabaseError: nothing has changed
@@ -72,8 +74,11 @@ def import_adapter(order: LaterAdapter, settings: Settings, listener: Listener) 
     recipe = chosen_recipe(
         order.recipe, order.folder, listener, default=TrainingConfig(), epochs=None, seed=0
     )
-    with database.read() as session:
-        stored, selected = interactions.subjects(session), selections.subjects(session)
+    # The base takes time to load. Whatever is asked for after this epoch counts as read, also what nobody vouches for.
+    with database.unit_of_work() as session:
+        epoch = lock_ledger(session).epoch
+        stored = interactions.subjects(session)
+        selected = frozenset(selections.subjects_by_epoch(session).values())
         taken = frozenset(item_id for _, item_id in takedowns.after(session, 0))
     base = load_worker_base(settings)
     install_first_version(
@@ -85,6 +90,7 @@ def import_adapter(order: LaterAdapter, settings: Settings, listener: Listener) 
             skipped=readers - stored,
             selected=readers & selected,
             taken_items=frozenset() if order.without_taken_items else taken,
+            epoch=epoch,
         ),
         Adopt(order.folder, recipe, order.confirmed, order.trial_fit, without_forgotten=True),
         load_policy(settings),

@@ -87,9 +87,9 @@ class _Start:
     floor: int
     watermark: int
     data: TrainingData
-    # Of whom selected events are forgotten, or must be.
-    selections: frozenset[str]
-    settled_selections: frozenset[str]
+    # The epochs of selections, with the subjects of whom these events are forgotten, or must be.
+    selections: dict[int, str]
+    settled_selections: frozenset[int]
     # Items that were taken down, with the epochs of their takedowns.
     taken_down: dict[str, int]
 
@@ -190,8 +190,8 @@ def _read(database: Database, base: Base, listener: Listener) -> _Start:
         serving = version_queries.current(session)
         watermark = interaction_queries.watermark(session)
         epochs = suppressions.suppression_epochs(session)
-        selected = selections.subjects(session)
-        settled = selections.settled_subjects(session)
+        selected = selections.subjects_by_epoch(session)
+        settled = selections.settled_epochs(session)
         taken_down = {item_id: epoch for epoch, item_id in takedowns.after(session, 0)}
         histories = read_events(session, base, up_to=watermark)
     data = split_training_data(histories, (), set(epochs), first_target=base.style.first_target)
@@ -242,10 +242,33 @@ def _fit(
     return _Made(adapter, fit, Readership.of(data.retained_subjects), start.epoch)
 
 
+def _selections_read(start: _Start, imported: Imported) -> frozenset[int]:
+    """The epochs of the selections of which an adapter that was trained on these data may have read events."""
+    return frozenset(
+        epoch
+        for epoch, subject in start.selections.items()
+        if subject in imported.selected or (epoch > imported.epoch and subject in imported.mentioned)
+    )
+
+
+def _items_read(start: _Start, imported: Imported) -> dict[str, int]:
+    """The items that were taken down and that such an adapter may have read, with the epochs of their takedowns."""
+    return {
+        item_id: epoch
+        for item_id, epoch in start.taken_down.items()
+        if item_id in imported.taken_items or epoch > imported.epoch
+    }
+
+
 def _covered(start: _Start, imported: Imported) -> int:
-    """The epoch up to which an adapter that was trained on these data covers suppressions and takedowns."""
+    """The epoch up to which such an adapter covers suppressions, selections and takedowns.
+
+    Their runs may complete until it is installed, without another version and without raising the floor. The
+    installation is refused then because their epochs lie above this one.
+    """
     asked = [epoch for subject, epoch in start.epochs.items() if subject in imported.mentioned]
-    asked += [epoch for item_id, epoch in start.taken_down.items() if item_id in imported.taken_items]
+    asked += _selections_read(start, imported)
+    asked += _items_read(start, imported).values()
     return min(asked, default=start.epoch + 1) - 1
 
 
@@ -268,27 +291,29 @@ def _adopt(
         FirstFitError: the adapter may have read somebody who has asked to be forgotten.
     """
     # Fail before the trial fit, not after it.
+    read = _selections_read(start, imported)
+    forgotten = len({start.selections[epoch] for epoch in read & start.settled_selections})
+    if forgotten:
+        raise FirstFitError(
+            f"the data hold interactions that {forgotten} people have had forgotten, and an adapter that was trained "
+            "on them knows them: fit anew, without --adapter"
+        )
     if _covered(start, imported) < start.floor:
         raise BelowErasureFloor
-    absent = len(start.epochs.keys() - imported.mentioned) + len(start.selections - imported.selected)
+    unread = {subject for epoch, subject in start.selections.items() if epoch not in read}
+    absent = len(start.epochs.keys() - imported.mentioned) + len(unread)
     if absent and not source.without_forgotten:
         raise FirstFitError(
             f"{absent} of those who have asked to be forgotten, wholly or in part, are not in the data, and an adapter "
             "that was trained before they asked still knows them: fit anew, without --adapter; if it was trained on "
             "exactly these data, add --trained-without-forgotten"
         )
-    absent = len(start.taken_down.keys() - imported.taken_items)
+    absent = len(start.taken_down.keys() - _items_read(start, imported).keys())
     if absent and not source.without_forgotten:
         raise FirstFitError(
             f"{absent} of the items that were taken down are not in the data, and an adapter that was trained before "
             "still knows their interactions: fit anew, without --adapter; if it was trained on exactly these data, add "
             "--trained-without-forgotten"
-        )
-    forgotten = len(imported.selected & start.settled_selections)
-    if forgotten:
-        raise FirstFitError(
-            f"the data hold interactions that {forgotten} people have had forgotten, and an adapter that was trained "
-            "on them knows them: fit anew, without --adapter"
         )
     require_fitting(adopted(base, Adapter.load(source.folder)))
     taken = adopt(
@@ -305,7 +330,8 @@ def _adopt(
         FitRecord(start.watermark, taken.training, taken.adapter_config),
         Readership.of(
             [*imported.mentioned, *start.data.retained_subjects, *start.data.waiting],
-            partly=imported.skipped,
+            # Of these their run may find no stored event: it must fit without them all the same.
+            partly=imported.skipped.union(start.selections[epoch] for epoch in read),
         ),
         _covered(start, imported),
         {} if taken.likeness is None else {"likeness": taken.likeness.to_plain()},

@@ -262,7 +262,8 @@ def test_an_adapter_that_may_have_read_what_was_forgotten_is_not_adopted(
         trial_fit=False,
         without_forgotten=vouched,
     )
-    imported = importing.Imported(whose, frozenset(), whose if selected else frozenset())
+    # The data were stored after the selection.
+    imported = importing.Imported(whose, selected=whose if selected else frozenset(), epoch=1)
     with pytest.raises(FirstFitError, match=words):
         install_first_version(
             process.database, process.settings, process.base, imported, source, process.policy, Heard()

@@ -256,7 +256,8 @@ def test_an_adapter_that_was_trained_on_its_events_is_adopted_only_before_they_a
     process: WorkerProcess, installed: str, tmp_path: Path
 ) -> None:
     def adopt(*, vouched: bool = False) -> bool:
-        imported = importing.Imported(frozenset(map(subject_of, USERS)), taken_items=mentioned)
+        # The data were stored after the takedown.
+        imported = importing.Imported(frozenset(map(subject_of, USERS)), taken_items=mentioned, epoch=1)
         source = Adopt(tmp_path, TrainingConfig(), True, False, vouched)
         return install_first_version(
             process.database, process.settings, process.base, imported, source, process.policy, Heard()
