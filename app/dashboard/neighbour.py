@@ -31,14 +31,12 @@ from inputs import InvalidInput
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 SHOWN = 10
-_LONGEST = 200
 
 
 def of_subject(gateway: Gateway, subject: str) -> Recommendation | None:
-    """What the subject gets as long as they are suppressed; None if they are not, and may be personalised for again."""
-    if not gateway.engine.must_fall_back(subject):
-        return None
-    return gateway.engine.fall_back(_most(gateway), "suppressed")
+    """What the subject gets as long as they are not personalised for, with the reason; None if they may be again."""
+    reason = gateway.engine.reason_to_fall_back(subject)
+    return None if reason is None else gateway.engine.fall_back(_most(gateway), reason)
 
 
 @router.post("/dashboard/requests/{request_id}/neighbour")
@@ -61,9 +59,10 @@ async def ask(
     # Lists of two people are not compared. The page has the short name of a subject, and no id.
     of = subject_reference(subject)
     same = only(form, "of") == of
-    before = [title[:_LONGEST] for title in form.get("before", ())][:SHOWN] if same else []
+    before = form.get("before", [])[:SHOWN] if same else []
     show = partial(
         _page,
+        gateway,
         request,
         viewer,
         request_id,
@@ -75,6 +74,7 @@ async def ask(
 
 
 def _page(
+    gateway: Gateway,
     request: Request,
     viewer: Viewer,
     request_id: str,
@@ -84,6 +84,10 @@ def _page(
     before_version: str,
     of: str,
 ) -> Response:
+    """``before`` are the item ids of the earlier list. The browser may have kept it for long: it is looked at as the
+    answer is, and nothing of it is shown of somebody who may no longer be personalised for.
+    """
+    earlier = [] if not answer.personalised else _still_named(gateway, before)
     page = render(
         request,
         "neighbour.html",
@@ -92,8 +96,8 @@ def _page(
         current="Worklist",
         request_id=request_id,
         answer=answer,
-        items=[(item, _moved(item, place, before)) for place, item in enumerate(answer.items)],
-        before=before,
+        items=[(item, _moved(item, place, list(earlier))) for place, item in enumerate(answer.items)],
+        before=earlier,
         before_version=before_version,
         of=of,
     )
@@ -101,13 +105,20 @@ def _page(
     return page
 
 
+def _still_named(gateway: Gateway, item_ids: Sequence[str]) -> dict[str, str]:
+    """Titles by item id, in order, without items that were taken down since or that the catalogue lacks."""
+    catalogue, taken = gateway.catalogue, gateway.engine.taken_down
+    found = ((one, catalogue.index(one)) for one in item_ids)
+    return {one: catalogue.titles[index] for one, index in found if index is not None and index not in taken}
+
+
 def _moved(item: RankedItem, place: int, before: Sequence[str]) -> str:
     """How an item's place differs from the one that it had before."""
     if not before:
         return ""
-    if item.title not in before:
+    if item.item_id not in before:
         return "new"
-    up = before.index(item.title) - place
+    up = before.index(item.item_id) - place
     return "same place" if up == 0 else f"{abs(up)} up" if up > 0 else f"{-up} down"
 
 

@@ -1,4 +1,4 @@
-"""Queries of forget requests: one request, those of a run, the worklist, and counts."""
+"""Queries of forget requests: one request, those of a run, and counts."""
 
 from __future__ import annotations
 
@@ -33,17 +33,6 @@ def counts_of_runs(session: Session, run_ids: Sequence[str]) -> dict[str, int]:
         .group_by(ForgetRequest.run_id)
     ).all()
     return {row.run_id: row.requests for row in rows}
-
-
-def by_time_left(session: Session, *, limit: int, include_completed: bool = True) -> Sequence[ForgetRequest]:
-    """The worklist: unfinished first, the nearest deadline first."""
-    query = select(ForgetRequest)
-    if not include_completed:
-        query = query.where(ForgetRequest.status.not_in(SETTLED))
-    done_last = ForgetRequest.status.in_(SETTLED)
-    return session.scalars(
-        query.order_by(done_last, ForgetRequest.due_at, ForgetRequest.epoch).limit(limit)
-    ).all()
 
 
 @dataclass(frozen=True)

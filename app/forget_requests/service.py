@@ -23,7 +23,6 @@ from app.forget_requests.policy import (
     RequestPolicy,
 )
 from app.forget_requests.states import CREATED, REQUESTS, RequestEvent
-from app.forget_requests.unverified import supersede
 from app.runs.service import ensure_queued_run
 from app.runs.splitting import queue_again
 from app.runs.states import RUN_OF
@@ -237,7 +236,6 @@ def put_in_force(
     request.subject_commitment = None
     selected = None
     if criteria is None:
-        supersede(transaction, request, now)
         session.add(Suppression(epoch=request.epoch, subject_hmac=request.subject_hmac, suppressed_at=now))
     else:
         session.flush()

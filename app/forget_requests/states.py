@@ -26,7 +26,7 @@ class RequestEvent(StrEnum):
     QUEUED_AGAIN = "queued_again"  # by a person, or by a version that has not read the subject
     # The service does these.
     UNVERIFIED = "unverified"  # nobody has verified it in time; nothing had begun
-    SUPERSEDED = "superseded"  # another request of the same person was verified before it
+    SUPERSEDED = "superseded"  # another request of the same person was completed before it
     WINDOW_ENDED = "window_ended"  # the cancel window is over, or a person ended it
     TAKEN = "taken"  # a run was claimed and takes it
     RETURNED = "returned"  # its run goes on without it, and another one takes it

@@ -40,11 +40,13 @@ def criteria_of(request: ForgetRequest) -> Criteria:
 
 
 def supersede(transaction: Transaction, by: ForgetRequest, now: datetime) -> None:
-    """End every request of the same subject that waits: ``by`` asks for the whole person, and is verified."""
+    """End every request of the same subject that waits: ``by`` is completed, and has forgotten the whole person.
+
+    Not before: until then ``by`` may be withdrawn, and what the person has asked for must not be lost with it.
+    """
     for one in _of_subject(transaction.session, by.subject_hmac):
-        if one.id != by.id:
-            _end(one, RequestEvent.SUPERSEDED, SUPERSEDED, now)
-            transaction.record(ForgetSuperseded(request=one.id, by=by.id), actor=by.requested_by)
+        _end(one, RequestEvent.SUPERSEDED, SUPERSEDED, now)
+        transaction.record(ForgetSuperseded(request=one.id, by=by.id))
 
 
 def has_expired(session: Session, now: datetime) -> bool:

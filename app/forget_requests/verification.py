@@ -2,7 +2,7 @@
 
 Lethe cannot reach a person. Whoever can (the company's portal, a colleague on the telephone) makes sure in a way of
 their own and says so; docs/adr/0028 says why there are no codes. Until then the request suppresses nobody, hides
-nothing, and stands in the way of no other request.
+nothing, and stands in the way of no other request. It ends when another one has forgotten the person, not sooner.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from app.forget_requests.service import NOTHING_ELSE, Acceptance, Asked
 from app.forget_requests.states import REQUESTS, RequestEvent
 from app.forget_requests.unverified import criteria_of, waiting_request
 from app.selections.criteria import Criteria
+from app.suppressions.queries import suppressed_among
 
 
 def receive(
@@ -67,11 +68,14 @@ def verify(
 
     Raises:
         IllegalTransition: it does not wait for that.
-        Refused: the same person has asked for it.
+        Refused: the same person has asked for it, or its subject is suppressed for another request already. That one
+            is completed, and supersedes this one; or it is withdrawn, and then this one can be verified.
     """
     REQUESTS.after(request.status, RequestEvent.VERIFIED)
     if decision.actor == request.requested_by:
         raise Refused("second-person-required", "Somebody else than who sent the request must verify it.")
+    if suppressed_among(transaction.session, [request.subject_hmac]):
+        raise Refused("another-in-force", "Another request about the whole person is in force.")
     criteria = None if request.asked_selection is None else criteria_of(request)
     transaction.record(ForgetVerified(request=request.id, method=decision.reason), actor=decision.actor)
     request = service.renumbered(transaction, request)

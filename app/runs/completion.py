@@ -22,6 +22,7 @@ from app.db.errors import PointerMoved
 from app.db.models import (
     ForgetRequest,
     Interaction,
+    RequestScope,
     RequestStatus,
     Run,
     RunKind,
@@ -30,6 +31,7 @@ from app.db.models import (
 )
 from app.db.reclaiming import Reclaimed
 from app.forget_requests.states import REQUESTS, RequestEvent
+from app.forget_requests.unverified import supersede
 from app.levels import makings
 from app.levels import service as levels
 from app.readers import queries as reader_queries
@@ -227,3 +229,6 @@ def _complete(
             completed_at=now.isoformat(),
         )
     )
+    for request in requests:
+        if request.scope == RequestScope.USER:
+            supersede(transaction, request, now)

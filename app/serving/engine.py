@@ -146,7 +146,11 @@ class ServingEngine:
 
     def must_fall_back(self, subject_hmac: str) -> bool:
         """Whether this subject gets the fallback whatever their history is. Then the history need not be read."""
-        return self._draining or self._obstacle(subject_hmac) is not None
+        return self.reason_to_fall_back(subject_hmac) is not None
+
+    def reason_to_fall_back(self, subject_hmac: str) -> FallbackReason | None:
+        """Why this subject gets the fallback whatever their history is; None if nothing forbids a personal answer."""
+        return "draining" if self._draining else self._obstacle(subject_hmac)
 
     def still_holds(self, subject_hmac: str, answer: Recommendation, k: int) -> Recommendation:
         """The answer, or the fallback if the answer may not be given any more, without items that were taken down

@@ -59,12 +59,6 @@ def pending(session: Session, *, up_to: int | None = None) -> Sequence[ItemTaked
     return session.scalars(query if up_to is None else query.where(ItemTakedown.epoch <= up_to)).all()
 
 
-def is_pending_since(session: Session, epoch: int) -> bool:
-    """Whether an item was taken down after this epoch that is not erased."""
-    waiting = select(ItemTakedown.id).where(ItemTakedown.erased_at.is_(None), ItemTakedown.epoch > epoch)
-    return session.scalar(waiting.limit(1)) is not None
-
-
 def erased_since(session: Session, epoch: int) -> bool:
     """Whether an item that was taken down after this epoch is erased."""
     erased = select(ItemTakedown.id).where(ItemTakedown.erased_at.is_not(None), ItemTakedown.epoch > epoch)

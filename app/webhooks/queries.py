@@ -19,10 +19,6 @@ def find_endpoint(session: Session, endpoint_id: str) -> WebhookEndpoint | None:
     return session.get(WebhookEndpoint, endpoint_id)
 
 
-def find_delivery(session: Session, delivery_id: str) -> WebhookDelivery | None:
-    return session.get(WebhookDelivery, delivery_id)
-
-
 def deliveries(
     session: Session, *, endpoint: str | None, state: str | None, limit: int
 ) -> Sequence[WebhookDelivery]:

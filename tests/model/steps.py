@@ -26,7 +26,7 @@ class Rules:
     older_versions_destroyed: bool = True
     sweeper_sends_again: bool = True
     verified_at_an_epoch_of_its_own: bool = True
-    superseded_by_what_is_verified: bool = True
+    verified_if_no_other_is_in_force: bool = True
 
 
 RIGHT = Rules()
@@ -54,7 +54,7 @@ def _people(state: State, rules: Rules, size: Size) -> Steps:
         if state.accepts and (not suppressed or not rules.one_live_request):
             for place, replica in enumerate(state.replicas):
                 if replica.up:
-                    accepted = _accept(state, subject, place, rules)
+                    accepted = _accept(state, subject, place)
                     yield f"replica accepts a request of {NAMES[subject]}", accepted
         waits = any(one.subject == subject and one.status == UNVERIFIED for one in state.requests)
         if state.received and not suppressed and not waits:
@@ -80,10 +80,9 @@ def _people(state: State, rules: Rules, size: Size) -> Steps:
         yield "somebody rolls back", state._replace(live=state.previous, previous=None)
 
 
-def _accept(state: State, subject: int, place: int, rules: Rules) -> State:
+def _accept(state: State, subject: int, place: int) -> State:
     request = Request(subject, state.epoch + 1, "queued")
-    after = _superseded(state, subject, rules)
-    after = after._replace(requests=(*after.requests, request), accepts=state.accepts - 1)
+    after = state._replace(requests=(*state.requests, request), accepts=state.accepts - 1)
     return _begin(after, request, place)
 
 
@@ -99,19 +98,16 @@ def _receive(state: State, subject: int, rules: Rules) -> State:
 def _ends_or_begins(state: State, one: Request, rules: Rules) -> Steps:
     name = NAMES[one.subject]
     yield f"nobody verifies the request of {name}", _with(state, {one: one._replace(status="expired")})
+    others = [other for other in state.requests if other.subject == one.subject and other is not one]
+    in_force = any(other.status not in (UNVERIFIED, "expired") and not other.lifted for other in others)
+    if in_force and rules.verified_if_no_other_is_in_force:
+        return
     for place, replica in enumerate(state.replicas):
         if replica.up:
             epoch = state.epoch + 1 if rules.verified_at_an_epoch_of_its_own else one.epoch
             verified = one._replace(epoch=epoch, status="queued")
             after = _begin(_with(state, {one: verified}), verified, place)
             yield f"somebody verifies the request of {name}", after
-
-
-def _superseded(state: State, subject: int, rules: Rules) -> State:
-    if not rules.superseded_by_what_is_verified:
-        return state
-    waiting = [one for one in state.requests if one.subject == subject and one.status == UNVERIFIED]
-    return _with(state, {one: one._replace(status="expired") for one in waiting})
 
 
 def _begin(state: State, request: Request, place: int) -> State:
@@ -208,7 +204,13 @@ def _works(state: State, place: int, worker: Worker, rules: Rules) -> Steps:
         yield "the worker erases and destroys", after._replace(run=run._replace(stage="erased"))
     if worker.acknowledged and run.stage == "erased":
         completed = {one: one._replace(status="completed", taken=False) for one in _of_run(state)}
-        after = _with_worker(_with(state, completed), place, Worker())
+        forgotten = {one.subject for one in completed}
+        superseded = {
+            one: one._replace(status="expired")
+            for one in state.requests
+            if one.status == UNVERIFIED and one.subject in forgotten
+        }
+        after = _with_worker(_with(state, completed | superseded), place, Worker())
         yield "the worker completes", after._replace(run=None)
 
 

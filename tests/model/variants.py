@@ -49,6 +49,6 @@ VARIANTS = (
     Variant(
         "an epoch of the verification's own", Rules(verified_at_an_epoch_of_its_own=False), _VERIFIED, "I2"
     ),
-    Variant("the end of what waits", Rules(superseded_by_what_is_verified=False), _VERIFIED, "I1"),
+    Variant("the look at a verification", Rules(verified_if_no_other_is_in_force=False), _VERIFIED, "I1"),
     Variant("the sweeper", Rules(sweeper_sends_again=False), _FAULT, "I1"),
 )

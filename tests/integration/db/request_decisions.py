@@ -150,7 +150,8 @@ class People(RuleBasedStateMachine):
     @rule(number=numbers, actor=st.sampled_from(("user", "portal")), policy=policies)
     def verify(self, number: int, actor: str, policy: str) -> None:
         known = self._request(number)
-        expected: type[Exception] | None = Refused if actor == "user" else None
+        refused = actor == "user" or self.record.suppressed(known.subject)
+        expected: type[Exception] | None = Refused if refused else None
         if known.status != "pending_verification":
             expected = IllegalTransition
         told: list[forget_requests.Acceptance] = []
@@ -180,8 +181,6 @@ class People(RuleBasedStateMachine):
         """``since``: what is known of the request from before it was verified."""
         assert told.began
         request = told.request
-        if criteria is None:
-            self.record.supersede(request.subject_hmac)
         known = Known(
             request.id,
             request.subject_hmac,

@@ -109,7 +109,7 @@ class Record:
         return None
 
     def supersede(self, subject: str) -> None:
-        """A request about the whole person is in force: what waits is not needed."""
+        """A request about the whole person is completed: what waits is not needed."""
         for one in self.requests.values():
             if one.subject == subject and one.status == "pending_verification":
                 one.move("cancelled")

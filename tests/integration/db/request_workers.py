@@ -191,6 +191,8 @@ class Workers(People):
         run.working = False
         for known in self.record.of_run(claim.run_id):
             known.move("completed")
+            if known.criteria is None:
+                self.record.supersede(known.subject)
 
     @precondition(has_claims)
     @rule(number=numbers, give_up=st.booleans())

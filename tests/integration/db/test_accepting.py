@@ -7,7 +7,6 @@ from sqlalchemy import func, select
 
 from app.audit.transaction import Transaction
 from app.db.models import AuditEntry, ForgetRequest, Interaction, Run, Suppression
-from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
@@ -139,7 +138,7 @@ def test_replaying_the_journal_takes_no_epoch_that_the_journal_holds(service: Se
     assert join_timeline(service.database, service.audit, store) == 2
     assert join_timeline(service.database, service.audit, store) == 0
     with service.database.read() as session:
-        requests = request_queries.by_time_left(session, limit=10)
+        requests = session.scalars(select(ForgetRequest)).all()
         for request in requests:
             store.append_journal(forget_requests.journal_entry(request))
     assert sorted(request.epoch for request in requests) == [3, 4]

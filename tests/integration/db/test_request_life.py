@@ -105,8 +105,6 @@ class RequestLife(Workers):
                 request = session.get_one(ForgetRequest, one.id)
                 assert request.epoch > one.epoch
                 self.record.requests[one.id] = replace(one, epoch=request.epoch, status="queued")
-                if one.criteria is None:
-                    self.record.supersede(one.subject)
             if session.get_one(Ledger, 1).timeline != before:
                 for row in session.scalars(select(Run).where(Run.status == "running")):
                     self.record.runs[row.id].claims = row.claims

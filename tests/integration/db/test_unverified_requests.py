@@ -137,10 +137,55 @@ def test_r9_it_stands_in_the_way_of_nobody(service: Service, store: MemoryStore)
     assert receive(service).id == waiting.id
     accepted = service.accept("a")
     assert accepted.created
-    superseded = read(service, waiting)
-    assert (superseded.status, superseded.detail_code) == ("cancelled", "superseded")
     assert receive(service).id == accepted.request.id
     store.append_journal(forget_requests.journal_entry(accepted.request))
+    assert problems(service, store) == ()
+
+
+@pytest.mark.parametrize("how", ["cancel", "deny"])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_r9_it_is_not_lost_with_another_one_that_is_withdrawn(
+    service: Service, store: MemoryStore, how: str
+) -> None:
+    join_timeline(service.database, service.audit, store)
+    waiting = receive(service)
+    mistaken = service.accept("a").request
+    store.append_journal(forget_requests.journal_entry(mistaken))
+    with pytest.raises(Refused, match="in force"):
+        verify(service, waiting)
+    assert (read(service, waiting).status, read(service, waiting).epoch) == (
+        "pending_verification",
+        waiting.epoch,
+    )
+    for actor in ("one", "two") if how == "deny" else ("one",):
+        with Transaction.begin(service.database, service.audit) as transaction:
+            held = transaction.session.get_one(ForgetRequest, mistaken.id)
+            decide: Callable[..., object] = decisions.deny if how == "deny" else decisions.cancel
+            decide(transaction, held, Decision(actor, NOON, "other"))
+            lifts = suppressions.lifts(transaction.session)
+    for entry in lifts:
+        store.append_journal(entry)
+    told = verify(service, waiting)
+    store.append_journal(forget_requests.journal_entry(told.request))
+    assert (told.began, told.request.status, told.request.due_at) == (True, "queued", waiting.due_at)
+    assert in_force(service) == {SUBJECT}
+    assert problems(service, store) == ()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_r9_what_waits_ends_when_another_one_has_forgotten_the_person(
+    service: Service, store: MemoryStore
+) -> None:
+    join_timeline(service.database, service.audit, store)
+    chosen = Criteria(item_digests(SUBJECT, ["x"]), None, None, int(NOON.timestamp()))
+    waiting = [receive(service), receive(service, chosen)]
+    accepted = service.accept("a")
+    store.append_journal(forget_requests.journal_entry(accepted.request))
+    claim = service.claim(accepted.run_id)
+    assert {read(service, one).status for one in waiting} == {"pending_verification"}
+    service.finish(claim)
+    ends = {(over.status, over.detail_code) for over in (read(service, one) for one in waiting)}
+    assert ends == {("cancelled", "superseded")}
     assert problems(service, store) == ()
 
 
