@@ -19,8 +19,8 @@ class SortedSubjects:
 
     Attributes:
         known: the live version has read them, or may have, so it must be replaced.
-        partly_stored: those of the ``known`` of whom the live version has read more events than are stored. Whose events
-            are stored but hidden is not known here: `worker.examples.read_examples` finds out.
+        partly_stored: those of the ``known`` of whom the live version has read more events than are stored. Whose
+            events are stored but hidden is not known yet: `worker.examples.read_examples` finds out.
         unread: neither the base nor any version has read them, and they are no past readers.
 
     Any other subject was left out of the fit that the live version is or descends from, or was read only by versions
