@@ -214,8 +214,9 @@ def _require_base_of_live_version(process: WorkerProcess, claim: Claim) -> None:
 def _replace_version(process: WorkerProcess, claim: Claim, subjects: SortedSubjects, lease: Lease) -> Claim:
     """Publish a version that has forgotten the subjects, or withdraw the live one if too few users are left.
 
-    A subject cannot be measured if the live version has read more of them than is stored, or if too few of their events
-    are stored. Such subjects need a fit without them.
+    A subject cannot be measured if the live version has read more of them than is stored and shown, or if too few of
+    their events are. Such subjects need a fit without them. Who they are is known once the events are read, and not
+    before: an event may be selected or taken down at any time.
     """
     assert claim.parent_digest is not None  # without a parent, nobody is known
     parent = load_version(process.store, claim.parent_digest)

@@ -31,7 +31,7 @@ from recommender import Interrupted
 from unlearning import NeverSeen, Progress, cross_fit
 from unlearning.levels.cross_fitting import PartReadings, scheme_for
 from unlearning.progress import check_stop
-from worker.examples import read_examples
+from worker.examples import read_examples, unlike_what_was_read
 from worker.faults import FAULTS_OF_A_METHOD
 from worker.lease import Lease
 from worker.live_base import on_catalogue_of
@@ -334,17 +334,17 @@ def _require_same_fit(session: Session, process: WorkerProcess, parent: LoadedVe
 def _stored(
     process: WorkerProcess, parent: LoadedVersion, subjects: tuple[str, ...]
 ) -> Mapping[str, NeverSeen] | None:
-    with process.database.read() as session:
-        rows = level_queries.of_subjects(
-            session, subjects, watermark=parent.fit.watermark, smoothing=process.policy.evaluation.smoothing
-        )
-    missing = sum(subject not in rows for subject in subjects)
+    fit, smoothing = parent.fit, process.policy.evaluation.smoothing
+    with process.database.read(snapshot=True) as session:
+        rows = level_queries.of_subjects(session, subjects, watermark=fit.watermark, smoothing=smoothing)
+        # Another process may have measured these without an event that was hidden since this run has read it.
+        unlike = unlike_what_was_read(session, fit, subjects)
+    missing = sum(subject not in rows or subject in unlike for subject in subjects)
     if missing:
         log.warning("levels.missing_for_subjects", subjects=missing)
         return None
     found = {}
-    for subject in subjects:
-        row = rows[subject]
+    for subject, row in ((subject, rows[subject]) for subject in subjects):
         assert row.seen_smoothed_nll is not None  # a row without it counts as not made
         found[subject] = NeverSeen(row.smoothed_nll, row.deviation, row.seen_smoothed_nll)
     return found

@@ -9,7 +9,6 @@ from app.forget_requests import queries as forget_requests
 from app.readers import queries as readers
 from app.readers.readership import read_by_version, read_partly
 from app.runs.service import Claim
-from app.selections import queries as selections
 from worker.process import WorkerProcess
 from worker.versions import read_fit_record
 
@@ -20,7 +19,8 @@ class SortedSubjects:
 
     Attributes:
         known: the live version has read them, or may have, so it must be replaced.
-        partly_stored: those of the ``known`` of whom the live version has read more events than are stored and shown.
+        partly_stored: those of the ``known`` of whom the live version has read more events than are stored. Whose
+            events are stored but hidden is not known yet: `worker.examples.read_examples` finds out.
         unread: neither the base nor any version has read them, and they are no past readers.
 
     Any other subject was left out of the fit that the live version is or descends from, or was read only by versions
@@ -46,12 +46,6 @@ def sort_subjects(process: WorkerProcess, claim: Claim) -> SortedSubjects:
         of_base = readers.base_readers_among(session, process.base.digest, claim.subjects)
         before = readers.past_readers_among(session, claim.subjects)
         fit = None if claim.parent_digest is None else read_fit_record(process.store, claim.parent_digest)
-        # Of events that somebody has selected before, the ladder sees nothing, and the version may know them.
-        hidden = selections.hidden_among(session, claim.subjects, up_to=fit.watermark if fit else 0)
-        # Of what is shown again it sees more than the version has read, and would measure too little.
-        hidden |= selections.shown_again_among(
-            session, claim.subjects, left_out_up_to=fit.excludes_up_to_epoch if fit else 0
-        )
     unread = frozenset(claim.subjects).difference(of_base, before, *by_version.values())
     live = by_version.get(claim.parent_digest) if claim.parent_digest is not None else None
     if live is None:
@@ -63,6 +57,6 @@ def sort_subjects(process: WorkerProcess, claim: Claim) -> SortedSubjects:
     known = live.intersection(epochs) - fit.left_out(epochs)
     return SortedSubjects(
         known=tuple(subject for subject in claim.subjects if subject in known),
-        partly_stored=read_partly(process.store, claim.parent_digest, known) | (known & hidden),
+        partly_stored=read_partly(process.store, claim.parent_digest, known),
         unread=unread,
     )

@@ -11,6 +11,7 @@ from app.audit.decision_events import SelectionLifted, SuppressionLifted
 from app.audit.transaction import Transaction
 from app.db.ledger import next_epoch
 from app.db.models import EventSelection, ForgetRequest, RequestScope, Suppression
+from app.levels import service as levels
 from app.outbox import service as outbox
 from app.outbox.service import Topic
 from app.selections import service as selections
@@ -54,6 +55,8 @@ def lift(
     session.flush()
     if isinstance(row, EventSelection):
         selections.show_again(session, row)
+        # They were measured without the events.
+        levels.drop_of_subjects(session, [row.subject_hmac])
     outbox.put(session, Topic.LIFTED, str(row.lifted_epoch), now=now)
     event = SelectionLifted if isinstance(row, EventSelection) else SuppressionLifted
     transaction.record(
