@@ -19,7 +19,7 @@ from benchmarks.serve.open_loop import BROKEN, Outcome, Plan
 from benchmarks.serve.processes import send
 from benchmarks.service.gateway import Site
 from benchmarks.service.installation import Service
-from benchmarks.service.suppression import follow, summary
+from benchmarks.service.suppression import ASK_SECONDS, follow, summary
 from benchmarks.service.timed import (
     ALONE_SECONDS,
     NO_ANSWER,
@@ -94,7 +94,7 @@ def accept_on_replicas(
         },
         "forgets": forgot.summary(),
         "recommendations": {"without": alone.summary(), "with": meanwhile.summary()},
-        "asked": {"per_second": len(asked.seconds) / asking, **asked.summary()},
+        "asked": {"every_seconds": ASK_SECONDS, "per_second": len(asked.seconds) / asking, **asked.summary()},
         "suppression": summary(accepted_at(outcomes, followed), seen, replicas),
         "load": loads,
     }

@@ -78,6 +78,7 @@ def _suppression(runs: list[Mapping[str, Any]]) -> list[str]:
             one["replicas"],
             number(one["forgets_per_second"]["wanted"], 0),
             number(one["forgets_per_second"]["reached"], 1),
+            number(one["asked"]["every_seconds"], 2),
             number(one["asked"]["per_second"], 0),
             *(one["suppression"][name] for name in ("count", *_LEFT_OUT)),
             *(number(one["suppression"][name], 3) for name in _SPREAD),
@@ -88,15 +89,23 @@ def _suppression(runs: list[Mapping[str, Any]]) -> list[str]:
     ]
     if not rows:
         return []
-    head = ["database", "replicas", "forgets/s wanted", "sent", "questions/s", "users", "not accepted"]
+    head = [
+        "database",
+        "replicas",
+        "forgets/s wanted",
+        "sent",
+        "asked every",
+        "questions/s",
+        "users",
+        "not accepted",
+    ]
     head += ["not suppressed", "never personalised", *_SPREAD, "load"]
     return section(
         "From the 202 to the last personalised answer from any replica",
         table(head, rows),
         (
-            "Each of these users was asked about at every replica, every 0.05 seconds, from half a second before the "
-            "request was due until all replicas answered as of a suppressed user. An answer before the 202 counts as "
-            "0. The users in the three columns after *users* are left out of the seconds. No worker runs; gateways, "
+            "Every replica was asked about each of these users at these intervals, from before the request was due "
+            "until all replicas answered as of a suppressed user. An answer before the 202 counts as 0. The users in the three columns after *users* are left out of the seconds. No worker runs; gateways, "
             "database and clients share the machine."
         ),
     )

@@ -44,7 +44,7 @@ RESULT = {
             "forgets_per_second": {"wanted": 50.0, "reached": 48.75},
             "forgets": answers(200, 0.125),
             "recommendations": {"without": answers(10, 0.5), "with": answers(10, 0.5)},
-            "asked": {"per_second": 150.4, **answers(900, 0.5)},
+            "asked": {"every_seconds": 0.125, "per_second": 150.4, **answers(900, 0.5)},
             "suppression": {
                 "users": 20,
                 "not_accepted": 1,
@@ -91,7 +91,7 @@ def test_the_tables_are_printed_again_from_a_file(tmp_path: Path) -> None:
     assert "| hanging-broker | sqlite | with | 10 | – | 0.500 | 0.500 | 0.500 | 0.500 | – |" in text
     assert list(cells(text, "### Imports", "postgresql").values())[:4] == ["postgresql", "8", "10000", "9"]
     assert (
-        "| postgresql | 3 | 50 | 48.8 | 150 | 14 | 1 | 2 | 3 | 0.375 | 0.375 | 0.375 | 0.375 | 1.0 to 2.5 |"
+        "| postgresql | 3 | 50 | 48.8 | 0.12 | 150 | 14 | 1 | 2 | 3 | 0.375 | 0.375 | 0.375 | 0.375 | 1.0 to 2.5 |"
         in text
     )
 
