@@ -105,8 +105,9 @@ def _suppression(runs: list[Mapping[str, Any]]) -> list[str]:
         table(head, rows),
         (
             "Every replica was asked about each of these users at these intervals, from before the request was due "
-            "until all replicas answered as of a suppressed user. An answer before the 202 counts as 0. The users in the three columns after *users* are left out of the seconds. No worker runs; gateways, "
-            "database and clients share the machine."
+            "until all replicas answered as of a suppressed user. An answer before the 202 counts as 0. The users in "
+            "the three columns after *users* are left out of the seconds. No worker runs; gateways, database and "
+            "clients share the machine."
         ),
     )
 
