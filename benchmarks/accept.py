@@ -1,6 +1,6 @@
-"""How long a forget request waits to be accepted during bulk imports or while the broker hangs: `lethe bench accept`.
+"""How long a forget request waits to be accepted, beside other work or trouble: `lethe bench accept`.
 
-The users who ask to be forgotten are unknown to the service, which treats them like any other user. Seconds count from
+Most users who ask to be forgotten are unknown to the service, which treats them like any other user. Seconds count from
 the moment at which a request was due to be sent.
 """
 
@@ -15,19 +15,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.accept_on_replicas import accept_on_replicas
 from benchmarks.bars import Reached, bars
 from benchmarks.service.gateway import Site, set_up
 from benchmarks.service.hanging_server import hanging_server
 from benchmarks.service.heading import heading
 from benchmarks.service.installation import Service
 from benchmarks.service.own_database import LOCAL_SERVER, own_database
-from benchmarks.service.timed import Answers, recommendations
+from benchmarks.service.timed import (
+    ALONE_SECONDS,
+    RECOMMENDATIONS_PER_SECOND,
+    RECOMMENDED_USERS,
+    Answers,
+    recommendations,
+)
 from benchmarks.service.users import events_per_user, first_personalised, in_drawn_order
 
-BESIDE = ("import", "hanging-broker")
-ALONE_SECONDS = 10.0
-RECOMMENDED_USERS = 8
-RECOMMENDATIONS_PER_SECOND = 20.0
+BESIDE = ("import", "hanging-broker", "recommendations")
 IMPORTERS = 8
 EVENTS = 10_000
 _USERS_PER_IMPORT = 100
@@ -36,6 +40,8 @@ FORGETS_PER_SECOND = 20.0
 BURSTS, BURST = 5, 60
 # Longer than the service's timeout for its broker.
 BETWEEN_BURSTS_SECONDS = 5.0
+REPLICAS = 3
+REPLICAS_FORGETS_PER_SECOND = 50.0
 
 
 def run(
@@ -46,6 +52,8 @@ def run(
     home: Path | None = None,
     seed: int = 0,
     forgets: int = FORGETS,
+    replicas: int = REPLICAS,
+    per_second: float = REPLICAS_FORGETS_PER_SECOND,
 ) -> dict[str, Any]:
     """Measure each of `beside` on each database; returns JSON values without user ids.
 
@@ -55,7 +63,9 @@ def run(
         data: interactions; None for the demo's generated users.
         home: folder of an installation made from `data`, whose base is used again.
         seed: draws the users who ask for recommendations.
-        forgets: number of forget requests during imports.
+        forgets: number of forget requests during imports, and on average beside recommendations.
+        replicas: number of gateways beside recommendations.
+        per_second: forget requests a second beside recommendations.
 
     Raises:
         ServiceUnmeasurable: a service did not start, or knows too few users.
@@ -68,10 +78,13 @@ def run(
             move = bar(f"accepting on {_name(database)}")
             with _database(database) as url, set_up(data, home=home, database_url=url) as site:
                 for number, name in enumerate(beside, start=1):
-                    measure = _beside_imports if name == "import" else _beside_a_hanging_broker
-                    runs.append(
-                        {"beside": name, "database": _name(database), **measure(site, drawn, forgets)}
-                    )
+                    if name == "import":
+                        measured = _beside_imports(site, drawn, forgets)
+                    elif name == "hanging-broker":
+                        measured = _beside_a_hanging_broker(site, drawn)
+                    else:
+                        measured = accept_on_replicas(site, drawn, forgets, replicas, per_second, seed)
+                    runs.append({"beside": name, "database": _name(database), **measured})
                     move(Reached(number, len(beside)))
     return {
         **head,
@@ -100,10 +113,10 @@ def _beside_imports(site: Site, drawn: Sequence[str], forgets: int) -> dict[str,
         items = [
             item["item_id"] for item in client.get("/recommend", params={"user_id": users[0]}).json()["items"]
         ]
-        with recommendations(service, users, RECOMMENDATIONS_PER_SECOND) as alone:
+        with recommendations(users, RECOMMENDATIONS_PER_SECOND, service) as alone:
             time.sleep(ALONE_SECONDS)
         with (
-            recommendations(service, users, RECOMMENDATIONS_PER_SECOND) as meanwhile,
+            recommendations(users, RECOMMENDATIONS_PER_SECOND, service) as meanwhile,
             _imports(service, items) as imports,
         ):
             accepted = _forget(service, [number / FORGETS_PER_SECOND for number in range(forgets)])
@@ -114,7 +127,7 @@ def _beside_imports(site: Site, drawn: Sequence[str], forgets: int) -> dict[str,
     }
 
 
-def _beside_a_hanging_broker(site: Site, drawn: Sequence[str], _forgets: int) -> dict[str, Any]:
+def _beside_a_hanging_broker(site: Site, drawn: Sequence[str]) -> dict[str, Any]:
     """Send bursts of forget requests during a steady load, with the usual broker and with one that hangs."""
     measured = {}
     with hanging_server() as broker:
@@ -124,7 +137,7 @@ def _beside_a_hanging_broker(site: Site, drawn: Sequence[str], _forgets: int) ->
         ):
             with site.running(**settings) as service, service.client() as client:
                 users = first_personalised(service, client, drawn, RECOMMENDED_USERS)
-                with recommendations(service, users, RECOMMENDATIONS_PER_SECOND) as meanwhile:
+                with recommendations(users, RECOMMENDATIONS_PER_SECOND, service) as meanwhile:
                     dues = [burst * BETWEEN_BURSTS_SECONDS for burst in range(BURSTS) for _ in range(BURST)]
                     measured[name] = (_forget(service, dues), meanwhile)
                     time.sleep(BETWEEN_BURSTS_SECONDS)

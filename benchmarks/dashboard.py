@@ -222,8 +222,8 @@ def _processor_seconds(pid: int) -> float:
 
 def _pair(service: Service, key: str, users: list[str], pages: int) -> dict[str, Any]:
     """Recommendations without open pages, and right after that with them."""
-    with recommendations(service, users, _PER_SECOND) as without:
+    with recommendations(users, _PER_SECOND, service) as without:
         time.sleep(_PAIR_SECONDS)
-    with open_pages(service.url, key, pages), recommendations(service, users, _PER_SECOND) as beside:
+    with open_pages(service.url, key, pages), recommendations(users, _PER_SECOND, service) as beside:
         time.sleep(_PAIR_SECONDS)
     return {"without": without.summary(), "with": beside.summary()}

@@ -84,7 +84,7 @@ def run(
 
 def _measure(service: Service, users: Sequence[str], seconds: float) -> dict[str, Any]:
     log_before, largest = service.log_bytes(), 0
-    with recommendations(service, users, RECOMMENDATIONS_PER_SECOND) as answers:
+    with recommendations(users, RECOMMENDATIONS_PER_SECOND, service) as answers:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             largest = max(largest, _resident_bytes(service.pid))

@@ -52,7 +52,7 @@ def forget_command(
 
 def accept_command(
     beside: Annotated[
-        list[str], typer.Option("--beside", help="import or hanging-broker; may be given twice.")
+        list[str], typer.Option("--beside", help="import, hanging-broker or recommendations; repeatable.")
     ],
     database: Annotated[
         list[str] | None,
@@ -61,13 +61,19 @@ def accept_command(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Draws who asks for recommendations.")] = 0,
-    forgets: Annotated[int, typer.Option(min=1, help="How many forget requests beside imports.")] = 200,
+    forgets: Annotated[
+        int, typer.Option(min=1, help="How many forget requests beside imports or recommendations.")
+    ] = 200,
+    replicas: Annotated[int, typer.Option(min=1, help="How many gateways beside recommendations.")] = 3,
+    per_second: Annotated[
+        float, typer.Option(min=1.0, help="Forget requests a second beside recommendations.")
+    ] = 50.0,
     data: DemoDataOption = None,
     home: BaseHomeOption = None,
     json_file: JsonOption = None,
     markdown_file: MarkdownOption = None,
 ) -> None:
-    """Start a gateway in a temporary folder, and time how forget requests are accepted beside trouble."""
+    """Start a gateway in a temporary folder, and time how forget requests are accepted beside other work or trouble."""
     # Imported here: an installation that only measures learning lacks the service's libraries.
     from benchmarks import accept
 
@@ -76,7 +82,16 @@ def accept_command(
         raise typer.BadParameter(f"choose from {', '.join(accept.BESIDE)}", param_hint="--beside")
     _check_folders(data, home)
     with _reported():
-        result = accept.run(beside, database or ["sqlite"], data=data, home=home, seed=seed, forgets=forgets)
+        result = accept.run(
+            beside,
+            database or ["sqlite"],
+            data=data,
+            home=home,
+            seed=seed,
+            forgets=forgets,
+            replicas=replicas,
+            per_second=per_second,
+        )
     publish(result, json_file, markdown_file)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.report.cells import MISSING, number, section, table
 
+_LEFT_OUT = ("not_accepted", "not_suppressed", "never_personalised")
 _SPREAD = ("p50", "p95", "p99", "max")
 
 
@@ -53,6 +54,7 @@ def accept(result: Mapping[str, Any]) -> list[str]:
             ),
         ),
         *_imports(runs),
+        *_suppression(runs),
     ]
 
 
@@ -66,6 +68,47 @@ def _imports(runs: list[Mapping[str, Any]]) -> list[str]:
     ]
     return section(
         "Imports", table(["database", "clients", "events in each", "imports", "statuses", *_SPREAD], rows)
+    )
+
+
+def _suppression(runs: list[Mapping[str, Any]]) -> list[str]:
+    rows = [
+        [
+            one["database"],
+            one["replicas"],
+            number(one["forgets_per_second"]["wanted"], 0),
+            number(one["forgets_per_second"]["reached"], 1),
+            number(one["asked"]["every_seconds"], 2),
+            number(one["asked"]["per_second"], 0),
+            *(one["suppression"][name] for name in ("count", *_LEFT_OUT)),
+            *(number(one["suppression"][name], 3) for name in _SPREAD),
+            " to ".join(number(load, 1) for load in one["load"]),
+        ]
+        for one in runs
+        if "suppression" in one
+    ]
+    if not rows:
+        return []
+    head = [
+        "database",
+        "replicas",
+        "forgets/s wanted",
+        "sent",
+        "asked every",
+        "questions/s",
+        "users",
+        "not accepted",
+    ]
+    head += ["not suppressed", "never personalised", *_SPREAD, "load"]
+    return section(
+        "From the 202 to the last personalised answer from any replica",
+        table(head, rows),
+        (
+            "Every replica was asked about each of these users at these intervals, from before the request was due "
+            "until all replicas answered as of a suppressed user. An answer before the 202 counts as 0. The users in "
+            "the three columns after *users* are left out of the seconds. No worker runs; gateways, database and "
+            "clients share the machine."
+        ),
     )
 
 

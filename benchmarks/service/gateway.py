@@ -33,25 +33,35 @@ class Site:
 
         All of them end with the block.
         """
-        port = free_port()
-        environment = self._environment({"LETHE_PORT": str(port), **settings})
-        services = []
+        with self.replicas(1, *commands, **settings) as (gateway,):
+            yield gateway
+
+    @contextmanager
+    def replicas(self, count: int, *commands: str, **settings: str) -> Iterator[list[Service]]:
+        """As `running`, with so many gateways on the same database; each has a port of its own, all one log."""
+        ports = [free_port() for _ in range(count)]
+        services: list[Service] = []
         try:
-            for command in ("gateway", *commands):
+            for command, port in (
+                *(("gateway", port) for port in ports),
+                *((name, ports[0]) for name in commands),
+            ):
                 log = self.folder / f"{command}.log"
                 with log.open("ab") as output:
                     process = subprocess.Popen(
                         _lethe(command),
                         cwd=self.folder,
-                        env=environment,
+                        env=self._environment({"LETHE_PORT": str(port), **settings}),
                         stdin=subprocess.DEVNULL,
                         stdout=output,
                         stderr=output,
                         start_new_session=True,
                     )
                 services.append(Service(f"http://127.0.0.1:{port}", process, self.folder / STATE, log))
-            services[0].wait_until_ready()
-            yield services[0]
+            gateways = services[:count]
+            for gateway in gateways:
+                gateway.wait_until_ready()
+            yield gateways
         finally:
             for service in reversed(services):
                 service.stop()

@@ -33,6 +33,8 @@ STATE = "state"
 # Parts of an installation's folder that are not copied: results of other benchmarks, and messages, which the sweeper
 # sends again.
 LEFT_BEHIND = ("bench", "broker")
+# The server closes idle connections after five seconds. A request must not use one that is being closed.
+_LIMITS = httpx.Limits(max_connections=None, keepalive_expiry=2.0)
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,16 @@ class Service:
 
     def client(self, *, timeout: float = 30.0) -> httpx.Client:
         """A new HTTP client with the demo's key. The caller closes it."""
-        key = self._key()
-        return httpx.Client(
-            base_url=self.url,
-            headers={"Authorization": f"Bearer {key}"},
-            timeout=timeout,
-            # The server closes idle connections after five seconds. A request must not use one that is being closed.
-            limits=httpx.Limits(max_connections=None, keepalive_expiry=2.0),
-        )
+        return httpx.Client(base_url=self.url, headers=self.headers, timeout=timeout, limits=_LIMITS)
+
+    def async_client(self, *, timeout: float = 30.0) -> httpx.AsyncClient:
+        """As `client`, for one event loop."""
+        return httpx.AsyncClient(base_url=self.url, headers=self.headers, timeout=timeout, limits=_LIMITS)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header with the demo's key."""
+        return {"Authorization": f"Bearer {self._key()}"}
 
     @property
     def pid(self) -> int:

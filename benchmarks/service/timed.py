@@ -17,6 +17,10 @@ import httpx
 from benchmarks.service.installation import Service
 
 NO_ANSWER = "none"
+# What runs beside forget requests, and how long it runs alone before them.
+ALONE_SECONDS = 10.0
+RECOMMENDED_USERS = 8
+RECOMMENDATIONS_PER_SECOND = 20.0
 
 
 @dataclass
@@ -36,29 +40,39 @@ class Answers:
             status = str(client.request(method, path, **options).status_code)
         except httpx.TransportError:
             status = NO_ANSWER
+        self.note(status, time.monotonic() - due)
+
+    def note(self, status: str, seconds: float) -> None:
+        """Add one answer."""
         with self._lock:
             self.statuses[status] += 1
-            self.seconds.append(time.monotonic() - due)
+            self.seconds.append(seconds)
 
     def summary(self) -> dict[str, Any]:
-        """Counts of statuses, and percentiles of the seconds. Percentiles are measured values (nearest rank)."""
-        ordered = sorted(self.seconds)
-        spread = {
-            name: ordered[math.ceil(share * len(ordered)) - 1] if ordered else None
-            for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))
-        }
-        return {"count": len(ordered), "statuses": dict(self.statuses.most_common()), **spread}
+        """Counts of statuses, and percentiles of the seconds."""
+        statuses = dict(self.statuses.most_common())
+        return {"count": len(self.seconds), "statuses": statuses, **percentiles(self.seconds)}
+
+
+def percentiles(seconds: Sequence[float]) -> dict[str, float | None]:
+    """Measured values, by nearest rank; None where nothing was measured."""
+    ordered = sorted(seconds)
+    return {
+        name: ordered[math.ceil(share * len(ordered)) - 1] if ordered else None
+        for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))
+    }
 
 
 @contextmanager
-def recommendations(service: Service, users: Sequence[str], per_second: float) -> Iterator[Answers]:
-    """Ask for the users' recommendations in turn, at a steady rate, until the block is left.
+def recommendations(users: Sequence[str], per_second: float, *services: Service) -> Iterator[Answers]:
+    """Ask for the users' recommendations in turn, at a steady rate from each service, until the block is left.
 
-    There is one request at a time. A late answer makes the next requests late, and their seconds include that delay.
+    There is one request at a time to each. A late answer makes the next requests late, and their seconds include that
+    delay.
     """
     answers, stop = Answers(), threading.Event()
 
-    def ask() -> None:
+    def ask(service: Service) -> None:
         due = time.monotonic()
         with service.client() as client:
             for user in cycle(users):
@@ -67,10 +81,12 @@ def recommendations(service: Service, users: Sequence[str], per_second: float) -
                 answers.send(client, "GET", "/recommend", due, params={"user_id": user})
                 due += 1 / per_second
 
-    thread = threading.Thread(target=ask)
-    thread.start()
+    threads = [threading.Thread(target=ask, args=(service,)) for service in services]
+    for thread in threads:
+        thread.start()
     try:
         yield answers
     finally:
         stop.set()
-        thread.join()
+        for thread in threads:
+            thread.join()

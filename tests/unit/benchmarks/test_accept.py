@@ -37,6 +37,23 @@ RESULT = {
             "forgets_without": answers(61, 0.0625),
             "recommendations": {"without": answers(10, 0.0), "with": answers(10, 0.5)},
         },
+        {
+            "beside": "recommendations",
+            "database": "postgresql",
+            "replicas": 3,
+            "forgets_per_second": {"wanted": 50.0, "reached": 48.75},
+            "forgets": answers(200, 0.125),
+            "recommendations": {"without": answers(10, 0.5), "with": answers(10, 0.5)},
+            "asked": {"every_seconds": 0.125, "per_second": 150.4, **answers(900, 0.5)},
+            "suppression": {
+                "users": 20,
+                "not_accepted": 1,
+                "not_suppressed": 2,
+                "never_personalised": 3,
+                **answers(14, 0.375),
+            },
+            "load": [1.0, 2.5],
+        },
     ],
 }
 
@@ -73,6 +90,10 @@ def test_the_tables_are_printed_again_from_a_file(tmp_path: Path) -> None:
     assert "| import | postgresql | with | 11 | – | 1.000 | 1.000 | 1.000 | 1.000 | 2.00 |" in text
     assert "| hanging-broker | sqlite | with | 10 | – | 0.500 | 0.500 | 0.500 | 0.500 | – |" in text
     assert list(cells(text, "### Imports", "postgresql").values())[:4] == ["postgresql", "8", "10000", "9"]
+    assert (
+        "| postgresql | 3 | 50 | 48.8 | 0.12 | 150 | 14 | 1 | 2 | 3 | 0.375 | 0.375 | 0.375 | 0.375 | 1.0 to 2.5 |"
+        in text
+    )
 
 
 def test_what_cannot_be_measured_is_a_usage_error(tmp_path: Path) -> None:
