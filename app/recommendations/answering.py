@@ -64,7 +64,7 @@ async def answer_for(
         InferenceFailed: the model failed on this batch.
     """
     engine = gateway.engine
-    if engine.must_fall_back(subject):
+    if engine.reason_to_fall_back(subject) is not None:
         return await engine.recommend_soon(subject, (), k)
     try:
         history = await gateway.histories.read(subject)

@@ -133,7 +133,7 @@ async def _result(gateway: Gateway, one: _Asked, admission: Admission | None) ->
         candidates = None if body.candidates is None else candidates_of(gateway, body.candidates)
         if body.history is None:
             return await answer_for(gateway, one.subject, body.k, candidates)
-        if gateway.engine.must_fall_back(one.subject):
+        if gateway.engine.reason_to_fall_back(one.subject) is not None:
             return await gateway.engine.recommend_soon(one.subject, (), body.k)
         if admission is None:
             return gateway.engine.fall_back(body.k, "no_history")

@@ -144,12 +144,8 @@ class ServingEngine:
         """All ids of items that this replica knows to be taken down, with the epochs of their takedowns."""
         return self._taken.epochs()
 
-    def must_fall_back(self, subject_hmac: str) -> bool:
-        """Whether this subject gets the fallback whatever their history is. Then the history need not be read."""
-        return self.reason_to_fall_back(subject_hmac) is not None
-
     def reason_to_fall_back(self, subject_hmac: str) -> FallbackReason | None:
-        """Why this subject gets the fallback whatever their history is; None if nothing forbids a personal answer."""
+        """Why this subject gets the fallback, whatever their history is; None if their history is to be read."""
         return "draining" if self._draining else self._obstacle(subject_hmac)
 
     def still_holds(self, subject_hmac: str, answer: Recommendation, k: int) -> Recommendation:

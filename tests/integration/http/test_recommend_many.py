@@ -85,7 +85,7 @@ def test_somebody_whom_only_the_database_knows_to_be_suppressed_is_not_personali
     """As on another replica, before its next look at the feed."""
     engine = gateway_of(client).engine
     assert client.post("/users/user-1/forget").status_code == 202
-    monkeypatch.setattr(engine, "must_fall_back", lambda _: False)
+    monkeypatch.setattr(engine, "reason_to_fall_back", lambda _: None)
     monkeypatch.setattr(engine, "_obstacle", lambda _: None)
     (hers,) = ask(client, own("user-1", 3, 4, 5))
     assert not hers["recommendation"]["personalised"]

@@ -41,7 +41,7 @@ def test_a_known_user_gets_what_the_live_version_computes(
         False,
     )
     eventually(lambda: (row := control.replica("replica-1")) is not None and row.live_digest == low)
-    assert not replica.engine.must_fall_back(ALICE)
+    assert replica.engine.reason_to_fall_back(ALICE) is None
 
 
 def test_an_unknown_user_gets_the_same_list_as_everyone_else(world: World, replica: Replica) -> None:
@@ -57,7 +57,7 @@ def test_without_a_version_everyone_gets_the_fallback(start: Start) -> None:
     replica = start()
     replica.looked()
     assert reason(replica) == "no_version"
-    assert replica.engine.must_fall_back(ALICE)
+    assert replica.engine.reason_to_fall_back(ALICE) is not None
     assert not replica.engine.wait_for_version(0.0)
 
 

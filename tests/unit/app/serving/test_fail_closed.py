@@ -28,8 +28,8 @@ def test_a_suppression_from_another_replica_arrives_by_the_feed(
     assert reason(replica, BOB) is None
     eventually(lambda: (row := control.replica("replica-1")) is not None and row.epoch == epoch)
     assert reason(replica, history=()) == "suppressed"
-    assert replica.engine.must_fall_back(ALICE)
-    assert not replica.engine.must_fall_back(BOB)
+    assert replica.engine.reason_to_fall_back(ALICE) is not None
+    assert replica.engine.reason_to_fall_back(BOB) is None
 
 
 def test_a_suppression_accepted_here_counts_at_once(control: ControlDatabase, replica: Replica) -> None:
