@@ -137,8 +137,8 @@ def test_an_event_reaches_every_stream_that_is_open_and_says_nothing_of_the_user
             "client_reference": "T-7",
             "status": "queued",
             "version": None,
-                "takedown_id": None,
-                "item_id": None,
+            "takedown_id": None,
+            "item_id": None,
         },
     }
 
