@@ -204,11 +204,11 @@ def _works(state: State, place: int, worker: Worker, rules: Rules) -> Steps:
         yield "the worker erases and destroys", after._replace(run=run._replace(stage="erased"))
     if worker.acknowledged and run.stage == "erased":
         completed = {one: one._replace(status="completed", taken=False) for one in _of_run(state)}
-        forgotten = {one.subject for one in completed}
+        over = {one.subject for one in completed}
         superseded = {
             one: one._replace(status="expired")
             for one in state.requests
-            if one.status == UNVERIFIED and one.subject in forgotten
+            if one.status == UNVERIFIED and one.subject in over
         }
         after = _with_worker(_with(state, completed | superseded), place, Worker())
         yield "the worker completes", after._replace(run=None)
