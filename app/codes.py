@@ -25,6 +25,7 @@ class DetailCode(StrEnum):
     MANIFEST_MISSING = "manifest_missing"
     DATABASE_UNAVAILABLE = "database_unavailable"
     REPLICAS_SILENT = "replicas_silent"
+    ENGINES_SILENT = "engines_silent"
     OTHER_BASE = "other_base"
 
     # The run is done, and others are not.

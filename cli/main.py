@@ -21,6 +21,7 @@ from cli.failures import report_failures
 from cli.items import items
 from cli.keys import keys
 from cli.people import people
+from cli.replicas import replicas
 from cli.stopping import end_with_lethe_up, leave_on_ctrl_c
 from cli.versions import store, versions
 
@@ -37,6 +38,7 @@ app.add_typer(audit, name="audit")
 app.add_typer(receipt, name="receipt")
 app.add_typer(items, name="items")
 app.add_typer(versions, name="versions")
+app.add_typer(replicas, name="replicas")
 app.add_typer(store, name="store")
 app.add_typer(people)
 audit.command("verify-consistency")(verify_consistency)

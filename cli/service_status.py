@@ -15,7 +15,7 @@ from app.db.models import Ledger, RequestStatus, Run, RunStatus, Version
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
 from app.forget_requests import queries as forget_requests
-from app.replicas.queries import live_replicas
+from app.replicas.queries import live_replicas, silent_engines
 from app.settings import get_settings
 from app.versions import queries as versions
 from cli.doctor.services import database_file
@@ -58,6 +58,7 @@ def read() -> dict[str, Any]:
                 }
                 for replica in live_replicas(session, now=now, timeout=timeout)
             ],
+            "silent_engines": [replica.id for replica in silent_engines(session, now=now, timeout=timeout)],
             "requests": {
                 **{status.value: counts.by_status.get(status, 0) for status in RequestStatus},
                 "overdue": counts.overdue,
@@ -108,6 +109,7 @@ def describe(found: dict[str, Any]) -> list[str]:
     return [
         _told_serving(found["serving"]),
         *_told_replicas(found["replicas"], found["serving"]),
+        *_told_silent(found["silent_engines"]),
         _told_requests(found["requests"]),
         *_told_runs(found["runs"], found["runs_waiting"]),
         *_told_budget(found["consolidation"]),
@@ -134,6 +136,14 @@ def _told_replicas(replicas: list[dict[str, Any]], serving: dict[str, Any]) -> l
         error = f"; {replica['error']}" if replica["error"] else ""
         lines.append(f"replica     {replica['id']}: {state}, knows epoch {replica['epoch']}{error}")
     return lines
+
+
+def _told_silent(names: list[str]) -> list[str]:
+    return [
+        f"replica     {name}: SILENT; its vLLM server may hold older versions, and every run waits: start the gateway "
+        "again, or stop the server, empty its folder and run lethe replicas retire"
+        for name in names
+    ]
 
 
 def _told_requests(requests: dict[str, int]) -> str:

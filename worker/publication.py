@@ -17,7 +17,7 @@ from app.db.clock import database_now
 from app.db.models import Replica, RunStage, Version
 from app.readers.past_readers import note_past_readers
 from app.readers.readership import Readership
-from app.replicas.queries import live_replicas
+from app.replicas.queries import live_replicas, silent_engines
 from app.runs import completion
 from app.runs.service import Claim
 from app.versions import queries as version_queries
@@ -53,6 +53,10 @@ class CandidateRefused(Exception):
 
 class ReplicasSilent(Exception):
     """A live replica has not acknowledged the new version in time. It is published; the run waits again."""
+
+
+class EnginesSilent(Exception):
+    """A replica fell silent whose engine lies outside its process and may hold what it held. The run waits again."""
 
 
 def readership_of(parent: LoadedVersion, chosen: Chosen) -> Readership | None:
@@ -167,13 +171,15 @@ def _wait_until_prepared(process: WorkerProcess, digest: str, lease: Lease) -> N
 
 def wait_for_acknowledgement(process: WorkerProcess, claim: Claim, lease: Lease) -> LeftOut:
     """Return once every live replica serves the live generation, enforces the suppression of the run's subjects and
-    no longer holds the parent version in memory, nor any other one if items are to be erased.
+    no longer holds the parent version in memory, nor any other one if items are to be erased or if its engine outlives
+    it. A silent replica's memory is gone, but an engine outside of it has to be heard of again.
 
     Returns:
         The items that were taken down, and that the version has left out.
 
     Raises:
         ReplicasSilent: a live replica did not do so in time.
+        EnginesSilent: nobody vouches for the engine of a silent replica.
         FenceLost: another worker took the run over.
     """
     lease.note("replicas acknowledge")
@@ -185,8 +191,10 @@ def wait_for_acknowledgement(process: WorkerProcess, claim: Claim, lease: Lease)
     def acknowledged(replica: Replica) -> bool:
         serves = replica.generation >= generation and replica.live_digest == digest
         released = claim.parent_digest == digest or claim.parent_digest not in replica.resident_versions
-        # A version that some replica still holds may have read events of the items.
-        alone = not taken.takedowns or set(replica.resident_versions) <= {digest}
+        # A version that some replica still holds may have read events of the items. An engine outside the process may
+        # hold a version older than the parent, which an earlier process has left there.
+        whole = bool(taken.takedowns) or replica.outside_engine is not None
+        alone = not whole or set(replica.resident_versions) <= {digest}
         return serves and released and alone and replica.epoch >= claim.covers_epoch
 
     missing = _wait(process, lease, acknowledged, process.settings.acknowledge_timeout_seconds)
@@ -194,9 +202,21 @@ def wait_for_acknowledgement(process: WorkerProcess, claim: Claim, lease: Lease)
         errors = sorted({replica.error or "no error reported" for replica in missing})
         raise ReplicasSilent(f"{len(missing)} live replica(s) have not acknowledged: {', '.join(errors)}")
     with process.transaction() as transaction:
+        _require_no_silent_engine(process, transaction.session)
         replicas = _live(process, transaction.session)
         completion.record_acknowledged(transaction, claim, generation=generation, replicas=len(replicas))
     return taken if taken.version == digest else taken_items.NOTHING
+
+
+def _require_no_silent_engine(process: WorkerProcess, session: Session) -> None:
+    timeout = timedelta(seconds=process.settings.replica_timeout_seconds)
+    silent = silent_engines(session, now=database_now(session), timeout=timeout)
+    if silent:
+        names = ", ".join(replica.id for replica in silent)
+        raise EnginesSilent(
+            f"the vLLM server of a gateway that fell silent may hold older versions ({names}): start that gateway "
+            "again, or stop the server, empty its folder for adapters, and run: lethe replicas retire NAME"
+        )
 
 
 def _wait(

@@ -22,7 +22,7 @@ from app.runs.service import Claim
 from model_store import ManifestMissing, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
 from worker.live_base import OtherBase
 from worker.process import WorkerProcess
-from worker.publication import ReplicasSilent
+from worker.publication import EnginesSilent, ReplicasSilent
 from worker.sweeping import sweep_store
 
 log = structlog.get_logger()
@@ -30,7 +30,15 @@ log = structlog.get_logger()
 
 # `ManifestMissing` is an outage because manifests are never deleted: the store is then the empty folder of a lost
 # mount.
-SURROUNDINGS = (StoreFull, StoreReadOnly, StoreUnavailable, ManifestMissing, ReplicasSilent, OtherBase)
+SURROUNDINGS = (
+    StoreFull,
+    StoreReadOnly,
+    StoreUnavailable,
+    ManifestMissing,
+    ReplicasSilent,
+    EnginesSilent,
+    OtherBase,
+)
 
 
 def code_of(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.audit.events import Event
@@ -31,3 +32,15 @@ class JournalCompleted(Event):
 
     action = "journal.completed"
     epochs: list[int]
+
+
+@dataclass(frozen=True)
+class EngineEmptied(Event):
+    """An operator said that the engine outside a silent replica is stopped and its folder emptied.
+
+    ``versions`` are those that the replica's last report named as held there.
+    """
+
+    action = "replica.engine_emptied"
+    replica: str
+    versions: Sequence[str]

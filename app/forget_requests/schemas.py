@@ -65,6 +65,8 @@ _WAITS_OUT: dict[str, str] = {
     DetailCode.MANIFEST_MISSING: "the live version to be in the store again; is it mounted?",
     DetailCode.DATABASE_UNAVAILABLE: "the run to be taken up again after the database was away",
     DetailCode.REPLICAS_SILENT: "every live replica to acknowledge the new version",
+    DetailCode.ENGINES_SILENT: "a gateway that fell silent while its vLLM server may hold the person; start it again, "
+    "or see lethe replicas retire",
     DetailCode.OTHER_BASE: "a worker that was started with the base of the live version",
     DetailCode.RECIPIENTS_SILENT: "every mandatory recipient to acknowledge; see targets",
 }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy.orm import Session, aliased
 
 from app.db.models import Replica
 
@@ -23,3 +23,22 @@ def silent_replicas(session: Session, *, now: datetime, timeout: timedelta) -> S
     return session.scalars(
         select(Replica).where(Replica.last_seen_at < now - timeout).order_by(Replica.last_seen_at.desc())
     ).all()
+
+
+def silent_engines(session: Session, *, now: datetime, timeout: timedelta) -> Sequence[Replica]:
+    """Silent replicas whose engine lies outside the process, and which no later replica has taken over.
+
+    The process is gone or cut off; the engine's memory and folder may hold every version that it ever had.
+    """
+    silent = Replica.last_seen_at < now - timeout
+    return session.scalars(
+        select(Replica).where(silent, Replica.outside_engine.is_not(None), ~taken_over()).order_by(Replica.id)
+    ).all()
+
+
+def taken_over() -> ColumnElement[bool]:
+    """Whether a later report is about the same engine: it names what the earlier replica left there."""
+    later = aliased(Replica)
+    return exists().where(
+        later.outside_engine == Replica.outside_engine, later.last_seen_at > Replica.last_seen_at
+    )

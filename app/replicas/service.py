@@ -11,10 +11,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
+from app.audit.transaction import Transaction
+from app.audit.version_events import EngineEmptied
 from app.db.clock import database_now
 from app.db.errors import DatabaseUnconfirmed
 from app.db.models import Ledger, Replica, ServingPointer, Suppression
 from app.db.session import Database
+from app.replicas.queries import silent_engines, taken_over
 from app.takedowns import queries as takedowns
 
 _FORGET_REPLICA_AFTER = timedelta(days=1)
@@ -45,7 +48,10 @@ class ControlState:
 
 @dataclass(frozen=True)
 class ReplicaReport:
-    """What a replica serves: generation and digest, prepared candidate, the epoch that it enforces, and any error."""
+    """What a replica serves: generation and digest, prepared candidate, the epoch that it enforces, and any error.
+
+    ``outside_engine`` is `RankerLoader.outside_engine`.
+    """
 
     replica_id: str
     generation: int
@@ -54,6 +60,7 @@ class ReplicaReport:
     epoch: int
     resident_versions: tuple[str, ...] = ()
     error: str | None = None
+    outside_engine: str | None = None
 
 
 class DatabaseControlPlane:
@@ -155,9 +162,34 @@ class DatabaseControlPlane:
                     epoch=report.epoch,
                     resident_versions=list(report.resident_versions),
                     error=report.error,
+                    outside_engine=report.outside_engine,
                 )
             )
 
 
+class NotSilent(Exception):
+    """No silent replica with an engine outside its process has this name."""
+
+
 def forget_old_replicas(session: Session, now: datetime) -> None:
-    session.execute(delete(Replica).where(Replica.last_seen_at < now - _FORGET_REPLICA_AFTER))
+    """Forget replicas that have been silent for long. One whose engine outlives it stays, until it is taken over or
+    `retire` ends it.
+    """
+    over = or_(Replica.outside_engine.is_(None), taken_over())
+    old = select(Replica.id).where(Replica.last_seen_at < now - _FORGET_REPLICA_AFTER, over)
+    session.execute(delete(Replica).where(Replica.id.in_(session.scalars(old).all())))
+
+
+def retire(transaction: Transaction, replica_id: str, *, timeout: timedelta, actor: str) -> None:
+    """Take an operator's word that the engine of a silent replica is stopped and its folder emptied.
+
+    Raises:
+        NotSilent: nothing was changed.
+    """
+    session = transaction.session
+    silent = silent_engines(session, now=transaction.now(), timeout=timeout)
+    replica = next((one for one in silent if one.id == replica_id), None)
+    if replica is None:
+        raise NotSilent
+    transaction.record(EngineEmptied(replica.id, replica.resident_versions), actor=actor)
+    session.execute(delete(Replica).where(Replica.outside_engine == replica.outside_engine))

@@ -136,3 +136,10 @@ class RankerLoader(Protocol):
 
         The digest of a retired version stays here until its weights have really been freed, not only dropped.
         """
+
+    @property
+    def outside_engine(self) -> str | None:
+        """What identifies the engine's memory if it outlives this process; None if it ends with it.
+
+        A later process that finds this memory has the same value, and names what is left there as resident.
+        """

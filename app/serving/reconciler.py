@@ -267,5 +267,6 @@ class Reconciler:
             epoch=self._suppression.epoch,
             resident_versions=residents,
             error=next((error for error in errors if error is not None), None),
+            outside_engine=self._loader.outside_engine,
         )
         self._reporter.offer(self._report)

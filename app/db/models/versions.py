@@ -49,7 +49,10 @@ class ServingPointer(Base):
 
 
 class Replica(Base):
-    """The last report of one gateway process about itself."""
+    """The last report of one gateway process about itself.
+
+    ``outside_engine`` names an engine outside the process, whose memory does not end with it: None if there is none.
+    """
 
     __tablename__ = "replicas"
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -60,6 +63,7 @@ class Replica(Base):
     epoch: Mapped[int] = mapped_column(BigInteger)
     resident_versions: Mapped[list[str]]
     error: Mapped[str | None] = mapped_column(String(60))
+    outside_engine: Mapped[str | None] = mapped_column(String(64))
 
 
 class LatencyHour(Base):

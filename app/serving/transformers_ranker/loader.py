@@ -96,6 +96,10 @@ class TransformersLoader:
     def resident_versions(self) -> tuple[str, ...]:
         return self.resident.versions()
 
+    @property
+    def outside_engine(self) -> None:
+        return None
+
 
 def open_loader(settings: Settings, store: Store, *, token_budget: int) -> TransformersLoader:
     """A loader with the base that the settings name. This loads the base.

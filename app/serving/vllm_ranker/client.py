@@ -32,6 +32,7 @@ class VllmClient:
     def __init__(
         self, url: str, *, timeout_seconds: float, load_seconds: float = 120.0, api_key: str | None = None
     ) -> None:
+        self.url = url
         self._load_seconds = load_seconds
         self._http = httpx.Client(
             base_url=url,

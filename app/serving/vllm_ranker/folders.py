@@ -17,6 +17,7 @@ import torch
 from recommender import Adapter, ModelLoadError
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_MARK = "lethe-place"
 _PARTIAL, _BLANK, _LEAVING = "partial-", "blank-", "leaving-"
 
 
@@ -26,6 +27,9 @@ class AdapterFolders:
     Args:
         place: where this process writes; made if it is missing. It is this gateway's alone.
         seen_as: the same place as the server's machine names it.
+
+    Attributes:
+        mark: what tells this place from every other one, also from one that was emptied since. Kept in a file there.
     """
 
     def __init__(self, place: Path, seen_as: str) -> None:
@@ -34,6 +38,7 @@ class AdapterFolders:
         place.mkdir(parents=True, exist_ok=True, mode=0o755)
         for leftover in [*place.glob(f"{_PARTIAL}*"), *place.glob(f"{_BLANK}*")]:
             shutil.rmtree(leftover, ignore_errors=True)
+        self.mark = self._read_mark()
 
     def versions(self) -> set[str]:
         """Digests of the versions that have a folder, hidden or not."""
@@ -76,6 +81,14 @@ class AdapterFolders:
         for folder in (self._place / name, self._place / f"{_LEAVING}{name}"):
             if folder.exists():
                 shutil.rmtree(folder)
+
+    def _read_mark(self) -> str:
+        file = self._place / _MARK
+        if not file.exists() or not file.read_text():
+            partial = self._place / f"{_MARK}.partial"
+            partial.write_text(uuid.uuid4().hex)
+            partial.rename(file)
+        return file.read_text()
 
     def _read(self, digest: str) -> Adapter | None:
         for folder in (self._place / digest, self._place / f"{_LEAVING}{digest}"):

@@ -6,6 +6,7 @@ The server must be this gateway's alone: another one would remove its adapters.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import threading
 import uuid
 from collections import Counter
@@ -35,6 +36,9 @@ class Hosting:
     Args:
         base_name: the server's name of the base model.
         places: the server's `--max-cpu-loras`.
+
+    Attributes:
+        identity: the same for every process that has this server at this address and this folder, and for no other.
     """
 
     def __init__(self, client: VllmClient, folders: AdapterFolders, *, base_name: str, places: int) -> None:
@@ -46,6 +50,8 @@ class Hosting:
         self._state = threading.Lock()
         self._users: Counter[str] = Counter()
         self._resident = folders.versions()
+        # Another address may be another server, and another folder has no record of what the server holds.
+        self.identity = hashlib.sha256(f"{folders.mark} {client.url}".encode()).hexdigest()
 
     def resident(self) -> tuple[str, ...]:
         """Digests of all versions that the server may hold in memory, sorted. Returns at once."""

@@ -152,6 +152,11 @@ class VllmLoader:
         """Those that the server has not been proved to have let go of, see `Hosting`."""
         return self._hosting.resident()
 
+    @property
+    def outside_engine(self) -> str:
+        """The server at its address, with the folder: see `Hosting.identity`."""
+        return self._hosting.identity
+
     def close(self) -> None:
         """End the thread and close the connections. The server keeps what it holds until the next process comes."""
         self._dropped.put(None)

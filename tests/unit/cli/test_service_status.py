@@ -12,6 +12,7 @@ NOTHING: dict[str, Any] = {
         "erasure_floor": 0, "candidate": None,
     },
     "replicas": [],
+    "silent_engines": [],
     "requests": {"queued": 0, "unlearning": 0, "deploying": 0, "completed": 0, "needs_attention": 0, "overdue": 0},
     "runs": [],
     "runs_waiting": 0,
@@ -26,6 +27,7 @@ BUSY: dict[str, Any] = {
         {"id": "one", "generation": 4, "version": "ab" * 32, "epoch": 9, "error": None},
         {"id": "two", "generation": 3, "version": "cd" * 32, "epoch": 8, "error": "the digest does not match"},
     ],
+    "silent_engines": ["three"],
     "requests": {"queued": 2, "unlearning": 1, "deploying": 1, "completed": 5, "needs_attention": 3, "overdue": 1},
     "runs": [
         {
@@ -63,6 +65,10 @@ def test_where_much_goes_on() -> None:
         "serving     version abababababababab, generation 4 (ucan, attenuated); covers epoch 7 of 9",
         "replica     one: serves the live version, knows epoch 9",
         "replica     two: serves cdcdcdcdcdcdcdcd, knows epoch 8; the digest does not match",
+        (
+            "replica     three: SILENT; its vLLM server may hold older versions, and every run waits: start the "
+            "gateway again, or stop the server, empty its folder and run lethe replicas retire"
+        ),
         "requests    2 waiting, 2 at work, 3 need attention, 5 completed; 1 OVERDUE",
         "run         ur_0: consolidate, erasing, attempts so far: 0",
         (

@@ -283,6 +283,11 @@ ENTRIES: list[tuple[Event, str, str]] = [
         "version.destruction_finished",
         '{"version": "ffff", "blobs": 2}',
     ),
+    (
+        version_events.EngineEmptied("gateway-1", ["ffff"]),
+        "replica.engine_emptied",
+        '{"replica": "gateway-1", "versions": ["ffff"]}',
+    ),
     (version_events.JournalCompleted([3, 4]), "journal.completed", '{"epochs": [3, 4]}'),
     (webhook_events.WebhookRemoved("we_1"), "webhook.removed", '{"endpoint": "we_1"}'),
     (

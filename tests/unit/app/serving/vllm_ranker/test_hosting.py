@@ -1,6 +1,7 @@
 """What the server holds because of us, and that it holds it no longer before we say so."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 
 from app.serving import EngineUnavailable, IncompatibleAdapter, RankingRequest
 from app.serving.vllm_ranker import VllmLoader
+from app.serving.vllm_ranker.client import VllmClient
+from app.serving.vllm_ranker.folders import AdapterFolders
+from app.serving.vllm_ranker.hosting import Hosting
 from model_store import MemoryStore
 from tests.fake_vllm import FakeVllm
 from tests.ports import free_port
@@ -45,7 +49,7 @@ def test_unloading_a_name_frees_nothing_so_blank_adapters_displace_its_weights(
     eventually(lambda: loader.resident_versions() == (high,))
     assert low not in fake_vllm.folders_in_memory()
     assert fake_vllm.names() == {high}
-    assert [path.name for path in place.iterdir()] == [high]
+    assert [path.name for path in place.iterdir() if path.is_dir()] == [high]
     # That one may have been displaced as well, and is read from its folder again.
     assert second.rank(ASKED)
 
@@ -83,8 +87,22 @@ def test_what_a_killed_process_has_left_is_resident_until_the_next_one_has_taken
     eventually(lambda: loader.resident_versions() == ())
     assert fake_vllm.names() == set()
     assert not fake_vllm.folders_in_memory() & {low, high}
-    assert list(place.iterdir()) == []
+    assert [path for path in place.iterdir() if path.is_dir()] == []
     del held
+
+
+def test_a_later_process_has_the_same_engine_unless_server_or_folder_is_another(
+    fake_vllm: FakeVllm, open_loader: OpenLoader, place: Path
+) -> None:
+    first = open_loader().outside_engine
+    assert open_loader().outside_engine == first
+    folders = AdapterFolders(place, "/vllm")
+    elsewhere = VllmClient("http://127.0.0.1:1", timeout_seconds=1)
+    assert Hosting(elsewhere, folders, base_name="b", places=1).identity != first
+    elsewhere.close()
+    shutil.rmtree(place)
+    # What the server holds is on record nowhere now.
+    assert open_loader().outside_engine != first
 
 
 def test_names_that_nobody_here_has_a_folder_of_are_taken_off_too(
