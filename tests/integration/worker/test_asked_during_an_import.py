@@ -10,6 +10,7 @@ import pytest
 from app.db.errors import BelowErasureFloor
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
+from app.readers.readership import read_readership
 from app.subjects import SubjectKey
 from recommender import TrainingConfig
 from tests.integration.takedowns import take_down
@@ -25,7 +26,6 @@ from worker.first_fit.errors import FirstFitError
 from worker.first_fit.later_adapter import LaterAdapter, import_adapter
 from worker.first_fit.version import Adopt, install_first_version
 from worker.process import WorkerProcess
-from worker.readership import read_readership
 from worker.versions import load_version
 
 # This is about epochs. The pointer's swap and the selections are tested on both databases elsewhere.
