@@ -15,6 +15,7 @@ from sqlalchemy import select
 from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
 from app.audit.version_events import JournalCompleted, VersionDestructionFinished
+from app.codes import DetailCode
 from app.db.models import Ledger, Run, RunStatus, Version
 from app.db.session import Database
 from app.restoration.differences import Said
@@ -45,13 +46,13 @@ class Lack(StrEnum):
     JOURNAL_GAP = "journal_gap"
     JOURNAL_UNKNOWN = "journal_unknown"
     JOURNAL_DAMAGED = "journal_damaged"
-    MANIFEST_MISSING = "manifest_missing"
+    MANIFEST_MISSING = DetailCode.MANIFEST_MISSING.value
     MANIFEST_DAMAGED = "manifest_damaged"
-    BLOB_MISSING = "blob_missing"
+    BLOB_MISSING = DetailCode.BLOB_MISSING.value
     BLOB_DAMAGED = "blob_damaged"
     BLOBS_WITHOUT_MANIFEST = "blobs_without_manifest"
     DESTRUCTION_HALF_DONE = "destruction_half_done"
-    VERSION_BELOW_FLOOR = "version_below_floor"
+    VERSION_BELOW_FLOOR = DetailCode.VERSION_BELOW_FLOOR.value
     LIVE_UNSERVABLE = "live_unservable"
 
 

@@ -35,6 +35,7 @@ from worker.completion import _destroy_ineligible_versions
 from worker.execution import _claim, execute
 from worker.levels import levels_are_made, make_levels
 from worker.process import WorkerProcess, open_process
+from worker.taken_items import NOTHING
 from worker.versions import load_version
 
 
@@ -185,7 +186,7 @@ def test_a_restore_in_the_middle_of_a_completion_does_not_cost_the_version_that_
         session.get_one(ServingPointer, 1).digest = successor
     restore()
     with pytest.raises(DatabaseRewound):
-        _destroy_ineligible_versions(process, claim)
+        _destroy_ineligible_versions(process, claim, NOTHING)
     assert not process.store.is_destroyed(successor)
 
 

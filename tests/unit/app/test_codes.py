@@ -68,7 +68,12 @@ def test_a_worker_has_a_code_for_every_error_of_the_store_and_of_the_database() 
 
 
 def test_a_request_says_what_it_waits_for_whatever_holds_its_run_up() -> None:
-    held_up = {code_of(error.__new__(error)) for error in (*SURROUNDINGS, StoreEmptied)}
+    waited_out = {
+        *SURROUNDINGS,
+        *(child for error in SURROUNDINGS for child in descendants(error)),
+        StoreEmptied,
+    }
+    held_up = {code_of(error.__new__(error)) for error in waited_out}
     assert set(_WAITS_OUT) == held_up | {DetailCode.DATABASE_UNAVAILABLE, DetailCode.RECIPIENTS_SILENT}
 
 
