@@ -45,6 +45,7 @@ from worker.first_fit import version as first_version
 from worker.first_fit.importing import Imported
 from worker.first_fit.version import Fit, install_first_version
 from worker.process import WorkerProcess
+from worker.taken_items import NOTHING, LeftOut
 from worker.versions import load_version
 
 ONE_EPOCH = Fit(TrainingConfig(epochs=1))
@@ -174,8 +175,9 @@ def test_what_a_base_has_read_may_be_said_at_any_time(
         "needs_attention", None, readers.KNOWN_TO_BASE,
     )  # fmt: skip
 
-    def meanwhile(*_: object) -> None:
+    def meanwhile(*_: object) -> LeftOut:
         tell_base_readers(process, process.base.digest, "nobody", "another")
+        return NOTHING
 
     with monkeypatch.context() as patched:
         patched.setattr("worker.execution.wait_for_acknowledgement", meanwhile)
