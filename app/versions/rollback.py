@@ -15,6 +15,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from app.audit.transaction import Transaction
+from app.codes import DetailCode
 from app.db.errors import BelowErasureFloor, PointerMoved
 from app.db.ledger import lock_ledger
 from app.db.models import ForgetRequest, ItemTakedown, RequestStatus, Run, RunStatus, Version
@@ -38,7 +39,7 @@ class Guard(StrEnum):
     READ_SETTLED = "read_settled"
     RUN_WORKS = "run_works"
     NOT_IN_STORE = "not_in_store"
-    OTHER_BASE = "other_base"
+    OTHER_BASE = DetailCode.OTHER_BASE.value
     OTHER_ITEMS = "other_items"
     MOVED_MEANWHILE = "moved_meanwhile"
 
