@@ -61,15 +61,25 @@ THIRD_PARTY = {
     "app.signing": {"pydantic", "fastapi"} | SIGNING,
     # The certificate of OpenDSR is another key than that of receipts.
     "app.opendsr": DATABASE | SETTINGS | WEB | {"cryptography"},
-    "app.webhooks": DATABASE | SETTINGS | WEB | WEBHOOKS,
+    # It signs with keys of the endpoints, not with that of receipts.
+    "app.webhooks": DATABASE | SETTINGS | WEB | WEBHOOKS | {"cryptography"},
+    # Answers are written by what pydantic writes JSON with.
+    "app.recommendations": DATABASE | SETTINGS | WEB | {"pydantic_core"},
     "app.serving": SETTINGS | {"prometheus_client"},
     "app.serving.transformers_ranker": LEARNING,
+    "app.serving.vllm_ranker": SETTINGS | LEARNING | {"httpx"},
     "worker": DATABASE | SETTINGS | QUEUE | LEARNING | {"billiard"},
     "migrations": DATABASE,
     "cli": DATABASE | SETTINGS | WEB | QUEUE | LEARNING | TERMINAL,
     "benchmarks": DATABASE | SETTINGS | WEB | LEARNING | COLUMNAR | TERMINAL,
     # It forks what it attacks, and brings a broker of its own.
     "benchmarks.chaos": DATABASE | SETTINGS | WEB | QUEUE | {"redis"} | LEARNING | TERMINAL,
+    # It looks at pages in a browser.
+    "benchmarks.dashboard": DATABASE | SETTINGS | WEB | LEARNING | TERMINAL | {"selenium"},
+    "benchmarks.service.chrome": {"selenium"},
+    # What it is compared with.
+    "benchmarks.serve.peers.litserve_server": WEB | LEARNING | {"litserve"},
+    "benchmarks.serve.peers.mosec_server": LEARNING | {"mosec"},
     "benchmarks.report": {"matplotlib"},
     "benchmarks.study": LEARNING | {"scipy"},
 }
@@ -193,8 +203,8 @@ import app.serving
 from app.serving import batcher, builder, engine, live, ranker, reconciler
 loaded = {"numpy", "peft", "recommender", "torch", "transformers"} & set(sys.modules)
 assert not loaded, sorted(loaded)
-import app.serving.assembly
-assert "torch" in sys.modules, "the assembly is where it comes in"
+import app.serving.transformers_ranker.loader
+assert "torch" in sys.modules, "the loader is where it comes in"
 """
 
 
