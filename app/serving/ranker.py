@@ -6,9 +6,11 @@ Each way of inference (transformers in this process, a server over HTTP) is a su
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
+from app.serving.errors import InferenceFailed
 from app.serving.recommendation import RankedItem
 
 
@@ -143,3 +145,40 @@ class RankerLoader(Protocol):
 
         A later process that finds this memory has the same value, and names what is left there as resident.
         """
+
+
+class Scores(Protocol):
+    """What ranks by numbers, whatever computes them: `recommender.Scorer` and `recommender.AskedScorer`."""
+
+    def best(
+        self,
+        histories: Sequence[Sequence[int]],
+        k: Sequence[int],
+        candidates: Sequence[Sequence[int] | None],
+        left_out: Sequence[Collection[int]],
+    ) -> Sequence[Sequence[tuple[int, float]]]:
+        """The best items of each history with their scores; see `recommender.Scorer.best`."""
+
+
+def ranked(
+    scores: Scores, catalogue: Catalogue, requests: Sequence[RankingRequest]
+) -> list[tuple[RankedItem, ...]]:
+    """The best items of each request by these scores; see `Ranker.rank`.
+
+    Raises:
+        InferenceFailed: a score is not a number.
+    """
+    found = scores.best(
+        [request.history for request in requests],
+        [request.k for request in requests],
+        [request.candidates for request in requests],
+        [request.left_out for request in requests],
+    )
+    if any(math.isnan(score) for items in found for _, score in items):
+        raise InferenceFailed
+    return [
+        tuple(
+            RankedItem(item, catalogue.item_ids[item], catalogue.titles[item], score) for item, score in items
+        )
+        for items in found
+    ]

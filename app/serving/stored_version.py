@@ -25,12 +25,42 @@ from model_store import (
     read_version,
 )
 from model_store import VersionDestroyed as DestroyedInStore
-from recommender import Adapter, Base, BaseFiles, ModelLoadError, OtherCatalogue
+from recommender import Adapter, Base, BaseFiles, Catalogue, ModelLoadError, OtherCatalogue
 
 _NOT_WHAT_WAS_PUBLISHED = (
     InvalidDigest, InvalidManifest, ManifestMissing, BlobMissing, DigestMismatch, HostileArtefact, ModelLoadError,
 )  # fmt: skip
 AnyBase = TypeVar("AnyBase", Base, BaseFiles)
+
+
+class BaseFacts(Generic[AnyBase]):
+    """What every loader says of its base; see `app.serving.ranker.RankerLoader`."""
+
+    def __init__(self, base: AnyBase) -> None:
+        self._base: AnyBase = base
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self._base.catalogue
+
+    @property
+    def base_digest(self) -> str:
+        return self._base.digest
+
+    @property
+    def candidates(self) -> int | None:
+        return self._base.style.candidates
+
+    @property
+    def needs_ratings(self) -> bool:
+        return self._base.style.needs_ratings
+
+    @property
+    def event_kinds(self) -> int:
+        return self._base.style.event_kinds
+
+    def event(self, item: int, rating: float | None) -> int:
+        return self._base.style.event(item, rating)
 
 
 class StoredVersion(NamedTuple, Generic[AnyBase]):

@@ -11,14 +11,13 @@ import transformers
 from app.failures import naming
 from app.serving.errors import FingerprintMismatch, IncompatibleAdapter
 from app.serving.resident import ResidentVersions
-from app.serving.stored_version import read_stored_version
+from app.serving.stored_version import BaseFacts, read_stored_version
 from app.serving.transformers_ranker.ranker import TransformersRanker
 from app.settings import Settings
 from model_store import Store
 from recommender import (
     AdapterMismatch,
     Base,
-    Catalogue,
     RecommenderError,
     Scorer,
     attach,
@@ -30,7 +29,7 @@ from recommender import (
 )
 
 
-class TransformersLoader:
+class TransformersLoader(BaseFacts[Base]):
     """Loads versions onto one base, which all of them share and none of them changes.
 
     Args:
@@ -43,33 +42,10 @@ class TransformersLoader:
         self, base: Base, store: Store, *, token_budget: int = 8192, tolerance: float | None = None
     ) -> None:
         self.resident = ResidentVersions()
-        self._base = base
+        super().__init__(base)
         self._store = store
         self._token_budget = token_budget
         self._tolerance = fingerprint_tolerance(base) if tolerance is None else tolerance
-
-    @property
-    def catalogue(self) -> Catalogue:
-        return self._base.catalogue
-
-    @property
-    def base_digest(self) -> str:
-        return self._base.digest
-
-    @property
-    def candidates(self) -> int | None:
-        return self._base.style.candidates
-
-    @property
-    def needs_ratings(self) -> bool:
-        return self._base.style.needs_ratings
-
-    @property
-    def event_kinds(self) -> int:
-        return self._base.style.event_kinds
-
-    def event(self, item: int, rating: float | None) -> int:
-        return self._base.style.event(item, rating)
 
     def load(self, digest: str, floor: int) -> TransformersRanker:
         """Read, verify and load a version; see `RankerLoader.load`.

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from app.serving.errors import InferenceFailed
-from app.serving.ranker import RankingRequest
+from app.serving.ranker import RankingRequest, ranked
 from app.serving.recommendation import RankedItem
 from recommender import Catalogue, Scorer
 
@@ -25,21 +23,7 @@ class TransformersRanker:
 
     def rank(self, requests: Sequence[RankingRequest]) -> list[tuple[RankedItem, ...]]:
         """The best items of each request by `Scorer.best`; see `Ranker.rank`."""
-        found = self.scorer.best(
-            [request.history for request in requests],
-            [request.k for request in requests],
-            [request.candidates for request in requests],
-            [request.left_out for request in requests],
-        )
-        if any(math.isnan(score) for items in found for _, score in items):
-            raise InferenceFailed
-        return [
-            tuple(
-                RankedItem(item, self.catalogue.item_ids[item], self.catalogue.titles[item], score)
-                for item, score in items
-            )
-            for items in found
-        ]
+        return ranked(self.scorer, self.catalogue, requests)
 
     def tokens(self, request: RankingRequest) -> int:
         """Approximate number of tokens in the prompt, see `PromptStyle.prompt_tokens`."""

@@ -18,7 +18,7 @@ from app.serving.errors import (
     IncompatibleAdapter,
     VersionRefused,
 )
-from app.serving.stored_version import read_stored_version
+from app.serving.stored_version import BaseFacts, read_stored_version
 from app.serving.vllm_ranker.client import MOST_NAMED_TOKENS, VllmClient
 from app.serving.vllm_ranker.errors import AnswerDistrusted, CallRefused, VllmError
 from app.serving.vllm_ranker.folders import AdapterFolders
@@ -29,7 +29,6 @@ from model_store import Store
 from recommender import (
     AskedScorer,
     BaseFiles,
-    Catalogue,
     ConfigError,
     PromptStyle,
     Question,
@@ -48,7 +47,7 @@ _TICK_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 30.0
 
 
-class VllmLoader:
+class VllmLoader(BaseFacts[BaseFiles]):
     """Loads versions into one server, which belongs to this gateway alone.
 
     A thread takes off what nobody uses any more, and puts the canary prompts to the server again from time to time.
@@ -79,7 +78,7 @@ class VllmLoader:
                 f"vLLM would send {base.style.vocab_size} probabilities with every answer, and {MOST_TOKENS} are the "
                 "most: serve this catalogue with LETHE_ENGINE=transformers"
             )
-        self._base = base
+        super().__init__(base)
         self._store = store
         self._client = client
         self._hosting = hosting
@@ -90,29 +89,6 @@ class VllmLoader:
         self._dropped: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._loop, name="lethe-vllm", daemon=True)
         self._thread.start()
-
-    @property
-    def catalogue(self) -> Catalogue:
-        return self._base.catalogue
-
-    @property
-    def base_digest(self) -> str:
-        return self._base.digest
-
-    @property
-    def candidates(self) -> int | None:
-        return self._base.style.candidates
-
-    @property
-    def needs_ratings(self) -> bool:
-        return self._base.style.needs_ratings
-
-    @property
-    def event_kinds(self) -> int:
-        return self._base.style.event_kinds
-
-    def event(self, item: int, rating: float | None) -> int:
-        return self._base.style.event(item, rating)
 
     def load(self, digest: str, floor: int) -> VllmRanker:
         """Read and verify a version, have the server load it, and verify that; see `RankerLoader.load`.

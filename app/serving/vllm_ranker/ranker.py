@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Sequence
 
 import structlog
 
-from app.serving.errors import InferenceFailed, VersionLost
-from app.serving.ranker import RankingRequest
+from app.serving.errors import VersionLost
+from app.serving.ranker import RankingRequest, ranked
 from app.serving.recommendation import RankedItem
 from app.serving.vllm_ranker.client import VllmClient
 from app.serving.vllm_ranker.errors import VllmError
@@ -55,21 +54,7 @@ class VllmRanker:
         """
         if self.lost:
             raise VersionLost
-        found = AskedScorer(self._style, self._ask).best(
-            [request.history for request in requests],
-            [request.k for request in requests],
-            [request.candidates for request in requests],
-            [request.left_out for request in requests],
-        )
-        if any(math.isnan(score) for items in found for _, score in items):
-            raise InferenceFailed
-        return [
-            tuple(
-                RankedItem(item, self.catalogue.item_ids[item], self.catalogue.titles[item], score)
-                for item, score in items
-            )
-            for items in found
-        ]
+        return ranked(AskedScorer(self._style, self._ask), self.catalogue, requests)
 
     def tokens(self, request: RankingRequest) -> int:
         """Approximate number of tokens in the prompt, see `PromptStyle.prompt_tokens`."""
