@@ -22,7 +22,7 @@ from benchmarks.publishing import (
     read_result,
 )
 from benchmarks.study.kolmogorov_smirnov import NO_SCIPY, has_scipy
-from benchmarks.styles.by_name import REGIMES, UnknownStyle, regime_of_style
+from benchmarks.styles.by_name import PRETRAINED_LETTERS, REGIMES, UnknownStyle, regime_of_style
 from benchmarks.styles.smollm2 import MissingTextBase
 from recommender.styles.letters import LettersStyle
 
@@ -66,7 +66,7 @@ def papers_command(
     style: Annotated[
         str,
         typer.Option(help=f"Measure U-CAN's on this style, E2URec's on yes_no: {', '.join(REGIMES)}."),
-    ] = LettersStyle.name,
+    ] = PRETRAINED_LETTERS,
     results: Annotated[
         list[Path] | None,
         typer.Option(

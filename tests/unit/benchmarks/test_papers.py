@@ -71,7 +71,7 @@ def test_a_missing_language_model_is_said_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(smollm2, "_PACKAGE", "no_such_package_holds_a_model")
-    for command in (["unlearn", "--style", "letters_smollm2"],):
+    for command in (["papers"], ["unlearn", "--style", "letters_smollm2"]):
         done = CliRunner().invoke(
             bench_app, [*command, "--data", "generated:sparse", "--work", str(tmp_path)]
         )
