@@ -56,6 +56,16 @@ def readmissions_among(session: Session, subjects: Iterable[str]) -> dict[str, i
     return found
 
 
+def return_epochs(session: Session) -> dict[str, int]:
+    """Everybody who came back after they had been forgotten, with the epoch of their latest return."""
+    rows = session.execute(
+        select(Suppression.subject_hmac, Suppression.lifted_epoch)
+        .where(Suppression.lifted_because == LiftedBecause.READMITTED)
+        .order_by(Suppression.lifted_epoch)
+    )
+    return {subject: epoch for subject, epoch in rows if epoch is not None}
+
+
 def lift_of(session: Session, epoch: int) -> JournalEntry | None:
     """The journal's entry about the lift with this epoch; None if no lift has it any more."""
     return next((entry for entry in lifts(session) if entry.epoch == epoch), None)

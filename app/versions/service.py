@@ -34,6 +34,7 @@ from app.levels import service as levels
 from app.readers.service import KNOWN_TO_BASE, reopen_base_readers
 from app.runs.service import Claim, owned
 from app.runs.splitting import NOBODY, SplitOut, queue_again, split_out
+from app.suppressions import queries as suppressions
 from app.versions.queries import current
 
 
@@ -222,12 +223,15 @@ def _require_nobody_settled(session: Session, readers: Container[str], forget_ep
 
     The floor is not enough for that: a run that edits nothing settles requests without raising the floor. Nor is the
     version's epoch: data cached with the version may contain somebody whose request waited when the fit began. Of
-    events that were selected the epoch tells: a fit that covers it has not read them (`worker.first_fit`). Whoever came
-    back may be read again.
+    events that were selected the epoch tells: a fit that covers it has not read them (`worker.first_fit`). The same
+    holds of whoever came back: a fit that covers the return has read none of their earlier events.
 
     Raises:
         BelowErasureFloor: the version has read somebody, or something, that is settled.
     """
+    for subject, epoch in suppressions.return_epochs(session).items():
+        if epoch > forget_epoch and subject in readers:
+            raise BelowErasureFloor
     settled = session.execute(
         select(ForgetRequest.subject_hmac, ForgetRequest.scope, ForgetRequest.epoch).where(
             ForgetRequest.outcome.is_not(None), ForgetRequest.readmitted_at.is_(None)

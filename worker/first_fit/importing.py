@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice, repeat
 from pathlib import Path
@@ -13,6 +13,7 @@ from app.interactions import queries
 from app.interactions import service as interactions
 from app.interactions.service import Ingested, NewInteraction
 from app.subjects import SubjectKey
+from app.suppressions.queries import readmissions_among
 from inputs import InvalidInput
 from recommender import (
     Base,
@@ -35,14 +36,16 @@ _AT_A_TIME = 10_000
 class Imported:
     """The subjects in the data: all of them, and those of whom not everything is stored as the data have it.
 
-    ``selected`` are those of the latter who have asked that events be forgotten which the data hold. ``taken_items``
-    are the items in the data that were taken down. Both are complete up to ``epoch``: nobody has compared the data with
-    what was asked for later, so that these people and items count as read too.
+    ``selected`` are those of the latter who have asked that events be forgotten which the data hold. ``returned`` came
+    back after they had been forgotten, and the data hold earlier events of theirs. ``taken_items`` are the items in the
+    data that were taken down. All three are complete up to ``epoch``: nobody has compared the data with what was asked
+    for later, so that these people and items count as read too.
     """
 
     mentioned: frozenset[str]
     skipped: frozenset[str] = frozenset()
     selected: frozenset[str] = frozenset()
+    returned: frozenset[str] = frozenset()
     taken_items: frozenset[str] = frozenset()
     epoch: int = 0
 
@@ -152,9 +155,27 @@ def store(
         frozenset(subjects.values()) | skipped,
         partly | done.selected | done.of_taken_items,
         done.selected,
+        frozenset(_with_earlier_events(database, data, subjects, skipped)),
         done.taken_items,
         epoch,
     )
+
+
+def _with_earlier_events(
+    database: Database, data: InteractionData, subjects: Mapping[str, str], skipped: Collection[str]
+) -> Iterator[str]:
+    """Those who came back after they had been forgotten, and of whom the data hold, or may hold, earlier events.
+
+    This looks at all events: those of items that the base does not list are not stored, but an adapter may have read
+    them.
+    """
+    with database.read() as session:
+        returned = readmissions_among(session, {*subjects.values(), *skipped})
+    yield from (subject for subject in skipped if subject in returned)
+    for user, history in data.histories.items():
+        since = returned.get(subjects[user])
+        if since is not None and any(event.timestamp <= since for event in history):
+            yield subjects[user]
 
 
 def _read_in_part(

@@ -17,6 +17,7 @@ from app.restoration.service import join_timeline
 from app.selections import queries as selections
 from app.settings import Settings
 from app.subjects import SubjectKey
+from app.suppressions import queries as suppressions
 from app.takedowns import queries as takedowns
 from app.versions.floor import vouch_for_floor
 from model_store import open_store
@@ -49,7 +50,8 @@ def import_adapter(order: LaterAdapter, settings: Settings, listener: Listener) 
 
     Somebody it has read may have asked to be forgotten. If their request still waits, their run unlearns them from this
     adapter; if it is settled, the adapter is refused. Whoever is not in the file counts as not read: the file is the
-    operator's word. Whoever is in it and has no stored event counts as read in events that nobody can measure.
+    operator's word. Whoever is in it and has no stored event counts as read in events that nobody can measure, and
+    whoever came back after they had been forgotten as read in what was forgotten.
     The adapter counts as trained on every item that was taken down, unless the operator vouches for it; their word is
     about what was taken down before the call.
 
@@ -79,6 +81,7 @@ def import_adapter(order: LaterAdapter, settings: Settings, listener: Listener) 
         epoch = lock_ledger(session).epoch
         stored = interactions.subjects(session)
         selected = frozenset(selections.subjects_by_epoch(session).values())
+        returned = suppressions.return_epochs(session).keys()
         taken = frozenset(item_id for _, item_id in takedowns.after(session, 0))
     base = load_worker_base(settings)
     install_first_version(
@@ -89,6 +92,7 @@ def import_adapter(order: LaterAdapter, settings: Settings, listener: Listener) 
             readers,
             skipped=readers - stored,
             selected=readers & selected,
+            returned=readers & returned,
             taken_items=frozenset() if order.without_taken_items else taken,
             epoch=epoch,
         ),

@@ -11,16 +11,12 @@ from app.audit.checkpoints import write_checkpoint
 from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
 from app.db.errors import BelowErasureFloor, PointerMoved
-from app.db.ledger import lock_ledger
 from app.db.models import Version
 from app.db.session import Database
 from app.interactions import queries as interaction_queries
 from app.readers.past_readers import note_past_readers
 from app.readers.readership import Readership, read_readership
-from app.selections import queries as selections
 from app.settings import Settings
-from app.suppressions import queries as suppressions
-from app.takedowns import queries as takedowns
 from app.versions import queries as version_queries
 from app.versions import service as pointer
 from app.versions.floor import vouch_for_floor
@@ -30,6 +26,7 @@ from recommender.adapters import trainable
 from recommender.operators_adapter import adopted
 from unlearning import Policy
 from worker.first_fit.adoption import adopt
+from worker.first_fit.asked import Asked
 from worker.first_fit.errors import FirstFitError
 from worker.first_fit.importing import Imported
 from worker.first_fit.listener import Listener
@@ -80,18 +77,12 @@ class _Start:
     completes for such a user before the version is installed, the installation is refused.
     """
 
-    epoch: int
-    epochs: dict[str, int]
+    asked: Asked
     parent: str | None
     generation: int
     floor: int
     watermark: int
     data: TrainingData
-    # The epochs of selections, with the subjects of whom these events are forgotten, or must be.
-    selections: dict[int, str]
-    settled_selections: frozenset[int]
-    # Items that were taken down, with the epochs of their takedowns.
-    taken_down: dict[str, int]
 
 
 def install_first_version(
@@ -186,33 +177,18 @@ def install_first_version(
 
 def _read(database: Database, base: Base, listener: Listener) -> _Start:
     with database.unit_of_work() as session:
-        epoch = lock_ledger(session).epoch
+        asked = Asked.of(session)
         serving = version_queries.current(session)
         watermark = interaction_queries.watermark(session)
-        epochs = suppressions.suppression_epochs(session)
-        selected = selections.subjects_by_epoch(session)
-        settled = selections.settled_epochs(session)
-        taken_down = {item_id: epoch for epoch, item_id in takedowns.after(session, 0)}
         histories = read_events(session, base, up_to=watermark)
-    data = split_training_data(histories, (), set(epochs), first_target=base.style.first_target)
+    data = split_training_data(histories, (), set(asked.suppressions), first_target=base.style.first_target)
     short = len(histories) - len(data.retained) - len(data.waiting)
     if short:
         least = minimum_events(base.style.first_target)
         listener.say(
             f"{short} users have fewer than {least} {_what(base)}: a fit of Lethe's reads none of them"
         )
-    return _Start(
-        epoch,
-        epochs,
-        serving.digest,
-        serving.generation,
-        serving.erasure_floor,
-        watermark,
-        data,
-        selected,
-        settled,
-        taken_down,
-    )
+    return _Start(asked, serving.digest, serving.generation, serving.erasure_floor, watermark, data)
 
 
 def _what(base: Base) -> str:
@@ -226,7 +202,7 @@ def _fit(
     require_fitting: Callable[[Adapter], None],
     listener: Listener,
 ) -> _Made:
-    fit = FitRecord(start.watermark, training, AdapterConfig(), excludes_up_to_epoch=start.epoch)
+    fit = FitRecord(start.watermark, training, AdapterConfig(), excludes_up_to_epoch=start.asked.epoch)
     # Check an untrained adapter of the same shape, to fail before minutes of training.
     require_fitting(Adapter.from_peft(trainable(base, fit.adapter_config.to_peft())))
     data = start.data
@@ -239,37 +215,7 @@ def _fit(
             validation=[(split.train, split.validation) for split in data.retained],
             on_step=on_step,
         )
-    return _Made(adapter, fit, Readership.of(data.retained_subjects), start.epoch)
-
-
-def _selections_read(start: _Start, imported: Imported) -> frozenset[int]:
-    """The epochs of the selections of which an adapter that was trained on these data may have read events."""
-    return frozenset(
-        epoch
-        for epoch, subject in start.selections.items()
-        if subject in imported.selected or (epoch > imported.epoch and subject in imported.mentioned)
-    )
-
-
-def _items_read(start: _Start, imported: Imported) -> dict[str, int]:
-    """The items that were taken down and that such an adapter may have read, with the epochs of their takedowns."""
-    return {
-        item_id: epoch
-        for item_id, epoch in start.taken_down.items()
-        if item_id in imported.taken_items or epoch > imported.epoch
-    }
-
-
-def _covered(start: _Start, imported: Imported) -> int:
-    """The epoch up to which such an adapter covers suppressions, selections and takedowns.
-
-    Their runs may complete until it is installed, without another version and without raising the floor. The
-    installation is refused then because their epochs lie above this one.
-    """
-    asked = [epoch for subject, epoch in start.epochs.items() if subject in imported.mentioned]
-    asked += _selections_read(start, imported)
-    asked += _items_read(start, imported).values()
-    return min(asked, default=start.epoch + 1) - 1
+    return _Made(adapter, fit, Readership.of(data.retained_subjects), start.asked.epoch)
 
 
 def _adopt(
@@ -291,30 +237,12 @@ def _adopt(
         FirstFitError: the adapter may have read somebody who has asked to be forgotten.
     """
     # Fail before the trial fit, not after it.
-    read = _selections_read(start, imported)
-    forgotten = len({start.selections[epoch] for epoch in read & start.settled_selections})
-    if forgotten:
-        raise FirstFitError(
-            f"the data hold interactions that {forgotten} people have had forgotten, and an adapter that was trained "
-            "on them knows them: fit anew, without --adapter"
-        )
-    if _covered(start, imported) < start.floor:
+    asked, covered = start.asked, start.asked.covered(imported)
+    asked.require_nothing_forgotten(imported)
+    if covered < start.floor:
         raise BelowErasureFloor
-    unread = {subject for epoch, subject in start.selections.items() if epoch not in read}
-    absent = len(start.epochs.keys() - imported.mentioned) + len(unread)
-    if absent and not source.without_forgotten:
-        raise FirstFitError(
-            f"{absent} of those who have asked to be forgotten, wholly or in part, are not in the data, and an adapter "
-            "that was trained before they asked still knows them: fit anew, without --adapter; if it was trained on "
-            "exactly these data, add --trained-without-forgotten"
-        )
-    absent = len(start.taken_down.keys() - _items_read(start, imported).keys())
-    if absent and not source.without_forgotten:
-        raise FirstFitError(
-            f"{absent} of the items that were taken down are not in the data, and an adapter that was trained before "
-            "still knows their interactions: fit anew, without --adapter; if it was trained on exactly these data, add "
-            "--trained-without-forgotten"
-        )
+    if not source.without_forgotten:
+        asked.require_all_in(imported)
     require_fitting(adopted(base, Adapter.load(source.folder)))
     taken = adopt(
         base,
@@ -331,8 +259,8 @@ def _adopt(
         Readership.of(
             [*imported.mentioned, *start.data.retained_subjects, *start.data.waiting],
             # Of these their run may find no stored event: it must fit without them all the same.
-            partly=imported.skipped.union(start.selections[epoch] for epoch in read),
+            partly=imported.skipped | {asked.selections[epoch] for epoch in asked.selections_read(imported)},
         ),
-        _covered(start, imported),
+        covered,
         {} if taken.likeness is None else {"likeness": taken.likeness.to_plain()},
     )
