@@ -77,11 +77,11 @@ class Notebook:
             taken, self._waiting = self._waiting, []
             return taken
 
-    def _add(self, kind: NoteKind, **data: Any) -> None:
+    def _add(self, note_kind: NoteKind, /, **data: Any) -> None:
         with self._lock:
             if self._left > 0:
                 self._left -= 1
-                self._waiting.append(Note(kind, utc_now(), data))
+                self._waiting.append(Note(note_kind, utc_now(), data))
 
 
 def begin(notebook: Notebook) -> None:

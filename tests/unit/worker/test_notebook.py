@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from app.runs.notes import NoteKind
 from unlearning import Progress
 from worker import notebook
@@ -36,6 +38,15 @@ def test_lines_are_copied_while_a_run_is_worked_on_and_without_what_is_no_word_o
     copy_into_run(None, "info", dict(line))
     (note,) = notes.take()
     assert (note.kind, note.data) == (NoteKind.SAID, {"event": "attempt.judged", "level": "info", "step": 1})
+
+
+@pytest.mark.parametrize("name", ["kind", "self", "note_kind", "fields", "data"])
+def test_a_line_may_have_a_field_of_any_name(name: str) -> None:
+    """An error in here would be one of whoever logs: it would end their run."""
+    notes = Notebook()
+    notes.say("run.claimed", "info", {name: "forget"})
+    (note,) = notes.take()
+    assert (note.kind, note.data[name]) == (NoteKind.SAID, "forget")
 
 
 def test_no_claim_fills_the_table() -> None:
