@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 
 import structlog
 
 log = structlog.get_logger()
+
+
+# After a refresh the thread rests for so many times as long as it took. Whatever asks for refreshes, and however often,
+# gets a tenth of the thread's time: a refresh may read all events.
+_RESTS = 9.0
 
 
 class Refreshing(ABC):
@@ -21,7 +27,7 @@ class Refreshing(ABC):
     def __init__(self, name: str, every_seconds: float) -> None:
         self._every_seconds = every_seconds
         self._wake = threading.Event()
-        self._stopping = False
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
 
     def start(self) -> None:
@@ -29,12 +35,12 @@ class Refreshing(ABC):
         self._thread.start()
 
     def stop(self) -> None:
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
         self._thread.join()
 
     def request(self) -> None:
-        """Ask the thread to refresh soon."""
+        """Ask the thread to refresh soon: at once, or when it has rested."""
         self._wake.set()
 
     @abstractmethod
@@ -42,13 +48,17 @@ class Refreshing(ABC):
         """Bring it up to date now. If the database is down, it stays as it is."""
 
     def _loop(self) -> None:
+        rested = 0.0
         while True:
-            self._wake.wait(self._every_seconds)
+            self._wake.wait(self._every_seconds - rested)
             self._wake.clear()
-            if self._stopping:
+            if self._stopping.is_set():
                 return
+            began = time.monotonic()
             try:
                 self.refresh()
             except Exception:
                 # The thread must go on: without it, forgotten users would go on counting.
                 log.exception("refreshing.failed", thread=self._thread.name)
+            rested = min(_RESTS * (time.monotonic() - began), self._every_seconds)
+            self._stopping.wait(rested)
