@@ -53,7 +53,7 @@ def run(
     seed: int = 0,
     forgets: int = FORGETS,
     replicas: int = REPLICAS,
-    per_second: float = REPLICAS_FORGETS_PER_SECOND,
+    per_second: Sequence[float] = (REPLICAS_FORGETS_PER_SECOND,),
 ) -> dict[str, Any]:
     """Measure each of `beside` on each database; returns JSON values without user ids.
 
@@ -65,7 +65,7 @@ def run(
         seed: draws the users who ask for recommendations.
         forgets: number of forget requests during imports, and on average beside recommendations.
         replicas: number of gateways beside recommendations.
-        per_second: forget requests a second beside recommendations.
+        per_second: forget requests a second beside recommendations; each rate is a run.
 
     Raises:
         ServiceUnmeasurable: a service did not start, or knows too few users.
@@ -79,12 +79,15 @@ def run(
             with _database(database) as url, set_up(data, home=home, database_url=url) as site:
                 for number, name in enumerate(beside, start=1):
                     if name == "import":
-                        measured = _beside_imports(site, drawn, forgets)
+                        measured = [_beside_imports(site, drawn, forgets)]
                     elif name == "hanging-broker":
-                        measured = _beside_a_hanging_broker(site, drawn)
+                        measured = [_beside_a_hanging_broker(site, drawn)]
                     else:
-                        measured = accept_on_replicas(site, drawn, forgets, replicas, per_second, seed)
-                    runs.append({"beside": name, "database": _name(database), **measured})
+                        measured = [
+                            accept_on_replicas(site, drawn, forgets, replicas, rate, seed)
+                            for rate in per_second
+                        ]
+                    runs += [{"beside": name, "database": _name(database), **one} for one in measured]
                     move(Reached(number, len(beside)))
     return {
         **head,

@@ -31,7 +31,7 @@ from benchmarks.service.timed import (
 from benchmarks.service.users import first_personalised
 
 # One of so many requests is of a user whom the service knows, and who is followed at every replica.
-ONE_FOLLOWED_OF = 10
+ONE_FOLLOWED_OF = 20
 ACCEPTED = 202
 _CONNECTIONS = 32
 # Until the processes that send have started.

@@ -66,8 +66,11 @@ def accept_command(
     ] = 200,
     replicas: Annotated[int, typer.Option(min=1, help="How many gateways beside recommendations.")] = 3,
     per_second: Annotated[
-        float, typer.Option(min=1.0, help="Forget requests a second beside recommendations.")
-    ] = 50.0,
+        list[float] | None,
+        typer.Option(
+            min=1.0, help="Forget requests a second beside recommendations, 50 unless told; repeatable."
+        ),
+    ] = None,
     data: DemoDataOption = None,
     home: BaseHomeOption = None,
     json_file: JsonOption = None,
@@ -90,7 +93,7 @@ def accept_command(
             seed=seed,
             forgets=forgets,
             replicas=replicas,
-            per_second=per_second,
+            per_second=per_second or [accept.REPLICAS_FORGETS_PER_SECOND],
         )
     publish(result, json_file, markdown_file)
 

@@ -24,7 +24,7 @@ def accept(result: Mapping[str, Any]) -> list[str]:
             "Forget requests",
             table(
                 ["beside", "database", "requests", "statuses", *_SPREAD],
-                [[one["beside"], one["database"], *_cells(one["forgets"], 3)] for one in runs]
+                [[_beside(one), one["database"], *_cells(one["forgets"], 3)] for one in runs]
                 + [
                     [
                         f"{one['beside']}, a usual one instead",
@@ -42,7 +42,7 @@ def accept(result: Mapping[str, Any]) -> list[str]:
                 ["beside", "database", "", "answers", "statuses", *_SPREAD, "p99, with to without"],
                 [
                     [
-                        one["beside"],
+                        _beside(one),
                         one["database"],
                         name,
                         *_cells(one["recommendations"][name], 3),
@@ -56,6 +56,11 @@ def accept(result: Mapping[str, Any]) -> list[str]:
         *_imports(runs),
         *_suppression(runs),
     ]
+
+
+def _beside(run: Mapping[str, Any]) -> str:
+    rate = run.get("forgets_per_second")
+    return run["beside"] if rate is None else f"{run['beside']}, {rate['wanted']:g} forgets/s wanted"
 
 
 def _imports(runs: list[Mapping[str, Any]]) -> list[str]:
