@@ -22,8 +22,10 @@ from app.runs.standing import standing
 
 log = structlog.get_logger()
 
-# A change reaches the streams at most this long after its commit, plus the time of one look.
-_LOOK_SECONDS = 0.25
+# What is in the audit log reaches the streams at most this long after its commit, plus the time of one look.
+_GLANCE_SECONDS = 0.25
+# What is not, such as a run's progress, is looked up this often. That takes five times as long as a glance at the log.
+_LOOK_SECONDS = 1.0
 # Pages that are loaded within this time of a look get its mark.
 _HOLDS_SECONDS = 0.9
 # What only the clock changes: the counters of what is overdue are at most a minute late, the charts at most an hour.
@@ -79,6 +81,7 @@ class Pulse:
         self._lock = threading.Lock()
         self._mark = ""
         self._made_at = float("-inf")
+        self._end: tuple[int, int] | None = None
         self._counts: object = None
         self._counted_at = float("-inf")
         self._listening = threading.Condition()
@@ -135,10 +138,19 @@ class Pulse:
             now = database_now(session)
             if time.monotonic() - self._counted_at > _COUNTS_HOLD_SECONDS:
                 self._counts, self._counted_at = worklist.counts(session, now), time.monotonic()
-            seen = (*_seen(session, now, self._patience), self._counts)
+            self._end = _end_of_log(session)
+            seen = (self._end, *_seen(session, now, self._patience), self._counts)
         self._mark = hashlib.sha256(repr(seen).encode()).hexdigest()[:20]
         self._made_at = time.monotonic()
         return self._mark
+
+    def _look(self) -> None:
+        """Make the mark anew if the log has grown, or if it is time to look at the rest too."""
+        if time.monotonic() - self._made_at < _LOOK_SECONDS:
+            with self._database.read() as session:
+                if _end_of_log(session) == self._end:
+                    return
+        self._make()
 
     def _look_on(self) -> None:
         while True:
@@ -149,7 +161,7 @@ class Pulse:
             before = self._mark, self.failing
             try:
                 with self._lock:
-                    self._make()
+                    self._look()
                 self.failing = False
             except DatabaseUnavailable:
                 self.failing = True
@@ -160,11 +172,17 @@ class Pulse:
                     for listener in self._listeners:
                         listener.put()
             with self._listening:
-                self._listening.wait_for(lambda: self._stopping, _LOOK_SECONDS)
+                self._listening.wait_for(lambda: self._stopping, _GLANCE_SECONDS)
+
+
+def _end_of_log(session: Session) -> tuple[int, int]:
+    """How many entries the audit log has, and the database's timeline."""
+    row = session.execute(select(Ledger.audit_sequence, Ledger.timeline)).one()
+    return row.audit_sequence, row.timeline
 
 
 def _seen(session: Session, now: datetime, patience: timedelta) -> tuple[object, ...]:
-    """The log's end, the runs under way, the replicas, and the hour."""
+    """The runs under way, the replicas, and the hour."""
     runs = session.execute(
         select(Run.id, Run.status, Run.stage, Run.progress, Run.claims, Run.detail_code)
         .where(Run.status.in_((RunStatus.QUEUED, RunStatus.RUNNING)))
@@ -182,10 +200,8 @@ def _seen(session: Session, now: datetime, patience: timedelta) -> tuple[object,
         ).order_by(Replica.id)
     ).all()
     heard_of = [(*row[:-1], (now - row.last_seen_at).total_seconds() < _SILENCE_SECONDS) for row in replicas]
-    end = session.execute(select(Ledger.audit_sequence, Ledger.timeline)).one()
     stalled = standing(session, now, patience=patience).stalled_since is not None
     return (
-        tuple(end),
         [tuple(row) for row in runs],
         stalled,
         heard_of,
