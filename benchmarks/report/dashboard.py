@@ -61,6 +61,7 @@ def dashboard(result: Mapping[str, Any]) -> list[str]:
                     ],
                 ],
             ),
+            f"Pages that fetched their content anew meanwhile: {idle['news']}.",
         ),
         *section(
             f"GET /recommend beside {pages} open pages",

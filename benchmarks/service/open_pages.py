@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import httpx
 _TOKEN = re.compile(r'name="form_token" value="([0-9a-f]{64})"')
 _MARK = re.compile(r'data-mark="([0-9a-f]{20})"')
 _OPENED_SECONDS = 120.0
+_QUIET_SECONDS = 5.0
 
 
 @dataclass
@@ -40,6 +42,20 @@ class OpenPages:
                 for page in first.result()[0]:
                     page.result()
         first.cancel()
+
+    def wait_until_quiet(self) -> None:
+        """Wait until no page has fetched anything for a while.
+
+        Raises:
+            TimeoutError: there is always some news.
+        """
+        news, since, until = self.news, time.monotonic(), time.monotonic() + _OPENED_SECONDS
+        while time.monotonic() - since < _QUIET_SECONDS:
+            time.sleep(0.1)
+            if self.news != news:
+                news, since = self.news, time.monotonic()
+            if time.monotonic() > until:
+                raise TimeoutError("the pages find news all the time")
 
 
 @contextmanager
