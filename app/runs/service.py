@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select, update
+from sqlalchemy import Row, Select, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.audit.events import RunClaimed, RunHandedBack, RunNeedsAttention
@@ -204,13 +204,13 @@ def _claimable(session: Session, run: Run, now: datetime) -> bool:
     return working is None and next_queued_run(session, now) == run.id
 
 
-def _urgent_first(session: Session, which: Select[ForgetRequest], limit: int) -> list[ForgetRequest]:
+def _urgent_first(session: Session, which: Select[str, int], limit: int) -> list[Row[str, int]]:
     """Up to `limit` of these: expedited ones first, then by their deadline. An index has each half in order."""
-    found: list[ForgetRequest] = []
+    found: list[Row[str, int]] = []
     for expedited in (True, False):
         half = which.where(ForgetRequest.expedited == expedited)
         ordered = half.order_by(ForgetRequest.due_at, ForgetRequest.epoch)
-        found += session.scalars(ordered.limit(limit - len(found)))
+        found += session.execute(ordered.limit(limit - len(found)))
     return found
 
 
@@ -231,7 +231,7 @@ def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: da
         # requests must not wait while it repeats its attempts.
         return
     held = session.scalars(select(ForgetRequest.first_step).where(ForgetRequest.run_id == run.id)).all()
-    queued = select(ForgetRequest).where(
+    queued = select(ForgetRequest.id, ForgetRequest.first_step).where(
         ForgetRequest.status == RequestStatus.QUEUED, ForgetRequest.scope == scope
     )
     most_urgent = _urgent_first(session, queued, 1)
@@ -239,10 +239,12 @@ def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: da
         return
     step = held[0] if held else most_urgent[0].first_step
     room = max(0, max_subjects - len(held))
-    for request in _urgent_first(session, queued.where(ForgetRequest.first_step == step), room):
-        request.run_id = run.id
-        request.status = REQUESTS.after(request.status, RequestEvent.TAKEN)
-    session.flush()
+    taken = _urgent_first(session, queued.where(ForgetRequest.first_step == step), room)
+    session.execute(
+        update(ForgetRequest)
+        .where(ForgetRequest.id.in_([request.id for request in taken]))
+        .values(run_id=run.id, status=REQUESTS.after(RequestStatus.QUEUED, RequestEvent.TAKEN))
+    )
     if session.scalar(select(queued.exists())):
         ensure_queued_run(session, now, RunKind(run.kind))
 

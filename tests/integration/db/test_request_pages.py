@@ -144,10 +144,12 @@ def test_ten_thousand_open_requests_are_read_one_page_at_a_time(database: Databa
         found = page(session, Wanted(), after=after, limit=limit, now=NOW)
         event.remove(database.engine, "before_cursor_execute", explain)
     assert len(found.requests) == limit
-    (plan,) = plans
-    scans = [node for node in _nodes(plan) if node.get("Relation Name") == "forget_requests"]
+    order, rows = plans
+    scans = [node for node in _nodes(order) if node.get("Relation Name") == "forget_requests"]
     assert {node["Node Type"] for node in scans} <= {"Index Scan", "Index Only Scan"}
     assert sum(node["Index Name"] == "ix_forget_requests_pages" for node in scans) == len(RequestStatus)
+    scans += [node for node in _nodes(rows) if "Relation Name" in node]
+    assert all(node["Node Type"] != "Seq Scan" for node in scans)
     assert all(node["Actual Rows"] <= limit + 1 and not node.get("Rows Removed by Filter") for node in scans)
 
 
