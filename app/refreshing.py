@@ -11,8 +11,8 @@ import structlog
 log = structlog.get_logger()
 
 
-# After a refresh the thread rests for so many times as long as it took. Whatever asks for refreshes, and however often,
-# gets a tenth of the thread's time: a refresh may read all events.
+# After a refresh the thread rests for so many times as long as it took, and at most for its period. A refresh may read
+# all events, and must not be all that a thread does, however often it is asked to.
 _RESTS = 9.0
 
 

@@ -19,7 +19,7 @@ _PATIENCE_SECONDS = 120.0
 
 
 class PopularityRefresher(Refreshing):
-    """A thread that recomputes the list every minute, and at once when asked to."""
+    """A thread that recomputes the list every minute, and when asked to: at once, or once it has rested."""
 
     def __init__(self, database: Database, engine: ServingEngine, limit: int) -> None:
         super().__init__("popularity", REFRESH_SECONDS)

@@ -13,7 +13,11 @@ def of_takedown(row: ItemTakedown, *, retriever: bool) -> list[Part]:
         _adapter(row),
         *([] if row.erased_at is None else [_EVENTS]),
         *([_RETRIEVER] if retriever else []),
-        Part(name="popularity list", state="exact", detail="counted again without its events every minute"),
+        Part(
+            name="popularity list",
+            state="exact",
+            detail="counted again without its events about every minute",
+        ),
         Part(
             name="base",
             state="not covered",

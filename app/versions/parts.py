@@ -101,7 +101,7 @@ def _others(session: Session, around: Surroundings) -> list[Part]:
         Part(
             name="popularity list",
             state="exact",
-            detail="counted again without suppressed people every minute",
+            detail="counted again without suppressed people about every minute",
         ),
         Part(name="answers", state="exact", detail="cached answers are dropped at the suppression"),
         Part(

@@ -47,6 +47,7 @@ def install(
     base_digest: str,
     actor: str,
     now: datetime,
+    unread_up_to: int | None = None,
     served_before: bool = False,
 ) -> int:
     """Make a version live that no run makes: a first fit, the operator's own adapter, or one that comes back.
@@ -57,6 +58,8 @@ def install(
         parent: the version that was live when the version's training data were read.
         readers: the subjects whom the version has read.
         base_digest: digest of the base that the version belongs to.
+        unread_up_to: up to this epoch, of nobody who came back has the version read what they had forgotten before; the
+            version's own epoch unless it is told.
         served_before: whether it comes back (`app.versions.rollback`), so that the audit log says so.
 
     Raises:
@@ -64,7 +67,8 @@ def install(
         PointerMoved: another version became live since then.
     """
     session = transaction.session
-    _require_nobody_settled(session, readers, version.forget_epoch)
+    compared = version.forget_epoch if unread_up_to is None else unread_up_to
+    _require_nobody_settled(session, readers, version.forget_epoch, compared)
     session.merge(version)
     # The levels belong to the fit that was live before, even if this version was fitted on the same events.
     levels.drop_all(session)
@@ -218,19 +222,21 @@ def _deploy(session: Session, run: Run) -> None:
         request.status = REQUESTS.after(request.status, RequestEvent.PUBLISHED)
 
 
-def _require_nobody_settled(session: Session, readers: Container[str], forget_epoch: int) -> None:
+def _require_nobody_settled(
+    session: Session, readers: Container[str], forget_epoch: int, unread_up_to: int
+) -> None:
     """Refuse a version that has read somebody whose request is settled, or events that a settled request has selected.
 
     The floor is not enough for that: a run that edits nothing settles requests without raising the floor. Nor is the
     version's epoch: data cached with the version may contain somebody whose request waited when the fit began. Of
-    events that were selected the epoch tells: a fit that covers it has not read them (`worker.first_fit`). The same
-    holds of whoever came back: a fit that covers the return has read none of their earlier events.
+    events that were selected the epoch tells: a fit that covers it has not read them (`worker.first_fit`). Of
+    whoever came back `unread_up_to` tells.
 
     Raises:
         BelowErasureFloor: the version has read somebody, or something, that is settled.
     """
     for subject, epoch in suppressions.return_epochs(session).items():
-        if epoch > forget_epoch and subject in readers:
+        if epoch > unread_up_to and subject in readers:
             raise BelowErasureFloor
     settled = session.execute(
         select(ForgetRequest.subject_hmac, ForgetRequest.scope, ForgetRequest.epoch).where(

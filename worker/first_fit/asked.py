@@ -51,14 +51,13 @@ class Asked:
         )
 
     def covered(self, imported: Imported) -> int:
-        """The epoch up to which such an adapter covers suppressions, selections, returns and takedowns.
+        """The epoch up to which such an adapter covers suppressions, selections and takedowns.
 
         Their runs may complete until it is installed, without another version and without raising the floor. The
         installation is refused then because their epochs lie above this one.
         """
         asked = [epoch for subject, epoch in self.suppressions.items() if subject in imported.mentioned]
         asked += self.selections_read(imported)
-        asked += self._returns_read(imported).values()
         asked += self._items_read(imported).values()
         return min(asked, default=self.epoch + 1) - 1
 
@@ -88,9 +87,9 @@ class Asked:
         absent = len((self.suppressions.keys() - imported.mentioned) | unread)
         if absent:
             raise FirstFitError(
-                f"{absent} of those who have asked to be forgotten, wholly or in part, are not in the data, and an "
-                "adapter that was trained before they asked still knows them: fit anew, without --adapter; if it was "
-                "trained on exactly these data, add --trained-without-forgotten"
+                f"what {absent} of those who have asked wanted forgotten is not in the data, and an adapter that was "
+                "trained before they asked still knows it: fit anew, without --adapter; if it was trained on exactly "
+                "these data, add --trained-without-forgotten"
             )
         absent = len(self.taken_items.keys() - self._items_read(imported).keys())
         if absent:

@@ -164,6 +164,7 @@ def install_first_version(
                 base_digest=base.digest,
                 actor=actor,
                 now=now,
+                unread_up_to=start.asked.epoch,
             )
     except (BelowErasureFloor, PointerMoved):
         # The version may know somebody who has been forgotten, and it will never serve.

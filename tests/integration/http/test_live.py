@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import islice
 
 import httpx
@@ -127,3 +128,53 @@ def test_a_stream_is_no_use_of_the_session(browser: httpx.Client, client: TestCl
     with stream(browser) as response:  # type: ignore[attr-defined]
         next(messages_of(response.iter_lines()))
     assert by_person == [False]
+
+
+class Page:
+    """An open page that counts how often it was told of news."""
+
+    def __init__(self) -> None:
+        self.told = threading.Semaphore(0)
+
+    def put(self) -> None:
+        self.told.release()
+
+
+@pytest.fixture
+def looking(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Pulse]]:
+    """Starts a pulse that looks at the log alone, after its first look at everything."""
+    started: list[Pulse] = []
+
+    def start() -> Pulse:
+        started.append(Pulse(database, timedelta(minutes=1), most=5))
+        started[-1].start()
+        return started[-1]
+
+    monkeypatch.setattr("app.dashboard.pulse._LOOK_SECONDS", 3600.0)
+    yield start
+    for one in started:
+        one.stop()
+
+
+def test_what_is_in_the_log_is_noticed_without_a_look_at_the_rest(
+    looking: Callable[[], Pulse], database: Database, installed: str
+) -> None:
+    pulse, page = looking(), Page()
+    pulse.join(page)  # type: ignore[arg-type]  # it is only told
+    assert page.told.acquire(timeout=30)
+    accept(database, "user-1")
+    assert page.told.acquire(timeout=30)
+
+
+def test_a_mark_that_a_page_load_has_made_is_news_to_the_pages_that_are_open(
+    looking: Callable[[], Pulse], database: Database, installed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulse, page = looking(), Page()
+    pulse.join(page)  # type: ignore[arg-type]  # it is only told
+    assert page.told.acquire(timeout=30)
+    # The thread has stopped looking; whoever loads a page finds out, and no mark is recent.
+    pulse.stop()
+    monkeypatch.setattr("app.dashboard.pulse._HOLDS_SECONDS", 0.0)
+    accept(database, "user-1")
+    pulse.mark()
+    assert page.told.acquire(timeout=0)

@@ -20,7 +20,7 @@ from tests.integration.http.conftest import install_on_sqlite
 from tests.integration.http.gateway_process import GatewayProcess, gateway_process
 
 SEED = 13
-EXAMPLES = 80
+EXAMPLES = 30
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,11 +97,28 @@ def test_an_adapter_trained_on_later_interactions_alone_needs_the_operators_word
     bring_back(process, forget(process))
     serves = live(process)
     imported = stored(process, tmp_path, LATER)
-    with pytest.raises(FirstFitError, match="1 of those who have asked"):
+    with pytest.raises(FirstFitError, match="what 1 of those who have asked"):
         adopt(process, theirs, imported, vouched=not VOUCHED)
     assert live(process) == serves
     adopt(process, theirs, imported, vouched=VOUCHED)
     assert live(process) != serves
+
+
+def test_a_request_that_waits_since_before_a_return_keeps_no_adapter_out(
+    process: WorkerProcess, theirs: Path, tmp_path: Path
+) -> None:
+    """It is installed, and the run of the request unlearns the person who waits, as without anybody's return."""
+    request_id = forget(process)
+    run_id = request_forgetting(process, "user-2")
+    bring_back(process, request_id)
+    serves = live(process)
+    imported = stored(process, tmp_path, LATER)
+    imported = replace(imported, mentioned=imported.mentioned | {subject_of("user-2")})
+    adopt(process, theirs, imported, vouched=VOUCHED)
+    knows = live(process)
+    assert knows != serves
+    execute(process, run_id)
+    assert process.store.is_destroyed(knows)
 
 
 def test_somebody_who_comes_back_after_the_data_were_compared_has_been_read(

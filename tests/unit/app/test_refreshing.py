@@ -62,11 +62,3 @@ def test_it_can_be_stopped_while_it_rests(slow: Slow) -> None:
     assert slow.done.acquire(timeout=60)
     slow.stop()
     assert len(slow.spans) == 2
-
-
-def test_where_nobody_asks_it_rests_within_its_own_time() -> None:
-    often = Slow(every_seconds=2 * TAKES)
-    often.start()
-    for _ in range(4):
-        assert often.done.acquire(timeout=60)
-    often.stop()
