@@ -30,7 +30,7 @@ from unlearning import default_policy
 
 IMAGES = Path(__file__).parents[1] / "images"
 MOST_BYTES = 300_000
-TALLEST = 1500
+TALLEST = 1200
 _PEOPLE = [f"user-{number:04}" for number in range(3, 40)]
 
 
