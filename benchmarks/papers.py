@@ -101,7 +101,11 @@ def _from(result: Mapping[str, Any], there: Set[tuple[str, str]]) -> list[dict[s
 
 
 def table_of(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a result of `lethe bench unlearn` that a paper's tables need."""
+    """The part of a result of `lethe bench unlearn` that a paper's tables need.
+
+    Raises:
+        NothingToShow: not even doing nothing could be measured, so there is nothing to compare with.
+    """
     paper, style = PAPERS["papers"][name], result.get("style", ItemTokenStyle.name)
     # On a paper's own style, everything that was measured is shown.
     whole = style == paper.get("own_style")
@@ -110,6 +114,9 @@ def table_of(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
         for row in result["rows"]
         if row["scenario"] == paper["scenario"] and (whole or row["method"] in paper["shown"])
     ]
+    for row in Rows(rows).of("do_nothing"):
+        if "error" in row:
+            raise NothingToShow(f"nothing to show: doing nothing cannot be measured: {row['error']}")
     return {
         "paper": name,
         "style": style,

@@ -51,6 +51,19 @@ def test_a_finished_study_fills_the_tables_of_its_scenario(users_20: dict[str, A
     assert f"| {said} |" in line
 
 
+def test_a_study_in_which_nothing_could_be_measured_is_refused_with_its_error(
+    users_20: dict[str, Any],
+) -> None:
+    """Popularity has figures even then, and must not be compared with what has none."""
+    rows = [
+        {key: row[key] for key in ("scenario", "deletion", "method", "forgotten_users", "forgotten_items")}
+        | ({"forget_recall@1": 0.5} if row["method"] == "popularity" else {"error": "no events are left"})
+        for row in users_20["rows"]
+    ]
+    with pytest.raises(papers.NothingToShow, match="cannot be measured: no events are left"):
+        papers.run(None, results=[users_20 | {"rows": rows}])
+
+
 def test_trade_off_is_the_drop_on_the_forgotten_less_that_on_the_kept() -> None:
     rows = [
         {"method": "do_nothing", "deletion": "a", "forget_recall@5": 0.8, "test_recall@5": 0.5},
