@@ -246,7 +246,7 @@ def test_an_adapter_that_was_trained_on_a_selected_event_is_partly_stored(
 
 @pytest.mark.parametrize(
     ("selected", "vouched", "words"),
-    [(True, True, "have had forgotten"), (False, False, "wholly or in part, are not in the data")],
+    [(True, True, "have had forgotten"), (False, False, "wanted forgotten is not in the data")],
     ids=["in the data", "not in the data"],
 )
 def test_an_adapter_that_may_have_read_what_was_forgotten_is_not_adopted(
