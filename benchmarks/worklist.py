@@ -108,7 +108,8 @@ def fill(database: Database, requests: int, seed: int) -> None:
         session.flush()
         runs.ensure_queued_run(session, now)
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("VACUUM ANALYZE"))
+        for statement in ("VACUUM", "ANALYZE"):
+            connection.execute(text(statement))
 
 
 def works(
