@@ -70,6 +70,9 @@ def run(
             database, audit = Database(engine), AuditLog.of(settings)
             with loading():
                 fill(database, requests, seed)
+            # PostgreSQL cleans up by itself a minute after so many rows are written, in the middle of what is measured.
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.execute(text("VACUUM"))
             measured = {
                 name: _spread(_timed(work, times))
                 for name, work in works(database, audit, settings, requests).items()
@@ -87,9 +90,7 @@ def run(
 
 
 def fill(database: Database, requests: int, seed: int) -> None:
-    """Write open requests with their suppressions, and have PostgreSQL clean up and count its rows. It does both by
-    itself a minute after so many are written, and would do so in the middle of what is measured.
-    """
+    """Write open requests with their suppressions, and have the rows counted, as PostgreSQL does by itself."""
     drawn = random.Random(seed)
     with database.unit_of_work() as session:
         now = database_now(session)
@@ -107,9 +108,8 @@ def fill(database: Database, requests: int, seed: int) -> None:
         session.get_one(Ledger, 1).epoch = requests
         session.flush()
         runs.ensure_queued_run(session, now)
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for statement in ("VACUUM", "ANALYZE"):
-            connection.execute(text(statement))
+    with database.unit_of_work() as session:
+        session.execute(text("ANALYZE"))
 
 
 def works(
