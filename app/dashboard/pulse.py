@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 # What is in the audit log reaches the streams at most this long after its commit, plus the time of one look.
 _GLANCE_SECONDS = 0.25
-# What is not, such as a run's progress, is looked up at every third glance: that takes five times as long as one.
+# What is not, such as a run's progress, is looked up at every third glance: that takes several queries.
 _LOOK_SECONDS = 0.7
 # Pages that are loaded within this time of a look get its mark.
 _HOLDS_SECONDS = 0.9

@@ -15,7 +15,7 @@ import app.dashboard.live
 from app.api_keys import service as api_keys
 from app.api_keys.service import Scope
 from app.connections import Connections
-from app.dashboard.pulse import Pulse
+from app.dashboard.pulse import Listener, Pulse
 from app.db.base import utc_now
 from app.db.session import Database
 from tests.integration.http.conftest import issue_key
@@ -130,8 +130,8 @@ def test_a_stream_is_no_use_of_the_session(browser: httpx.Client, client: TestCl
     assert by_person == [False]
 
 
-class Page:
-    """An open page that counts how often it was told of news."""
+class Page(Listener):
+    """An open page, without an event loop, that counts how often it was told of news."""
 
     def __init__(self) -> None:
         self.told = threading.Semaphore(0)
@@ -160,7 +160,7 @@ def test_what_is_in_the_log_is_noticed_without_a_look_at_the_rest(
     looking: Callable[[], Pulse], database: Database, installed: str
 ) -> None:
     pulse, page = looking(), Page()
-    pulse.join(page)  # type: ignore[arg-type]  # it is only told
+    pulse.join(page)
     assert page.told.acquire(timeout=30)
     accept(database, "user-1")
     assert page.told.acquire(timeout=30)
@@ -170,7 +170,7 @@ def test_a_mark_that_a_page_load_has_made_is_news_to_the_pages_that_are_open(
     looking: Callable[[], Pulse], database: Database, installed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pulse, page = looking(), Page()
-    pulse.join(page)  # type: ignore[arg-type]  # it is only told
+    pulse.join(page)
     assert page.told.acquire(timeout=30)
     # The thread has stopped looking; whoever loads a page finds out, and no mark is recent.
     pulse.stop()
