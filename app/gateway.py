@@ -14,6 +14,7 @@ from anyio.to_thread import run_sync
 from prometheus_client import CollectorRegistry
 from sqlalchemy.orm import Session
 
+from app.audit.group_commit import GroupCommit
 from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
 from app.db.errors import DatabaseUnavailable
@@ -115,6 +116,7 @@ class Gateway:
         self.queue = RunQueue(settings, database)
         self.links = Links(settings.root_path)
         self.precedence = Precedence()
+        self.group_commit = GroupCommit(self.transaction)
         self.keys_in_flight: set[str] = set()
         self._writers = CapacityLimiter(_WRITERS)
         self._importers = CapacityLimiter(_IMPORTERS)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 import anyio.to_thread
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import iter_route_contexts
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 
 from app.addressing import Addressing, HeadAsGet
 from app.api_description import operation_id
@@ -96,6 +97,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # A redirect would decode the id in the path a second time, and could reach another user.
         redirect_slashes=False,
         openapi_url=None,
+        routes=[*_rooms().routes],
         generate_unique_id_function=operation_id,
     )
     app.state.startup_error = None
@@ -106,6 +108,23 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         body_seconds=settings.request_body_seconds,
         registry=registry,
     )
+    add_docs(app, public=settings.environment == "development")
+    app.mount("/static", PublicFiles(packages=[("app", "dashboard/static")]), name="static")
+    install_error_handlers(app)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, forms=FORM_PATHS, form_bytes=FORM_BYTES)
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(Addressing, root_path=settings.root_path)
+    app.add_middleware(RequestContext, metrics=metrics)
+    # Build all routes and schemas now. FastAPI builds them when asked for them, and changes the process-wide warning
+    # filters meanwhile. A thread that loads a model does the same, and the two could restore each other's filters.
+    app.openapi_schema = _openapi(app)
+    return app
+
+
+@cache
+def _rooms() -> APIRouter:
+    """The routes. No setting changes one, so all applications of a process share them."""
+    routes = APIRouter(generate_unique_id_function=operation_id)
     for room in (
         # First, because routes are tried in this order and this one is asked most.
         recommendations,
@@ -132,25 +151,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         transparency,
         opendsr,
     ):
-        app.include_router(room.router)
-    add_docs(app, public=settings.environment == "development")
-    app.mount("/static", PublicFiles(packages=[("app", "dashboard/static")]), name="static")
-    install_error_handlers(app)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, forms=FORM_PATHS, form_bytes=FORM_BYTES)
-    app.add_middleware(HeadAsGet)
-    app.add_middleware(Addressing, root_path=settings.root_path)
-    app.add_middleware(RequestContext, metrics=metrics)
-    # Build all routes and schemas now. FastAPI builds them when asked for them, and changes the process-wide warning
-    # filters meanwhile. A thread that loads a model does the same, and the two could restore each other's filters.
-    app.openapi_schema = _openapi(app)
-    return app
+        routes.include_router(room.router)
+    return routes
 
 
 _DOCUMENTS: list[dict[str, Any]] = []
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's document. No setting changes a route, so all applications of a process share the first one's."""
+    """FastAPI's document, which all applications of a process share too."""
     if not _DOCUMENTS:
         _DOCUMENTS.append(app.openapi())
     for _ in iter_route_contexts(app.routes):
@@ -173,4 +182,9 @@ def _open_gateway(settings: Settings, database: Database, registry: CollectorReg
     require_current_schema(database.engine)
     registry.register(QueueMetrics(database))
     registry.register(ConsolidationMetrics(database))
-    return Gateway(settings, database, registry)
+    gateway = Gateway(settings, database, registry)
+    waiting = Gauge(
+        "lethe_forget_requests_waiting", "Requests that wait for the next transaction.", registry=registry
+    )
+    waiting.set_function(lambda: gateway.group_commit.waiting)
+    return gateway

@@ -13,7 +13,6 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.audit.events import Event
-from app.db.clock import database_now
 from app.db.models import AuditEntry, Ledger
 from app.settings import Settings
 from inputs import canonical_json
@@ -72,9 +71,11 @@ class AuditLog:
         """The log under the service's key."""
         return cls(settings.audit_key.get_secret_value().encode())
 
-    def append(self, session: Session, ledger: Ledger, *, actor: str, event: Event) -> datetime:
-        """Add one entry inside the caller's transaction, under the ledger's lock. Returns its time."""
-        recorded_at, action, data = database_now(session), event.action, event.data()
+    def append(
+        self, session: Session, ledger: Ledger, *, actor: str, event: Event, recorded_at: datetime
+    ) -> None:
+        """Add one entry inside the caller's transaction, under the ledger's lock."""
+        action, data = event.action, event.data()
         sequence = ledger.audit_sequence + 1
         mac = self._mac(sequence, recorded_at, actor, action, data, ledger.audit_head)
         session.add(
@@ -91,7 +92,6 @@ class AuditLog:
         ledger.audit_sequence = sequence
         ledger.audit_head = mac
         ledger.audit_seal = self._seal(sequence, mac)
-        return recorded_at
 
     def has_written(self, entry: AuditEntry) -> bool:
         """Whether the entry is as it was appended under this key. Its place in the chain is not checked."""

@@ -31,6 +31,7 @@ class Transaction:
         self.session = session
         self.audit = audit
         self.ledger = lock_ledger(session)
+        self._now: datetime | None = None
 
     @classmethod
     @contextmanager
@@ -40,10 +41,13 @@ class Transaction:
             yield cls(session, audit)
 
     def now(self) -> datetime:
-        """The present time by the database's clock."""
-        return database_now(self.session)
+        """The time of this transaction by the database's clock, read after the lock: it is later than any before it."""
+        if self._now is None:
+            self._now = database_now(self.session)
+        return self._now
 
     def record(self, event: Event, *, actor: str = "worker") -> None:
         """Add one entry to the audit log, and the public events that follow from it."""
-        recorded_at = self.audit.append(self.session, self.ledger, actor=actor, event=event)
-        tell(self.session, self.ledger, event, recorded_at)
+        now = self.now()
+        self.audit.append(self.session, self.ledger, actor=actor, event=event, recorded_at=now)
+        tell(self.session, self.ledger, event, now)

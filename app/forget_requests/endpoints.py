@@ -12,6 +12,7 @@ from fastapi import APIRouter, Body, Depends, Header, Path, Response
 from app.api_keys.authentication import Caller, require
 from app.api_keys.service import Scope
 from app.attempts import queries as attempts
+from app.audit.transaction import Transaction
 from app.clock.deadlines import Regime
 from app.db.clock import database_now
 from app.db.models import ForgetRequest
@@ -161,29 +162,34 @@ def _accept(gateway: Gateway, once: OnceRequest, caller: Caller, user_id: str, b
     subject = gateway.subject_key.subject(user_id)
     if not caller.acts_for(subject):
         raise Problem(HTTPStatus.FORBIDDEN, "not-requester", "A user's token is good for that user only.")
-    with once.transaction() as transaction:
+    if body.regime is Regime.POLICY and gateway.request_policy.days is None:
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "validation-failed",
+            "The request policy of this service has no days of its own.",
+        )
+    waits = caller.subject is not None and gateway.request_policy.verification_hours > 0
+    asked = asked_by(gateway.subject_key, user_id, body)
+
+    def accept(transaction: Transaction) -> tuple[Acceptance, Response]:
         now = transaction.now()
-        if body.regime is Regime.POLICY and gateway.request_policy.days is None:
-            raise Problem(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                "validation-failed",
-                "The request policy of this service has no days of its own.",
-            )
         criteria = None if body.interactions is None else body.interactions.criteria(subject, now)
-        accept = forget_requests.accept
-        if caller.subject is not None and gateway.request_policy.verification_hours:
-            accept = partial(verification.receive, criteria=criteria)
+        receive = forget_requests.accept
+        if waits:
+            receive = partial(verification.receive, criteria=criteria)
         elif criteria is not None:
-            accept = partial(forget_requests.accept_selection, criteria=criteria)
-        accepted = accept(
+            receive = partial(forget_requests.accept_selection, criteria=criteria)
+        accepted = receive(
             transaction,
             subject_hmac=subject,
             requested_by=caller.name,
             now=now,
             policy=gateway.request_policy,
-            asked=asked_by(gateway.subject_key, user_id, body),
+            asked=asked,
         )
-        answer = once.keep(transaction, _answer(accepted, gateway.links, now))
+        return accepted, once.keep(transaction, _answer(accepted, gateway.links, now))
+
+    accepted, answer = once.write_grouped(subject, accept)
     if accepted.began:
         if accepted.selected is None:
             gateway.engine.suppress(accepted.request.epoch, subject)

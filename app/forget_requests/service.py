@@ -118,8 +118,7 @@ def repeated(session: Session, subject_hmac: str, criteria: Criteria | None = No
     Args:
         criteria: what is selected; None for the whole person.
     """
-    suppressed = bool(suppressed_among(session, [subject_hmac]))
-    if criteria is not None and not suppressed:
+    if criteria is not None and not _is_suppressed(session, subject_hmac):
         existing = selection_queries.open_request_for(session, subject_hmac, criteria)
         # What the person has done since the first request is no part of it.
         shown = existing is not None and selections.selects_shown(session, subject_hmac, criteria)
@@ -135,7 +134,13 @@ def repeated(session: Session, subject_hmac: str, criteria: Criteria | None = No
         .order_by(ForgetRequest.epoch.desc())
     ).first()
     # If it is unfinished, it is the same request. If it is completed, a suppressed subject can have no new data.
-    return newest if newest is not None and (newest.status not in SETTLED or suppressed) else None
+    if newest is None or newest.status not in SETTLED or _is_suppressed(session, subject_hmac):
+        return newest
+    return None
+
+
+def _is_suppressed(session: Session, subject_hmac: str) -> bool:
+    return bool(suppressed_among(session, [subject_hmac]))
 
 
 def journal_entry(request: ForgetRequest, selected: EventSelection | None = None) -> JournalEntry:
@@ -272,7 +277,6 @@ def schedule(
 def end_window(transaction: Transaction, request: ForgetRequest, *, now: datetime) -> str:
     """Queue a scheduled request. Returns the id of the run that waits for it."""
     request.status = REQUESTS.after(request.status, RequestEvent.WINDOW_ENDED)
-    transaction.session.flush()
     return ensure_queued_run(transaction.session, now, RUN_OF[RequestScope(request.scope)])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
@@ -22,6 +22,7 @@ from app.idempotency import service as answers
 from app.idempotency.fingerprints import KeyedRequest
 from app.idempotency.service import KEPT_FOR, Answer, KeyInUse
 
+Result = TypeVar("Result")
 REPLAYED = "Idempotent-Replayed"
 # The server computes it anew.
 _NOT_KEPT = frozenset({"content-length"})
@@ -84,6 +85,23 @@ class OnceRequest:
             if self.keyed is not None:
                 self._require_unanswered(self.keyed, transaction.session)
             yield transaction
+
+    def write_grouped(self, subject: str, work: Callable[[Transaction], Result]) -> Result:
+        """Do the work in a transaction like that of `transaction`, which others' work may share; see `GroupCommit`.
+
+        Args:
+            subject: whom it is about.
+
+        Raises:
+            DatabaseUnavailable: as `Gateway.transaction` does.
+        """
+
+        def unanswered(transaction: Transaction) -> Result:
+            if self.keyed is not None:
+                self._require_unanswered(self.keyed, transaction.session)
+            return work(transaction)
+
+        return self._gateway.group_commit.write(subject, unanswered, before_lock=self._claim)
 
     def keep(self, transaction: Transaction, response: Response) -> Response:
         """Store the answer in the transaction of what it answers: a crash leaves both or neither."""
