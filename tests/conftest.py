@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from app.loading import loading
+from tests.one_database import all_are_asked_for, drawn_out
 
 if TYPE_CHECKING:
     from tests.postgres_server import PostgresServer
@@ -89,6 +90,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if _tier(item) in _TIERS:
             item.add_marker(_tier(item))
+    # One that is named is run.
+    if not all_are_asked_for() and not any("::" in argument for argument in config.args):
+        left = drawn_out(items)
+        config.hook.pytest_deselected(items=list(left))
+        items[:] = [item for item in items if item not in left]
     parallel = hasattr(config, "workerinput")
     items.sort(
         key=lambda item: _TIERS.index(_tier(item)) if _tier(item) in _TIERS else -1,

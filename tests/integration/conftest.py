@@ -1,4 +1,4 @@
-"""Every test of this tier runs on SQLite and on PostgreSQL, each time on a database of its own."""
+"""Tests of this tier run on SQLite and on PostgreSQL, or on one of them; each has a database of its own."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from app.settings import Settings
 from tests.integration.http.conftest import gateway_of, issue_key
 from worker.sweeper import sweep
 
+pytestmark = pytest.mark.both_databases
 KEY = {"Idempotency-Key": "a-key/of:the.client"}
 FORGET = "/users/user-1/forget"
 

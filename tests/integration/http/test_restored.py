@@ -19,6 +19,7 @@ from tests.integration.backup import back_up
 from tests.integration.http.conftest import gateway_of, issue_key
 from tests.integration.tiny_model import accept
 
+pytestmark = pytest.mark.both_databases
 SECONDS = 60
 
 
