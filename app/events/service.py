@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Row, delete, select
 from sqlalchemy.event import listen
 from sqlalchemy.orm import Session
 
@@ -78,14 +79,7 @@ def _given_up(session: Session, run_id: str) -> Sequence[str]:
 def _write(ledger: Ledger, session: Session) -> None:
     """Add the events of this transaction, with what is known of their requests now."""
     told: list[PublicEvent] = session.info.pop(_TOLD)
-    columns = select(
-        ForgetRequest.id, ForgetRequest.scope, ForgetRequest.client_reference, ForgetRequest.status
-    )
-    requests = {
-        row.id: row
-        for ids in in_chunks(event.request_id for event in told if event.request_id is not None)
-        for row in session.execute(columns.where(ForgetRequest.id.in_(ids)))
-    }
+    requests = _requests(session, {event.request_id for event in told if event.request_id is not None})
     for event in told:
         request = requests.get(event.request_id)
         if request is not None:
@@ -99,3 +93,19 @@ def _write(ledger: Ledger, session: Session) -> None:
         ledger.event_sequence += 1
         event.sequence = ledger.event_sequence
         session.add(event)
+
+
+def _requests(session: Session, ids: set[str]) -> dict[str | None, ForgetRequest | Row[Any]]:
+    # A request that is accepted now need not be read, which would write the ledger twice. Others may have been changed
+    # by statements that their objects do not know of.
+    requests: dict[str | None, ForgetRequest | Row[Any]] = {
+        request.id: request
+        for request in session.new
+        if isinstance(request, ForgetRequest) and request.id in ids
+    }
+    columns = select(
+        ForgetRequest.id, ForgetRequest.scope, ForgetRequest.client_reference, ForgetRequest.status
+    )
+    for some in in_chunks(one for one in ids if one not in requests):
+        requests |= {row.id: row for row in session.execute(columns.where(ForgetRequest.id.in_(some)))}
+    return requests
