@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 # After a refresh the thread rests for so many times as long as it took, and at most for its period. A refresh may read
 # all events, and must not be all that a thread does, however often it is asked to.
-_RESTS = 9.0
+_RESTS = 49.0
 
 
 class Refreshing(ABC):
