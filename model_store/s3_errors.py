@@ -9,7 +9,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedEr
 from model_store.errors import StoreError, StoreFull, StoreReadOnly, StoreUnavailable
 
 # A storage's own word for "no room": MinIO, Ceph, and the status that others answer with.
-_FULL = re.compile(r"XMinioStorageFull|QuotaExceeded|InsufficientCapacity|\b507\b")
+_FULL = re.compile(r"XMinioStorageFull|QuotaExceeded|InsufficientCapacity|status code: 507\b")
 _STATUS = re.compile(r"status code: (\d{3} [A-Za-z -]+)")
 _CODE = re.compile(r"<Code>([A-Za-z]+)</Code>")
 

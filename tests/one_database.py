@@ -1,8 +1,8 @@
 """Which database a test above the service layer runs on: one of the two, unless both are asked for.
 
 The service layer's own tests (`tests/integration/db`) run on SQLite and on PostgreSQL, and so does whatever bears the
-mark `both_databases`. What calls that layer, through HTTP, in a worker or in a command, runs on one of the two. The name
-of a test draws which, so about half of them run on each, and it is the same one every time.
+mark `both_databases`. What calls that layer, through HTTP, in a worker or in a command, runs on one of the two. Which
+one is drawn by the test's name, so it is the same every time, and about half of the tests run on each.
 `make test DATABASES=both` runs them all on both.
 """
 

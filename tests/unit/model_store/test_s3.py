@@ -12,6 +12,7 @@ import pytest
 
 from model_store import StoreFull, StoreReadOnly, StoreUnavailable, StoreUnsuitable, open_store
 from model_store.s3 import S3Objects, S3Store
+from model_store.s3_errors import translated
 from tests.s3_server import CREDENTIALS, S3Server, lying_server
 from tests.unit.model_store.examples import publish, safetensors, weights_of
 
@@ -115,7 +116,7 @@ def test_a_bucket_that_refuses_writes_can_be_read(lying: pytest.MonkeyPatch) -> 
 
 
 def test_a_bucket_without_room_says_so(lying: pytest.MonkeyPatch) -> None:
-    for status, code in ((507, b"XMinioStorageFull"), (403, b"QuotaExceeded")):
+    for status, code in ((507, b"XMinioStorageFull"), (507, b"OfAnother"), (403, b"QuotaExceeded")):
         with lying_server(PUT=(status, b"<Error><Code>" + code + b"</Code></Error>")) as endpoint:
             lying.setenv("AWS_ENDPOINT_URL", endpoint)
             with pytest.raises(StoreFull, match=f"{status} .*{code.decode()}"):
@@ -137,6 +138,11 @@ def test_nobody_at_the_address_and_no_bucket_are_outages(bucket_url: str, lying:
     with pytest.raises(StoreUnavailable, match="nobody answers"):
         open_store("s3://plain/store").versions()
     assert not open_store("s3://plain/store").check().writable
+
+
+def test_a_number_in_what_went_wrong_is_no_status() -> None:
+    with pytest.raises(StoreUnavailable, match="nobody answers"), translated("write", "s3://plain/store"):
+        raise ConnectionError("error sending request: 3 retries, 507.2 ms")
 
 
 def test_asking_whether_it_can_be_written_writes_nothing(s3: S3Server, bucket_url: str) -> None:
