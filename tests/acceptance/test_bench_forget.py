@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pytest
 
 from tests.acceptance.conftest import USER_PREFIX
 from tests.acceptance.installation import Installation, Size, empty_folder, put_file
+from tests.commands import start
 
 
 @pytest.fixture(scope="module")
@@ -45,20 +44,15 @@ class Bench:
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
         self.log = folder / "log"
-        with self.log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "cli.main", "bench", command, *arguments],
-                env=os.environ | {"TMPDIR": str(self.temporary)},
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        # What it measures are processes of its own, which it starts from nothing.
+        environment = os.environ | {"TMPDIR": str(self.temporary)}
+        self.process = start(["bench", command, *arguments], environment, self.log)
 
     def wrote(self) -> str:
         return self.log.read_text()
 
     def survivors(self) -> list[int]:
-        """Processes that it started, directly or not, and that still live."""
+        """Processes that it started, directly or not, and that still live. The command itself is forked (`process`)."""
         mark = f"TMPDIR={self.temporary}".encode()
         return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if mark in _read(path)]
 
@@ -66,13 +60,9 @@ class Bench:
         """What it made for the time being; torch keeps a cache of its own there."""
         return list(self.temporary.glob("lethe-*"))
 
-    def commands(self) -> set[str]:
-        """Which of our commands are among them."""
-        words = (_read(Path(f"/proc/{process}/cmdline")).split(b"\0") for process in self.survivors())
-        return {line[3].decode() for line in words if line[1:3] == [b"-m", b"cli.main"]}
-
     def end(self) -> None:
         """Whatever a failed test left."""
+        self.process.kill()
         for process in self.survivors():
             os.kill(process, signal.SIGKILL)
         self.process.wait()

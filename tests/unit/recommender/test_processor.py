@@ -7,7 +7,7 @@ from recommender import use_processor
 
 PAGE = 4096
 BLOCK = 2**26
-BLOCKS = 40
+BLOCKS = 12
 FAULTS = f"""
 import ctypes, os, resource
 import torch
