@@ -24,8 +24,8 @@ from pathlib import Path
 from tests.ports import free_port
 
 POSTGRES, REDIS = "LETHE_TEST_POSTGRES_URL", "LETHE_TEST_REDIS_URL"
-# Memory as a folder, on Linux. A database is a thousand small files. For each, ext4 looks for an inode that was not freed
-# in the last seconds; where databases are dropped all the time, that search took half of the machine.
+# Memory as a folder, on Linux. A database is a thousand small files, and for each, ext4 looks for an inode that was not
+# freed in the last seconds. Where databases are dropped all the time, that search took half of the machine.
 _MEMORY = Path("/dev/shm")
 _DATABASES_BYTES = 2 * 2**30
 _START_SECONDS = 60.0
