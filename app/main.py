@@ -184,7 +184,9 @@ def _open_gateway(settings: Settings, database: Database, registry: CollectorReg
     registry.register(ConsolidationMetrics(database))
     gateway = Gateway(settings, database, registry)
     waiting = Gauge(
-        "lethe_forget_requests_waiting", "Requests that wait for the next transaction.", registry=registry
+        "lethe_forget_requests_in_line",
+        "Requests in a writing thread that wait for the next transaction.",
+        registry=registry,
     )
     waiting.set_function(lambda: gateway.group_commit.waiting)
     return gateway

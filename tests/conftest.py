@@ -1,8 +1,11 @@
 """What all tiers share: marks by folder, early word on what is missing, one thread, MovieLens if it is there."""
 
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from app.loading import loading
+from tests.memory import folder_in_memory
 from tests.one_database import all_are_asked_for, drawn_out
 
 if TYPE_CHECKING:
@@ -48,8 +52,12 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Find or start the services once, before any process of `-n` is there to share them."""
-    if hasattr(config, "workerinput") or config.option.collectonly or not _may_need_services(config):
+    """Find or start what a run shares, before any process of `-n` is there to share it."""
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    if config.getoption("numprocesses", None):
+        _write_into_memory(config)
+    if not _may_need_services(config):
         return
     # Imported here and not above: the learning half's tests run where no database driver is installed.
     from tests.services import EXIT_CODE, ServicesMissing, provide
@@ -60,6 +68,14 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit(str(error), returncode=EXIT_CODE)
     if servers is not None:
         config.add_cleanup(servers.stop)
+
+
+def _write_into_memory(config: pytest.Config) -> None:
+    """Put the temporary files of all processes of a parallel run into memory; they are gone with the run."""
+    folder = folder_in_memory("lethe-tests")
+    if folder is not None:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+        config.add_cleanup(partial(shutil.rmtree, folder, ignore_errors=True))
 
 
 def _may_need_services(config: pytest.Config) -> bool:

@@ -21,13 +21,10 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.memory import folder_in_memory
 from tests.ports import free_port
 
 POSTGRES, REDIS = "LETHE_TEST_POSTGRES_URL", "LETHE_TEST_REDIS_URL"
-# Memory as a folder, on Linux. A database is a thousand small files, and for each, ext4 looks for an inode that was not
-# freed in the last seconds. Where databases are dropped all the time, that search took half of the machine.
-_MEMORY = Path("/dev/shm")
-_DATABASES_BYTES = 2 * 2**30
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 
@@ -75,8 +72,9 @@ class _Servers:
     """The servers, seen from the keeper."""
 
     def __init__(self) -> None:
-        self._root = _folder(None)
-        self._memory = _folder(_MEMORY) if _has_room(_MEMORY) else self._root
+        self._root = Path(tempfile.mkdtemp(prefix="lethe-test-servers-"))
+        self._root.chmod(0o755)
+        self._memory = folder_in_memory("lethe-test-servers") or self._root
         self._running: list[tuple[subprocess.Popen[bytes], signal.Signals]] = []
 
     def start_postgres(self) -> str:
@@ -170,20 +168,6 @@ class _Servers:
     def _said(self, log: str) -> str:
         lines = (self._root / log).read_text(errors="replace").strip().splitlines()
         return f"the tests' own server did not start: {lines[-1] if lines else log}"
-
-
-def _folder(parent: Path | None) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="lethe-test-servers-", dir=parent))
-    folder.chmod(0o755)
-    return folder
-
-
-def _has_room(folder: Path) -> bool:
-    """Whether it is there and holds the databases; a container's, as a rule, has 64 megabytes."""
-    try:
-        return shutil.disk_usage(folder).free >= _DATABASES_BYTES and os.access(folder, os.W_OK)
-    except OSError:
-        return False
 
 
 def _package(name: str) -> Path:

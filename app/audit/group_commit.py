@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
@@ -19,8 +20,10 @@ from app.db.errors import DatabaseUnavailable
 
 Result = TypeVar("Result")
 BeforeLock = Callable[[Session], None]
-# Others wait for the lock meanwhile: this is a tenth of a second of work on a busy machine.
-_MOST_MEMBERS = 25
+
+
+class NothingWritten(Exception):
+    """Raised by work that has written nothing. The rest of its group is committed all the same."""
 
 
 @dataclass(eq=False)
@@ -60,11 +63,13 @@ class GroupCommit:
         Args:
             subject: whom it is about. A group holds one member of each, because the work does not see what the others
                 have not flushed.
-            work: may be called twice. If a member of a group fails, all of it is rolled back, and each goes alone.
+            work: takes a moment, because the others wait for it. It may be called twice: if a member of a group fails,
+                all of it is rolled back, and each goes alone.
             before_lock: as for `Gateway.transaction`.
 
         Raises:
             DatabaseUnavailable: as `Gateway.transaction` does.
+            NothingWritten, and whatever else the two functions raise.
         """
         member = _Member(subject, before_lock, work)
         with self._changed:
@@ -87,41 +92,63 @@ class GroupCommit:
         finally:
             with self._changed:
                 self._led = False
-                for member in group:
-                    member.done = True
-                self._changed.notify_all()
+            self._tell(group)
 
     def _next_group(self) -> list[_Member]:
         group: dict[str, _Member] = {}
         for member in self._waiting:
-            if len(group) < _MOST_MEMBERS:
-                group.setdefault(member.subject, member)
-        self._waiting = [member for member in self._waiting if group.get(member.subject) is not member]
+            group.setdefault(member.subject, member)
+        self._waiting = [member for member in self._waiting if group[member.subject] is not member]
         return list(group.values())
+
+    def _tell(self, members: list[_Member]) -> None:
+        with self._changed:
+            for member in members:
+                member.done = True
+            self._changed.notify_all()
 
     def _write(self, group: list[_Member]) -> None:
         try:
-            self._commit(group)
+            written = self._commit(group)
         except DatabaseUnavailable as error:
             # It is the same for each. Whether the commit was taken is as uncertain as for one alone.
             for member in group:
-                member.error = error
+                member.error = type(error)(*error.args)
+                member.error.__cause__ = error
         except Exception as error:  # noqa: BLE001  (its own thread raises it)
             if len(group) == 1:
                 group[0].error = error
                 return
-            for member in group:
+            for number, member in enumerate(group):
                 self._write([member])
+                self._tell([member])
+                if isinstance(member.error, DatabaseUnavailable):
+                    # Those who are left need not find that out one by one. Nothing of theirs was written.
+                    for left in group[number + 1 :]:
+                        left.error = DatabaseUnavailable(*member.error.args)
+                    return
         else:
-            for member in group:
+            for member in written:
                 member.error = None
 
-    def _commit(self, group: list[_Member]) -> None:
+    def _commit(self, group: list[_Member]) -> list[_Member]:
+        """Write what they have to write. Returns those who had something to write."""
+        declined: set[_Member] = set()
+
+        def unless_declined(member: _Member, do: Callable[[], Any]) -> Any:
+            try:
+                return do()
+            except NothingWritten as error:
+                member.error = error
+                declined.add(member)
+
         def before_lock(session: Session) -> None:
             for member in group:
-                member.before_lock(session)
+                unless_declined(member, partial(member.before_lock, session))
 
         # No flush before each query: at the end, one statement for each table writes what all members have added.
         with self._begin(before_lock) as transaction, transaction.session.no_autoflush:
             for member in group:
-                member.result = member.work(transaction)
+                if member not in declined:
+                    member.result = unless_declined(member, partial(member.work, transaction))
+        return [member for member in group if member not in declined]

@@ -41,7 +41,7 @@ class Transaction:
             yield cls(session, audit)
 
     def now(self) -> datetime:
-        """The time of this transaction by the database's clock, read after the lock: it is later than any before it."""
+        """The time of this transaction by the database's clock, read once and after the lock."""
         if self._now is None:
             self._now = database_now(self.session)
         return self._now

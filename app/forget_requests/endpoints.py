@@ -189,7 +189,12 @@ def _accept(gateway: Gateway, once: OnceRequest, caller: Caller, user_id: str, b
         )
         return accepted, once.keep(transaction, _answer(accepted, gateway.links, now))
 
-    accepted, answer = once.write_grouped(subject, accept)
+    if body.interactions is None:
+        accepted, answer = once.write_grouped(subject, accept)
+    else:
+        # It reads the person's events, which may take a while: nobody else waits for that.
+        with once.transaction() as transaction:
+            accepted, answer = accept(transaction)
     if accepted.began:
         if accepted.selected is None:
             gateway.engine.suppress(accepted.request.epoch, subject)

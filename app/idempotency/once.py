@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from app.api_keys.authentication import caller_of
+from app.audit.group_commit import NothingWritten
 from app.audit.transaction import Transaction
 from app.db.clock import database_now
 from app.dependencies import GatewayDependency
@@ -42,7 +43,7 @@ class _Refused(Problem):
     """A problem with the key itself. It is no answer to the request, so it is not kept."""
 
 
-class _Answered(Exception):
+class _Answered(NothingWritten):
     """The request has an answer already."""
 
     def __init__(self, answer: Answer) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from app.audit.group_commit import NothingWritten
 from app.db.models import KeptAnswer
 from app.db.session import insert_ignoring_duplicates
 
@@ -24,7 +25,7 @@ class Answer:
     body: str
 
 
-class KeyInUse(Exception):
+class KeyInUse(NothingWritten):
     """Another process works on a request with this key."""
 
 

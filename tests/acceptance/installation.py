@@ -188,10 +188,17 @@ def run_of(client: httpx.Client, request: dict[str, object]) -> dict[str, object
 
 
 def until_idle(client: httpx.Client) -> None:
-    """Until no run waits or works: one that does may leave out whoever asks now, and theirs then publishes nothing."""
+    """Until no run waits or works, and none is due.
+
+    A consolidation leaves out whoever asks before it is published, and their own run then has nothing to publish.
+    """
 
     def idle() -> bool:
-        return all(run["status"] not in ("queued", "running") for run in client.get("/runs").json()["runs"])
+        runs = client.get("/runs").json()["runs"]
+        budget = client.get("/adapters").json()["consolidation"]["items"]
+        return all(run["status"] not in ("queued", "running") for run in runs) and all(
+            item["left"] != 0 for item in budget
+        )
 
     wait_until(idle, 120, what="an idle worker")
 

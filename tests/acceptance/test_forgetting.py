@@ -170,6 +170,7 @@ def test_steady_load_sees_no_error_and_no_mixed_version(
 def test_a_worker_killed_in_the_middle_of_a_run_completes_it_once(
     client: httpx.Client, installation: Installation, users: list[str], worker: Process
 ) -> None:
+    until_idle(client)
     location = client.post(f"/users/{users[3]}/forget").headers["Location"]
     # The request is tied to its run once the run is claimed: the work has begun.
     wait_until(lambda: client.get(location).json()["run"] is not None, 60, what="the claim")
@@ -185,6 +186,7 @@ def test_a_worker_killed_in_the_middle_of_a_run_completes_it_once(
 def test_a_worker_told_to_stop_in_the_middle_of_a_run_hands_it_back(
     client: httpx.Client, installation: Installation, users: list[str], worker: Process
 ) -> None:
+    until_idle(client)
     location = client.post(f"/users/{users[11]}/forget").headers["Location"]
     wait_until(lambda: client.get(location).json()["run"] is not None, 60, what="the claim")
     children = children_of(worker.popen.pid)
@@ -208,6 +210,7 @@ def test_a_gateway_killed_right_after_a_202_loses_nothing(
     client: httpx.Client, installation: Installation, users: list[str], worker: Process
 ) -> None:
     gateway = next(process for process in reversed(installation.processes) if process.name == "gateway")
+    until_idle(client)
     accepted = client.post(f"/users/{users[4]}/forget")
     gateway.kill()
     assert accepted.status_code == 202
@@ -244,6 +247,7 @@ DAMAGED = [
 def test_damaged_messages_stop_no_worker(
     client: httpx.Client, installation: Installation, users: list[str], worker: Process
 ) -> None:
+    until_idle(client)
     for message in DAMAGED:
         installation.size.put_message(message)
     # Its message comes after them.
@@ -366,6 +370,7 @@ def test_outages_of_seconds_cost_a_run_nothing_but_time(
     client: httpx.Client, installation: Installation, users: list[str], worker: Process
 ) -> None:
     """More of them than claims are allowed, each in the middle of the run."""
+    until_idle(client)
     location = client.post(f"/users/{users[19]}/forget").headers["Location"]
     held_up = 0
     for _ in range(5):

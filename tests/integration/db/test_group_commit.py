@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from types import NoneType
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from sqlalchemy.event import listen, remove
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.audit.group_commit import BeforeLock, GroupCommit
+from app.audit.group_commit import BeforeLock, GroupCommit, NothingWritten
 from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
 from app.db.errors import DatabaseUnavailable
@@ -44,18 +45,22 @@ class Group:
             before_lock(session)
             yield Transaction(session, self._audit)
 
-    def all_at_once(self, works: list[tuple[str, Callable[[Transaction], Any]]]) -> list[Future[Any]]:
-        """Write the first alone, and line all others up behind it."""
+    def all_at_once(self, works: list[Any]) -> list[Future[Any]]:
+        """Write the first alone, and line all others up behind it: a subject, its work and what is done before it."""
         with ThreadPoolExecutor(len(works)) as pool:
-            (subject, work), *others = works
-            futures: list[Future[Any]] = [pool.submit(self.commit.write, subject, work)]
+            futures = [pool.submit(self._write, *works[0])]
             assert self._begun.wait(30)
-            for subject, work in others:
-                futures.append(pool.submit(self.commit.write, subject, work))
+            for work in works[1:]:
+                futures.append(pool.submit(self._write, *work))
                 while self.commit.waiting < len(futures) - 1:
                     threading.Event().wait(0.001)
             self._may_begin.set()
         return futures
+
+    def _write(
+        self, subject: str, work: Callable[[Transaction], Any], before_lock: BeforeLock = lambda _: None
+    ) -> Any:
+        return self.commit.write(subject, work, before_lock=before_lock)
 
 
 def accept(subject: str) -> tuple[str, Callable[[Transaction], Acceptance]]:
@@ -135,8 +140,37 @@ def test_nobody_is_accepted_by_a_commit_that_fails(service: Service, group: Grou
     assert group.commit.write(*accept("b")).request.epoch == 2
 
 
-def test_a_group_holds_the_ledger_for_a_limited_time(group: Group) -> None:
-    works = [(str(number), lambda _: None) for number in range(60)]
-    for future in group.all_at_once(works):
-        assert future.result() is None
-    assert group.transactions == 1 + 3
+def test_whoever_has_nothing_to_write_sends_nobody_alone(service: Service, group: Group) -> None:
+    def declines(_: object) -> None:
+        raise NothingWritten
+
+    futures = group.all_at_once(
+        [accept("a"), accept("b"), ("x", declines), accept("c"), ("y", lambda _: None, declines)]
+    )
+    assert [type(future.exception()) for future in futures] == [
+        NoneType, NoneType, NothingWritten, NoneType, NothingWritten,
+    ]  # fmt: skip
+    assert group.transactions == 2
+    assert stored(service) == [(1, "a"), (2, "b"), (3, "c")]
+
+
+def test_an_outage_while_they_go_alone_is_found_once(service: Service, group: Group) -> None:
+    def fails(_: Transaction) -> None:
+        raise ZeroDivisionError
+
+    def refuse(_: Session) -> None:
+        # The first alone, the group, its first member alone, and then no more.
+        if group.transactions > 3:
+            raise DatabaseUnavailable
+
+    listen(Session, "before_commit", refuse)
+    try:
+        futures = group.all_at_once([accept("a"), accept("b"), ("x", fails), accept("c"), accept("d")])
+    finally:
+        remove(Session, "before_commit", refuse)
+    assert [type(future.exception()) for future in futures] == [
+        NoneType, NoneType, ZeroDivisionError, DatabaseUnavailable, DatabaseUnavailable,
+    ]  # fmt: skip
+    # The last one was not tried.
+    assert group.transactions == 5
+    assert stored(service) == [(1, "a"), (2, "b")]
