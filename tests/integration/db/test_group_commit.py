@@ -100,6 +100,8 @@ def test_the_same_person_twice_is_one_request(service: Service, group: Group) ->
     futures = group.all_at_once([accept(one) for one in "abab"])
     accepted = [future.result() for future in futures]
     assert [one.created for one in accepted] == [True, True, False, False]
+    # The first alone, the next two together, and who is in that group already after them.
+    assert group.transactions == 3
     assert [epoch for epoch, _ in stored(service)] == [1, 2]
 
 
