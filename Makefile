@@ -13,8 +13,8 @@ INSTALLED := $(VENV)/.installed
 # make test T=tests/unit/model_store runs a part of the tests.
 T := tests
 # make test DATABASES=both runs all that use a database on SQLite and on PostgreSQL; see tests/one_database.py.
-DATABASES ?= $(or $(LETHE_TEST_DATABASES),one)
-export LETHE_TEST_DATABASES = $(DATABASES)
+DATABASES := $(or $(LETHE_TEST_DATABASES),one)
+export LETHE_TEST_DATABASES := $(DATABASES)
 
 .PHONY: help
 help: ## List the commands
