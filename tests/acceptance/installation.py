@@ -203,6 +203,16 @@ def until_idle(client: httpx.Client) -> None:
     wait_until(idle, 120, what="an idle worker")
 
 
+def assert_completed_once(client: httpx.Client, run_id: str) -> None:
+    """One completion, one published version: a second execution would have left traces."""
+    run = client.get(f"/runs/{run_id}").json()
+    assert run["status"] == "completed"
+    published = [v for v in client.get("/adapters").json()["versions"] if v["run"] == f"/runs/{run_id}"]
+    assert len(published) == 1
+    accepted = [attempt for attempt in run["attempts"] if attempt["accepted"]]
+    assert accepted
+
+
 def children_of(process: int) -> list[int]:
     """The processes it has started, and theirs."""
     try:

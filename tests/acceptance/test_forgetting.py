@@ -24,6 +24,7 @@ from sqlalchemy.pool import NullPool
 from tests.acceptance.installation import (
     Installation,
     Process,
+    assert_completed_once,
     children_of,
     completed,
     lives,
@@ -62,8 +63,15 @@ def client(installation: Installation, users: list[str]) -> Iterator[httpx.Clien
 
 
 @pytest.fixture(scope="module")
-def worker(installation: Installation, users: list[str]) -> Process:
+def started_worker(installation: Installation, users: list[str]) -> Process:
     return installation.start("worker")
+
+
+@pytest.fixture
+def worker(started_worker: Process, client: httpx.Client) -> Process:
+    """Idle: a consolidation that waits would be first, and leave nothing to try."""
+    until_idle(client)
+    return started_worker
 
 
 def test_a_user_is_forgotten_end_to_end(
@@ -170,7 +178,6 @@ def test_steady_load_sees_no_error_and_no_mixed_version(
 def test_a_worker_killed_in_the_middle_of_a_run_completes_it_once(
     client: httpx.Client, installation: Installation, users: list[str], worker: Process
 ) -> None:
-    until_idle(client)
     location = client.post(f"/users/{users[3]}/forget").headers["Location"]
     # The request is tied to its run once the run is claimed: the work has begun.
     wait_until(lambda: client.get(location).json()["run"] is not None, 60, what="the claim")
@@ -186,7 +193,6 @@ def test_a_worker_killed_in_the_middle_of_a_run_completes_it_once(
 def test_a_worker_told_to_stop_in_the_middle_of_a_run_hands_it_back(
     client: httpx.Client, installation: Installation, users: list[str], worker: Process
 ) -> None:
-    until_idle(client)
     location = client.post(f"/users/{users[11]}/forget").headers["Location"]
     wait_until(lambda: client.get(location).json()["run"] is not None, 60, what="the claim")
     children = children_of(worker.popen.pid)
@@ -210,7 +216,6 @@ def test_a_gateway_killed_right_after_a_202_loses_nothing(
     client: httpx.Client, installation: Installation, users: list[str], worker: Process
 ) -> None:
     gateway = next(process for process in reversed(installation.processes) if process.name == "gateway")
-    until_idle(client)
     accepted = client.post(f"/users/{users[4]}/forget")
     gateway.kill()
     assert accepted.status_code == 202
@@ -224,7 +229,6 @@ def test_a_gateway_killed_right_after_a_202_loses_nothing(
 def test_a_broker_that_loses_everything_loses_no_request(
     client: httpx.Client, installation: Installation, users: list[str], worker: Process
 ) -> None:
-    until_idle(client)
     worker.terminate()
     location = client.post(f"/users/{users[5]}/forget").headers["Location"]
     installation.size.lose_broker()
@@ -247,7 +251,6 @@ DAMAGED = [
 def test_damaged_messages_stop_no_worker(
     client: httpx.Client, installation: Installation, users: list[str], worker: Process
 ) -> None:
-    until_idle(client)
     for message in DAMAGED:
         installation.size.put_message(message)
     # Its message comes after them.
@@ -260,8 +263,6 @@ def test_damaged_messages_stop_no_worker(
 def test_requests_that_wait_together_are_tried_in_one_run(
     client: httpx.Client, installation: Installation, users: list[str], worker: Process
 ) -> None:
-    # A consolidation that waits would be first, and leave nothing to try.
-    until_idle(client)
     worker.terminate()
     locations = {client.post(f"/users/{user}/forget").headers["Location"] for user in users[6:9]}
     installation.restart(worker)
@@ -356,21 +357,10 @@ def test_the_page_shows_the_jobs(client: httpx.Client, installation: Installatio
     assert httpx.get(installation.url).status_code == 401
 
 
-def assert_completed_once(client: httpx.Client, run_id: str) -> None:
-    """One completion, one published version: a second execution would have left traces."""
-    run = client.get(f"/runs/{run_id}").json()
-    assert run["status"] == "completed"
-    published = [v for v in client.get("/adapters").json()["versions"] if v["run"] == f"/runs/{run_id}"]
-    assert len(published) == 1
-    accepted = [attempt for attempt in run["attempts"] if attempt["accepted"]]
-    assert accepted
-
-
 def test_outages_of_seconds_cost_a_run_nothing_but_time(
     client: httpx.Client, installation: Installation, users: list[str], worker: Process
 ) -> None:
     """More of them than claims are allowed, each in the middle of the run."""
-    until_idle(client)
     location = client.post(f"/users/{users[19]}/forget").headers["Location"]
     held_up = 0
     for _ in range(5):

@@ -104,7 +104,10 @@ class RequestLife(Workers):
             for one in again:
                 request = session.get_one(ForgetRequest, one.id)
                 assert request.epoch > one.epoch
-                self.record.requests[one.id] = replace(one, epoch=request.epoch, status="queued")
+                # The journal knows of no window and no hold.
+                self.record.requests[one.id] = replace(
+                    one, epoch=request.epoch, status="queued", cancel_until=None, held_from=None
+                )
             if session.get_one(Ledger, 1).timeline != before:
                 for row in session.scalars(select(Run).where(Run.status == "running")):
                     self.record.runs[row.id].claims = row.claims
