@@ -90,9 +90,10 @@ class GroupCommit:
         try:
             self._write(group)
         finally:
+            # In one step: whoever saw the first without the second would lead a group of nobody.
             with self._changed:
                 self._led = False
-            self._tell(group)
+                self._tell(group)
 
     def _next_group(self) -> list[_Member]:
         group: dict[str, _Member] = {}
