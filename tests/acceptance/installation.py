@@ -182,6 +182,15 @@ def completed(client: httpx.Client, location: str, seconds: float = 240) -> dict
     return seen
 
 
+def suppressed(client: httpx.Client, user: str) -> bool:
+    """Whether the answer is as for a suppressed user; not yet, where it was broken off because it may not leave."""
+    try:
+        answer = client.get("/recommend", params={"user_id": user}).json()
+    except httpx.RemoteProtocolError:
+        return False
+    return bool(answer["fallback_reason"] == "suppressed")
+
+
 def run_of(client: httpx.Client, request: dict[str, object]) -> dict[str, object]:
     run: dict[str, object] = client.get(str(request["run"])).json()
     return run

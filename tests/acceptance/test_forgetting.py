@@ -30,6 +30,7 @@ from tests.acceptance.installation import (
     lives,
     raw_id_pattern,
     run_of,
+    suppressed,
     until_idle,
     wait_until,
 )
@@ -280,13 +281,7 @@ def test_a_second_replica_suppresses_and_swaps_too(
     with installation.client(port) as other:
         assert other.get("/recommend", params={"user_id": user}).json()["personalised"]
         location = client.post(f"/users/{user}/forget").headers["Location"]
-        wait_until(
-            lambda: (
-                other.get("/recommend", params={"user_id": user}).json()["fallback_reason"] == "suppressed"
-            ),
-            10,
-            what="suppression on the second replica",
-        )
+        wait_until(lambda: suppressed(other, user), 10, what="suppression on the second replica")
         completed(client, location)
         live = client.get("/adapters").json()["live"]
         assert other.get("/recommend", params={"user_id": users[10]}).json()["version"] == live
