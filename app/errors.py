@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -53,6 +53,21 @@ class Refusal(ValueError):
 
 def not_found(what: str) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "not-found", f"There is no such {what}.")
+
+
+def validation_failed(errors: Sequence[Mapping[str, str]]) -> Problem:
+    """The problem of values that are missing or not allowed; it shows the first `ERRORS_SHOWN` of them."""
+    return Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "validation-failed",
+        "A value is missing or not allowed; see errors.",
+        errors=list(errors[:ERRORS_SHOWN]),
+    )
+
+
+def value_refused(pointer: str, code: str, message: str) -> Problem:
+    """The problem of one value, found after the body was read."""
+    return validation_failed([{"pointer": pointer, "code": code, "message": message}])
 
 
 def database_problem(error: DatabaseUnavailable) -> Problem:
@@ -110,12 +125,7 @@ def install_error_handlers(app: FastAPI) -> None:
         problem = (
             Problem(HTTPStatus.BAD_REQUEST, "invalid-request", "The body is not valid JSON.", errors=errors)
             if malformed
-            else Problem(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                "validation-failed",
-                "A value is missing or not allowed; see errors.",
-                errors=errors,
-            )
+            else validation_failed(errors)
         )
         return problem_response(request, problem)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Generic, TypeVar
 
 from fastapi.exceptions import RequestValidationError
@@ -11,7 +10,7 @@ from pydantic import (
     ValidationError,
 )
 
-from app.errors import ERRORS_SHOWN, Problem
+from app.errors import validation_failed
 from app.interactions.schemas import IngestBody
 from app.interactions.service import NewInteraction
 from app.subjects import SubjectKey
@@ -46,12 +45,7 @@ def read_events(content: bytes, key: SubjectKey) -> list[NewInteraction]:
         if subject is not None and item is not None and time is not None:
             events.append(NewInteraction(subject, item, time, event.rating))
     if errors:
-        raise Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "validation-failed",
-            "A value is missing or not allowed; see errors.",
-            errors=errors[:ERRORS_SHOWN],
-        )
+        raise validation_failed(errors)
     return events
 
 

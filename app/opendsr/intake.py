@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from sqlalchemy.orm import Session
 
-from app.errors import Problem
+from app.errors import value_refused
 from app.opendsr.schemas import SubjectRequest
 from app.opendsr.service import takes_callbacks
 from app.opendsr_settings import IdentityType
@@ -29,12 +27,12 @@ def asked_for(body: SubjectRequest, type_: IdentityType) -> str:
             found.add(identifier(identity.identity_value))
         except InvalidInput as error:
             where = f"/body/subject_identities/{number}/identity_value"
-            raise _refused(where, "invalid_id", f"the id {error}") from error
+            raise value_refused(where, "invalid_id", f"the id {error}") from error
     if len(found) != 1:
         said = (
             "names several users; send one request for each" if found else f"has no {type_} in the format raw"
         )
-        raise _refused("/body/subject_identities", "one_identity_needed", said)
+        raise value_refused("/body/subject_identities", "one_identity_needed", said)
     return found.pop()
 
 
@@ -55,19 +53,10 @@ def callbacks_of(session: Session, body: SubjectRequest, *, private: bool) -> li
         except UrlRefused:
             endpoint = None
         if endpoint is None:
-            raise _refused(
+            raise value_refused(
                 f"/body/status_callback_urls/{number}",
                 "callback_not_registered",
                 "is no active webhook endpoint of the protocol opendsr; register it first",
             )
         found.append(endpoint)
     return sorted(set(found))
-
-
-def _refused(pointer: str, code: str, message: str) -> Problem:
-    return Problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        "validation-failed",
-        "A value is missing or not allowed; see errors.",
-        errors=[{"pointer": pointer, "code": code, "message": message}],
-    )

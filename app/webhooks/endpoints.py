@@ -14,7 +14,7 @@ from app.api_keys.service import Scope
 from app.audit.transaction import Transaction
 from app.db.models import DeliveryState, EndpointState, WebhookDelivery, WebhookEndpoint, WebhookProtocol
 from app.dependencies import GatewayDependency
-from app.errors import Problem, not_found
+from app.errors import Problem, not_found, value_refused
 from app.gateway import Gateway
 from app.idempotency.once import Once, OnceRequest, respond
 from app.problem_schema import problems
@@ -59,7 +59,7 @@ async def register_webhook_endpoint(
     try:
         target = parse_target(body.url, private=gateway.settings.allow_private_webhooks)
     except UrlRefused as error:
-        raise _refused("/body/url", error.code, f"The URL {error}.") from error
+        raise value_refused("/body/url", error.code, f"The URL {error}.") from error
     try:
         endpoint = await gateway.write(partial(_register, gateway, caller, body, target.url))
     except webhooks.NameTaken as error:
@@ -198,16 +198,7 @@ def _require_opendsr(gateway: Gateway, body: RegisterBody) -> None:
         raise Problem(HTTPStatus.CONFLICT, "opendsr-off", "OpenDSR is off: callbacks could not be signed.")
     if body.events or body.recipient is not None:
         said = "OpenDSR has neither names of events nor notices to recipients."
-        raise _refused("/body/protocol", "not_for_opendsr", said)
-
-
-def _refused(pointer: str, code: str, message: str) -> Problem:
-    return Problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        "validation-failed",
-        "A value is missing or not allowed; see errors.",
-        errors=[{"pointer": pointer, "code": code, "message": message}],
-    )
+        raise value_refused("/body/protocol", "not_for_opendsr", said)
 
 
 def _register(gateway: Gateway, caller: Caller, body: RegisterBody, url: str) -> WebhookEndpoint:
