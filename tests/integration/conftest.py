@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,14 @@ from app.db.schema import migrate
 from app.db.session import Database, open_database
 from app.settings import Settings
 from recommender import fit_adapter
-from tests.integration.tiny_model import build_base_folder, install_version, remembering, tiny_settings
+from tests.integration.tiny_model import (
+    FIRST_FIT,
+    FirstFit,
+    build_base_folder,
+    install_version,
+    remembering,
+    tiny_settings,
+)
 from tests.postgres_server import PostgresServer
 from unlearning.methods.shared import fitting
 
@@ -51,17 +59,72 @@ def migrated_template(postgres: PostgresServer) -> Iterator[str]:
     postgres.drop(url)
 
 
+@dataclass(frozen=True)
+class Home:
+    """A database in which a version is live, and its store. Tests get copies."""
+
+    database_url: str
+    store: Path
+    digest: str
+
+
+@pytest.fixture(scope="session")
+def homes(
+    request: pytest.FixtureRequest,
+    base_folder: Path,
+    postgres: PostgresServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str, FirstFit], Home]]:
+    """The home of a database and a first fit: installing a version takes longer than most tests."""
+    made: dict[tuple[str, FirstFit], Home] = {}
+
+    def home(database: str, fit: FirstFit) -> Home:
+        if (database, fit) not in made:
+            folder = tmp_path_factory.mktemp("home")
+            url = _new_database(request, database, folder)
+            opened = Database(open_database(url, pooled=False))
+            digest = install_version(tiny_settings(url, base_folder, folder), opened, fit)
+            opened.dispose()
+            made[database, fit] = Home(url, folder / "store", digest)
+        return made[database, fit]
+
+    yield home
+    for (database, _), one in made.items():
+        if database == "postgresql":
+            postgres.drop(one.database_url)
+
+
+def _new_database(
+    request: pytest.FixtureRequest, database: str, folder: Path, home: Home | None = None
+) -> str:
+    """The URL of a copy of the home's database, or of one that only has a schema."""
+    if database == "sqlite":
+        template = (
+            request.getfixturevalue("migrated_file") if home is None else make_url(home.database_url).database
+        )
+        shutil.copy(template, folder / "lethe.sqlite3")
+        return f"sqlite:///{folder}/lethe.sqlite3"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    url = request.getfixturevalue("migrated_template") if home is None else home.database_url
+    return server.create(make_url(url).database)
+
+
+@pytest.fixture
+def first_fit() -> FirstFit:
+    """How the version of `installed` is fitted."""
+    return FIRST_FIT
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "lethe.sqlite3")
-        yield f"sqlite:///{tmp_path}/lethe.sqlite3"
-        return
-    server: PostgresServer = request.getfixturevalue("postgres")
-    template = make_url(request.getfixturevalue("migrated_template")).database
-    url = server.create(template)
+    """A database of the test's own. A version is live in it where the test, or a fixture of it, wants `installed`."""
+    home = None
+    if "installed" in request.fixturenames:
+        home = request.getfixturevalue("homes")(request.param, request.getfixturevalue("first_fit"))
+    url = _new_database(request, request.param, tmp_path, home)
     yield url
-    server.drop(url)
+    if request.param == "postgresql":
+        request.getfixturevalue("postgres").drop(url)
 
 
 @pytest.fixture
@@ -93,6 +156,10 @@ def settings(database_url: str, base_folder: Path, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def installed(settings: Settings, database: Database) -> str:
+def installed(
+    settings: Settings, database: Database, homes: Callable[[str, FirstFit], Home], first_fit: FirstFit
+) -> str:
     """The digest of the live version."""
-    return install_version(settings, database)
+    home = homes(database.engine.dialect.name, first_fit)
+    shutil.copytree(home.store, settings.store_url)
+    return home.digest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -46,6 +46,18 @@ SECRET = "a secret of at least thirty-two bytes"
 AUDIT_SECRET = "another secret of at least 32 bytes"
 SIGNING_KEY = "5e" * 32
 USERS = {f"user-{number}": [(number * 5 + step) % ITEMS for step in range(8)] for number in range(12)}
+
+
+@dataclass(frozen=True, eq=False)
+class FirstFit:
+    """Whom the first version is fitted on, and how."""
+
+    users: Mapping[str, Sequence[int]] = field(default_factory=lambda: USERS)
+    training: TrainingConfig = field(default_factory=lambda: TrainingConfig(epochs=2))
+    shape: AdapterConfig = field(default_factory=lambda: AdapterConfig(r=2, alpha=4))
+
+
+FIRST_FIT = FirstFit()
 
 
 def build_base_folder(folder: Path) -> Path:
@@ -129,9 +141,7 @@ def remembering(fit: Callable[..., Adapter]) -> Callable[..., Adapter]:
 def install_version(
     settings: Settings,
     database: Database,
-    users: Mapping[str, Sequence[int]] = USERS,
-    training: TrainingConfig = TrainingConfig(epochs=2),  # noqa: B008  (frozen)
-    shape: AdapterConfig = AdapterConfig(r=2, alpha=4),  # noqa: B008
+    fit: FirstFit = FIRST_FIT,
     *,
     also_read: Sequence[str] = (),
 ) -> str:
@@ -142,13 +152,13 @@ def install_version(
     """
     events = [
         NewInteraction(subject_of(user), f"i{item}", time)
-        for user, history in users.items()
+        for user, history in fit.users.items()
         for time, item in enumerate(history)
     ]
     sequences = tuple(
-        tuple(leave_two_out(history).train if len(history) > 2 else history) for history in users.values()
+        tuple(leave_two_out(history).train if len(history) > 2 else history) for history in fit.users.values()
     )
-    base, adapter = _fit(settings.base, sequences, shape, training)
+    base, adapter = _fit(settings.base, sequences, fit.shape, fit.training)
     with database.unit_of_work() as session:
         interactions.ingest(session, events)
         watermark = interaction_queries.watermark(session)
@@ -162,8 +172,8 @@ def install_version(
         config={},
         report={},
         policy_hash=None,
-        fit=FitRecord(watermark, training, shape),
-        readership=Readership.of(subject_of(user) for user in [*users, *also_read]),
+        fit=FitRecord(watermark, fit.training, fit.shape),
+        readership=Readership.of(subject_of(user) for user in [*fit.users, *also_read]),
         artefacts={},
     )
     version = Version(digest=digest, forget_epoch=0, method="fit", exact=True, published_at=utc_now())

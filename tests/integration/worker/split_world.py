@@ -14,7 +14,7 @@ from app.db.base import utc_now
 from app.db.models import NeverSeenLevel
 from app.versions import queries as pointer
 from recommender import AdapterConfig, TrainingConfig
-from tests.integration.tiny_model import ITEMS, subject_of
+from tests.integration.tiny_model import ITEMS, FirstFit, subject_of
 from unlearning import EvaluationInputs, ForgetTask, Policy, Report, Rung, build_method, evaluate
 from unlearning.gate.band import z_score
 from worker.process import WorkerProcess
@@ -33,6 +33,7 @@ def _history(number: int) -> list[int]:
 USERS = {f"user-{number}": _history(number) for number in range(20)}
 TRAINING = TrainingConfig(epochs=60, lr=1e-2, batch_size=4, patience=None, seed=1)
 SHAPE = AdapterConfig(r=8, alpha=16)
+SPLIT_WORLD = FirstFit(USERS, TRAINING, SHAPE)
 # Knows nothing of the subjects and draws nothing: the same candidate for any group of them.
 SHRINK = Rung("uniform_shrink", {"factor": 0.2})
 

@@ -12,10 +12,9 @@ from sqlalchemy import select
 
 from app.attempts import queries as attempt_queries
 from app.db.models import Attempt, AuditEntry
-from app.db.session import Database
 from app.settings import Settings
 from tests.integration.killing import Killed
-from tests.integration.tiny_model import USERS, install_version
+from tests.integration.tiny_model import USERS, FirstFit
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.consolidating import assert_fitted_on, request_consolidation
 from tests.integration.worker.observing import make_live, outcome, request_of, run_of, store_again, took
@@ -29,12 +28,17 @@ from worker.process import WorkerProcess, open_process
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 APART = 1_000_000_000
+# `shopper` has too few events to measure anything by.
+WITH_SHOPPER = FirstFit({**USERS, "shopper": [3, 4]})
 
 
 @pytest.fixture
-def process(settings: Settings, database: Database) -> Iterator[WorkerProcess]:
-    """`shopper` has too few events to measure anything by."""
-    install_version(settings, database, {**USERS, "shopper": [3, 4]})
+def first_fit() -> FirstFit:
+    return WITH_SHOPPER
+
+
+@pytest.fixture
+def process(settings: Settings, installed: str) -> Iterator[WorkerProcess]:
     opened = open_process(settings)
     yield replace(opened, policy=replace(opened.policy, ladder=(Rung("refit"),)))
     opened.database.dispose()

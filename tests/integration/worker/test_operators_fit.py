@@ -11,7 +11,7 @@ import unlearning.methods.shared.fitting
 from app.db.session import Database
 from app.settings import Settings
 from recommender import AdapterConfig, TrainingConfig
-from tests.integration.tiny_model import USERS, install_version
+from tests.integration.tiny_model import USERS, FirstFit, install_version
 from tests.integration.worker.conftest import request_forgetting
 from tests.integration.worker.consolidating import assert_fitted_on, request_consolidation
 from tests.integration.worker.observing import live, run_of
@@ -44,7 +44,7 @@ RECIPE = TrainingConfig(
 
 @pytest.fixture
 def process(settings: Settings, database: Database) -> Iterator[WorkerProcess]:
-    install_version(settings, database, training=RECIPE, shape=SHAPE)
+    install_version(settings, database, FirstFit(training=RECIPE, shape=SHAPE))
     opened = open_process(settings)
     yield opened
     opened.database.dispose()

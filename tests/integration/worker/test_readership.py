@@ -22,7 +22,7 @@ from app.readers import service as readers
 from app.readers.readership import Readership, read_by_version, read_readership
 from app.settings import Settings
 from tests.integration.killing import killed_at
-from tests.integration.tiny_model import USERS, install_version, subject_of
+from tests.integration.tiny_model import USERS, FirstFit, install_version, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.consolidating import actions, assert_fitted_on, request_consolidation
 from tests.integration.worker.observing import (
@@ -50,7 +50,7 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.fixture
 def foreign(settings: Settings, database: Database) -> Iterator[WorkerProcess]:
     """The operator's adapter is live: it has also read somebody of whom no events are there, and somebody with two."""
-    install_version(settings, database, {**USERS, "shopper": [3, 4]}, also_read=["dropped"])
+    install_version(settings, database, FirstFit({**USERS, "shopper": [3, 4]}), also_read=["dropped"])
     opened = open_process(settings)
     yield opened
     opened.database.dispose()

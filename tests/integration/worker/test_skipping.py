@@ -13,13 +13,12 @@ from sqlalchemy import select
 from app.attempts import queries as attempt_queries
 from app.db.base import utc_now
 from app.db.models import Attempt, AuditEntry, Run
-from app.db.session import Database
 from app.failures import SettingError
 from app.interactions import service as interactions
 from app.interactions.service import NewInteraction
 from app.settings import Settings
 from recommender import Adapter, Base
-from tests.integration.tiny_model import USERS, install_version, subject_of
+from tests.integration.tiny_model import subject_of
 from tests.integration.worker.conftest import request_forgetting
 from tests.integration.worker.consolidating import request_consolidation
 from tests.integration.worker.observing import live, outcome, request_of, took
@@ -40,8 +39,7 @@ NOTHING, REFIT = Rung("do_nothing"), Rung("refit")
 
 
 @pytest.fixture
-def process(settings: Settings, database: Database) -> Iterator[WorkerProcess]:
-    install_version(settings, database, USERS)
+def process(settings: Settings, installed: str) -> Iterator[WorkerProcess]:
     opened = open_process(settings)
     do_without_levels(opened)
     yield replace(opened, policy=replace(opened.policy, ladder=(NOTHING, REFIT)))

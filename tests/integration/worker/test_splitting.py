@@ -13,21 +13,18 @@ from app.attempts import queries as attempts
 from app.audit.transaction import Transaction
 from app.db.base import utc_now
 from app.db.models import AuditEntry, ForgetRequest, Interaction
-from app.db.session import Database
 from app.forget_requests import service as forget_requests
 from app.runs import queries as run_queries
 from app.runs import service as runs
 from app.settings import Settings
 from app.versions import queries as pointer
 from tests.integration.killing import killed_at
-from tests.integration.tiny_model import install_version, subject_of
+from tests.integration.tiny_model import FirstFit, subject_of
 from tests.integration.worker.conftest import let_the_lease_lapse, request_forgetting
 from tests.integration.worker.observing import request_of, took
 from tests.integration.worker.split_world import (
-    SHAPE,
     SHRINK,
-    TRAINING,
-    USERS,
+    SPLIT_WORLD,
     do_without_levels,
     lenient,
     limited,
@@ -49,8 +46,8 @@ REFIT = Rung("refit", {})
 
 
 @pytest.fixture
-def installed(settings: Settings, database: Database) -> str:
-    return install_version(settings, database, USERS, TRAINING, SHAPE)
+def first_fit() -> FirstFit:
+    return SPLIT_WORLD
 
 
 @pytest.fixture

@@ -44,12 +44,8 @@ from worker.first_fit.version import Adopt, install_first_version
 from worker.process import WorkerProcess
 from worker.versions import read_fit_record
 
-
-@pytest.fixture(params=["sqlite"])
-def database_url(request: pytest.FixtureRequest, migrated_file: Path, tmp_path: Path) -> str:
-    """Which database it is makes no difference here; `tests/integration/db` has both."""
-    (tmp_path / "lethe.sqlite3").write_bytes(migrated_file.read_bytes())
-    return f"sqlite:///{tmp_path}/lethe.sqlite3"
+# Which database it is makes no difference here; `tests/integration/db` has both.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 def down(process: WorkerProcess, item: str) -> None:
