@@ -5,6 +5,9 @@ SHELL := bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
+# Where Python may keep nothing compiled, each of the hundred processes that the tests start compiles the product anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Searched for unless it is named: make setup PYTHON=/path/to/python3.
 PYTHON ?=
 VENV := .venv
@@ -58,13 +61,18 @@ PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: test
 test: $(INSTALLED) ## Check style, types and walls, run all tests but a GPU's; T=path runs a part
-	@$(if $(filter tests,$(T)),$(MAKE) --jobs=3 lint types walls,true)
+	@$(if $(filter tests,$(T)),$(MAKE) --jobs=2 lint walls,true)
 	@$(if $(filter-out tests/unit%,$(T)),$(BIN)/python -m tests.services,true)
 ifeq ($(T),tests)
-	$(BIN)/python -m pytest -m 'not gpu' $(PARALLEL) tests
+	@$(MAKE) --jobs=2 types all-tests
 else
 	$(BIN)/python -m pytest -m 'not gpu' $(T)
 endif
+
+# Beside the types, whose check leaves a core idle.
+.PHONY: all-tests
+all-tests:
+	$(BIN)/python -m pytest -m 'not gpu' $(PARALLEL) tests
 
 .PHONY: test-unit
 test-unit: $(INSTALLED) ## Run the tests that need no service

@@ -12,7 +12,7 @@ import pytest
 
 from tests.acceptance.installation import Installation, Size, completed
 
-USERS = 300
+USERS = 120
 
 
 @pytest.fixture(scope="module")
