@@ -6,6 +6,7 @@ uvicorn waits without limit for a request's head and body, and accepts connectio
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -125,7 +126,9 @@ class BoundedConnection(H11Protocol):
         # It has all that the transport has, by delegation, which a type does not show.
         super().connection_made(self._looking)  # type: ignore[arg-type]
         # The selector loop's transports read up to `max_size` at once. The default, 256 KiB, is much for a stranger.
-        transport.max_size = _READ_BYTES  # type: ignore[attr-defined]
+        # uvloop's take no such limit: they read into one buffer, which all of its connections share.
+        with suppress(AttributeError):
+            transport.max_size = _READ_BYTES  # type: ignore[attr-defined]
         self._enter(Phase.HEAD)
         self._limits.add(self)
 

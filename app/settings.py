@@ -133,6 +133,9 @@ class Settings(AccessSettings, EngineSettings, TellingSettings, OpenDsrSettings)
 
     host: Text = Field("127.0.0.1", description="where a gateway listens")
     port: int = Field(8000, ge=1, le=65535, description="the port of it")
+    event_loop: Literal["asyncio", "uvloop"] = Field(
+        "asyncio", description="what runs a gateway's connections; uvloop has to be installed for it"
+    )
     root_path: Annotated[str, AfterValidator(_prefix)] = Field(
         "",
         description="prefix under which a proxy shows the service, like /lethe; the proxy may strip it or not",
@@ -172,12 +175,10 @@ class Settings(AccessSettings, EngineSettings, TellingSettings, OpenDsrSettings)
         0.2, description="how often a replica looks at the serving pointer and the suppression feed"
     )
     feed_lease_seconds: Seconds = Field(
-        1.0,
-        description="a replica that has not read the suppression feed for this long stops personalising",
+        1.0, description="a replica that has not read the suppression feed for this long stops personalising"
     )
     replica_timeout_seconds: Seconds = Field(
-        10.0,
-        description="a replica silent for this long is out of rotation; must exceed the feed lease",
+        10.0, description="a replica silent for this long is out of rotation; must exceed the feed lease"
     )
     prepare_timeout_seconds: Seconds = Field(
         30.0, description="how long a run waits for replicas to load its candidate; slow ones catch up later"

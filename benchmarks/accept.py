@@ -21,7 +21,7 @@ from benchmarks.service.gateway import Site, set_up
 from benchmarks.service.hanging_server import hanging_server
 from benchmarks.service.heading import heading
 from benchmarks.service.installation import Service
-from benchmarks.service.own_database import LOCAL_SERVER, own_database
+from benchmarks.service.own_database import chosen_database, kind_of
 from benchmarks.service.timed import (
     ALONE_SECONDS,
     RECOMMENDATIONS_PER_SECOND,
@@ -75,8 +75,8 @@ def run(
     runs: list[dict[str, Any]] = []
     with bars() as bar:
         for database in databases:
-            move = bar(f"accepting on {_name(database)}")
-            with _database(database) as url, set_up(data, home=home, database_url=url) as site:
+            move = bar(f"accepting on {kind_of(database)}")
+            with chosen_database(database) as url, set_up(data, home=home, database_url=url) as site:
                 for number, name in enumerate(beside, start=1):
                     if name == "import":
                         measured = [_beside_imports(site, drawn, forgets)]
@@ -87,26 +87,13 @@ def run(
                             accept_on_replicas(site, drawn, forgets, replicas, rate, seed)
                             for rate in per_second
                         ]
-                    runs += [{"beside": name, "database": _name(database), **one} for one in measured]
+                    runs += [{"beside": name, "database": kind_of(database), **one} for one in measured]
                     move(Reached(number, len(beside)))
     return {
         **head,
         "seed": seed,
         "runs": runs,
     }
-
-
-def _name(database: str) -> str:
-    return database if database == "sqlite" else "postgresql"
-
-
-@contextmanager
-def _database(database: str) -> Iterator[str | None]:
-    if database == "sqlite":
-        yield None
-        return
-    with own_database(LOCAL_SERVER if database == "postgresql" else database) as url:
-        yield url
 
 
 def _beside_imports(site: Site, drawn: Sequence[str], forgets: int) -> dict[str, Any]:

@@ -221,13 +221,34 @@ def overload_command(
 def serve_command(
     size: Annotated[list[str] | None, typer.Option(help="tiny or 25m; both without it. Repeatable.")] = None,
     peers_python: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
-            help="The interpreter of an environment with LitServe or mosec, torch and our packages."
+            help="The interpreter of an environment with LitServe, mosec or BentoML, torch and our packages; a peer "
+            "runs in the first that has it. Repeatable."
         ),
     ] = None,
+    uvloop: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder made by 'pip install --target FOLDER uvloop': compare a gateway on it, pair by pair."
+        ),
+    ] = None,
+    database: Annotated[
+        str, typer.Option(help="sqlite, postgresql, or a PostgreSQL server's URL.")
+    ] = "sqlite",
+    store: Annotated[
+        str,
+        typer.Option(help="local, moto (an S3 server of moto's, started for it), or s3://BUCKET/PREFIX."),
+    ] = "local",
     seconds: Annotated[float, typer.Option(min=0.5, help="Of each load.")] = 10,
     swaps: Annotated[int, typer.Option(min=2, help="An even number.")] = 200,
+    swap_load: Annotated[
+        float,
+        typer.Option(min=0.01, max=1, help="Share of the gateway's throughput that is sent during swaps."),
+    ] = 0.7,
+    only_swaps: Annotated[
+        bool, typer.Option("--only-swaps", help="Nothing but the gateway's own rates and swaps.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Draws weights and histories.")] = 0,
     json_file: JsonOption = None,
     markdown_file: MarkdownOption = None,
@@ -236,6 +257,7 @@ def serve_command(
     # Imported here: an installation that only measures learning lacks the service's libraries.
     from benchmarks.serve import run as serve
     from benchmarks.serve.site import SIZES
+    from benchmarks.service.own_store import is_known
 
     if unknown := [name for name in size or () if name not in SIZES]:
         raise typer.BadParameter(f"no {unknown[0]!r}; there are {', '.join(SIZES)}", param_hint="--size")
@@ -243,10 +265,23 @@ def serve_command(
         raise typer.BadParameter(
             "an even number, so that the first version is live again", param_hint="--swaps"
         )
+    if not is_known(store):
+        raise typer.BadParameter("choose local, moto or s3://BUCKET/PREFIX", param_hint="--store")
+    if uvloop is not None and not (uvloop / "uvloop").is_dir():
+        raise typer.BadParameter(f"there is no uvloop in {uvloop}", param_hint="--uvloop")
+    wanted = serve.Wanted(
+        seconds=seconds,
+        swaps=swaps,
+        swap_load=swap_load,
+        only_swaps=only_swaps,
+        # Not resolved: the interpreter of an environment is a link.
+        peers_pythons=[one.absolute() for one in peers_python or ()],
+        uvloop=uvloop and uvloop.resolve(),
+        database=database,
+        store=store,
+    )
     with _reported():
-        result = serve.run(
-            size or list(SIZES), peers_python=peers_python, seconds=seconds, swaps=swaps, seed=seed
-        )
+        result = serve.run(size or list(SIZES), wanted, seed=seed)
     publish(result, json_file, markdown_file)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from functools import partial
+from importlib.util import find_spec
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ def run_gateway() -> None:
 
     settings = get_settings()
     require_free_port(settings.host, settings.port)
+    _require_loop(settings.event_loop)
     _require_schema(settings.database_url)
     # These imports load torch, which takes seconds. Report a wrong setting before.
     with loading():
@@ -56,6 +58,8 @@ def run_gateway() -> None:
         app,
         host=settings.host,
         port=settings.port,
+        # Never whatever happens to be installed.
+        loop=settings.event_loop,
         access_log=False,
         log_config=None,
         server_header=False,
@@ -72,6 +76,11 @@ def run_gateway() -> None:
         if ended.code:
             raise CommandError("the gateway could not start; its log is above") from None
         raise
+
+
+def _require_loop(name: str) -> None:
+    if name != "asyncio" and find_spec(name) is None:
+        raise CommandError(f"LETHE_EVENT_LOOP: {name} is not installed. Run: pip install {name}")
 
 
 def _without_bars() -> None:

@@ -63,6 +63,15 @@ class Server:
             ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
 
+    def has_mapped(self, library: str) -> bool:
+        """Whether the process has mapped a shared library from a folder of this name."""
+        return f"/{library}/" in Path(f"/proc/{self.process.pid}/maps").read_text()
+
+    def resident(self) -> int:
+        """Resident bytes. Cheaper than `memory`, which makes the kernel walk through all pages."""
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
     def memory(self) -> dict[str, int]:
         """Resident bytes, and those that count only for their share where processes have pages in common."""
         text = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
@@ -76,12 +85,16 @@ def server(
 ) -> Iterator[Server]:
     """Start a server on a processor, and wait until its path `ready` answers 200.
 
+    A ``PYTHONPATH`` of the environment comes after our code.
+
     Raises:
         ServiceUnmeasurable: it ended, or was not ready in time.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LETHE_")}
     threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    paths = os.pathsep.join([str(CODE), *filter(None, [inherited.get("PYTHONPATH")])])
+    paths = os.pathsep.join(
+        [str(CODE), *filter(None, [environment.get("PYTHONPATH"), inherited.get("PYTHONPATH")])]
+    )
     with log.open("wb") as output:
         process = subprocess.Popen(
             list(command),

@@ -25,7 +25,7 @@ from app.interactions.service import NewInteraction, ingest_in_slices
 from app.readers.readership import Readership
 from app.subjects import SubjectKey
 from app.versions import service as versions
-from model_store import open_store
+from model_store import ADAPTER_WEIGHTS, open_store
 from recommender import (
     Adapter,
     AdapterConfig,
@@ -43,6 +43,7 @@ from worker.versions import FitRecord, store_version
 _ADAPTER = AdapterConfig(r=8, alpha=16)
 # Enough to change every ranking: the two versions must be told apart by their answers.
 _DEVIATION = 0.05
+_SCOPES = (Scope.RECOMMEND, Scope.METRICS_READ)
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,12 @@ class ServeSite:
     def base(self) -> Path:
         return self.folder / "base"
 
+    @property
+    def version_bytes(self) -> int:
+        """The size of the live version's own tensors: what a gateway that kept a version would keep."""
+        store = open_store(self.environment["LETHE_STORE_URL"])
+        return store.read_manifest(self.versions[0]).blobs[ADAPTER_WEIGHTS].bytes
+
     def point_at(self, digest: str, database: Database) -> None:
         """Move the serving pointer by hand, as fast as a database writes: both versions cover everybody."""
         with database.unit_of_work() as session:
@@ -94,11 +101,16 @@ class ServeSite:
             for user in self.histories
         ]
 
-    def bare_requests(self, path: str, k: int = 10) -> list[str]:
-        """A request for each user as sent to a server without users: the history is in the body."""
+    def bare_requests(self, path: str, k: int = 10, *, parameter: str | None = None) -> list[str]:
+        """A request for each user as sent to a server without users: the history is in the body.
+
+        Args:
+            parameter: the field that a list of one is wrapped into, for a server that wants a batch.
+        """
         found = []
         for history in self.histories.values():
-            body = json.dumps({"history": history, "k": k})
+            asked = {"history": history, "k": k}
+            body = json.dumps(asked if parameter is None else {parameter: [asked]})
             found.append(
                 f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
                 f"Content-Length: {len(body)}\r\n\r\n{body}"
@@ -106,8 +118,15 @@ class ServeSite:
         return found
 
 
-def make_site(folder: Path, size: Size, seed: int) -> ServeSite:
-    """Draw the weights and the histories, and install the first version. No command and no fit: it takes seconds."""
+def make_site(
+    folder: Path, size: Size, seed: int, *, database_url: str | None = None, store_url: str | None = None
+) -> ServeSite:
+    """Draw the weights and the histories, and install the first version. No command and no fit: it takes seconds.
+
+    Args:
+        database_url: an empty database; None for SQLite in the folder.
+        store_url: an empty store; None for one in the folder.
+    """
     draw = random.Random(seed)
     catalogue = Catalogue(
         item_ids=tuple(f"i{number}" for number in range(size.items)),
@@ -121,9 +140,9 @@ def make_site(folder: Path, size: Size, seed: int) -> ServeSite:
     keys = {f"LETHE_{name}_KEY": secrets.token_hex(32) for name in ("SUBJECT", "AUDIT", "SIGNING")}
     environment = {
         **keys,
-        "LETHE_DATABASE_URL": f"sqlite:///{folder}/lethe.sqlite3",
+        "LETHE_DATABASE_URL": database_url or f"sqlite:///{folder}/lethe.sqlite3",
         "LETHE_BROKER_URL": f"filesystem://{folder}/broker",
-        "LETHE_STORE_URL": str(folder / "store"),
+        "LETHE_STORE_URL": store_url or str(folder / "store"),
         "LETHE_BASE": str(folder / "base"),
     }
     base = load_base(folder / "base")
@@ -133,12 +152,10 @@ def make_site(folder: Path, size: Size, seed: int) -> ServeSite:
     subject_key = SubjectKey(keys["LETHE_SUBJECT_KEY"].encode())
     with closing(_Disposing(database)):
         _store_events(database, catalogue, subject_key, histories)
-        digests = tuple(
-            _store(base, Path(environment["LETHE_STORE_URL"]), seed + number) for number in (1, 2)
-        )
+        digests = tuple(_store(base, environment["LETHE_STORE_URL"], seed + number) for number in (1, 2))
         _install(database, keys["LETHE_AUDIT_KEY"], base, digests)
         with database.unit_of_work() as session:
-            key = api_keys.issue(session, name="bench", scopes=[Scope.RECOMMEND], now=utc_now())
+            key = api_keys.issue(session, name="bench", scopes=_SCOPES, now=utc_now())
     return ServeSite(folder, size, (digests[0], digests[1]), histories, environment, key)
 
 
@@ -172,9 +189,9 @@ def drawn_adapter(base: Base, seed: int) -> Adapter:
     return Adapter.from_peft(model)
 
 
-def _store(base: Base, store: Path, seed: int) -> str:
+def _store(base: Base, store: str, seed: int) -> str:
     return store_version(
-        open_store(str(store)),
+        open_store(store),
         base,
         drawn_adapter(base, seed),
         parent=None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from sqlalchemy import select
 
 from app.db.models import Replica
 from app.db.session import Database
+from benchmarks.serve.memory import verdict, versions_at_rest, versions_in_memory
 from benchmarks.serve.open_loop import Outcome, Plan
 from benchmarks.serve.processes import Cores, Server, send, spread
 from benchmarks.serve.site import ServeSite
@@ -23,16 +25,22 @@ _SWAP_SECONDS = 30.0
 # An answer is the version's if it has so many of its ten items: rounding may exchange neighbours in another batch.
 _ENOUGH = 9
 _POLL_SECONDS = 0.005
+# How often the gauge of versions is read: each time makes the gateway write all its metrics.
+_SCRAPES = 50
 
 
 @dataclass
 class _Swaps:
-    """For each swap, when the pointer was moved, when all replicas had reported the new version, and to which."""
+    """For each swap, when the pointer was moved, when all replicas had reported the new version, and to which.
+
+    ``memory`` has the resident bytes of each server after it, ``versions`` the most that each server's gauge has shown.
+    """
 
     moved: list[float] = field(default_factory=list)
     followed: list[float] = field(default_factory=list)
     digests: list[str] = field(default_factory=list)
-    memory: list[int] = field(default_factory=list)
+    memory: list[list[int]] = field(default_factory=list)
+    versions: list[int] = field(default_factory=list)
 
 
 def swaps_under_load(
@@ -43,12 +51,15 @@ def swaps_under_load(
     *,
     count: int,
     per_second: float,
+    window_seconds: float = 5.0,
 ) -> dict[str, Any]:
     """Move the pointer to and fro while each server gets this open-loop load, and check every answer.
 
     Args:
         rankings: what each version ranks for each user.
         count: how many swaps; even, so that the version that was live before is live again.
+        per_second: the load of each server.
+        window_seconds: a client sends for so long, then a new one does, until the last swap.
 
     Raises:
         ServiceUnmeasurable: a replica did not follow.
@@ -58,7 +69,10 @@ def swaps_under_load(
     outcomes: list[Outcome] = []
     with ThreadPoolExecutor(len(servers)) as pool:
         stop = threading.Event()
-        clients = [pool.submit(_load, site, one, cores, per_second, stop, outcomes) for one in servers]
+        clients = [
+            pool.submit(_load, site, one, cores, per_second, window_seconds, stop, outcomes)
+            for one in servers
+        ]
         try:
             _swap(site, servers, swaps, count)
         finally:
@@ -67,17 +81,20 @@ def swaps_under_load(
             client.result()
     checked = [_check(outcome, swaps, rankings, len(users)) for outcome in outcomes]
     lags = [lag for one in checked for lag in one.pop("last_old")]
-    tenth = max(1, len(swaps.memory) // 10)
+    gateways = [
+        verdict(resident, most, versions_at_rest(server, site.key), site.version_bytes)
+        for server, resident, most in zip(
+            servers, zip(*swaps.memory, strict=True), swaps.versions, strict=True
+        )
+    ]
     return {
         "swaps": len(swaps.moved),
         **{name: sum(one[name] for one in checked) for name in checked[0] if name != "seconds"},
         "latency": spread([seconds for one in checked for seconds in one["seconds"]]),
         "follow_seconds": spread([after - at for at, after in zip(swaps.moved, swaps.followed, strict=True)]),
         "last_old_seconds": spread(lags or [0.0]),
-        "memory": {
-            "first_tenth": sum(swaps.memory[:tenth]) / tenth,
-            "last_tenth": sum(swaps.memory[-tenth:]) / tenth,
-        },
+        "wall_seconds": swaps.followed[-1] - swaps.moved[0],
+        "memory": {**gateways[0], "others": gateways[1:]},
     }
 
 
@@ -86,6 +103,7 @@ def _load(
     server: Server,
     cores: Cores,
     per_second: float,
+    seconds: float,
     stop: threading.Event,
     outcomes: list[Outcome],
 ) -> None:
@@ -94,22 +112,30 @@ def _load(
         seed += 1
         requests = site.requests(server.port)
         outcomes.append(
-            send(Plan("127.0.0.1", server.port, requests, 64, 5.0, per_second, seed, cores.client, keep=True))
+            send(
+                Plan(
+                    "127.0.0.1", server.port, requests, 64, seconds, per_second, seed, cores.client, keep=True
+                )
+            )
         )
 
 
 def _swap(site: ServeSite, servers: Sequence[Server], swaps: _Swaps, count: int) -> None:
     database = site.open()
     live, other = site.versions
+    swaps.versions = [0] * len(servers)
     # The first second has no swap.
     time.sleep(1.0)
-    for _ in range(count):
+    for number in range(count):
         site.point_at(other, database)
         swaps.moved.append(time.monotonic())
         swaps.digests.append(other)
         _wait(database, other, len(servers))
         swaps.followed.append(time.monotonic())
-        swaps.memory.append(servers[0].memory()["resident"])
+        if not number % max(1, count // _SCRAPES):
+            now = [versions_in_memory(server, site.key) for server in servers]
+            swaps.versions = [max(pair) for pair in zip(swaps.versions, now, strict=True)]
+        swaps.memory.append([server.resident() for server in servers])
         live, other = other, live
         time.sleep(0.1)
     database.dispose()
@@ -172,9 +198,5 @@ def _fits(items: set[str], ranked: Sequence[str]) -> bool:
 
 def _latest(times: Sequence[float], moment: float) -> int | None:
     """The index of the last time that is not after the moment."""
-    found = None
-    for index, one in enumerate(times):
-        if one > moment:
-            break
-        found = index
-    return found
+    found = bisect_right(times, moment) - 1
+    return None if found < 0 else found

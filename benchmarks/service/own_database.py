@@ -15,6 +15,28 @@ from benchmarks.service.errors import ServiceUnmeasurable
 LOCAL_SERVER = "postgresql://postgres@127.0.0.1:5432/postgres"
 
 
+def kind_of(database: str) -> str:
+    """What a result says of it: ``sqlite`` or ``postgresql``. No address is published."""
+    return database if database == "sqlite" else "postgresql"
+
+
+@contextmanager
+def chosen_database(database: str) -> Iterator[str | None]:
+    """The URL of a new database; None for SQLite, whose file is the installation's own.
+
+    Args:
+        database: ``sqlite``, ``postgresql`` (the server on this machine), or the URL of a PostgreSQL server.
+
+    Raises:
+        ServiceUnmeasurable: see `own_database`.
+    """
+    if database == "sqlite":
+        yield None
+        return
+    with own_database(LOCAL_SERVER if database == "postgresql" else database) as url:
+        yield url
+
+
 @contextmanager
 def own_database(server: str) -> Iterator[str]:
     """The URL of a new database, which is dropped at the end. No other database is touched.

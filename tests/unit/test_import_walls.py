@@ -77,9 +77,13 @@ THIRD_PARTY = {
     # It looks at pages in a browser.
     "benchmarks.dashboard": DATABASE | SETTINGS | WEB | LEARNING | TERMINAL | {"selenium"},
     "benchmarks.service.chrome": {"selenium"},
+    # A store in a bucket, and the server that it may lie on.
+    "benchmarks.service.own_store": WEB | {"obstore"},
+    "benchmarks.service.moto_server": {"moto", "werkzeug"},
     # What it is compared with.
     "benchmarks.serve.peers.litserve_server": WEB | LEARNING | {"litserve"},
     "benchmarks.serve.peers.mosec_server": LEARNING | {"mosec"},
+    "benchmarks.serve.peers.bentoml_server": {"bentoml"},
     "benchmarks.report": {"matplotlib"},
     "benchmarks.study": LEARNING | {"scipy"},
 }

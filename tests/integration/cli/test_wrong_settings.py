@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -98,6 +99,12 @@ def test_a_wrong_value_is_named(
     assert line.startswith(f"lethe: LETHE_{setting}: ")
     assert said in line
     assert "hush" not in line
+
+
+@pytest.mark.skipif(find_spec("uvloop") is not None, reason="uvloop is installed")
+def test_an_event_loop_that_is_not_installed_is_named(environment: dict[str, str]) -> None:
+    done = lethe("gateway", **environment, LETHE_EVENT_LOOP="uvloop")
+    assert_one_line(done, "LETHE_EVENT_LOOP", "pip install uvloop")
 
 
 def test_a_file_with_settings_that_is_no_text_is_named(

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,7 +102,7 @@ def answers(*found: tuple[float, float, str, str]) -> Outcome:
     return outcome
 
 
-SWAPPED = _Swaps(moved=[10.0], followed=[10.5], digests=[NEW], memory=[1])
+SWAPPED = _Swaps(moved=[10.0], followed=[10.5], digests=[NEW])
 
 
 @pytest.mark.parametrize(
@@ -158,6 +159,12 @@ def test_the_table_says_what_was_left_out() -> None:
     assert "6 MB as each sees it, and 4 MB together" in text
 
 
-def test_an_unknown_size_or_an_odd_number_of_swaps_is_refused() -> None:
-    for arguments in (["--size", "huge"], ["--swaps", "3"]):
+def test_what_cannot_be_measured_is_refused(tmp_path: Path) -> None:
+    for arguments in (
+        ["--size", "huge"],
+        ["--swaps", "3"],
+        ["--store", "ftp://somewhere"],
+        ["--swap-load", "0"],
+        ["--uvloop", str(tmp_path)],
+    ):
         assert CliRunner().invoke(bench_app, ["serve", *arguments]).exit_code == 2
