@@ -182,8 +182,9 @@ def test_r4_two_sweeps_that_find_the_same_tell_it_once_and_a_killed_one_tells_no
     with killed_at("app.audit.log.AuditLog.append", after=True):
         sweep(service, late)
     assert (told(service), of(service, request_id).stalled_at) == ([], None)
-    # One of them is cancelled between the look and the transaction.
-    decide(service, moved, decisions.cancel)
+    # A run takes one of them between the look and the transaction.
+    decide(service, moved, decisions.expedite)
+    assert [one.id for one in service.claimed(service.queued_run(), max_subjects=1).requests] == [moved]
     counts = []
     for _ in range(2):
         with Transaction.begin(service.database, service.audit) as transaction:
