@@ -180,9 +180,9 @@ def _limits(settings: Settings) -> Limits:
 
 def _open_gateway(settings: Settings, database: Database, registry: CollectorRegistry) -> Gateway:
     require_current_schema(database.engine)
-    registry.register(QueueMetrics(database))
-    registry.register(ConsolidationMetrics(database))
     gateway = Gateway(settings, database, registry)
+    registry.register(QueueMetrics(database, gateway.request_policy.longest_hours))
+    registry.register(ConsolidationMetrics(database))
     waiting = Gauge(
         "lethe_forget_requests_in_line",
         "Requests in a writing thread that wait for the next transaction.",

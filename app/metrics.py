@@ -12,8 +12,11 @@ from app.consolidations import queries as consolidations
 from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable
 from app.db.models import RequestStatus
+from app.db.models.statuses import SETTLED
 from app.db.session import Database
+from app.forget_requests import dwelling
 from app.forget_requests import queries as forget_requests
+from app.forget_requests.policy import LongestHours
 
 # The status of a request whose answer was held back (`app.last_look`).
 HELD_BACK = 0
@@ -50,15 +53,22 @@ def counts_of(histogram: Histogram) -> list[int]:
 
 
 class QueueMetrics(Collector):
-    """Forget requests by status. They are read from the database at each scrape, so a restart loses nothing."""
+    """Forget requests by status. They are read from the database at each scrape, so a restart loses nothing.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        longest: after how long in one state a request counts as stalled.
+    """
+
+    def __init__(self, database: Database, longest: LongestHours) -> None:
         self._database = database
+        self._longest = longest
 
     def collect(self) -> Iterator[Metric]:
         try:
             with self._database.read() as session:
-                counts = forget_requests.counts(session, database_now(session))
+                now = database_now(session)
+                counts = forget_requests.counts(session, now)
+                stalled = dwelling.counts(session, self._longest, now)
         except DatabaseUnavailable:
             return
         by_status = GaugeMetricFamily(
@@ -72,6 +82,15 @@ class QueueMetrics(Collector):
         )
         overdue.add_metric([], counts.overdue)
         yield overdue
+        too_long = GaugeMetricFamily(
+            "lethe_forget_requests_stalled",
+            "Forget requests that have stayed in their state for longer than the request policy allows.",
+            labels=["status"],
+        )
+        for status in RequestStatus:
+            if status not in SETTLED:
+                too_long.add_metric([status.value], stalled.get(status, 0))
+        yield too_long
 
 
 class ConsolidationMetrics(Collector):

@@ -25,14 +25,15 @@ from app.db.clock import database_now
 from app.db.models import ForgetRequest, Ledger, RequestStatus, Suppression
 from app.db.schema import migrate
 from app.db.session import Database, open_database
-from app.forget_requests import listing, worklist
+from app.forget_requests import dwelling, listing, worklist
+from app.forget_requests.policy import WITHOUT_STEPS
 from app.forget_requests.states import REQUESTS, RequestEvent
 from app.loading import loading
 from app.runs import service as runs
 from app.settings import Settings
 from benchmarks.environment import environment
 from benchmarks.service.own_database import LOCAL_SERVER, own_database
-from worker.sweeper import end_windows, expire_unverified, sweep, warn_of_deadlines
+from worker.sweeper import end_windows, expire_unverified, sweep, tell_stalled, warn_of_deadlines
 
 OPEN_REQUESTS, TIMES = 10_000, 50
 PAGE = 50
@@ -116,6 +117,7 @@ def works(
     database: Database, audit: AuditLog, settings: Settings, requests: int
 ) -> dict[str, Callable[[], object]]:
     """What is measured, by name."""
+    longest = WITHOUT_STEPS.longest_hours
 
     def first_page() -> object:
         return _page(database, None)
@@ -138,6 +140,7 @@ def works(
             nothing = worklist.Filter()
             return (
                 worklist.counts(session, now),
+                dwelling.counts(session, longest, now),
                 worklist.reasons(session),
                 worklist.matching(session, nothing, now),
                 worklist.page(session, nothing, now, limit=PAGE),
@@ -154,6 +157,7 @@ def works(
         end_windows(database, audit)
         expire_unverified(database, audit)
         warn_of_deadlines(database, audit)
+        tell_stalled(database, audit, longest)
         sweep(database, settings)
 
     return {
@@ -196,6 +200,8 @@ def _row(
         "subject_hmac": f"{number:064x}",
         "epoch": number,
         "status": REQUESTS.after(before, event),
+        # None has waited for too long: that would be told once, and the sweep be idle afterwards.
+        "status_since": now,
         "requested_by": "bench",
         "received_at": received,
         "due_at": due_at,

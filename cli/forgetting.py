@@ -80,6 +80,8 @@ def describe(request: dict[str, Any]) -> list[str]:
     lines = [f"request {request['id']}, received {received:%Y-%m-%d %H:%M} UTC, due {due:%Y-%m-%d}"]
     if request["overdue"]:
         lines[0] += ", OVERDUE"
+    if request.get("stalled"):
+        lines[0] += f", STALLED as {request['status']}"
     lines += [_standing(request, received), *_rungs(request)]
     if request["status"] == "needs_attention":
         lines.append(

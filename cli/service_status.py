@@ -14,7 +14,9 @@ from app.db.clock import database_now
 from app.db.models import Ledger, RequestStatus, Run, RunStatus, Version
 from app.db.schema import require_current_schema
 from app.db.session import Database, open_database
+from app.forget_requests import dwelling
 from app.forget_requests import queries as forget_requests
+from app.forget_requests.policy import load_request_policy
 from app.replicas.queries import live_replicas, silent_engines
 from app.settings import get_settings
 from app.versions import queries as versions
@@ -42,6 +44,7 @@ def read() -> dict[str, Any]:
         raise CommandError(f"there is no database in {file}: run lethe migrate")
     database = Database(open_database(settings.database_url, pooled=False))
     require_current_schema(database.engine)
+    longest = load_request_policy(settings).longest_hours
     with database.read(snapshot=True) as session:
         now = database_now(session)
         counts = forget_requests.counts(session, now)
@@ -62,6 +65,7 @@ def read() -> dict[str, Any]:
             "requests": {
                 **{status.value: counts.by_status.get(status, 0) for status in RequestStatus},
                 "overdue": counts.overdue,
+                "stalled": sum(dwelling.counts(session, longest, now).values()),
             },
             "runs": _running(session),
             "runs_waiting": len(session.scalars(select(Run.id).where(Run.status == RunStatus.QUEUED)).all()),
@@ -151,7 +155,9 @@ def _told_requests(requests: dict[str, int]) -> str:
         f"requests    {requests['queued']} waiting, {requests['unlearning'] + requests['deploying']} at work, "
         f"{requests['needs_attention']} need attention, {requests['completed']} completed"
     )
-    return told + (f"; {requests['overdue']} OVERDUE" if requests["overdue"] else "")
+    for name in ("overdue", "stalled"):
+        told += f"; {requests[name]} {name.upper()}" if requests[name] else ""
+    return told
 
 
 def _told_runs(runs: list[dict[str, Any]], waiting: int) -> list[str]:

@@ -20,9 +20,9 @@ from app.db.clock import database_now
 from app.db.errors import DatabaseRewound, DatabaseUnavailable
 from app.db.session import Database, open_database
 from app.events import service as events
-from app.forget_requests import deadlines, unverified
+from app.forget_requests import deadlines, dwelling, unverified
 from app.forget_requests import service as forget_requests
-from app.forget_requests.policy import RequestPolicy, load_request_policy
+from app.forget_requests.policy import LongestHours, RequestPolicy, load_request_policy
 from app.idempotency import service as kept_answers
 from app.latencies import history as latencies
 from app.outbox import service as outbox
@@ -94,6 +94,7 @@ class Sweeper:
                 end_windows(database, audit)
                 expire_unverified(database, audit)
                 warn_of_deadlines(database, audit)
+                tell_stalled(database, audit, policy.longest_hours)
                 dispatched = sweep(database, self._settings)
                 for run_id in dispatched:
                     self._celery.send_task(RUN_TASK, args=[run_id], retry=False)
@@ -136,6 +137,20 @@ def warn_of_deadlines(database: Database, audit: AuditLog) -> int:
         with Transaction.begin(database, audit) as transaction:
             deadlines.warn(transaction, due)
     return len(due)
+
+
+def tell_stalled(database: Database, audit: AuditLog, longest: LongestHours) -> int:
+    """Record which requests have stayed too long in their state, some at a time. Returns how many.
+
+    Raises:
+        DatabaseUnavailable: nothing was recorded; look again later.
+    """
+    with database.read() as session:
+        found = dwelling.to_tell(session, longest, database_now(session))
+    if not found:
+        return 0
+    with Transaction.begin(database, audit) as transaction:
+        return dwelling.tell(transaction, found, longest, transaction.now())
 
 
 def end_windows(database: Database, audit: AuditLog) -> int:

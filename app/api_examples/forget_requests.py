@@ -14,6 +14,8 @@ _QUEUED: dict[str, Any] = {
     "scope": "user",
     "selected_events": None,
     "status": "queued",
+    "status_since": "2026-11-21T02:40:11.412000Z",
+    "stalled": False,
     "waits_for": "a worker to claim the run",
     "done": False,
     "actions": ["cancel", "deny", "expedite", "extend", "hold"],
@@ -43,6 +45,7 @@ _QUEUED: dict[str, Any] = {
 }
 _COMPLETED: dict[str, Any] = _QUEUED | {
     "status": "completed",
+    "status_since": "2026-11-21T02:40:58Z",
     "waits_for": None,
     "done": True,
     "actions": ["readmit"],
@@ -69,6 +72,7 @@ _COMPLETED: dict[str, Any] = _QUEUED | {
 }
 _HELD: dict[str, Any] = _QUEUED | {
     "status": "on_hold",
+    "status_since": "2026-11-21T02:40:30Z",
     "waits_for": "a person to end the hold: POST …/release",
     "actions": ["cancel", "deny", "extend", "release"],
     "review_at": "2026-12-01T09:00:00Z",
@@ -76,6 +80,7 @@ _HELD: dict[str, Any] = _QUEUED | {
 _DENIAL_PROPOSED: dict[str, Any] = _QUEUED | {"denial_proposed": True}
 _WITHDRAWN: dict[str, Any] = _QUEUED | {
     "status": "cancelled",
+    "status_since": "2026-11-21T02:41:00Z",
     "waits_for": None,
     "done": True,
     "actions": [],

@@ -153,3 +153,17 @@ class ForgetDeadlineNears(Event):
     request: str
     percent: int
     due_at: str
+
+
+@dataclass(frozen=True)
+class ForgetStalled(Event):
+    """A request has stayed in the state ``status`` for longer than the request policy allows, since ``since``.
+
+    ``longest_hours`` is the limit of the state.
+    """
+
+    action = "forget.stalled"
+    request: str
+    status: str
+    since: str
+    longest_hours: float

@@ -12,6 +12,7 @@ from app.clock.deadlines import Regime
 from app.dashboard import cursors
 from app.dashboard.pages import addressed
 from app.db.models import RequestStatus, RunStage
+from app.dependencies import GatewayDependency
 from app.forget_requests import worklist
 from app.forget_requests.worklist import Due, Filter
 
@@ -40,6 +41,7 @@ class Asked:
             version=wanted.version,
             due_from=self.first_day if wanted.due_from else "",
             due_until=self.last_day if wanted.due_until else "",
+            stalled="yes" if wanted.stalled else "",
         )
 
     @property
@@ -55,7 +57,9 @@ class Asked:
     @property
     def narrowed(self) -> bool:
         """Whether anything is left out by a filter."""
-        return any(getattr(self.filter, one.name) != one.default for one in fields(Filter))
+        return any(
+            getattr(self.filter, one.name) != one.default for one in fields(Filter) if one.name != "longest"
+        )
 
     @property
     def further(self) -> bool:
@@ -65,6 +69,7 @@ class Asked:
 
 
 def asked(
+    gateway: GatewayDependency,
     status: Annotated[list[RequestStatus | Literal[""]] | None, Query()] = None,
     due: Due | Literal[""] = "",
     reason: Annotated[str, Query(pattern=r"^[A-Za-z0-9_]{0,40}$")] = "",
@@ -77,6 +82,7 @@ def asked(
     version: Annotated[str, Query(pattern=r"^([0-9a-f]{64})?$")] = "",
     due_from: Annotated[str, Query(max_length=10)] = "",
     due_until: Annotated[str, Query(max_length=10)] = "",
+    stalled: Literal["yes", ""] = "",
     after: Annotated[str, Query(max_length=40)] = "",
 ) -> Asked:
     """The filter of an address. A form sends what is not chosen as an empty value."""
@@ -95,6 +101,8 @@ def asked(
             version=version,
             due_from=_midnight(due_from),
             due_until=None if last_day is None else last_day + timedelta(days=1),
+            stalled=stalled == "yes",
+            longest=gateway.request_policy.longest_hours,
         ),
         cursors.decode(after),
     )

@@ -49,6 +49,7 @@ def show(request: Request, request_id: RequestId, gateway: GatewayDependency, vi
             attempts.skipped_for_request(session, found.id),
             gateway.links,
             now,
+            gateway.request_policy,
             of_request(session, found, gateway.surroundings),
             targets.of_request(session, found.id),
             forecast.of_request(session, found, now, requests_per_run=gateway.settings.max_subjects_per_run),

@@ -88,7 +88,7 @@ def show(
         run=detail,
         progress=progress,
         lease_until=run.lease_until,
-        requests=[ForgetRequestView.of(one, gateway.links, now) for one in served],
+        requests=[ForgetRequestView.of(one, gateway.links, now, gateway.request_policy) for one in served],
         attempts=[of_attempt(attempt, run_id) for attempt in detail.attempts],
         stuck=[one for one in served if one.status == RequestStatus.NEEDS_ATTENTION],
         may_act=viewer.token is not None,

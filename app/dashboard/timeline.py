@@ -48,6 +48,7 @@ _SAID = {
     "forget.denied": "Denied by two people: {reason}",
     "forget.cancelled": "Cancelled: {reason}",
     "suppression.lifted": "The suppression was lifted: {because}",
+    "forget.stalled": "Stalled: {status} since {since}, for more than {longest_hours:g} hours",
     "forget.deadline_nears": "{percent} % of the time have passed",
     "run.claimed": "A worker claimed the run, claim {claim}",
     "run.attempted": "Rung {step}, {method}: {decision}",

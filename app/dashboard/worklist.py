@@ -20,8 +20,8 @@ from app.db.clock import database_now
 from app.db.models import ForgetRequest, RequestStatus, RunStage
 from app.db.models.statuses import SETTLED
 from app.dependencies import GatewayDependency
+from app.forget_requests import dwelling, worklist
 from app.forget_requests import queries as forget_requests
-from app.forget_requests import worklist
 from app.forget_requests.schemas import ForgetRequestView
 from app.forget_requests.worklist import Due, Filter
 from app.gateway import Gateway
@@ -72,13 +72,14 @@ def _page(
         now = database_now(session)
         rows = worklist.page(session, asked.filter, now, limit=_SHOWN + 1, after=asked.after)
         matching = worklist.matching(session, asked.filter, now)
+        stalled = sum(dwelling.counts(session, gateway.request_policy.longest_hours, now).values())
         counts, by_status = worklist.counts(session, now), forget_requests.counts(session, now).by_status
         reasons = worklist.reasons(session)
         stands = standing(session, now, patience=timedelta(seconds=gateway.settings.redispatch_seconds))
     shown = rows[:_SHOWN]
     last = shown[-1] if len(rows) > _SHOWN else None
     address = asked.address(gateway.links.page())
-    views = [ForgetRequestView.of(row, gateway.links, now) for row in shown]
+    views = [ForgetRequestView.of(row, gateway.links, now, gateway.request_policy) for row in shown]
     offered = [
         offer
         for action, offer in OFFERS.items()
@@ -96,6 +97,7 @@ def _page(
         asked=asked,
         address=partial(asked.address, gateway.links.page()),
         counts=counts,
+        stalled=stalled,
         by_status=by_status,
         statuses=list(RequestStatus),
         done_statuses=SETTLED,

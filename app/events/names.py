@@ -29,6 +29,7 @@ class EventName(StrEnum):
     FORGET_NEEDS_ATTENTION = "forget.needs_attention"
     FORGET_COMPLETED = "forget.completed"
     FORGET_REOPENED = "forget.reopened"
+    FORGET_STALLED = "forget.stalled"
     FORGET_DEADLINE_WARNING = "forget.deadline.warning"
     FORGET_DEADLINE_BREACHED = "forget.deadline.breached"
     SUPPRESSION_ACTIVE = "suppression.active"
@@ -61,6 +62,7 @@ OF_REQUESTS: Mapping[type[Event], Sequence[EventName]] = {
     decided.ForgetDenied: (_Name.FORGET_DENIED,),
     decided.SuppressionLifted: (_Name.SUPPRESSION_LIFTED,),
     decided.SelectionLifted: (_Name.SELECTION_LIFTED,),
+    decided.ForgetStalled: (_Name.FORGET_STALLED,),
     decided.ForgetDeadlineNears: (_Name.FORGET_DEADLINE_WARNING,),
     audit.RunClaimed: (_Name.FORGET_STARTED,),
     target_events.RecipientsNotified: (_Name.FORGET_RECIPIENT_NOTICE,),

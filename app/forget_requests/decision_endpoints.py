@@ -225,7 +225,7 @@ def _carry_out(
         now = transaction.now()
         request = decide_about(transaction, caller, request_id, action, decide, reason=reason)
         status = HTTPStatus.ACCEPTED if action is Action.RETRY else HTTPStatus.OK
-        view = ForgetRequestView.of(request, gateway.links, now)
+        view = ForgetRequestView.of(request, gateway.links, now, gateway.request_policy)
         answer = once.keep(transaction, respond(view, status, poll_headers(request)))
         entry = lift_by(transaction, request, action)
     follow(gateway, entry)

@@ -29,6 +29,7 @@ from app.clock.deadlines import Refused as NotExtended
 from app.db.models import ForgetRequest, RequestScope, RequestStatus
 from app.db.models.statuses import SETTLED
 from app.forget_requests.deadlines import restart_warnings
+from app.forget_requests.moves import move_on
 from app.forget_requests.policy import WITHOUT_STEPS, RequestPolicy
 from app.forget_requests.service import end_window, schedule
 from app.forget_requests.states import REQUESTS, RequestEvent
@@ -148,7 +149,7 @@ def deny(transaction: Transaction, request: ForgetRequest, decision: Decision) -
             ForgetDenialProposed(request=request.id, reason=decision.reason), actor=decision.actor
         )
         return False
-    request.status = REQUESTS.after(request.status, RequestEvent.DENIED)
+    move_on(transaction, request, RequestEvent.DENIED)
     _withdraw(transaction, request, LiftedBecause.DENIED, decision)
     transaction.record(ForgetDenied(request=request.id, reason=decision.reason), actor=decision.actor)
     return True
@@ -161,7 +162,7 @@ def cancel(transaction: Transaction, request: ForgetRequest, decision: Decision)
         IllegalTransition: a run has taken the request, or it is over.
     """
     _require_data(request, RequestEvent.CANCELLED)
-    request.status = REQUESTS.after(request.status, RequestEvent.CANCELLED)
+    move_on(transaction, request, RequestEvent.CANCELLED)
     _withdraw(transaction, request, LiftedBecause.CANCELLED, decision)
     transaction.record(ForgetCancelled(request=request.id, reason=decision.reason), actor=decision.actor)
 
@@ -179,7 +180,7 @@ def hold(
     if review_at <= decision.now:
         raise Refused("review-in-the-past", "review_at must be in the future.")
     request.held_from, request.review_at = request.status, review_at
-    request.status = REQUESTS.after(request.status, RequestEvent.HELD)
+    move_on(transaction, request, RequestEvent.HELD)
     transaction.record(
         ForgetHeld(request=request.id, reason=decision.reason, review_at=review_at.isoformat()),
         actor=decision.actor,
@@ -197,7 +198,7 @@ def release(transaction: Transaction, request: ForgetRequest, decision: Decision
     """
     approved = request.held_from != RequestStatus.PENDING_APPROVAL
     event = RequestEvent.RELEASED if approved else RequestEvent.RELEASED_TO_APPROVAL
-    request.status = REQUESTS.after(request.status, event)
+    move_on(transaction, request, event)
     request.held_from = request.review_at = None
     transaction.record(ForgetReleased(request=request.id), actor=decision.actor)
     if approved and (request.cancel_until is None or request.cancel_until <= decision.now):
@@ -277,7 +278,7 @@ def readmit(transaction: Transaction, request: ForgetRequest, decision: Decision
     """
     if request.readmitted_at is not None or request.scope != RequestScope.USER:
         raise IllegalTransition(request.status, RequestEvent.READMITTED)
-    request.status = REQUESTS.after(request.status, RequestEvent.READMITTED)
+    move_on(transaction, request, RequestEvent.READMITTED)
     if request.readmission_proposed_by == decision.actor:
         raise Refused("second-person-required", "A second person must readmit somebody who was forgotten.")
     if request.readmission_proposed_by is None:

@@ -33,7 +33,6 @@ from app.forget_requests.schemas import (
 from app.forget_requests.service import Acceptance, Asked
 from app.gateway import Gateway
 from app.idempotency.once import Once, OnceRequest, respond
-from app.links import Links
 from app.problem_schema import problems
 from app.runs import forecast
 from app.subjects import SubjectKey, commitment
@@ -141,7 +140,7 @@ def read(
             session, request, now, requests_per_run=gateway.settings.max_subjects_per_run
         )
     detail = ForgetRequestDetail.with_attempts(
-        request, tried, left_out, gateway.links, now, parts, told, expected
+        request, tried, left_out, gateway.links, now, gateway.request_policy, parts, told, expected
     )
     headers = poll_headers(request) | {"ETag": tag_of(detail, without=_PASSING)}
     if matches(if_none_match, headers["ETag"]):
@@ -187,7 +186,7 @@ def _accept(gateway: Gateway, once: OnceRequest, caller: Caller, user_id: str, b
             policy=gateway.request_policy,
             asked=asked,
         )
-        return accepted, once.keep(transaction, _answer(accepted, gateway.links, now))
+        return accepted, once.keep(transaction, _answer(accepted, gateway, now))
 
     if body.interactions is None:
         accepted, answer = once.write_grouped(subject, accept)
@@ -212,14 +211,15 @@ def asked_by(key: SubjectKey, user_id: str, body: ForgetBody) -> Asked:
     )
 
 
-def _answer(accepted: Acceptance, links: Links, now: datetime) -> Response:
+def _answer(accepted: Acceptance, gateway: Gateway, now: datetime) -> Response:
     request = accepted.request
-    where = links.request(request.id)
+    where = gateway.links.request(request.id)
     headers = {"Location": where, "Operation-Location": where}
     if not accepted.created:
         headers["Forget-Request-Existing"] = "true"
     status = HTTPStatus.OK if request.status in SETTLED else HTTPStatus.ACCEPTED
-    return respond(ForgetRequestView.of(request, links, now), status, {**headers, **poll_headers(request)})
+    view = ForgetRequestView.of(request, gateway.links, now, gateway.request_policy)
+    return respond(view, status, {**headers, **poll_headers(request)})
 
 
 def poll_headers(request: ForgetRequest) -> dict[str, str]:

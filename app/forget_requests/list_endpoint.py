@@ -37,6 +37,10 @@ def list_forget_requests(
     overdue: Annotated[
         bool | None, Query(description="only those that missed their deadline (true) or did not (false)")
     ] = None,
+    stalled: Annotated[
+        bool | None,
+        Query(description="only those that have stayed too long in their state (true) or have not"),
+    ] = None,
     client_reference: Annotated[
         str | None,
         Query(max_length=64, pattern=r"^[A-Za-z0-9._-]+$", description="the caller's own ticket number"),
@@ -55,6 +59,8 @@ def list_forget_requests(
     wanted = Wanted(
         statuses=frozenset(status),
         overdue=overdue,
+        stalled=stalled,
+        longest=gateway.request_policy.longest_hours,
         client_reference=client_reference,
         received_from=received_from,
         received_before=received_before,
@@ -64,6 +70,9 @@ def list_forget_requests(
         now = database_now(session)
         found = page(session, wanted, after=after, limit=limit, now=now)
     return ForgetRequestPage(
-        forget_requests=[ForgetRequestView.of(request, gateway.links, now) for request in found.requests],
+        forget_requests=[
+            ForgetRequestView.of(request, gateway.links, now, gateway.request_policy)
+            for request in found.requests
+        ],
         next_cursor=found.next.encoded() if found.next else None,
     )

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Self
 
-from sqlalchemy import ColumnElement, and_, func, literal, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, and_, false, func, literal, or_, select, tuple_, union_all
 from sqlalchemy.orm import Session
 
 from app.db.models import ForgetRequest, RequestStatus
 from app.db.models.statuses import SETTLED
+from app.forget_requests.dwelling import stalled
+from app.forget_requests.policy import WITHOUT_STEPS, LongestHours
 
 # Whatever has this form is a place in the order: deadlines from 1970 on, epochs below 2**63.
 CURSOR = r"^[01][0-2][0-9a-f]{14}[0-7][0-9a-f]{15}$"
@@ -39,10 +41,12 @@ class Cursor(NamedTuple):
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which requests to list. None and an empty set leave nothing out."""
+    """Which requests to list. None and an empty set leave nothing out. ``longest`` says which are stalled."""
 
     statuses: frozenset[RequestStatus] = frozenset()
     overdue: bool | None = None
+    stalled: bool | None = None
+    longest: LongestHours = WITHOUT_STEPS.longest_hours
     client_reference: str | None = None
     received_from: datetime | None = None
     received_before: datetime | None = None
@@ -58,6 +62,10 @@ class Wanted:
             found.append(ForgetRequest.received_at < self.received_before)
         if self.overdue is not None:
             found.append(_overdue(now) if self.overdue else ~_overdue(now))
+        if self.stalled is not None:
+            # What has no time yet is not stalled.
+            is_stalled = func.coalesce(stalled(self.longest, now), false())
+            found.append(is_stalled if self.stalled else ~is_stalled)
         return found
 
 

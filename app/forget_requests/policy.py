@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.clock.deadlines import Regime, due_at, started_at
 from app.clock.zones import zone_named
+from app.db.models import RequestStatus
 from app.failures import SettingError
 from app.settings import Settings
 
 PACKAGED = ("default", "strict")
 # A third of the shortest month: the rest is left for the erasure itself.
 _LONGEST_WINDOW_HOURS = 28 * 24 / 3
+_SHORTEST_MONTH_HOURS = 28 * 24
+_StateHours = Annotated[float, Field(gt=0, le=366 * 24, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,31 @@ class Clock:
     due_at: datetime
 
 
+class LongestHours(BaseModel):
+    """How many hours a request may stay in each state before it counts as stalled (R-4). Every state has a limit that
+    is not the end of a request.
+
+    Two states end by themselves, and their hours count from that end: `pending_verification` from ``verify_until``,
+    `scheduled` from ``cancel_until``. Beyond it nobody sweeps. A hold is stalled from its ``review_at`` on, and after
+    these hours where the review is later. In every other state the hours count from when the request came into it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pending_verification: _StateHours = 1
+    pending_approval: _StateHours = 72
+    scheduled: _StateHours = 1
+    on_hold: _StateHours = _SHORTEST_MONTH_HOURS
+    queued: _StateHours = 24
+    unlearning: _StateHours = 24
+    deploying: _StateHours = 72
+    needs_attention: _StateHours = 24
+
+    def of(self, status: RequestStatus) -> timedelta:
+        """The limit of a state that is not an end."""
+        return timedelta(hours=getattr(self, status))
+
+
 class RequestPolicy(BaseModel):
     """The steps of a request. The suppression starts once it is verified, whatever else the policy says.
 
@@ -51,7 +79,7 @@ class RequestPolicy(BaseModel):
     cancelled later, until a run takes it. ``regime`` and ``zone`` (an IANA name) set the deadline of requests that name
     none. ``days`` is the deadline of the regime ``policy``, and ``extended_days`` its extension, if it has one.
     ``consolidate_takedowns``: a worker asks for a consolidation as soon as an item was taken down; otherwise the
-    takedown is erased by the next one.
+    takedown is erased by the next one. ``longest_hours``: after how long in one state a request counts as stalled.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -66,6 +94,8 @@ class RequestPolicy(BaseModel):
     extended_days: int | None = Field(None, ge=1, le=365)
 
     consolidate_takedowns: bool = False
+
+    longest_hours: LongestHours = LongestHours()
 
     @model_validator(mode="after")
     def _require_a_clock(self) -> Self:

@@ -17,7 +17,8 @@ from app.errors import Refusal
 from app.fields import Id, Instant, Time, Zone
 from app.forget_requests.deadlines import time_left
 from app.forget_requests.decisions import Action, allowed
-from app.forget_requests.policy import AskedClock
+from app.forget_requests.dwelling import is_stalled
+from app.forget_requests.policy import AskedClock, RequestPolicy
 from app.links import Links
 from app.selections.criteria import MOST_ITEMS, Criteria, item_digests
 from app.subjects import subject_reference
@@ -195,6 +196,8 @@ class ReceiptLinks(BaseModel):
 class ForgetRequestView(BaseModel):
     """A forget request as its caller sees it. It does not contain the user id, which is not stored.
 
+    ``status_since``: when it came into this state; null if an earlier release moved it and no worker has looked yet.
+    ``stalled``: it has stayed there for longer than the request policy allows.
     ``acknowledge_by``: until when the person must be told that it has arrived, where the regime says so. Lethe tells
     the caller at once, and the caller tells the person.
     """
@@ -203,6 +206,8 @@ class ForgetRequestView(BaseModel):
     scope: RequestScope
     selected_events: int | None
     status: RequestStatus
+    status_since: datetime | None
+    stalled: bool
     waits_for: str | None
     done: bool
     actions: list[Action]
@@ -231,7 +236,9 @@ class ForgetRequestView(BaseModel):
     receipts: ReceiptLinks
 
     @classmethod
-    def of(cls, request: ForgetRequest, links: Links, now: datetime) -> ForgetRequestView:
+    def of(
+        cls, request: ForgetRequest, links: Links, now: datetime, policy: RequestPolicy
+    ) -> ForgetRequestView:
         status = RequestStatus(request.status)
         done = status in SETTLED
         left = time_left(request.due_at, request.completed_at or request.withdrawn_at or now)
@@ -240,6 +247,8 @@ class ForgetRequestView(BaseModel):
             scope=RequestScope(request.scope),
             selected_events=request.selected_events,
             status=status,
+            status_since=request.status_since,
+            stalled=is_stalled(request, policy.longest_hours, now),
             waits_for=_WAITS_OUT.get(request.detail_code or "", _WAITS_FOR.get(status)),
             done=done,
             actions=allowed(request, now),
@@ -302,11 +311,12 @@ class ForgetRequestDetail(ForgetRequestView):
         skipped: Sequence[SkippedRung],
         links: Links,
         now: datetime,
+        policy: RequestPolicy,
         parts: Sequence[Part],
         targets: Sequence[ForgetTarget],
         predicted_completion: datetime | None,
     ) -> ForgetRequestDetail:
-        view = ForgetRequestView.of(request, links, now)
+        view = ForgetRequestView.of(request, links, now, policy)
         return cls(
             **view.model_dump(),
             predicted_completion=predicted_completion,

@@ -16,13 +16,14 @@ from app.db.ledger import next_epoch
 from app.db.models import EventSelection, ForgetRequest, RequestScope, RequestStatus, Suppression
 from app.db.models.statuses import SETTLED
 from app.forget_requests.deadlines import plan_warning
+from app.forget_requests.moves import move_on
 from app.forget_requests.policy import (
     FROM_THE_POLICY,
     WITHOUT_STEPS,
     AskedClock,
     RequestPolicy,
 )
-from app.forget_requests.states import CREATED, REQUESTS, RequestEvent
+from app.forget_requests.states import CREATED, RequestEvent
 from app.runs.service import ensure_queued_run
 from app.runs.splitting import queue_again
 from app.runs.states import RUN_OF
@@ -201,6 +202,7 @@ def store(
         epoch=next_epoch(transaction.ledger),
         scope=RequestScope.USER if criteria is None else RequestScope.INTERACTIONS,
         status=CREATED,
+        status_since=transaction.now(),
         subject_commitment=asked.subject_commitment,
         reason=asked.reason,
         client_reference=asked.client_reference,
@@ -237,7 +239,7 @@ def put_in_force(
         IllegalTransition: it was verified before, or is over.
     """
     session, commitment = transaction.session, request.subject_commitment
-    request.status = REQUESTS.after(request.status, RequestEvent.VERIFIED)
+    move_on(transaction, request, RequestEvent.VERIFIED)
     request.subject_commitment = None
     selected = None
     if criteria is None:
@@ -269,14 +271,14 @@ def schedule(
     Returns:
         The id of the run that waits for it; None if the window must end first.
     """
-    request.status = REQUESTS.after(request.status, RequestEvent.APPROVED)
+    move_on(transaction, request, RequestEvent.APPROVED)
     request.cancel_until = policy.window_end(now)
     return end_window(transaction, request, now=now) if request.cancel_until is None else None
 
 
 def end_window(transaction: Transaction, request: ForgetRequest, *, now: datetime) -> str:
     """Queue a scheduled request. Returns the id of the run that waits for it."""
-    request.status = REQUESTS.after(request.status, RequestEvent.WINDOW_ENDED)
+    move_on(transaction, request, RequestEvent.WINDOW_ENDED)
     return ensure_queued_run(transaction.session, now, RUN_OF[RequestScope(request.scope)])
 
 

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from app.audit.decision_events import ForgetSuperseded, ForgetUnverified
 from app.audit.transaction import Transaction
 from app.db.models import ForgetRequest, RequestScope, RequestStatus
-from app.forget_requests.states import REQUESTS, RequestEvent
+from app.forget_requests.moves import move_on
+from app.forget_requests.states import RequestEvent
 from app.selections.criteria import Criteria
 
 # Why such a request was cancelled, as its `detail_code`.
@@ -45,7 +46,7 @@ def supersede(transaction: Transaction, by: ForgetRequest, now: datetime) -> Non
     Not before: until then ``by`` may be withdrawn, and what the person has asked for must not be lost with it.
     """
     for one in _of_subject(transaction.session, by.subject_hmac):
-        _end(one, RequestEvent.SUPERSEDED, SUPERSEDED, now)
+        _end(transaction, one, RequestEvent.SUPERSEDED, SUPERSEDED, now)
         transaction.record(ForgetSuperseded(request=one.id, by=by.id))
 
 
@@ -58,7 +59,7 @@ def expire(transaction: Transaction, now: datetime) -> int:
     """End every request that was not verified in time. Returns how many. There is no suppression to lift."""
     late = transaction.session.scalars(select(ForgetRequest).where(_WAITS, _expired(now))).all()
     for one in late:
-        _end(one, RequestEvent.UNVERIFIED, NOT_VERIFIED, now)
+        _end(transaction, one, RequestEvent.UNVERIFIED, NOT_VERIFIED, now)
         transaction.record(ForgetUnverified(request=one.id))
     return len(late)
 
@@ -73,6 +74,8 @@ def _expired(now: datetime) -> ColumnElement[bool]:
     return ForgetRequest.verify_until <= now
 
 
-def _end(request: ForgetRequest, event: RequestEvent, code: str, now: datetime) -> None:
-    request.status = REQUESTS.after(request.status, event)
+def _end(
+    transaction: Transaction, request: ForgetRequest, event: RequestEvent, code: str, now: datetime
+) -> None:
+    move_on(transaction, request, event)
     request.withdrawn_at, request.detail_code = now, code

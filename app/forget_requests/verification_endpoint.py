@@ -48,7 +48,7 @@ def _verify(
     with once.transaction() as transaction:
         accepted = verify_by(gateway, transaction, caller, request_id, method)
         request = accepted.request
-        view = ForgetRequestView.of(request, gateway.links, transaction.now())
+        view = ForgetRequestView.of(request, gateway.links, transaction.now(), gateway.request_policy)
         answer = once.keep(transaction, respond(view, HTTPStatus.OK, poll_headers(request)))
     begin(gateway, accepted)
     return answer

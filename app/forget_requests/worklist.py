@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 
 from app.db.models import ForgetBatchItem, ForgetRequest, RequestStatus, Run
 from app.db.models.statuses import SETTLED
+from app.forget_requests.dwelling import stalled
+from app.forget_requests.policy import WITHOUT_STEPS, LongestHours
 from app.subjects import SUBJECT_PREFIX
 
 # A request is at risk in the last week of its month.
@@ -35,7 +37,7 @@ class Filter:
     ``reason`` is a `detail_code`. ``reference`` is the beginning of the caller's reference, ``subject`` the short name
     of a subject. ``stage`` is that of the request's run, ``version`` what that run has published, ``batch`` the batch
     that it came with. ``due_from`` is the first instant of the deadlines that are listed, ``due_until`` the first one
-    after them.
+    after them. ``stalled``: only those that have stayed in their state for longer than ``longest`` allows.
     """
 
     statuses: tuple[RequestStatus, ...] = ()
@@ -50,6 +52,8 @@ class Filter:
     version: str = ""
     due_from: datetime | None = None
     due_until: datetime | None = None
+    stalled: bool = False
+    longest: LongestHours = WITHOUT_STEPS.longest_hours
 
     @property
     def newest_first(self) -> bool:
@@ -70,6 +74,8 @@ class Filter:
             digits = self.subject.removeprefix(SUBJECT_PREFIX)
             # A range, unlike a pattern, is read from the index. No hexadecimal digit sorts after g.
             conditions += [row.subject_hmac >= digits, row.subject_hmac < f"{digits}g"]
+        if self.stalled:
+            conditions.append(stalled(self.longest, now))
         return query.where(and_(*conditions, *self._further()))
 
     def _further(self) -> Iterator[ColumnElement[bool]]:

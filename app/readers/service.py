@@ -25,6 +25,7 @@ from app.db.models import (
     Suppression,
 )
 from app.db.session import Database, insert_ignoring_duplicates
+from app.forget_requests.moves import move_on
 from app.forget_requests.states import REQUESTS, RequestEvent
 
 # Marks a request that needs a person because the base has read its subject.
@@ -84,7 +85,7 @@ def _reopen(transaction: Transaction, whose: ColumnElement[bool], *, actor: str)
     ).all()
     for request in settled:
         if request.status in REQUESTS.before(RequestEvent.REOPENED):
-            request.status = REQUESTS.after(request.status, RequestEvent.REOPENED)
+            move_on(transaction, request, RequestEvent.REOPENED)
             request.completed_at = None
         # A request between erasing and completing still belongs to its run, which will mark it as needing a person.
         request.detail_code, request.outcome = KNOWN_TO_BASE, None

@@ -37,8 +37,8 @@ from app.db.models import (
 )
 from app.db.session import Database
 from app.forget_requests import readoption
+from app.forget_requests.moves import move_on
 from app.forget_requests.policy import WITHOUT_STEPS, RequestPolicy
-from app.forget_requests.states import REQUESTS
 from app.outbox import service as outbox
 from app.outbox.service import Topic
 from app.restoration.differences import WITHDRAWALS, Differences, compare
@@ -250,7 +250,7 @@ def _repeat_lift(transaction: Transaction, entry: JournalEntry) -> None:
     session = transaction.session
     request = session.get_one(ForgetRequest, entry.request)
     because = LiftedBecause(str(entry.lifted))
-    request.status = REQUESTS.after(request.status, WITHDRAWALS[because])
+    move_on(transaction, request, WITHDRAWALS[because])
     now = database_now(session)
     request.withdrawn_at, request.held_from, request.review_at = now, None, None
     # The backup may be older than the request's verification. Then there is nothing to lift.

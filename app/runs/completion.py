@@ -30,7 +30,8 @@ from app.db.models import (
     RunStatus,
 )
 from app.db.reclaiming import Reclaimed
-from app.forget_requests.states import REQUESTS, RequestEvent
+from app.forget_requests.moves import move_on
+from app.forget_requests.states import RequestEvent
 from app.forget_requests.unverified import supersede
 from app.levels import makings
 from app.levels import service as levels
@@ -173,9 +174,9 @@ def complete(transaction: Transaction, claim: Claim, parts: Sequence[Part], *, n
     completed = [request for request in requests if request not in known and request.id not in awaited]
     for request in requests:
         if request in known:
-            request.status = REQUESTS.after(request.status, RequestEvent.KNOWN_TO_BASE)
+            move_on(transaction, request, RequestEvent.KNOWN_TO_BASE)
         elif request.id in awaited:
-            request.status = REQUESTS.after(request.status, RequestEvent.AWAITED)
+            move_on(transaction, request, RequestEvent.AWAITED)
             request.detail_code = DetailCode.RECIPIENTS_SILENT
     _complete(transaction, run, completed, parts, now=now)
     if known:
@@ -200,7 +201,7 @@ def complete_acknowledged(
         return
     # The readers of the base may have been stated while the request waited.
     if reader_queries.base_readers_among(session, around.base_digest, [request.subject_hmac]):
-        request.status = REQUESTS.after(request.status, RequestEvent.KNOWN_TO_BASE)
+        move_on(transaction, request, RequestEvent.KNOWN_TO_BASE)
         request.detail_code, request.outcome = KNOWN_TO_BASE, None
         transaction.record(ForgetNeedsAttention(run=run.id, requests=[request_id], code=KNOWN_TO_BASE))
         return
@@ -217,7 +218,7 @@ def _complete(
     now: datetime,
 ) -> None:
     for request in requests:
-        request.status = REQUESTS.after(request.status, RequestEvent.COMPLETED)
+        move_on(transaction, request, RequestEvent.COMPLETED)
         request.completed_at = now
     transaction.record(
         _COMPLETED[RunKind(run.kind)](

@@ -31,6 +31,7 @@ from app.db.models import (
     RunStatus,
     ServingPointer,
 )
+from app.forget_requests.moves import move_on, moved_on
 from app.forget_requests.states import REQUESTS, RequestEvent
 from app.outbox import service as outbox
 from app.outbox.service import Topic
@@ -147,7 +148,7 @@ def claim(
     outbox.told(session, Topic.RUN_WAITING, run_id)
     if not resumed:
         # Not for a resumed run: its published version was made without the queued requests.
-        _take_queued_requests(session, claimed, max_subjects, now)
+        _take_queued_requests(transaction, claimed, max_subjects, now)
     if held_up_by is not None:
         # The outage that the requests waited for is over.
         session.execute(
@@ -214,13 +215,13 @@ def _urgent_first(session: Session, which: Select[str, int], limit: int) -> list
     return found
 
 
-def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: datetime) -> None:
+def _take_queued_requests(transaction: Transaction, run: Run, max_subjects: int, now: datetime) -> None:
     """Take queued requests into this run, expedited ones and then the earliest deadline first, and leave a queued run
     for the rest.
 
     All requests of a run start at the same rung: that of the most urgent one.
     """
-    scope = SCOPE_OF.get(RunKind(run.kind))
+    session, scope = transaction.session, SCOPE_OF.get(RunKind(run.kind))
     if scope is None:
         return
     if (
@@ -243,7 +244,7 @@ def _take_queued_requests(session: Session, run: Run, max_subjects: int, now: da
     session.execute(
         update(ForgetRequest)
         .where(ForgetRequest.id.in_([request.id for request in taken]))
-        .values(run_id=run.id, status=REQUESTS.after(RequestStatus.QUEUED, RequestEvent.TAKEN))
+        .values(run_id=run.id, **moved_on(transaction, RequestStatus.QUEUED, RequestEvent.TAKEN))
     )
     if session.scalar(select(queued.exists())):
         ensure_queued_run(session, now, RunKind(run.kind))
@@ -282,7 +283,7 @@ def give_up(transaction: Transaction, run: Run, *, code: str, detail: str) -> No
         ForgetRequest.run_id == run.id, ForgetRequest.status.in_(REQUESTS.before(RequestEvent.GIVEN_UP))
     )
     for request in session.scalars(unfinished):
-        request.status = REQUESTS.after(request.status, RequestEvent.GIVEN_UP)
+        move_on(transaction, request, RequestEvent.GIVEN_UP)
         request.detail_code = code
     transaction.record(RunNeedsAttention(run=run.id, code=code))
 

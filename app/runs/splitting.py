@@ -15,7 +15,8 @@ from app.audit.events import ForgetLeftOut, ForgetNeedsAttention, ForgetRetried,
 from app.audit.transaction import Transaction
 from app.codes import DetailCode
 from app.db.models import ForgetRequest, RequestScope, Run, RunKind
-from app.forget_requests.states import REQUESTS, RequestEvent
+from app.forget_requests.moves import move_on
+from app.forget_requests.states import RequestEvent
 from app.runs.service import ensure_queued_run
 from app.runs.states import RUN_OF
 
@@ -47,7 +48,7 @@ def queue_again(
 ) -> None:
     """Queue requests that need a person again, from the first rung on. Their deadlines do not move."""
     for request in requests:
-        request.status = REQUESTS.after(request.status, RequestEvent.QUEUED_AGAIN)
+        move_on(transaction, request, RequestEvent.QUEUED_AGAIN)
         request.detail_code, request.run_id, request.first_step = None, None, 0
         transaction.record(why(request=request.id), actor=actor)
     if requests:
@@ -67,10 +68,10 @@ def split_out(transaction: Transaction, run: Run, split: SplitOut, *, now: datet
     for request in leaving:
         request.run_id = None
         if request.id in split.returned:
-            request.status = REQUESTS.after(request.status, RequestEvent.RETURNED)
+            move_on(transaction, request, RequestEvent.RETURNED)
             request.first_step = split.returned[request.id]
         else:
-            request.status = REQUESTS.after(request.status, RequestEvent.EXHAUSTED)
+            move_on(transaction, request, RequestEvent.EXHAUSTED)
             request.detail_code = LADDER_EXHAUSTED
     session.flush()
     if split.returned:

@@ -29,6 +29,7 @@ from app.db.models import (
     ServingPointer,
     Version,
 )
+from app.forget_requests.moves import move_on
 from app.forget_requests.states import REQUESTS, RequestEvent
 from app.levels import service as levels
 from app.readers.service import KNOWN_TO_BASE, reopen_base_readers
@@ -161,7 +162,7 @@ def publish(
             actor="worker",
             now=now,
         )
-    _deploy(session, run)
+    _deploy(transaction, run)
     transaction.record(
         VersionPublished(
             run=run.id,
@@ -205,7 +206,7 @@ def withdraw(transaction: Transaction, claim: Claim, *, base_digest: str, now: d
         actor="worker",
         now=now,
     )
-    _deploy(session, run)
+    _deploy(transaction, run)
     transaction.record(
         VersionWithdrawn(
             run=run.id,
@@ -217,9 +218,9 @@ def withdraw(transaction: Transaction, claim: Claim, *, base_digest: str, now: d
     return generation
 
 
-def _deploy(session: Session, run: Run) -> None:
-    for request in session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)):
-        request.status = REQUESTS.after(request.status, RequestEvent.PUBLISHED)
+def _deploy(transaction: Transaction, run: Run) -> None:
+    for request in transaction.session.scalars(select(ForgetRequest).where(ForgetRequest.run_id == run.id)):
+        move_on(transaction, request, RequestEvent.PUBLISHED)
 
 
 def _require_nobody_settled(

@@ -9,6 +9,7 @@ from app.db.models import statuses
 from app.db.models.statuses import SETTLED, RequestStatus
 from app.forget_requests import states
 from app.forget_requests.decisions import BY_EVENT
+from app.forget_requests.policy import WITHOUT_STEPS
 from app.forget_requests.states import CREATED, REQUESTS, RequestEvent
 from docs.generate.markdown import table
 
@@ -25,6 +26,11 @@ _FIRST = """What a service or a person
 with a key sends is verified in the same transaction, and so is what an end user sends, unless the request policy asks
 for more. Where the policy asks for no approval and has no cancel window, it is queued in that transaction too."""
 
+_LONGEST = """*Longest* is the default of `longest_hours` of [the request policy](../how-to/decide.md#stalled-requests):
+a request that stays in a state for longer is `stalled`. In `pending_verification` the hours count from `verify_until`,
+in `scheduled` from `cancel_until`, where the state should have ended by itself. A hold is stalled from its `review_at`
+on, and after these hours where the review is later."""
+
 
 def states_page() -> str:
     """One row for each transition, with the action or the part of the service that causes it."""
@@ -32,11 +38,11 @@ def states_page() -> str:
     actions = {event: f"`POST …/{action}`" for event, action in BY_EVENT.items()}
     lines = [_HEAD, "## States", ""]
     rows = [
-        [f"`{state}`", of_state.get(state.name, ""), "yes" if state in SETTLED else ""]
+        [f"`{state}`", of_state.get(state.name, ""), _longest(state), "yes" if state in SETTLED else ""]
         for state in RequestStatus
     ]
-    lines += table(["state", "meaning", "over"], rows)
-    lines += ["", f"Every request begins as `{CREATED}`. {_FIRST}", "", "## Events", ""]
+    lines += table(["state", "meaning", "longest, in hours", "over"], rows)
+    lines += ["", _LONGEST, "", f"Every request begins as `{CREATED}`. {_FIRST}", "", "## Events", ""]
     lines += table(
         ["event", "meaning", "from", "to", "by"],
         [
@@ -53,6 +59,12 @@ def states_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _longest(state: RequestStatus) -> str:
+    """The default limit of a state in hours; nothing for an end."""
+    hours = {} if state in SETTLED else WITHOUT_STEPS.longest_hours.model_dump()
+    return f"{hours[state]:g}" if state in hours else ""
+
+
 def _comments(module: object, kind: str) -> dict[str, str]:
     """The comments behind the members of an enumeration, by their names."""
     source = inspect.getsource(module)  # type: ignore[arg-type]
@@ -62,6 +74,7 @@ def _comments(module: object, kind: str) -> dict[str, str]:
         if isinstance(node, ast.ClassDef) and node.name == kind:
             for one in node.body:
                 if isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name):
-                    _, _, comment = lines[one.lineno - 1].partition("  # ")
+                    # A comment that makes the line too long stands within parentheses, behind the value.
+                    _, _, comment = lines[(one.value.end_lineno or one.lineno) - 1].partition("  # ")
                     found[one.targets[0].id] = comment
     return found

@@ -29,6 +29,10 @@ class ForgetRequest(Base):
     # How many stored events a request of scope `interactions` selects.
     selected_events: Mapped[int | None] = mapped_column(BigInteger)
     status: Mapped[str] = mapped_column(String(20), default=RequestStatus.QUEUED)
+    # When it came into this state; None if nobody has looked since a release that did not write it.
+    status_since: Mapped[datetime | None]
+    # When it was recorded that it has stayed too long in this state.
+    stalled_at: Mapped[datetime | None]
     # Until then somebody must verify an end user's request. It stays set if nobody does: then nothing ever began.
     verify_until: Mapped[datetime | None]
     # What takes effect when the request is verified: its selection, and the commitment to the user's id.
@@ -86,6 +90,8 @@ class ForgetRequest(Base):
         Index("ix_forget_requests_pages", "status", "due_at", "epoch"),
         # A claim takes the most urgent ones that are queued.
         Index("ix_forget_requests_urgent", "status", "scope", "expedited", "due_at", "epoch"),
+        # Those that have stayed too long in their state are counted and told.
+        Index("ix_forget_requests_dwell", "status", "status_since"),
         # The dashboard reads unfinished ones in this order, a page at a time.
         Index("ix_forget_requests_due", "due_at", "epoch"),
     )

@@ -64,6 +64,8 @@ class ForgetRequest(Model):
     scope: str
     selected_events: int | None
     status: str
+    status_since: datetime | None
+    stalled: bool
     waits_for: str | None
     done: bool
     actions: list[str]

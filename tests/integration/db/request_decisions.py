@@ -16,7 +16,7 @@ from app.audit.log import AuditLog
 from app.audit.transaction import Transaction
 from app.db.models import ForgetRequest
 from app.db.session import Database
-from app.forget_requests import decisions, unverified, verification
+from app.forget_requests import decisions, dwelling, unverified, verification
 from app.forget_requests import service as forget_requests
 from app.forget_requests.decisions import Decision, Refused
 from app.forget_requests.policy import RequestPolicy
@@ -362,6 +362,23 @@ class People(RuleBasedStateMachine):
             self.record.events.add(one)
         else:
             assert told.suppressed == 1
+
+    @rule(late=st.booleans())
+    def tell_stalled(self, late: bool) -> None:
+        """A sweep, long after everything has changed, or before."""
+        now = NOON + timedelta(days=36_500 if late else -36_500)
+        longest = POLICIES["default"].longest_hours
+        unfinished = [one for one in self.record.requests.values() if one.status not in SETTLED]
+        stalled = [one for one in unfinished if late and not one.stalled]
+        with self.database.read() as session:
+            found = dwelling.to_tell(session, longest, now)
+        assert sorted(found) == sorted(one.id for one in stalled)
+        for again in (False, True):
+            with self.begin() as transaction:
+                told = dwelling.tell(transaction, found, longest, now)
+            assert told == (0 if again else len(stalled))
+        for one in stalled:
+            one.stalled = True
 
     @rule(hours=st.sampled_from((0.1, 1, 25)))
     def let_time_pass(self, hours: float) -> None:

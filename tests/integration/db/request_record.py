@@ -42,9 +42,12 @@ class Known:
     readmitted_at: datetime | None = None
     lifted_epoch: int | None = None
     run: str | None = None
+    since: datetime | None = None  # when it came into its state; None until that was read
+    stalled: bool = False
 
     def move(self, *through: str) -> None:
         """Pass through these states, each of which the table must allow after the one before."""
+        self.since, self.stalled = None, False
         for status in through:
             assert (self.status, status) in _EDGES, f"{self.status} -> {status}"
             self.status = status

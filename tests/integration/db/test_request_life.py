@@ -18,7 +18,7 @@ from sqlalchemy import Engine, event, select
 
 from app.audit.log import AuditLog
 from app.audit.verification import verify
-from app.db.models import ForgetRequest, Interaction, Ledger, Run, Suppression
+from app.db.models import AuditEntry, ForgetRequest, Interaction, Ledger, Run, Suppression
 from app.db.session import Database, open_database
 from app.interactions import queries as interactions
 from app.replicas.service import ControlState, DatabaseControlPlane
@@ -106,7 +106,13 @@ class RequestLife(Workers):
                 assert request.epoch > one.epoch
                 # The journal knows of no window and no hold.
                 self.record.requests[one.id] = replace(
-                    one, epoch=request.epoch, status="queued", cancel_until=None, held_from=None
+                    one,
+                    epoch=request.epoch,
+                    status="queued",
+                    cancel_until=None,
+                    held_from=None,
+                    since=None,
+                    stalled=False,
                 )
             if session.get_one(Ledger, 1).timeline != before:
                 for row in session.scalars(select(Run).where(Run.status == "running")):
@@ -135,6 +141,19 @@ class RequestLife(Workers):
         assert {"user": "forget", "interactions": "selection"}.keys() >= queued
         assert {{"user": "forget", "interactions": "selection"}[scope] for scope in queued} <= waiting
         assert all(lifted is None or began_at < lifted <= epoch for began_at, lifted in began.items())
+
+    @invariant()
+    def what_stays_in_a_state_keeps_its_time_and_what_leaves_it_does_not(self) -> None:
+        with self.database.read() as session:
+            rows = session.scalars(select(ForgetRequest)).all()
+            told = session.scalars(select(AuditEntry.recorded_at)).all()
+        for row in rows:
+            known = self.record.requests[row.id]
+            # Every change of a state has an entry of its transaction.
+            assert row.status_since in told
+            assert known.since in (None, row.status_since)
+            known.since = row.status_since
+            assert (row.stalled_at is not None) == known.stalled
 
     @invariant()
     def nothing_is_read_of_whoever_asked_to_be_forgotten(self) -> None:

@@ -238,14 +238,14 @@ def test_a_consolidation_is_queued_from_the_page(browser: TestClient) -> None:
 @ON_SQLITE
 def test_work_that_nobody_does_is_called_stalled(browser: TestClient, database: Database) -> None:
     accept(database, "user-1")
-    assert "Stalled" not in browser.get("/").text
+    assert 'class="banner' not in browser.get("/").text
     with database.unit_of_work() as session:
         session.execute(update(Run).values(created_at=utc_now() - timedelta(minutes=10)))
     assert "no worker has claimed it" in browser.get("/").text
     lease = {"status": RunStatus.RUNNING, "lease_until": utc_now() + timedelta(seconds=30)}
     with database.unit_of_work() as session:
         session.execute(update(Run).values(lease))
-    assert "Stalled" not in browser.get("/").text
+    assert 'class="banner' not in browser.get("/").text
     with database.unit_of_work() as session:
         session.execute(update(Run).values(lease_until=utc_now() - timedelta(minutes=2)))
     assert "has sent no heartbeat" in browser.get("/").text

@@ -14,6 +14,7 @@ from sqlalchemy import event
 
 from app.db.base import utc_now
 from app.db.models import Run
+from app.forget_requests.policy import WITHOUT_STEPS
 from app.forget_requests.schemas import ForgetRequestView
 from app.links import Links
 from tests.integration.refusing_database import away
@@ -34,7 +35,7 @@ def assert_waits(process: WorkerProcess, run_id: str, code: str, user: str = "us
     run, request = run_of(process, run_id), request_of(process, user)
     assert (run.status, run.claims, run.detail_code) == ("running", 0, code)
     assert request.detail_code == code
-    view = ForgetRequestView.of(request, Links(""), utc_now())
+    view = ForgetRequestView.of(request, Links(""), utc_now(), WITHOUT_STEPS)
     assert view.waits_for is not None
     assert "gate" not in view.waits_for
 
@@ -88,7 +89,10 @@ def test_a_store_out_of_reach_is_waited_out_without_a_claim(process: WorkerProce
     run, request = run_of(process, run_id), request_of(process, "user-1")
     assert (run.status, run.claims, run.detail_code) == ("queued", 0, "store_unavailable")
     assert (request.status, request.detail_code) == ("queued", "store_unavailable")
-    assert ForgetRequestView.of(request, Links(""), utc_now()).waits_for == "the store to be reachable again"
+    assert (
+        ForgetRequestView.of(request, Links(""), utc_now(), WITHOUT_STEPS).waits_for
+        == "the store to be reachable again"
+    )
     execute(process, run_id)
     assert_forgotten_once(process, run_id, "user-1")
     assert request_of(process, "user-1").detail_code is None
@@ -104,7 +108,7 @@ def test_a_mount_that_was_lost_and_shows_an_empty_folder_is_waited_out(process: 
         run, request = run_of(process, run_id), request_of(process, "user-1")
         assert (run.status, run.claims, run.detail_code) == ("queued", 0, "store_emptied")
         assert (request.status, request.detail_code) == ("queued", "store_emptied")
-        waits_for = ForgetRequestView.of(request, Links(""), utc_now()).waits_for
+        waits_for = ForgetRequestView.of(request, Links(""), utc_now(), WITHOUT_STEPS).waits_for
         assert waits_for == "the store that the database knows; this one is empty: is it mounted?"
         shutil.rmtree(root)
     execute(process, run_id)

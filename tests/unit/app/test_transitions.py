@@ -119,6 +119,31 @@ def test_writes_by_the_tables_are_let_through() -> None:
     )
 
 
+def test_r4_a_requests_status_is_written_in_one_place_with_since_when_it_is_there() -> None:
+    """What sets a status by the table and not by `move_on` would leave the time of the state before."""
+    found = {
+        str(path.relative_to(REPOSITORY))
+        # Benchmarks write whole rows, and the time with them.
+        for room in ("app", "worker", "cli")
+        for path in sorted((REPOSITORY / room).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if writes_by(node, "REQUESTS.after")
+    }
+    assert found == {"app/forget_requests/moves.py"}
+
+
+def writes_by(node: ast.AST, table: str) -> bool:
+    """Whether the node writes what this table says."""
+    match node:
+        case ast.Assign(value=value) | ast.keyword(value=value):
+            given: list[ast.expr] = [value]
+        case ast.Dict(values=values):
+            given = values
+        case _:
+            return False
+    return any(isinstance(one, ast.Call) and ast.unparse(one.func) == table for one in given)
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_status_is_written_by_the_tables(room: str) -> None:
     found = [

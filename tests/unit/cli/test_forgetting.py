@@ -16,6 +16,7 @@ REQUEST: dict[str, Any] = {
     "received_at": "2026-03-01T10:00:00+00:00",
     "due_at": "2026-03-31T10:00:00+00:00",
     "overdue": False,
+    "stalled": False,
     "completed_at": None,
 }
 RECORD = {
@@ -74,5 +75,8 @@ def test_one_that_needs_attention_and_is_late_says_both() -> None:
     stuck = {"status": "needs_attention", "detail_code": "ladder_exhausted", "overdue": True}
     lines = forgetting.describe(REQUEST | stuck)
     assert lines[0].endswith("OVERDUE")
+    assert forgetting.describe(REQUEST | stuck | {"stalled": True})[0].endswith(
+        "OVERDUE, STALLED as needs_attention"
+    )
     assert "needs attention (ladder_exhausted)" in lines
     assert "POST /forget-requests/fr_1/retry" in lines[-1]

@@ -13,7 +13,9 @@ NOTHING: dict[str, Any] = {
     },
     "replicas": [],
     "silent_engines": [],
-    "requests": {"queued": 0, "unlearning": 0, "deploying": 0, "completed": 0, "needs_attention": 0, "overdue": 0},
+    "requests": {
+        "queued": 0, "unlearning": 0, "deploying": 0, "completed": 0, "needs_attention": 0, "overdue": 0, "stalled": 0,
+    },
     "runs": [],
     "runs_waiting": 0,
     "consolidation": {"last_exact_fit": None, "items": []},
@@ -28,7 +30,9 @@ BUSY: dict[str, Any] = {
         {"id": "two", "generation": 3, "version": "cd" * 32, "epoch": 8, "error": "the digest does not match"},
     ],
     "silent_engines": ["three"],
-    "requests": {"queued": 2, "unlearning": 1, "deploying": 1, "completed": 5, "needs_attention": 3, "overdue": 1},
+    "requests": {
+        "queued": 2, "unlearning": 1, "deploying": 1, "completed": 5, "needs_attention": 3, "overdue": 1, "stalled": 2,
+    },
     "runs": [
         {
             "id": "ur_0", "kind": "consolidate", "stage": "erasing", "progress": None, "attempts": 0,
@@ -69,7 +73,7 @@ def test_where_much_goes_on() -> None:
             "replica     three: SILENT; its vLLM server may hold older versions, and every run waits: start the "
             "gateway again, or stop the server, empty its folder and run lethe replicas retire"
         ),
-        "requests    2 waiting, 2 at work, 3 need attention, 5 completed; 1 OVERDUE",
+        "requests    2 waiting, 2 at work, 3 need attention, 5 completed; 1 OVERDUE; 2 STALLED",
         "run         ur_0: consolidate, erasing, attempts so far: 0",
         (
             "run         ur_1: forget (requests: 2), ladder, refit: fit 3/10, attempts so far: 2, the last at rung 1; "

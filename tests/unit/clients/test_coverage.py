@@ -64,7 +64,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "redeliver_webhook": lambda client: client.redeliver_webhook("wd_1"),
     "acknowledge_target": lambda client: client.acknowledge_target(REQUEST, "retriever"),
     "list_forget_requests": lambda client: client.list_forget_requests(
-        status=["queued", "on_hold"], overdue=True, client_reference="zd-1", received_from=NOON,
+        status=["queued", "on_hold"], overdue=True, stalled=True, client_reference="zd-1", received_from=NOON,
         received_before=NOON, cursor="0" * 32, limit=3,
     ),
     "read_forget_request": lambda client: client.read_forget_request(f"/prefix/forget-requests/{REQUEST}"),

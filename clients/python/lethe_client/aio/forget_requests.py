@@ -106,6 +106,7 @@ class ForgetRequests(Connection):
         *,
         status: Iterable[Status] = (),
         overdue: bool | None = None,
+        stalled: bool | None = None,
         client_reference: str | None = None,
         received_from: datetime | None = None,
         received_before: datetime | None = None,
@@ -116,6 +117,7 @@ class ForgetRequests(Connection):
         parameters = {
             "status": list(status),
             "overdue": overdue,
+            "stalled": stalled,
             "client_reference": client_reference,
             "received_from": None if received_from is None else received_from.isoformat(),
             "received_before": None if received_before is None else received_before.isoformat(),
@@ -129,6 +131,7 @@ class ForgetRequests(Connection):
         *,
         status: Iterable[Status] = (),
         overdue: bool | None = None,
+        stalled: bool | None = None,
         client_reference: str | None = None,
         received_from: datetime | None = None,
         received_before: datetime | None = None,
@@ -139,6 +142,7 @@ class ForgetRequests(Connection):
             page = await self.list_forget_requests(
                 status=status,
                 overdue=overdue,
+                stalled=stalled,
                 client_reference=client_reference,
                 received_from=received_from,
                 received_before=received_before,

@@ -115,6 +115,7 @@ class ForgetRequests(Connection):
         *,
         status: Iterable[Status] = (),
         overdue: bool | None = None,
+        stalled: bool | None = None,
         client_reference: str | None = None,
         received_from: datetime | None = None,
         received_before: datetime | None = None,
@@ -130,6 +131,7 @@ class ForgetRequests(Connection):
         parameters = {
             "status": list(status),
             "overdue": overdue,
+            "stalled": stalled,
             "client_reference": client_reference,
             "received_from": None if received_from is None else received_from.isoformat(),
             "received_before": None if received_before is None else received_before.isoformat(),
@@ -143,6 +145,7 @@ class ForgetRequests(Connection):
         *,
         status: Iterable[Status] = (),
         overdue: bool | None = None,
+        stalled: bool | None = None,
         client_reference: str | None = None,
         received_from: datetime | None = None,
         received_before: datetime | None = None,
@@ -158,6 +161,7 @@ class ForgetRequests(Connection):
             page = self.list_forget_requests(
                 status=status,
                 overdue=overdue,
+                stalled=stalled,
                 client_reference=client_reference,
                 received_from=received_from,
                 received_before=received_before,

@@ -156,6 +156,11 @@ ENTRIES: list[tuple[Event, str, str]] = [
         "forget.deadline_nears",
         '{"request": "fr_1", "percent": 50, "due_at": "2026-02-28T23:59:59+00:00"}',
     ),
+    (
+        decision_events.ForgetStalled("fr_1", "queued", "2026-02-28T23:59:59+00:00", 24.0),
+        "forget.stalled",
+        '{"request": "fr_1", "status": "queued", "since": "2026-02-28T23:59:59+00:00", "longest_hours": 24.0}',
+    ),
     (events.RunHandedBack("ur_1", 3), "run.handed_back", '{"run": "ur_1", "fence": 3}'),
     (
         events.RunHeldUp("ur_1", 3, "store_full"),
