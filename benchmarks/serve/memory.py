@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from statistics import linear_regression
 from typing import Any
 
 import httpx
@@ -66,7 +67,7 @@ def verdict(
     """
     tenth = max(1, len(resident) // 10)
     first, rest = sum(resident[:tenth]) / tenth, resident[tenth:]
-    slope = _slope(rest)
+    slope = linear_regression(range(len(rest)), rest).slope if len(rest) > 1 else 0.0
     growth = slope * len(rest) / first
     enough = version_bytes * len(rest) / 2 >= _SHARE * first
     if growth > _SHARE or versions_at_rest > 1:
@@ -81,12 +82,3 @@ def verdict(
         "versions": {"most": most_versions, "at_rest": versions_at_rest, "bytes": version_bytes},
         "flat": flat,
     }
-
-
-def _slope(values: Sequence[int]) -> float:
-    """Of the line by least squares through values at 0, 1, 2, …; 0 for fewer than two."""
-    if len(values) < 2:
-        return 0.0
-    middle, mean = (len(values) - 1) / 2, sum(values) / len(values)
-    rise = sum((at - middle) * (value - mean) for at, value in enumerate(values))
-    return rise / sum((at - middle) ** 2 for at in range(len(values)))
