@@ -64,15 +64,11 @@ test: $(INSTALLED) ## Check style, types and walls, run all tests but a GPU's; T
 	@$(if $(filter tests,$(T)),$(MAKE) --jobs=2 lint walls,true)
 	@$(if $(filter-out tests/unit%,$(T)),$(BIN)/python -m tests.services,true)
 ifeq ($(T),tests)
-	@$(MAKE) --jobs=2 types all-tests
+	@# The check of types leaves a core idle.
+	$(BIN)/mypy & types=$$!; $(BIN)/python -m pytest -m 'not gpu' $(PARALLEL) tests && wait $$types
 else
 	$(BIN)/python -m pytest -m 'not gpu' $(T)
 endif
-
-# Beside the types, whose check leaves a core idle.
-.PHONY: all-tests
-all-tests:
-	$(BIN)/python -m pytest -m 'not gpu' $(PARALLEL) tests
 
 .PHONY: test-unit
 test-unit: $(INSTALLED) ## Run the tests that need no service
