@@ -43,7 +43,7 @@ def run_gateway() -> None:
     require_free_port(settings.host, settings.port)
     _require_loop(settings.event_loop)
     _require_schema(settings.database_url)
-    # These imports load torch, which takes seconds. Report a wrong setting before.
+    # These imports take seconds. Report a wrong setting before.
     with loading():
         import uvicorn
 

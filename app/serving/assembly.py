@@ -8,6 +8,7 @@ import uuid
 
 from prometheus_client import CollectorRegistry
 
+from app.loading import loading
 from app.serving.config import ServingConfig
 from app.serving.control import ControlPlane
 from app.serving.engine import ServingEngine
@@ -46,10 +47,12 @@ def build_engine(
 
 def _loader(settings: Settings, store: Store, config: ServingConfig) -> RankerLoader:
     if settings.engine == "vllm":
-        from app.serving import vllm_ranker
+        with loading():
+            from app.serving import vllm_ranker
 
         return vllm_ranker.open_loader(settings, store)
-    from app.serving import transformers_ranker
+    with loading():
+        from app.serving import transformers_ranker
 
     return transformers_ranker.open_loader(settings, store, token_budget=config.token_budget)
 

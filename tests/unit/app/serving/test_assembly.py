@@ -1,5 +1,7 @@
 """An engine put together from settings, as the gateway does it."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +22,8 @@ from tests.unit.app.serving.marker_world import (
     make_base,
     subject,
 )
+
+REPOSITORY = Path(__file__).parents[4]
 
 
 @pytest.fixture
@@ -49,6 +53,34 @@ def test_it_follows_the_control_plane_and_falls_back_on_the_latest_list(
     control.point(digest)
     assert engine.wait_for_version(PATIENCE_SECONDS)
     eventually(lambda: engine.recommend(subject(1), (20, 21), 5).version == digest)
+
+
+LOADED = """
+import gc, sys
+from prometheus_client import CollectorRegistry
+from app.serving.assembly import build_engine
+from app.settings import Settings
+from model_store import open_store
+assert "torch" not in sys.modules
+settings = Settings(environment="development", base=sys.argv[1])
+engine = build_engine(settings, open_store(sys.argv[2]), None, CollectorRegistry())
+print(len(gc.get_objects()), gc.get_freeze_count())
+"""
+
+
+def test_a_collection_of_garbage_does_not_look_through_what_the_engine_has_loaded(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """It would stop the whole gateway for a quarter of a second."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, settings.base, str(tmp_path / "store")],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    looked_through, left_alone = map(int, done.stdout.split())
+    assert looked_through < left_alone / 5
 
 
 def test_each_process_is_another_replica(settings: Settings, store: Store, control: ControlDatabase) -> None:
