@@ -35,7 +35,7 @@ from app.gateway import Gateway
 from app.health import endpoints as health
 from app.interactions import endpoints as interactions
 from app.logging import configure_logging
-from app.metrics import ConsolidationMetrics, HttpMetrics, QueueMetrics
+from app.metrics import ConsolidationMetrics, HttpMetrics, QueueMetrics, RunMetrics
 from app.middleware import BodyLimit, RequestContext
 from app.oidc.tokens import TokenVerifier
 from app.opendsr import endpoints as opendsr
@@ -182,6 +182,7 @@ def _open_gateway(settings: Settings, database: Database, registry: CollectorReg
     require_current_schema(database.engine)
     gateway = Gateway(settings, database, registry)
     registry.register(QueueMetrics(database, gateway.request_policy.longest_hours))
+    registry.register(RunMetrics(database))
     registry.register(ConsolidationMetrics(database))
     waiting = Gauge(
         "lethe_forget_requests_in_line",

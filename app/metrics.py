@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -11,12 +12,13 @@ from prometheus_client.registry import Collector
 from app.consolidations import queries as consolidations
 from app.db.clock import database_now
 from app.db.errors import DatabaseUnavailable
-from app.db.models import RequestStatus
+from app.db.models import RequestStatus, RunKind
 from app.db.models.statuses import SETTLED
 from app.db.session import Database
 from app.forget_requests import dwelling
 from app.forget_requests import queries as forget_requests
 from app.forget_requests.policy import LongestHours
+from app.runs import history
 
 # The status of a request whose answer was held back (`app.last_look`).
 HELD_BACK = 0
@@ -91,6 +93,50 @@ class QueueMetrics(Collector):
             if status not in SETTLED:
                 too_long.add_metric([status.value], stalled.get(status, 0))
         yield too_long
+
+
+class RunMetrics(Collector):
+    """Whether work goes on, read from the database at each scrape. A run that works for much longer than others did,
+    or a request that waits for long, tells that nothing is completed, whatever its worker says of itself.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            with self._database.read() as session:
+                now = database_now(session)
+                working, oldest = history.working_since(session), history.oldest_waiting(session)
+                measured = {kind: history.run_seconds(session, kind).p95 for kind in RunKind}
+        except DatabaseUnavailable:
+            return
+        works = GaugeMetricFamily(
+            "lethe_run_working_seconds",
+            "How long the run that works has worked since its first claim; 0 if none of the kind works.",
+            labels=["kind"],
+        )
+        usual = GaugeMetricFamily(
+            "lethe_run_p95_seconds",
+            "What 95 % of the latest completed runs did not exceed; absent before the first one.",
+            labels=["kind"],
+        )
+        for kind, p95 in measured.items():
+            works.add_metric([kind.value], _seconds(now, working.get(kind)))
+            if p95 is not None:
+                usual.add_metric([kind.value], p95)
+        yield works
+        yield usual
+        waits = GaugeMetricFamily(
+            "lethe_oldest_queued_seconds",
+            "How long the forget request has waited for a run that has waited longest; 0 if none waits.",
+        )
+        waits.add_metric([], _seconds(now, oldest))
+        yield waits
+
+
+def _seconds(now: datetime, since: datetime | None) -> float:
+    return 0.0 if since is None else max(0.0, (now - since).total_seconds())
 
 
 class ConsolidationMetrics(Collector):

@@ -19,6 +19,7 @@ from app.engine_settings import EngineSettings
 from app.failures import SettingError
 from app.opendsr_settings import OpenDsrSettings
 from app.telling_settings import TellingSettings
+from app.worker_settings import WorkerSettings
 
 PLACEHOLDER = "development-only"
 MINIMUM_SECRET_BYTES = 32
@@ -53,7 +54,7 @@ def _prefix(value: str) -> str:
     return value
 
 
-class Settings(AccessSettings, EngineSettings, TellingSettings, OpenDsrSettings):
+class Settings(WorkerSettings, AccessSettings, EngineSettings, TellingSettings, OpenDsrSettings):
     """All options of an installation, from one machine to many.
 
     Raises:
@@ -216,12 +217,6 @@ class Settings(AccessSettings, EngineSettings, TellingSettings, OpenDsrSettings)
         allow_inf_nan=False,
         description="a waiting consolidation lets forget runs go first for this long",
     )
-    run_soft_limit_seconds: int = Field(
-        3300, ge=1, le=366 * 86_400, description="after so long a run is told to stop, and starts over"
-    )
-    run_hard_limit_seconds: int = Field(
-        3600, ge=1, le=366 * 86_400, description="after so long its process is killed"
-    )
 
     @field_validator("broker_url")
     @classmethod
@@ -326,14 +321,7 @@ class Settings(AccessSettings, EngineSettings, TellingSettings, OpenDsrSettings)
             raise ValueError(
                 "LETHE_LONGEST_OUTAGE_PAUSE_SECONDS must not be below LETHE_OUTAGE_PAUSE_SECONDS"
             )
-        if self.run_soft_limit_seconds >= self.run_hard_limit_seconds:
-            raise ValueError("LETHE_RUN_HARD_LIMIT_SECONDS must exceed LETHE_RUN_SOFT_LIMIT_SECONDS")
         return self
-
-    @property
-    def visibility_timeout_seconds(self) -> int:
-        """Longer than the longest run: otherwise Redis would deliver a run's message again during the run."""
-        return 2 * self.run_hard_limit_seconds
 
 
 @lru_cache(maxsize=1)

@@ -125,10 +125,12 @@ def run_worker() -> None:
 
     from worker.celery_app import app
     from worker.start_failure import start_failure
-    from worker.stopping import stop_promptly_when_told
+    from worker.stopping import end_children, stop_promptly_when_told
+    from worker.watchdog import end_stuck_worker, watchdog
 
     # The worker also ends this way if its child process cannot work: the child records why and stops the worker.
     stop_promptly_when_told(app, lambda: leave(start_failure.read()))
+    watchdog.start(settings.worker_silence_seconds, partial(end_stuck_worker, end_children))
     # Celery warns against running as root because of pickled messages. This worker accepts JSON only.
     warnings.simplefilter("ignore", SecurityWarning)
     # Quiet: no banner. Lethe's own log has all that it says.

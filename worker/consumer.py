@@ -1,4 +1,4 @@
-"""The worker's connection to its broker. No message can stop the worker."""
+"""The worker's connection to its broker. No message can stop the worker, and each turn of its loop is noted."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from celery.worker.consumer import Consumer
 from app.broker import make_embedded_folders
 from app.failures import SettingError
 from app.settings import get_settings
+from worker.watchdog import watchdog
 
 log = structlog.get_logger()
 
@@ -18,6 +19,7 @@ log = structlog.get_logger()
 # message folder. They take the message from the queue first, so it is not delivered again.
 _UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OSError)
 _PAUSE_SECONDS = 0.25
+_TURN_SECONDS = 1.0
 
 
 class PatientConsumer(Consumer):
@@ -30,6 +32,21 @@ class PatientConsumer(Consumer):
         super().__init__(*arguments, **options)
         self._lost: tuple[type[Exception], ...] = self.conninfo.connection_errors
         self.connection_errors = (*self._lost, *self.channel_errors, *_UNREADABLE)
+
+    def perform_pending_operations(self) -> None:
+        """Called with each turn of the loop for brokers that are no sockets."""
+        watchdog.turned()
+        super().perform_pending_operations()
+
+    def register_with_event_loop(self, hub: Any) -> None:
+        """Called when the loop for other brokers begins; its timers end with the connection."""
+        super().register_with_event_loop(hub)
+        hub.call_repeatedly(_TURN_SECONDS, watchdog.turned)
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, and try again until it works. A broker that is away is waited for."""
+        with watchdog.waiting():
+            return super().ensure_connected(conn)
 
     def on_connection_error_after_connected(self, error: Exception) -> None:
         if not isinstance(error, self._lost):

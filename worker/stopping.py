@@ -74,26 +74,12 @@ def stop_promptly_when_told(app: Celery, leave: Callable[[], NoReturn]) -> None:
         if told.is_set():
             return
         told.set()
-        # Silence two false alarms of the pool: a lost run (it is handed back) and an ended child (it was told to end).
-        for name in ("celery.worker.request", _LOGGER_OF_THE_POOL):
-            logging.getLogger(name).disabled = True
         # In a thread, because the interrupted code may hold a lock that `active_children` needs.
         threading.Thread(target=end, daemon=True).start()
 
     def end() -> None:
         try:
-            children = {child.pid for child in active_children()}
-            now = again_at = time.monotonic()
-            deadline = now + _CHILD_SECONDS
-            while (left := children & {child.pid for child in active_children()}) and now < deadline:
-                if now >= again_at:
-                    _send(left, _CHILD_SIGNAL)
-                    again_at += _SECONDS_BETWEEN_SIGNALS
-                time.sleep(0.05)
-                now = time.monotonic()
-            # Also kill children that the pool has started as replacements. Never signal a child that has ended: its
-            # process id may belong to another process by now.
-            _send({child.pid for child in active_children()}, signal.SIGKILL)
+            end_children()
         finally:
             leave()
 
@@ -104,6 +90,25 @@ def stop_promptly_when_told(app: Celery, leave: Callable[[], NoReturn]) -> None:
                 signal.signal(number, stop)
 
     app.Worker = PromptWorker
+
+
+def end_children() -> None:
+    """Have the child hand its run back and end, and kill it if it does not. Called in the parent, in any thread."""
+    # Silence two false alarms of the pool: a lost run (it is handed back) and an ended child (it was told to end).
+    for name in ("celery.worker.request", _LOGGER_OF_THE_POOL):
+        logging.getLogger(name).disabled = True
+    children = {child.pid for child in active_children()}
+    now = again_at = time.monotonic()
+    deadline = now + _CHILD_SECONDS
+    while (left := children & {child.pid for child in active_children()}) and now < deadline:
+        if now >= again_at:
+            _send(left, _CHILD_SIGNAL)
+            again_at += _SECONDS_BETWEEN_SIGNALS
+        time.sleep(0.05)
+        now = time.monotonic()
+    # Also kill children that the pool has started as replacements. Never signal a child that has ended: its process id
+    # may belong to another process by now.
+    _send({child.pid for child in active_children()}, signal.SIGKILL)
 
 
 def _send(processes: set[int], number: signal.Signals) -> None:

@@ -56,10 +56,20 @@ def by_day(session: Session, now: datetime, *, days: int) -> list[Day]:
 
 
 def oldest_waiting(session: Session) -> datetime | None:
-    """When the request came that has waited longest for a run; None if none waits."""
-    return session.scalar(
-        select(func.min(ForgetRequest.received_at)).where(ForgetRequest.status == RequestStatus.QUEUED)
-    )
+    """Since when the request waits for a run that has waited longest; None if none waits."""
+    row = ForgetRequest
+    since = func.coalesce(row.status_since, row.received_at, type_=row.received_at.type)
+    return session.scalar(select(func.min(since)).where(row.status == RequestStatus.QUEUED))
+
+
+def working_since(session: Session) -> dict[str, datetime]:
+    """Since when a run of each kind works, counted from its first claim; a kind of which none works is left out."""
+    rows = session.execute(
+        select(Run.kind, func.min(Run.started_at).label("since"))
+        .where(Run.status == RunStatus.RUNNING, Run.started_at.is_not(None))
+        .group_by(Run.kind)
+    ).all()
+    return {row.kind: row.since for row in rows}
 
 
 def unfinished(session: Session) -> int:
