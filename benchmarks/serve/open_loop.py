@@ -176,7 +176,8 @@ class _Loop:
             return
         number, request = next(self._requests)
         self._under_way += 1
-        self._free.popleft().ask(number, due, request)
+        # The one that was used last: a server closes those that nobody has used for seconds, perhaps in this moment.
+        self._free.pop().ask(number, due, request)
 
     def answered(self, connection: _Connection, number: int, due: float, status: int, body: bytes) -> None:
         now = time.monotonic()
