@@ -65,7 +65,7 @@ test: $(INSTALLED) ## Check style, types and walls, run all tests but a GPU's; T
 	@$(if $(filter-out tests/unit%,$(T)),$(BIN)/python -m tests.services,true)
 ifeq ($(T),tests)
 	@# The check of types leaves a core idle.
-	$(BIN)/mypy & types=$$!; $(BIN)/python -m pytest -m 'not gpu' $(PARALLEL) tests && wait $$types
+	$(BIN)/mypy & types=$$!; passed=0; $(BIN)/python -m pytest -m 'not gpu' $(PARALLEL) tests || passed=$$?; wait $$types && exit $$passed
 else
 	$(BIN)/python -m pytest -m 'not gpu' $(T)
 endif

@@ -135,7 +135,7 @@ class Settings(WorkerSettings, AccessSettings, EngineSettings, TellingSettings, 
     host: Text = Field("127.0.0.1", description="where a gateway listens")
     port: int = Field(8000, ge=1, le=65535, description="the port of it")
     event_loop: Literal["asyncio", "uvloop"] = Field(
-        "asyncio", description="what runs a gateway's connections; uvloop has to be installed for it"
+        "asyncio", description="the event loop that a gateway runs on; uvloop has to be installed for it"
     )
     root_path: Annotated[str, AfterValidator(_prefix)] = Field(
         "",

@@ -19,7 +19,7 @@ class WorkerSettings(BaseSettings):
     )
     worker_silence_seconds: float = Field(
         60.0,
-        ge=5,
+        ge=10,
         le=366 * 86_400,
         allow_inf_nan=False,
         description="a worker whose main loop has stood still for so long ends, with exit code 1",

@@ -45,10 +45,12 @@ class PatientConsumer(Consumer):
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, and try again until it works. A broker that is away is waited for."""
-        with watchdog.waiting():
-            return super().ensure_connected(conn)
+        watchdog.waits()
+        return super().ensure_connected(conn)
 
     def on_connection_error_after_connected(self, error: Exception) -> None:
+        """Called when the connection is lost, before everything that stood on it is ended and begun anew."""
+        watchdog.waits()
         if not isinstance(error, self._lost):
             # Do not log the message: anybody who can write to the broker chose its text.
             log.warning("message.unreadable", error=type(error).__name__)

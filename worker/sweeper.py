@@ -94,7 +94,6 @@ class Sweeper:
                 end_windows(database, audit)
                 expire_unverified(database, audit)
                 warn_of_deadlines(database, audit)
-                tell_stalled(database, audit, policy.longest_hours)
                 dispatched = sweep(database, self._settings)
                 for run_id in dispatched:
                     self._celery.send_task(RUN_TASK, args=[run_id], retry=False)
@@ -103,6 +102,8 @@ class Sweeper:
                     with database.unit_of_work() as session:
                         for run_id in dispatched:
                             outbox.told(session, Topic.RUN_WAITING, run_id)
+                # Nothing that has to happen waits for an alarm.
+                tell_stalled(database, audit, policy.longest_hours)
                 # Last, because the store may be away, and nothing above needs it.
                 write_lifts(database, self._settings)
                 write_takedowns(database, self._settings)

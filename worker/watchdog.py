@@ -11,8 +11,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 
@@ -34,21 +34,17 @@ class Watchdog:
 
     def __init__(self) -> None:
         self._turns = 0
-        self._waiting = False
+        # Nor does the start count, up to the first turn.
+        self._waiting = True
 
     def turned(self) -> None:
         """The loop has turned once more. Called in the main thread, at least every two seconds."""
+        self._waiting = False
         self._turns += 1
 
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """What the block does may take as long as it takes: it waits for the broker, which is away."""
+    def waits(self) -> None:
+        """Nothing counts until the loop's next turn: the broker is away, or a connection is made anew."""
         self._waiting = True
-        try:
-            yield
-        finally:
-            self._waiting = False
-            self.turned()
 
     def start(self, seconds: float, stuck: Callable[[float], object]) -> None:
         """Begin to watch, in a thread of its own.

@@ -157,9 +157,10 @@ class ForgetDeadlineNears(Event):
 
 @dataclass(frozen=True)
 class ForgetStalled(Event):
-    """A request has stayed in the state ``status`` for longer than the request policy allows, since ``since``.
+    """A request has stayed in the state ``status`` for longer than the request policy allows.
 
-    ``longest_hours`` is the limit of the state.
+    ``longest_hours`` is the limit, which counts from ``since``: when the request came into the state, or when the state
+    should have ended by itself. After the review of a hold, the limit is 0 and ``since`` is the review.
     """
 
     action = "forget.stalled"

@@ -48,7 +48,7 @@ _SAID = {
     "forget.denied": "Denied by two people: {reason}",
     "forget.cancelled": "Cancelled: {reason}",
     "suppression.lifted": "The suppression was lifted: {because}",
-    "forget.stalled": "Stalled: {status} since {since}, for more than {longest_hours:g} hours",
+    "forget.stalled": "Stalled: {status}; the {longest_hours:g} h that it may take from {since} on are over",
     "forget.deadline_nears": "{percent} % of the time have passed",
     "run.claimed": "A worker claimed the run, claim {claim}",
     "run.attempted": "Rung {step}, {method}: {decision}",

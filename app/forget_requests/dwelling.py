@@ -20,7 +20,7 @@ from app.db.models.statuses import SETTLED
 from app.forget_requests.policy import LongestHours
 
 _OPEN = tuple(status for status in RequestStatus if status not in SETTLED)
-# How many one sweep tells: nobody is accepted meanwhile.
+# How many one sweep records: no request is accepted meanwhile.
 _AT_ONCE = 100
 # The end of a state that ends by itself; the limit counts from there.
 _ENDS: dict[RequestStatus, InstrumentedAttribute[Any]] = {
@@ -31,17 +31,30 @@ _ENDS: dict[RequestStatus, InstrumentedAttribute[Any]] = {
 
 def is_stalled(request: ForgetRequest, longest: LongestHours, now: datetime) -> bool:
     """Whether a request has stayed too long in its state. `stalled` is the same as a condition."""
+    return exceeded(request, longest, now) is not None
+
+
+def exceeded(
+    request: ForgetRequest, longest: LongestHours, now: datetime
+) -> tuple[datetime, timedelta] | None:
+    """The limit that a request has exceeded, and since when it counts; None if the request is not stalled."""
     status = RequestStatus(request.status)
     if status in SETTLED:
-        return False
+        return None
     begins = getattr(request, _ENDS[status].key) if status in _ENDS else None
-    begins = begins or request.status_since
-    too_long = begins is not None and begins < now - longest.of(status)
-    return too_long or (status is RequestStatus.ON_HOLD and _is_over(request.review_at, now))
+    if begins is None and request.since_status == status:
+        begins = request.status_since
+    limits = [(begins, longest.of(status))]
+    if status is RequestStatus.ON_HOLD:
+        limits.append((request.review_at, timedelta()))
+    for since, limit in limits:
+        if since is not None and since < now - limit:
+            return since, limit
+    return None
 
 
 def stalled(longest: LongestHours, now: datetime) -> ColumnElement[bool]:
-    """The condition that a request has stayed too long in its state. It is null for one without a time."""
+    """The condition that a request has stayed too long in its state. It can be null, for a request without a time."""
     row = ForgetRequest
     too_long = [
         and_(row.status == status, _counts_from_before(status, now - longest.of(status))) for status in _OPEN
@@ -69,25 +82,27 @@ def to_tell(session: Session, longest: LongestHours, now: datetime) -> Sequence[
 def tell(transaction: Transaction, ids: Sequence[str], longest: LongestHours, now: datetime) -> int:
     """Record that these requests are stalled, each once for each stay in a state. Returns how many were.
 
-    What has no time, because an earlier release has moved it, counts from now on.
+    What has no time in its state, because an earlier release has moved it, counts from now on.
     """
     told = 0
     rows = transaction.session.scalars(
         select(ForgetRequest).where(ForgetRequest.id.in_(ids)).order_by(ForgetRequest.epoch).with_for_update()
     ).all()
     for request in rows:
-        if request.status_since is None:
-            request.status_since = now
+        if request.since_status != request.status:
+            request.status_since, request.since_status, request.stalled_at = now, request.status, None
+        over = exceeded(request, longest, now)
         # What has moved on since it was found, or was told by another sweep, is not told.
-        if request.stalled_at is not None or not is_stalled(request, longest, now):
+        if request.stalled_at is not None or over is None:
             continue
         request.stalled_at = now
+        since, limit = over
         transaction.record(
             ForgetStalled(
                 request=request.id,
                 status=request.status,
-                since=request.status_since.isoformat(),
-                longest_hours=longest.of(RequestStatus(request.status)) / timedelta(hours=1),
+                since=since.isoformat(),
+                longest_hours=limit / timedelta(hours=1),
             ),
             actor="worker",
         )
@@ -96,13 +111,13 @@ def tell(transaction: Transaction, ids: Sequence[str], longest: LongestHours, no
 
 
 def _counts_from_before(status: RequestStatus, moment: datetime) -> ColumnElement[bool]:
-    since = ForgetRequest.status_since
-    return (func.coalesce(_ENDS[status], since) if status in _ENDS else since) < moment
+    row = ForgetRequest
+    in_state = and_(row.since_status == status, row.status_since < moment)
+    if status not in _ENDS:
+        return in_state
+    return or_(_ENDS[status] < moment, and_(_ENDS[status].is_(None), in_state))
 
 
 def _without_time() -> ColumnElement[bool]:
-    return and_(ForgetRequest.status.in_(_OPEN), ForgetRequest.status_since.is_(None))
-
-
-def _is_over(until: datetime | None, now: datetime) -> bool:
-    return until is not None and until < now
+    row = ForgetRequest
+    return and_(row.status.in_(_OPEN), or_(row.since_status.is_(None), row.since_status != row.status))

@@ -98,6 +98,8 @@ def page(session: Session, wanted: Wanted, *, after: Cursor | None, limit: int, 
         for status in RequestStatus
         if (not wanted.statuses or status in wanted.statuses)
         and (after is None or not after.settled or status in SETTLED)
+        # None of them would be found among all that were ever settled.
+        and (not wanted.stalled or status not in SETTLED)
     ]
     if not heads:
         return Page((), None)

@@ -18,7 +18,8 @@ def move_on(transaction: Transaction, request: ForgetRequest, event: RequestEven
     before = request.status
     request.status = REQUESTS.after(before, event)
     if request.status != before:
-        request.status_since, request.stalled_at = transaction.now(), None
+        request.status_since, request.since_status = transaction.now(), request.status
+        request.stalled_at = None
 
 
 def moved_on(transaction: Transaction, status: RequestStatus, event: RequestEvent) -> dict[str, Any]:
@@ -33,5 +34,6 @@ def moved_on(transaction: Transaction, status: RequestStatus, event: RequestEven
     return {
         "status": REQUESTS.after(status, event),
         "status_since": transaction.now(),
+        "since_status": REQUESTS.after(status, event),
         "stalled_at": None,
     }

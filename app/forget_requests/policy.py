@@ -46,8 +46,8 @@ class Clock:
 
 
 class LongestHours(BaseModel):
-    """How many hours a request may stay in each state before it counts as stalled (R-4). Every state has a limit that
-    is not the end of a request.
+    """How many hours a request may stay in each state before it counts as stalled (R-4). Every state but those that
+    end a request has a limit.
 
     Two states end by themselves, and their hours count from that end: `pending_verification` from ``verify_until``,
     `scheduled` from ``cancel_until``. Beyond it nobody sweeps. A hold is stalled from its ``review_at`` on, and after

@@ -247,7 +247,7 @@ class ForgetRequestView(BaseModel):
             scope=RequestScope(request.scope),
             selected_events=request.selected_events,
             status=status,
-            status_since=request.status_since,
+            status_since=request.status_since if request.since_status == request.status else None,
             stalled=is_stalled(request, policy.longest_hours, now),
             waits_for=_WAITS_OUT.get(request.detail_code or "", _WAITS_FOR.get(status)),
             done=done,

@@ -203,6 +203,7 @@ def store(
         scope=RequestScope.USER if criteria is None else RequestScope.INTERACTIONS,
         status=CREATED,
         status_since=transaction.now(),
+        since_status=CREATED,
         subject_commitment=asked.subject_commitment,
         reason=asked.reason,
         client_reference=asked.client_reference,

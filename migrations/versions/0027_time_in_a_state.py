@@ -2,8 +2,8 @@
 
 Expand: columns that may be null, and an index. What is there already, and what the previous release accepts while it
 still serves, has no time: the next sweep of a worker lets it count from then. The audit log knows when the state
-changed, but names requests inside its entries, so a look-up would read all of it. What the previous release moves on
-meanwhile keeps the time of its former state, and may be told as stalled too early.
+changed, but names requests inside its entries, so a look-up would read all of it. The time is that of the state
+`since_status`: what the previous release moves on meanwhile has none in its new state.
 
 Revision: 0027_time_in_a_state
 Revises: 0026_outside_engines
@@ -19,13 +19,14 @@ down_revision = "0026_outside_engines"
 branch_labels = None
 depends_on = None
 
-_COLUMNS = ("status_since", "stalled_at")
+_COLUMNS = ("status_since", "since_status", "stalled_at")
 _INDEX = "ix_forget_requests_dwell"
 
 
 def upgrade() -> None:
     for name in _COLUMNS:
-        op.add_column("forget_requests", sa.Column(name, sa.DateTime(timezone=True), nullable=True))
+        type_ = sa.String(20) if name == "since_status" else sa.DateTime(timezone=True)
+        op.add_column("forget_requests", sa.Column(name, type_, nullable=True))
     op.create_index(_INDEX, "forget_requests", ["status", "status_since"])
 
 

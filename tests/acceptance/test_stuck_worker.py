@@ -18,7 +18,7 @@ from tests.acceptance.test_stopping import started
 from worker.watchdog import STUCK
 
 # The shortest that may be set, and longer than that.
-SILENCE, LONGER = 5, 12
+SILENCE, LONGER = 10, 20
 SECONDS = 240
 
 

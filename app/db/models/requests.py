@@ -29,8 +29,10 @@ class ForgetRequest(Base):
     # How many stored events a request of scope `interactions` selects.
     selected_events: Mapped[int | None] = mapped_column(BigInteger)
     status: Mapped[str] = mapped_column(String(20), default=RequestStatus.QUEUED)
-    # When it came into this state; None if nobody has looked since a release that did not write it.
+    # When it came into the state `since_status`. If that is another one than `status`, or None, an earlier release has
+    # moved the request, and no sweep has looked since.
     status_since: Mapped[datetime | None]
+    since_status: Mapped[str | None] = mapped_column(String(20))
     # When it was recorded that it has stayed too long in this state.
     stalled_at: Mapped[datetime | None]
     # Until then somebody must verify an end user's request. It stays set if nobody does: then nothing ever began.

@@ -81,7 +81,12 @@ def test_r4_a_request_is_stalled_by_the_limit_of_its_state_wherever_it_is_asked(
         with service.database.unit_of_work() as session:
             session.execute(
                 update(ForgetRequest).values(
-                    status=status, status_since=NOON, verify_until=ends, cancel_until=ends, review_at=ends
+                    status=status,
+                    status_since=NOON,
+                    since_status=status,
+                    verify_until=ends,
+                    cancel_until=ends,
+                    review_at=ends,
                 )
             )
         begins, limit = NOON, NOTHING if status in SETTLED else LONGEST.of(status)
@@ -223,7 +228,7 @@ def test_r4_what_an_earlier_release_moved_counts_from_the_first_look(service: Se
     request_id, over = accept(service, "a", RequestPolicy()), accept(service, "b", RequestPolicy())
     decide(service, over, decisions.cancel)
     with service.database.unit_of_work() as session:
-        session.execute(update(ForgetRequest).values(status_since=None))
+        session.execute(update(ForgetRequest).values(status_since=None, since_status=None))
     look = NOON + timedelta(days=90)
     with service.database.read() as session:
         assert dwelling.counts(session, LONGEST, look) == {}
@@ -231,6 +236,21 @@ def test_r4_what_an_earlier_release_moved_counts_from_the_first_look(service: Se
     assert sweep(service, look) == 0
     assert (since(service, request_id), of(service, over).status_since) == (look, None)
     assert sweep(service, look + LONGEST.of(RequestStatus.QUEUED) + ABOVE) == 1
+
+
+def test_r4_what_an_earlier_release_moves_has_no_time_in_its_new_state(service: Service) -> None:
+    request_id = accept(service, "a", RequestPolicy())
+    late = since(service, request_id) + LONGEST.of(RequestStatus.QUEUED) + ABOVE
+    assert sweep(service, late) == 1
+    with service.database.unit_of_work() as session:
+        session.execute(update(ForgetRequest).values(status=RequestStatus.UNLEARNING))
+    look = late + LONGEST.of(RequestStatus.UNLEARNING)
+    with service.database.read() as session:
+        assert dwelling.counts(session, LONGEST, look) == {}
+    # It counts from the first look, and is told again in this state.
+    assert sweep(service, look) == 0
+    assert since(service, request_id) == look
+    assert sweep(service, look + LONGEST.of(RequestStatus.UNLEARNING) + ABOVE) == 1
 
 
 def test_r4_a_request_that_the_journal_brings_back_counts_from_the_restore(

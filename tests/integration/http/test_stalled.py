@@ -84,6 +84,6 @@ def test_r4_what_was_told_is_on_the_page_of_the_request(
     longest = gateway_of(client).request_policy.longest_hours
     assert tell_stalled(database, AuditLog.of(settings), longest) == 1
     shown = client.get(f"/dashboard/requests/{late}", headers={"Accept": "text/html"}).text
-    assert "for more than 5 hours" in shown
+    assert "the 5 h that it may take from" in shown
     with database.read() as session:
         assert session.scalars(select(ForgetRequest.stalled_at)).one() is not None
