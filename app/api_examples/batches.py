@@ -14,9 +14,7 @@ _BATCH: dict[str, Any] = {
     "statuses": {"queued": 1},
     "done": False,
 }
-_INVALID: list[dict[str, Any]] = [
-    {"pointer": "/items/1/user_id", "code": "missing", "message": "Field required"}
-]
+_INVALID: list[dict[str, Any]] = [{"pointer": "/user_id", "code": "missing", "message": "Field required"}]
 _BATCH_ITEMS: list[dict[str, Any]] = [
     {
         "position": 0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
@@ -11,6 +11,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
+from app import json_lines
 from app.api_keys.authentication import Caller, require
 from app.api_keys.service import Scope
 from app.clock.deadlines import Regime
@@ -38,11 +39,14 @@ from app.gateway import Gateway
 from app.idempotency.once import KEY_PARAMETER, KeyedOnce, OnceRequest, require_same, respond
 from app.idempotency.service import KEPT_FOR
 from app.problem_schema import problems
+from app.subjects import SubjectKey
 
 router = APIRouter(tags=["forget"])
 
 BatchId = Annotated[str, Path(pattern=r"^fb_[0-9a-f]{32}$")]
 MayForget = Annotated[Caller, Depends(require(Scope.FORGET_CREATE))]
+# Reads the items that were sent.
+Sent = Callable[[SubjectKey], list[Item]]
 MayRead = Annotated[Caller, Depends(require(Scope.FORGET_READ))]
 
 
@@ -58,13 +62,16 @@ async def forget_many(
 ) -> Response:
     """Accept up to 1,000 requests to be forgotten, in at most 512 KiB. Each item gets a result of its own.
 
+    As `application/x-ndjson` the body has one item on each line. A line that is no JSON is an invalid item, and no
+    obstacle to the others; blank lines are no items, and `position` does not count them.
+
     `accepted`: there is a new request. `existing`: the user has one already, which does not change. `invalid`: the item
     is refused, and `errors` says why. Each accepted user is suppressed before this answers.
 
     Items are accepted in several transactions. After a broken connection or a crash, send the same body with the same
     key: what is accepted stays so, and the rest is accepted then.
     """
-    return await once.import_(partial(_accept, gateway, once, caller, await request.body()))
+    return await once.import_(partial(_accept, gateway, once, caller, await _sent(request)))
 
 
 @router.post(
@@ -74,7 +81,7 @@ async def forget_many(
 )
 async def try_many(request: Request, gateway: GatewayDependency, _caller: MayForget) -> TrialView:
     """What `POST /forget-batches` would do with this body. Nothing is stored."""
-    return await gateway.import_(partial(_try, gateway, await request.body()))
+    return await gateway.import_(partial(_try, gateway, await _sent(request)))
 
 
 @router.get("/forget-batches/{batch_id:path}/items", responses=problems(404))
@@ -98,8 +105,13 @@ def _read(gateway: Gateway, batch_id: str) -> tuple[ForgetBatch, Sequence[querie
         return batch, queries.items_of(session, batch_id)
 
 
-def _accept(gateway: Gateway, once: OnceRequest, caller: Caller, content: bytes) -> Response:
-    items = read_items(content, gateway.subject_key)
+async def _sent(request: Request) -> Sent:
+    """What reads the items of a request's body. It takes time, so not in the event loop."""
+    return partial(read_items, await request.body(), in_lines=json_lines.are_sent(request.headers))
+
+
+def _accept(gateway: Gateway, once: OnceRequest, caller: Caller, sent: Sent) -> Response:
+    items = sent(gateway.subject_key)
     keyed = once.keyed
     assert keyed is not None
     wanted = [_wanted(gateway, position, item) for position, item in enumerate(items)]
@@ -153,8 +165,8 @@ def _answer(gateway: Gateway, batch: ForgetBatch, rows: Sequence[queries.ItemRow
     return respond(view, HTTPStatus.ACCEPTED, {"Location": gateway.links.batch(batch.id)})
 
 
-def _try(gateway: Gateway, content: bytes) -> TrialView:
-    items = read_items(content, gateway.subject_key)
+def _try(gateway: Gateway, sent: Sent) -> TrialView:
+    items = sent(gateway.subject_key)
     with gateway.database.read() as session:
         subjects = [item.subject for item in items if item.subject is not None]
         trial = Trial(session, subjects, database_now(session))

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app import json_lines
 from app.db.models import ForgetBatch, RequestStatus
 from app.db.models.statuses import SETTLED
 from app.forget_batches.queries import ItemRow
@@ -142,6 +143,16 @@ def body_schema() -> dict[str, Any]:
                         }
                     },
                 }
-            }
+            },
+            json_lines.MEDIA_TYPE: {
+                "schema": {
+                    "type": "string",
+                    # There is an item.
+                    "pattern": r"[^ \t\r\n]",
+                    "description": f"an item on each of at most {MAX_ITEMS} lines, like the body of "
+                    "`POST /forget-requests`; blank lines are no items",
+                },
+                "example": '{"user_id": "user-17"}\n{"client_reference": "zd-4412"}\n',
+            },
         },
     }

@@ -12,6 +12,7 @@ from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
+from app import json_lines
 from app.api_keys.authentication import caller_of
 from app.audit.group_commit import NothingWritten
 from app.audit.transaction import Transaction
@@ -227,6 +228,7 @@ async def _request(request: Request, gateway: Gateway, key: str | None) -> OnceR
         key=key,
         target=f"{scope['path']}?{scope['query_string'].decode()}",
         body=await request.body(),
+        in_lines=json_lines.are_sent(request.headers),
     )
     return OnceRequest(gateway, request, keyed)
 

@@ -80,7 +80,7 @@ def _operation(operation: dict[str, Any], scope: Scope | None) -> list[str]:
         lines += [*table(["parameter", "in", "type", "meaning"], rows), ""]
     body = operation.get("requestBody")
     if body:
-        lines += [f"Body: {_type(body['content']['application/json']['schema'])}.", ""]
+        lines += [f"Body: {'; or '.join(_body(body['content']))}.", ""]
     answers = [
         [f"{status} {HTTPStatus(int(status)).phrase}", _content(answer), _when(status, answer)]
         for status, answer in sorted(operation["responses"].items())
@@ -88,6 +88,14 @@ def _operation(operation: dict[str, Any], scope: Scope | None) -> list[str]:
     ]
     lines += table(["answer", "body", ""], answers)
     return lines
+
+
+def _body(content: dict[str, Any]) -> Iterator[str]:
+    for kind, one in content.items():
+        if kind == "application/json":
+            yield _type(one["schema"])
+        else:
+            yield f"as `{kind}`, {one['schema']['description']}"
 
 
 def _when(status: str, answer: dict[str, Any]) -> str:

@@ -68,9 +68,13 @@ def test_the_example_is_an_answer_of_the_operation(name: str) -> None:
 @pytest.mark.parametrize("name", BODIES)
 def test_the_example_is_a_body_of_the_operation(name: str) -> None:
     (operation,) = (one for _, one in operations() if one["operationId"] == name)
-    (content,) = operation["requestBody"]["content"].values()
-    validator_for(content["schema"] | {"components": DOCUMENT["components"]}).validate(content["example"])
-    assert content["example"] == BODIES[name]
+    bodies = dict(operation["requestBody"]["content"])
+    for content in bodies.values():
+        validator_for(content["schema"] | {"components": DOCUMENT["components"]}).validate(content["example"])
+    assert bodies.pop("application/json")["example"] == BODIES[name]
+    for content in bodies.values():
+        # The same items, one on each line.
+        assert [json.loads(line) for line in content["example"].splitlines()] == BODIES[name]["items"]
 
 
 def changed(edit: str) -> list[str]:
