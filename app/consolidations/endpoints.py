@@ -19,11 +19,12 @@ from app.dependencies import GatewayDependency
 from app.errors import Problem
 from app.gateway import Gateway
 from app.idempotency.once import Once, OnceRequest, respond
+from app.json_bodies import JsonRoute
 from app.links import Links
 from app.problem_schema import problems
 from app.runs.schemas import RunView
 
-router = APIRouter(tags=["consolidations"])
+router = APIRouter(tags=["consolidations"], route_class=JsonRoute)
 
 
 @router.post(

@@ -17,10 +17,11 @@ from app.dependencies import GatewayDependency
 from app.errors import Problem
 from app.events.feed import Subscriber, TooManyStreams
 from app.events.stream import HEADERS, MEDIA_TYPE, EventStream
+from app.json_bodies import JsonRoute
 from app.long_answers import HANG_UP, WHEN_STOPPING
 from app.problem_schema import problems
 
-router = APIRouter(tags=["events"])
+router = APIRouter(tags=["events"], route_class=JsonRoute)
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {

@@ -38,10 +38,11 @@ from app.forget_requests.endpoints import asked_by
 from app.gateway import Gateway
 from app.idempotency.once import KEY_PARAMETER, KeyedOnce, OnceRequest, require_same, respond
 from app.idempotency.service import KEPT_FOR
+from app.json_bodies import JsonRoute
 from app.problem_schema import problems
 from app.subjects import SubjectKey
 
-router = APIRouter(tags=["forget"])
+router = APIRouter(tags=["forget"], route_class=JsonRoute)
 
 BatchId = Annotated[str, Path(pattern=r"^fb_[0-9a-f]{32}$")]
 MayForget = Annotated[Caller, Depends(require(Scope.FORGET_CREATE))]

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from app.errors import Problem, described
 from app.forget_batches.schemas import MAX_BYTES, MAX_ITEMS, BatchBody
 from app.forget_requests.schemas import ForgetUserBody
+from app.json_bodies import NAME_TWICE, has_name_twice, require_names_once
 from app.json_lines import lines_of
 from app.subjects import SubjectKey
 
@@ -67,10 +68,13 @@ def _of_line(line: bytes, key: SubjectKey) -> Item:
     except ValidationError as error:
         found = described(error.errors()[0])
         return Item(None, None, [found | {"message": found["message"].replace(_PLACE, "at column")}])
+    if has_name_twice(line):
+        return Item(None, None, [{"pointer": "/", "code": "json_invalid", "message": NAME_TWICE}])
     return _item(sent, key)
 
 
 def _of_json(content: bytes, key: SubjectKey) -> list[Item]:
+    require_names_once(content)
     try:
         body = BatchBody.model_validate_json(content)
     except ValidationError as error:

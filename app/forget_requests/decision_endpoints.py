@@ -31,12 +31,13 @@ from app.forget_requests.schemas import (
 )
 from app.gateway import Gateway
 from app.idempotency.once import Once, OnceRequest, respond
+from app.json_bodies import JsonRoute
 from app.problem_schema import problems
 from app.suppressions.service import journal_entry, record_of
 from app.transitions import IllegalTransition
 from model_store import JournalEntry
 
-router = APIRouter(tags=["forget"])
+router = APIRouter(tags=["forget"], route_class=JsonRoute)
 
 _PROBLEMS = problems(403, 404, 409)
 _LIFTING = (Action.CANCEL, Action.DENY, Action.READMIT)

@@ -33,13 +33,14 @@ from app.forget_requests.schemas import (
 from app.forget_requests.service import Acceptance, Asked
 from app.gateway import Gateway
 from app.idempotency.once import Once, OnceRequest, respond
+from app.json_bodies import JsonRoute
 from app.problem_schema import problems
 from app.runs import forecast
 from app.subjects import SubjectKey, commitment
 from app.targets import service as targets
 from app.versions.parts import of_request
 
-router = APIRouter(tags=["forget"])
+router = APIRouter(tags=["forget"], route_class=JsonRoute)
 
 RequestId = Annotated[str, Path(pattern=r"^fr_[0-9a-f]{32}$")]
 MayForget = Annotated[Caller, Depends(require(Scope.FORGET_CREATE, own=True))]

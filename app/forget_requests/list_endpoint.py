@@ -15,9 +15,10 @@ from app.dependencies import GatewayDependency
 from app.fields import Instant
 from app.forget_requests.listing import CURSOR, Cursor, Wanted, page
 from app.forget_requests.schemas import ForgetRequestView
+from app.json_bodies import JsonRoute
 from app.problem_schema import problems
 
-router = APIRouter(tags=["forget"])
+router = APIRouter(tags=["forget"], route_class=JsonRoute)
 
 
 class ForgetRequestPage(BaseModel):

@@ -21,9 +21,10 @@ from app.forget_requests.service import Acceptance
 from app.forget_requests.verification import verify as carry_out
 from app.gateway import Gateway
 from app.idempotency.once import Once, OnceRequest, respond
+from app.json_bodies import JsonRoute
 from app.problem_schema import problems
 
-router = APIRouter(tags=["forget"])
+router = APIRouter(tags=["forget"], route_class=JsonRoute)
 
 
 @router.post(

@@ -13,9 +13,10 @@ from app.api_keys.authentication import Caller, require
 from app.api_keys.service import Scope
 from app.dependencies import GatewayDependency
 from app.gateway import Gateway
+from app.json_bodies import JsonRoute
 from app.problem_schema import problems
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=JsonRoute)
 
 # Probes come all the time. If a check hangs, waiting probes must not take up the server's threads.
 _PROBE_SECONDS = 2.0

@@ -17,9 +17,10 @@ from app.idempotency.once import Once, OnceRequest, respond
 from app.interactions.events import read_events
 from app.interactions.schemas import BODY_SCHEMA, IngestView
 from app.interactions.service import ingest_in_slices
+from app.json_bodies import JsonRoute
 from app.problem_schema import problems
 
-router = APIRouter(tags=["interactions"])
+router = APIRouter(tags=["interactions"], route_class=JsonRoute)
 
 
 @router.post(

@@ -13,6 +13,7 @@ from pydantic import (
 from app.errors import validation_failed
 from app.interactions.schemas import IngestBody
 from app.interactions.service import NewInteraction
+from app.json_bodies import require_names_once
 from app.subjects import SubjectKey
 from inputs import InvalidInput, identifier, moment, number_as_id
 
@@ -26,6 +27,7 @@ def read_events(content: bytes, key: SubjectKey) -> list[NewInteraction]:
         RequestValidationError: the body is not JSON, or does not have the expected structure.
         Problem: 422, an id or a time is invalid; the problem says in which event.
     """
+    require_names_once(content)
     try:
         body = IngestBody.model_validate_json(content)
     except ValidationError as error:

@@ -27,6 +27,7 @@ from app.forget_requests.schemas import CancelBody
 from app.forget_requests.service import Asked
 from app.gateway import Gateway
 from app.idempotency.once import REPLAYED, Once, OnceRequest, respond
+from app.json_bodies import JsonRoute
 from app.opendsr import queries
 from app.opendsr import service as opendsr
 from app.opendsr.intake import asked_for, callbacks_of
@@ -46,7 +47,7 @@ from app.opendsr.states import STATES
 from app.problem_schema import problems
 from app.subjects import commitment
 
-router = APIRouter(tags=["opendsr"])
+router = APIRouter(tags=["opendsr"], route_class=JsonRoute)
 
 # What the routes of requests were called in version 1, which the specification wants to be kept.
 _FORMER = "/opendsr/opengdpr_requests"

@@ -17,13 +17,14 @@ from app.db.models import ForgetRequest
 from app.dependencies import GatewayDependency
 from app.errors import Problem, not_found
 from app.gateway import Gateway
+from app.json_bodies import JsonRoute
 from app.problem_schema import problems
 from app.receipts.claims import TYPE, Kind
 from app.receipts.record import LogContradicted
 from app.receipts.service import NotCompleted, Receipts
 from app.transparency.problems import log_contradicted
 
-router = APIRouter(tags=["evidence"])
+router = APIRouter(tags=["evidence"], route_class=JsonRoute)
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/jwt"

@@ -15,6 +15,7 @@ from app.api_keys.service import Scope
 from app.dependencies import GatewayDependency
 from app.fields import IdInQuery
 from app.gateway import Gateway
+from app.json_bodies import JsonRoute
 from app.last_look import LAST_LOOK, LastLook
 from app.problem_schema import problems
 from app.recommendations.answering import answer_for, candidates_of, require_k
@@ -22,7 +23,7 @@ from app.recommendations.many import router as many
 from app.recommendations.schemas import RecommendationView, content_of
 from app.serving import Recommendation
 
-router = APIRouter(tags=["recommendations"])
+router = APIRouter(tags=["recommendations"], route_class=JsonRoute)
 
 # Not a `default_factory`, whose signature pydantic would look at for each request.
 _NOBODY_NAMED: list[str] = []

@@ -24,6 +24,7 @@ from app.dependencies import GatewayDependency
 from app.errors import Problem
 from app.gateway import Gateway
 from app.interactions.admission import Admission
+from app.json_bodies import JsonRoute, require_names_once
 from app.last_look import LAST_LOOK, LastLook
 from app.problem_schema import problems
 from app.recommendations.answering import answer_for, candidates_of, personalise, require_k
@@ -38,7 +39,7 @@ from app.recommendations.many_schemas import (
 from app.recommendations.schemas import content_of
 from app.serving import InferenceFailed, Recommendation
 
-router = APIRouter(tags=["recommendations"])
+router = APIRouter(tags=["recommendations"], route_class=JsonRoute)
 
 # So many users of one request wait for the model at a time, so that others need not wait for all of them.
 _AT_A_TIME = 16
@@ -97,6 +98,7 @@ def _read(gateway: Gateway, content: bytes) -> list[_Asked]:
         RequestValidationError: the body is not JSON, or does not have the expected structure.
         Problem: 422, the histories have more events than one request may hold.
     """
+    require_names_once(content)
     try:
         body = ManyBody.model_validate_json(content)
     except ValidationError as error:

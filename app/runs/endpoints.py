@@ -12,11 +12,12 @@ from app.attempts import queries as attempts
 from app.dependencies import GatewayDependency
 from app.errors import not_found
 from app.forget_requests import queries as forget_requests
+from app.json_bodies import JsonRoute
 from app.problem_schema import problems
 from app.runs import queries as run_queries
 from app.runs.schemas import RunDetail, RunView
 
-router = APIRouter(tags=["runs"])
+router = APIRouter(tags=["runs"], route_class=JsonRoute)
 
 MayRead = Annotated[Caller, Depends(require(Scope.RUNS_READ))]
 

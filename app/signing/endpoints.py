@@ -5,9 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from app.dependencies import GatewayDependency
+from app.json_bodies import JsonRoute
 from app.signing.schemas import KeySetView
 
-router = APIRouter(tags=["evidence"])
+router = APIRouter(tags=["evidence"], route_class=JsonRoute)
 
 # Long enough that verifiers do not come for every receipt, and shorter than any rotation.
 _CACHED = "public, max-age=300"

@@ -10,11 +10,12 @@ from app.api_keys.authentication import Caller, require
 from app.api_keys.service import Scope
 from app.db.clock import database_now
 from app.dependencies import GatewayDependency
+from app.json_bodies import JsonRoute
 from app.problem_schema import problems
 from app.statistics import queries as statistics
 from app.statistics.schemas import ErasureStatistics, YearStatistics
 
-router = APIRouter(tags=["statistics"])
+router = APIRouter(tags=["statistics"], route_class=JsonRoute)
 
 
 @router.get("/statistics/erasures", responses=problems())

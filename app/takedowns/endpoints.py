@@ -17,12 +17,13 @@ from app.errors import not_found
 from app.fields import IdInPath
 from app.gateway import Gateway
 from app.idempotency.once import Once, OnceRequest, respond
+from app.json_bodies import JsonRoute
 from app.problem_schema import problems
 from app.takedowns import queries as takedowns
 from app.takedowns import service
 from app.takedowns.schemas import TakedownBody, TakedownPage, TakedownView
 
-router = APIRouter(tags=["items"])
+router = APIRouter(tags=["items"], route_class=JsonRoute)
 
 ItemId = Annotated[IdInPath, Path(description="percent-encoded, a slash in it as %2F")]
 MayRead = Annotated[Caller, Depends(require(Scope.FORGET_READ))]

@@ -13,10 +13,11 @@ from app.dependencies import GatewayDependency
 from app.errors import not_found
 from app.gateway import Gateway
 from app.idempotency.once import Once, OnceRequest, respond
+from app.json_bodies import JsonRoute
 from app.problem_schema import problems
 from app.targets.schemas import TargetView
 
-router = APIRouter(tags=["forget"])
+router = APIRouter(tags=["forget"], route_class=JsonRoute)
 
 
 @router.post(

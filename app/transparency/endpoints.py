@@ -19,11 +19,12 @@ from app.db.models import AuditEntry
 from app.dependencies import GatewayDependency
 from app.errors import Problem
 from app.gateway import Gateway
+from app.json_bodies import JsonRoute
 from app.problem_schema import problems
 from app.transparency.problems import log_contradicted
 from app.transparency.schemas import ConsistencyProofView, EntriesView, EntryView, InclusionProofView
 
-router = APIRouter(prefix="/audit", tags=["evidence"])
+router = APIRouter(prefix="/audit", tags=["evidence"], route_class=JsonRoute)
 
 MayRead = Annotated[Caller, Depends(require(Scope.AUDIT_READ))]
 Size = Annotated[int, Query(ge=0, le=2**53)]

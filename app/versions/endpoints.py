@@ -11,13 +11,14 @@ from app.api_keys.service import Scope
 from app.consolidations.schemas import BudgetView
 from app.db.clock import database_now
 from app.dependencies import GatewayDependency
+from app.json_bodies import JsonRoute
 from app.problem_schema import problems
 from app.replicas.queries import live_replicas
 from app.versions import queries as pointer
 from app.versions.parts import of_version
 from app.versions.schemas import AdaptersView, ReplicaView, VersionView
 
-router = APIRouter(tags=["adapters"])
+router = APIRouter(tags=["adapters"], route_class=JsonRoute)
 
 _SHOWN = 100
 

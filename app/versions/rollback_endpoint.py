@@ -17,11 +17,12 @@ from app.dependencies import GatewayDependency
 from app.errors import Problem, not_found
 from app.gateway import Gateway
 from app.idempotency.once import Once, OnceRequest, respond
+from app.json_bodies import JsonRoute
 from app.problem_schema import problems
 from app.versions.rollback import Guard, RollbackRefused, RolledBack, WayBack, roll_back, way_back
 from app.versions.schemas import RollbackView
 
-router = APIRouter(tags=["adapters"])
+router = APIRouter(tags=["adapters"], route_class=JsonRoute)
 Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="the version to go back to")]
 
 

@@ -17,6 +17,7 @@ from app.dependencies import GatewayDependency
 from app.errors import Problem, not_found, value_refused
 from app.gateway import Gateway
 from app.idempotency.once import Once, OnceRequest, respond
+from app.json_bodies import JsonRoute
 from app.problem_schema import problems
 from app.webhooks import queries
 from app.webhooks import service as webhooks
@@ -34,7 +35,7 @@ from app.webhooks.schemas import (
     ReplayedView,
 )
 
-router = APIRouter(tags=["webhooks"])
+router = APIRouter(tags=["webhooks"], route_class=JsonRoute)
 
 MayManage = Annotated[Caller, Depends(require(Scope.WEBHOOKS_MANAGE))]
 EndpointPath = Annotated[str, Path(pattern=r"^we_[0-9a-f]{32}$")]

@@ -82,6 +82,7 @@ BAD = {
     "endless": b'{"user_id": Infinity}',
     "out of range": b'{"user_id": 1e999}',
     "null": b"null",
+    "a name twice": b'{"user_id": "erika", "user_id": "erika-2"}',
     "huge": b'{"user_id": "' + b"erika" * 80_000 + b'"}',
 }
 
@@ -127,15 +128,6 @@ def test_r14_blank_lines_and_a_missing_end_count_for_nothing(
     answer = send(client, content)
     assert results(answer) == ["accepted"] * expected
     assert [item["position"] for item in answer.json()["items"]] == list(range(expected))
-
-
-def test_r14_of_a_name_that_comes_twice_the_last_counts_as_in_json(client: TestClient) -> None:
-    twice = b'{"user_id": "user-1", "user_id": "user-2"}'
-    assert results(send(client, twice)) == ["accepted"]
-    for user, reason in (("user-1", None), ("user-2", "suppressed")):
-        assert client.get("/recommend", params={"user_id": user}).json()["fallback_reason"] == reason
-    in_json = client.post(f"{PATH}/dry-run", content=b'{"items": [' + twice + b"]}")
-    assert results(in_json) == ["existing"]
 
 
 @pytest.mark.parametrize(
