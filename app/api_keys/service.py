@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.db.models import ApiKey
+from app.db.session import rows_changed
 
 PREFIX = "lethe_"
 
@@ -107,4 +108,4 @@ def revoke(session: Session, *, name: str, now: datetime) -> bool:
     result = session.execute(
         update(ApiKey).where(ApiKey.name == name, ApiKey.revoked_at.is_(None)).values(revoked_at=now)
     )
-    return bool(result.rowcount)  # type: ignore[attr-defined]
+    return rows_changed(result) > 0

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, Insert, create_engine, event
+from sqlalchemy import CursorResult, Engine, Insert, Result, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
@@ -176,6 +176,13 @@ def insert_ignoring_duplicates(session: Session, table: type[Base]) -> Insert:
     """An INSERT in the session's dialect that leaves existing rows unchanged."""
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     return insert(table).on_conflict_do_nothing()
+
+
+def rows_changed(result: Result[Any]) -> int:
+    """How many rows an UPDATE, a DELETE or an INSERT of one session has changed."""
+    # A session promises a `Result` only; of these statements it is one that counts.
+    assert isinstance(result, CursorResult)
+    return result.rowcount
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.audit.group_commit import NothingWritten
 from app.db.models import KeptAnswer
-from app.db.session import insert_ignoring_duplicates
+from app.db.session import insert_ignoring_duplicates, rows_changed
 
 KEPT_FOR = timedelta(days=7)
 
@@ -57,7 +57,7 @@ def keep(session: Session, key_mac: str, answer: Answer, now: datetime) -> bool:
     session.execute(delete(KeptAnswer).where(KeptAnswer.key_mac == key_mac, KeptAnswer.expires_at <= now))
     values = {"key_mac": key_mac, "expires_at": now + KEPT_FOR, **asdict(answer)}
     stored = session.execute(insert_ignoring_duplicates(session, KeptAnswer).values(values))
-    return bool(stored.rowcount)  # type: ignore[attr-defined]
+    return rows_changed(stored) > 0
 
 
 def delete_expired(session: Session, now: datetime) -> None:

@@ -18,6 +18,7 @@ from app.db.clock import database_now
 from app.db.errors import MakingLost
 from app.db.ledger import lock_ledger
 from app.db.models import Interaction, LevelMaking, PartReading
+from app.db.session import rows_changed
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def renew(session: Session, maker: str, *, lease: timedelta, done: int, parts: i
         .values(lease_until=database_now(session) + lease, done=done, parts=parts)
         .execution_options(synchronize_session=False)
     )
-    return bool(renewed.rowcount)  # type: ignore[attr-defined]
+    return rows_changed(renewed) > 0
 
 
 def release(session: Session, maker: str) -> None:

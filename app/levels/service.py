@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from app.audit.events import LevelsMade
 from app.audit.transaction import Transaction
 from app.db.models import Interaction, NeverSeenLevel, PartReading
+from app.db.session import rows_changed
 from app.levels import makings
 
 _ROWS_PER_STATEMENT = 1000
@@ -48,7 +49,7 @@ def replace_all(
         select(Interaction.id).where(Interaction.subject_hmac == NeverSeenLevel.subject_hmac).exists()
     )
     erased = session.execute(delete(NeverSeenLevel).where(~remembered))
-    users = len(rows) - int(erased.rowcount)  # type: ignore[attr-defined]
+    users = len(rows) - rows_changed(erased)
     transaction.record(LevelsMade(watermark=watermark, smoothing=smoothing, users=users), actor=actor)
 
 

@@ -30,6 +30,7 @@ from app.db.models import (
     RunStatus,
 )
 from app.db.reclaiming import Reclaimed
+from app.db.session import rows_changed
 from app.forget_requests.moves import move_on
 from app.forget_requests.states import RequestEvent
 from app.forget_requests.unverified import supersede
@@ -88,7 +89,7 @@ def erase_subjects(
         makings.drop(session)
     else:
         erased = session.execute(delete(Interaction).where(Interaction.subject_hmac.in_(subjects)))
-        rows = int(erased.rowcount)  # type: ignore[attr-defined]
+        rows = rows_changed(erased)
     # A level was measured with events that a selection has removed since, so it goes with them.
     levels.drop_of_subjects(session, subjects)
     of_base = reader_queries.base_readers_among(session, base_digest, subjects)

@@ -31,6 +31,7 @@ from app.db.models import (
     RunStatus,
     ServingPointer,
 )
+from app.db.session import rows_changed
 from app.forget_requests.moves import move_on, moved_on
 from app.forget_requests.states import REQUESTS, RequestEvent
 from app.outbox import service as outbox
@@ -257,7 +258,7 @@ def renew(session: Session, run_id: str, fence: int, *, until: datetime, progres
         .where(Run.id == run_id, Run.fence == fence, Run.status == RunStatus.RUNNING)
         .values(lease_until=until, progress=progress)
     )
-    return bool(result.rowcount)  # type: ignore[attr-defined]
+    return rows_changed(result) > 0
 
 
 def owned(session: Session, run_id: str, fence: int) -> Run:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.db.chunks import in_chunks
 from app.db.models import EventSelection, ForgetRequest, Interaction
+from app.db.session import rows_changed
 from app.selections.criteria import Criteria
 from app.selections.queries import IN_FORCE, events_of
 
@@ -68,7 +69,7 @@ def erase(session: Session, requests: Iterable[str]) -> int:
     for row in session.scalars(select(EventSelection).where(EventSelection.request_id.in_(requests))):
         for chunk in in_chunks(events_of(session, row)):
             result = session.execute(delete(Interaction).where(Interaction.id.in_(chunk)))
-            erased += int(result.rowcount)  # type: ignore[attr-defined]
+            erased += rows_changed(result)
     return erased
 
 

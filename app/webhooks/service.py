@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CursorResult, delete, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from app.audit.transaction import Transaction
@@ -34,7 +34,7 @@ from app.db.models import (
     WebhookEndpoint,
     WebhookProtocol,
 )
-from app.db.session import insert_ignoring_duplicates
+from app.db.session import insert_ignoring_duplicates, rows_changed
 from app.events import queries as events
 from app.events.names import EventName
 from app.opendsr import service as opendsr
@@ -178,7 +178,7 @@ def claim(session: Session, now: datetime, *, limit: int, but: Collection[str]) 
         delivery = queries.first_due(session, endpoint.id, now)
         if delivery is None:
             continue
-        claimed: CursorResult[Any] = session.execute(  # type: ignore[assignment]
+        claimed = session.execute(
             update(WebhookDelivery)
             .where(
                 WebhookDelivery.id == delivery.id,
@@ -191,7 +191,7 @@ def claim(session: Session, now: datetime, *, limit: int, but: Collection[str]) 
             )
             .execution_options(synchronize_session=False)
         )
-        if claimed.rowcount:
+        if rows_changed(claimed):
             event = None if delivery.sequence is None else session.get(PublicEvent, delivery.sequence)
             told = None if event is None else opendsr.told(session, endpoint, event)
             attempts.append(Attempt(delivery, endpoint.url, delivery.attempts + 1, event, now, told))

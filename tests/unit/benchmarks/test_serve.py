@@ -18,6 +18,7 @@ from benchmarks.report.serve import serve
 from benchmarks.serve.open_loop import BROKEN, Outcome, Plan, send
 from benchmarks.serve.processes import spread
 from benchmarks.serve.swaps import _check, _Swaps
+from tests.unit.benchmarks.serve_results import RATES, RESULT, SIZE, swaps
 
 OLD, NEW = "old", "new"
 RANKINGS = {OLD: [[f"a{n}" for n in range(10)]], NEW: [[f"b{n}" for n in range(10)]]}
@@ -129,30 +130,16 @@ def test_percentiles_are_measured_values() -> None:
 
 
 def test_the_table_says_what_was_left_out() -> None:
-    load = {"p50": 0.002, "p95": 0.003, "p99": 0.004, "max": 0.005}
-    rates = {
-        "per_second": 90.0,
-        "processor_ms": 1.0,
-        "not_200": 0,
-        "idle": load,
-        "full": load,
-        "loaded": load,
-    }
-    swaps = {
-        "swaps": 2, "answers": 9, "failed": 0, "fallbacks": 0, "torn": 0, "mislabelled": 0, "old_from_cache": 0,
-        "latency": load, "last_old_seconds": load, "memory": {"first_tenth": 1e6, "last_tenth": 2e6},
-    }  # fmt: skip
-    size = {
-        "size": "tiny", "parameters": 2_000_000, "events": 64, "gateway": rates, "cached": rates,
-        "raw": {
-            "batches": {"1": 0.001, "8": 0.08}, "best": 8, "per_second": 100.0,
-            "bfloat16": {"per_second": 200.0, "same_ranking": 0.5, "same_items": 0.9},
-        },
-        "peers": [{"peer": "fastapi", **rates}, {"peer": "mosec", "left_out": "not installed there"}],
-        "swaps": swaps, "swaps_with_cache": swaps, "replicas": swaps,
+    swapped = swaps(2, {"first_tenth": 1e6, "last_tenth": 2e6})
+    size = SIZE | {
+        "cached": RATES,
+        "peers": [{"peer": "fastapi", **RATES}, {"peer": "mosec", "left_out": "not installed there"}],
+        "swaps": swapped,
+        "swaps_with_cache": swapped,
+        "replicas": swapped,
         "two_processes": [{"resident": 3e6, "proportional": 2e6}] * 2,
-    }  # fmt: skip
-    text = "\n".join(serve({"pinned": {"server": 0, "client": 1}, "seconds": 10.0, "sizes": [size]}))
+    }
+    text = "\n".join(serve(RESULT | {"sizes": [size]}))
     assert "| raw | 100.0 | 1.00 | 10.00 | 1.0 |" in text
     assert "| fastapi | 90.0 | 0.90 | 1.00 | 2.0 | 1.0 | 2.0 | 4.0 | -156.0 | 0 |" in text
     assert "Left out: mosec: not installed there." in text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from benchmarks.serve.memory import verdict
 from benchmarks.serve.run import Wanted
 from benchmarks.service import own_database, own_store
 from benchmarks.service.errors import ServiceUnmeasurable
+from tests.unit.benchmarks.serve_results import RESULT, SIZE, swaps
 
 MEGA = 10**6
 
@@ -102,35 +102,17 @@ def test_an_address_that_is_no_buckets_is_said_in_a_line(tmp_path: Path) -> None
 
 
 def test_the_tables_show_store_database_memory_and_loops() -> None:
-    load = {"p50": 0.002, "p95": 0.003, "p99": 0.004, "max": 0.005}
-    rates = {
-        "per_second": 90.0,
-        "processor_ms": 1.0,
-        "not_200": 0,
-        "idle": load,
-        "full": load,
-        "loaded": load,
-    }
-    memory = {**verdict([100 * MEGA] * 1000, 2, 1, 10_000), "others": []}
-    swaps = {
-        "swaps": 1000, "answers": 9, "failed": 0, "fallbacks": 0, "torn": 0, "mislabelled": 0, "old_from_cache": 0,
-        "latency": load, "last_old_seconds": load, "memory": memory,
-    }  # fmt: skip
-    grown = copy.deepcopy(swaps)
-    grown["memory"]["others"] = [verdict(rising(100 * MEGA, 10_000), 5, 4, 10_000)]
+    memory = verdict([100 * MEGA] * 1000, 2, 1, 10_000)
+    risen = verdict(rising(100 * MEGA, 10_000), 5, 4, 10_000)
+    swapped = swaps(1000, {**memory, "others": []})
     both = {"ratios": ratios([pair(1.0, 1.1)])}
-    size = {
-        "size": "tiny", "parameters": 2_000_000, "events": 64, "gateway": rates,
-        "raw": {
-            "batches": {"1": 0.001, "8": 0.08}, "best": 8, "per_second": 100.0,
-            "bfloat16": {"per_second": 200.0, "same_ranking": 0.5, "same_items": 0.9},
-        },
-        "swaps": swaps, "swaps_with_cache": swaps, "replicas": grown, "loops": {"nothing_kept": both, "kept": both},
-    }  # fmt: skip
-    result = {
-        "pinned": {"server": 0, "client": 1}, "seconds": 10.0, "database": "postgresql", "store": "s3",
-        "sizes": [size],
-    }  # fmt: skip
+    size = SIZE | {
+        "swaps": swapped,
+        "swaps_with_cache": swapped,
+        "replicas": swaps(1000, {**memory, "others": [risen]}),
+        "loops": {"nothing_kept": both, "kept": both},
+    }
+    result = RESULT | {"database": "postgresql", "store": "s3", "sizes": [size]}
     text = "\n".join(serve(result))
     assert "The database is PostgreSQL, the store a bucket of S3-compatible storage." in text
     assert "| one gateway, nothing from memory | 1000 | 100.0 | 100.0 | 0.00 | 0.0% | 2 | 1 | flat |" in text
