@@ -55,6 +55,17 @@ _COMPLETED: dict[str, Any] = _QUEUED | {
     "run": f"/runs/{RUN}",
     "receipts": {"acceptance": f"{_RECEIPTS}/acceptance", "completion": f"{_RECEIPTS}/completion"},
     "predicted_completion": None,
+    "duties": [
+        {"name": name, "state": state, "at": at, "detail_code": None}
+        for name, state, at in (
+            ("suppression", "done", "2026-11-21T02:40:11.412000Z"),
+            ("model", "done", "2026-11-21T02:40:55Z"),
+            ("replicas", "done", "2026-11-21T02:40:57Z"),
+            ("training_set", "done", "2026-11-21T02:40:57Z"),
+            ("old_versions", "done", "2026-11-21T02:40:58Z"),
+            ("recipients", "done", "2026-11-21T02:40:58Z"),
+        )
+    ],
     "parts": PARTS,
     "targets": [TARGET],
     "first_step": 0,

@@ -21,6 +21,7 @@ from app.db.models import Version
 from app.db.models.statuses import SETTLED
 from app.dependencies import GatewayDependency
 from app.errors import not_found
+from app.forget_requests import duties
 from app.forget_requests import queries as forget_requests
 from app.forget_requests.endpoints import RequestId
 from app.forget_requests.schemas import ForgetRequestDetail
@@ -43,6 +44,7 @@ def show(request: Request, request_id: RequestId, gateway: GatewayDependency, vi
             raise not_found("forget request")
         now = database_now(session)
         tried = attempts.of_request(session, found.id)
+        told = targets.of_request(session, found.id)
         detail = ForgetRequestDetail.with_attempts(
             found,
             tried,
@@ -50,8 +52,9 @@ def show(request: Request, request_id: RequestId, gateway: GatewayDependency, vi
             gateway.links,
             now,
             gateway.request_policy,
+            duties.of_request(session, found, told),
             of_request(session, found, gateway.surroundings),
-            targets.of_request(session, found.id),
+            told,
             forecast.of_request(session, found, now, requests_per_run=gateway.settings.max_subjects_per_run),
         )
         happened = happenings(audit.of_request(session, found))

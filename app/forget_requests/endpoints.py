@@ -21,9 +21,9 @@ from app.dependencies import GatewayDependency
 from app.entity_tags import matches, tag_of
 from app.errors import Problem, not_found
 from app.fields import IdInPath
+from app.forget_requests import duties, verification
 from app.forget_requests import queries as request_queries
 from app.forget_requests import service as forget_requests
-from app.forget_requests import verification
 from app.forget_requests.schemas import (
     ForgetBody,
     ForgetRequestDetail,
@@ -137,11 +137,12 @@ def read(
             tried, left_out = [], []
         parts = of_request(session, request, gateway.surroundings)
         told = targets.of_request(session, request.id)
+        owed = duties.of_request(session, request, told)
         expected = forecast.of_request(
             session, request, now, requests_per_run=gateway.settings.max_subjects_per_run
         )
     detail = ForgetRequestDetail.with_attempts(
-        request, tried, left_out, gateway.links, now, gateway.request_policy, parts, told, expected
+        request, tried, left_out, gateway.links, now, gateway.request_policy, owed, parts, told, expected
     )
     headers = poll_headers(request) | {"ETag": tag_of(detail, without=_PASSING)}
     if matches(if_none_match, headers["ETag"]):

@@ -17,6 +17,7 @@ from app.errors import Refusal
 from app.fields import Id, Instant, Time, Zone
 from app.forget_requests.deadlines import time_left
 from app.forget_requests.decisions import Action, allowed
+from app.forget_requests.duties import Duty
 from app.forget_requests.dwelling import is_stalled
 from app.forget_requests.policy import AskedClock, RequestPolicy
 from app.links import Links
@@ -290,6 +291,8 @@ class ForgetRequestDetail(ForgetRequestView):
     """A forget request with all attempts and skipped rungs, of any run.
 
     ``parts`` says what was done for this person in each part of the service. Empty until the request is completed.
+    ``duties`` says what must be done before it is completed, in this order, and what is done already. A request that
+    was cancelled or denied has none.
     ``targets`` has the recipients that were told of the request: other systems that hold the person.
     ``predicted_completion`` comes from what the latest runs took. It is no promise: `due_at` is the deadline.
     """
@@ -297,6 +300,7 @@ class ForgetRequestDetail(ForgetRequestView):
     predicted_completion: datetime | None = Field(
         description="null if nothing was measured yet, or if a person must act first"
     )
+    duties: list[Duty]
     parts: list[Part]
     targets: list[TargetView]
     first_step: int
@@ -312,6 +316,7 @@ class ForgetRequestDetail(ForgetRequestView):
         links: Links,
         now: datetime,
         policy: RequestPolicy,
+        duties: Sequence[Duty],
         parts: Sequence[Part],
         targets: Sequence[ForgetTarget],
         predicted_completion: datetime | None,
@@ -320,6 +325,7 @@ class ForgetRequestDetail(ForgetRequestView):
         return cls(
             **view.model_dump(),
             predicted_completion=predicted_completion,
+            duties=list(duties),
             parts=list(parts) if view.status is RequestStatus.COMPLETED else [],
             targets=[TargetView.of(one) for one in targets],
             first_step=request.first_step,

@@ -201,6 +201,15 @@ class Target(Model):
     at: datetime
 
 
+class Duty(Model):
+    """One thing that must be done before a request is completed. ``at``: by when it was done, or when it was lifted."""
+
+    name: str
+    state: str
+    at: datetime | None
+    detail_code: str | None
+
+
 class ForgetRequestDetail(ForgetRequest):
     """A forget request with every attempt; ``parts`` is empty until it is completed.
 
@@ -208,6 +217,7 @@ class ForgetRequestDetail(ForgetRequest):
     """
 
     predicted_completion: datetime | None
+    duties: list[Duty]
     parts: list[Part]
     targets: list[Target]
     first_step: int
