@@ -207,10 +207,10 @@ def _seen(session: Session, now: datetime, patience: timedelta) -> tuple[object,
         ).order_by(Replica.id)
     ).all()
     heard_of = [(*row[:-1], (now - row.last_seen_at).total_seconds() < _SILENCE_SECONDS) for row in replicas]
-    stalled = standing(session, now, patience=patience).stalled_since is not None
+    unheard = standing(session, now, patience=patience).unheard_since is not None
     return (
         [tuple(row) for row in runs],
-        stalled,
+        unheard,
         heard_of,
         int(now.timestamp()) // _HOUR_SECONDS,
     )

@@ -15,13 +15,13 @@ from app.db.models import Run, RunStatus
 class Standing:
     """What is queued and running.
 
-    ``stalled_since``: since when nothing has been heard although there is work; None if all is well.
+    ``unheard_since``: since when nothing has been heard although there is work; None if all is well.
     ``why`` says what was not heard of, and ``held_up_by`` is the code of an outage that is waited out.
     """
 
     queued: int
     running: int
-    stalled_since: datetime | None
+    unheard_since: datetime | None
     why: str
     held_up_by: str | None
 

@@ -236,7 +236,7 @@ def test_a_consolidation_is_queued_from_the_page(browser: TestClient) -> None:
 
 
 @ON_SQLITE
-def test_work_that_nobody_does_is_called_stalled(browser: TestClient, database: Database) -> None:
+def test_work_that_nobody_does_is_told(browser: TestClient, database: Database) -> None:
     accept(database, "user-1")
     assert 'class="banner' not in browser.get("/").text
     with database.unit_of_work() as session:
