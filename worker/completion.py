@@ -41,7 +41,7 @@ def complete(
         rows = completion.erase_subjects(transaction, claim, unread=unread, base_digest=process.base.digest)
     rows += taken_items.erase(process, claim, taken)
     # A run that published no version raises the floor only in this transaction.
-    anchor(process)
+    anchor(process.database, process.audit, process.store)
     # Also by whoever goes on after a kill, and by a consolidation: what was held back before is free by then.
     if rows or claim.stage == RunStage.ERASING or claim.kind == RunKind.CONSOLIDATION:
         _reclaim(process, claim)

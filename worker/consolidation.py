@@ -30,7 +30,7 @@ def consolidate(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
     # Without a parent there is nothing to consolidate: the version was withdrawn after the request.
     if claim.stage == RunStage.LADDER and claim.parent_digest is not None:
         claim = fit_and_publish(process, claim, lease)
-    anchor(process)
+    anchor(process.database, process.audit, process.store)
     taken = wait_for_acknowledgement(process, claim, lease)
     complete(process, claim, taken)
 

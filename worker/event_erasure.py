@@ -32,7 +32,7 @@ def forget_events(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
         known, unread = _sort(process, claim)
         if known:
             claim = fit_and_publish(process, claim, lease)
-    anchor(process)
+    anchor(process.database, process.audit, process.store)
     taken = wait_for_acknowledgement(process, claim, lease)
     complete(process, claim, taken, unread=unread)
 

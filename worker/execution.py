@@ -124,7 +124,7 @@ def _work_on(process: WorkerProcess, claim: Claim) -> str | None:
     except NoTimeToDraw as error:
         hand_back(process, claim, first_step=error.rung_index)
         return claim.run_id
-    anchor_log(process)
+    anchor_log(process.database, process.audit, process.store)
     with process.database.unit_of_work() as session:
         runs.heal_queue(session, database_now(session))
         return next_queued_run(session, database_now(session))
@@ -187,7 +187,7 @@ def _forget(process: WorkerProcess, claim: Claim, lease: Lease) -> None:
                 _record_in_journal(process, claim)
                 if subjects.known:
                     claim = _replace_version(process, claim, subjects, lease)
-            anchor(process)
+            anchor(process.database, process.audit, process.store)
             taken = wait_for_acknowledgement(process, claim, lease)
             complete(process, claim, taken, unread=subjects.unread)
             return

@@ -94,7 +94,7 @@ def _open_on(database: Database, settings: Settings) -> WorkerProcess:
         policy=policy_for_style(settings, load_policy(settings), base),
     )
     require_policy_fits_live_version(settings, database, store, process.policy, process.base)
-    anchor(process)
+    anchor(database, audit, store)
     with database.unit_of_work() as session:
         consolidations.announce_budget(session, asdict(process.policy.consolidation))
     return process
