@@ -51,9 +51,11 @@ def require_matplotlib(plots: Path | None) -> None:
 def publish(
     result: dict[str, Any], json_file: Path | None, markdown_file: Path | None, plots: Path | None = None
 ) -> None:
+    text = as_json(result)
     if json_file is not None:
-        json_file.write_text(as_json(result))
-    write(markdown(result), markdown_file)
+        json_file.write_text(text)
+    # From what the file holds, because a number that is rounded twice may end up as another one.
+    write(markdown(json.loads(text)), markdown_file)
     draw_plots(result, plots)
 
 
