@@ -71,9 +71,13 @@ def _written_out(value: object) -> object:
 
 def _in_utc(value: datetime) -> datetime:
     try:
-        return value.astimezone(UTC)
+        instant = value.astimezone(UTC)
     except OverflowError as error:
         raise Refusal("invalid_instant", "the instant is out of range") from error
+    # Every zone's day around it is in the calendar, which ends with the year 9999.
+    if not 1 < instant.year < 9999:
+        raise Refusal("invalid_instant", "the instant is out of range")
+    return instant
 
 
 # An instant with a zone, as RFC 3339 writes it.

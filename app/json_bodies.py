@@ -32,10 +32,12 @@ def has_name_twice(content: bytes) -> bool:
 def require_names_once(content: bytes) -> None:
     """
     Raises:
-        RequestValidationError: an object of the body has a name twice.
+        RequestValidationError: an object of the body has a name twice, or the body is not in UTF-8.
     """
+    if json.detect_encoding(content) != "utf-8":
+        raise _invalid("a body is in UTF-8, without a byte order mark")
     if has_name_twice(content):
-        raise RequestValidationError([{"type": "json_invalid", "loc": ("body",), "msg": NAME_TWICE}])
+        raise _invalid(NAME_TWICE)
 
 
 class JsonRoute(APIRoute):
@@ -54,6 +56,10 @@ class JsonRoute(APIRoute):
             return await handle(request)
 
         return checked
+
+
+def _invalid(message: str) -> RequestValidationError:
+    return RequestValidationError([{"type": "json_invalid", "loc": ("body",), "msg": message}])
 
 
 class _NameTwice(ValueError):

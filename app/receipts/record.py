@@ -90,6 +90,9 @@ def supporting(session: Session, attempts: Sequence[Attempt], completed: AuditEn
         run = entry.data["run"]
         if entry.action not in (_OF_THE_LAST_RUN if run == last_run else _OF_EARLIER_RUNS):
             continue
+        if entry.action == ForgetCompleted.action and entry.sequence != completed.sequence:
+            # Other requests of the run were completed without waiting for a recipient.
+            continue
         if entry.action == RunAttempted.action:
             attempt = tried.get((run, entry.data["fence"], entry.data["number"]))
             if attempt is None:

@@ -66,3 +66,16 @@ def test_only_the_same_object_counts_and_what_is_not_json_is_left_to_its_reader(
     content: bytes, twice: bool
 ) -> None:
     assert has_name_twice(content) is twice
+
+
+@pytest.mark.parametrize("path", ["/forget-requests", "/forget-batches", "/users/user-1/forget"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32-be", "utf-8-sig"])
+def test_a_body_in_another_encoding_is_refused(client: TestClient, path: str, encoding: str) -> None:
+    body = {
+        "/forget-requests": '{"user_id": "erika"}',
+        "/forget-batches": '{"items": [{"user_id": "erika"}]}',
+    }
+    headers = {"Content-Type": "application/json", "Idempotency-Key": "encoded"}
+    answer = client.post(path, content=body.get(path, "{}").encode(encoding), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid-request"), answer.text
+    assert answer.json()["errors"][0]["message"] == "a body is in UTF-8, without a byte order mark"

@@ -10,8 +10,10 @@ from fastapi.testclient import TestClient
 
 from app.api_keys.service import Scope
 from app.db.session import Database
+from app.receipts.verification import verify
 from tests.integration.db.conftest import Service
 from tests.integration.http.conftest import gateway_of, issue_key
+from tests.integration.http.test_receipts import keys_of, receipt
 from tests.integration.http.test_webhooks import answer_challenge, running, state_of, telling, until
 from tests.receivers import Received, Receiver
 
@@ -66,6 +68,9 @@ def test_a_request_is_completed_when_its_recipients_have_acknowledged(
     done = telling.get(f"/forget-requests/{request['id']}").json()
     assert (done["status"], done["detail_code"], done["waits_for"]) == ("completed", None, None)
     assert targets() == {"soon": "acknowledged", "later": "acknowledged"}
+    # The end of the run is in the log too, and completed nobody.
+    claims = verify(receipt(telling, request, "completion"), keys_of(telling)).claims
+    assert (claims["outcome"], claims["completed_at"][:19]) == ("erased", done["completed_at"][:19])
 
 
 def waiting_run(client: TestClient) -> str:
