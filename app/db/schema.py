@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, literal, select, update
+from sqlalchemy import Connection, Engine, inspect, literal, select, update
 from sqlalchemy.orm import Session
 
 import migrations
@@ -25,6 +25,12 @@ class SchemaOutdated(DatabaseError):
 class SchemaUnknown(DatabaseError):
     """LETHE_DATABASE_URL: the database is at a revision that this release does not know: it is newer, or another
     program's. Upgrade Lethe, or name another database.
+    """
+
+
+class SchemaDamaged(DatabaseError):
+    """LETHE_DATABASE_URL: a table has no primary key: it was restored while something wrote to it, and the restore was
+    not whole. Restore it again, in one transaction (docs/how-to/backup.md).
     """
 
 
@@ -56,6 +62,7 @@ def require_current_schema(engine: Engine) -> None:
     Raises:
         SchemaOutdated: a migration is missing.
         SchemaUnknown: the database is newer than this release.
+        SchemaDamaged: a table has lost its primary key.
         DatabaseUnavailable: the database does not answer, or the role may not read the tables.
     """
     scripts = ScriptDirectory.from_config(_config())
@@ -66,6 +73,11 @@ def require_current_schema(engine: Engine) -> None:
             raise SchemaOutdated
         for table in Base.metadata.sorted_tables:
             connection.execute(select(literal(1)).select_from(table).limit(0))
+        keys = inspect(connection).get_multi_pk_constraint()
+        keyed = {name for (_, name), key in keys.items() if key["constrained_columns"]}
+        # Without its key a table takes the same row twice: two of one replica, and nobody knows whether it lives.
+        if not keyed.issuperset(table.name for table in Base.metadata.sorted_tables):
+            raise SchemaDamaged
 
 
 def require_writable(engine: Engine) -> None:
