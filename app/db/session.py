@@ -179,9 +179,10 @@ def insert_ignoring_duplicates(session: Session, table: type[Base]) -> Insert:
 
 
 def rows_changed(result: Result[Any]) -> int:
-    """How many rows an UPDATE, a DELETE or an INSERT of one session has changed."""
+    """How many rows an UPDATE or a DELETE has changed, or an INSERT with the option `preserve_rowcount`."""
     # A session promises a `Result` only; of these statements it is one that counts.
     assert isinstance(result, CursorResult)
+    assert result.rowcount >= 0, "an INSERT counts with the option preserve_rowcount only"
     return result.rowcount
 
 

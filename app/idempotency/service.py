@@ -56,7 +56,8 @@ def keep(session: Session, key_mac: str, answer: Answer, now: datetime) -> bool:
     """Store the answer. Returns False if there is one for this key already, which is left as it is."""
     session.execute(delete(KeptAnswer).where(KeptAnswer.key_mac == key_mac, KeptAnswer.expires_at <= now))
     values = {"key_mac": key_mac, "expires_at": now + KEPT_FOR, **asdict(answer)}
-    stored = session.execute(insert_ignoring_duplicates(session, KeptAnswer).values(values))
+    insert = insert_ignoring_duplicates(session, KeptAnswer).values(values)
+    stored = session.execute(insert.execution_options(preserve_rowcount=True))
     return rows_changed(stored) > 0
 
 
