@@ -132,12 +132,20 @@ class OnceRequest:
             return await threads(work)
         in_flight, key_mac = self._gateway.keys_in_flight, self.keyed.key_mac
         if key_mac in in_flight:
-            raise _in_flight()
+            return await threads(partial(self._kept_answer, self.keyed))
         in_flight.add(key_mac)
         try:
             return await threads(partial(self._answer, self.keyed, work))
         finally:
             in_flight.discard(key_mac)
+
+    def _kept_answer(self, keyed: KeyedRequest) -> Response:
+        """For a request whose key another one uses now: that one may be a repeat too, and repeats do not wait."""
+        with self._gateway.database.read() as session:
+            found = answers.find(session, keyed.key_mac, database_now(session))
+        if found is None:
+            raise _in_flight()
+        return _replay(keyed, found)
 
     def _answer(self, keyed: KeyedRequest, work: Callable[[], Response]) -> Response:
         try:

@@ -177,3 +177,11 @@ def test_r14_json_without_a_media_type_stays_json(client: TestClient) -> None:
         headers = {"Idempotency-Key": f"key-{kind}"} | ({"Content-Type": kind} if kind else {})
         answer = client.post(PATH, headers=headers, content=b'{"items": [{"user_id": "user-1"}]}')
         assert results(answer)[0] in ("accepted", "existing")
+
+
+def test_r11_a_batch_that_is_too_large_is_refused_once_and_the_refusal_replayed(client: TestClient) -> None:
+    content = b"\n".join(GOOD % number for number in range(MAX_ITEMS + 1))
+    answers = [send(client, content) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [413, 413]
+    assert ["Idempotent-Replayed" in answer.headers for answer in answers] == [False, True]
+    assert answers[0].content == answers[1].content

@@ -40,6 +40,11 @@ def once_of(client: TestClient, key: str = "another") -> OnceRequest:
     return OnceRequest(gateway, Request({"type": "http"}), keyed)
 
 
+def _key_of_the_answer(client: TestClient) -> str:
+    (answer,) = kept(gateway_of(client).database)
+    return answer.key_mac
+
+
 def test_r11_the_answer_is_replayed_byte_by_byte(client: TestClient) -> None:
     first = client.post(FORGET, headers=KEY, json={"reason": "objection", "client_reference": "t-1"})
     same = b'{ "client_reference":"t-1",\n"reason" : "objection"}'
@@ -48,6 +53,14 @@ def test_r11_the_answer_is_replayed_byte_by_byte(client: TestClient) -> None:
     assert again.content == first.content
     assert "Idempotent-Replayed" not in first.headers
     assert again.headers["Idempotent-Replayed"] == "true"
+    # Another repeat is on its way: this one need not wait for it.
+    in_flight = gateway_of(client).keys_in_flight
+    assert not in_flight
+    in_flight.add(_key_of_the_answer(client))
+    third = client.post(FORGET, headers=KEY | {"Content-Type": "application/json"}, content=same)
+    assert (third.status_code, third.content) == (202, first.content)
+    other = client.post(FORGET, headers=KEY, json={"reason": "other"})
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
     for name in ("Location", "Retry-After", "Content-Type", "Content-Length"):
         assert again.headers[name] == first.headers[name]
     assert "Forget-Request-Existing" not in again.headers
