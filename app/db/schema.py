@@ -73,10 +73,10 @@ def require_current_schema(engine: Engine) -> None:
             raise SchemaOutdated
         for table in Base.metadata.sorted_tables:
             connection.execute(select(literal(1)).select_from(table).limit(0))
-        keys = inspect(connection).get_multi_pk_constraint()
-        keyed = {name for (_, name), key in keys.items() if key["constrained_columns"]}
         # Without its key a table takes the same row twice: two of one replica, and nobody knows whether it lives.
-        if not keyed.issuperset(table.name for table in Base.metadata.sorted_tables):
+        keys = inspect(connection).get_multi_pk_constraint()
+        keyless = {name for (_, name), key in keys.items() if not key["constrained_columns"]}
+        if not keyless.isdisjoint(Base.metadata.tables):
             raise SchemaDamaged
 
 
