@@ -13,11 +13,14 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, WithJsonSch
 
 from app.clock.zones import zone_named, zone_names
 from app.errors import Refusal
-from app.id_schema import ID_IN_BODY, ID_IN_PATH, ID_TEXT, TIME
+from app.id_schema import ID_IN_BODY, ID_IN_PATH, ID_TEXT, INSTANT, TIME
 from inputs import InvalidInput, identifier, moment, number_as_id
 
 # Clients and proxies remove these segments from a path: they mean the same and the upper folder.
 _REMOVED_FROM_PATHS = frozenset({".", ".."})
+
+_WRITTEN_OUT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T")
+_IN_RANGE = re.compile(INSTANT["pattern"])
 
 
 def _as_text(value: object) -> object:
@@ -64,24 +67,21 @@ def _addressable(value: str) -> str:
 
 def _written_out(value: object) -> object:
     # Pydantic also takes numbers and other spellings, which the API does not promise.
-    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\dT", value, re.ASCII):
+    if isinstance(value, str) and not _WRITTEN_OUT.match(value):
         raise Refusal("invalid_instant", "write an instant as in 2026-11-21T02:40:11Z")
+    if isinstance(value, str) and not _IN_RANGE.match(value):
+        raise Refusal("invalid_instant", "the instant is out of range: its year must be from 0002 to 9998")
     return value
 
 
 def _in_utc(value: datetime) -> datetime:
-    try:
-        instant = value.astimezone(UTC)
-    except OverflowError as error:
-        raise Refusal("invalid_instant", "the instant is out of range") from error
-    # Every zone's day around it is in the calendar, which ends with the year 9999.
-    if not 1 < instant.year < 9999:
-        raise Refusal("invalid_instant", "the instant is out of range")
-    return instant
+    return value.astimezone(UTC)
 
 
 # An instant with a zone, as RFC 3339 writes it.
-Instant = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_utc)]
+Instant = Annotated[
+    AwareDatetime, BeforeValidator(_written_out), AfterValidator(_in_utc), WithJsonSchema(INSTANT)
+]
 # In a JSON body an id may be a number, as in a JSON file.
 Id = Annotated[str, BeforeValidator(_as_text), AfterValidator(_checked), WithJsonSchema(ID_IN_BODY)]
 IdInQuery = Annotated[str, AfterValidator(_checked), WithJsonSchema(ID_TEXT)]

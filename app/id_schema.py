@@ -1,4 +1,4 @@
-"""The rules of `inputs` for ids and times as JSON Schema, so that a client can check values before it sends them."""
+"""The rules of `inputs` for ids, times and instants as JSON Schema: a client can check values before it sends them."""
 
 from __future__ import annotations
 
@@ -37,4 +37,10 @@ TIME = {
         {"type": "string", "pattern": r"^\s*\+?([0-9]{1,19}(\.[0-9]*)?|\.[0-9]+)\s*$"},
     ],
     "description": f"{TIME_RULE}; kept in whole seconds. Text may also be in scientific notation",
+}
+# The calendar ends with the years 1 and 9999: of every other year it also has the day before and the day after.
+INSTANT: dict[str, Any] = {
+    "type": "string",
+    "format": "date-time",
+    "pattern": r"^(?!0000|0001|9999)[0-9]{4}-[0-9]{2}-[0-9]{2}T",
 }
