@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from app.db.errors import DatabaseUnavailable
 from app.line_budget import LineBudget
@@ -19,6 +20,7 @@ log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 ERRORS_SHOWN = 20
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 # Every request with a made-up key can cause such a log line, so limit them.
 _DATABASE_LINES = LineBudget()
 
@@ -137,5 +139,22 @@ def install_error_handlers(app: FastAPI) -> None:
     def on_http(request: Request, error: HTTPException) -> JSONResponse:
         status = HTTPStatus(error.status_code)
         slug = status.phrase.lower().replace(" ", "-")
-        problem = Problem(status, slug, f"{status.phrase}.", headers=error.headers)
+        headers = error.headers
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            headers = {"Allow": ", ".join(_methods_at(request))}
+        problem = Problem(status, slug, f"{status.phrase}.", headers=headers)
         return problem_response(request, problem)
+
+
+def _methods_at(request: Request) -> list[str]:
+    """What the path of the request can be asked with. Starlette names only the methods of the first route that fits."""
+    methods = [
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.router.routes
+        )
+    ]
+    # `addressing` answers HEAD where there is a GET.
+    return [*methods, "HEAD"] if "GET" in methods else methods

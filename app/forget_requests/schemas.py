@@ -199,6 +199,7 @@ class ForgetRequestView(BaseModel):
 
     ``status_since``: when it came into this state; null if an earlier release moved it and no worker has looked yet.
     ``stalled``: it has stayed there for longer than the request policy allows.
+    ``outcome``: null until the request is completed, cancelled or denied.
     ``acknowledge_by``: until when the person must be told that it has arrived, where the regime says so. Lethe tells
     the caller at once, and the caller tells the person.
     """
@@ -253,7 +254,8 @@ class ForgetRequestView(BaseModel):
             waits_for=_WAITS_OUT.get(request.detail_code or "", _WAITS_FOR.get(status)),
             done=done,
             actions=allowed(request, now),
-            outcome=_WITHDRAWN.get(status, request.outcome),
+            # It is known before the last replica has let go, and would be read as the end.
+            outcome=_WITHDRAWN.get(status, request.outcome if done else None),
             detail_code=request.detail_code,
             subject_ref=subject_reference(request.subject_hmac),
             client_reference=request.client_reference,

@@ -166,6 +166,13 @@ def test_a_method_of_the_callers_invention_is_no_metric(client: TestClient) -> N
     assert 'method="other"' in text
 
 
+def test_a_method_that_a_path_does_not_take_gets_all_that_it_takes(client: TestClient) -> None:
+    for path, methods in (("/forget-requests", {"GET", "HEAD", "POST"}), ("/healthz", {"GET", "HEAD"})):
+        answer = client.delete(path)
+        assert (answer.status_code, answer.json()["code"]) == (405, "method-not-allowed")
+        assert set(answer.headers["allow"].split(", ")) == methods
+
+
 def test_a_form_on_another_site_cannot_forget_anybody(client: TestClient) -> None:
     """Browsers send Basic credentials along; they open the page and nothing else."""
     key = client.headers["Authorization"].removeprefix("Bearer ")

@@ -59,6 +59,8 @@ def test_a_request_is_completed_when_its_recipients_have_acknowledged(
     until(lambda: targets() == {"soon": "acknowledged", "later": "notified"})
     waits = telling.get(f"/forget-requests/{request['id']}").json()
     assert (waits["status"], waits["detail_code"], waits["done"]) == ("deploying", "recipients_silent", False)
+    # Its run is done. Said now, "erased" would be read as the end.
+    assert waits["outcome"] is None
     assert waits["waits_for"] == "every mandatory recipient to acknowledge; see targets"
     target = f"/forget-requests/{request['id']}/targets/later/acknowledge"
     other = {"Authorization": f"Bearer {issue_key(database, 'other', Scope.FORGET_READ)}"}
@@ -67,6 +69,7 @@ def test_a_request_is_completed_when_its_recipients_have_acknowledged(
     assert telling.post(target).json()["state"] == "acknowledged"
     done = telling.get(f"/forget-requests/{request['id']}").json()
     assert (done["status"], done["detail_code"], done["waits_for"]) == ("completed", None, None)
+    assert done["outcome"] == "erased"
     assert targets() == {"soon": "acknowledged", "later": "acknowledged"}
     # The end of the run is in the log too, and completed nobody.
     claims = verify(receipt(telling, request, "completion"), keys_of(telling)).claims

@@ -18,12 +18,11 @@ def _quiet() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(folder: Path, *, users: int) -> Path:
+    """The folder, with the interactions and titles of generated users."""
     generated = generate_synthetic(
-        SyntheticConfig(users=90, items=60, tastes=6, mean_length=14.0, min_length=8, seed=4)
+        SyntheticConfig(users=users, items=60, tastes=6, mean_length=14.0, min_length=8, seed=4)
     )
-    folder = tmp_path_factory.mktemp("data")
     names = generated.catalogue.item_ids
     events = [
         f"{user},{names[event.item]},{event.timestamp}"
@@ -34,6 +33,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     titles = [f"{name},{title}" for name, title in zip(names, generated.catalogue.titles, strict=True)]
     (folder / "items.csv").write_text("\n".join(["item_id,title", *titles]))
     return folder
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("data"), users=90)
 
 
 @pytest.fixture(scope="session")

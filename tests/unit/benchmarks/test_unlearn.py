@@ -12,6 +12,7 @@ from benchmarks.study.cells import Cells
 from benchmarks.study.jobs import Job
 from benchmarks.study.scenarios import SCENARIOS, Scenario
 from benchmarks.study.variants import UnknownBenchmarkMethod
+from tests.unit.benchmarks.conftest import written
 
 FIGURES = (
     "forget_recall@10", "forget_nll", "retained_member_recall@10", "test_recall@10", "test_ndcg@10",
@@ -21,6 +22,12 @@ FIGURES = (
 )  # fmt: skip
 METHODS = ("ucan", "npo", "refit")
 CONTROLS = ("uniform_shrink", "drop_adapter", "do_nothing", "retain_only")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Half as many users as for other studies: here every attack is run on every one."""
+    return written(tmp_path_factory.mktemp("data"), users=45)
 
 
 @pytest.fixture(scope="module")
