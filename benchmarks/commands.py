@@ -12,7 +12,6 @@ from benchmarks import (
     basis,
     catalogue,
     early_stop,
-    load,
     scale,
     semantic_ids,
     tuning,
@@ -43,6 +42,7 @@ from benchmarks.service_commands import (
     dashboard_command,
     everybody_command,
     forget_command,
+    load_command,
     overload_command,
     serve_command,
     worklist_command,
@@ -184,18 +184,6 @@ def scale_command(
     publish(result, json_file, markdown_file)
 
 
-@bench_app.command("load")
-def load_command(
-    rows: Annotated[int, typer.Option(min=1000, help="How many interactions the files hold.")] = load.ROWS,
-    json_file: JsonOption = None,
-    markdown_file: MarkdownOption = None,
-) -> None:
-    """Read large files of interactions: seconds and memory, beside the columnar library alone."""
-    with TemporaryDirectory() as folder:
-        result = load.run(rows, folder=Path(folder))
-    publish(result, json_file, markdown_file)
-
-
 @bench_app.command("semantic-ids")
 def semantic_ids_command(json_file: JsonOption = None, markdown_file: MarkdownOption = None) -> None:
     """Score and search a trie of 3,700 items exactly, beside the least forwards and beam search."""
@@ -254,6 +242,7 @@ bench_app.command("forget")(forget_command)
 bench_app.command("accept")(accept_command)
 bench_app.command("everybody")(everybody_command)
 bench_app.command("chaos")(chaos_command)
+bench_app.command("load")(load_command)
 bench_app.command("overload")(overload_command)
 bench_app.command("serve")(serve_command)
 bench_app.command("worklist")(worklist_command)

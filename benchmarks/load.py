@@ -1,15 +1,15 @@
 """The time and memory that it takes to read a file of interactions: `lethe bench load`.
 
 The figures are compared with those of the columnar library alone, which reads the same file batch by batch and discards
-it. Each reading is a process of its own, with the settings of `lethe init`. Its peak memory is that of the whole
-process, interpreter and libraries included.
+it. Storing the interactions in PostgreSQL is compared with COPY alone. Each of them is a process of its own, with the
+settings of `lethe init`. Its peak memory is that of the whole process, interpreter and libraries included.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,18 @@ ROWS = 1_000_000
 EVENTS_OF_A_USER, EVENTS_OF_AN_ITEM = 144, 740
 _FIRST, _ROWS_A_SECOND, _SEED = 1_700_000_000, 2, 0
 _AT_A_TIME = 500_000
+_NO_WAYS: Mapping[str, Callable[[Path], int]] = {}
 
 
-def run(rows: int = ROWS, *, folder: Path) -> dict[str, Any]:
+def run(
+    rows: int = ROWS, *, folder: Path, ways: Mapping[str, Callable[[Path], int]] = _NO_WAYS
+) -> dict[str, Any]:
     """Write files of `rows` rows into a folder and read each of them; returns JSON values.
 
     Args:
         folder: an existing, empty folder. The files take some 50 bytes per row.
+        ways: how to store the Parquet file, by name (`load_into_database.ways`); each returns how many rows it has
+            stored.
     """
     header = environment()
     readers = {"csv": ("interactions.csv", _csv_alone), "parquet": ("interactions.parquet", _parquet_alone)}
@@ -61,6 +66,8 @@ def run(rows: int = ROWS, *, folder: Path) -> dict[str, Any]:
                 }
             )
             move(Reached(done + 1, len(readers)))
+        parquet = folder / "interactions.parquet"
+        stored = {name: _in_a_process(store, parquet) for name, store in ways.items()}
     return {
         "benchmark": "load",
         "environment": {
@@ -73,6 +80,7 @@ def run(rows: int = ROWS, *, folder: Path) -> dict[str, Any]:
         },
         "data": {"rows": rows, "users": _users(rows), "items": _items(rows)},
         "rows": found,
+        "stored": stored,
     }
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
+from benchmarks import load
 from benchmarks.generated import as_folder, is_generated
 from benchmarks.publishing import JsonOption, MarkdownOption, publish
 from recommender.errors import DataError
@@ -113,6 +115,33 @@ def worklist_command(
     with _reported():
         result = worklist.run(database, requests=requests, times=times, seed=seed)
     publish(result, json_file, markdown_file)
+
+
+def load_command(
+    rows: Annotated[int, typer.Option(min=1000, help="How many interactions the files hold.")] = load.ROWS,
+    database: Annotated[
+        str | None,
+        typer.Option(help="Also store them, in new databases: postgresql, or a PostgreSQL server's URL."),
+    ] = None,
+    json_file: JsonOption = None,
+    markdown_file: MarkdownOption = None,
+) -> None:
+    """Read large files of interactions, and store them: time and memory, beside the columnar library and COPY alone."""
+    with TemporaryDirectory() as folder, _reported(), _ways_to_store(database) as ways:
+        result = load.run(rows, folder=Path(folder), ways=ways)
+    publish(result, json_file, markdown_file)
+
+
+@contextmanager
+def _ways_to_store(database: str | None) -> Iterator[Mapping[str, Callable[[Path], int]]]:
+    if database is None:
+        yield {}
+        return
+    # Imported here: an installation that only measures learning lacks the service's libraries.
+    from benchmarks import load_into_database
+
+    with load_into_database.ways(database) as ways:
+        yield ways
 
 
 def everybody_command(

@@ -11,7 +11,7 @@ _MEGA = 1e6
 
 
 def load(result: Mapping[str, Any]) -> list[str]:
-    """Seconds and peak memory by format, compared with those of the columnar library alone."""
+    """Seconds and peak memory by format, compared with those of the columnar library alone, and of storing."""
     data = result["data"]
     head = (
         f"{data['rows']} generated rows of {data['users']} users and {data['items']} items, with ratings, in the order "
@@ -49,6 +49,47 @@ def load(result: Mapping[str, Any]) -> list[str]:
                     number(row["ratio"], 1),
                 ]
                 for row in result["rows"]
+            ],
+        ),
+        *_stored(result),
+    ]
+
+
+def _stored(result: Mapping[str, Any]) -> list[str]:
+    if not result.get("stored"):
+        return []
+    ours, alone = result["stored"]["lethe"], result["stored"]["copy_alone"]
+    head = (
+        "From the Parquet file into PostgreSQL on the same machine, once: all of what `lethe init` does with the "
+        "interactions, in transactions of 500, so that nobody who asks to be forgotten meanwhile waits; and *COPY "
+        "alone*, the library's batches into the same table and indices in one transaction, where nobody looks at a "
+        "value. The server's processor is not counted."
+    )
+    return [
+        "",
+        head,
+        "",
+        *table(
+            (
+                "",
+                "rows",
+                "seconds",
+                "rows a second",
+                "of the processor, s",
+                "peak, MB",
+                "seconds a row, to COPY alone",
+            ),
+            [
+                [
+                    name,
+                    str(int(one["events"])),
+                    number(one["seconds"], 1),
+                    number(one["events"] / one["seconds"], 0),
+                    number(one["processor_seconds"], 1),
+                    number(one["peak_bytes"] / _MEGA, 0),
+                    number(one["seconds"] / one["events"] * alone["events"] / alone["seconds"], 1),
+                ]
+                for name, one in (("Lethe", ours), ("COPY alone", alone))
             ],
         ),
     ]
