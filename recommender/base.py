@@ -30,7 +30,7 @@ from recommender.styles.files import (
     save_style,
     style_files,
 )
-from recommender.styles.text import TOKENIZER_FILES
+from recommender.styles.text import TOKENIZER_FILES, VOCABULARY_FILES
 
 _OUTPUT_DEVIATION = 0.02
 _WEIGHTS_PATTERN = "*.safetensors"
@@ -259,6 +259,17 @@ def holds_catalogue(directory_or_hub_id: str | Path, digest: str, items: int | N
     except OtherCatalogue:
         return False
     return True
+
+
+def lacks_style(directory_or_hub_id: str | Path) -> bool:
+    """Whether a base has a tokenizer and no `style.json`: it reads text, and nobody has said which prompts.
+
+    Raises:
+        ModelLoadError: it is neither a folder nor a model of the hub.
+    """
+    _, directory, _ = _locate(directory_or_hub_id)
+    has_tokenizer = any((directory / file).is_file() for file in VOCABULARY_FILES)
+    return has_tokenizer and not (directory / STYLE_FILE).is_file()
 
 
 def base_digest(directory_or_hub_id: str | Path) -> str | None:

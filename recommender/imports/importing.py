@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from recommender.adapters import Adapter, check_fits
-from recommender.base import base_digest
+from recommender.base import base_digest, lacks_style
 from recommender.catalogue import CATALOGUE_FILE
 from recommender.errors import ConfigError, ModelLoadError
 from recommender.hub import ModelFolder, model_folder
@@ -20,6 +20,7 @@ from recommender.imports.normalising import normalise
 from recommender.imports.reading import PREFIX, Saved, read_folder
 from recommender.imports.report import Report
 from recommender.recipes import RECIPE_FILE
+from recommender.styles.files import STYLE_FILE
 
 BASE, ADAPTER, REPORT_FILE = "base", "adapter", "import.json"
 # In a base that an earlier adapter was merged into.
@@ -164,5 +165,7 @@ def _write_base(
         for name in brought:
             shutil.copyfile(adapter / name, folder / name)
         report.add("tokenizer", "kept", f"from the adapter's folder: {', '.join(brought)}")
-    if not (folder / CATALOGUE_FILE).is_file():
-        report.add("base", "note", f"it has no {CATALOGUE_FILE}: add one before lethe init")
+    missing = [] if (folder / CATALOGUE_FILE).is_file() else [CATALOGUE_FILE]
+    missing += [STYLE_FILE] if lacks_style(folder) else []
+    if missing:
+        report.add("base", "note", f"it has no {' and no '.join(missing)}: add before lethe init")

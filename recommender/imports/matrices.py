@@ -19,8 +19,9 @@ from recommender.operators_adapter import differing
 
 _WHOLE, _TRAINED, _ROWS = "weight", "modules_to_save.weight", "token_adapter.trainable_tokens_delta"
 _ORIGINALS = ("original_module.weight", "base_layer.weight", "token_adapter.base_layer.weight")
-# Unrelated matrices of one kind are 1.4 times as far from each other as from zero, trained ones much nearer.
-_FARTHEST = 1.0
+# The least cosine of a trained matrix and what it was. Unrelated ones have 0.00 even where they are small. One that
+# began near zero may be trained to several times its length, so the distance says nothing.
+_LEAST_COSINE = 0.2
 
 
 @dataclass(frozen=True)
@@ -193,10 +194,11 @@ def _without_original(
         return base, None
     old = found[: len(base)]
     rows = differing(base, old).any(1)
-    far = float((old.float() - base.float()).norm()), float(base.float().norm())
-    if far[0] > _FARTHEST * far[1]:
+    alike = float(torch.cosine_similarity(old.float().flatten(), base.float().flatten(), dim=0))
+    if bool(rows.any()) and not alike >= _LEAST_COSINE:
         raise AdapterMismatch(
-            f"the adapter is of another base: its {matrix.what} is as far from this base's as an unrelated one"
+            f"the adapter is of another base: its {matrix.what} is as unlike this base's as an unrelated one (cosine"
+            f" {alike:.2f}); bring the base that it was trained on"
         )
     grown = len(found) - len(base)
     if matrix.trained is None and not bool(rows.any()) and (added_untrained or not grown):

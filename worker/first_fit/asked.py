@@ -70,8 +70,8 @@ class Asked:
         forgotten = self._returns_read(imported).keys() | {self.selections[epoch] for epoch in read}
         if forgotten:
             raise FirstFitError(
-                f"the data hold interactions that {len(forgotten)} people have had forgotten, and an adapter that was "
-                "trained on them knows them: fit anew, without --adapter"
+                f"this adapter may have read interactions that {len(forgotten)} people have had forgotten: bring one "
+                "that was trained without anything of theirs, or have Lethe fit one"
             )
 
     def require_all_in(self, imported: Imported) -> None:

@@ -7,7 +7,23 @@ from pathlib import Path
 
 from app.settings import Settings
 from recommender import Base, BaseConfig, InteractionData, draw_base, save_base
+from recommender.base import lacks_style
+from worker.first_fit.errors import FirstFitError
 from worker.process import load_worker_base
+
+
+def require_style(settings: Settings) -> None:
+    """Check that the base says what it reads. Taken for item tokens, an adapter on text prompts would go live.
+
+    Raises:
+        FirstFitError: it has a tokenizer and no `style.json`.
+    """
+    if _is_there(settings) and lacks_style(settings.base):
+        raise FirstFitError(
+            f"LETHE_BASE: {settings.base} has a tokenizer and no style.json: describe your prompt there, as in "
+            "docs/how-to/prompt-styles.md; if each item is one token, say so with "
+            '{"style": "item_tokens", …} as in docs/examples/item_tokens'
+        )
 
 
 def load_or_make_base(settings: Settings, data: InteractionData, seed: int) -> Base:
@@ -20,11 +36,15 @@ def load_or_make_base(settings: Settings, data: InteractionData, seed: int) -> B
         SettingError: an earlier release trained the base on users of this service.
         ModelLoadError: the base cannot be loaded.
     """
+    if not _is_there(settings):
+        _make(Path(settings.base), data, seed)
+    return load_worker_base(settings)
+
+
+def _is_there(settings: Settings) -> bool:
     directory = Path(settings.base)
     # A hub id is not a local path; load_base recognises it.
-    if not directory.exists() and (directory.is_absolute() or settings.base.startswith(".")):
-        _make(directory, data, seed)
-    return load_worker_base(settings)
+    return directory.exists() or not (directory.is_absolute() or settings.base.startswith("."))
 
 
 def _make(directory: Path, data: InteractionData, seed: int) -> None:

@@ -29,7 +29,7 @@ from recommender import InteractionData, RecommenderError, TrainingConfig, base_
 from recommender.base import holds_catalogue
 from recommender.imports.importing import EARLIER_FILE
 from worker.first_fit.adoption import chosen_recipe
-from worker.first_fit.base_model import load_or_make_base
+from worker.first_fit.base_model import load_or_make_base, require_style
 from worker.first_fit.errors import FirstFitError
 from worker.first_fit.golden import check_golden
 from worker.first_fit.held_out import report_other_splits
@@ -76,10 +76,7 @@ def initialise(order: Order, settings: Settings, listener: Listener) -> Interact
     Raises:
         FirstFitError, RecommenderError, StoreError, DatabaseError: the message says in one line what to do.
     """
-    if order.adapter is not None and order.data is None:
-        raise FirstFitError("--adapter needs --data: the folder that the adapter was trained on")
-    if order.golden is not None and order.data is None:
-        raise FirstFitError("--golden needs --data: its rows are of those users")
+    _check_order(order)
     use_processor(settings.torch_threads)
     transformers.utils.logging.disable_progress_bar()
     database = Database(open_database(settings.database_url, pooled=False))
@@ -102,7 +99,13 @@ def initialise(order: Order, settings: Settings, listener: Listener) -> Interact
             base = load_worker_base(settings)
             require_policy_fits_live_version(settings, database, model_store, policy, base)
         listener.say("a version is live already")
+        if order.data is not None:
+            listener.say(
+                "note: --data and --adapter were not read; `lethe versions import` installs a later adapter, and "
+                "events come in through POST /interactions"
+            )
         return None
+    _check_base(order, settings)
     default = DEMO_TRAINING if order.data is None else TrainingConfig()
     training = chosen_recipe(
         order.recipe, order.adapter, listener, default=default, epochs=order.epochs, seed=order.seed
@@ -143,7 +146,28 @@ def initialise(order: Order, settings: Settings, listener: Listener) -> Interact
         else Adopt(order.adapter, training, order.confirm_adapter, order.trial_fit, order.without_forgotten)
     )
     install_first_version(database, settings, base, imported, source, policy, listener)
+    if order.adapter is not None:
+        listener.say(
+            "note: the adapter's own folder, and every copy of it, goes on knowing whoever will be forgotten here: "
+            "delete them when you no longer need them"
+        )
     return loaded
+
+
+def _check_order(order: Order) -> None:
+    if order.data is None and order.adapter is not None:
+        raise FirstFitError("--adapter needs --data: the folder that the adapter was trained on")
+    if order.data is None and order.golden is not None:
+        raise FirstFitError("--golden needs --data: its rows are of those users")
+
+
+def _check_base(order: Order, settings: Settings) -> None:
+    """Check what can be told before the data are read and stored."""
+    if order.adapter is not None and base_digest(settings.base) is None:
+        raise FirstFitError(
+            f"LETHE_BASE: there is no {settings.base}: name the base that the adapter was trained on"
+        )
+    require_style(settings)
 
 
 def _read(order: Order, listener: Listener) -> InteractionData:

@@ -93,7 +93,7 @@ def test_a_whole_model_is_refused(tmp_path: Path) -> None:
             "another base: its embedding layer has 22 tokens",
         ),
         (lambda t: t.update({EMBED: t[EMBED][:, :8].clone()}), r"another base: .*shape \(24, 8\)"),
-        (lambda t: t.update({EMBED: torch.randn(24, 16)}), "as far from this base's as an unrelated one"),
+        (lambda t: t.update({EMBED: torch.randn(24, 16)}), "as unlike this base's as an unrelated one"),
         (lambda t: t.update({"other.weight": torch.ones(1)}), "not a name that PEFT gives"),
         (lambda t: t.update({"base_model.model.b": torch.ones(1)}), "holds b, which this base has not"),
         (
@@ -119,7 +119,9 @@ def test_a_base_of_another_shape_or_other_weights_is_refused(
     theirs = owner(modules_to_save=BOTH, grow=grow)
     other = make_base(tmp_path / "other", seed=9)
     refused(
-        other, theirs.adapter, "another base: (24 of 24 rows of its original|its embedding layer is as far)"
+        other,
+        theirs.adapter,
+        "another base: (24 of 24 rows of its original|its embedding layer is as unlike)",
     )
 
 
@@ -234,5 +236,5 @@ def test_what_lies_beside_the_weights_comes_along(owner: Callable[..., Owner], t
     assert (tmp_path / "out" / "adapter" / "training.json").read_text() == '{"epochs": 2}'
     assert report.lines()[-2:] == [
         "tokenizer: from the adapter's folder: tokenizer.json",
-        "base: it has no catalogue.json: add one before lethe init",
+        "base: it has no catalogue.json and no style.json: add before lethe init",
     ]
