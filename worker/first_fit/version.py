@@ -30,6 +30,7 @@ from worker.first_fit.asked import Asked
 from worker.first_fit.errors import FirstFitError
 from worker.first_fit.importing import Imported
 from worker.first_fit.listener import Listener
+from worker.first_fit.margins import beyond_margins
 from worker.policy_fit import require_fitting_policy
 from worker.stored_events import read_events
 from worker.training_data import MINIMUM_RETAINED, TrainingData, minimum_events, split_training_data
@@ -126,7 +127,7 @@ def install_first_version(
     made = (
         _fit(base, start, source.training, require_fitting, listener)
         if isinstance(source, Fit)
-        else _adopt(base, start, imported, source, require_fitting, listener)
+        else _adopt(base, start, imported, source, require_fitting, policy, listener)
     )
     store = open_store(settings.store_url)
     if start.parent is not None and not store.is_destroyed(start.parent):
@@ -225,6 +226,7 @@ def _adopt(
     imported: Imported,
     source: Adopt,
     require_fitting: Callable[[Adapter], None],
+    policy: Policy,
     listener: Listener,
 ) -> _Made:
     """The operator's adapter. It may have read everybody whom the data mention, even users with too few events.
@@ -254,6 +256,8 @@ def _adopt(
         confirmed=source.confirmed,
         trial_fit=source.trial_fit,
     )
+    if taken.likeness is not None and (problem := beyond_margins(taken.likeness, policy)) is not None:
+        listener.say(problem)
     return _Made(
         taken.adapter,
         FitRecord(start.watermark, taken.training, taken.adapter_config),
