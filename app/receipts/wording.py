@@ -30,6 +30,10 @@ def accepted(received_at: str, due_at: str, epoch: int, selected: int | None = N
     return f"The request was received at {received_at} and is due at {due_at}. {what}, as epoch {epoch}."
 
 
+# The method that fits anew: nothing of those who are left out is in what it makes (`unlearning.methods`).
+_EXACT = "refit"
+
+
 def completed(
     outcome: str,
     method: str | None,
@@ -61,7 +65,17 @@ def completed(
     else:
         done = (
             f"The procedure {method} was executed, and the gate decided {decision} about its result under the policy "
-            f"{policy_hash}, with the numbers listed in attempts. The versions listed in destroyed_versions were "
-            "destroyed."
+            f"{policy_hash}, with the numbers listed in attempts. {_let_through(method, decision)}The versions listed "
+            "in destroyed_versions were destroyed."
         )
     return f"{done} {erased} {LIMITS}"
+
+
+def _let_through(method: str, decision: str | None) -> str:
+    """Why a result that did not pass serves all the same."""
+    if decision == "pass" or method != _EXACT:
+        return ""
+    return (
+        "It was fitted anew without what was to be forgotten, and the policy lets such a result be served although "
+        "some measures failed or could not be told; attempts says which. "
+    )

@@ -50,6 +50,15 @@ def test_every_statement_says_what_it_does_not_say(outcome: str, method: str | N
         assert "The procedure ucan was executed, and the gate decided pass" in said
 
 
+@pytest.mark.parametrize("decision", ["fail", "inconclusive"])
+def test_a_statement_says_why_a_result_that_did_not_pass_serves(decision: str) -> None:
+    why = "the policy lets such a result be served although some measures failed or could not be told"
+    assert why in wording.completed("erased", "refit", decision, "c" * 64)
+    assert why not in wording.completed("erased", "refit", "pass", "c" * 64)
+    # Subjects of whom nothing can be told alone may have been judged together; their edit was not fitted anew.
+    assert why not in wording.completed("erased", "least_change", decision, "c" * 64)
+
+
 def entry(sequence: int, action: str, **data: object) -> LoggedEntry:
     leaf = json.dumps({"sequence": sequence, "action": action, "data": data})
     return LoggedEntry(sequence, action, f"2026-01-0{sequence}", data, leaf, ())
