@@ -22,6 +22,8 @@ from cli.stopping import TOLD_TO_STOP, leave_when_told
 
 READY_SECONDS = 120.0
 _SAY_EVERY_SECONDS = 10.0
+# In place of an id of the operator's own users.
+_SOMEBODY = "USER"
 
 
 def run_all(state: Path, *, host: str | None, port: int | None, data: Path | None, seed: int) -> None:
@@ -56,7 +58,9 @@ def run_all(state: Path, *, host: str | None, port: int | None, data: Path | Non
         key = _demo_key(state, children)
         _wait_until_ready(url, children)
         keep_address(state, url)
-        _introduce(url, key, state, children.finish(init))
+        user = children.finish(init)
+        # What is no terminal may be a log, and nothing erases an id from that.
+        _introduce(url, key, state, user if data is None or sys.stdout.isatty() else _SOMEBODY)
         children.start_levels()
         while True:
             children.keep_alive()
@@ -138,6 +142,7 @@ def _missing(url: str) -> str | None:
 def _introduce(url: str, key: str, state: Path, user: str) -> None:
     in_address = quote(user, safe="")
     command, options = _own_command(), _where(state)
+    with_user = ", with the id of somebody in your data as USER" if user == _SOMEBODY else ""
     in_shell = ("-- " if user.startswith("-") else "") + shlex.quote(user)
     bearer = '-H "Authorization: Bearer $LETHE_API_KEY"'
     print(
@@ -148,7 +153,7 @@ Lethe is up at {url}
   key         {key}
   state       {state}
 
-Next, in another terminal:
+Next, in another terminal{with_user}:
   {command} recommend{options} {in_shell}
   {command} forget --wait{options} {in_shell}
   {command} status{options}

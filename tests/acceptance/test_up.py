@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import httpx
 
+from tests.acceptance.conftest import USER_PREFIX
 from tests.acceptance.following import follow
 from tests.acceptance.installation import children_of, lives, wait_until
 from tests.documents import FOLLOWED
@@ -32,8 +35,8 @@ def start(state: Path, data: Path, port: int, log: Path) -> subprocess.Popen[byt
         )
 
 
-def until_up(process: subprocess.Popen[bytes], log: Path) -> list[str]:
-    """The lines it says to try next."""
+def until_up(process: subprocess.Popen[bytes], log: Path, data: Path) -> list[str]:
+    """The lines it says to try next, about somebody in the data. It names nobody itself: its output is a log here."""
 
     def printed() -> bool:
         assert process.poll() is None, log.read_text()[-3000:]
@@ -42,7 +45,11 @@ def until_up(process: subprocess.Popen[bytes], log: Path) -> list[str]:
     wait_until(printed, 400, what="lethe up")
     lines = re.findall(r"^  (\S+ -m cli\.main .*|curl .*)$", log.read_text(), re.MULTILINE)
     assert len(lines) == 7
-    return lines
+    assert USER_PREFIX not in log.read_text()
+    with (data / "interactions.csv").open(newline="") as file:
+        events = Counter(row["user_id"] for row in csv.DictReader(file))
+    (user, _), *_ = events.most_common(1)
+    return [line.replace("USER", user) for line in lines]
 
 
 def output_of(line: str, **environment: str) -> str:
@@ -73,7 +80,7 @@ def test_up_stops_on_ctrl_c_works_as_printed_and_goes_on_where_it_was(
 
     first = start(state, small_data, port, first_log)
     try:
-        printed = until_up(first, first_log)
+        printed = until_up(first, first_log, small_data)
         assert first_log.read_text().count((state / "demo-key").read_text()) == 1
         wait_until(lambda: bool(_child(first.pid, "levels")), 60, what="the making of levels")
         started = children_of(first.pid)
@@ -93,7 +100,7 @@ def test_up_stops_on_ctrl_c_works_as_printed_and_goes_on_where_it_was(
 
     second = start(state, small_data, port, second_log)
     try:
-        assert until_up(second, second_log) == printed
+        assert until_up(second, second_log, small_data) == printed
         assert "a version is live already" in second_log.read_text()
         told_recommend, told_forget, told_status, told_doctor, recommend, forget, jobs = printed
         assert run(recommend)["personalised"] is True
@@ -119,7 +126,7 @@ def test_up_stops_on_ctrl_c_works_as_printed_and_goes_on_where_it_was(
         third = start(state, small_data, port, third_log)
         try:
             wait_until(lambda: not any(map(lives, left)), 15, what="the end of its children")
-            until_up(third, third_log)
+            until_up(third, third_log, small_data)
             assert run(recommend)["fallback_reason"] == "suppressed"
             # It waits for completion.
             assert "what the service knew is erased" in output_of(told_forget)

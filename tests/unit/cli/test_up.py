@@ -51,3 +51,10 @@ def test_any_users_id_survives_the_shell(
     for line in lines:
         if line.startswith("  curl"):
             assert all(text not in line for text in (" me", "$(", "&c", "ü"))
+
+
+def test_somebody_who_is_not_named_has_to_be_put_in(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert "with the id of somebody in your data as USER:\n" in introduction(capsys, tmp_path, "USER")
+    assert "in another terminal:\n" in introduction(capsys, tmp_path)
