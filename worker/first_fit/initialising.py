@@ -99,11 +99,12 @@ def initialise(order: Order, settings: Settings, listener: Listener) -> Interact
             base = load_worker_base(settings)
             require_policy_fits_live_version(settings, database, model_store, policy, base)
         listener.say("a version is live already")
-        if order.data is not None:
+        if order.adapter is not None:
             listener.say(
-                "note: --data and --adapter were not read; `lethe versions import` installs a later adapter, and "
-                "events come in through POST /interactions"
+                "note: --data and --adapter were not read; `lethe versions import` installs a later adapter"
             )
+        elif order.data is not None:
+            listener.say("note: --data was not read; later events come in through POST /interactions")
         return None
     _check_base(order, settings)
     default = DEMO_TRAINING if order.data is None else TrainingConfig()
