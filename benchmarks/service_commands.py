@@ -1,4 +1,4 @@
-"""The benchmarks that measure a running service through HTTP."""
+"""The benchmarks that measure a running service through HTTP, or what it does with its database."""
 
 from __future__ import annotations
 

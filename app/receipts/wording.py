@@ -12,6 +12,8 @@ LIMITS = (
     "This receipt says what was executed and measured. It makes no statement about what anybody could still infer from "
     "a model."
 )
+# The method that fits anew, without what is to be forgotten.
+_EXACT = "refit"
 
 
 def accepted(received_at: str, due_at: str, epoch: int, selected: int | None = None) -> str:
@@ -28,10 +30,6 @@ def accepted(received_at: str, due_at: str, epoch: int, selected: int | None = N
             "the subject is not suppressed"
         )
     return f"The request was received at {received_at} and is due at {due_at}. {what}, as epoch {epoch}."
-
-
-# The method that fits anew: nothing of those who are left out is in what it makes (`unlearning.methods`).
-_EXACT = "refit"
 
 
 def completed(

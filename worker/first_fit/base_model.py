@@ -18,7 +18,7 @@ def require_style(settings: Settings) -> None:
     Raises:
         FirstFitError: it has a tokenizer and no `style.json`.
     """
-    if _is_there(settings) and lacks_style(settings.base):
+    if is_there(settings) and lacks_style(settings.base):
         raise FirstFitError(
             f"LETHE_BASE: {settings.base} has a tokenizer and no style.json: describe your prompt there, as in "
             "docs/how-to/prompt-styles.md; if each item is one token, say so with "
@@ -36,12 +36,13 @@ def load_or_make_base(settings: Settings, data: InteractionData, seed: int) -> B
         SettingError: an earlier release trained the base on users of this service.
         ModelLoadError: the base cannot be loaded.
     """
-    if not _is_there(settings):
+    if not is_there(settings):
         _make(Path(settings.base), data, seed)
     return load_worker_base(settings)
 
 
-def _is_there(settings: Settings) -> bool:
+def is_there(settings: Settings) -> bool:
+    """Whether LETHE_BASE names a folder that exists, or a model of the hub. No weights are read."""
     directory = Path(settings.base)
     # A hub id is not a local path; load_base recognises it.
     return directory.exists() or not (directory.is_absolute() or settings.base.startswith("."))

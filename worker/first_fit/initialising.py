@@ -29,7 +29,7 @@ from recommender import InteractionData, RecommenderError, TrainingConfig, base_
 from recommender.base import holds_catalogue
 from recommender.imports.importing import EARLIER_FILE
 from worker.first_fit.adoption import chosen_recipe
-from worker.first_fit.base_model import load_or_make_base, require_style
+from worker.first_fit.base_model import is_there, load_or_make_base, require_style
 from worker.first_fit.errors import FirstFitError
 from worker.first_fit.golden import check_golden
 from worker.first_fit.held_out import report_other_splits
@@ -125,7 +125,7 @@ def initialise(order: Order, settings: Settings, listener: Listener) -> Interact
         _record_base_readers(database, settings, base.digest, readers, listener)
     else:
         loaded = _read(order, listener)
-        made = base_digest(settings.base) is None
+        made = not is_there(settings)
         base = load_or_make_base(settings, loaded, order.seed)
         if made and readers is None:
             # The base was drawn at random just now, so it has read nobody.
@@ -164,7 +164,7 @@ def _check_order(order: Order) -> None:
 
 def _check_base(order: Order, settings: Settings) -> None:
     """Check what can be told before the data are read and stored."""
-    if order.adapter is not None and base_digest(settings.base) is None:
+    if order.adapter is not None and not is_there(settings):
         raise FirstFitError(
             f"LETHE_BASE: there is no {settings.base}: name the base that the adapter was trained on"
         )

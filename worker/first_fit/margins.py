@@ -21,7 +21,7 @@ def beyond_margins(likeness: Likeness, policy: Policy) -> str | None:
         told.append(f"ranks held-out events {lost:.0%} worse (utility_margin {policy.utility_margin:.0%})")
     if likeness.held_out.mean > policy.held_out_margin:
         told.append(
-            f"gives them {likeness.held_out.mean:+.2f} nats (held_out_margin {policy.held_out_margin:.2f})"
+            f"loses {likeness.held_out.mean:.2f} nats on held-out events (held_out_margin {policy.held_out_margin:.2f})"
         )
     if not told:
         return None

@@ -45,7 +45,7 @@ def test_within_the_margins_nothing_is_said(found: Likeness) -> None:
     [
         (likeness(ndcg=0.34), "ranks held-out events 15% worse (utility_margin 10%)"),
         (likeness(auc=0.66), "ranks held-out events 20% worse"),
-        (likeness(ndcg=0.4, held_out=0.2), "gives them +0.20 nats (held_out_margin 0.10)"),
+        (likeness(ndcg=0.4, held_out=0.2), "loses 0.20 nats on held-out events (held_out_margin 0.10)"),
     ],
 )
 def test_a_near_fit_beyond_a_margin_is_told(found: Likeness, words: str) -> None:
